@@ -1,0 +1,116 @@
+//! Watch events and lists as they come off the wire.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Revision;
+
+/// What a watch event says happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum EventType {
+    /// The object came to be, or came to match the selector.
+    Added,
+    /// The object changed.
+    Modified,
+    /// The object is gone, or no longer matches the selector.
+    Deleted,
+    /// Nothing happened up to the object's resource version.
+    Bookmark,
+    /// The watch ends here; the object is a `Status`.
+    Error,
+}
+
+impl EventType {
+    /// As the wire spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+            Self::Bookmark => "BOOKMARK",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+/// One line of a watch.
+#[derive(Debug, Deserialize)]
+pub struct WatchEvent<'a> {
+    /// What happened.
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    /// The object, undecoded.
+    #[serde(borrow)]
+    pub object: &'a RawValue,
+}
+
+/// A list, its items undecoded.
+#[derive(Debug, Deserialize)]
+pub struct List<'a> {
+    /// Revision and continue token.
+    pub metadata: ListMeta,
+    /// The items. Go writes `null` for an empty list of some kinds.
+    #[serde(borrow, default)]
+    pub items: Option<Vec<&'a RawValue>>,
+}
+
+/// A list's metadata.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListMeta {
+    /// The revision at which all items stood as they are.
+    pub resource_version: Revision,
+    /// Where the next page starts; empty on the last.
+    #[serde(default, rename = "continue")]
+    pub continue_token: String,
+}
+
+/// The metadata that a bookmark carries.
+#[derive(Debug, Deserialize)]
+pub struct Bookmark {
+    /// Where its revision stands.
+    pub metadata: BookmarkMeta,
+}
+
+/// A bookmark's metadata.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BookmarkMeta {
+    /// Everything up to here has been sent.
+    pub resource_version: Revision,
+    /// Holds [`INITIAL_EVENTS_END`](crate::label::INITIAL_EVENTS_END) once.
+    #[serde(default)]
+    pub annotations: Option<crate::Labels>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EventType, List, WatchEvent};
+
+    #[test]
+    fn a_line_is_read_without_decoding_its_object() {
+        let event: WatchEvent<'_> =
+            serde_json::from_str(r#"{"type":"MODIFIED","object":{"a": [1, 2]}}"#).unwrap();
+        assert_eq!(event.event_type, EventType::Modified);
+        assert_eq!(event.object.get(), r#"{"a": [1, 2]}"#);
+    }
+
+    #[test]
+    fn an_unknown_event_type_is_an_error() {
+        assert!(serde_json::from_str::<WatchEvent<'_>>(r#"{"type":"X","object":{}}"#).is_err());
+    }
+
+    #[test]
+    fn a_null_list_is_an_empty_one() {
+        let list: List<'_> =
+            serde_json::from_str(r#"{"metadata":{"resourceVersion":"7"},"items":null}"#).unwrap();
+        assert!(list.items.unwrap_or_default().is_empty());
+    }
+
+    #[test]
+    fn a_list_without_a_revision_is_an_error() {
+        assert!(serde_json::from_str::<List<'_>>(r#"{"metadata":{},"items":[]}"#).is_err());
+    }
+}

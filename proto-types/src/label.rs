@@ -1,0 +1,51 @@
+//! Labels and annotations that Heliograph writes or respects.
+
+use crate::Labels;
+
+/// On every object that Heliograph writes: the source that it stands for.
+/// An object that carries it is never exported again.
+pub const SOURCE: &str = "heliograph.dev/source";
+
+/// On every object that Heliograph writes: the Service it stands for, as
+/// `namespace/name` in its source.
+pub const SOURCE_SERVICE: &str = "heliograph.dev/source-service";
+
+/// On every slice that Heliograph writes: the slice it copies, by its name in
+/// the source.
+pub const SOURCE_SLICE: &str = "heliograph.dev/source-slice";
+
+/// The Service that a slice belongs to.
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Which controller writes a slice; others leave it alone.
+pub const SLICE_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+
+/// Which program an object belongs to, for people and dashboards.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The value of [`SLICE_MANAGED_BY`] and [`MANAGED_BY`] on our objects.
+pub const HELIOGRAPH: &str = "heliograph";
+
+/// Tells kube-proxy that a Service or slice has no virtual IP.
+pub const HEADLESS: &str = "service.kubernetes.io/headless";
+
+/// When the change that a slice shows was made, for latency metrics.
+pub const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// The annotation of the bookmark that ends a watch's initial events.
+pub const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// The selector that keeps mirrors from being exported again: ANDed with the
+/// user's own and evaluated by the API server, so that an object leaves the
+/// export in the moment it is marked.
+#[must_use]
+pub fn never_mirrored() -> String {
+    format!("!{SOURCE}")
+}
+
+/// Whether an object is one of ours. Either mark suffices, so that an edit that
+/// strips one of them is repaired, and not taken for a change of owner.
+#[must_use]
+pub fn is_ours(labels: &Labels, annotations: &Labels) -> bool {
+    labels.contains_key(SOURCE) || annotations.contains_key(SOURCE_SERVICE)
+}

@@ -1,0 +1,31 @@
+//! What both sides share on the wire, and nothing else.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`resource`] | the served kinds, with their groups, paths and printed names |
+//! | [`revision`] | [`Revision`]: a resource version, comparable within one resource |
+//! | [`object`] | [`ObjectKey`] and [`RawObject`]: one object as its server encoded it |
+//! | [`frame`] | watch events and lists as they come off the wire |
+//! | [`selector`] | label and field selectors in Kubernetes' grammar |
+//! | [`status`] | `Status`, the body of every refusal |
+//! | [`label`] | labels and annotations that Heliograph writes or respects |
+//! | [`name`] | names that become part of other names |
+//!
+//! Invariants: no I/O, no clock, no async. An object's bytes are never decoded
+//! and encoded again on the way through: what a server wrote is what a consumer
+//! reads, unknown fields included.
+
+pub mod frame;
+pub mod label;
+pub mod name;
+pub mod object;
+pub mod resource;
+pub mod revision;
+pub mod selector;
+pub mod status;
+
+pub use object::{Labels, ObjectKey, RawObject};
+pub use resource::Resource;
+pub use revision::Revision;
+pub use selector::{FieldSelector, LabelSelector};
+pub use status::Status;

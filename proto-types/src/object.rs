@@ -1,0 +1,251 @@
+//! One object as its server encoded it, with the few facts that decide about it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{Resource, Revision};
+
+/// An object's labels.
+pub type Labels = BTreeMap<String, String>;
+
+/// A namespace and a name.
+///
+/// Keys order as etcd orders them, by the joined text `namespace/name`:
+/// `a-b/x` sorts before `a/x`. Lists and continue tokens depend on it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    joined: Box<str>,
+    slash: u16,
+}
+
+/// Why bytes are not an object.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    /// The text is not JSON of the expected shape.
+    #[error("not a Kubernetes object: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A part that every stored object has is not there.
+    #[error("{resource} object without {part}")]
+    Missing {
+        /// The resource that was expected.
+        resource: Resource,
+        /// The missing part.
+        part: &'static str,
+    },
+}
+
+/// One version of an object: its bytes, and its parsed metadata beside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawObject {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// The version of the object.
+    pub revision: Revision,
+    /// The object's identity through all versions.
+    pub uid: Box<str>,
+    /// Its labels.
+    pub labels: Labels,
+    /// The whole object, beginning with [`Resource::object_head`].
+    pub json: Bytes,
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    namespace: Cow<'a, str>,
+    #[serde(borrow, default)]
+    uid: Cow<'a, str>,
+    resource_version: Option<Revision>,
+    #[serde(default)]
+    labels: Option<Labels>,
+}
+
+impl ObjectKey {
+    /// The key of that namespace and name.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            joined: format!("{namespace}/{name}").into(),
+            slash: u16::try_from(namespace.len()).unwrap_or(u16::MAX),
+        }
+    }
+
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.joined[..usize::from(self.slash)]
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.joined[usize::from(self.slash) + 1..]
+    }
+
+    /// `namespace/name`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.joined
+    }
+
+    /// Reads `namespace/name`; nothing else has exactly one slash.
+    #[must_use]
+    pub fn parse(joined: &str) -> Option<Self> {
+        let (namespace, name) = joined.split_once('/')?;
+        (!name.contains('/')).then(|| Self::new(namespace, name))
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.joined)
+    }
+}
+
+impl fmt::Debug for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.joined)
+    }
+}
+
+impl RawObject {
+    /// Reads an object as it stands in a watch event or answers a GET.
+    pub fn parse(resource: Resource, json: &Bytes) -> Result<Self, ParseError> {
+        let json = with_head(resource, json)?;
+        let Head { metadata } = serde_json::from_slice(&json)?;
+        let missing = |part| ParseError::Missing { resource, part };
+        if metadata.name.is_empty() {
+            return Err(missing("metadata.name"));
+        }
+        Ok(Self {
+            key: ObjectKey::new(&metadata.namespace, &metadata.name),
+            revision: metadata
+                .resource_version
+                .ok_or_else(|| missing("metadata.resourceVersion"))?,
+            uid: metadata.uid.into(),
+            labels: metadata.labels.unwrap_or_default(),
+            json,
+        })
+    }
+
+    /// The object as an item of a list: without `kind` and `apiVersion`, and
+    /// without the opening brace, which the caller writes.
+    #[must_use]
+    pub fn item_tail(&self, resource: Resource) -> Bytes {
+        self.json.slice(resource.object_head().len()..)
+    }
+}
+
+/// Gives an object the head that Go writes, where it has none (list items) or
+/// another server ordered the fields differently.
+fn with_head(resource: Resource, json: &Bytes) -> Result<Bytes, ParseError> {
+    let head = resource.object_head();
+    if json.starts_with(head.as_bytes()) {
+        return Ok(json.clone());
+    }
+    let fields: Fields<'_> = serde_json::from_slice(json)?;
+    let mut whole = Vec::with_capacity(head.len() + json.len());
+    whole.extend_from_slice(head.as_bytes());
+    for (name, value) in fields.0 {
+        if name != "kind" && name != "apiVersion" {
+            whole.extend_from_slice(format!("\"{name}\":").as_bytes());
+            whole.extend_from_slice(value.get().as_bytes());
+            whole.push(b',');
+        }
+    }
+    if whole.last() == Some(&b',') {
+        whole.pop();
+    }
+    whole.push(b'}');
+    Ok(whole.into())
+}
+
+/// An object's fields, in their order, undecoded.
+pub struct Fields<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::with_capacity(8);
+                while let Some((BorrowedName(name), value)) = map.next_entry()? {
+                    fields.push((name, value));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+#[derive(Deserialize)]
+struct BorrowedName<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::{ObjectKey, RawObject, Resource};
+    use bytes::Bytes;
+
+    #[test]
+    fn keys_order_as_etcd_orders_them() {
+        assert!(ObjectKey::new("a-b", "x") < ObjectKey::new("a", "x"));
+        assert_eq!(
+            ObjectKey::parse("a/x").map(|key| key.name().to_owned()),
+            Some("x".to_owned())
+        );
+        assert_eq!(ObjectKey::parse("a/b/c"), None);
+    }
+
+    #[test]
+    fn a_list_item_gets_the_head_of_a_single_object() {
+        let item = Bytes::from_static(
+            br#"{"metadata":{"name":"web","namespace":"demo","uid":"u","resourceVersion":"7","labels":{"a":"b"}},"spec":{"x":"\u003c"}}"#,
+        );
+        let object = RawObject::parse(Resource::Services, &item).unwrap();
+        assert_eq!(object.key, ObjectKey::new("demo", "web"));
+        assert_eq!(object.labels["a"], "b");
+        let whole = std::str::from_utf8(&object.json).unwrap();
+        assert!(
+            whole.starts_with(r#"{"kind":"Service","apiVersion":"v1","metadata":"#),
+            "{whole}"
+        );
+        assert!(whole.ends_with(r#""spec":{"x":"\u003c"}}"#), "{whole}");
+        assert_eq!(object.item_tail(Resource::Services), item.slice(1..));
+    }
+
+    #[test]
+    fn garbage_is_an_error_that_says_what_is_missing() {
+        let check = |text: &'static str| {
+            RawObject::parse(Resource::Services, &Bytes::from_static(text.as_bytes()))
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            check(r#"{"metadata":{"name":"web"}}"#),
+            "services object without metadata.resourceVersion"
+        );
+        assert!(check("[]").starts_with("not a Kubernetes object"));
+    }
+}
