@@ -1,0 +1,343 @@
+//! Watch frames and list bodies, made of the upstream's bytes.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use proto_types::frame::EventType;
+use proto_types::{Resource, Revision, Status, label};
+
+use crate::entry::Part;
+use crate::table::{Include, Row};
+use crate::view::Encoding;
+use crate::{Entry, Seen};
+
+/// Encodes for one resource, and counts how often it had to.
+#[derive(Debug)]
+pub struct Encoder {
+    resource: Resource,
+    encoded: AtomicU64,
+}
+
+const METADATA_HEAD: &str =
+    r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#;
+
+/// The frames of one change, one for each encoding and event type, filled on use.
+#[derive(Debug, Default)]
+pub(crate) struct Slots([[OnceLock<Bytes>; 3]; 5]);
+
+impl Slots {
+    pub(crate) fn get(
+        &self,
+        encoding: Encoding,
+        event_type: EventType,
+        encode: impl FnOnce() -> Bytes,
+    ) -> Bytes {
+        let row = match encoding {
+            Encoding::Object => 0,
+            Encoding::Metadata => 1,
+            Encoding::Table(Include::Nothing) => 2,
+            Encoding::Table(Include::Metadata) => 3,
+            Encoding::Table(Include::Object) => 4,
+        };
+        let column = match event_type {
+            EventType::Added => 0,
+            EventType::Modified => 1,
+            EventType::Deleted | EventType::Bookmark | EventType::Error => 2,
+        };
+        self.0[row][column].get_or_init(encode).clone()
+    }
+}
+
+impl Encoder {
+    /// An encoder for that resource.
+    #[must_use]
+    pub const fn new(resource: Resource) -> Self {
+        Self {
+            resource,
+            encoded: AtomicU64::new(0),
+        }
+    }
+
+    /// How many watch frames of changes have been encoded so far.
+    #[must_use]
+    pub fn encoded(&self) -> u64 {
+        self.encoded.load(Ordering::Relaxed)
+    }
+
+    /// The frame of a change as a view sees it.
+    pub(crate) fn seen(
+        &self,
+        seen: Seen<'_>,
+        revision: Revision,
+        encoding: Encoding,
+        now: Timestamp,
+    ) -> Bytes {
+        self.encoded.fetch_add(1, Ordering::Relaxed);
+        let mut out = open(seen.event_type());
+        match seen {
+            Seen::Added(entry) | Seen::Modified(entry) => {
+                self.object(entry, encoding, now, &mut out);
+            }
+            Seen::Deleted(entry) => self.deleted(entry, revision, encoding, now, &mut out),
+        }
+        close(out)
+    }
+
+    /// The frame that tells a new watcher of an object that is there already.
+    #[must_use]
+    pub fn added(&self, entry: &Entry, encoding: Encoding, now: Timestamp) -> Bytes {
+        let mut out = open(EventType::Added);
+        self.object(entry, encoding, now, &mut out);
+        close(out)
+    }
+
+    /// One object, as GET answers it, without the newline at its end.
+    pub fn object(&self, entry: &Entry, encoding: Encoding, now: Timestamp, out: &mut Vec<u8>) {
+        match encoding {
+            Encoding::Object => out.extend_from_slice(entry.json()),
+            Encoding::Metadata => {
+                out.extend_from_slice(METADATA_HEAD.as_bytes());
+                out.extend_from_slice(&entry.metadata());
+                out.push(b'}');
+            }
+            Encoding::Table(include) => {
+                let row = Row::of(self.resource, entry.json(), now);
+                let part = match include {
+                    Include::Nothing => Vec::new(),
+                    Include::Metadata => entry.metadata().to_vec(),
+                    Include::Object => entry.json().to_vec(),
+                };
+                self.single_row(&row, entry.revision(), include, &part, out);
+            }
+        }
+    }
+
+    fn deleted(
+        &self,
+        entry: &Entry,
+        revision: Revision,
+        encoding: Encoding,
+        now: Timestamp,
+        out: &mut Vec<u8>,
+    ) {
+        match encoding {
+            Encoding::Object => out.extend_from_slice(&entry.at_revision(Part::Whole, revision)),
+            Encoding::Metadata => {
+                out.extend_from_slice(METADATA_HEAD.as_bytes());
+                out.extend_from_slice(&entry.at_revision(Part::Metadata, revision));
+                out.push(b'}');
+            }
+            Encoding::Table(include) => {
+                let row = Row::of(self.resource, entry.json(), now);
+                let part = match include {
+                    Include::Nothing => Vec::new(),
+                    Include::Metadata => entry.at_revision(Part::Metadata, revision),
+                    Include::Object => entry.at_revision(Part::Whole, revision),
+                };
+                self.single_row(&row, revision, include, &part, out);
+            }
+        }
+    }
+
+    fn single_row(
+        &self,
+        row: &Row,
+        revision: Revision,
+        include: Include,
+        part: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        let head = format!(
+            r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{{"resourceVersion":"{revision}"}},{COLUMNS}"rows":["#
+        );
+        out.extend_from_slice(head.as_bytes());
+        row.write(include, part, out);
+        out.extend_from_slice(b"]}");
+    }
+
+    /// The items of a list, between its brackets.
+    #[must_use]
+    pub fn items<'a>(
+        &self,
+        entries: impl Iterator<Item = &'a Entry>,
+        encoding: Encoding,
+        now: Timestamp,
+    ) -> Bytes {
+        let mut out = Vec::new();
+        for (i, entry) in entries.enumerate() {
+            if 0 < i {
+                out.push(b',');
+            }
+            match encoding {
+                Encoding::Object => {
+                    out.push(b'{');
+                    out.extend_from_slice(&entry.object().item_tail(self.resource));
+                }
+                Encoding::Metadata => self.object(entry, encoding, now, &mut out),
+                Encoding::Table(include) => {
+                    let part = match include {
+                        Include::Nothing => Bytes::new(),
+                        Include::Metadata => entry.metadata(),
+                        Include::Object => entry.json().clone(),
+                    };
+                    Row::of(self.resource, entry.json(), now).write(include, &part, &mut out);
+                }
+            }
+        }
+        out.into()
+    }
+
+    /// What stands before the items of a list.
+    #[must_use]
+    pub fn list_head(&self, encoding: Encoding, meta: &ListMeta) -> String {
+        let (kind, api_version, items) = match encoding {
+            Encoding::Object => {
+                let kind = format!("{}List", self.resource.kind());
+                (kind, self.resource.api_version(), r#""items":["#.to_owned())
+            }
+            Encoding::Metadata => (
+                "PartialObjectMetadataList".to_owned(),
+                "meta.k8s.io/v1",
+                r#""items":["#.to_owned(),
+            ),
+            Encoding::Table(_) => {
+                let columns = crate::table::columns(self.resource);
+                let rows = format!(r#""columnDefinitions":{columns},"rows":["#);
+                ("Table".to_owned(), "meta.k8s.io/v1", rows)
+            }
+        };
+        let meta = meta.to_json();
+        format!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{meta},{items}"#)
+    }
+
+    /// The frame that says that nothing happened up to a revision.
+    #[must_use]
+    pub fn bookmark(&self, encoding: Encoding, revision: Revision, end: InitialEvents) -> Bytes {
+        let annotations = match end {
+            InitialEvents::Ended => {
+                format!(
+                    r#","annotations":{{"{}":"true"}}"#,
+                    label::INITIAL_EVENTS_END
+                )
+            }
+            InitialEvents::None => String::new(),
+        };
+        let metadata = format!(r#"{{"resourceVersion":"{revision}"{annotations}}}"#);
+        let mut out = open(EventType::Bookmark);
+        match encoding {
+            Encoding::Object => {
+                out.extend_from_slice(self.resource.object_head().as_bytes());
+                out.extend_from_slice(b"\"metadata\":");
+                out.extend_from_slice(metadata.as_bytes());
+                out.extend_from_slice(empty_tail(self.resource).as_bytes());
+            }
+            Encoding::Metadata => {
+                out.extend_from_slice(METADATA_HEAD.as_bytes());
+                out.extend_from_slice(metadata.as_bytes());
+                out.push(b'}');
+            }
+            Encoding::Table(include) => {
+                let row = Row::empty(self.resource);
+                // The mark must reach the consumer even if it wants no objects.
+                let include = match (include, end) {
+                    (Include::Nothing, InitialEvents::Ended) => Include::Metadata,
+                    (include, _) => include,
+                };
+                let part = match include {
+                    Include::Object => {
+                        let head = self.resource.object_head();
+                        let tail = empty_tail(self.resource);
+                        format!("{head}\"metadata\":{metadata}{tail}").into_bytes()
+                    }
+                    Include::Nothing | Include::Metadata => metadata.into_bytes(),
+                };
+                self.single_row(&row, revision, include, &part, &mut out);
+            }
+        }
+        close(out)
+    }
+}
+
+/// Whether a bookmark ends the initial events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitialEvents {
+    /// It does.
+    Ended,
+    /// It is an ordinary one.
+    None,
+}
+
+/// A list's metadata.
+#[derive(Debug, Default)]
+pub struct ListMeta {
+    /// The list's revision.
+    pub revision: Revision,
+    /// The token of the next page, if there is one.
+    pub continue_token: Option<String>,
+    /// How many objects follow on further pages, where that is known.
+    pub remaining: Option<usize>,
+}
+
+impl ListMeta {
+    fn to_json(&self) -> String {
+        use std::fmt::Write;
+        let mut json = format!(r#"{{"resourceVersion":"{}""#, self.revision);
+        if let Some(token) = &self.continue_token {
+            let _ = write!(json, r#","continue":"{token}""#);
+        }
+        if let Some(remaining) = self.remaining {
+            let _ = write!(json, r#","remainingItemCount":{remaining}"#);
+        }
+        json.push('}');
+        json
+    }
+}
+
+/// The frame that ends a watch with a refusal.
+#[must_use]
+pub fn error(status: &Status) -> Bytes {
+    let mut out = open(EventType::Error);
+    out.extend_from_slice(status.to_json().as_bytes());
+    close(out)
+}
+
+/// A table's frame as the first of its watch must be: with column definitions.
+/// Frames are shared, and only the first one that a watcher gets carries them.
+#[must_use]
+pub fn with_columns(resource: Resource, frame: &Bytes) -> Bytes {
+    let Some(at) = find(frame, COLUMNS.as_bytes()) else {
+        return frame.clone();
+    };
+    let columns = crate::table::columns(resource);
+    let mut out = Vec::with_capacity(frame.len() + columns.len());
+    out.extend_from_slice(&frame[..at]);
+    out.extend_from_slice(format!("\"columnDefinitions\":{columns},").as_bytes());
+    out.extend_from_slice(&frame[at + COLUMNS.len()..]);
+    out.into()
+}
+
+const COLUMNS: &str = "\"columnDefinitions\":null,";
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+fn open(event_type: EventType) -> Vec<u8> {
+    format!(r#"{{"type":"{}","object":"#, event_type.as_str()).into_bytes()
+}
+
+fn close(mut out: Vec<u8>) -> Bytes {
+    out.extend_from_slice(b"}\n");
+    out.into()
+}
+
+/// What follows the metadata of an object that has nothing else.
+const fn empty_tail(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Services => r#","spec":{},"status":{"loadBalancer":{}}}"#,
+        Resource::EndpointSlices => r#","addressType":"","endpoints":null,"ports":null}"#,
+        Resource::Endpoints => "}",
+    }
+}

@@ -1,0 +1,37 @@
+//! What is exported and what changed lately.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`fields`] | which fields of an object leave the cluster: cut once, at ingest |
+//! | [`entry`] | one version of an object, with what selectors and encodings need |
+//! | [`change`] | one step of history, and what a consumer's view sees of it |
+//! | [`store`] | the objects, their history, relists as the fewest changes |
+//! | [`view`] | what one kind of consumer asks for: scope, selectors, encoding |
+//! | [`encode`] | watch frames and list bodies, made of the upstream's bytes |
+//! | [`table`] | the columns that kubectl prints |
+//! | [`ring`] | the frames of one view, shared by all who watch it |
+//! | [`page`] | continue tokens |
+//!
+//! Invariants:
+//! * One owner writes a [`Store`]; time comes in as an argument.
+//! * Every change has one revision, given by the upstream; revisions only grow.
+//! * `list` at R, then the changes after R, equals the present (a property test).
+//! * A change is encoded at most once per event type and encoding, however many
+//!   views and watchers see it ([`Change::encoded`] counts).
+
+pub mod change;
+pub mod encode;
+pub mod entry;
+pub mod fields;
+pub mod page;
+pub mod ring;
+pub mod store;
+pub mod table;
+pub mod view;
+
+pub use change::{Change, Seen};
+pub use entry::Entry;
+pub use fields::Fields;
+pub use ring::Ring;
+pub use store::{Limits, Store};
+pub use view::{Encoding, Scope, View};

@@ -1,0 +1,79 @@
+//! The columns that kubectl prints, with the cells that a kube-apiserver writes.
+
+use jiff::Timestamp;
+use proto_types::Resource;
+
+mod cells;
+mod duration;
+
+pub use duration::human_duration;
+
+/// How much of its object a row carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Include {
+    /// Nothing.
+    Nothing,
+    /// Its metadata.
+    Metadata,
+    /// All of it.
+    Object,
+}
+
+/// A row's cells, encoded.
+pub(crate) struct Row(String);
+
+impl Row {
+    /// The row of an object; what cannot be read shows as an empty object's.
+    pub(crate) fn of(resource: Resource, json: &[u8], now: Timestamp) -> Self {
+        Self(cells::of(resource, json, now))
+    }
+
+    /// The row of an object that has nothing, which a bookmark shows.
+    pub(crate) fn empty(resource: Resource) -> Self {
+        Self(cells::of(resource, b"{}", Timestamp::UNIX_EPOCH))
+    }
+
+    /// Writes the row, with `part` of its object as `include` says.
+    pub(crate) fn write(&self, include: Include, part: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"cells\":");
+        out.extend_from_slice(self.0.as_bytes());
+        out.extend_from_slice(b",\"object\":");
+        match include {
+            Include::Nothing => out.extend_from_slice(b"null"),
+            Include::Object => out.extend_from_slice(part),
+            Include::Metadata => {
+                out.extend_from_slice(
+                    br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#,
+                );
+                out.extend_from_slice(part);
+                out.push(b'}');
+            }
+        }
+        out.push(b'}');
+    }
+}
+
+/// The column definitions of a resource, encoded as a kube-apiserver 1.36 does.
+#[must_use]
+pub const fn columns(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Services => include_str!("table/services.json").trim_ascii_end(),
+        Resource::EndpointSlices => include_str!("table/endpointslices.json").trim_ascii_end(),
+        Resource::Endpoints => include_str!("table/endpoints.json").trim_ascii_end(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Resource, Row, Timestamp, columns};
+
+    #[test]
+    fn every_row_has_a_cell_for_every_column() {
+        for resource in Resource::ALL {
+            let columns: Vec<serde_json::Value> = serde_json::from_str(columns(resource)).unwrap();
+            let cells: Vec<String> =
+                serde_json::from_str(&Row::of(resource, b"{}", Timestamp::UNIX_EPOCH).0).unwrap();
+            assert_eq!(columns.len(), cells.len(), "{resource}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What one kind of consumer asks for.
+
+use proto_types::{FieldSelector, LabelSelector, Revision};
+
+use crate::{Entry, table};
+
+/// A scope, selectors and an encoding. Watchers whose views are equal share
+/// everything that is computed for them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct View {
+    /// Where to look.
+    pub scope: Scope,
+    /// What labels must say.
+    pub labels: LabelSelector,
+    /// What fields must say.
+    pub fields: FieldSelector,
+    /// How objects are written.
+    pub encoding: Encoding,
+}
+
+/// Where a view looks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// In all namespaces.
+    Cluster,
+    /// In one namespace.
+    Namespace(String),
+}
+
+/// How objects are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// As they are.
+    Object,
+    /// As `PartialObjectMetadata`: only their metadata.
+    Metadata,
+    /// As rows of a `Table`, each with so much of its object.
+    Table(table::Include),
+}
+
+impl View {
+    /// Whether an object is in view.
+    #[must_use]
+    pub fn sees(&self, entry: &Entry) -> bool {
+        self.scope.contains(entry)
+            && self.labels.matches(&entry.object().labels)
+            && self.fields.matches(|field| entry.field(field))
+    }
+
+    /// Whether every object is in view.
+    #[must_use]
+    pub const fn sees_all(&self) -> bool {
+        matches!(self.scope, Scope::Cluster) && self.labels.is_empty() && self.fields.is_empty()
+    }
+}
+
+impl Scope {
+    fn contains(&self, entry: &Entry) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespace(namespace) => entry.key().namespace() == namespace,
+        }
+    }
+
+    /// The namespace, where there is only one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Cluster => None,
+            Self::Namespace(namespace) => Some(namespace),
+        }
+    }
+}
+
+/// What a list or watch shows at one moment: the objects in view, in key order.
+pub struct Snapshot {
+    /// When.
+    pub revision: Revision,
+    /// What.
+    pub entries: Vec<std::sync::Arc<Entry>>,
+}
