@@ -1,0 +1,81 @@
+//! Liveness, readiness and metrics over HTTP.
+//!
+//! Probes answer as Kubernetes' own do: `ok`, or one line per check.
+
+mod readiness;
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use readiness::{Flag, Readiness, asks_for_details};
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Clone)]
+struct Admin {
+    readiness: Readiness,
+    metrics: Arc<Registry>,
+}
+
+/// `/livez`, `/healthz`, `/readyz` and `/metrics`.
+pub fn router(readiness: Readiness, metrics: Arc<Registry>) -> Router {
+    Router::new()
+        .route(
+            "/livez",
+            get(async |query| probe(&Readiness::default(), "livez", &query)),
+        )
+        .route(
+            "/healthz",
+            get(async |query| probe(&Readiness::default(), "healthz", &query)),
+        )
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(exposition))
+        .with_state(Admin { readiness, metrics })
+}
+
+/// Serves until `shutdown`, then lets requests end.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+}
+
+/// What is registered, as OpenMetrics text.
+pub fn encode(metrics: &Registry) -> Response {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, metrics) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+    }
+}
+
+async fn readyz(State(admin): State<Admin>, query: RawQuery) -> Response {
+    probe(&admin.readiness, "readyz", &query)
+}
+
+async fn exposition(State(admin): State<Admin>) -> Response {
+    encode(&admin.metrics)
+}
+
+fn probe(readiness: &Readiness, endpoint: &str, RawQuery(query): &RawQuery) -> Response {
+    let verbose = asks_for_details(query.as_deref());
+    let (status, body) = readiness.report(endpoint, verbose);
+    (status, [(header::CONTENT_TYPE, PLAIN)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,377 @@
+//! Follows one resource of one cluster: lists it, watches it from there, and
+//! does so again whenever the server, or the way to it, fails.
+//!
+//! [`Reader`] is a state machine that its owner pulls; nothing runs in between,
+//! and there is no queue. Invariants:
+//!
+//! * Only [`Event::Listed`] and [`Event::Deleted`] say that an object is not there.
+//! * Revisions do not go back, except with a [`Listing`] that says so.
+//! * No answer makes it ask again at once without end.
+
+mod delay;
+mod failure;
+mod limits;
+mod server;
+mod watch;
+
+use std::mem::{Discriminant, discriminant};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto_types::{LabelSelector, ObjectKey, RawObject, Resource, Revision};
+use tokio::time::Instant;
+use tracing::debug;
+
+use delay::Delays;
+use server::{Server, Trouble};
+use watch::{Heard, Watch};
+
+pub use failure::{Cause, Failure, Verb};
+pub use limits::Limits;
+
+// A lagging replica catches up within seconds, and each attempt already waits
+// 3 s at the server.
+const ATTEMPTS_BEHIND: u32 = 3;
+
+/// What is followed.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The resource.
+    pub resource: Resource,
+    /// Its namespace; all of them if absent.
+    pub namespace: Option<String>,
+    /// The server filters with it, so that what stops matching is deleted here.
+    pub selector: LabelSelector,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub enum Event {
+    /// A completed list: what is not in it does not exist at its revision.
+    Listed(Listing),
+    /// An object is there, or changed.
+    Applied(RawObject),
+    /// An object is gone: its last content, with the revision of its end.
+    Deleted(RawObject),
+    /// Everything up to here has been told.
+    Progress(Revision),
+    /// A watch began: the server answers.
+    Connected,
+    /// The server was lost and will be tried again: what was told may be stale.
+    Failed(Failure),
+}
+
+/// Everything that exists at one revision.
+#[derive(Debug)]
+pub struct Listing {
+    /// The revision.
+    pub revision: Revision,
+    /// The objects, in the server's order.
+    pub objects: Vec<RawObject>,
+    /// Whether the server's history went back behind what was told before, as
+    /// after a restore from a backup.
+    pub rewound: bool,
+}
+
+/// Reads one scope, for ever.
+pub struct Reader {
+    server: Server,
+    state: State,
+    delays: Delays,
+    /// Everything up to here has been told.
+    progress: Option<Revision>,
+    /// The last event, to know it again.
+    last: Option<(Revision, ObjectKey, Discriminant<Event>)>,
+    /// How often in a row the server lagged behind `progress`.
+    n_behind: u32,
+    /// Whether history was too short since a watch last held.
+    has_expired: bool,
+}
+
+type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send>>;
+
+enum State {
+    Waiting {
+        until: Instant,
+        then: Step,
+    },
+    Listing {
+        list: Pending<server::Page>,
+        at_least: Option<Revision>,
+    },
+    Opening {
+        watch: Pending<Watch>,
+    },
+    Watching(Box<Watch>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    List { at_least: Option<Revision> },
+    Watch { from: Revision },
+}
+
+impl Reader {
+    /// A reader of that scope, which has asked nothing yet.
+    #[must_use]
+    pub fn new(client: kube::Client, scope: Scope, limits: Limits) -> Self {
+        let server = Server {
+            client,
+            scope: Arc::new(scope),
+            limits,
+        };
+        Self {
+            state: server.clone().begin(Step::List { at_least: None }),
+            delays: Delays::new(&limits),
+            server,
+            progress: None,
+            last: None,
+            n_behind: 0,
+            has_expired: false,
+        }
+    }
+
+    /// What is followed.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.server.scope
+    }
+
+    /// The next event. A dropped call loses nothing: the next one goes on.
+    pub async fn next(&mut self) -> Event {
+        loop {
+            let event = match &mut self.state {
+                State::Waiting { until, then } => {
+                    let then = *then;
+                    tokio::time::sleep_until(*until).await;
+                    self.begin(then);
+                    None
+                }
+                State::Listing { list, at_least } => {
+                    let at_least = *at_least;
+                    let page = list.as_mut().await;
+                    self.listed(page, at_least)
+                }
+                State::Opening { watch } => {
+                    let watch = watch.as_mut().await;
+                    self.opened(watch)
+                }
+                State::Watching(watch) => {
+                    let heard = watch.next().await;
+                    self.heard(heard)
+                }
+            };
+            if let Some(event) = event {
+                return event;
+            }
+        }
+    }
+
+    fn begin(&mut self, step: Step) {
+        self.state = self.server.clone().begin(step);
+    }
+
+    fn listed(
+        &mut self,
+        page: Result<server::Page, Trouble>,
+        at_least: Option<Revision>,
+    ) -> Option<Event> {
+        match page {
+            Ok(server::Page { revision, objects }) => {
+                let rewound = self.progress.is_some_and(|progress| revision < progress);
+                self.progress = Some(revision);
+                self.last = None;
+                self.n_behind = 0;
+                self.begin(Step::Watch { from: revision });
+                Some(Event::Listed(Listing {
+                    revision,
+                    objects,
+                    rewound,
+                }))
+            }
+            Err(Trouble {
+                cause: Cause::Expired,
+                ..
+            }) => self.expired(Verb::List, None),
+            Err(trouble) => {
+                let is_behind = matches!(trouble.cause, Cause::Behind(_));
+                self.n_behind += u32::from(is_behind);
+                // Whoever stays behind for so long has lost its history.
+                let at_least = at_least.filter(|_| self.n_behind < ATTEMPTS_BEHIND);
+                self.failed(Verb::List, trouble, Step::List { at_least })
+            }
+        }
+    }
+
+    fn opened(&mut self, watch: Result<Watch, Trouble>) -> Option<Event> {
+        match watch {
+            Ok(watch) => {
+                self.state = State::Watching(Box::new(watch));
+                Some(Event::Connected)
+            }
+            Err(Trouble {
+                cause: Cause::Expired,
+                ..
+            }) => self.expired(Verb::Watch, self.progress),
+            Err(trouble) => {
+                let then = if matches!(trouble.cause, Cause::Refused { .. }) {
+                    // Perhaps it is the revision that the server does not like.
+                    Step::List {
+                        at_least: self.progress,
+                    }
+                } else {
+                    self.watch_again()
+                };
+                self.failed(Verb::Watch, trouble, then)
+            }
+        }
+    }
+
+    fn heard(&mut self, heard: Heard) -> Option<Event> {
+        match heard {
+            Heard::Applied(object) => self.told(Event::Applied, object),
+            Heard::Deleted(object) => self.told(Event::Deleted, object),
+            Heard::Bookmark(revision) => match self.progress {
+                // A watch waits at a revision that its server may never reach.
+                Some(progress) if revision < progress => self.broke(Trouble::behind(revision)),
+                _ => {
+                    self.progress = Some(revision);
+                    Some(Event::Progress(revision))
+                }
+            },
+            Heard::End { had_events } => self.ended(had_events),
+            Heard::Trouble(trouble) => self.broke(trouble),
+        }
+    }
+
+    fn broke(&mut self, trouble: Trouble) -> Option<Event> {
+        self.ends();
+        if trouble.cause == Cause::Expired {
+            return self.expired(Verb::Watch, self.progress);
+        }
+        let then = if matches!(trouble.cause, Cause::Cut(_)) {
+            self.watch_again()
+        } else {
+            // What the server said, or that it says nothing, may come of the
+            // revision, and come again: a list tells.
+            Step::List {
+                at_least: self.progress,
+            }
+        };
+        self.failed(Verb::Watch, trouble, then)
+    }
+
+    /// An object changed. Whoever resumes gets only what is newer, so that an
+    /// older revision means nothing but that this server counts in its own way;
+    /// the same event twice, though, is one.
+    fn told(&mut self, event: fn(RawObject) -> Event, object: RawObject) -> Option<Event> {
+        let (revision, key) = (object.revision, object.key.clone());
+        let event = event(object);
+        let this = Some((revision, key, discriminant(&event)));
+        if self.last == this {
+            return None;
+        }
+        self.last = this;
+        self.progress = self.progress.max(Some(revision));
+        Some(event)
+    }
+
+    /// A watch ended as it should, but it may have done so too soon.
+    fn ended(&mut self, had_events: bool) -> Option<Event> {
+        let again = self.watch_again();
+        if self.ends() {
+            self.begin(again);
+            return None;
+        }
+        if had_events {
+            // Not growing, for its events are what we want.
+            self.wait(self.delays.first(), again);
+            return None;
+        }
+        self.failed(Verb::Watch, Cause::Brief.into(), again)
+    }
+
+    /// Whether the watch that ends here held long enough to be a success.
+    fn ends(&mut self) -> bool {
+        let State::Watching(watch) = &self.state else {
+            return false;
+        };
+        let has_held = watch.age() >= self.server.limits.shortest_watch;
+        if has_held {
+            self.delays.reset();
+            self.has_expired = false;
+        }
+        has_held
+    }
+
+    /// History does not reach back far enough. That is ordinary once; again
+    /// before a watch held, it would go on for ever.
+    fn expired(&mut self, verb: Verb, at_least: Option<Revision>) -> Option<Event> {
+        let step = Step::List { at_least };
+        if self.has_expired {
+            return self.failed(verb, Cause::Expired.into(), step);
+        }
+        debug!(resource = %self.scope().resource, ?verb, "expired: listing again");
+        self.has_expired = true;
+        self.begin(step);
+        None
+    }
+
+    fn failed(&mut self, verb: Verb, trouble: Trouble, then: Step) -> Option<Event> {
+        let Trouble { cause, retry_after } = trouble;
+        let retry_in = self.delays.next(retry_after);
+        self.wait(retry_in, then);
+        let Scope {
+            resource,
+            namespace,
+            ..
+        } = self.scope();
+        Some(Event::Failed(Failure {
+            verb,
+            resource: *resource,
+            namespace: namespace.clone(),
+            cause,
+            retry_in,
+        }))
+    }
+
+    fn wait(&mut self, delay: Duration, then: Step) {
+        let until = Instant::now() + delay;
+        self.state = State::Waiting { until, then };
+    }
+
+    fn watch_again(&self) -> Step {
+        match self.progress {
+            Some(from) => Step::Watch { from },
+            None => Step::List { at_least: None },
+        }
+    }
+}
+
+impl Server {
+    /// Prepares that step; nothing is sent before it is polled.
+    fn begin(self, step: Step) -> State {
+        match step {
+            Step::List { at_least } => State::Listing {
+                list: Box::pin(self.list(at_least)),
+                at_least,
+            },
+            Step::Watch { from } => State::Opening {
+                watch: Box::pin(self.watch(from)),
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("scope", self.scope())
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Why nothing was read, in words that a user can act on.
+
+use std::fmt;
+use std::time::Duration;
+
+use proto_types::Resource;
+
+/// A reader lost its server, and will try again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What was attempted.
+    pub verb: Verb,
+    /// On which resource.
+    pub resource: Resource,
+    /// In which namespace; in all if absent.
+    pub namespace: Option<String>,
+    /// What went wrong.
+    pub cause: Cause,
+    /// When it is tried again.
+    pub retry_in: Duration,
+}
+
+/// What a reader does to a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Lists it.
+    List,
+    /// Watches it.
+    Watch,
+}
+
+/// What went wrong between a reader and its server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// Refused, reset, unresolved, or not trusted.
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    /// The server does not know who asks (401), or there were no credentials to send.
+    #[error("the credentials do not work: {0}")]
+    Unauthorized(String),
+    /// Who asks may not (403).
+    #[error("not allowed: {0}")]
+    Forbidden(String),
+    /// The server knows no such resource (404).
+    #[error("not served there, or nothing but a Kubernetes API server answers: {0}")]
+    NotServed(String),
+    /// Too many requests (429).
+    #[error("the server asks to come back later: {0}")]
+    Throttled(String),
+    /// The server failed (5xx, or an error within a watch).
+    #[error("the server failed ({status}): {message}")]
+    Server {
+        /// The HTTP status code.
+        status: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// Any other answer that is none.
+    #[error("the server refused the request ({status}): {message}")]
+    Refused {
+        /// The HTTP status code.
+        status: u16,
+        /// The server's words.
+        message: String,
+    },
+    /// The server has not seen yet what another replica already told.
+    #[error("the server lags behind: {0}")]
+    Behind(String),
+    /// The server's history does not reach from a list to the watch after it (410).
+    #[error("the server forgets changes before they can be read")]
+    Expired,
+    /// The connection broke within an answer.
+    #[error("the connection broke: {0}")]
+    Cut(String),
+    /// A watch ended as soon as it began.
+    #[error("the server ended the watch as soon as it began")]
+    Brief,
+    /// A watch showed no sign of life.
+    #[error("the connection is dead: nothing came for {0:?}")]
+    Silent(Duration),
+    /// An answer did not begin, or a list did not end, in time.
+    #[error("no answer within {0:?}")]
+    Slow(Duration),
+    /// An answer is not what a Kubernetes API server sends.
+    #[error("the answer is not that of a Kubernetes API server: {0}")]
+    Garbage(String),
+    /// An answer exceeds its limit.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl Failure {
+    /// The cause as a label of a metric, or the reason of a condition.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        self.cause.reason()
+    }
+}
+
+impl Cause {
+    /// The cause in one word.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "Unreachable",
+            Self::Unauthorized(_) => "Unauthorized",
+            Self::Forbidden(_) => "Forbidden",
+            Self::NotServed(_) => "NotServed",
+            Self::Throttled(_) => "Throttled",
+            Self::Server { .. } => "Server",
+            Self::Refused { .. } => "Refused",
+            Self::Behind(_) => "Behind",
+            Self::Expired => "Expired",
+            Self::Cut(_) => "Cut",
+            Self::Brief => "Brief",
+            Self::Silent(_) => "Silent",
+            Self::Slow(_) => "Slow",
+            Self::Garbage(_) => "Garbage",
+            Self::TooLarge(_) => "TooLarge",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            verb,
+            resource,
+            namespace,
+            cause,
+            retry_in: _,
+        } = self;
+        match namespace {
+            Some(namespace) => write!(
+                f,
+                "cannot {verb} {resource} in namespace {namespace}: {cause}"
+            ),
+            None => write!(f, "cannot {verb} {resource}: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::List => "list",
+            Self::Watch => "watch",
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! How long a reader waits, how much it takes, and how often it asks.
+
+use std::time::Duration;
+
+/// A reader's limits; the defaults suit a cluster anywhere in the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From a request to the head of its response, and through a refusal's body.
+    pub response: Duration,
+    /// For a whole list, however many pages it has.
+    pub list: Duration,
+    /// Between two signs of life of a watch.
+    pub silence: Duration,
+    /// The size of one event.
+    pub event_bytes: usize,
+    /// The size of one page of a list.
+    pub page_bytes: usize,
+    /// A watch that ends sooner was no success.
+    pub shortest_watch: Duration,
+    /// The least wait after a first failure.
+    pub first_delay: Duration,
+    /// The longest wait after many, unless the server asks for more.
+    pub longest_delay: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            response: Duration::from_secs(30),
+            list: Duration::from_secs(60),
+            // Bookmarks come every minute.
+            silence: Duration::from_secs(90),
+            // etcd refuses values over 1.5 MB, and an event holds one object.
+            event_bytes: 16 << 20,
+            page_bytes: 1 << 30,
+            shortest_watch: Duration::from_secs(1),
+            first_delay: Duration::from_millis(500),
+            longest_delay: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What it means when there is no answer, or the answer is no.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use http::{HeaderMap, Response, header};
+use http_body_util::{BodyExt, Limited};
+use kube::client::{AuthError, Body};
+use proto_types::Status;
+
+use super::{Cause, Trouble};
+
+// A Status is a few hundred bytes; proxies send whole pages.
+const BODY_BYTES: usize = 64 << 10;
+// Of what is no Status, the beginning tells what it is.
+const QUOTED_CHARS: usize = 200;
+
+/// Why a request got no answer.
+pub(super) fn unsent(why: &kube::Error) -> Trouble {
+    let message = innermost(why);
+    if is_auth(why) {
+        Cause::Unauthorized(message).into()
+    } else {
+        Cause::Unreachable(message).into()
+    }
+}
+
+/// What an answer other than 200 means.
+pub(super) async fn read(response: Response<Body>) -> Trouble {
+    let (head, body) = response.into_parts();
+    let body = match Limited::new(body, BODY_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        // The code alone must do.
+        Err(_) => bytes::Bytes::new(),
+    };
+    let status = serde_json::from_slice(&body).unwrap_or_else(|_| {
+        let text: String = String::from_utf8_lossy(&body)
+            .chars()
+            .take(QUOTED_CHARS)
+            .collect();
+        Status::failure(head.status.as_u16(), "", text.trim())
+    });
+    let mut trouble = meaning(head.status.as_u16(), status);
+    trouble.retry_after = retry_after(&head.headers).or(trouble.retry_after);
+    trouble
+}
+
+/// What a `Status` means, be it the body of an answer or an event of a watch.
+pub(in crate::follow) fn meaning(code: u16, status: Status) -> Trouble {
+    let details = status.details.unwrap_or_default();
+    let is_behind = details
+        .causes
+        .iter()
+        .any(|it| it.reason == "ResourceVersionTooLarge")
+        || status.message.contains("Too large resource version");
+    let message = if status.message.is_empty() {
+        format!("status {code}")
+    } else {
+        status.message
+    };
+    let cause = match code {
+        401 => Cause::Unauthorized(message),
+        403 => Cause::Forbidden(message),
+        404 => Cause::NotServed(message),
+        410 => Cause::Expired,
+        429 => Cause::Throttled(message),
+        504 if is_behind => Cause::Behind(message),
+        500.. => Cause::Server {
+            status: code,
+            message,
+        },
+        _ => Cause::Refused {
+            status: code,
+            message,
+        },
+    };
+    let seconds = details.retry_after_seconds.map(u64::from);
+    Trouble {
+        cause,
+        retry_after: seconds.map(Duration::from_secs),
+    }
+}
+
+/// The part of an error that says what happened; those around it say only where.
+pub(in crate::follow) fn innermost(why: &(dyn Error + 'static)) -> String {
+    let last = chain(why).last().unwrap_or(why);
+    match last.downcast_ref::<io::Error>().map(io::Error::kind) {
+        // Its own words are about a deadline that nobody knows of.
+        Some(io::ErrorKind::TimedOut) => "timed out".to_owned(),
+        _ => last.to_string(),
+    }
+}
+
+fn is_auth(why: &kube::Error) -> bool {
+    matches!(why, kube::Error::Auth(_)) || chain(why).any(|it| it.is::<AuthError>())
+}
+
+fn chain<'a>(why: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(why), |&it| it.source())
+}
+
+/// Only the form in seconds: Kubernetes sends no other.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.parse().ok()?))
+}

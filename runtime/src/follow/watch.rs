@@ -1,0 +1,104 @@
+//! An open watch: lines become events.
+
+mod line;
+
+use bytes::Bytes;
+use kube::client::Body;
+use proto_types::frame::{Bookmark, EventType, WatchEvent};
+use proto_types::{RawObject, Resource, Revision, Status};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::server::{Trouble, innermost, meaning};
+use super::{Cause, Limits};
+use line::Lines;
+
+/// A watch that the server opened.
+pub(super) struct Watch {
+    resource: Resource,
+    lines: Lines,
+    limits: Limits,
+    opened: Instant,
+    /// The last sign of life.
+    heard: Instant,
+    had_events: bool,
+}
+
+/// What a watch said.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// An object was added or modified.
+    Applied(RawObject),
+    /// An object was deleted, or no longer matches.
+    Deleted(RawObject),
+    /// Everything up to here has been sent.
+    Bookmark(Revision),
+    /// The server ended the watch in order.
+    End { had_events: bool },
+    /// It ended in another way.
+    Trouble(Trouble),
+}
+
+impl Watch {
+    pub(super) fn new(resource: Resource, body: Body, limits: Limits) -> Self {
+        let now = Instant::now();
+        Self {
+            resource,
+            lines: Lines::new(body, limits.event_bytes),
+            limits,
+            opened: now,
+            heard: now,
+            had_events: false,
+        }
+    }
+
+    /// How long it has been open.
+    pub(super) fn age(&self) -> std::time::Duration {
+        self.opened.elapsed()
+    }
+
+    /// What comes next. A dropped call loses nothing.
+    pub(super) async fn next(&mut self) -> Heard {
+        let silence = self.limits.silence;
+        let line = tokio::time::timeout_at(self.heard + silence, self.lines.next()).await;
+        self.heard = Instant::now();
+        match line {
+            Ok(Ok(Some(line))) => {
+                self.had_events = true;
+                read(self.resource, &line).unwrap_or_else(Heard::Trouble)
+            }
+            Ok(Ok(None)) => Heard::End {
+                had_events: self.had_events,
+            },
+            Ok(Err(cause)) => Heard::Trouble(cause.into()),
+            Err(_) => Heard::Trouble(Cause::Silent(silence).into()),
+        }
+    }
+}
+
+fn read(resource: Resource, line: &Bytes) -> Result<Heard, Trouble> {
+    let WatchEvent { event_type, object } = serde_json::from_slice(line).map_err(garbage)?;
+    Ok(match event_type {
+        EventType::Added | EventType::Modified => Heard::Applied(parse(resource, object)?),
+        EventType::Deleted => Heard::Deleted(parse(resource, object)?),
+        EventType::Bookmark => {
+            let bookmark: Bookmark = serde_json::from_str(object.get()).map_err(garbage)?;
+            Heard::Bookmark(bookmark.metadata.resource_version)
+        }
+        EventType::Error => {
+            let status: Status = serde_json::from_str(object.get()).map_err(garbage)?;
+            Heard::Trouble(meaning(status.code, status))
+        }
+    })
+}
+
+/// Copies the object: a slice would keep all that was received with it, for as
+/// long as the object lives.
+fn parse(resource: Resource, object: &RawValue) -> Result<RawObject, Trouble> {
+    let json = Bytes::copy_from_slice(object.get().as_bytes());
+    RawObject::parse(resource, &json).map_err(garbage)
+}
+
+fn garbage(why: impl std::fmt::Display) -> Trouble {
+    Cause::Garbage(why.to_string()).into()
+}

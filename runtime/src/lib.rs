@@ -1,0 +1,31 @@
+//! Process plumbing and the list/watch reader, independently of what either program does with them.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`client`] | builds a client for a cluster, without contacting it |
+//! | [`follow`] | follows one resource of one cluster: list, watch, and again |
+//! | [`listen`] | binds a socket, and says what is wrong where it cannot |
+//! | [`admin`] | liveness, readiness and metrics over HTTP |
+//! | [`log`] | what is logged, and how |
+//! | [`shutdown`] | signals become a cancellation |
+//! | [`task`] | runs named tasks until shutdown or the first failure |
+//!
+//! Invariants: nothing here knows what a source, a mirror or an export is, and
+//! nothing runs that its caller did not start and cannot stop.
+
+pub mod admin;
+pub mod client;
+pub mod follow;
+pub mod listen;
+pub mod log;
+pub mod shutdown;
+pub mod task;
+
+#[cfg(test)]
+mod scripted;
+
+pub use admin::{Flag, Readiness};
+pub use client::{Access, connect};
+pub use follow::{Cause, Event, Failure, Limits, Listing, Reader, Scope};
+pub use log::{LogFilter, LogFormat};
+pub use task::Tasks;

@@ -1,0 +1,61 @@
+//! Binds a socket, and says what is wrong where it cannot.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({flag}): {why}")]
+pub struct Error {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// The flag that asked for it.
+    pub flag: &'static str,
+    why: String,
+}
+
+/// Listens on that address, which came from that flag.
+pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| Error {
+        address,
+        flag,
+        why: explain(&error),
+    })
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "address already in use; stop what listens there, or choose another".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "permission denied; choose a port from 1024 up".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_its_flag() {
+        let first = bind(([127, 0, 0, 1], 0).into(), "--listen").await.unwrap();
+        let address = first.local_addr().unwrap();
+        let why = bind(address, "--listen").await.unwrap_err().to_string();
+        let expected = format!("cannot listen on {address} (--listen): address already in use");
+        assert!(why.starts_with(&expected), "{why}");
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_is_explained() {
+        let elsewhere = ([192, 0, 2, 1], 0).into();
+        let why = bind(elsewhere, "--admin").await.unwrap_err().to_string();
+        assert!(why.ends_with("this machine has no such address"), "{why}");
+    }
+}
