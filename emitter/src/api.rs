@@ -1,0 +1,250 @@
+//! The Kubernetes API, as far as reading Services and their endpoints goes.
+//!
+//! [`Route`] says what a path names, [`Options`] what the query asks, [`accept`] how
+//! to write the answer; [`list`] and [`watch`] give it. Every refusal is a
+//! [`Status`], made where it is found out and written in one place.
+
+mod accept;
+mod discovery;
+mod fresh;
+mod list;
+mod pretty;
+mod query;
+mod respond;
+mod route;
+mod watch;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use emitter_cache::{Encoding, Scope, View};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use proto_types::{Resource, Status};
+use tokio_util::sync::CancellationToken;
+
+use self::accept::{Unacceptable, Verb};
+use self::query::{Options, Query};
+use self::route::{Route, WatchPath};
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::upstream::Documents;
+
+/// What the API serves from.
+pub struct Api {
+    /// One hub for each of [`Resource::ALL`].
+    pub hubs: Vec<Arc<Hub>>,
+    /// The upstream's own documents: version, OpenAPI.
+    pub documents: Documents,
+    /// Counts what is served.
+    pub metrics: Arc<Metrics>,
+    /// Ends all watches.
+    pub shutdown: CancellationToken,
+}
+
+/// The routes of the API.
+pub fn router(api: Arc<Api>) -> Router {
+    Router::new().fallback(answer).with_state(api)
+}
+
+/// What every answer depends on, beside what is asked for.
+struct Asked {
+    query: Query,
+    accept: Option<String>,
+    pretty: bool,
+    audit_id: HeaderValue,
+}
+
+impl Asked {
+    fn new(request: &Request) -> Self {
+        let text = |headers: &HeaderMap, name| {
+            let value = headers.get(name);
+            value
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        let query = Query::parse(request.uri().query());
+        let agent = text(request.headers(), header::USER_AGENT);
+        let audit_id = request.headers().get("audit-id").cloned();
+        Self {
+            accept: text(request.headers(), header::ACCEPT),
+            pretty: query.pretty(agent.as_deref()),
+            audit_id: audit_id.unwrap_or_else(new_audit_id),
+            query,
+        }
+    }
+
+    fn encoding(&self, verb: Verb) -> Result<Encoding, Status> {
+        let include = self.query.include()?;
+        accept::negotiate(self.accept.as_deref(), verb, include).map_err(|why| match why {
+            Unacceptable::MediaType => Status::failure(
+                406,
+                "NotAcceptable",
+                format!(
+                    "only the following media types are accepted: {}",
+                    accept::OFFERED
+                ),
+            ),
+            Unacceptable::Shape(shape) => Status::failure(
+                406,
+                "NotAcceptable",
+                format!("you requested {shape}, but the requested object is of another shape"),
+            ),
+        })
+    }
+}
+
+fn new_audit_id() -> HeaderValue {
+    let id = uuid::Uuid::new_v4().to_string();
+    HeaderValue::try_from(id).expect("a UUID is a header value")
+}
+
+async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
+    let asked = Asked::new(&request);
+    let path = request.uri().path();
+    let Some(path) = percent_decode(path) else {
+        return respond::refusal(&asked, &Status::bad_request("the path is not UTF-8"));
+    };
+    let route = Route::parse(&path);
+    if route == Route::Unknown {
+        return respond::page_not_found(&asked);
+    }
+    let answer = match *request.method() {
+        Method::GET => api.get(&asked, route, request.uri()).await,
+        _ => Err(Status::failure(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
+        .about(proto_types::status::Details::default())),
+    };
+    answer.unwrap_or_else(|status| respond::refusal(&asked, &status))
+}
+
+fn percent_decode(path: &str) -> Option<String> {
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
+    decoded.ok().map(std::borrow::Cow::into_owned)
+}
+
+impl Api {
+    fn hub(&self, resource: Resource) -> &Arc<Hub> {
+        let hub = self.hubs.iter().find(|hub| hub.resource() == resource);
+        hub.expect("there is a hub for every resource")
+    }
+
+    async fn get(&self, asked: &Asked, route: Route, uri: &http::Uri) -> Result<Response, Status> {
+        match route {
+            Route::Collection {
+                resource,
+                scope,
+                watch,
+            } => {
+                let response = self.collection(asked, resource, scope, watch).await?;
+                Ok(respond::warn(resource, response))
+            }
+            Route::Object { resource, key } => {
+                let response = list::get(asked, self.hub(resource), &key).await?;
+                Ok(respond::warn(resource, response))
+            }
+            Route::CoreVersions => Ok(discover(asked, "/api", discovery::core_versions)),
+            Route::Groups => Ok(discover(asked, "/apis", discovery::groups)),
+            Route::Group => Ok(ok(asked, discovery::group())),
+            Route::Resources(root) => Ok(ok(asked, discovery::resources(root))),
+            Route::Root => Ok(ok(asked, discovery::root())),
+            Route::Version | Route::OpenApi => self.upstream_document(asked, uri).await,
+            Route::UnknownResource | Route::Unknown => Err(Status::failure(
+                404,
+                "NotFound",
+                "the server could not find the requested resource",
+            )
+            .about(proto_types::status::Details::default())),
+        }
+    }
+
+    async fn collection(
+        &self,
+        asked: &Asked,
+        resource: Resource,
+        scope: Scope,
+        watch: WatchPath,
+    ) -> Result<Response, Status> {
+        let mut options = Options::parse(&asked.query, resource, watch != WatchPath::No)?;
+        if let WatchPath::One(name) = watch {
+            options.fields = options.fields.with("metadata.name", &name);
+        }
+        let verb = if options.watch {
+            Verb::Watch
+        } else {
+            Verb::List
+        };
+        let view = View {
+            scope: narrowed(scope, &options),
+            labels: options.labels.clone(),
+            fields: options.fields.clone(),
+            encoding: asked.encoding(verb)?,
+        };
+        let hub = self.hub(resource);
+        match verb {
+            Verb::Watch => {
+                let context = watch::Context {
+                    shutdown: self.shutdown.clone(),
+                    metrics: Arc::clone(&self.metrics),
+                };
+                watch::watch(asked, hub, view, &options, context).await
+            }
+            Verb::Get | Verb::List => {
+                self.metrics.listed(resource);
+                list::list(asked, hub, &view, &options).await
+            }
+        }
+    }
+
+    /// Documents that are not ours to write: the upstream's, so that clients which
+    /// look at versions and schemas behave as they would there.
+    async fn upstream_document(&self, asked: &Asked, uri: &http::Uri) -> Result<Response, Status> {
+        let path = uri.path_and_query().map_or("/", |it| it.as_str());
+        let document = self.documents.get(path, asked.accept.as_deref()).await;
+        let (parts, body) = document
+            .map_err(|why| {
+                let message = format!("the upstream API server has no answer for {path}: {why}");
+                Status::failure(503, "ServiceUnavailable", message)
+            })?
+            .into_parts();
+        let mut response = Response::new(axum::body::Body::from(body));
+        *response.status_mut() = parts.status;
+        for name in [header::CONTENT_TYPE, header::ETAG, header::LOCATION] {
+            if let Some(value) = parts.headers.get(&name) {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// A field selector for a namespace narrows the scope.
+fn narrowed(scope: Scope, options: &Options) -> Scope {
+    match (scope, options.fields.exact("metadata.namespace")) {
+        (Scope::Cluster, Some(namespace)) => Scope::Namespace(namespace.to_owned()),
+        (scope, _) => scope,
+    }
+}
+
+fn ok(asked: &Asked, document: String) -> Response {
+    respond::document(asked, StatusCode::OK, document)
+}
+
+fn discover(asked: &Asked, path: &str, plain: impl FnOnce() -> String) -> Response {
+    if !accept::wants_aggregated_discovery(asked.accept.as_deref()) {
+        return ok(asked, plain());
+    }
+    let body = discovery::aggregated(path);
+    let mut response = respond::with_type(asked, StatusCode::OK, discovery::AGGREGATED, body);
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

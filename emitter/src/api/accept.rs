@@ -1,0 +1,191 @@
+//! The `Accept` header: what a consumer wants to be answered in.
+
+use emitter_cache::Encoding;
+use emitter_cache::table::Include;
+
+/// What a request is for, as far as it decides what can be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// One object.
+    Get,
+    /// A list.
+    List,
+    /// A watch.
+    Watch,
+}
+
+/// Why no answer is acceptable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unacceptable {
+    /// No media type of the header is known.
+    MediaType,
+    /// A list's metadata was asked for as one object's, or the other way around.
+    Shape(&'static str),
+}
+
+/// One clause of the header.
+#[derive(Debug)]
+struct Clause<'a> {
+    media_type: &'a str,
+    parameters: Vec<(&'a str, &'a str)>,
+    quality: f32,
+}
+
+/// The media types that are served, for the message that refuses all others.
+pub(super) const OFFERED: &str = "application/json, application/json;stream=watch";
+
+/// Chooses the encoding. Clauses count by their quality, then by how specific they
+/// are; what cannot be served is passed over, as long as another clause follows.
+pub(super) fn negotiate(
+    header: Option<&str>,
+    verb: Verb,
+    include: Include,
+) -> Result<Encoding, Unacceptable> {
+    let Some(header) = header.filter(|header| !header.trim().is_empty()) else {
+        return Ok(Encoding::Object);
+    };
+    for clause in clauses(header) {
+        if !matches!(
+            clause.media_type,
+            "application/json" | "application/*" | "*/*"
+        ) {
+            continue;
+        }
+        match clause.parameter("as") {
+            None => return Ok(Encoding::Object),
+            Some(_) if !clause.is_meta_v1() => {}
+            Some("Table") => return Ok(Encoding::Table(include)),
+            Some("PartialObjectMetadata") if verb == Verb::List => {
+                return Err(Unacceptable::Shape("PartialObjectMetadata"));
+            }
+            Some("PartialObjectMetadataList") if verb == Verb::Get => {
+                return Err(Unacceptable::Shape("PartialObjectMetadataList"));
+            }
+            Some("PartialObjectMetadata" | "PartialObjectMetadataList") => {
+                return Ok(Encoding::Metadata);
+            }
+            Some(_) => {}
+        }
+    }
+    Err(Unacceptable::MediaType)
+}
+
+/// Whether the header asks for aggregated discovery before any plain answer.
+#[must_use]
+pub(super) fn wants_aggregated_discovery(header: Option<&str>) -> bool {
+    let clauses = clauses(header.unwrap_or_default());
+    let first = clauses.into_iter().find(|clause| {
+        let aggregated = clause.parameter("as") == Some("APIGroupDiscoveryList");
+        clause.media_type == "application/json"
+            && (!aggregated || clause.parameter("v") == Some("v2"))
+    });
+    first.is_some_and(|clause| clause.parameter("as") == Some("APIGroupDiscoveryList"))
+}
+
+fn clauses(header: &str) -> Vec<Clause<'_>> {
+    let mut clauses: Vec<Clause<'_>> = header.split(',').map(Clause::parse).collect();
+    // Stable, so that equals stay in the order in which they were written.
+    clauses.sort_by(|a, b| {
+        b.quality
+            .total_cmp(&a.quality)
+            .then_with(|| a.wildcards().cmp(&b.wildcards()))
+    });
+    clauses
+}
+
+impl<'a> Clause<'a> {
+    fn parse(text: &'a str) -> Self {
+        let mut parts = text.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default();
+        let parameters: Vec<(&str, &str)> = parts
+            .filter_map(|part| part.split_once('='))
+            .map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+            .collect();
+        let quality = parameters
+            .iter()
+            .find(|(name, _)| *name == "q")
+            .and_then(|(_, value)| value.parse().ok());
+        Self {
+            media_type,
+            parameters,
+            quality: quality.unwrap_or(1.0),
+        }
+    }
+
+    fn parameter(&self, name: &str) -> Option<&'a str> {
+        self.parameters
+            .iter()
+            .find(|(it, _)| *it == name)
+            .map(|(_, value)| *value)
+    }
+
+    fn is_meta_v1(&self) -> bool {
+        self.parameter("g") == Some("meta.k8s.io") && self.parameter("v") == Some("v1")
+    }
+
+    fn wildcards(&self) -> usize {
+        self.media_type.matches('*').count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Encoding, Include, Unacceptable, Verb, negotiate, wants_aggregated_discovery};
+
+    const KUBECTL_GET: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+    const PROTOBUF_FIRST: &str = "application/vnd.kubernetes.protobuf,application/json";
+
+    #[test]
+    fn clients_get_what_they_prefer_among_what_there_is() {
+        let check = |header, verb, expected| {
+            assert_eq!(
+                negotiate(header, verb, Include::Metadata),
+                expected,
+                "{header:?}"
+            );
+        };
+        let table = Ok(Encoding::Table(Include::Metadata));
+        check(None, Verb::List, Ok(Encoding::Object));
+        check(Some("*/*"), Verb::Watch, Ok(Encoding::Object));
+        check(Some(KUBECTL_GET), Verb::List, table.clone());
+        check(Some(KUBECTL_GET), Verb::Watch, table);
+        check(Some(PROTOBUF_FIRST), Verb::Get, Ok(Encoding::Object));
+        check(
+            Some("application/json;as=Nonsense;g=x;v=v1,*/*"),
+            Verb::Get,
+            Ok(Encoding::Object),
+        );
+        check(
+            Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
+            Verb::Watch,
+            Ok(Encoding::Metadata),
+        );
+        check(
+            Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
+            Verb::List,
+            Err(Unacceptable::Shape("PartialObjectMetadata")),
+        );
+        check(Some("text/html"), Verb::Get, Err(Unacceptable::MediaType));
+        check(
+            Some("application/vnd.kubernetes.protobuf"),
+            Verb::Get,
+            Err(Unacceptable::MediaType),
+        );
+        check(
+            Some("application/json;q=0.1,application/json;as=Table;v=v1;g=meta.k8s.io;q=0.9"),
+            Verb::List,
+            Ok(Encoding::Table(Include::Metadata)),
+        );
+    }
+
+    #[test]
+    fn aggregated_discovery_is_asked_for_by_name() {
+        assert!(wants_aggregated_discovery(Some(
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+        )));
+        assert!(!wants_aggregated_discovery(Some(
+            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+        )));
+        assert!(!wants_aggregated_discovery(None));
+    }
+}

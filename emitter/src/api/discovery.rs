@@ -1,0 +1,127 @@
+//! Discovery: which resources there are, for clients that ask before they list.
+
+use proto_types::Resource;
+use serde_json::{Value, json};
+
+/// What can be done with every resource.
+const VERBS: [&str; 3] = ["get", "list", "watch"];
+
+const GROUP: &str = "discovery.k8s.io";
+
+/// `/api`.
+pub(super) fn core_versions() -> String {
+    r#"{"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[]}"#.to_owned()
+}
+
+/// `/apis`.
+pub(super) fn groups() -> String {
+    let version = r#"{"groupVersion":"discovery.k8s.io/v1","version":"v1"}"#;
+    format!(
+        r#"{{"kind":"APIGroupList","apiVersion":"v1","groups":[{{"name":"{GROUP}","versions":[{version}],"preferredVersion":{version}}}]}}"#
+    )
+}
+
+/// `/apis/discovery.k8s.io`.
+pub(super) fn group() -> String {
+    let version = r#"{"groupVersion":"discovery.k8s.io/v1","version":"v1"}"#;
+    format!(
+        r#"{{"kind":"APIGroup","apiVersion":"v1","name":"{GROUP}","versions":[{version}],"preferredVersion":{version}}}"#
+    )
+}
+
+/// `/`.
+pub(super) fn root() -> String {
+    json!({ "paths": [
+        "/api", "/api/v1", "/apis", "/apis/discovery.k8s.io", "/apis/discovery.k8s.io/v1",
+        "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version",
+    ] })
+    .to_string()
+}
+
+/// `/api/v1` and `/apis/discovery.k8s.io/v1`.
+pub(super) fn resources(root: &str) -> String {
+    let rooted = || Resource::ALL.into_iter().filter(|it| it.root() == root);
+    let list: Vec<String> = rooted().map(|it| entry(it).to_string()).collect();
+    let list = list.join(",");
+    // The core group's document has never had an apiVersion.
+    let head = match root {
+        "/api/v1" => r#"{"kind":"APIResourceList","groupVersion":"v1""#,
+        _ => r#"{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"discovery.k8s.io/v1""#,
+    };
+    format!(r#"{head},"resources":[{list}]}}"#)
+}
+
+fn entry(resource: Resource) -> Value {
+    let mut entry = json!({
+        "name": resource.plural(),
+        "singularName": resource.singular(),
+        "namespaced": true,
+        "kind": resource.kind(),
+        "verbs": VERBS,
+    });
+    if let Some(short) = resource.short_name() {
+        entry["shortNames"] = json!([short]);
+    }
+    if resource == Resource::Services {
+        entry["categories"] = json!(["all"]);
+    }
+    entry
+}
+
+/// `/api` or `/apis` for clients that want everything in one answer.
+pub(super) fn aggregated(path: &str) -> String {
+    let (group, root) = match path {
+        "/api" => (None, "/api/v1"),
+        _ => (Some(GROUP), "/apis/discovery.k8s.io/v1"),
+    };
+    let rooted = Resource::ALL.into_iter().filter(|it| it.root() == root);
+    let resources: Vec<Value> = rooted.map(aggregated_entry).collect();
+    let metadata = group.map_or_else(|| json!({}), |name| json!({ "name": name }));
+    json!({
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": "apidiscovery.k8s.io/v2",
+        "metadata": {},
+        "items": [{
+            "metadata": metadata,
+            "versions": [{ "version": "v1", "resources": resources, "freshness": "Current" }],
+        }],
+    })
+    .to_string()
+}
+
+fn aggregated_entry(resource: Resource) -> Value {
+    let mut entry = json!({
+        "resource": resource.plural(),
+        "responseKind": { "group": "", "version": "", "kind": resource.kind() },
+        "scope": "Namespaced",
+        "singularResource": resource.singular(),
+        "verbs": VERBS,
+    });
+    if let Some(short) = resource.short_name() {
+        entry["shortNames"] = json!([short]);
+    }
+    if resource == Resource::Services {
+        entry["categories"] = json!(["all"]);
+    }
+    entry
+}
+
+/// The media type that marks the aggregated form; clients decide by it.
+pub(super) const AGGREGATED: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+#[cfg(test)]
+mod tests {
+    use super::{Value, aggregated, resources};
+
+    #[test]
+    fn every_resource_is_discovered_where_it_lives() {
+        let core: Value = serde_json::from_str(&resources("/api/v1")).unwrap();
+        assert_eq!(core["resources"][0]["name"], "services");
+        assert_eq!(core["resources"][1]["name"], "endpoints");
+        let slices: Value = serde_json::from_str(&resources("/apis/discovery.k8s.io/v1")).unwrap();
+        assert_eq!(slices["resources"][0]["kind"], "EndpointSlice");
+        let all: Value = serde_json::from_str(&aggregated("/apis")).unwrap();
+        assert_eq!(all["items"][0]["metadata"]["name"], "discovery.k8s.io");
+    }
+}

@@ -1,0 +1,203 @@
+//! LIST and GET.
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use emitter_cache::encode::ListMeta;
+use emitter_cache::page::Page;
+use emitter_cache::store::Expired;
+use emitter_cache::view::Snapshot;
+use emitter_cache::{Encoding, View};
+use http::{HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use proto_types::{ObjectKey, Revision, Status};
+
+use super::accept::Verb;
+use super::query::{Options, RevisionMatch};
+use super::{Asked, fresh, respond};
+use crate::hub::Hub;
+
+/// What a list takes its items from.
+enum Source {
+    /// The present.
+    Present,
+    /// A moment of the past.
+    At(Revision),
+}
+
+/// Answers with one object.
+pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Response, Status> {
+    let encoding = asked.encoding(Verb::Get)?;
+    let revision = match asked.query.get("resourceVersion").unwrap_or_default() {
+        "" => None,
+        text => Some(text.parse::<Revision>().map_err(|_| {
+            let syntax = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+            let why = format!("resourceVersion: Invalid value: {text:?}: {syntax}");
+            Status::failure(500, "", why)
+        })?),
+    };
+    fresh::wait(hub, revision).await?;
+    let Some(entry) = hub.get(key) else {
+        return Err(Status::not_found(hub.resource(), key.name()));
+    };
+    let mut body = Vec::new();
+    let now = Timestamp::now();
+    if let Encoding::Table(_) = encoding {
+        let meta = ListMeta {
+            revision: entry.revision(),
+            ..ListMeta::default()
+        };
+        body.extend_from_slice(hub.encoder().list_head(encoding, &meta).as_bytes());
+        let row = std::iter::once(entry.as_ref());
+        body.extend_from_slice(&hub.encoder().items(row, encoding, now));
+        body.extend_from_slice(b"]}");
+    } else {
+        hub.encoder().object(&entry, encoding, now, &mut body);
+    }
+    Ok(respond::document(asked, StatusCode::OK, body))
+}
+
+/// Answers with a collection, or a page of it.
+pub(super) async fn list(
+    asked: &Asked,
+    hub: &Hub,
+    view: &View,
+    options: &Options,
+) -> Result<Response, Status> {
+    let page = match &options.continue_token {
+        Some(token) => Some(read_token(token, view, options)?),
+        None => None,
+    };
+    let (source, at_least) = source(options, page.as_ref());
+    fresh::wait(hub, at_least).await?;
+    let now = Timestamp::now();
+    // `resourceVersion=0` takes what there is, whole.
+    let any = options.revision.is_some_and(Revision::is_zero);
+    let limit = options.limit.filter(|_| !any);
+    let snapshot = match (source, limit, &page) {
+        (Source::Present, None, None) => {
+            let listed = hub.list(view, now);
+            let meta = ListMeta {
+                revision: listed.revision,
+                ..ListMeta::default()
+            };
+            let head = hub.encoder().list_head(view.encoding, &meta);
+            return Ok(whole(asked, head, listed.items));
+        }
+        (Source::Present, _, _) => hub.snapshot(view),
+        (Source::At(revision), _, _) => hub
+            .snapshot_at(view, revision)
+            .map_err(|Expired { .. }| expired(page.as_ref(), view))?,
+    };
+    Ok(part(asked, hub, view, snapshot, &Cut { page, limit }))
+}
+
+/// Which part of a list to answer with.
+struct Cut {
+    page: Option<Page>,
+    limit: Option<usize>,
+}
+
+fn part(asked: &Asked, hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) -> Response {
+    let revision = snapshot.revision;
+    let mut entries = snapshot.entries;
+    if let Some(page) = &cut.page {
+        let first = entries.partition_point(|entry| *entry.key() <= page.after);
+        entries.drain(..first);
+    }
+    let n_left = entries.len();
+    let limit = cut.limit.unwrap_or(n_left);
+    entries.truncate(limit);
+    let mut meta = ListMeta {
+        revision,
+        ..ListMeta::default()
+    };
+    if let Some(last) = entries.last().filter(|_| limit < n_left) {
+        let page = Page {
+            revision: Some(revision),
+            after: last.key().clone(),
+        };
+        meta.continue_token = Some(page.token(&view.scope));
+        // With a selector a kube-apiserver does not count what is left.
+        let counts = view.labels.is_empty() && view.fields.is_empty();
+        meta.remaining = counts.then_some(n_left - limit);
+    }
+    let head = hub.encoder().list_head(view.encoding, &meta);
+    let entries = entries.iter().map(AsRef::as_ref);
+    let items = hub
+        .encoder()
+        .items(entries, view.encoding, Timestamp::now());
+    whole(asked, head, items)
+}
+
+/// What to answer from, and the revision that must have been reached.
+fn source(options: &Options, page: Option<&Page>) -> (Source, Option<Revision>) {
+    if let Some(page) = page {
+        let at = page.revision.map_or(Source::Present, Source::At);
+        return (at, page.revision);
+    }
+    let revision = options.revision.filter(|revision| !revision.is_zero());
+    match (revision, options.revision_match) {
+        (None, _) => (Source::Present, None),
+        (Some(revision), Some(RevisionMatch::Exact)) => (Source::At(revision), Some(revision)),
+        // A page of an unspecified match has always meant exactly that revision.
+        (Some(revision), None) if options.limit.is_some() => (Source::At(revision), Some(revision)),
+        (Some(revision), Some(RevisionMatch::NotOlderThan) | None) => {
+            (Source::Present, Some(revision))
+        }
+    }
+}
+
+fn read_token(token: &str, view: &View, options: &Options) -> Result<Page, Status> {
+    let page = Page::parse(token, &view.scope)
+        .map_err(|why| Status::bad_request(format!("invalid continue token: {why}")))?;
+    if options.revision.is_some_and(|revision| !revision.is_zero()) {
+        return Err(Status::bad_request(
+            "specifying resource version is not allowed when using continue",
+        ));
+    }
+    Ok(page)
+}
+
+/// A page whose moment is forgotten can be had from the present, inconsistently.
+fn expired(page: Option<&Page>, view: &View) -> Status {
+    let Some(page) = page else {
+        return Status::failure(
+            410,
+            "Expired",
+            "The resourceVersion for the provided list is too old.",
+        );
+    };
+    let mut status = Status::failure(410, "Expired", TOO_OLD_TO_CONTINUE);
+    let rest = Page {
+        revision: None,
+        after: page.after.clone(),
+    };
+    status.continue_token = rest.token(&view.scope);
+    status
+}
+
+const TOO_OLD_TO_CONTINUE: &str = "The provided continue parameter is too old \
+    to display a consistent list result. You can start a new list without \
+    the continue parameter, or use the continue token in this response to \
+    retrieve the remainder of the results. Continuing with the provided \
+    token results in an inconsistent list - objects that were created, \
+    modified, or deleted between the time the first chunk was returned \
+    and now may show up in the list.";
+
+/// Head, items and end, sharing the items' bytes.
+fn whole(asked: &Asked, head: String, items: Bytes) -> Response {
+    if asked.pretty {
+        let text = [head.as_bytes(), &items, b"]}"].concat();
+        return respond::document(asked, StatusCode::OK, text);
+    }
+    let length = head.len() + items.len() + TAIL.len();
+    let parts = [Bytes::from(head), items, Bytes::from_static(TAIL)];
+    let parts = futures::stream::iter(parts.map(Ok::<_, std::convert::Infallible>));
+    let mut response = respond::json(asked, StatusCode::OK, Body::from_stream(parts));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+const TAIL: &[u8] = b"]}\n";

@@ -1,0 +1,306 @@
+//! Query strings: parameters with their odd parsing rules, checked.
+//!
+//! The rules are those of `k8s.io/apimachinery`: parameter names are
+//! case-sensitive, only the first value of a name counts, unknown names are
+//! ignored, and every text but `0` and `false` is true.
+
+use std::time::Duration;
+
+use emitter_cache::table::Include;
+use proto_types::status::{Cause, Details};
+use proto_types::{FieldSelector, LabelSelector, Resource, Revision, Status};
+
+/// The parameters of a list or watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Options {
+    /// Whether to watch.
+    pub(super) watch: bool,
+    /// What labels must say.
+    pub(super) labels: LabelSelector,
+    /// What fields must say.
+    pub(super) fields: FieldSelector,
+    /// The resource version, where one is given; `0` means any.
+    pub(super) revision: Option<Revision>,
+    /// How the resource version is meant.
+    pub(super) revision_match: Option<RevisionMatch>,
+    /// The size of a page, where pages are asked for.
+    pub(super) limit: Option<usize>,
+    /// The page.
+    pub(super) continue_token: Option<String>,
+    /// When a watch ends.
+    pub(super) timeout: Option<Duration>,
+    /// Whether bookmarks may be sent.
+    pub(super) bookmarks: bool,
+    /// Whether a watch begins with the state.
+    pub(super) send_initial_events: Option<bool>,
+}
+
+/// How a resource version is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RevisionMatch {
+    /// Exactly so.
+    Exact,
+    /// So, or later.
+    NotOlderThan,
+}
+
+/// The raw parameters of a request.
+#[derive(Debug, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Splits a query string. As in Go, a pair with a semicolon is dropped whole.
+    #[must_use]
+    pub(super) fn parse(query: Option<&str>) -> Self {
+        let pairs = query.unwrap_or_default().split('&');
+        let pairs = pairs.filter(|pair| !pair.is_empty() && !pair.contains(';'));
+        let decoded = pairs.filter_map(|pair| form_urlencoded::parse(pair.as_bytes()).next());
+        Self(
+            decoded
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+
+    /// The first value of a parameter.
+    #[must_use]
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(it, _)| it == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
+    fn flag(&self, name: &str) -> Option<bool> {
+        let is_false = |value: &str| value == "0" || value.eq_ignore_ascii_case("false");
+        self.get(name).map(|value| !is_false(value))
+    }
+
+    fn number(&self, name: &str) -> Result<Option<i64>, Status> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        value.parse().map(Some).map_err(|_| {
+            let why = match value.parse::<i128>() {
+                Ok(_) => "value out of range",
+                Err(_) => "invalid syntax",
+            };
+            Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: {why}"))
+        })
+    }
+
+    /// How much of its object a table row is to carry.
+    pub(super) fn include(&self) -> Result<Include, Status> {
+        match self.get("includeObject") {
+            None | Some("" | "Metadata") => Ok(Include::Metadata),
+            Some("None") => Ok(Include::Nothing),
+            Some("Object") => Ok(Include::Object),
+            Some(other) => Err(Status::bad_request(format!(
+                "Unable to convert to Table as requested: unrecognized includeObject value: {other:?}"
+            ))),
+        }
+    }
+
+    /// Whether JSON is to be indented, which people's tools get unasked.
+    #[must_use]
+    pub(super) fn pretty(&self, user_agent: Option<&str>) -> bool {
+        match self.get("pretty") {
+            Some("true" | "1") => true,
+            Some(_) => false,
+            None => user_agent.is_some_and(|agent| {
+                ["curl", "Wget", "Mozilla/5.0"]
+                    .iter()
+                    .any(|it| agent.starts_with(it))
+            }),
+        }
+    }
+}
+
+impl Options {
+    /// Reads the parameters of a list or watch of `resource`.
+    pub(super) fn parse(
+        query: &Query,
+        resource: Resource,
+        force_watch: bool,
+    ) -> Result<Self, Status> {
+        let bad = |why: &dyn std::fmt::Display| Status::bad_request(why.to_string());
+        let fields: FieldSelector = query
+            .get("fieldSelector")
+            .unwrap_or_default()
+            .parse()
+            .map_err(|why| bad(&why))?;
+        check_fields(&fields, resource)?;
+        let mut options = Self {
+            watch: force_watch || query.flag("watch").unwrap_or(false),
+            labels: query
+                .get("labelSelector")
+                .unwrap_or_default()
+                .parse()
+                .map_err(|why| bad(&why))?,
+            fields,
+            revision: None,
+            revision_match: None,
+            limit: query
+                .number("limit")?
+                .and_then(|limit| usize::try_from(limit).ok())
+                .filter(|limit| 0 < *limit),
+            continue_token: query.text("continue").map(str::to_owned),
+            timeout: query
+                .number("timeoutSeconds")?
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .filter(|seconds| 0 < *seconds)
+                .map(Duration::from_secs),
+            bookmarks: query.flag("allowWatchBookmarks").unwrap_or(false),
+            send_initial_events: query.flag("sendInitialEvents"),
+        };
+        let revision_match = query.text("resourceVersionMatch");
+        options.check(query.text("resourceVersion"), revision_match)?;
+        options.revision_match = match revision_match {
+            Some("Exact") => Some(RevisionMatch::Exact),
+            Some(_) => Some(RevisionMatch::NotOlderThan),
+            None => None,
+        };
+        options.revision = options.parse_revision(query.text("resourceVersion"))?;
+        options.set_defaults();
+        Ok(options)
+    }
+
+    /// Whether a watch starts with the state. A watch from anywhere, which says
+    /// nothing else, does.
+    fn set_defaults(&mut self) {
+        let anywhere = self.revision.is_none_or(Revision::is_zero);
+        if self.watch && anywhere && self.send_initial_events.is_none() {
+            self.send_initial_events = Some(true);
+        }
+    }
+
+    fn parse_revision(&self, text: Option<&str>) -> Result<Option<Revision>, Status> {
+        let Some(text) = text else { return Ok(None) };
+        let invalid = |_| {
+            let syntax = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+            let why = format!("Invalid value: {text:?}: {syntax}");
+            match self.watch {
+                true => {
+                    let mut status = Status::failure(500, "", format!("resourceVersion: {why}"));
+                    status.details = None;
+                    status
+                }
+                false => {
+                    Status::bad_request(format!("invalid resource version: resourceVersion: {why}"))
+                }
+            }
+        };
+        text.parse().map(Some).map_err(invalid)
+    }
+
+    /// The combinations that `ValidateListOptions` refuses.
+    fn check(&self, revision: Option<&str>, revision_match: Option<&str>) -> Result<(), Status> {
+        let mut causes = Vec::new();
+        let mut forbid = |field: &'static str, why: &str| {
+            causes.push(("FieldValueForbidden", field, format!("Forbidden: {why}")));
+        };
+        let known = matches!(revision_match, None | Some("Exact" | "NotOlderThan"));
+        if self.watch {
+            if self.send_initial_events.is_some() && revision_match != Some("NotOlderThan") {
+                forbid(
+                    "resourceVersionMatch",
+                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+                );
+            }
+            if self.send_initial_events.is_none() && revision_match.is_some() {
+                forbid(
+                    "resourceVersionMatch",
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+                );
+            }
+        } else {
+            if self.send_initial_events.is_some() {
+                forbid(
+                    "sendInitialEvents",
+                    "sendInitialEvents is forbidden for list",
+                );
+            }
+            if revision_match.is_some() && revision.is_none() {
+                forbid(
+                    "resourceVersionMatch",
+                    "resourceVersionMatch is forbidden unless resourceVersion is provided",
+                );
+            }
+            if revision_match == Some("Exact") && revision == Some("0") {
+                forbid(
+                    "resourceVersionMatch",
+                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+                );
+            }
+        }
+        if revision_match.is_some() && self.continue_token.is_some() {
+            forbid(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden when continue is provided",
+            );
+        }
+        if !known {
+            let value = revision_match.unwrap_or_default();
+            let why = format!(
+                "Unsupported value: {value:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""
+            );
+            causes.push(("FieldValueNotSupported", "resourceVersionMatch", why));
+        }
+        if causes.is_empty() {
+            Ok(())
+        } else {
+            Err(invalid(causes))
+        }
+    }
+}
+
+/// The 422 that lists what was wrong.
+fn invalid(causes: Vec<(&str, &str, String)>) -> Status {
+    let all: Vec<String> = causes
+        .iter()
+        .map(|(_, field, why)| format!("{field}: {why}"))
+        .collect();
+    let all = match all.as_slice() {
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(", ")),
+    };
+    let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {all}");
+    let causes = causes.into_iter().map(|(reason, field, message)| Cause {
+        reason: reason.to_owned(),
+        message,
+        field: field.to_owned(),
+    });
+    Status::failure(422, "Invalid", message).about(Details {
+        group: "meta.k8s.io".to_owned(),
+        kind: "ListOptions".to_owned(),
+        causes: causes.collect(),
+        ..Details::default()
+    })
+}
+
+/// Only some fields can be selected by, and which ones depends on the resource.
+fn check_fields(fields: &FieldSelector, resource: Resource) -> Result<(), Status> {
+    for term in fields.terms() {
+        let field = term.field.as_str();
+        let known = match (resource, field) {
+            (Resource::Services, "spec.clusterIP" | "spec.type")
+            | (_, "metadata.name" | "metadata.namespace") => true,
+            (Resource::Services | Resource::EndpointSlices | Resource::Endpoints, _) => false,
+        };
+        if known {
+            continue;
+        }
+        return Err(Status::bad_request(match resource {
+            Resource::Services => format!("field label not supported: {field}"),
+            Resource::EndpointSlices | Resource::Endpoints => format!(
+                "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            ),
+        }));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

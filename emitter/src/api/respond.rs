@@ -1,0 +1,93 @@
+//! Answers: the headers that clients depend on, and refusals.
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use proto_types::{Resource, Status};
+
+use super::Asked;
+
+/// What a kube-apiserver says of the deprecated resource since 1.33.
+const ENDPOINTS_WARNING: HeaderValue = HeaderValue::from_static(
+    r#"299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice""#,
+);
+
+/// An answer in JSON.
+pub(super) fn json(asked: &Asked, code: StatusCode, body: impl Into<Body>) -> Response {
+    with_type(asked, code, "application/json", body)
+}
+
+/// An answer of some media type.
+pub(super) fn with_type(
+    asked: &Asked,
+    code: StatusCode,
+    media_type: &'static str,
+    body: impl Into<Body>,
+) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
+    headers.insert("audit-id", asked.audit_id.clone());
+    response
+}
+
+/// A JSON document, indented if that was asked for. Plain ones end with a newline.
+pub(super) fn document(asked: &Asked, code: StatusCode, json_text: impl Into<Bytes>) -> Response {
+    let text: Bytes = json_text.into();
+    let body = match asked.pretty {
+        true => super::pretty::indent(&text),
+        false => {
+            let mut line = Vec::with_capacity(text.len() + 1);
+            line.extend_from_slice(&text);
+            line.push(b'\n');
+            line
+        }
+    };
+    json(asked, code, body)
+}
+
+/// A refusal.
+pub(super) fn refusal(asked: &Asked, status: &Status) -> Response {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = document(asked, code, status.to_json());
+    let details = status.details.as_ref();
+    if let Some(seconds) = details.and_then(|details| details.retry_after_seconds) {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// Adds the warning that reading a deprecated resource brings.
+pub(super) fn warn(resource: Resource, mut response: Response) -> Response {
+    match resource {
+        Resource::Endpoints => {
+            let headers = response.headers_mut();
+            headers.insert(header::WARNING, ENDPOINTS_WARNING);
+        }
+        Resource::Services | Resource::EndpointSlices => {}
+    }
+    response
+}
+
+/// What go's HTTP server says where nothing is served.
+pub(super) fn page_not_found(asked: &Asked) -> Response {
+    let mut response = with_type(
+        asked,
+        StatusCode::NOT_FOUND,
+        "text/plain; charset=utf-8",
+        "404 page not found\n",
+    );
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}

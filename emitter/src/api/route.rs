@@ -1,0 +1,173 @@
+//! Paths, as a kube-apiserver reads them.
+
+use emitter_cache::Scope;
+use proto_types::{ObjectKey, Resource};
+
+/// What a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// A collection, to list or watch.
+    Collection {
+        /// Of what.
+        resource: Resource,
+        /// Where.
+        scope: Scope,
+        /// How the path itself asks for a watch, which is deprecated but served.
+        watch: WatchPath,
+    },
+    /// One object, to get.
+    Object {
+        /// Of what.
+        resource: Resource,
+        /// Which.
+        key: ObjectKey,
+    },
+    /// `/api`.
+    CoreVersions,
+    /// `/apis`.
+    Groups,
+    /// `/apis/discovery.k8s.io`.
+    Group,
+    /// `/api/v1` or `/apis/discovery.k8s.io/v1`, by their root.
+    Resources(&'static str),
+    /// `/version`.
+    Version,
+    /// `/openapi/…`, whose documents are the upstream's.
+    OpenApi,
+    /// `/`.
+    Root,
+    /// Nothing, within an API that is served: answered with a `Status`.
+    UnknownResource,
+    /// Nothing at all: answered as plain text.
+    Unknown,
+}
+
+/// Whether a path asks for a watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum WatchPath {
+    /// It does not; the query may.
+    No,
+    /// `…/watch/…`.
+    All,
+    /// `…/watch/…/name`: of one object.
+    One(String),
+}
+
+impl Route {
+    /// Reads a path that has been percent-decoded. Slashes at its end do not count.
+    #[must_use]
+    pub(super) fn parse(path: &str) -> Self {
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        match parts.as_slice() {
+            [""] => Self::Root,
+            ["version"] => Self::Version,
+            ["openapi", ..] => Self::OpenApi,
+            ["api"] => Self::CoreVersions,
+            ["apis"] => Self::Groups,
+            ["apis", "discovery.k8s.io"] => Self::Group,
+            ["api", "v1", rest @ ..] => Self::under("/api/v1", rest),
+            ["apis", "discovery.k8s.io", "v1", rest @ ..] => {
+                Self::under("/apis/discovery.k8s.io/v1", rest)
+            }
+            _ => Self::Unknown,
+        }
+    }
+
+    fn under(root: &'static str, rest: &[&str]) -> Self {
+        match rest {
+            [] => Self::Resources(root),
+            ["watch", rest @ ..] => Self::watch(root, rest),
+            ["namespaces", namespace, plural] => {
+                Self::collection(root, plural, Some(namespace), WatchPath::No)
+            }
+            // The status of a Service is part of the Service.
+            ["namespaces", namespace, plural, name]
+            | ["namespaces", namespace, plural @ "services", name, "status"] => {
+                Resource::find(root, plural).map_or(Self::UnknownResource, |resource| {
+                    let key = ObjectKey::new(namespace, name);
+                    Self::Object { resource, key }
+                })
+            }
+            [plural] => Self::collection(root, plural, None, WatchPath::No),
+            _ => Self::UnknownResource,
+        }
+    }
+
+    fn watch(root: &str, rest: &[&str]) -> Self {
+        match rest {
+            [plural] => Self::collection(root, plural, None, WatchPath::All),
+            ["namespaces", namespace, plural] => {
+                Self::collection(root, plural, Some(namespace), WatchPath::All)
+            }
+            ["namespaces", namespace, plural, name] => {
+                let one = WatchPath::One((*name).to_owned());
+                Self::collection(root, plural, Some(namespace), one)
+            }
+            _ => Self::UnknownResource,
+        }
+    }
+
+    fn collection(root: &str, plural: &str, namespace: Option<&str>, watch: WatchPath) -> Self {
+        let scope = namespace.map_or(Scope::Cluster, |it| Scope::Namespace(it.to_owned()));
+        Resource::find(root, plural).map_or(Self::UnknownResource, |resource| Self::Collection {
+            resource,
+            scope,
+            watch,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ObjectKey, Resource, Route, Scope, WatchPath};
+
+    fn collection(resource: Resource, namespace: Option<&str>, watch: WatchPath) -> Route {
+        let scope = namespace.map_or(Scope::Cluster, |it| Scope::Namespace(it.to_owned()));
+        Route::Collection {
+            resource,
+            scope,
+            watch,
+        }
+    }
+
+    #[test]
+    fn paths_are_read_as_a_kube_apiserver_reads_them() {
+        let check = |path: &str, route: Route| assert_eq!(Route::parse(path), route, "{path}");
+        let services = Resource::Services;
+        check(
+            "/api/v1/services",
+            collection(services, None, WatchPath::No),
+        );
+        check(
+            "/api/v1/services/",
+            collection(services, None, WatchPath::No),
+        );
+        check(
+            "/api/v1/namespaces/a/endpoints",
+            collection(Resource::Endpoints, Some("a"), WatchPath::No),
+        );
+        check(
+            "/apis/discovery.k8s.io/v1/watch/namespaces/a/endpointslices/x",
+            collection(
+                Resource::EndpointSlices,
+                Some("a"),
+                WatchPath::One("x".to_owned()),
+            ),
+        );
+        check(
+            "/api/v1/watch/services",
+            collection(services, None, WatchPath::All),
+        );
+        let web = Route::Object {
+            resource: services,
+            key: ObjectKey::new("a", "web"),
+        };
+        check("/api/v1/namespaces/a/services/web", web.clone());
+        check("/api/v1/namespaces/a/services/web/status", web);
+        check("/api/v1/endpointslices", Route::UnknownResource);
+        check("/api/v1/pods", Route::UnknownResource);
+        check("/apis/apps/v1/deployments", Route::Unknown);
+        check("/", Route::Root);
+        check("/apis/", Route::Groups);
+    }
+}

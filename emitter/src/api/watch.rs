@@ -1,0 +1,228 @@
+//! WATCH: a cursor into a shared feed, and nothing else per watcher.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use emitter_cache::encode::{self, InitialEvents};
+use emitter_cache::ring::{Cursor, Read};
+use emitter_cache::store::Expired;
+use emitter_cache::{Encoding, View};
+use futures::stream;
+use http::StatusCode;
+use jiff::Timestamp;
+use proto_types::{Revision, Status};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::query::Options;
+use super::{Asked, fresh, respond};
+use crate::hub::{Feed, Hub, Start, Subscription};
+use crate::metrics::{Gauged, Metrics};
+
+/// A bookmark this often, as from a kube-apiserver, tells a consumer that its
+/// stream is alive and moves the revision from which it can resume.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+/// And one so long before the end, so that the next watch resumes from now.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
+
+/// A watch without `timeoutSeconds` lasts 30 to 60 minutes, at random, so that
+/// consumers who came together do not come back together.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// Opens a watch. Whatever is wrong from here on is told within the stream: a
+/// consumer that gets an HTTP error may ask the same for ever.
+pub(super) async fn watch(
+    asked: &Asked,
+    hub: &Arc<Hub>,
+    view: View,
+    options: &Options,
+    context: Context,
+) -> Result<Response, Status> {
+    // Not synced yet is the one thing that is told with an HTTP status.
+    fresh::wait(hub, None).await?;
+    let body = match open(hub, &view, options).await {
+        Ok(subscription) => {
+            let watcher = Watcher::new(hub, subscription, options, context);
+            let frames = stream::unfold(watcher, async |mut watcher| {
+                let frame = watcher.next().await?;
+                Some((Ok::<_, std::convert::Infallible>(frame), watcher))
+            });
+            Body::from_stream(frames)
+        }
+        Err(status) => Body::from(encode::error(&status)),
+    };
+    Ok(respond::json(asked, StatusCode::OK, body))
+}
+
+/// What a watch needs of its server.
+pub(super) struct Context {
+    pub(super) shutdown: CancellationToken,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+async fn open(hub: &Hub, view: &View, options: &Options) -> Result<Subscription, Status> {
+    let revision = options.revision.filter(|revision| !revision.is_zero());
+    let start = match (revision, options.send_initial_events) {
+        (_, Some(true)) => Start::State,
+        (Some(revision), _) => Start::After(revision),
+        (None, _) => Start::Now,
+    };
+    if start == Start::State {
+        fresh::wait(hub, revision).await?;
+    }
+    hub.subscribe(view, start, Timestamp::now())
+        .map_err(|Expired { oldest }| Status::too_old(revision.unwrap_or_default(), oldest))
+}
+
+/// One watch.
+struct Watcher {
+    hub: Arc<Hub>,
+    feed: Arc<Feed>,
+    news: watch::Receiver<()>,
+    cursor: Cursor,
+    backlog: VecDeque<Bytes>,
+    /// Events up to here are known to the consumer and are not sent.
+    known: Revision,
+    /// Bookmarks, where they are allowed: the time of the next one.
+    next_bookmark: Option<Instant>,
+    deadline: Instant,
+    /// The first row of a table carries the column definitions.
+    is_first: bool,
+    has_ended: bool,
+    shutdown: CancellationToken,
+    metrics: Arc<Metrics>,
+    _counted: Gauged,
+}
+
+impl Watcher {
+    fn new(
+        hub: &Arc<Hub>,
+        subscription: Subscription,
+        options: &Options,
+        context: Context,
+    ) -> Self {
+        let now = Instant::now();
+        let Subscription {
+            feed,
+            cursor,
+            backlog,
+            revision,
+        } = subscription;
+        let mut backlog = VecDeque::from(backlog);
+        if options.bookmarks && options.send_initial_events == Some(true) {
+            let encoding = feed.view().encoding;
+            let end = InitialEvents::Ended;
+            backlog.push_back(hub.encoder().bookmark(encoding, revision, end));
+        }
+        let timeout = options.timeout.unwrap_or_else(|| {
+            DEFAULT_TIMEOUT + Duration::from_secs(fastrand::u64(..DEFAULT_TIMEOUT.as_secs()))
+        });
+        let deadline = now + timeout;
+        Self {
+            hub: Arc::clone(hub),
+            news: feed.news(),
+            feed,
+            cursor,
+            backlog,
+            known: revision,
+            next_bookmark: options.bookmarks.then(|| next_bookmark(now, deadline)),
+            deadline,
+            is_first: true,
+            has_ended: false,
+            shutdown: context.shutdown,
+            _counted: context.metrics.watch_opened(hub.resource()),
+            metrics: context.metrics,
+        }
+    }
+
+    /// The next frame; `None` ends the stream cleanly.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = self.backlog.pop_front() {
+                return Some(self.deliver(frame));
+            }
+            if self.has_ended {
+                return None;
+            }
+            self.news.borrow_and_update();
+            match self.feed.read(self.cursor) {
+                Read::Frames(frames, cursor) => {
+                    self.cursor = cursor;
+                    let unknown = frames.into_iter().filter(|it| self.known < it.revision);
+                    self.backlog.extend(unknown.map(|frame| frame.bytes));
+                }
+                Read::Nothing(progress) => match self.idle(progress).await {
+                    Wake::News => {}
+                    Wake::Bookmark(frame) => return Some(frame),
+                    Wake::End => return None,
+                },
+                Read::Lost => {
+                    self.metrics.watch_evicted(self.hub.resource());
+                    return None;
+                }
+                Read::Closed => {
+                    let oldest = self.hub.progress().borrow().unwrap_or_default();
+                    self.has_ended = true;
+                    return Some(encode::error(&Status::too_old(self.known, oldest)));
+                }
+            }
+        }
+    }
+
+    async fn idle(&mut self, progress: Revision) -> Wake {
+        let now = Instant::now();
+        if self.deadline <= now {
+            return Wake::End;
+        }
+        if let Some(due) = self.next_bookmark.filter(|due| *due <= now) {
+            let end = self.deadline;
+            self.next_bookmark = Some(next_bookmark(due, end));
+            let encoding = self.feed.view().encoding;
+            let revision = progress.max(self.known);
+            let none = InitialEvents::None;
+            return Wake::Bookmark(self.hub.encoder().bookmark(encoding, revision, none));
+        }
+        let until = self
+            .next_bookmark
+            .map_or(self.deadline, |due| due.min(self.deadline));
+        tokio::select! {
+            () = self.shutdown.cancelled() => Wake::End,
+            () = tokio::time::sleep_until(until) => Wake::News,
+            changed = self.news.changed() => match changed {
+                Ok(()) => Wake::News,
+                Err(_) => Wake::End,
+            },
+        }
+    }
+
+    fn deliver(&mut self, frame: Bytes) -> Bytes {
+        self.metrics.event_sent(self.hub.resource(), frame.len());
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        match self.feed.view().encoding {
+            Encoding::Table(_) if is_first => encode::with_columns(self.hub.resource(), &frame),
+            Encoding::Table(_) | Encoding::Object | Encoding::Metadata => frame,
+        }
+    }
+}
+
+/// Why a watch that had nothing to send goes on.
+enum Wake {
+    News,
+    Bookmark(Bytes),
+    End,
+}
+
+/// The last bookmark comes shortly before the end, all others on the minute.
+fn next_bookmark(after: Instant, deadline: Instant) -> Instant {
+    let regular = after + BOOKMARK_EVERY;
+    match deadline.checked_sub(BOOKMARK_BEFORE_END) {
+        Some(last) if after < last => regular.min(last),
+        _ => regular,
+    }
+}

@@ -1,0 +1,249 @@
+//! Flags, and what they mean.
+//!
+//! Names are those of kube-apiserver where it has the thing, and service-reflector's
+//! spellings (`--emitter.…`) are accepted as aliases.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Parser;
+use emitter_cache::Fields;
+use proto_types::LabelSelector;
+use runtime::client::Access;
+use runtime::log::{LogFilter, LogFormat};
+
+use crate::tls::Certificate;
+
+/// Serves the Services, EndpointSlices and Endpoints of this cluster that carry a
+/// label, read-only, as a Kubernetes API server would.
+#[derive(Debug, Parser)]
+#[command(name = "emitter", version, max_term_width = 100)]
+pub struct Args {
+    /// Export the objects with these labels, such as `heliograph.dev/export=true`.
+    #[arg(long, alias = "emitter.selector", value_name = "SELECTOR")]
+    selector: LabelSelector,
+
+    /// Export only from this namespace; from all if empty.
+    #[arg(long, value_name = "NAMESPACE", default_value = "")]
+    namespace: String,
+
+    /// Which fields of an object leave the cluster: `needed` for what it takes to use
+    /// a Service from elsewhere, `all` for the upstream's bytes untouched.
+    #[arg(long, value_enum, default_value_t = FieldsArg::Needed)]
+    fields: FieldsArg,
+
+    /// With `--fields=needed`: let this annotation leave too. Repeatable.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    annotations: Vec<String>,
+
+    /// The cluster to export from; the one around this process if absent.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The kubeconfig's context to use; its current one if absent.
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    context: Option<String>,
+
+    /// Serve HTTPS on this address.
+    #[arg(long, alias = "emitter.bind-address", value_name = "IP", default_value_t = ANY)]
+    bind_address: IpAddr,
+
+    /// Serve HTTPS on this port; 0 for not at all.
+    #[arg(
+        long,
+        alias = "emitter.secure-port",
+        value_name = "PORT",
+        default_value_t = 6443
+    )]
+    secure_port: u16,
+
+    /// Serve HTTP on this address.
+    #[arg(long, alias = "emitter.insecure-bind-address", value_name = "IP", default_value_t = ANY)]
+    insecure_bind_address: IpAddr,
+
+    /// Serve HTTP on this port; 0 for not at all.
+    #[arg(
+        long,
+        alias = "emitter.insecure-port",
+        value_name = "PORT",
+        default_value_t = 8080
+    )]
+    insecure_port: u16,
+
+    /// The certificate for HTTPS, in PEM; one for localhost is made up if absent.
+    #[arg(
+        long,
+        alias = "emitter.tls-cert-file",
+        value_name = "FILE",
+        requires = "tls_private_key_file"
+    )]
+    tls_cert_file: Option<PathBuf>,
+
+    /// The private key of --tls-cert-file, in PEM.
+    #[arg(
+        long,
+        alias = "emitter.tls-private-key-file",
+        value_name = "FILE",
+        requires = "tls_cert_file"
+    )]
+    tls_private_key_file: Option<PathBuf>,
+
+    /// Serve probes and metrics on this address.
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9090")]
+    listen: SocketAddr,
+
+    /// What to log: error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value_t)]
+    log_level: LogFilter,
+
+    /// How to log: text or json.
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    log_format: LogFormat,
+}
+
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FieldsArg {
+    Needed,
+    All,
+}
+
+/// What the flags mean.
+#[derive(Debug)]
+pub struct Config {
+    /// The cluster to export from.
+    pub access: Access,
+    /// What is exported.
+    pub selector: LabelSelector,
+    /// From where; all namespaces if absent.
+    pub namespace: Option<String>,
+    /// How much of it.
+    pub fields: Fields,
+    /// Where HTTP is served, if it is.
+    pub http: Option<SocketAddr>,
+    /// Where HTTPS is served, if it is, and with what.
+    pub https: Option<(SocketAddr, Certificate)>,
+    /// Where probes and metrics are served.
+    pub listen: SocketAddr,
+    /// What is logged.
+    pub log: (LogFormat, LogFilter),
+}
+
+/// Flags that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There would be nothing to connect to.
+    #[error(
+        "both --secure-port and --insecure-port are 0, so nothing would be served; \
+         set at least one of them"
+    )]
+    NoPort,
+    /// Exporting everything must be said, and is not what an empty value says.
+    #[error(
+        "--selector is empty and would export everything; name the label that exported \
+         objects carry, such as heliograph.dev/export=true"
+    )]
+    EmptySelector,
+}
+
+impl TryFrom<Args> for Config {
+    type Error = Error;
+
+    fn try_from(args: Args) -> Result<Self, Error> {
+        let Args {
+            selector,
+            namespace,
+            fields,
+            annotations,
+            kubeconfig,
+            context,
+            bind_address,
+            secure_port,
+            insecure_bind_address,
+            insecure_port,
+            tls_cert_file,
+            tls_private_key_file,
+            listen,
+            log_level,
+            log_format,
+        } = args;
+        if secure_port == 0 && insecure_port == 0 {
+            return Err(Error::NoPort);
+        }
+        if selector.is_empty() {
+            return Err(Error::EmptySelector);
+        }
+        let certificate = match (tls_cert_file, tls_private_key_file) {
+            (Some(cert), Some(key)) => Certificate::Files { cert, key },
+            _ => Certificate::SelfSigned,
+        };
+        let on = |ip, port| (port != 0).then(|| SocketAddr::new(ip, port));
+        Ok(Self {
+            access: match kubeconfig {
+                Some(path) => Access::Kubeconfig { path, context },
+                None => Access::InCluster,
+            },
+            selector,
+            namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
+            fields: match fields {
+                FieldsArg::Needed => Fields::Needed { annotations },
+                FieldsArg::All => Fields::All,
+            },
+            http: on(insecure_bind_address, insecure_port),
+            https: on(bind_address, secure_port).map(|address| (address, certificate)),
+            listen,
+            log: (log_format, log_level),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Access, Args, Certificate, Config, Parser};
+
+    fn parse(line: &str) -> Result<Config, String> {
+        let words = std::iter::once("emitter").chain(line.split_whitespace());
+        let args = Args::try_parse_from(words).map_err(|why| why.to_string())?;
+        Config::try_from(args).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn a_selector_is_all_it_takes() {
+        let config = parse("--selector export=yes").unwrap();
+        assert_eq!(config.access, Access::InCluster);
+        assert_eq!(config.http.unwrap().to_string(), "0.0.0.0:8080");
+        let (address, certificate) = config.https.unwrap();
+        assert_eq!(address.to_string(), "0.0.0.0:6443");
+        assert_eq!(certificate, Certificate::SelfSigned);
+    }
+
+    #[test]
+    fn service_reflectors_spellings_are_known() {
+        let config =
+            parse("--emitter.selector=a=b --emitter.secure-port=0 --emitter.insecure-port=81");
+        let config = config.unwrap();
+        assert_eq!(config.https, None);
+        assert_eq!(config.http.unwrap().port(), 81);
+    }
+
+    #[test]
+    fn bad_flags_are_named() {
+        for (line, word) in [
+            ("", "--selector"),
+            ("--selector a=b --nonsense", "--nonsense"),
+            ("--selector a==b==c", "--selector"),
+            ("--selector a=b --secure-port 70000", "--secure-port"),
+            (
+                "--selector a=b --secure-port 0 --insecure-port 0",
+                "--secure-port",
+            ),
+            ("--selector a=b --tls-cert-file x", "--tls-private-key-file"),
+            ("--selector a=b --context x", "--kubeconfig"),
+            ("--selector=", "--selector"),
+        ] {
+            let why = parse(line).unwrap_err();
+            assert!(why.contains(word), "{line}: {why}");
+        }
+    }
+}

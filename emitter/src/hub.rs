@@ -1,0 +1,336 @@
+//! One resource's store, and the feeds that its watchers share.
+//!
+//! One task writes ([`Hub::ingest`]); everybody else reads. A watch joins under the
+//! writer's lock, so that its snapshot and its place in the feed are of one moment;
+//! from then on it reads the feed alone. What ingesting costs depends on the number
+//! of distinct views, never on the number of watchers.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use emitter_cache::encode::Encoder;
+use emitter_cache::ring::{Cursor, Frame};
+use emitter_cache::store::{Expired, Replaced};
+use emitter_cache::view::Snapshot;
+use emitter_cache::{Change, Entry, Fields, Limits, Ring, Store, View};
+use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
+use proto_types::{ObjectKey, Resource, Revision};
+use runtime::follow;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// The exported objects of one resource, for reading by many.
+pub struct Hub {
+    resource: Resource,
+    encoder: Encoder,
+    inner: Mutex<Inner>,
+    progress: watch::Sender<Option<Revision>>,
+    lists: Mutex<HashMap<View, Listed>>,
+}
+
+struct Inner {
+    store: Store,
+    feeds: HashMap<View, Weak<Feed>>,
+}
+
+/// The encoded items of a list, good until the next change.
+#[derive(Clone)]
+pub struct Listed {
+    /// The items, encoded.
+    pub items: Bytes,
+    /// The revision up to which they are known to be so.
+    pub revision: Revision,
+}
+
+/// The frames of one view.
+pub struct Feed {
+    view: View,
+    ring: RwLock<Ring>,
+    news: watch::Sender<()>,
+}
+
+/// Where a watch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With what happened after a revision.
+    After(Revision),
+    /// With everything that is there.
+    State,
+    /// With what happens from now on.
+    Now,
+}
+
+/// A place in a feed, and what to send before reading it.
+pub struct Subscription {
+    /// The feed.
+    pub feed: Arc<Feed>,
+    /// Where to read on.
+    pub cursor: Cursor,
+    /// The state, or the missed changes.
+    pub backlog: Vec<Bytes>,
+    /// Everything up to here is in the backlog, or was known before.
+    pub revision: Revision,
+}
+
+/// How many distinct views may have their list kept ready. Consumers of one kind
+/// share a view, so more than a few are a sign of ad-hoc queries.
+const MAX_LISTS: usize = 32;
+
+impl Hub {
+    /// A hub that has not been told anything yet.
+    #[must_use]
+    pub fn new(resource: Resource, fields: Fields, limits: Limits) -> Self {
+        Self {
+            resource,
+            encoder: Encoder::new(resource),
+            inner: Mutex::new(Inner {
+                store: Store::new(resource, fields, limits),
+                feeds: HashMap::new(),
+            }),
+            progress: watch::Sender::new(None),
+            lists: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The resource.
+    #[must_use]
+    pub const fn resource(&self) -> Resource {
+        self.resource
+    }
+
+    /// What encodes for this resource.
+    #[must_use]
+    pub const fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The revision up to which everything is known; `None` before the first list.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Option<Revision>> {
+        self.progress.subscribe()
+    }
+
+    /// How many objects are exported.
+    #[must_use]
+    pub fn objects(&self) -> usize {
+        self.inner.lock().store.len()
+    }
+
+    /// How many distinct views are being watched.
+    #[must_use]
+    pub fn feeds(&self) -> usize {
+        let inner = self.inner.lock();
+        inner
+            .feeds
+            .values()
+            .filter(|feed| 0 < feed.strong_count())
+            .count()
+    }
+
+    /// Takes in what the upstream says.
+    pub fn ingest(&self, event: follow::Event, now: Timestamp) {
+        let mut inner = self.inner.lock();
+        let changes = match event {
+            follow::Event::Listed(listing) => inner.replace(self.resource, listing, now),
+            follow::Event::Applied(object) => {
+                let key = object.key.clone();
+                let change = inner.store.set(object, now);
+                change.unwrap_or_else(|error| {
+                    warn!(resource = %self.resource, %key, %error, "ignored an unreadable object");
+                    None
+                })
+            }
+            .into_iter()
+            .collect(),
+            follow::Event::Deleted(object) => {
+                let change = inner.store.remove(&object.key, object.revision, now);
+                change.into_iter().collect()
+            }
+            follow::Event::Progress(revision) => {
+                inner.store.advance(revision);
+                Vec::new()
+            }
+            follow::Event::Connected | follow::Event::Failed(_) => return,
+        };
+        inner.publish(&changes, &self.encoder);
+        if !changes.is_empty() {
+            self.lists.lock().clear();
+        }
+        let progress = inner.store.progress();
+        drop(inner);
+        self.progress.send_replace(progress);
+    }
+
+    /// The object of that key.
+    #[must_use]
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<Entry>> {
+        self.inner.lock().store.get(key).cloned()
+    }
+
+    /// What a view sees now.
+    #[must_use]
+    pub fn snapshot(&self, view: &View) -> Snapshot {
+        self.inner.lock().store.snapshot(view)
+    }
+
+    /// What a view saw at a revision.
+    pub fn snapshot_at(&self, view: &View, revision: Revision) -> Result<Snapshot, Expired> {
+        self.inner.lock().store.snapshot_at(view, revision)
+    }
+
+    /// A whole list, encoded at most once for each change.
+    #[must_use]
+    pub fn list(&self, view: &View, now: Timestamp) -> Listed {
+        let inner = self.inner.lock();
+        let revision = inner.store.progress().unwrap_or_default();
+        if let Some(listed) = self.lists.lock().get(view) {
+            let items = listed.items.clone();
+            return Listed { items, revision };
+        }
+        let entries = inner.store.snapshot(view).entries;
+        drop(inner);
+        let entries = entries.iter().map(AsRef::as_ref);
+        let items = self.encoder.items(entries, view.encoding, now);
+        let listed = Listed { items, revision };
+        self.keep(view, &listed);
+        listed
+    }
+
+    /// Keeps a list for the next who asks, unless it is old news already.
+    fn keep(&self, view: &View, listed: &Listed) {
+        let ages = matches!(view.encoding, emitter_cache::Encoding::Table(_));
+        let inner = self.inner.lock();
+        if ages || inner.store.progress() != Some(listed.revision) {
+            return;
+        }
+        let mut lists = self.lists.lock();
+        if lists.len() < MAX_LISTS {
+            lists.insert(view.clone(), listed.clone());
+        }
+    }
+
+    /// Joins the watchers of a view.
+    pub fn subscribe(
+        &self,
+        view: &View,
+        start: Start,
+        now: Timestamp,
+    ) -> Result<Subscription, Expired> {
+        let mut inner = self.inner.lock();
+        let progress = inner.store.progress().unwrap_or_default();
+        let (backlog, revision) = match start {
+            Start::Now => (Vec::new(), progress),
+            Start::State => {
+                let entries = inner.store.snapshot(view).entries;
+                let frames = entries
+                    .iter()
+                    .map(|entry| self.encoder.added(entry, view.encoding, now));
+                (frames.collect(), progress)
+            }
+            Start::After(revision) => {
+                let missed = inner.store.since(revision)?;
+                let frames = missed.filter_map(|change| change.frame(view, &self.encoder));
+                (frames.collect(), revision.max(progress))
+            }
+        };
+        let feed = inner.feed(view);
+        let cursor = feed.ring.read().head();
+        Ok(Subscription {
+            feed,
+            cursor,
+            backlog,
+            revision,
+        })
+    }
+}
+
+impl Inner {
+    fn replace(
+        &mut self,
+        resource: Resource,
+        listing: follow::Listing,
+        now: Timestamp,
+    ) -> Vec<Arc<Change>> {
+        let n_objects = listing.objects.len();
+        let revision = listing.revision;
+        let (replaced, unreadable) = self.store.replace(revision, listing.objects, now);
+        for error in unreadable {
+            warn!(%resource, %error, "ignored an unreadable object");
+        }
+        match replaced {
+            Replaced::Fresh => {
+                info!(%resource, n_objects, %revision, "listed the exported objects");
+                for feed in self.feeds.drain().filter_map(|(_, feed)| feed.upgrade()) {
+                    feed.ring.write().close();
+                    feed.news.send_replace(());
+                }
+                Vec::new()
+            }
+            Replaced::Continued(changes) => {
+                let n_missed = changes.len();
+                info!(%resource, n_objects, n_missed, %revision, "listed again");
+                changes
+            }
+        }
+    }
+
+    /// Appends changes to every feed that sees them.
+    fn publish(&mut self, changes: &[Arc<Change>], encoder: &Encoder) {
+        let progress = self.store.progress().unwrap_or_default();
+        self.feeds.retain(|view, feed| {
+            let Some(feed) = feed.upgrade() else {
+                return false;
+            };
+            let mut ring = feed.ring.write();
+            let mut is_news = false;
+            for change in changes {
+                if let Some(bytes) = change.frame(view, encoder) {
+                    let revision = change.revision;
+                    ring.push(Frame { revision, bytes });
+                    is_news = true;
+                }
+            }
+            ring.advance(progress);
+            drop(ring);
+            if is_news {
+                feed.news.send_replace(());
+            }
+            true
+        });
+    }
+
+    fn feed(&mut self, view: &View) -> Arc<Feed> {
+        if let Some(feed) = self.feeds.get(view).and_then(Weak::upgrade) {
+            return feed;
+        }
+        let feed = Arc::new(Feed {
+            view: view.clone(),
+            ring: RwLock::new(Ring::new(self.store.progress().unwrap_or_default())),
+            news: watch::Sender::new(()),
+        });
+        self.feeds.insert(view.clone(), Arc::downgrade(&feed));
+        feed
+    }
+}
+
+impl Feed {
+    /// The view.
+    #[must_use]
+    pub const fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Wakes when there may be something to read.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// What is there from a cursor on.
+    #[must_use]
+    pub fn read(&self, cursor: Cursor) -> emitter_cache::ring::Read {
+        self.ring.read().read(cursor)
+    }
+}

@@ -1,0 +1,110 @@
+//! Serves this cluster's exported objects: get, list and watch.
+//!
+//! ```text
+//! kube-apiserver                                                        consumers
+//!      │ list+watch                                                         ▲ bytes
+//!      ▼             one writer                     many readers            │
+//!  upstream ──Event──▶ Hub: Store ──Change──▶ Feed (ring of frames) ──▶ api::watch
+//!                       │   cut, kept as bytes      one for each view       ▲ cursor
+//!                       └────────── Snapshot ──────────────────────▶ api::list
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | flags, and what they mean |
+//! | [`upstream`] | what is exported, and following it |
+//! | [`hub`] | one resource's store and the feeds its watchers share |
+//! | [`api`] | paths, parameters, get, list, watch, discovery |
+//! | [`serve`], [`tls`] | sockets, limits, certificates |
+//! | [`metrics`] | what is counted |
+
+pub mod api;
+pub mod config;
+pub mod hub;
+pub mod metrics;
+pub mod serve;
+pub mod tls;
+pub mod upstream;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use emitter_cache::Limits;
+use prometheus_client::registry::Registry;
+use proto_types::Resource;
+use runtime::{Readiness, Tasks, admin, listen};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::api::Api;
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::serve::Transport;
+use crate::upstream::{Documents, Follower};
+
+/// Serves until `shutdown` is cancelled, or until a task fails, which none should.
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let client = runtime::connect(&config.access, AGENT).await?;
+    let hubs = Resource::ALL.map(|resource| {
+        let hub = Hub::new(resource, config.fields.clone(), Limits::default());
+        Arc::new(hub)
+    });
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry, &hubs);
+    let readiness = Readiness::default();
+    let mut tasks = Tasks::new(shutdown.clone());
+
+    for hub in &hubs {
+        let resource = hub.resource();
+        let scope = upstream::exported(resource, &config.selector, config.namespace.as_deref());
+        let follower = Follower {
+            hub: Arc::clone(hub),
+            metrics: Arc::clone(&metrics),
+            ready: readiness.flag(resource.plural(), "not listed yet"),
+        };
+        let follow = follower.follow(client.clone(), scope);
+        let stop = shutdown.clone();
+        tasks.spawn(format!("following {resource}"), async move {
+            stop.run_until_cancelled_owned(follow).await;
+            anyhow::Ok(())
+        });
+    }
+    let admin = admin::router(readiness, Arc::new(registry));
+    let api = Arc::new(Api {
+        hubs: hubs.to_vec(),
+        documents: Documents::new(client),
+        metrics,
+        shutdown: shutdown.clone(),
+    });
+    let router = api::router(api).merge(admin.clone());
+    spawn_servers(&mut tasks, &config, &router).await?;
+    let listener = listen::bind(config.listen, "--listen").await?;
+    tasks.spawn(
+        "probes and metrics",
+        admin::serve(listener, admin, shutdown),
+    );
+    tasks.run().await.context("the emitter stops")
+}
+
+/// How we introduce ourselves.
+const AGENT: &str = concat!("heliograph-emitter/", env!("CARGO_PKG_VERSION"));
+
+async fn spawn_servers(tasks: &mut Tasks, config: &Config, router: &Router) -> anyhow::Result<()> {
+    let shutdown = tasks.shutdown().clone();
+    if let Some(address) = config.http {
+        let listener = listen::bind(address, "--insecure-port").await?;
+        info!(%address, "serving HTTP");
+        let serve = serve::serve(listener, Transport::Plain, router.clone(), shutdown.clone());
+        tasks.spawn("the HTTP server", serve);
+    }
+    if let Some((address, certificate)) = &config.https {
+        let transport = Transport::Tls(tls::acceptor(certificate)?);
+        let listener = listen::bind(*address, "--secure-port").await?;
+        info!(%address, "serving HTTPS");
+        let serve = serve::serve(listener, transport, router.clone(), shutdown);
+        tasks.spawn("the HTTPS server", serve);
+    }
+    Ok(())
+}

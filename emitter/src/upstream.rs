@@ -1,0 +1,187 @@
+//! The cluster whose objects are exported: what follows it, and its documents.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, Limited};
+use jiff::Timestamp;
+use kube::client::Body;
+use parking_lot::Mutex;
+use proto_types::{LabelSelector, ObjectKey, RawObject, Resource, label};
+use runtime::Flag;
+use runtime::follow::{Event, Limits, Reader, Scope};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+
+/// What is exported: the user's selection, and never what was mirrored from
+/// elsewhere. The API server evaluates both, so that an object leaves the export in
+/// the moment in which it is marked.
+#[must_use]
+pub fn exported(resource: Resource, selector: &LabelSelector, namespace: Option<&str>) -> Scope {
+    let never_mirrored: LabelSelector = label::never_mirrored()
+        .parse()
+        .expect("our own selector parses");
+    Scope {
+        resource,
+        namespace: namespace.map(str::to_owned),
+        selector: selector.clone().and(never_mirrored),
+    }
+}
+
+/// Keeps one hub as its upstream is.
+pub struct Follower {
+    /// The hub.
+    pub hub: Arc<Hub>,
+    /// Counts failures.
+    pub metrics: Arc<Metrics>,
+    /// Raised by the first list.
+    pub ready: Flag,
+}
+
+impl Follower {
+    /// Follows for ever.
+    pub async fn follow(self, client: kube::Client, scope: Scope) {
+        let resource = scope.resource;
+        let mut reader = Reader::new(client, scope, Limits::default());
+        let mut is_lost = false;
+        loop {
+            let event = reader.next().await;
+            match &event {
+                Event::Failed(failure) => {
+                    self.metrics.upstream_failed(resource);
+                    is_lost = true;
+                    warn!(%resource, reason = failure.reason(), "lost the API server: {failure}");
+                }
+                Event::Connected if is_lost => {
+                    is_lost = false;
+                    info!(%resource, "the API server is back");
+                }
+                Event::Connected
+                | Event::Listed(_)
+                | Event::Applied(_)
+                | Event::Deleted(_)
+                | Event::Progress(_) => {}
+            }
+            let is_list = matches!(event, Event::Listed(_));
+            self.hub
+                .ingest(without_the_api_server(event), Timestamp::now());
+            if is_list {
+                self.ready.raise();
+            }
+        }
+    }
+}
+
+/// `default/kubernetes` is each cluster's own API server: exporting it would
+/// lead consumers that mirror it to the wrong one.
+fn without_the_api_server(event: Event) -> Event {
+    let revision = |object: &RawObject| Event::Progress(object.revision);
+    match event {
+        Event::Listed(mut listing) => {
+            listing.objects.retain(|object| !is_the_api_server(object));
+            Event::Listed(listing)
+        }
+        Event::Applied(object) | Event::Deleted(object) if is_the_api_server(&object) => {
+            revision(&object)
+        }
+        other => other,
+    }
+}
+
+fn is_the_api_server(object: &RawObject) -> bool {
+    let of_kubernetes = |object: &RawObject| {
+        object.key.name() == "kubernetes"
+            || object.labels.get(label::SERVICE_NAME).map(String::as_str) == Some("kubernetes")
+    };
+    object.key.namespace() == ObjectKey::new("default", "").namespace() && of_kubernetes(object)
+}
+
+/// The upstream's version and OpenAPI documents, asked for when a client asks, and
+/// kept for a while.
+pub struct Documents {
+    client: kube::Client,
+    kept: Mutex<HashMap<String, (Instant, Response<Bytes>)>>,
+}
+
+/// A cluster that is upgraded says so within a minute.
+const KEEP: Duration = Duration::from_secs(60);
+
+/// OpenAPI v2 of a cluster with many custom resources is some tens of megabytes.
+const MAX_DOCUMENT: usize = 64 << 20;
+
+/// Paths come from clients: no more than these are kept.
+const MAX_KEPT: usize = 64;
+
+impl Documents {
+    /// The documents of that cluster.
+    #[must_use]
+    pub fn new(client: kube::Client) -> Self {
+        Self {
+            client,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The upstream's answer for a path.
+    pub async fn get(&self, path: &str, accept: Option<&str>) -> anyhow::Result<Response<Bytes>> {
+        let accept = accept.unwrap_or("*/*");
+        let name = format!("{accept} {path}");
+        let kept = self.kept.lock().get(&name).cloned();
+        if let Some((at, document)) = kept
+            && at.elapsed() < KEEP
+        {
+            return Ok(document);
+        }
+        let request = Request::get(path)
+            .header(header::ACCEPT, accept)
+            .body(Body::empty())?;
+        let response = self.client.send(request).await?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, MAX_DOCUMENT).collect().await;
+        let body = body.map_err(|why| anyhow::anyhow!(why))?.to_bytes();
+        let document = Response::from_parts(parts, body);
+        let mut kept = self.kept.lock();
+        if MAX_KEPT <= kept.len() {
+            kept.clear();
+        }
+        kept.insert(name, (Instant::now(), document.clone()));
+        Ok(document)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, RawObject, Resource, exported, is_the_api_server};
+
+    fn object(json: &str) -> RawObject {
+        RawObject::parse(Resource::EndpointSlices, &Bytes::from(json.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn the_api_servers_own_service_is_never_exported() {
+        let check = |namespace: &str, name: &str, service: &str| {
+            is_the_api_server(&object(&format!(
+                r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","resourceVersion":"1","labels":{{"kubernetes.io/service-name":"{service}"}}}}}}"#
+            )))
+        };
+        assert!(check("default", "kubernetes", ""));
+        assert!(check("default", "x", "kubernetes"));
+        assert!(!check("default", "x", "web"));
+        assert!(!check("demo", "kubernetes", "kubernetes"));
+    }
+
+    #[test]
+    fn what_was_mirrored_is_excluded_by_the_api_server_itself() {
+        let scope = exported(Resource::Services, &"export=yes".parse().unwrap(), None);
+        assert_eq!(
+            scope.selector.to_string(),
+            "export=yes,!heliograph.dev/source"
+        );
+    }
+}
