@@ -1,0 +1,28 @@
+//! Real Kubernetes control planes on loopback, for tests.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`assets`] | where the binaries are: named, cached, or built from the pinned modules in `tools/` |
+//! | [`keeper`] | processes that never outlive the test, however it ends |
+//! | [`plane`] | one control plane: etcd, kube-apiserver, if wanted kube-controller-manager |
+//! | [`kubectl`] | the real client |
+//! | [`audit`] | what was asked of an API server, and by whom |
+//! | [`suite`] | runs scenarios, or says plainly why they did not run |
+//!
+//! Invariants: everything listens on loopback; every process and file belongs to a
+//! [`keeper::Keeper`] and goes with it, also when the test is killed.
+
+pub mod assets;
+pub mod audit;
+mod certificates;
+pub mod keeper;
+pub mod kubectl;
+pub mod plane;
+pub mod suite;
+mod toolchain;
+
+pub use assets::Assets;
+pub use audit::AuditEvent;
+pub use keeper::{Keeper, Process};
+pub use plane::{Builder, ControlPlane};
+pub use suite::{Scenario, Scene};
