@@ -1,0 +1,43 @@
+//! From what should exist and what is observed to what must be done.
+
+use crate::mirror::{Mirror, Observed};
+
+/// What the plan says of one local object.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Verdict<T> {
+    /// It should exist and look like this.
+    Want(T),
+    /// It should not exist.
+    Absent,
+    /// Its sources cannot say, so it stays as it is.
+    #[default]
+    Unknown,
+}
+
+/// What must be done about one local object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action<T> {
+    /// Make it.
+    Create(T),
+    /// Change it into this.
+    Update(T),
+    /// Delete it and make this: the API server does not change one into the other.
+    Replace(T),
+    /// Delete it.
+    Delete,
+}
+
+/// What must be done so that the verdict holds; nothing, if it does.
+#[must_use]
+pub fn diff<T: Mirror>(verdict: &Verdict<T>, observed: Option<&Observed<T>>) -> Option<Action<T>> {
+    match (verdict, observed) {
+        (Verdict::Want(wanted), None) => Some(Action::Create(wanted.clone())),
+        (Verdict::Want(wanted), Some(observed)) => match &observed.shows {
+            Some(shows) if wanted.agrees(shows) => None,
+            Some(shows) if wanted.must_replace(shows) => Some(Action::Replace(wanted.clone())),
+            Some(_) | None => Some(Action::Update(wanted.clone())),
+        },
+        (Verdict::Absent, Some(_)) => Some(Action::Delete),
+        (Verdict::Absent, None) | (Verdict::Unknown, _) => None,
+    }
+}

@@ -1,0 +1,58 @@
+//! Which objects should exist and the writes that get us there, independently of any
+//! API server.
+//!
+//! ```text
+//! Update ──▶ World ──plan(key)──▶ Plan {Verdict, Problem} ──steps──▶ Step
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`policy`] | what was configured, checked as a whole |
+//! | [`name`] | names of sources and mirrors |
+//! | [`source`] | what a source says, and how sure that is: [`SourceState`] |
+//! | [`local`] | what is observed here, ours only |
+//! | [`world`] | [`World`]: all of it, and which keys an [`Update`] touches |
+//! | [`plan`](mod@plan) | what should exist under a [`LocalKey`] |
+//! | [`diff`](mod@diff) | [`Verdict`] against what is observed |
+//! | [`step`] | the writes, ready to be sent |
+//! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
+//! | [`address`], [`brake`] | what may not pass, and what may not go at once |
+//! | [`problem`] | what could not be done, in users' words |
+//!
+//! Invariants:
+//!
+//! * A plan is a function of the [`World`] alone; it is total, and never fails.
+//! * Only a completed list, or a delete event, of a source that is followed now leads
+//!   to a delete. What cannot be read is not taken for what is not there.
+//! * Doing the steps of a plan makes it true; then there are none.
+//! * A step names the version that it is about, and only objects with our mark are
+//!   observed: what is not ours is neither changed nor deleted.
+//! * Neither clock, I/O nor async: time comes as an argument.
+
+pub mod address;
+pub mod brake;
+pub mod diff;
+pub mod local;
+pub mod mirror;
+pub mod name;
+pub mod plan;
+pub mod policy;
+pub mod problem;
+pub mod service;
+pub mod slice;
+pub mod source;
+pub mod step;
+mod wire;
+pub mod world;
+
+pub use brake::Moment;
+pub use diff::{Action, Verdict, diff};
+pub use local::{Local, LocalChange, LocalList, Obstacle};
+pub use mirror::{Mirror, MirrorService, MirrorSlice, Observed, Seen};
+pub use name::{LocalKey, Placement, SourceName};
+pub use plan::{Plan, plan};
+pub use policy::{Policy, Rank, RemovedSources, SourcePolicy};
+pub use problem::{Cause, Problem};
+pub use source::{Change, Exported, SourceService, SourceSlice, SourceState};
+pub use step::{Step, Version, Write, steps};
+pub use world::{Claim, Touched, Update, World};

@@ -1,0 +1,287 @@
+//! What is observed in the local cluster, ours only.
+
+use std::collections::{BTreeSet, HashMap};
+
+use proto_types::{ObjectKey, Resource, Revision};
+
+use crate::mirror::{Mirror, MirrorService, MirrorSlice, Observed, Owner, Seen};
+use crate::name::{LocalKey, SourceName};
+use crate::policy::Policy;
+
+/// What the local reader, or the answer to a write, reports of one resource.
+#[derive(Debug, Clone)]
+pub enum LocalChange<T> {
+    /// A completed list.
+    Listed(LocalList<T>),
+    /// An object as it is now.
+    Applied(ObjectKey, Seen<T>),
+    /// A watch no longer has the object since that revision: it was deleted, or
+    /// lost our label.
+    Deleted(ObjectKey, Revision),
+    /// The object of that uid does not exist.
+    Gone(ObjectKey, Box<str>),
+}
+
+/// A completed list of our objects.
+#[derive(Debug, Clone)]
+pub struct LocalList<T> {
+    /// When it was so.
+    pub revision: Revision,
+    /// Whether history began anew at an earlier revision (etcd was restored).
+    pub rewound: bool,
+    /// The objects.
+    pub objects: Vec<(ObjectKey, Seen<T>)>,
+}
+
+/// Why an object is not as it should be, though it was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// An object that is not ours has the name.
+    Occupied,
+    /// Its namespace does not exist.
+    NamespaceMissing,
+    /// The API server refuses it.
+    Refused(Box<str>),
+    /// The API server stored something else.
+    Overruled,
+}
+
+/// What is observed in the local cluster. Nothing is decided before both
+/// resources are listed.
+#[derive(Debug, Default)]
+pub struct Local {
+    services: Store<MirrorService>,
+    slices: Store<MirrorSlice>,
+    obstacles: HashMap<(Resource, ObjectKey), Obstacle>,
+}
+
+/// One resource's objects, and where each belongs.
+#[derive(Debug)]
+struct Store<T> {
+    listed: bool,
+    objects: HashMap<ObjectKey, Observed<T>>,
+    by_home: HashMap<LocalKey, BTreeSet<ObjectKey>>,
+}
+
+impl Local {
+    /// Whether all that exists is known.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        self.services.listed && self.slices.listed
+    }
+
+    /// Our Service of that name.
+    #[must_use]
+    pub fn service(&self, key: &LocalKey) -> Option<&Observed<MirrorService>> {
+        self.services.objects.get(key.object())
+    }
+
+    /// Our slice of that name, whatever Service it belongs to.
+    #[must_use]
+    pub fn slice(&self, key: &ObjectKey) -> Option<&Observed<MirrorSlice>> {
+        self.slices.objects.get(key)
+    }
+
+    /// Our slices of a Service.
+    pub fn slices_of(
+        &self,
+        service: &LocalKey,
+    ) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorSlice>)> {
+        let keys = self.slices.by_home.get(service).into_iter().flatten();
+        keys.filter_map(|key| self.slices.objects.get_key_value(key))
+    }
+
+    /// All our Services.
+    pub fn services(&self) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorService>)> {
+        self.services.objects.iter()
+    }
+
+    /// All our slices.
+    pub fn slices(&self) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorSlice>)> {
+        self.slices.objects.iter()
+    }
+
+    /// What stands in the way of an object.
+    #[must_use]
+    pub fn obstacle(&self, resource: Resource, key: &ObjectKey) -> Option<&Obstacle> {
+        self.obstacles.get(&(resource, key.clone()))
+    }
+
+    /// The Services that a source has mirrors of or slices in.
+    pub(crate) fn homes_of(&self, source: &SourceName) -> Vec<LocalKey> {
+        let is_its = |owner: &Owner| owner.source.as_ref() == Some(source);
+        let services = self.services().filter(|(_, it)| is_its(&it.owner));
+        let services = services.map(|(key, _)| LocalKey::new(key.clone()));
+        let slices = self.slices.by_home.iter().filter(|(_, slices)| {
+            let mut slices = slices.iter().filter_map(|key| self.slice(key));
+            slices.any(|it| is_its(&it.owner))
+        });
+        services
+            .chain(slices.map(|(home, _)| home.clone()))
+            .collect()
+    }
+
+    /// The Services that slices belong to.
+    pub(crate) fn homes(&self) -> impl Iterator<Item = &LocalKey> {
+        self.slices.by_home.keys()
+    }
+
+    /// The Service that a slice belongs to.
+    pub(crate) fn home_of(&self, slice: &ObjectKey, policy: &Policy) -> Option<LocalKey> {
+        home::<MirrorSlice>(slice, &self.slice(slice)?.owner, policy)
+    }
+
+    pub(crate) fn set_obstacle(&mut self, resource: Resource, key: ObjectKey, it: Obstacle) {
+        self.obstacles.insert((resource, key), it);
+    }
+
+    pub(crate) fn clear_obstacle(&mut self, resource: Resource, key: &ObjectKey) {
+        self.obstacles.remove(&(resource, key.clone()));
+    }
+
+    pub(crate) fn update_services(
+        &mut self,
+        change: LocalChange<MirrorService>,
+        policy: &Policy,
+    ) -> Vec<LocalKey> {
+        if let Some(key) = self.services.news_of(&change) {
+            self.clear_obstacle(Resource::Services, &key);
+        }
+        self.services.update(change, policy)
+    }
+
+    pub(crate) fn update_slices(
+        &mut self,
+        change: LocalChange<MirrorSlice>,
+        policy: &Policy,
+    ) -> Vec<LocalKey> {
+        if let Some(key) = self.slices.news_of(&change) {
+            self.clear_obstacle(Resource::EndpointSlices, &key);
+        }
+        self.slices.update(change, policy)
+    }
+}
+
+impl<T> Default for Store<T> {
+    fn default() -> Self {
+        Self {
+            listed: false,
+            objects: HashMap::new(),
+            by_home: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Mirror> Store<T> {
+    /// Takes over a change; returns the Services that it concerns. An older
+    /// version never replaces a newer one: the answer to a write may overtake
+    /// the watch.
+    fn update(&mut self, change: LocalChange<T>, policy: &Policy) -> Vec<LocalKey> {
+        match change {
+            LocalChange::Listed(list) => self.list(list, policy),
+            LocalChange::Applied(key, Seen::Ours(observed)) => {
+                if self.is_news(&key, observed.revision) {
+                    return self.insert(key, observed, policy);
+                }
+                Vec::new()
+            }
+            LocalChange::Applied(_, Seen::Foreign) => Vec::new(),
+            LocalChange::Deleted(key, revision) => match self.objects.get(&key) {
+                Some(observed) if observed.revision <= revision => self.remove(&key, policy),
+                Some(_) | None => Vec::new(),
+            },
+            LocalChange::Gone(key, uid) => match self.objects.get(&key) {
+                Some(observed) if observed.uid == uid => self.remove(&key, policy),
+                Some(_) | None => Vec::new(),
+            },
+        }
+    }
+
+    /// The object of which a change shows a version that was not known.
+    fn news_of(&self, change: &LocalChange<T>) -> Option<ObjectKey> {
+        match change {
+            LocalChange::Applied(key, Seen::Ours(observed)) => {
+                self.is_news(key, observed.revision).then(|| key.clone())
+            }
+            LocalChange::Listed(_)
+            | LocalChange::Applied(_, Seen::Foreign)
+            | LocalChange::Deleted(..)
+            | LocalChange::Gone(..) => None,
+        }
+    }
+
+    fn is_news(&self, key: &ObjectKey, revision: Revision) -> bool {
+        let known = self.objects.get(key);
+        known.is_none_or(|known| known.revision < revision)
+    }
+
+    fn list(&mut self, list: LocalList<T>, policy: &Policy) -> Vec<LocalKey> {
+        self.listed = true;
+        let LocalList {
+            revision,
+            rewound,
+            objects,
+        } = list;
+        let before = std::mem::take(&mut self.objects);
+        let mut concerned: Vec<_> = std::mem::take(&mut self.by_home).into_keys().collect();
+        for (key, seen) in objects {
+            if let Seen::Ours(observed) = seen {
+                concerned.extend(self.insert(key, observed, policy));
+            }
+        }
+        for (key, observed) in before {
+            let listed = self.objects.get(&key);
+            let newer = listed.map_or(revision, |it| it.revision) < observed.revision;
+            if newer && !rewound {
+                concerned.extend(self.insert(key, observed, policy));
+            }
+        }
+        concerned
+    }
+
+    fn insert(&mut self, key: ObjectKey, observed: Observed<T>, policy: &Policy) -> Vec<LocalKey> {
+        let mut concerned = self.remove(&key, policy);
+        if let Some(home) = home::<T>(&key, &observed.owner, policy) {
+            let homed = self.by_home.entry(home.clone()).or_default();
+            homed.insert(key.clone());
+            concerned.push(home);
+        }
+        // Whose the object is may have been edited; its maker repairs it.
+        concerned.extend(made_for(&observed.owner, policy));
+        self.objects.insert(key, observed);
+        concerned
+    }
+
+    fn remove(&mut self, key: &ObjectKey, policy: &Policy) -> Vec<LocalKey> {
+        let Some(observed) = self.objects.remove(key) else {
+            return Vec::new();
+        };
+        let Some(home) = home::<T>(key, &observed.owner, policy) else {
+            return Vec::new();
+        };
+        if let Some(homed) = self.by_home.get_mut(&home) {
+            homed.remove(key);
+            if homed.is_empty() {
+                self.by_home.remove(&home);
+            }
+        }
+        vec![home]
+    }
+}
+
+/// The local Service that an object is part of.
+fn home<T: Mirror>(key: &ObjectKey, owner: &Owner, policy: &Policy) -> Option<LocalKey> {
+    match T::RESOURCE {
+        Resource::Services => Some(LocalKey::new(key.clone())),
+        Resource::EndpointSlices | Resource::Endpoints => {
+            let attached = owner.attached_to.clone();
+            attached.or_else(|| made_for(owner, policy))
+        }
+    }
+}
+
+/// The local Service that an object was made for, by its marks.
+fn made_for(owner: &Owner, policy: &Policy) -> Option<LocalKey> {
+    let rank = policy.rank(owner.source.as_ref()?)?;
+    Some(policy.local(rank, owner.service.as_ref()?))
+}

@@ -1,0 +1,193 @@
+//! Names: of sources, of mirrors, and how one becomes the other.
+
+use std::fmt;
+use std::hash::Hasher;
+use std::str::FromStr;
+
+use proto_types::ObjectKey;
+use proto_types::name::{DnsLabel, InvalidLabel};
+use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+
+/// Stands between namespace and name in a prefixed mirror's name. It is `ssm` in
+/// hexadecimal: semaphore-service-mirror chose it, and its users' DNS rewrites
+/// look for it.
+pub const SEPARATOR: &str = "73736d";
+
+/// The prefix of global Services, which no source may take.
+pub const RESERVED_PREFIX: &str = "gl";
+
+/// How much of a slice's own name its mirror's name keeps: with a dash and the
+/// hash it fits a label, so that tools may put it into one.
+const READABLE: usize = 52;
+
+/// How many characters of hash tell slices of different sources apart.
+const HASH: usize = 10;
+
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// What a source is called: in configuration, in labels, in messages.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceName(DnsLabel);
+
+/// Namespace and name of a Service in the local cluster: the unit of planning.
+///
+/// It may be longer than a Service's name can be; the plan of such a key says so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LocalKey(ObjectKey);
+
+/// Where the mirrors of a source go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placement {
+    /// All into one namespace, as `<prefix>-<namespace>-73736d-<name>`.
+    Prefixed {
+        /// What tells the sources' mirrors apart.
+        prefix: DnsLabel,
+        /// The mirror namespace.
+        namespace: DnsLabel,
+    },
+    /// Each into the namespace and under the name that it has in its source.
+    SameName,
+}
+
+impl SourceName {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl FromStr for SourceName {
+    type Err = InvalidLabel;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl LocalKey {
+    /// The local Service of that key.
+    #[must_use]
+    pub const fn new(key: ObjectKey) -> Self {
+        Self(key)
+    }
+
+    /// Namespace and name.
+    #[must_use]
+    pub const fn object(&self) -> &ObjectKey {
+        &self.0
+    }
+}
+
+impl fmt::Display for LocalKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Placement {
+    /// Where the mirror of a source's Service belongs.
+    #[must_use]
+    pub fn local(&self, service: &ObjectKey) -> LocalKey {
+        LocalKey(match self {
+            Self::Prefixed { prefix, namespace } => {
+                let (theirs, name) = (service.namespace(), service.name());
+                let name = format!("{prefix}-{theirs}-{SEPARATOR}-{name}");
+                ObjectKey::new(namespace.as_str(), &name)
+            }
+            Self::SameName => service.clone(),
+        })
+    }
+}
+
+/// What the mirror of a source's slice is called. The hash keeps slices of
+/// different sources and namespaces apart where their names are the same.
+#[must_use]
+pub fn slice_name(source: &SourceName, slice: &ObjectKey) -> Box<str> {
+    let mut hasher = SipHasher13::new();
+    hasher.write(source.as_str().as_bytes());
+    hasher.write(b"/");
+    hasher.write(slice.as_str().as_bytes());
+    let hash = hasher.finish();
+
+    let mut end = slice.name().len().min(READABLE);
+    while !slice.name().is_char_boundary(end) {
+        end -= 1;
+    }
+    let readable = slice.name()[..end].trim_end_matches(['-', '.']);
+    let mut name = format!("{readable}-");
+    for i in 0..HASH {
+        let five_bits = (hash >> (59 - 5 * i)) & 31;
+        name.push(char::from(BASE32[five_bits as usize]));
+    }
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Placement, SourceName, slice_name};
+    use proto_types::ObjectKey;
+
+    fn source(name: &str) -> SourceName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_prefixed_mirror_is_called_as_semaphore_called_it() {
+        let placement = Placement::Prefixed {
+            prefix: "east".parse().unwrap(),
+            namespace: "mirrors".parse().unwrap(),
+        };
+        assert_eq!(
+            placement
+                .local(&ObjectKey::new("demo", "web"))
+                .object()
+                .as_str(),
+            "mirrors/east-demo-73736d-web"
+        );
+    }
+
+    #[test]
+    fn a_same_name_mirror_keeps_its_key() {
+        let key = ObjectKey::new("demo", "web");
+        assert_eq!(Placement::SameName.local(&key).object(), &key);
+    }
+
+    #[test]
+    fn slice_names_stay_the_same_through_all_releases() {
+        assert_eq!(
+            &*slice_name(&source("east"), &ObjectKey::new("demo", "web-x7k2p")),
+            "web-x7k2p-ia7lswcvtw"
+        );
+    }
+
+    #[test]
+    fn slices_of_two_sources_or_namespaces_differ() {
+        let names = [
+            ("east", "demo"),
+            ("west", "demo"),
+            ("east", "prod"),
+            ("west", "prod"),
+        ]
+        .map(|(name, namespace)| slice_name(&source(name), &ObjectKey::new(namespace, "web-1")));
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
+    }
+
+    #[test]
+    fn a_long_slice_name_is_cut_to_fit_a_label() {
+        for name in ["a".repeat(253), format!("{}-{}", "a".repeat(51), "b.c")] {
+            let name = slice_name(&source("east"), &ObjectKey::new("demo", &name));
+            assert!(name.len() <= 63, "{name}");
+            assert!(!name.contains("--"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! What was configured, checked as a whole.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proto_types::ObjectKey;
+use proto_types::name::DnsLabel;
+
+use crate::name::{Placement, RESERVED_PREFIX, SourceName};
+
+/// What to do, as configured. The order of the sources decides who wins where
+/// two want the same name.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    sources: Vec<SourcePolicy>,
+    /// What becomes of the mirrors of a source that is no longer configured.
+    pub removed_sources: RemovedSources,
+    /// How long deletions are held that a list brought in mass.
+    pub hold: Duration,
+}
+
+/// One source's share of the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePolicy {
+    /// What it is called.
+    pub name: SourceName,
+    /// Where its mirrors go.
+    pub placement: Placement,
+}
+
+/// What becomes of the mirrors of a source that is no longer configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RemovedSources {
+    /// They stay as they are, and are reported.
+    #[default]
+    Keep,
+    /// They are deleted.
+    Delete,
+}
+
+/// A source's place in the configuration: the first wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Rank(usize);
+
+/// Why sources do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Two sources of one name.
+    #[error("two sources are named {0}: give each source its own name")]
+    DuplicateSource(SourceName),
+    /// Two sources of one prefix.
+    #[error("sources {first} and {second} have the same prefix {prefix}: give each its own")]
+    DuplicatePrefix {
+        /// The earlier source.
+        first: SourceName,
+        /// The later one.
+        second: SourceName,
+        /// What both have.
+        prefix: DnsLabel,
+    },
+    /// One prefix begins another, so that two Services could get one name.
+    #[error(
+        "prefix {long} of source {second} begins with prefix {short} of source {first} and a \
+         dash, so that mirrors of both could get the same name: choose prefixes of which none \
+         begins another"
+    )]
+    AmbiguousPrefix {
+        /// The source with the shorter prefix.
+        first: SourceName,
+        /// The source with the longer one.
+        second: SourceName,
+        /// The shorter prefix.
+        short: DnsLabel,
+        /// The longer prefix.
+        long: DnsLabel,
+    },
+    /// A prefix that global Services have.
+    #[error(
+        "prefix {RESERVED_PREFIX} of source {0} is reserved for global Services: choose another"
+    )]
+    ReservedPrefix(SourceName),
+    /// A prefix that cannot begin the name of a Service.
+    #[error(
+        "prefix {prefix} of source {source_name} does not begin with a letter, as the name of a \
+         Service must: choose one that does"
+    )]
+    PrefixWithoutLetter {
+        /// Whose it is.
+        source_name: SourceName,
+        /// The prefix.
+        prefix: DnsLabel,
+    },
+}
+
+impl Policy {
+    /// How long mass deletions are held unless configured: long enough for a
+    /// person to look, short enough that a wanted cleanup needs none.
+    pub const HOLD: Duration = Duration::from_mins(5);
+
+    /// The policy over these sources, if they go together.
+    pub fn new(sources: Vec<SourcePolicy>) -> Result<Self, Error> {
+        let mut prefixes: BTreeMap<&DnsLabel, &SourceName> = BTreeMap::new();
+        for (i, source) in sources.iter().enumerate() {
+            if sources[..i].iter().any(|other| other.name == source.name) {
+                return Err(Error::DuplicateSource(source.name.clone()));
+            }
+            let Placement::Prefixed { prefix, .. } = &source.placement else {
+                continue;
+            };
+            check_prefix(&source.name, prefix)?;
+            if let Some(first) = prefixes.insert(prefix, &source.name) {
+                return Err(Error::DuplicatePrefix {
+                    first: first.clone(),
+                    second: source.name.clone(),
+                    prefix: prefix.clone(),
+                });
+            }
+        }
+        check_ambiguity(&prefixes)?;
+        Ok(Self {
+            sources,
+            removed_sources: RemovedSources::default(),
+            hold: Self::HOLD,
+        })
+    }
+
+    /// The sources, first come first.
+    #[must_use]
+    pub fn sources(&self) -> &[SourcePolicy] {
+        &self.sources
+    }
+
+    /// All ranks, the first source's first.
+    pub fn ranks(&self) -> impl Iterator<Item = Rank> + use<> {
+        (0..self.sources.len()).map(Rank)
+    }
+
+    /// The rank of a source, if it is configured.
+    #[must_use]
+    pub fn rank(&self, name: &SourceName) -> Option<Rank> {
+        self.sources
+            .iter()
+            .position(|source| source.name == *name)
+            .map(Rank)
+    }
+
+    /// The source of that rank.
+    #[must_use]
+    pub fn source(&self, rank: Rank) -> &SourcePolicy {
+        &self.sources[rank.0]
+    }
+
+    /// Where the mirror of a source's Service belongs.
+    #[must_use]
+    pub fn local(&self, rank: Rank, service: &ObjectKey) -> crate::LocalKey {
+        self.source(rank).placement.local(service)
+    }
+}
+
+impl Rank {
+    /// As an index into what is kept per source.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+fn check_prefix(name: &SourceName, prefix: &DnsLabel) -> Result<(), Error> {
+    if prefix.as_str() == RESERVED_PREFIX {
+        return Err(Error::ReservedPrefix(name.clone()));
+    }
+    if !prefix.begins_with_letter() {
+        return Err(Error::PrefixWithoutLetter {
+            source_name: name.clone(),
+            prefix: prefix.clone(),
+        });
+    }
+    Ok(())
+}
+
+fn check_ambiguity(prefixes: &BTreeMap<&DnsLabel, &SourceName>) -> Result<(), Error> {
+    for (short, first) in prefixes {
+        let begins = format!("{short}-");
+        let ambiguous = prefixes
+            .iter()
+            .find(|(long, _)| long.as_str().starts_with(&begins));
+        if let Some((long, second)) = ambiguous {
+            return Err(Error::AmbiguousPrefix {
+                first: (*first).clone(),
+                second: (*second).clone(),
+                short: (*short).clone(),
+                long: (*long).clone(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Placement, Policy, SourcePolicy};
+
+    fn prefixed(name: &str, prefix: &str) -> SourcePolicy {
+        SourcePolicy {
+            name: name.parse().unwrap(),
+            placement: Placement::Prefixed {
+                prefix: prefix.parse().unwrap(),
+                namespace: "mirrors".parse().unwrap(),
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check(sources: Vec<SourcePolicy>, expected: &str) {
+        let outcome =
+            Policy::new(sources).map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(
+            outcome.starts_with(expected) && outcome.is_empty() == expected.is_empty(),
+            "{outcome}"
+        );
+    }
+
+    #[test]
+    fn sources_of_their_own_names_and_prefixes_go_together() {
+        check(vec![prefixed("east", "e"), prefixed("west", "w")], "");
+        check(vec![prefixed("east", "a"), prefixed("west", "ab")], "");
+    }
+
+    #[test]
+    fn same_names_may_be_shared_by_any_number_of_sources() {
+        let same = |name: &str| SourcePolicy {
+            name: name.parse().unwrap(),
+            placement: Placement::SameName,
+        };
+        check(vec![same("east"), same("west"), prefixed("north", "n")], "");
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_named_with_its_remedy() {
+        check(
+            vec![prefixed("east", "a"), prefixed("east", "b")],
+            "two sources are named east: give",
+        );
+        check(
+            vec![prefixed("east", "a"), prefixed("west", "a")],
+            "sources east and west have the same prefix a: give",
+        );
+        check(
+            vec![prefixed("east", "a-b"), prefixed("west", "a")],
+            "prefix a-b of source east begins with prefix a of source west and a dash",
+        );
+        check(
+            vec![prefixed("east", "gl")],
+            "prefix gl of source east is reserved",
+        );
+        check(
+            vec![prefixed("east", "1a")],
+            "prefix 1a of source east does not begin with a letter",
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! What could not be done as asked, in the words of the people who asked.
+
+use std::fmt;
+
+use proto_types::name::MAX_LABEL;
+use proto_types::{ObjectKey, Resource};
+use serde::{Serialize, Serializer};
+
+use crate::name::SourceName;
+
+/// Something that people should know about one object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Problem {
+    /// Whose object it is.
+    pub source: SourceName,
+    /// What it is: in the source, or here if `cause` speaks of a local object.
+    pub object: ObjectKey,
+    /// What is wrong, and what helps.
+    pub cause: Cause,
+}
+
+/// What is wrong. Each reads on from `Service demo/web of source east: `.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+pub enum Cause {
+    /// The mirror's name would not be a legal name.
+    #[error(
+        "not mirrored, because its mirror's name {name} would have {} characters and {MAX_LABEL} \
+         are allowed; shorten the Service's name, its namespace or the source's prefix",
+        name.len()
+    )]
+    NameTooLong {
+        /// The name it would have.
+        name: Box<str>,
+    },
+    /// Another Service is mirrored under that name.
+    #[error(
+        "not mirrored, because {local} already mirrors {service} of source {winner}, which comes \
+         first; rename one of the two, or give the sources different prefixes"
+    )]
+    Collision {
+        /// Where both belong.
+        local: ObjectKey,
+        /// Whose Service is mirrored.
+        winner: SourceName,
+        /// Which Service is mirrored.
+        service: ObjectKey,
+    },
+    /// The source's object is not what it should be.
+    #[error(
+        "its mirror stays as it is, because the source's {} {} cannot be read: {error}; correct \
+         that object",
+        object.0.kind(), object.1
+    )]
+    Undecodable {
+        /// The object.
+        object: (Resource, ObjectKey),
+        /// What is wrong with it.
+        error: Box<str>,
+    },
+    /// Addresses that mean something else here than in the source.
+    #[error(
+        "{n_endpoints} endpoints of slice {slice} are left out, because {address} is loopback, \
+         link-local, multicast, unspecified or no address at all, and would mean something else \
+         here; remove it in the source"
+    )]
+    AddressRefused {
+        /// The slice.
+        slice: Box<str>,
+        /// The first of them.
+        address: Box<str>,
+        /// How many endpoints were left out.
+        n_endpoints: usize,
+    },
+    /// A list would delete too much at once.
+    #[error(
+        "{} {} is not deleted yet, because the source's list suddenly lacks more than half of \
+         what is mirrored; if that is right, wait: it is deleted when the hold is over",
+        local.0.kind(), local.1
+    )]
+    Held {
+        /// What is not deleted yet.
+        local: (Resource, ObjectKey),
+    },
+    /// The mirror of a source that is not configured.
+    #[error(
+        "its mirror stays as it is, because that source is not configured; configure it, delete \
+         the mirror, or set removedSources to delete"
+    )]
+    SourceRemoved,
+    /// The mirror's place is taken by an object that is not ours.
+    #[error(
+        "not mirrored, because {} {} exists here and is not Heliograph's; delete or rename it, or \
+         give the source a prefix",
+        local.0.kind(), local.1
+    )]
+    Occupied {
+        /// The object.
+        local: (Resource, ObjectKey),
+    },
+    /// The namespace for the mirror does not exist.
+    #[error("not mirrored, because namespace {namespace} does not exist here; create it")]
+    NamespaceMissing {
+        /// The namespace.
+        namespace: Box<str>,
+    },
+    /// The local API server does not take the mirror.
+    #[error(
+        "{} {} is not as it should be, because the local API server refuses it: {message}",
+        local.0.kind(), local.1
+    )]
+    Refused {
+        /// The object.
+        local: (Resource, ObjectKey),
+        /// What it said.
+        message: Box<str>,
+    },
+    /// What was written is not what came to be.
+    #[error(
+        "{} {} is not as it should be, because the local API server stores something else than \
+         what is written; look for an admission webhook that changes it, or an API server too old \
+         for one of its fields",
+        local.0.kind(), local.1
+    )]
+    Overruled {
+        /// The object.
+        local: (Resource, ObjectKey),
+    },
+}
+
+impl Cause {
+    /// For metrics and machines.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NameTooLong { .. } => "NameTooLong",
+            Self::Collision { .. } => "Collision",
+            Self::Undecodable { .. } => "Undecodable",
+            Self::AddressRefused { .. } => "AddressRefused",
+            Self::Held { .. } => "DeletionHeld",
+            Self::SourceRemoved => "SourceRemoved",
+            Self::Occupied { .. } => "Occupied",
+            Self::NamespaceMissing { .. } => "NamespaceMissing",
+            Self::Refused { .. } => "Refused",
+            Self::Overruled { .. } => "Overruled",
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            source,
+            object,
+            cause,
+        } = self;
+        write!(f, "Service {object} of source {source}: {cause}")
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut fields = serializer.serialize_struct("Problem", 4)?;
+        fields.serialize_field("reason", self.cause.reason())?;
+        fields.serialize_field("object", self.object.as_str())?;
+        fields.serialize_field("source", &self.source)?;
+        fields.serialize_field("message", &self.to_string())?;
+        fields.end()
+    }
+}

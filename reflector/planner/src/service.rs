@@ -1,0 +1,322 @@
+//! A Service as far as a mirror shows it: read from either side, and written.
+
+use serde_json::{Map, Value, json};
+
+use crate::wire;
+
+/// What a mirror shows of a Service. API-server defaults are filled in, so that
+/// what a source says and what is observed here compare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSpec {
+    /// How it is reached.
+    pub kind: Kind,
+    /// Its ports, in order.
+    pub ports: Box<[ServicePort]>,
+    /// Whether a client stays with an endpoint.
+    pub affinity: Affinity,
+    /// Whether endpoints get names before they are ready.
+    pub publish_not_ready: bool,
+    /// Which endpoints kube-proxy prefers.
+    pub traffic_distribution: Option<Box<str>>,
+}
+
+/// How a Service is reached. An API server does not change one into another
+/// without loss, so that a mirror is deleted and created again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// By a virtual address.
+    Virtual(Families),
+    /// By the addresses of its endpoints.
+    Headless(Families),
+    /// By another name.
+    External(Box<str>),
+}
+
+/// The address families of a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// The source does not say; the local API server chooses.
+    Unstated,
+    /// One.
+    Single(Family),
+    /// Both, where the cluster has both. The first is the primary one.
+    Dual(Family),
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// Whether a client stays with an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Affinity {
+    /// It does not.
+    None,
+    /// It does for that many seconds.
+    ClientIp(u32),
+}
+
+/// One port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Its name, empty if it is the only one.
+    pub name: Box<str>,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Box<str>,
+    /// The number.
+    pub port: u16,
+    /// The endpoints' port.
+    pub target: Target,
+    /// What is spoken there.
+    pub app_protocol: Option<Box<str>>,
+}
+
+/// The endpoints' port, by number or by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A number.
+    Number(u16),
+    /// A name that endpoints resolve.
+    Name(Box<str>),
+}
+
+/// What the API server fills in for affinity without a timeout: three hours.
+const DEFAULT_AFFINITY_SECONDS: u32 = 10_800;
+
+/// Fields that belong to the types NodePort and LoadBalancer alone.
+const EXPOSING_FIELDS: [&str; 6] = [
+    "allocateLoadBalancerNodePorts",
+    "externalTrafficPolicy",
+    "healthCheckNodePort",
+    "loadBalancerClass",
+    "loadBalancerIP",
+    "loadBalancerSourceRanges",
+];
+
+impl ServiceSpec {
+    /// What a source's Service asks for.
+    pub(crate) fn of_source(spec: wire::ServiceSpec) -> Self {
+        let families = match spec.families().as_slice() {
+            [] => Families::Unstated,
+            [only] => Families::Single(*only),
+            [primary, ..] => Families::Dual(*primary),
+        };
+        Self::read(spec, families)
+    }
+
+    /// What a Service here shows.
+    pub(crate) fn observed(spec: wire::ServiceSpec) -> Self {
+        // On a cluster with one family, a Service that prefers two has one.
+        let families = match (spec.families().first(), spec.ip_family_policy.as_deref()) {
+            (None, _) => Families::Unstated,
+            (Some(family), Some("PreferDualStack" | "RequireDualStack")) => Families::Dual(*family),
+            (Some(family), _) => Families::Single(*family),
+        };
+        Self::read(spec, families)
+    }
+
+    fn read(spec: wire::ServiceSpec, families: Families) -> Self {
+        let kind = match (spec.service_type.as_deref(), spec.cluster_ip.as_deref()) {
+            (Some("ExternalName"), _) => Kind::External(spec.external_name.unwrap_or_default()),
+            (_, Some("None")) => Kind::Headless(families),
+            (_, _) => Kind::Virtual(families),
+        };
+        let seconds = spec
+            .session_affinity_config
+            .and_then(|config| config.client_ip?.timeout_seconds);
+        let affinity = match spec.session_affinity.as_deref() {
+            Some("ClientIP") => Affinity::ClientIp(seconds.unwrap_or(DEFAULT_AFFINITY_SECONDS)),
+            Some(_) | None => Affinity::None,
+        };
+        let ports = spec.ports.unwrap_or_default();
+        Self {
+            kind,
+            ports: ports.into_iter().map(ServicePort::read).collect(),
+            affinity,
+            publish_not_ready: spec.publish_not_ready_addresses.unwrap_or_default(),
+            traffic_distribution: spec.traffic_distribution,
+        }
+    }
+
+    /// Whether a mirror that shows `observed` needs no write.
+    pub(crate) fn agrees(&self, observed: &Self) -> bool {
+        let kinds = match (&self.kind, &observed.kind) {
+            (Kind::Virtual(wanted), Kind::Virtual(observed))
+            | (Kind::Headless(wanted), Kind::Headless(observed)) => wanted.agrees(*observed),
+            (wanted, observed) => wanted == observed,
+        };
+        kinds
+            && self.ports == observed.ports
+            && self.affinity == observed.affinity
+            && self.publish_not_ready == observed.publish_not_ready
+            && self.traffic_distribution == observed.traffic_distribution
+    }
+
+    /// Whether an API server refuses to change `observed` into this.
+    pub(crate) fn must_replace(&self, observed: &Self) -> bool {
+        match (&self.kind, &observed.kind) {
+            (Kind::Virtual(wanted), Kind::Virtual(observed))
+            | (Kind::Headless(wanted), Kind::Headless(observed)) => match (wanted, observed) {
+                // The primary family stays for life.
+                (
+                    Families::Single(wanted),
+                    Families::Single(observed) | Families::Dual(observed),
+                ) => wanted != observed,
+                (Families::Unstated | Families::Dual(_), _) | (_, Families::Unstated) => false,
+            },
+            (Kind::External(_), Kind::External(_)) => false,
+            (Kind::Virtual(_) | Kind::Headless(_) | Kind::External(_), _) => true,
+        }
+    }
+
+    /// Puts this into a `spec`, which may hold what others wrote.
+    pub(crate) fn write(&self, spec: &mut Map<String, Value>) {
+        spec.remove("selector");
+        for field in EXPOSING_FIELDS {
+            spec.remove(field);
+        }
+        match &self.kind {
+            Kind::External(name) => {
+                spec.insert("type".to_owned(), json!("ExternalName"));
+                spec.insert("externalName".to_owned(), json!(name));
+            }
+            Kind::Virtual(families) | Kind::Headless(families) => {
+                spec.insert("type".to_owned(), json!("ClusterIP"));
+                spec.remove("externalName");
+                families.write(spec);
+            }
+        }
+        if matches!(self.kind, Kind::Headless(_)) {
+            spec.insert("clusterIP".to_owned(), json!("None"));
+        }
+        let ports: Vec<_> = self.ports.iter().map(ServicePort::written).collect();
+        put(spec, "ports", (!ports.is_empty()).then_some(json!(ports)));
+        self.affinity.write(spec);
+        let early = self.publish_not_ready.then_some(json!(true));
+        put(spec, "publishNotReadyAddresses", early);
+        let distribution = self.traffic_distribution.as_ref().map(|it| json!(it));
+        put(spec, "trafficDistribution", distribution);
+    }
+}
+
+impl Families {
+    fn agrees(self, observed: Self) -> bool {
+        match (self, observed) {
+            (Self::Unstated, _) | (Self::Dual(_), Self::Dual(_)) => true,
+            (Self::Single(wanted), Self::Single(observed)) => wanted == observed,
+            (Self::Single(_) | Self::Dual(_), _) => false,
+        }
+    }
+
+    fn write(self, spec: &mut Map<String, Value>) {
+        match self {
+            Self::Unstated => {}
+            Self::Single(family) => {
+                spec.insert("ipFamilyPolicy".to_owned(), json!("SingleStack"));
+                spec.insert("ipFamilies".to_owned(), json!([family.as_str()]));
+                // The second address goes with its family.
+                if let Some(Value::Array(addresses)) = spec.get_mut("clusterIPs") {
+                    addresses.truncate(1);
+                }
+            }
+            Self::Dual(_) => {
+                spec.insert("ipFamilyPolicy".to_owned(), json!("PreferDualStack"));
+            }
+        }
+    }
+}
+
+impl Family {
+    /// As Kubernetes spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+impl Affinity {
+    fn write(self, spec: &mut Map<String, Value>) {
+        let (affinity, config) = match self {
+            Self::None => ("None", None),
+            Self::ClientIp(seconds) => {
+                let config = json!({"clientIP": {"timeoutSeconds": seconds}});
+                ("ClientIP", Some(config))
+            }
+        };
+        spec.insert("sessionAffinity".to_owned(), json!(affinity));
+        put(spec, "sessionAffinityConfig", config);
+    }
+}
+
+impl ServicePort {
+    fn read(port: wire::ServicePort) -> Self {
+        let target = match port.target_port {
+            Some(wire::Target::Number(number)) if number != 0 => Target::Number(number),
+            Some(wire::Target::Name(name)) if !name.is_empty() => Target::Name(name),
+            Some(_) | None => Target::Number(port.port),
+        };
+        Self {
+            name: port.name,
+            protocol: port.protocol.unwrap_or_else(|| "TCP".into()),
+            port: port.port,
+            target,
+            app_protocol: port.app_protocol,
+        }
+    }
+
+    fn written(&self) -> Value {
+        let mut port = Map::new();
+        if !self.name.is_empty() {
+            port.insert("name".to_owned(), json!(self.name));
+        }
+        port.insert("protocol".to_owned(), json!(self.protocol));
+        port.insert("port".to_owned(), json!(self.port));
+        let target = match &self.target {
+            Target::Number(number) => json!(number),
+            Target::Name(name) => json!(name),
+        };
+        port.insert("targetPort".to_owned(), target);
+        let spoken = self.app_protocol.as_ref().map(|it| json!(it));
+        put(&mut port, "appProtocol", spoken);
+        Value::Object(port)
+    }
+}
+
+impl wire::ServiceSpec {
+    fn families(&self) -> Vec<Family> {
+        let families = self.ip_families.iter().flatten();
+        families
+            .filter_map(|family| match &**family {
+                "IPv4" => Some(Family::V4),
+                "IPv6" => Some(Family::V6),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Whether it has what a mirror never has.
+    pub(crate) fn has_strays(&self) -> bool {
+        let exposed = !matches!(
+            self.service_type.as_deref(),
+            Some("ClusterIP" | "ExternalName")
+        );
+        let selects = self.selector.as_ref().is_some_and(|it| !it.is_empty());
+        let mut ports = self.ports.iter().flatten();
+        exposed || selects || ports.any(|port| port.node_port.is_some_and(|it| it != 0))
+    }
+}
+
+fn put(object: &mut Map<String, Value>, field: &str, value: Option<Value>) {
+    match value {
+        Some(value) => object.insert(field.to_owned(), value),
+        None => object.remove(field),
+    };
+}

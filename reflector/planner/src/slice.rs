@@ -1,0 +1,170 @@
+//! An EndpointSlice as far as a mirror shows it: read from either side, and written.
+
+use serde_json::{Map, Value, json};
+
+use crate::{address, wire};
+
+/// What a mirror shows of a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceSpec {
+    /// `IPv4`, `IPv6` or `FQDN`; fixed for life.
+    pub address_type: Box<str>,
+    /// The ports of all its endpoints.
+    pub ports: Box<[SlicePort]>,
+    /// Who serves.
+    pub endpoints: Box<[Endpoint]>,
+}
+
+/// One port of a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlicePort {
+    /// The Service port's name, by which kube-proxy joins the two.
+    pub name: Box<str>,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: Box<str>,
+    /// The number; none means all.
+    pub port: Option<u16>,
+    /// What is spoken there.
+    pub app_protocol: Option<Box<str>>,
+}
+
+/// One endpoint. Nodes and pods of another cluster mean nothing here, nor do
+/// hints that were computed for its zones alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Interchangeable addresses.
+    pub addresses: Box<[Box<str>]>,
+    /// Whether it takes new connections.
+    pub ready: Option<bool>,
+    /// Whether it serves, terminating or not.
+    pub serving: Option<bool>,
+    /// Whether it is shutting down.
+    pub terminating: Option<bool>,
+    /// Its own name under the Service's.
+    pub hostname: Option<Box<str>>,
+    /// Where it runs.
+    pub zone: Option<Box<str>>,
+}
+
+/// Endpoints that were left out of a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The first address that may not pass.
+    pub address: Box<str>,
+    /// How many endpoints it and others like it cost.
+    pub n_endpoints: usize,
+}
+
+impl SliceSpec {
+    /// What a source's slice asks for, without what may not pass.
+    pub(crate) fn of_source(slice: wire::Slice) -> (Self, Option<LeftOut>) {
+        let (mut spec, _) = Self::read(slice);
+        if &*spec.address_type == "FQDN" {
+            return (spec, None);
+        }
+        let mut left_out: Option<LeftOut> = None;
+        let endpoints = Vec::from(std::mem::take(&mut spec.endpoints));
+        let passes = |endpoint: &Endpoint| {
+            let bad = endpoint.addresses.iter().find(|it| !address::passes(it));
+            if let Some(address) = bad {
+                let first = LeftOut {
+                    address: address.clone(),
+                    n_endpoints: 0,
+                };
+                left_out.get_or_insert(first).n_endpoints += 1;
+            }
+            bad.is_none()
+        };
+        spec.endpoints = endpoints.into_iter().filter(passes).collect();
+        (spec, left_out)
+    }
+
+    /// What a slice shows, and what it is called.
+    pub(crate) fn read(slice: wire::Slice) -> (Self, wire::Meta) {
+        let ports = slice.ports.unwrap_or_default();
+        let endpoints = slice.endpoints.unwrap_or_default();
+        let spec = Self {
+            address_type: slice.address_type,
+            ports: ports.into_iter().map(SlicePort::read).collect(),
+            endpoints: endpoints.into_iter().map(Endpoint::read).collect(),
+        };
+        (spec, slice.metadata)
+    }
+
+    /// Puts this into a slice, which may hold what others wrote.
+    pub(crate) fn write(&self, slice: &mut Map<String, Value>) {
+        slice.insert("addressType".to_owned(), json!(self.address_type));
+        let ports: Vec<_> = self.ports.iter().map(SlicePort::written).collect();
+        slice.insert("ports".to_owned(), json!(ports));
+        let endpoints: Vec<_> = self.endpoints.iter().map(Endpoint::written).collect();
+        slice.insert("endpoints".to_owned(), json!(endpoints));
+    }
+}
+
+impl wire::Slice {
+    /// Whether it has what a mirror never has.
+    pub(crate) fn has_strays(&self) -> bool {
+        self.endpoints.iter().flatten().any(|endpoint| {
+            endpoint.node_name.is_some()
+                || endpoint.target_ref.is_some()
+                || endpoint.hints.is_some()
+                || endpoint.deprecated_topology.is_some()
+        })
+    }
+}
+
+impl SlicePort {
+    fn read(port: wire::SlicePort) -> Self {
+        Self {
+            name: port.name.unwrap_or_default(),
+            protocol: port.protocol.unwrap_or_else(|| "TCP".into()),
+            port: port.port,
+            app_protocol: port.app_protocol,
+        }
+    }
+
+    fn written(&self) -> Value {
+        let mut port = json!({"name": self.name, "protocol": self.protocol});
+        if let Some(number) = self.port {
+            port["port"] = json!(number);
+        }
+        if let Some(spoken) = &self.app_protocol {
+            port["appProtocol"] = json!(spoken);
+        }
+        port
+    }
+}
+
+impl Endpoint {
+    fn read(endpoint: wire::Endpoint) -> Self {
+        Self {
+            addresses: endpoint.addresses.into(),
+            ready: endpoint.conditions.ready,
+            serving: endpoint.conditions.serving,
+            terminating: endpoint.conditions.terminating,
+            hostname: endpoint.hostname,
+            zone: endpoint.zone,
+        }
+    }
+
+    fn written(&self) -> Value {
+        let mut conditions = Map::new();
+        for (name, condition) in [
+            ("ready", self.ready),
+            ("serving", self.serving),
+            ("terminating", self.terminating),
+        ] {
+            if let Some(condition) = condition {
+                conditions.insert(name.to_owned(), json!(condition));
+            }
+        }
+        let mut endpoint = json!({"addresses": self.addresses, "conditions": conditions});
+        if let Some(hostname) = &self.hostname {
+            endpoint["hostname"] = json!(hostname);
+        }
+        if let Some(zone) = &self.zone {
+            endpoint["zone"] = json!(zone);
+        }
+        endpoint
+    }
+}

@@ -1,0 +1,175 @@
+//! The writes that make a plan true, ready to be sent.
+
+use bytes::Bytes;
+use proto_types::{ObjectKey, RawObject, Resource, Revision};
+use serde_json::{Map, Value, json};
+
+use crate::diff::{Action, Verdict, diff};
+use crate::local::Local;
+use crate::mirror::{Mirror, MirrorService, MirrorSlice, Observed, child};
+use crate::name::LocalKey;
+use crate::plan::Plan;
+
+/// One write.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Of which resource.
+    pub resource: Resource,
+    /// Of which object.
+    pub key: ObjectKey,
+    /// What is there now, as far as is known.
+    pub version: Option<Version>,
+    /// What to write.
+    pub write: Write,
+    wanted: Wanted,
+}
+
+/// What to write. Each names the version that it is about, so that it is refused
+/// if somebody else was faster, and never meets an object that is not ours.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// POST this.
+    Create(Bytes),
+    /// PUT this. It holds uid and resource version of what it changes.
+    Update(Bytes),
+    /// DELETE that, then POST this.
+    Replace(Version, Bytes),
+    /// DELETE that.
+    Delete(Version),
+}
+
+/// Exactly one version of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The object.
+    pub uid: Box<str>,
+    /// The version.
+    pub revision: Revision,
+}
+
+#[derive(Debug, Clone)]
+enum Wanted {
+    Service(MirrorService),
+    Slice(MirrorSlice),
+    Nothing,
+}
+
+/// The writes that make a plan true, in their order: the Service before its
+/// slices, and new slices before old ones go, so that endpoints that move from one
+/// slice to another are never in none.
+#[must_use]
+pub fn steps(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let observed = local.service(key);
+    steps.extend(step(&plan.service, key.object(), observed, Wanted::Service));
+    let removals_last = |absent: bool| {
+        let slices = plan.slices.iter();
+        slices.filter(move |(_, verdict)| absent == matches!(verdict, Verdict::Absent))
+    };
+    for (slice, verdict) in removals_last(false).chain(removals_last(true)) {
+        let observed = local.slice(slice);
+        steps.extend(step(verdict, slice, observed, Wanted::Slice));
+    }
+    steps
+}
+
+fn step<T: Mirror>(
+    verdict: &Verdict<T>,
+    key: &ObjectKey,
+    observed: Option<&Observed<T>>,
+    wanted: fn(T) -> Wanted,
+) -> Option<Step> {
+    let version = || observed.map(Observed::version);
+    let (write, wanted) = match diff(verdict, observed)? {
+        Action::Create(mirror) => (Write::Create(created(key, &mirror)), wanted(mirror)),
+        Action::Update(mirror) => {
+            let body = updated(&observed?.json, &mirror)?;
+            (Write::Update(body), wanted(mirror))
+        }
+        Action::Replace(mirror) => {
+            let body = created(key, &mirror);
+            (Write::Replace(version()?, body), wanted(mirror))
+        }
+        Action::Delete => (Write::Delete(version()?), Wanted::Nothing),
+    };
+    Some(Step {
+        resource: T::RESOURCE,
+        key: key.clone(),
+        version: version(),
+        write,
+        wanted,
+    })
+}
+
+fn created<T: Mirror>(key: &ObjectKey, mirror: &T) -> Bytes {
+    let mut object = Map::new();
+    object.insert("kind".to_owned(), json!(T::RESOURCE.kind()));
+    object.insert("apiVersion".to_owned(), json!(T::RESOURCE.api_version()));
+    let metadata = json!({"name": key.name(), "namespace": key.namespace()});
+    object.insert("metadata".to_owned(), metadata);
+    mirror.write(&mut object);
+    Value::Object(object).to_string().into()
+}
+
+/// The observed object with our part in it made right, and all else as it is.
+fn updated<T: Mirror>(observed: &[u8], mirror: &T) -> Option<Bytes> {
+    let mut object: Map<String, Value> = serde_json::from_slice(observed).ok()?;
+    // The API server keeps its own record of who set what.
+    child(&mut object, "metadata").remove("managedFields");
+    mirror.write(&mut object);
+    Some(Value::Object(object).to_string().into())
+}
+
+impl Step {
+    /// Whether the write brought about what it was for. An admission webhook may
+    /// have stored something else, and then writing again is in vain.
+    #[must_use]
+    pub fn satisfied_by(&self, answer: &RawObject) -> bool {
+        match &self.wanted {
+            Wanted::Service(wanted) => {
+                MirrorService::observe(&answer.json).is_ok_and(|(shows, _)| wanted.agrees(&shows))
+            }
+            Wanted::Slice(wanted) => {
+                MirrorSlice::observe(&answer.json).is_ok_and(|(shows, _)| wanted.agrees(&shows))
+            }
+            Wanted::Nothing => true,
+        }
+    }
+
+    /// Whether a slice is to be written, which needs its Service to be ours.
+    #[must_use]
+    pub const fn needs_service(&self) -> bool {
+        matches!(self.resource, Resource::EndpointSlices) && !matches!(self.write, Write::Delete(_))
+    }
+
+    /// Whether there is no Service of ours while this has not been done.
+    #[must_use]
+    pub const fn makes_service(&self) -> bool {
+        matches!(self.resource, Resource::Services)
+            && matches!(self.write, Write::Create(_) | Write::Replace(..))
+    }
+}
+
+impl Write {
+    /// For metrics and logs.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Update(_) => "update",
+            Self::Replace(..) => "replace",
+            Self::Delete(_) => "delete",
+        }
+    }
+}
+
+impl<T> Observed<T> {
+    /// This version of the object.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version {
+            uid: self.uid.clone(),
+            revision: self.revision,
+        }
+    }
+}

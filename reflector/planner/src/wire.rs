@@ -1,0 +1,112 @@
+//! Kubernetes' objects as they are read: of each only what decides something.
+
+use proto_types::Labels;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+#[derive(Deserialize)]
+pub(crate) struct Service {
+    pub(crate) metadata: Meta,
+    #[serde(default)]
+    pub(crate) spec: ServiceSpec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Slice {
+    pub(crate) metadata: Meta,
+    #[serde(default)]
+    pub(crate) address_type: Box<str>,
+    pub(crate) ports: Option<Vec<SlicePort>>,
+    pub(crate) endpoints: Option<Vec<Endpoint>>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Meta {
+    #[serde(default)]
+    pub(crate) namespace: Box<str>,
+    pub(crate) labels: Option<Labels>,
+    pub(crate) annotations: Option<Labels>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct ServiceSpec {
+    #[serde(rename = "type")]
+    pub(crate) service_type: Option<Box<str>>,
+    #[serde(rename = "clusterIP")]
+    pub(crate) cluster_ip: Option<Box<str>>,
+    pub(crate) external_name: Option<Box<str>>,
+    pub(crate) selector: Option<Labels>,
+    pub(crate) ports: Option<Vec<ServicePort>>,
+    pub(crate) session_affinity: Option<Box<str>>,
+    pub(crate) session_affinity_config: Option<AffinityConfig>,
+    pub(crate) publish_not_ready_addresses: Option<bool>,
+    pub(crate) traffic_distribution: Option<Box<str>>,
+    pub(crate) ip_family_policy: Option<Box<str>>,
+    pub(crate) ip_families: Option<Vec<Box<str>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServicePort {
+    #[serde(default)]
+    pub(crate) name: Box<str>,
+    pub(crate) protocol: Option<Box<str>>,
+    pub(crate) port: u16,
+    pub(crate) target_port: Option<Target>,
+    pub(crate) app_protocol: Option<Box<str>>,
+    #[serde(default)]
+    pub(crate) node_port: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Target {
+    Number(u16),
+    Name(Box<str>),
+}
+
+#[derive(Deserialize)]
+pub(crate) struct AffinityConfig {
+    #[serde(rename = "clientIP")]
+    pub(crate) client_ip: Option<ClientIp>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClientIp {
+    pub(crate) timeout_seconds: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SlicePort {
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) protocol: Option<Box<str>>,
+    pub(crate) port: Option<u16>,
+    pub(crate) app_protocol: Option<Box<str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Endpoint {
+    #[serde(default)]
+    pub(crate) addresses: Vec<Box<str>>,
+    #[serde(default)]
+    pub(crate) conditions: Conditions,
+    pub(crate) hostname: Option<Box<str>>,
+    pub(crate) zone: Option<Box<str>>,
+    pub(crate) node_name: Option<IgnoredAny>,
+    pub(crate) target_ref: Option<IgnoredAny>,
+    pub(crate) hints: Option<IgnoredAny>,
+    pub(crate) deprecated_topology: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(crate) struct Conditions {
+    pub(crate) ready: Option<bool>,
+    pub(crate) serving: Option<bool>,
+    pub(crate) terminating: Option<bool>,
+}

@@ -1,0 +1,262 @@
+//! World, cluster, and the loop between them, as the reflector runs it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proto_types::{ObjectKey, Resource, Revision};
+use reflector_planner::{
+    Change, Exported, LocalChange, LocalKey, LocalList, Moment, Placement, Policy, Problem,
+    SourceName, SourcePolicy, Step, Update, World, plan, steps,
+};
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::object::raw;
+
+pub(crate) struct Lab {
+    pub(crate) world: World,
+    pub(crate) cluster: Cluster,
+    dirty: BTreeSet<LocalKey>,
+}
+
+pub(crate) fn name(source: &str) -> SourceName {
+    source.parse().unwrap()
+}
+
+/// A source whose prefix is its name.
+pub(crate) fn prefixed(source: &str) -> SourcePolicy {
+    SourcePolicy {
+        name: name(source),
+        placement: Placement::Prefixed {
+            prefix: source.parse().unwrap(),
+            namespace: "mirrors".parse().unwrap(),
+        },
+    }
+}
+
+pub(crate) fn same_name(source: &str) -> SourcePolicy {
+    SourcePolicy {
+        name: name(source),
+        placement: Placement::SameName,
+    }
+}
+
+pub(crate) fn policy(sources: Vec<SourcePolicy>) -> Policy {
+    Policy::new(sources).unwrap()
+}
+
+impl Lab {
+    /// A listed, empty local cluster, and sources of which nothing is known.
+    pub(crate) fn new(sources: Vec<SourcePolicy>) -> Self {
+        Self::over(Cluster::default(), policy(sources))
+    }
+
+    /// A reflector that starts on a cluster.
+    pub(crate) fn over(cluster: Cluster, policy: Policy) -> Self {
+        let mut lab = Self {
+            world: World::new(policy),
+            cluster,
+            dirty: BTreeSet::new(),
+        };
+        let revision = Revision::new(lab.cluster.revision);
+        let services = LocalList {
+            revision,
+            rewound: false,
+            objects: lab.cluster.list(),
+        };
+        let slices = LocalList {
+            revision,
+            rewound: false,
+            objects: lab.cluster.list(),
+        };
+        lab.update(Update::LocalServices(LocalChange::Listed(services)));
+        lab.update(Update::LocalSlices(LocalChange::Listed(slices)));
+        lab
+    }
+
+    /// The same cluster, and a reflector that starts anew.
+    pub(crate) fn restarted(self) -> Self {
+        let policy = self.world.policy().clone();
+        Self::over(self.cluster, policy)
+    }
+
+    pub(crate) fn update(&mut self, update: Update) {
+        self.dirty.extend(self.world.update(update));
+    }
+
+    pub(crate) fn list_services(&mut self, source: &str, services: &[Value]) {
+        let read = |it| Exported::service(&raw(Resource::Services, it));
+        let listed = Change::Listed(services.iter().map(read).collect());
+        self.update(Update::Services(name(source), listed));
+    }
+
+    pub(crate) fn list_slices(&mut self, source: &str, slices: &[Value]) {
+        let read = |it| Exported::slice(&raw(Resource::EndpointSlices, it));
+        let listed = Change::Listed(slices.iter().map(read).collect());
+        self.update(Update::Slices(name(source), listed));
+    }
+
+    /// Both lists.
+    pub(crate) fn list(&mut self, source: &str, services: &[Value], slices: &[Value]) {
+        self.list_services(source, services);
+        self.list_slices(source, slices);
+    }
+
+    pub(crate) fn apply_service(&mut self, source: &str, service: &Value) {
+        let service = Exported::service(&raw(Resource::Services, service));
+        self.update(Update::Services(name(source), Change::Applied(service)));
+    }
+
+    pub(crate) fn apply_slice(&mut self, source: &str, slice: &Value) {
+        let slice = Exported::slice(&raw(Resource::EndpointSlices, slice));
+        self.update(Update::Slices(name(source), Change::Applied(slice)));
+    }
+
+    pub(crate) fn delete_service(&mut self, source: &str, key: &str) {
+        let key = ObjectKey::parse(key).unwrap();
+        self.update(Update::Services(name(source), Change::Deleted(key)));
+    }
+
+    pub(crate) fn delete_slice(&mut self, source: &str, key: &str) {
+        let key = ObjectKey::parse(key).unwrap();
+        self.update(Update::Slices(name(source), Change::Deleted(key)));
+    }
+
+    pub(crate) fn lose(&mut self, source: &str) {
+        self.update(Update::Services(name(source), Change::Lost));
+        self.update(Update::Slices(name(source), Change::Lost));
+    }
+
+    pub(crate) fn reconnect(&mut self, source: &str) {
+        self.update(Update::Services(name(source), Change::Connected));
+        self.update(Update::Slices(name(source), Change::Connected));
+    }
+
+    pub(crate) fn pass(&mut self, seconds: u64) {
+        self.update(Update::Tick(Moment(Duration::from_secs(seconds))));
+    }
+
+    /// Somebody edits an object here.
+    pub(crate) fn edit(&mut self, resource: Resource, key: &str, edit: impl FnOnce(&mut Value)) {
+        let id = (resource, ObjectKey::parse(key).unwrap());
+        let mut object = self.cluster.objects[&id].clone();
+        edit(&mut object);
+        for update in self.cluster.put(&id, object) {
+            self.update(update);
+        }
+    }
+
+    /// Somebody deletes an object here.
+    pub(crate) fn remove(&mut self, resource: Resource, key: &str) {
+        let key = ObjectKey::parse(key).unwrap();
+        self.cluster
+            .objects
+            .remove(&(resource, key.clone()))
+            .unwrap();
+        self.cluster.revision += 1;
+        let revision = Revision::new(self.cluster.revision);
+        self.update(match resource {
+            Resource::Services => Update::LocalServices(LocalChange::Deleted(key, revision)),
+            _ => Update::LocalSlices(LocalChange::Deleted(key, revision)),
+        });
+    }
+
+    /// Plans what was touched until there is nothing to do; returns the writes.
+    /// Then nothing else must be left to do either: what is touched is enough.
+    pub(crate) fn settle(&mut self) -> Vec<String> {
+        let before = self.cluster.log.len();
+        for _ in 0..20 {
+            let keys = std::mem::take(&mut self.dirty);
+            for key in &keys {
+                self.perform(key);
+            }
+            if self.dirty.is_empty() {
+                break;
+            }
+        }
+        assert!(self.dirty.is_empty(), "it does not settle");
+        for key in self.keys() {
+            let left = self.steps(&key);
+            let left: Vec<_> = left.iter().filter(|it| !self.is_blocked(it)).collect();
+            assert!(left.is_empty(), "{key} was not touched: {left:?}");
+        }
+        self.cluster.log[before..].to_vec()
+    }
+
+    fn perform(&mut self, key: &LocalKey) {
+        let mut has_service = true;
+        for step in self.steps(key) {
+            if step.needs_service() && !has_service {
+                continue;
+            }
+            let updates = self.cluster.perform(&step);
+            let in_vain = updates.iter().any(|it| matches!(it, Update::Blocked(..)));
+            has_service &= !(in_vain && step.makes_service());
+            for update in updates {
+                self.update(update);
+            }
+        }
+    }
+
+    fn steps(&self, key: &LocalKey) -> Vec<Step> {
+        steps(&plan(&self.world, key), key, self.world.local())
+    }
+
+    fn is_blocked(&self, step: &Step) -> bool {
+        let obstacle = |resource, key| self.world.local().obstacle(resource, key).is_some();
+        obstacle(step.resource, &step.key)
+    }
+
+    /// Every key that anything belongs to.
+    fn keys(&self) -> BTreeSet<LocalKey> {
+        let mut keys = BTreeSet::new();
+        for rank in self.world.policy().ranks() {
+            let services = self.world.source(rank).services.known();
+            let services = services.into_iter().flat_map(|it| it.keys());
+            keys.extend(services.map(|it| self.world.policy().local(rank, it)));
+        }
+        for (resource, key) in self.cluster.objects.keys() {
+            if *resource == Resource::Services {
+                keys.insert(LocalKey::new(key.clone()));
+            }
+        }
+        let slices = self.world.local().slices();
+        keys.extend(slices.filter_map(|(_, slice)| slice.owner.attached_to.clone()));
+        keys
+    }
+
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let plans = self.keys().into_iter().map(|key| plan(&self.world, &key));
+        let problems: BTreeSet<_> = plans.flat_map(|plan| plan.problems).collect();
+        problems.into_iter().collect()
+    }
+
+    /// The names of all Services here.
+    pub(crate) fn services(&self) -> Vec<String> {
+        self.names(Resource::Services)
+    }
+
+    /// The names of all slices here.
+    pub(crate) fn slices(&self) -> Vec<String> {
+        self.names(Resource::EndpointSlices)
+    }
+
+    fn names(&self, resource: Resource) -> Vec<String> {
+        let keys = self.cluster.objects.keys();
+        let keys = keys.filter(|(it, _)| *it == resource);
+        keys.map(|(_, key)| key.to_string()).collect()
+    }
+
+    pub(crate) fn service(&self, key: &str) -> &Value {
+        let key = ObjectKey::parse(key).unwrap();
+        &self.cluster.objects[&(Resource::Services, key)]
+    }
+
+    /// The only slice here.
+    pub(crate) fn slice(&self) -> &Value {
+        let slices = self.slices();
+        assert_eq!(slices.len(), 1, "{slices:?}");
+        let key = ObjectKey::parse(&slices[0]).unwrap();
+        &self.cluster.objects[&(Resource::EndpointSlices, key)]
+    }
+}

@@ -1,0 +1,16 @@
+//! The planner against a cluster in memory.
+
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+// An API server's part: defaults, refusals, resource versions.
+mod cluster;
+// World, cluster and the loop between them.
+mod lab;
+// What holds in all worlds.
+mod laws;
+// Objects, as sources say them.
+mod object;
+// What holds in particular, as sentences.
+mod mirrors;
+// Which deletes happen, and which do not.
+mod safety;

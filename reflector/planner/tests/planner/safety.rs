@@ -1,0 +1,267 @@
+//! What must not happen, and what happens instead.
+
+use proto_types::{ObjectKey, Resource};
+use reflector_planner::RemovedSources;
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, policy, prefixed, same_name};
+use crate::object::{service, slice, with};
+
+const WEB: &str = "mirrors/east-demo-73736d-web";
+
+fn east_with_web() -> Lab {
+    let mut lab = Lab::new(vec![prefixed("east"), prefixed("west")]);
+    let slices = [slice("demo/web-1", "web", &["10.0.0.1"])];
+    lab.list("east", &[service("demo/web")], &slices);
+    lab.settle();
+    lab
+}
+
+fn many(n: usize) -> Vec<Value> {
+    (0..n).map(|i| service(&format!("demo/web-{i}"))).collect()
+}
+
+fn reasons(lab: &Lab) -> Vec<&'static str> {
+    let problems = lab.problems();
+    problems.iter().map(|it| it.cause.reason()).collect()
+}
+
+#[test]
+fn a_deleted_service_takes_its_mirror_and_slices_along() {
+    let mut lab = east_with_web();
+    lab.delete_service("east", "demo/web");
+    assert_eq!(lab.settle().len(), 2);
+    assert!(lab.services().is_empty() && lab.slices().is_empty());
+}
+
+#[test]
+fn a_source_that_is_not_synced_deletes_nothing_after_a_restart() {
+    let mut lab = east_with_web().restarted();
+    assert!(lab.settle().is_empty());
+    lab.list_slices("east", &[]);
+    assert!(lab.settle().is_empty(), "the Service is not known yet");
+    lab.list_services("east", &[]);
+    assert_eq!(lab.settle().len(), 2);
+}
+
+#[test]
+fn a_restart_with_nothing_changed_writes_nothing() {
+    let mut lab = east_with_web().restarted();
+    lab.list_services("east", &[service("demo/web")]);
+    assert!(lab.settle().is_empty(), "the slices are not known yet");
+    lab.list_slices("east", &[slice("demo/web-1", "web", &["10.0.0.1"])]);
+    assert!(lab.settle().is_empty());
+}
+
+#[test]
+fn a_lost_source_keeps_its_mirrors_and_they_are_still_repaired() {
+    let mut lab = east_with_web();
+    lab.lose("east");
+    assert!(lab.settle().is_empty());
+    lab.remove(Resource::Services, WEB);
+    assert_eq!(lab.settle(), [format!("create Service {WEB}")]);
+    lab.reconnect("east");
+    assert!(lab.settle().is_empty());
+}
+
+#[test]
+fn what_was_deleted_meanwhile_goes_with_the_next_list() {
+    let mut lab = east_with_web();
+    lab.lose("east");
+    lab.list("east", &[], &[]);
+    assert_eq!(lab.settle().len(), 2);
+}
+
+#[test]
+fn losing_the_slices_alone_keeps_the_slices_alone() {
+    let mut lab = east_with_web().restarted();
+    lab.list_services("east", &[service("demo/web")]);
+    lab.settle();
+    assert_eq!(lab.slices().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_what_is_not_there() {
+    let mut lab = east_with_web();
+    lab.apply_service(
+        "east",
+        &with(service("demo/web"), "/spec/ports", json!("all")),
+    );
+    lab.apply_slice(
+        "east",
+        &with(slice("demo/web-1", "web", &[]), "/endpoints", json!(7)),
+    );
+    assert!(lab.settle().is_empty());
+    assert_eq!(reasons(&lab), ["Undecodable"]);
+    lab.apply_service("east", &service("demo/web"));
+    assert!(lab.settle().is_empty());
+    assert_eq!(reasons(&lab), ["Undecodable"], "the slice");
+}
+
+#[test]
+fn a_name_that_would_leave_its_path_is_not_used() {
+    let mut lab = Lab::new(vec![same_name("east")]);
+    let evil = with(
+        service("demo/web"),
+        "/metadata/namespace",
+        json!("a/../b?x="),
+    );
+    lab.list("east", &[evil], &[]);
+    lab.settle();
+    assert!(lab.services().is_empty());
+}
+
+#[test]
+fn the_mirrors_of_a_removed_source_stay_unless_configured_otherwise() {
+    let lab = east_with_web();
+    let mut lab = Lab::over(lab.cluster, policy(vec![prefixed("west")]));
+    lab.list("west", &[], &[]);
+    assert!(lab.settle().is_empty());
+    assert_eq!(reasons(&lab), ["SourceRemoved"]);
+
+    let mut delete = policy(vec![prefixed("west")]);
+    delete.removed_sources = RemovedSources::Delete;
+    let mut lab = Lab::over(lab.cluster, delete);
+    assert_eq!(lab.settle().len(), 2);
+}
+
+#[test]
+fn a_renamed_source_takes_its_mirrors_over_with_their_addresses() {
+    let mut renamed = prefixed("east");
+    renamed.name = "orient".parse().unwrap();
+    let mut lab = Lab::over(east_with_web().cluster, policy(vec![renamed]));
+    let slices = [slice("demo/web-1", "web", &["10.0.0.1"])];
+    lab.list("orient", &[service("demo/web")], &slices);
+    let writes = lab.settle();
+    assert_eq!(writes[0], format!("update Service {WEB}"));
+    assert_eq!(lab.slices().len(), 1);
+}
+
+#[test]
+fn who_comes_first_in_the_configuration_wins_and_the_other_is_told() {
+    let mut lab = Lab::new(vec![same_name("east"), same_name("west")]);
+    let slices = |address| [slice("demo/web-1", "web", &[address])];
+    lab.list("west", &[service("demo/web")], &slices("10.2.0.1"));
+    lab.settle();
+    assert_eq!(
+        lab.slice()["metadata"]["labels"]["heliograph.dev/source"],
+        "west"
+    );
+    lab.list("east", &[service("demo/web")], &slices("10.1.0.1"));
+    lab.settle();
+    assert_eq!(
+        lab.slice()["metadata"]["labels"]["heliograph.dev/source"],
+        "east"
+    );
+    assert_eq!(
+        lab.problems()[0].to_string(),
+        "Service demo/web of source west: not mirrored, because demo/web already mirrors \
+         demo/web of source east, which comes first; rename one of the two, or give the sources \
+         different prefixes"
+    );
+    lab.delete_service("west", "demo/web");
+    assert!(lab.settle().is_empty(), "the loser goes unnoticed");
+}
+
+#[test]
+fn nobody_takes_a_mirror_over_from_a_source_that_cannot_be_asked() {
+    let mut lab = Lab::new(vec![same_name("east"), same_name("west")]);
+    lab.list("east", &[service("demo/web")], &[]);
+    lab.settle();
+    let mut lab = lab.restarted();
+    lab.list("west", &[service("demo/web")], &[]);
+    assert!(lab.settle().is_empty());
+    lab.list("east", &[], &[]);
+    lab.settle();
+    assert_eq!(
+        lab.service("demo/web")["metadata"]["labels"]["heliograph.dev/source"],
+        "west"
+    );
+}
+
+#[test]
+fn what_is_not_ours_is_not_touched_and_gets_no_slices() {
+    let mut lab = Lab::new(vec![same_name("east")]);
+    let id = (Resource::Services, ObjectKey::new("demo", "web"));
+    let theirs = with(service("demo/web"), "/spec", json!({"type": "ClusterIP"}));
+    assert!(lab.cluster.put(&id, theirs).is_empty());
+    let before = lab.cluster.objects.clone();
+    lab.list(
+        "east",
+        &[service("demo/web")],
+        &[slice("demo/web-1", "web", &["10.0.0.1"])],
+    );
+    lab.settle();
+    assert_eq!(lab.cluster.objects, before);
+    assert_eq!(
+        lab.problems()[0].to_string(),
+        "Service demo/web of source east: not mirrored, because Service demo/web exists here and \
+         is not Heliograph's; delete or rename it, or give the source a prefix"
+    );
+}
+
+#[test]
+fn slices_leave_a_service_that_became_somebody_elses() {
+    let mut lab = Lab::new(vec![same_name("east")]);
+    lab.list(
+        "east",
+        &[service("demo/web")],
+        &[slice("demo/web-1", "web", &["10.0.0.1"])],
+    );
+    lab.settle();
+    lab.remove(Resource::Services, "demo/web");
+    let id = (Resource::Services, ObjectKey::new("demo", "web"));
+    let theirs = with(service("demo/web"), "/spec", json!({"type": "ClusterIP"}));
+    lab.cluster.put(&id, theirs);
+    lab.settle();
+    assert!(lab.slices().is_empty());
+}
+
+#[test]
+fn a_list_that_lacks_most_mirrors_is_held_and_then_believed() {
+    let mut lab = Lab::new(vec![prefixed("east")]);
+    lab.list("east", &many(20), &[]);
+    lab.settle();
+    lab.pass(10);
+    lab.list_services("east", &many(5));
+    assert!(lab.settle().is_empty());
+    assert_eq!(reasons(&lab), ["DeletionHeld"; 15]);
+    lab.delete_service("east", "demo/web-0");
+    assert_eq!(lab.settle().len(), 1, "an event is no list");
+    lab.pass(309);
+    assert!(lab.settle().is_empty());
+    lab.pass(310);
+    assert_eq!(lab.settle().len(), 15);
+    assert!(lab.problems().is_empty());
+}
+
+#[test]
+fn an_empty_list_after_a_restart_is_held_too() {
+    let mut lab = Lab::new(vec![prefixed("east")]);
+    lab.list("east", &many(20), &[]);
+    lab.settle();
+    let mut lab = lab.restarted();
+    lab.list("east", &[], &[]);
+    assert!(lab.settle().is_empty());
+    lab.list("east", &many(20), &[]);
+    assert!(lab.settle().is_empty());
+    assert!(lab.problems().is_empty());
+}
+
+#[test]
+fn a_list_that_lacks_most_slices_is_held() {
+    let mut lab = Lab::new(vec![prefixed("east")]);
+    let slices: Vec<_> = (0..20)
+        .map(|i| {
+            let (key, service) = (format!("demo/web-{i}-x"), format!("web-{i}"));
+            slice(&key, &service, &["10.0.0.1"])
+        })
+        .collect();
+    lab.list("east", &many(20), &slices);
+    lab.settle();
+    lab.list_slices("east", &[]);
+    assert!(lab.settle().is_empty());
+    assert_eq!(reasons(&lab), ["DeletionHeld"; 20]);
+    lab.pass(300);
+    assert_eq!(lab.settle().len(), 20);
+}

@@ -1,0 +1,212 @@
+//! What was typed, as [`Args`], and what it means, as [`Config`].
+
+mod file;
+mod source;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use proto_types::name::DnsLabel;
+use proto_types::{LabelSelector, label};
+use reflector_planner::policy::{self, Policy};
+use reflector_planner::{Placement, RemovedSources, SourceName, SourcePolicy};
+use runtime::{Access, LogFilter, LogFormat};
+
+pub use file::{File, FileError};
+pub use source::{InvalidSource, SourceEntry};
+
+/// Makes Services of other clusters usable in this one.
+#[derive(Debug, clap::Parser)]
+#[command(name = "reflector", version)]
+pub struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// Configuration in YAML or JSON: mirrorNamespace, removedSources, sources
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// A source, as in name=east,url=http://east:8080,prefix=east or
+    /// name=west,kubeconfig=/etc/west,sameName=true; keys as in the file; repeatable
+    #[arg(long = "source", value_name = "KEY=VALUE,...")]
+    pub(crate) sources: Vec<SourceEntry>,
+
+    /// Where prefixed mirrors go; takes precedence over the file's mirrorNamespace
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) mirror_namespace: Option<DnsLabel>,
+
+    /// The kubeconfig of the local cluster; without it, the one around this process
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// The context in the local kubeconfig
+    #[arg(long, requires = "kubeconfig")]
+    pub(crate) context: Option<String>,
+
+    /// Where to serve /livez, /readyz, /metrics and /status
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
+    pub(crate) listen: SocketAddr,
+
+    /// error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value_t)]
+    pub(crate) log_level: LogFilter,
+
+    /// text or json
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// What to do other than to reflect.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Print the sources and problems of a running reflector
+    Status {
+        /// Where it listens
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+        server: http::Uri,
+    },
+}
+
+/// What was asked for, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The local cluster.
+    pub local: Access,
+    /// The sources, in the policy's order.
+    pub sources: Vec<SourceConfig>,
+    /// What to do with what they say.
+    pub policy: Policy,
+    /// Where the admin port listens.
+    pub listen: SocketAddr,
+}
+
+/// How a source is followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// What it is called.
+    pub name: SourceName,
+    /// How it is reached.
+    pub access: Access,
+    /// What of it is mirrored.
+    pub selector: LabelSelector,
+    /// The only namespace that is mirrored; all of them if absent.
+    pub namespace: Option<DnsLabel>,
+}
+
+/// Why there is no [`Config`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not one.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A source is not one.
+    #[error(transparent)]
+    Source(#[from] InvalidSource),
+    /// The sources do not go together.
+    #[error(transparent)]
+    Policy(#[from] policy::Error),
+    /// Nothing to reflect.
+    #[error("no sources: name them with --source, or in a file with --config")]
+    NoSources,
+    /// A prefix without a place for what has it.
+    #[error(
+        "source {0} has a prefix, and there is no namespace for prefixed mirrors: name one with \
+         --mirror-namespace or mirrorNamespace, or give the source sameName: true"
+    )]
+    NoMirrorNamespace(SourceName),
+}
+
+impl TryFrom<Args> for Config {
+    type Error = Error;
+
+    fn try_from(args: Args) -> Result<Self, Error> {
+        let Args {
+            command: _,
+            config,
+            sources: named,
+            mirror_namespace,
+            kubeconfig,
+            context,
+            listen,
+            log_level: _,
+            log_format: _,
+        } = args;
+        let file = config.map(|path| File::read(&path)).transpose()?;
+        let file = file.unwrap_or_default();
+        let mirror_namespace = mirror_namespace.or(file.mirror_namespace);
+        let entries: Vec<_> = file.sources.into_iter().chain(named).collect();
+        if entries.is_empty() {
+            return Err(Error::NoSources);
+        }
+        let mut policies = Vec::with_capacity(entries.len());
+        let mut sources = Vec::with_capacity(entries.len());
+        for entry in entries {
+            policies.push(SourcePolicy {
+                name: entry.name.clone(),
+                placement: placement(&entry, mirror_namespace.as_ref())?,
+            });
+            sources.push(entry.check()?);
+        }
+        let mut policy = Policy::new(policies)?;
+        policy.removed_sources = match file.removed_sources {
+            file::RemovedSources::Keep => RemovedSources::Keep,
+            file::RemovedSources::Delete => RemovedSources::Delete,
+        };
+        policy.hold = file.hold_seconds.unwrap_or(Policy::HOLD);
+        Ok(Self {
+            local: match kubeconfig {
+                Some(path) => Access::Kubeconfig { path, context },
+                None => Access::InCluster,
+            },
+            sources,
+            policy,
+            listen,
+        })
+    }
+}
+
+impl Config {
+    /// The only local namespace that has mirrors, where there is only one. No
+    /// more rights are needed than in that one.
+    #[must_use]
+    pub fn local_namespace(&self) -> Option<&DnsLabel> {
+        let mut only = None;
+        for source in self.policy.sources() {
+            match &source.placement {
+                Placement::Prefixed { namespace, .. } => only = Some(namespace),
+                Placement::SameName => return None,
+            }
+        }
+        only
+    }
+}
+
+impl SourceConfig {
+    /// The selector that the source's server evaluates: never what is a mirror
+    /// there, also where that server is not an emitter.
+    #[must_use]
+    pub fn full_selector(&self) -> LabelSelector {
+        let never: LabelSelector = label::never_mirrored()
+            .parse()
+            .expect("a constant selector parses");
+        self.selector.clone().and(never)
+    }
+}
+
+fn placement(entry: &SourceEntry, mirror_namespace: Option<&DnsLabel>) -> Result<Placement, Error> {
+    match (&entry.prefix, entry.same_name) {
+        (Some(prefix), false) => match mirror_namespace {
+            Some(namespace) => Ok(Placement::Prefixed {
+                prefix: prefix.clone(),
+                namespace: namespace.clone(),
+            }),
+            None => Err(Error::NoMirrorNamespace(entry.name.clone())),
+        },
+        (None, true) => Ok(Placement::SameName),
+        (Some(_), true) => Err(InvalidSource::TwoPlacements(entry.name.clone()).into()),
+        (None, false) => Err(InvalidSource::NoPlacement(entry.name.clone()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

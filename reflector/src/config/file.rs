@@ -1,0 +1,82 @@
+//! The configuration file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proto_types::name::DnsLabel;
+use serde::{Deserialize, Deserializer};
+
+use super::SourceEntry;
+
+/// The configuration file, in YAML or JSON.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct File {
+    /// Where prefixed mirrors go.
+    pub mirror_namespace: Option<DnsLabel>,
+    /// What becomes of the mirrors of a source that is no longer here.
+    #[serde(default)]
+    pub removed_sources: RemovedSources,
+    /// How long deletions are held that a list brought in mass.
+    #[serde(default, deserialize_with = "seconds")]
+    pub hold_seconds: Option<Duration>,
+    /// The sources; the first wins where two want the same name.
+    #[serde(default)]
+    pub sources: Vec<SourceEntry>,
+}
+
+/// As the file spells the planner's enum.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RemovedSources {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They go.
+    Delete,
+}
+
+/// Why a file is not a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It does not open.
+    #[error("cannot read configuration {path}: check that the file exists and may be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It says something else than a configuration does.
+    #[error("configuration {path} is not valid: {why}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        why: String,
+    },
+}
+
+impl File {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let text = std::fs::read_to_string(path).map_err(|source| FileError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        // An empty file says nothing, which is a configuration too.
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        serde_saphyr::from_str(&text).map_err(|error| FileError::Parse {
+            path: path.to_owned(),
+            why: error.to_string().trim_start_matches("error: ").to_owned(),
+        })
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let seconds = Option::<u64>::deserialize(deserializer)?;
+    Ok(seconds.map(Duration::from_secs))
+}

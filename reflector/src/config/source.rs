@@ -1,0 +1,203 @@
+//! One source, as it is typed.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use http::Uri;
+use proto_types::LabelSelector;
+use proto_types::name::DnsLabel;
+use reflector_planner::SourceName;
+use runtime::Access;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::SourceConfig;
+
+/// One source, as it is typed in a file or behind `--source`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceEntry {
+    /// What it is called.
+    pub name: SourceName,
+    /// Where its emitter listens.
+    pub url: Option<String>,
+    /// How its API server is reached, instead of an emitter.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in the kubeconfig.
+    pub context: Option<String>,
+    /// The authority that signed the URL's certificate.
+    pub ca_file: Option<PathBuf>,
+    /// The bearer token for the URL.
+    pub token_file: Option<PathBuf>,
+    /// What its mirrors' names begin with.
+    pub prefix: Option<DnsLabel>,
+    /// Whether its mirrors have the namespace and name of their originals.
+    #[serde(default)]
+    pub same_name: bool,
+    /// What of it is mirrored.
+    pub selector: Option<String>,
+    /// The only namespace that is mirrored.
+    pub namespace: Option<DnsLabel>,
+}
+
+/// Why an entry is not a source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSource {
+    /// A part of a `--source` that is none.
+    #[error("{0:?} is not KEY=VALUE: write a source as name=east,url=http://HOST:PORT,prefix=east")]
+    NotAPair(String),
+    /// The same key twice.
+    #[error("{0} is given twice: give each key once")]
+    Twice(String),
+    /// A key or value that is none.
+    #[error("{0}")]
+    Entry(String),
+    /// Neither a prefix nor the same name.
+    #[error("source {0} does not say where its mirrors go: give it a prefix, or sameName: true")]
+    NoPlacement(SourceName),
+    /// Both.
+    #[error("source {0} has a prefix and sameName: choose one")]
+    TwoPlacements(SourceName),
+    /// Nowhere to go.
+    #[error("source {0} has neither url nor kubeconfig: give it one")]
+    NoAccess(SourceName),
+    /// Two ways to go.
+    #[error("source {0} has both url and kubeconfig: choose one")]
+    TwoAccesses(SourceName),
+    /// A key that goes with the other way.
+    #[error("source {name}: {key} goes with {with}, which it has not: remove one or add the other")]
+    Stray {
+        /// The source.
+        name: SourceName,
+        /// What it has.
+        key: &'static str,
+        /// What it has not.
+        with: &'static str,
+    },
+    /// A URL that is none.
+    #[error("source {name}: {url:?} is not a URL ({why}): write it as http://HOST:PORT")]
+    Url {
+        /// The source.
+        name: SourceName,
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A selector that is none.
+    #[error("source {name}: selector {selector:?}: {why}")]
+    Selector {
+        /// The source.
+        name: SourceName,
+        /// The text.
+        selector: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+const KEYS: [&str; 10] = [
+    "name",
+    "url",
+    "kubeconfig",
+    "context",
+    "caFile",
+    "tokenFile",
+    "prefix",
+    "sameName",
+    "selector",
+    "namespace",
+];
+
+impl SourceEntry {
+    /// What it means.
+    pub fn check(self) -> Result<SourceConfig, InvalidSource> {
+        let access = self.access()?;
+        let selector = match &self.selector {
+            Some(text) => text.parse().map_err(|why| InvalidSource::Selector {
+                name: self.name.clone(),
+                selector: text.clone(),
+                why: format!("{why}"),
+            })?,
+            None => LabelSelector::default(),
+        };
+        Ok(SourceConfig {
+            name: self.name,
+            access,
+            selector,
+            namespace: self.namespace,
+        })
+    }
+
+    fn access(&self) -> Result<Access, InvalidSource> {
+        let name = &self.name;
+        let stray = |key, with| InvalidSource::Stray {
+            name: name.clone(),
+            key,
+            with,
+        };
+        match (&self.url, &self.kubeconfig) {
+            (None, None) => Err(InvalidSource::NoAccess(name.clone())),
+            (Some(_), Some(_)) => Err(InvalidSource::TwoAccesses(name.clone())),
+            (Some(_), None) if self.context.is_some() => Err(stray("context", "kubeconfig")),
+            (None, Some(_)) if self.ca_file.is_some() => Err(stray("caFile", "url")),
+            (None, Some(_)) if self.token_file.is_some() => Err(stray("tokenFile", "url")),
+            (Some(url), None) => Ok(Access::Url {
+                url: url.parse::<Uri>().map_err(|why| InvalidSource::Url {
+                    name: name.clone(),
+                    url: url.clone(),
+                    why: why.to_string(),
+                })?,
+                ca_file: self.ca_file.clone(),
+                token_file: self.token_file.clone(),
+            }),
+            (None, Some(path)) => Ok(Access::Kubeconfig {
+                path: path.clone(),
+                context: self.context.clone(),
+            }),
+        }
+    }
+}
+
+impl FromStr for SourceEntry {
+    type Err = InvalidSource;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSource> {
+        let mut entry = Map::new();
+        for pair in pairs(text) {
+            let Some((key, value)) = pair.split_once('=') else {
+                return Err(InvalidSource::NotAPair(pair));
+            };
+            let value = match (key, value) {
+                ("sameName", "true") => json!(true),
+                ("sameName", "false") => json!(false),
+                (_, value) => json!(value),
+            };
+            if entry.insert(key.to_owned(), value).is_some() {
+                return Err(InvalidSource::Twice(key.to_owned()));
+            }
+        }
+        serde_json::from_value(Value::Object(entry))
+            .map_err(|error| InvalidSource::Entry(error.to_string()))
+    }
+}
+
+/// Splits at commas, but not at those within a value: a selector has some of
+/// its own. What follows a comma and looks like no key belongs to what precedes it.
+fn pairs(text: &str) -> Vec<String> {
+    let mut pairs: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        let in_selector = pairs
+            .last()
+            .is_some_and(|pair| pair.starts_with("selector="));
+        let key = part.split('=').next().unwrap_or_default();
+        match pairs.last_mut() {
+            Some(selector) if in_selector && !KEYS.contains(&key) => {
+                selector.push(',');
+                selector.push_str(part);
+            }
+            Some(_) | None => pairs.push(part.to_owned()),
+        }
+    }
+    pairs
+}

@@ -1,0 +1,163 @@
+use std::io::Write;
+
+use clap::Parser;
+
+use super::{Args, Config};
+
+fn config(flags: &[&str]) -> Result<Config, String> {
+    let flags = std::iter::once("reflector").chain(flags.iter().copied());
+    let args = Args::try_parse_from(flags).map_err(|error| error.to_string())?;
+    Config::try_from(args).map_err(|error| error.to_string())
+}
+
+fn from_file(text: &str) -> Result<Config, String> {
+    let mut file = tempfile::Builder::new()
+        .prefix("reflector")
+        .tempfile()
+        .unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    config(&["--config", file.path().to_str().unwrap()])
+}
+
+#[track_caller]
+fn check(outcome: Result<Config, String>, words: &[&str]) {
+    let error = outcome.unwrap_err();
+    for word in words {
+        assert!(error.contains(word), "no {word:?} in: {error}");
+    }
+}
+
+#[test]
+fn a_file_and_flags_add_up() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(
+        b"mirrorNamespace: mirrors
+removedSources: delete
+sources:
+- name: east
+  url: http://east:8080
+  prefix: east
+  selector: app in (a, b)
+",
+    )
+    .unwrap();
+    let config = config(&[
+        "--config",
+        file.path().to_str().unwrap(),
+        "--source",
+        "name=west,kubeconfig=/etc/west,context=w,sameName=true,selector=a in (b,c),d=e,namespace=n",
+        "--mirror-namespace",
+        "elsewhere",
+    ])
+    .unwrap();
+    let names: Vec<_> = config.sources.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["east", "west"]);
+    assert_eq!(config.sources[1].selector.to_string(), "a in (b,c),d=e");
+    assert_eq!(config.sources[1].namespace.as_ref().unwrap().as_str(), "n");
+    assert!(format!("{:?}", config.policy).contains("elsewhere"));
+    assert_eq!(config.local_namespace(), None);
+}
+
+#[test]
+fn json_is_a_configuration_too() {
+    let config = from_file(
+        r#"{"mirrorNamespace": "m", "sources": [{"name": "east", "url": "http://e", "prefix": "e"}]}"#,
+    )
+    .unwrap();
+    assert_eq!(config.local_namespace().unwrap().as_str(), "m");
+}
+
+#[test]
+fn a_source_is_never_asked_for_mirrors() {
+    let config = config(&["--source", "name=a,url=http://a,sameName=true,selector=x=y"]).unwrap();
+    let selector = config.sources[0].full_selector().to_string();
+    assert_eq!(selector, "!heliograph.dev/source,x=y");
+}
+
+#[test]
+fn a_bad_file_is_named_with_the_key() {
+    check(
+        config(&["--config", "/no/such/file"]),
+        &["cannot read configuration /no/such/file"],
+    );
+    check(
+        from_file("sources:\n- name: east\n  urll: http://e\n"),
+        &["reflector", "is not valid", "urll"],
+    );
+    check(
+        from_file("mirrorNamespace: Mirrors\n"),
+        &["is not valid", "\"Mirrors\" is not a DNS label: use"],
+    );
+    check(from_file("sources: 7\n"), &["is not valid", "sources"]);
+}
+
+#[test]
+fn a_bad_source_flag_is_named() {
+    check(
+        config(&["--source", "east"]),
+        &["--source", "\"east\" is not KEY=VALUE: write"],
+    );
+    check(
+        config(&["--source", "name=a,name=b"]),
+        &["--source", "name is given twice"],
+    );
+    check(
+        config(&["--source", "name=East,url=http://e,prefix=e"]),
+        &["--source", "\"East\" is not a DNS label"],
+    );
+    check(
+        config(&["--source", "name=a,colour=red"]),
+        &["--source", "unknown field `colour`"],
+    );
+}
+
+#[test]
+fn a_source_must_say_where_it_is_and_where_its_mirrors_go() {
+    let check = |source: &str, words: &str| {
+        check(
+            config(&["--source", source, "--mirror-namespace", "m"]),
+            &[words],
+        );
+    };
+    check("name=a,prefix=p", "source a has neither url nor kubeconfig");
+    check(
+        "name=a,url=http://a,kubeconfig=/k,prefix=p",
+        "source a has both",
+    );
+    check(
+        "name=a,url=http://a",
+        "source a does not say where its mirrors go",
+    );
+    check(
+        "name=a,url=http://a,prefix=p,sameName=true",
+        "source a has a prefix and sameName",
+    );
+    check(
+        "name=a,url=http://a,context=c,prefix=p",
+        "context goes with kubeconfig",
+    );
+    check(
+        "name=a,kubeconfig=/k,tokenFile=/t,prefix=p",
+        "tokenFile goes with url",
+    );
+    check("name=a,url=http://a,prefix=gl", "reserved");
+    check(
+        "name=a,url=http://a,prefix=p,selector=a in",
+        "source a: selector \"a in\"",
+    );
+    check(
+        "name=a,url=http://[,prefix=p",
+        "source a: \"http://[\" is not a URL",
+    );
+}
+
+#[test]
+fn what_is_missing_is_named_with_its_remedy() {
+    check(config(&[]), &["no sources: name them with --source"]);
+    check(
+        config(&["--source", "name=a,url=http://a,prefix=p"]),
+        &["source a has a prefix", "--mirror-namespace"],
+    );
+    check(config(&["--colour"]), &["--colour"]);
+    check(config(&["--log-level", "loud"]), &["--log-level", "loud"]);
+}

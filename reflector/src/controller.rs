@@ -1,0 +1,247 @@
+//! The loop: what is new goes into the world, the keys that it touches are planned, and
+//! what the plans need is written.
+//!
+//! One task owns the world. Nothing is decided by an event; events only say where to look.
+
+mod event;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt};
+use reflector_planner::{LocalKey, Moment, Policy, Touched, Update, World, plan, steps};
+use runtime::Readiness;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::feed::News;
+use crate::metrics::Metrics;
+use crate::queue::{Again, Lane, Queue};
+use crate::report::Report;
+use crate::status::Status;
+use crate::write::{Writer, Written};
+
+use event::{Event, Inbox};
+
+/// Owns the world.
+pub(crate) struct Controller {
+    world: World,
+    queue: Queue,
+    inbox: Inbox,
+    writer: Writer,
+    report: Report,
+    metrics: Metrics,
+    started: Instant,
+    /// When plans were last made.
+    last_turn: Instant,
+    is_unavailable: bool,
+}
+
+/// What a [`Controller`] needs.
+pub(crate) struct Parts {
+    /// What to do.
+    pub(crate) policy: Policy,
+    /// What all feeds hear.
+    pub(crate) feeds: Vec<mpsc::Receiver<News>>,
+    /// Those who want to know how things are.
+    pub(crate) questions: mpsc::Receiver<oneshot::Sender<Status>>,
+    /// The local API server.
+    pub(crate) writer: Writer,
+    /// Counts.
+    pub(crate) metrics: Metrics,
+    /// Where to say that all is known.
+    pub(crate) readiness: Readiness,
+}
+
+// A Service and its slice come by two ways, and a rollout touches a slice many times:
+// what comes within a few milliseconds is one plan. The first change does not wait.
+const SETTLE: Duration = Duration::from_millis(5);
+// One after another would wait for the network most of the time. A local API server
+// with etcd on a disk is busy with that many.
+const MAX_WRITES: usize = 16;
+// So many events are taken in, and so many plans made, before the others have a turn:
+// a few milliseconds.
+const MAX_AT_ONCE: usize = 256;
+const TICK: Duration = Duration::from_secs(1);
+// What is on its way is worth waiting for; what hangs is not.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Controller {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            policy,
+            feeds,
+            questions,
+            writer,
+            metrics,
+            readiness,
+        } = parts;
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let now = Instant::now();
+        let report = Report::new(&policy, metrics.clone(), &readiness);
+        Self {
+            world: World::new(policy),
+            queue: Queue::default(),
+            inbox: Inbox::new(feeds, questions, tick),
+            writer,
+            report,
+            metrics,
+            started: now,
+            last_turn: now,
+            is_unavailable: false,
+        }
+    }
+
+    /// Runs until `shutdown`, and lets writes end that are on their way.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), JoinError> {
+        loop {
+            let first = tokio::select! {
+                () = shutdown.cancelled() => break,
+                event = self.next() => event,
+            };
+            self.take(first)?;
+            for _ in 1..MAX_AT_ONCE {
+                match self.next().now_or_never() {
+                    Some(Event::Turn) | None => break,
+                    Some(event) => self.take(event)?,
+                }
+            }
+            self.dispatch();
+        }
+        let rest = async { while self.inbox.writes.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GRACE, rest).await;
+        Ok(())
+    }
+
+    /// What happens next. A dropped call loses nothing.
+    async fn next(&mut self) -> Event {
+        let has_turn = self.has_work();
+        let due = self.last_turn + SETTLE;
+        tokio::select! {
+            event = self.inbox.next() => event,
+            () = self.queue.retry() => Event::Retry,
+            () = tokio::time::sleep_until(due), if has_turn => Event::Turn,
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty()
+            && self.world.local().is_listed()
+            && self.inbox.writes.len() < MAX_WRITES
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), JoinError> {
+        match event {
+            Event::News(news) => self.hear(*news),
+            Event::Written(written) => self.finish(written?),
+            Event::Retry | Event::Turn => {}
+            Event::Tick => {
+                let now = Moment(self.started.elapsed());
+                let touched = self.world.update(Update::Tick(now));
+                self.touch(&None, touched);
+                self.metrics.queue_depth.set(count(self.queue.len()));
+                self.metrics.retrying.set(count(self.queue.n_retries()));
+            }
+            Event::Asked(asker) => {
+                let _ = asker.send(self.report.status(&self.world, self.queue.len()));
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, news: News) {
+        let News { feed, sign, update } = news;
+        let touched = update.map(|update| self.world.update(update));
+        self.report.heard(&feed, &sign, &self.world);
+        let lane = feed.source().cloned();
+        self.touch(&lane, touched.unwrap_or_default());
+    }
+
+    fn finish(&mut self, written: Written) {
+        let Written {
+            key,
+            updates,
+            again,
+            unavailable,
+        } = written;
+        for update in updates {
+            let mut touched = self.world.update(update);
+            // It is looked at again anyway, sooner or later.
+            touched.remove(&key);
+            self.touch(&None, touched);
+        }
+        self.note_availability(unavailable);
+        match again {
+            None => self.queue.written(key),
+            Some(again) => {
+                if again != Again::Soon {
+                    self.review(&key);
+                }
+                self.queue.failed(key, again);
+            }
+        }
+    }
+
+    /// Says once that the local API server is gone, and once that it is back.
+    fn note_availability(&mut self, unavailable: Option<String>) {
+        match (unavailable, self.is_unavailable) {
+            (Some(why), false) => {
+                warn!(why, "the local API server takes no writes; trying again");
+                self.is_unavailable = true;
+            }
+            (None, true) => {
+                info!("the local API server takes writes again");
+                self.is_unavailable = false;
+            }
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+
+    fn touch(&mut self, lane: &Lane, keys: Touched) {
+        // In order, so that a run can be understood.
+        for key in BTreeSet::from_iter(keys) {
+            self.queue.touch(lane, key);
+        }
+    }
+
+    /// Plans the keys whose turn it is, and has done what they need.
+    fn dispatch(&mut self) {
+        if Instant::now() < self.last_turn + SETTLE {
+            return;
+        }
+        for _ in 0..MAX_AT_ONCE {
+            if !self.has_work() {
+                break;
+            }
+            let Some(key) = self.queue.pop() else {
+                error!("a key waits in no lane");
+                break;
+            };
+            let steps = self.review(&key);
+            if steps.is_empty() {
+                self.queue.settled(&key);
+            } else {
+                let write = self.writer.clone().perform(key, steps);
+                self.inbox.writes.spawn(write);
+            }
+            self.last_turn = Instant::now();
+        }
+    }
+
+    /// Plans a key, reports its problems, and returns what it needs.
+    fn review(&mut self, key: &LocalKey) -> Vec<reflector_planner::Step> {
+        let plan = plan(&self.world, key);
+        self.metrics.plans.inc();
+        let steps = steps(&plan, key, self.world.local());
+        self.report.planned(key, plan.problems);
+        steps
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

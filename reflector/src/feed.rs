@@ -1,0 +1,150 @@
+//! Follows one resource of one cluster and tells the controller what is new.
+//!
+//! Objects are decoded here, in the feed's own task: a source with much to say, or
+//! with garbage, costs the others nothing.
+
+use proto_types::{RawObject, Resource};
+use reflector_planner::{
+    Change, Exported, LocalChange, LocalList, Mirror, Seen, SourceName, Update,
+};
+use runtime::{Event, Failure, Reader};
+use tokio::sync::mpsc;
+
+/// What is followed. The sources' resources and the local ones, each alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Feed {
+    /// A source's Services.
+    Services(SourceName),
+    /// A source's slices.
+    Slices(SourceName),
+    /// Our Services here.
+    LocalServices,
+    /// Our slices here.
+    LocalSlices,
+}
+
+/// What a feed heard.
+#[derive(Debug)]
+pub(crate) struct News {
+    /// Who heard it.
+    pub(crate) feed: Feed,
+    /// Whether its server lives.
+    pub(crate) sign: Sign,
+    /// What it means for the world, if anything.
+    pub(crate) update: Option<Update>,
+}
+
+/// What an event says of the server.
+#[derive(Debug)]
+pub(crate) enum Sign {
+    /// It answers.
+    Alive,
+    /// It told all it has; its history went back to before what it told earlier.
+    Rewound,
+    /// It does not answer.
+    Lost(Failure),
+}
+
+// A source that is far ahead of the controller waits; nothing is dropped.
+const BACKLOG: usize = 64;
+
+impl Feed {
+    /// The resource.
+    pub(crate) const fn resource(&self) -> Resource {
+        match self {
+            Self::Services(_) | Self::LocalServices => Resource::Services,
+            Self::Slices(_) | Self::LocalSlices => Resource::EndpointSlices,
+        }
+    }
+
+    /// The source; none for the local cluster.
+    pub(crate) const fn source(&self) -> Option<&SourceName> {
+        match self {
+            Self::Services(source) | Self::Slices(source) => Some(source),
+            Self::LocalServices | Self::LocalSlices => None,
+        }
+    }
+
+    /// Where a feed puts what is new, and where it is found.
+    pub(crate) fn channel() -> (mpsc::Sender<News>, mpsc::Receiver<News>) {
+        mpsc::channel(BACKLOG)
+    }
+
+    /// Follows until nobody listens.
+    pub(crate) async fn follow(self, mut reader: Reader, sender: mpsc::Sender<News>) {
+        loop {
+            let news = tokio::select! {
+                event = reader.next() => self.news(event),
+                () = sender.closed() => return,
+            };
+            if sender.send(news).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn news(&self, event: Event) -> News {
+        let sign = match &event {
+            Event::Failed(failure) => Sign::Lost(failure.clone()),
+            Event::Listed(listing) if listing.rewound => Sign::Rewound,
+            Event::Listed(_)
+            | Event::Applied(_)
+            | Event::Deleted(_)
+            | Event::Progress(_)
+            | Event::Connected => Sign::Alive,
+        };
+        let update = match self {
+            Self::Services(source) => change(event, Exported::service)
+                .map(|change| Update::Services(source.clone(), change)),
+            Self::Slices(source) => {
+                change(event, Exported::slice).map(|change| Update::Slices(source.clone(), change))
+            }
+            Self::LocalServices => local_change(event).map(Update::LocalServices),
+            Self::LocalSlices => local_change(event).map(Update::LocalSlices),
+        };
+        News {
+            feed: self.clone(),
+            sign,
+            update,
+        }
+    }
+}
+
+impl std::fmt::Display for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let resource = self.resource();
+        match self.source() {
+            Some(source) => write!(f, "{resource} of source {source}"),
+            None => write!(f, "local {resource}"),
+        }
+    }
+}
+
+fn change<T>(event: Event, read: fn(&RawObject) -> Exported<T>) -> Option<Change<T>> {
+    Some(match event {
+        Event::Listed(listing) => Change::Listed(listing.objects.iter().map(read).collect()),
+        Event::Applied(object) => Change::Applied(read(&object)),
+        Event::Deleted(object) => Change::Deleted(object.key),
+        Event::Connected => Change::Connected,
+        Event::Failed(_) => Change::Lost,
+        Event::Progress(_) => return None,
+    })
+}
+
+fn local_change<T: Mirror>(event: Event) -> Option<LocalChange<T>> {
+    let seen = |object: &RawObject| (object.key.clone(), Seen::read(object));
+    match event {
+        Event::Listed(listing) => Some(LocalChange::Listed(LocalList {
+            revision: listing.revision,
+            rewound: listing.rewound,
+            objects: listing.objects.iter().map(seen).collect(),
+        })),
+        Event::Applied(object) => {
+            let (key, seen) = seen(&object);
+            Some(LocalChange::Applied(key, seen))
+        }
+        Event::Deleted(object) => Some(LocalChange::Deleted(object.key, object.revision)),
+        // What we observe here does not go stale: writes name the version they are about.
+        Event::Progress(_) | Event::Connected | Event::Failed(_) => None,
+    }
+}

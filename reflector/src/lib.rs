@@ -1,0 +1,158 @@
+//! Makes local objects agree with what the sources export.
+//!
+//! ```text
+//!  source ─▶ feed ┐                                        ┌▶ write ─▶ local API server
+//!  source ─▶ feed ┼─▶ controller (World ─plan─▶ Step) ─────┤               │
+//!  local  ─▶ feed ┘        ▲                               └▶ report       │
+//!                          └───────────── answers, and the local feed ─────┘
+//! ```
+//!
+//! | module | does |
+//! |---|---|
+//! | [`config`] | flags and file become a checked [`Config`] |
+//! | `feed` | follows one resource of one cluster, and decodes it |
+//! | `controller` | owns the world: takes in, plans, has written |
+//! | `queue` | fair turns, one at a time per key, backoff |
+//! | `write` | sends steps to the local API server |
+//! | `report` | log, metrics, readiness |
+//! | [`status`], `admin` | `/status`, and its table |
+//!
+//! What should exist is decided in `reflector-planner` alone.
+
+mod admin;
+pub mod config;
+mod controller;
+mod feed;
+mod metrics;
+mod queue;
+mod report;
+pub mod status;
+mod write;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use anyhow::Context;
+use proto_types::{LabelSelector, label};
+use runtime::{Limits, Reader, Readiness, Scope, Tasks};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use config::{Args, Command};
+use controller::{Controller, Parts};
+use feed::{Feed, News};
+use metrics::Metrics;
+use write::Writer;
+
+pub use config::{Config, SourceConfig};
+
+pub(crate) const USER_AGENT: &str = concat!("heliograph-reflector/", env!("CARGO_PKG_VERSION"));
+
+/// Where a controller finds what a feed heard.
+type Heard = mpsc::Receiver<News>;
+
+/// Does what the flags ask for.
+pub async fn main(mut args: Args) -> anyhow::Result<()> {
+    runtime::log::init(args.log_format, &args.log_level);
+    if let Some(Command::Status { server }) = args.command.take() {
+        return print(&status::fetch(server).await?.to_string());
+    }
+    let config = Config::try_from(args)?;
+    run(config, runtime::shutdown::on_signal()?).await
+}
+
+/// Reflects until `shutdown`, or until any task fails, which none should.
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listener = runtime::listen::bind(config.listen, "--listen").await?;
+    let local = runtime::connect(&config.local, USER_AGENT).await?;
+    let readiness = Readiness::default();
+    let (metrics, registry) = Metrics::registered();
+    let (questions, asked) = mpsc::channel(1);
+    let router = admin::router(readiness.clone(), Arc::new(registry), questions);
+
+    let clients = connect(&config.sources).await?;
+    let mut tasks = Tasks::new(shutdown.clone());
+    let mut feeds = follow_local(&config, &local, &mut tasks);
+    for (source, client) in config.sources.iter().zip(&clients) {
+        feeds.extend(follow_source(source, client, &mut tasks));
+    }
+    let controller = Controller::new(Parts {
+        policy: config.policy,
+        feeds,
+        questions: asked,
+        writer: Writer {
+            client: local,
+            metrics: metrics.clone(),
+        },
+        metrics,
+        readiness,
+    });
+    let listen = listener.local_addr()?;
+    let n_sources = config.sources.len();
+    info!(local = %config.local, n_sources, %listen, "reflecting");
+    tasks.spawn("controller", controller.run(shutdown.clone()));
+    tasks.spawn("admin", runtime::admin::serve(listener, router, shutdown));
+    Ok(tasks.run().await?)
+}
+
+/// Says why the program cannot go on, on standard error, with all reasons.
+pub fn complain(error: &anyhow::Error) {
+    eprintln!("reflector: {error:#}");
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+fn follow_local(config: &Config, client: &kube::Client, tasks: &mut Tasks) -> Vec<Heard> {
+    let ours: LabelSelector = label::SOURCE.parse().expect("a label's name is a selector");
+    let feeds = [Feed::LocalServices, Feed::LocalSlices].map(|feed| {
+        let scope = Scope {
+            resource: feed.resource(),
+            namespace: config.local_namespace().map(ToString::to_string),
+            selector: ours.clone(),
+        };
+        follow(feed, client.clone(), scope, tasks)
+    });
+    feeds.into()
+}
+
+/// An EndpointSlice carries its Service's labels, so that one selector fits both.
+fn follow_source(source: &SourceConfig, client: &kube::Client, tasks: &mut Tasks) -> Vec<Heard> {
+    let name = &source.name;
+    let feeds = [Feed::Services(name.clone()), Feed::Slices(name.clone())].map(|feed| {
+        let scope = Scope {
+            resource: feed.resource(),
+            namespace: source.namespace.as_ref().map(ToString::to_string),
+            selector: source.full_selector(),
+        };
+        follow(feed, client.clone(), scope, tasks)
+    });
+    feeds.into()
+}
+
+fn follow(feed: Feed, client: kube::Client, scope: Scope, tasks: &mut Tasks) -> Heard {
+    let reader = Reader::new(client, scope, Limits::default());
+    let (sender, receiver) = Feed::channel();
+    let name = feed.to_string();
+    tasks.spawn(name, async {
+        feed.follow(reader, sender).await;
+        Ok::<(), Infallible>(())
+    });
+    receiver
+}
+
+/// Clients for all sources, side by side: a credential plugin may take its time.
+async fn connect(sources: &[SourceConfig]) -> anyhow::Result<Vec<kube::Client>> {
+    let clients = sources.iter().map(async |source| {
+        let client = runtime::connect(&source.access, USER_AGENT).await;
+        client.with_context(|| format!("source {}", source.name))
+    });
+    futures::future::try_join_all(clients).await
+}

@@ -1,0 +1,277 @@
+//! Which keys are planned next: each once, in fair turns between sources, and those
+//! that failed again later.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use reflector_planner::{LocalKey, SourceName};
+use tokio::time::Instant;
+use tokio_util::time::{DelayQueue, delay_queue};
+
+/// Whose change a key waits for; none for a local one.
+pub(crate) type Lane = Option<SourceName>;
+
+/// Keys that wait, are worked on, or are tried again later. A key is worked on by
+/// one at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    /// Lanes that have keys, in turn.
+    turns: VecDeque<Lane>,
+    lanes: HashMap<Lane, VecDeque<LocalKey>>,
+    waiting: HashSet<LocalKey>,
+    in_work: HashMap<LocalKey, Work>,
+    retries: HashMap<LocalKey, Retry>,
+    timers: DelayQueue<LocalKey>,
+}
+
+/// How soon it makes sense to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Again {
+    /// Somebody else was faster; what is there now is known.
+    Soon,
+    /// It would fail again.
+    Later,
+    /// The server said when.
+    After(Duration),
+}
+
+#[derive(Debug)]
+struct Work {
+    lane: Lane,
+    /// Whether something changed since it began.
+    is_outdated: bool,
+}
+
+#[derive(Debug)]
+struct Retry {
+    lane: Lane,
+    n_failures: u32,
+    timer: Option<delay_queue::Key>,
+    due: Instant,
+}
+
+// A change may be what helps: it does not wait for a long delay to end, yet a
+// source that changes all the time does not make us try all the time.
+const AT_ONCE: Duration = Duration::from_secs(1);
+// A lost race is known at once; twice is bad luck already.
+const SOON: Duration = Duration::from_millis(20);
+const LATER: Duration = Duration::from_secs(1);
+// What does not heal within a minute is worth one request a minute.
+const LONGEST: Duration = Duration::from_secs(60);
+
+impl Queue {
+    /// A key's plan may have changed.
+    pub(crate) fn touch(&mut self, lane: &Lane, key: LocalKey) {
+        if let Some(work) = self.in_work.get_mut(&key) {
+            work.is_outdated = true;
+            return;
+        }
+        if let Some(retry) = self.retries.get_mut(&key)
+            && let Some(timer) = &retry.timer
+        {
+            let soon = Instant::now() + AT_ONCE;
+            if soon < retry.due {
+                retry.due = soon;
+                self.timers.reset_at(timer, soon);
+            }
+            return;
+        }
+        self.wait(lane.clone(), key);
+    }
+
+    /// Whether a key waits for its turn.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many keys wait for their turn.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How many keys are tried again later.
+    pub(crate) fn n_retries(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// The next key, of the lane whose turn it is. It is in work until it is
+    /// settled, written or failed.
+    pub(crate) fn pop(&mut self) -> Option<LocalKey> {
+        let lane = self.turns.pop_front()?;
+        let keys = self.lanes.get_mut(&lane)?;
+        let key = keys.pop_front()?;
+        if keys.is_empty() {
+            self.lanes.remove(&lane);
+        } else {
+            self.turns.push_back(lane.clone());
+        }
+        self.waiting.remove(&key);
+        let work = Work {
+            lane,
+            is_outdated: false,
+        };
+        self.in_work.insert(key.clone(), work);
+        Some(key)
+    }
+
+    /// There was nothing to do for a key.
+    pub(crate) fn settled(&mut self, key: &LocalKey) {
+        self.retries.remove(key);
+        if let Some(work) = self.in_work.remove(key)
+            && work.is_outdated
+        {
+            self.wait(work.lane, key.clone());
+        }
+    }
+
+    /// All was done for a key: its plan is looked at once more.
+    pub(crate) fn written(&mut self, key: LocalKey) {
+        if let Some(work) = self.in_work.remove(&key) {
+            self.wait(work.lane, key);
+        }
+    }
+
+    /// Something failed for a key.
+    pub(crate) fn failed(&mut self, key: LocalKey, again: Again) {
+        let Some(work) = self.in_work.remove(&key) else {
+            return;
+        };
+        let n_failures = self.retries.get(&key).map_or(0, |retry| retry.n_failures);
+        let mut delay = match again {
+            Again::Soon => backoff(SOON, n_failures),
+            Again::Later => backoff(LATER, n_failures),
+            Again::After(delay) => delay.max(backoff(LATER, n_failures)),
+        };
+        if work.is_outdated {
+            delay = delay.min(AT_ONCE);
+        }
+        let due = Instant::now() + delay;
+        let timer = Some(self.timers.insert_at(key.clone(), due));
+        let retry = Retry {
+            lane: work.lane,
+            n_failures: n_failures + 1,
+            timer,
+            due,
+        };
+        self.retries.insert(key, retry);
+    }
+
+    /// Waits until a key is due again, and lets it wait for its turn. Pending
+    /// while there is none. A dropped call loses nothing.
+    pub(crate) async fn retry(&mut self) {
+        let expired = std::future::poll_fn(|cx| match self.timers.poll_expired(cx) {
+            std::task::Poll::Ready(Some(expired)) => std::task::Poll::Ready(expired),
+            std::task::Poll::Ready(None) | std::task::Poll::Pending => std::task::Poll::Pending,
+        })
+        .await;
+        let key = expired.into_inner();
+        let Some(retry) = self.retries.get_mut(&key) else {
+            return;
+        };
+        retry.timer = None;
+        let lane = retry.lane.clone();
+        self.wait(lane, key);
+    }
+
+    fn wait(&mut self, lane: Lane, key: LocalKey) {
+        if !self.waiting.insert(key.clone()) {
+            return;
+        }
+        let keys = self.lanes.entry(lane.clone()).or_default();
+        if keys.is_empty() {
+            self.turns.push_back(lane);
+        }
+        keys.push_back(key);
+    }
+}
+
+fn backoff(first: Duration, n_failures: u32) -> Duration {
+    first.saturating_mul(1 << n_failures.min(12)).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Again, Lane, LocalKey, Queue};
+    use proto_types::ObjectKey;
+    use std::time::Duration;
+    use tokio::time::{self, Instant};
+
+    fn key(name: &str) -> LocalKey {
+        LocalKey::new(ObjectKey::new("demo", name))
+    }
+
+    fn lane(name: &str) -> Lane {
+        Some(name.parse().unwrap())
+    }
+
+    fn pop_all(queue: &mut Queue) -> Vec<String> {
+        std::iter::from_fn(|| queue.pop())
+            .map(|key| key.object().name().to_owned())
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sources_take_turns() {
+        let mut queue = Queue::default();
+        for name in ["a1", "a2", "a3"] {
+            queue.touch(&lane("a"), key(name));
+        }
+        queue.touch(&lane("b"), key("b1"));
+        assert_eq!(pop_all(&mut queue), ["a1", "b1", "a2", "a3"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_waits_once() {
+        let mut queue = Queue::default();
+        queue.touch(&lane("a"), key("x"));
+        queue.touch(&lane("b"), key("x"));
+        assert_eq!(pop_all(&mut queue), ["x"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_in_work_waits_for_its_end() {
+        let mut queue = Queue::default();
+        queue.touch(&lane("a"), key("x"));
+        queue.pop();
+        queue.touch(&lane("a"), key("x"));
+        assert!(queue.is_empty());
+        queue.settled(&key("x"));
+        assert_eq!(pop_all(&mut queue), ["x"]);
+        queue.settled(&key("x"));
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_tried_again_ever_later_until_one_settles() {
+        let mut queue = Queue::default();
+        queue.touch(&lane("a"), key("x"));
+        for delay in [1, 2, 4, 8, 16, 32, 60, 60] {
+            queue.pop().unwrap();
+            queue.failed(key("x"), Again::Later);
+            let before = Instant::now();
+            queue.retry().await;
+            assert_eq!(before.elapsed().as_secs(), delay);
+        }
+        queue.pop().unwrap();
+        queue.settled(&key("x"));
+        assert!(
+            time::timeout(Duration::from_secs(600), queue.retry())
+                .await
+                .is_err()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_brings_a_retry_forward() {
+        let mut queue = Queue::default();
+        queue.touch(&lane("a"), key("x"));
+        queue.pop().unwrap();
+        queue.failed(key("x"), Again::After(Duration::from_secs(30)));
+        queue.touch(&lane("a"), key("x"));
+        assert!(queue.is_empty());
+        let before = Instant::now();
+        queue.retry().await;
+        assert_eq!(before.elapsed().as_secs(), 1);
+        assert_eq!(pop_all(&mut queue), ["x"]);
+    }
+}

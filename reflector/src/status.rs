@@ -1,0 +1,221 @@
+//! How things are, for people: `/status`, and the table that `reflector status` prints.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use anyhow::Context;
+use http::Uri;
+use http_body_util::BodyExt;
+use kube::client::Body;
+use reflector_planner::Problem;
+use runtime::Access;
+use serde::{Deserialize, Serialize};
+
+/// How things are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Every source, in the order of the configuration.
+    pub sources: Vec<SourceStatus>,
+    /// What cannot be done as asked.
+    pub problems: Vec<ProblemStatus>,
+    /// What there is here.
+    pub mirrors: Mirrors,
+    /// How many local Services wait for their plan.
+    pub waiting: usize,
+}
+
+/// How a source is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceStatus {
+    /// The source.
+    pub name: String,
+    /// Each of its resources.
+    pub feeds: Vec<FeedStatus>,
+}
+
+/// How one resource of a source is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedStatus {
+    /// The resource.
+    pub resource: String,
+    /// `unsynced`, `synced` or `stale`.
+    pub state: String,
+    /// How many objects are known.
+    pub objects: usize,
+    /// Since when nothing was heard.
+    pub age_seconds: Option<u64>,
+    /// Why it is not heard now.
+    pub last_error: Option<String>,
+}
+
+/// What cannot be done as asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProblemStatus {
+    /// For machines.
+    pub reason: String,
+    /// The source's object.
+    pub object: String,
+    /// The source.
+    pub source: String,
+    /// For people.
+    pub message: String,
+}
+
+/// What there is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mirrors {
+    /// Mirror Services.
+    pub services: usize,
+    /// Mirror slices.
+    pub slices: usize,
+}
+
+impl From<&Problem> for ProblemStatus {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            reason: problem.cause.reason().to_owned(),
+            object: problem.object.to_string(),
+            source: problem.source.to_string(),
+            message: problem.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = vec![
+            [
+                "SOURCE",
+                "RESOURCE",
+                "STATE",
+                "OBJECTS",
+                "AGE",
+                "LAST ERROR",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ];
+        for source in &self.sources {
+            for feed in &source.feeds {
+                rows.push(vec![
+                    source.name.clone(),
+                    feed.resource.clone(),
+                    feed.state.clone(),
+                    feed.objects.to_string(),
+                    feed.age_seconds
+                        .map_or("-".to_owned(), |age| format!("{age}s")),
+                    feed.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+                ]);
+            }
+        }
+        f.write_str(&table(&rows))?;
+        let Mirrors { services, slices } = self.mirrors;
+        writeln!(
+            f,
+            "\n{services} mirror Services, {slices} mirror EndpointSlices"
+        )?;
+        if self.problems.is_empty() {
+            return f.write_str("No problems\n");
+        }
+        writeln!(f)?;
+        for problem in &self.problems {
+            writeln!(f, "{}: {}", problem.reason, problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+// The reflector answers from memory.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks a running reflector.
+pub(crate) async fn fetch(server: Uri) -> anyhow::Result<Status> {
+    let context = format!("cannot ask {server}: is a reflector running there?");
+    let access = Access::Url {
+        url: server,
+        ca_file: None,
+        token_file: None,
+    };
+    let client = runtime::connect(&access, crate::USER_AGENT).await?;
+    let request = http::Request::get("/status").body(Body::empty())?;
+    let answer = async {
+        let response = client.send(request).await?;
+        let code = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        anyhow::ensure!(code.is_success(), "it answered {code}");
+        Ok(serde_json::from_slice(&body)?)
+    };
+    let answer = tokio::time::timeout(TIMEOUT, answer).await;
+    answer
+        .map_err(anyhow::Error::from)
+        .flatten()
+        .context(context)
+}
+
+/// Columns as wide as their widest cell; the last one as it comes.
+fn table(rows: &[Vec<String>]) -> String {
+    let n_columns = rows.first().map_or(0, Vec::len);
+    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).max();
+    let widths: Vec<_> = (0..n_columns).map(|i| width(i).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        for (cell, width) in row.iter().zip(&widths).take(n_columns - 1) {
+            let _ = write!(text, "{cell:width$}   ");
+        }
+        let _ = writeln!(text, "{}", row.last().map_or("", String::as_str));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FeedStatus, Mirrors, ProblemStatus, SourceStatus, Status};
+
+    #[test]
+    fn a_status_prints_as_a_table_and_sentences() {
+        let feed = |resource: &str, error: Option<&str>| FeedStatus {
+            resource: resource.to_owned(),
+            state: "synced".to_owned(),
+            objects: 3,
+            age_seconds: error.is_none().then_some(7),
+            last_error: error.map(str::to_owned),
+        };
+        let status = Status {
+            sources: vec![SourceStatus {
+                name: "east".to_owned(),
+                feeds: vec![
+                    feed("services", None),
+                    feed("endpointslices", Some("cannot list")),
+                ],
+            }],
+            problems: vec![ProblemStatus {
+                reason: "NameTooLong".to_owned(),
+                object: "demo/web".to_owned(),
+                source: "east".to_owned(),
+                message: "Service demo/web of source east: too long".to_owned(),
+            }],
+            mirrors: Mirrors {
+                services: 3,
+                slices: 4,
+            },
+            waiting: 0,
+        };
+        assert_eq!(
+            status.to_string(),
+            "\
+SOURCE   RESOURCE         STATE    OBJECTS   AGE   LAST ERROR
+east     services         synced   3         7s    -
+east     endpointslices   synced   3         -     cannot list
+
+3 mirror Services, 4 mirror EndpointSlices
+
+NameTooLong: Service demo/web of source east: too long
+"
+        );
+    }
+}

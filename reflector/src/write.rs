@@ -1,0 +1,357 @@
+//! Sends a plan's steps to the local API server and tells what came of them.
+//!
+//! No step meets an object that is not ours: a POST is refused where there is one, and
+//! a PUT or DELETE names uid and resource version of what it is about.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use proto_types::{ObjectKey, RawObject, Resource, Status};
+use reflector_planner::{
+    LocalChange, LocalKey, Mirror, MirrorService, MirrorSlice, Obstacle, Seen, Step, Update,
+    Version, Write,
+};
+use serde_json::json;
+use tracing::debug;
+
+use crate::metrics::{Metrics, WriteLabels};
+use crate::queue::Again;
+
+/// Writes to the local API server.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    /// The local cluster.
+    pub(crate) client: kube::Client,
+    /// Counts.
+    pub(crate) metrics: Metrics,
+}
+
+/// What came of the steps for a key.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// The key.
+    pub(crate) key: LocalKey,
+    /// What is known by it.
+    pub(crate) updates: Vec<Update>,
+    /// When to try again what failed.
+    pub(crate) again: Option<Again>,
+    /// Why the local API server could not be asked at all.
+    pub(crate) unavailable: Option<String>,
+}
+
+/// Why a request has no result.
+#[derive(Debug)]
+enum Refusal {
+    /// The server answered: no.
+    Status(StatusCode, Status),
+    /// The server did not answer.
+    Unavailable(String),
+}
+
+// An API server ends a request itself after a minute; one that takes half of it is
+// in trouble, and another attempt is as good.
+const TIMEOUT: Duration = Duration::from_secs(30);
+// The limit of etcd is 1.5 MB.
+const MAX_ANSWER: usize = 16 << 20;
+
+impl Writer {
+    /// Performs the steps in their order.
+    pub(crate) async fn perform(self, key: LocalKey, steps: Vec<Step>) -> Written {
+        let mut written = Written {
+            key,
+            updates: Vec::new(),
+            again: None,
+            unavailable: None,
+        };
+        let mut has_service = true;
+        for step in steps {
+            // Slices under a Service that is not ours would be taken for its own.
+            if step.needs_service() && !has_service {
+                continue;
+            }
+            let result = self.step(&step).await;
+            let label = match &result {
+                Ok(_) => "ok",
+                Err(refusal) => refusal.reason(),
+            };
+            self.count(&step, label);
+            let (verb, resource, key) = (step.write.verb(), step.resource, &step.key);
+            debug!(%key, %resource, verb, result = label, "wrote");
+            match result {
+                Ok(updates) => {
+                    let in_vain = |it: &Update| matches!(it, Update::Blocked(..));
+                    if updates.iter().any(in_vain) {
+                        written.again = written.again.max(Some(Again::Later));
+                    }
+                    written.updates.extend(updates);
+                }
+                Err(refusal) => {
+                    has_service &= !step.makes_service();
+                    debug!(%key, ?refusal, "refused");
+                    self.explain(&step, refusal, &mut written).await;
+                }
+            }
+            if written.unavailable.is_some() {
+                break;
+            }
+        }
+        written
+    }
+
+    async fn step(&self, step: &Step) -> Result<Vec<Update>, Refusal> {
+        match &step.write {
+            Write::Create(body) => {
+                let answer = self.create(step, body).await?;
+                Ok(stored(step, &answer))
+            }
+            Write::Update(body) => {
+                let path = path(step.resource, &step.key);
+                let answer = self.send(Method::PUT, &path, body.clone()).await?;
+                Ok(stored(step, &parse(step.resource, &answer)?))
+            }
+            Write::Replace(version, body) => {
+                self.delete(step, version).await?;
+                let answer = self.create(step, body).await?;
+                let mut updates = vec![gone(step, version)];
+                updates.extend(stored(step, &answer));
+                Ok(updates)
+            }
+            Write::Delete(version) => {
+                self.delete(step, version).await?;
+                Ok(vec![gone(step, version)])
+            }
+        }
+    }
+
+    async fn create(&self, step: &Step, body: &Bytes) -> Result<RawObject, Refusal> {
+        let path = step.resource.collection(Some(step.key.namespace()));
+        let answer = self.send(Method::POST, &path, body.clone()).await?;
+        parse(step.resource, &answer)
+    }
+
+    async fn delete(&self, step: &Step, version: &Version) -> Result<(), Refusal> {
+        let options = json!({
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": {
+                "uid": version.uid,
+                "resourceVersion": version.revision.to_string(),
+            },
+        });
+        let path = path(step.resource, &step.key);
+        let sent = self.send(Method::DELETE, &path, options.to_string().into());
+        match sent.await {
+            Err(Refusal::Status(StatusCode::NOT_FOUND, _)) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Finds out what a refusal means, if need be by a look at what is there.
+    async fn explain(&self, step: &Step, refusal: Refusal, written: &mut Written) {
+        let (code, status) = match refusal {
+            Refusal::Status(code, status) => (code, status),
+            Refusal::Unavailable(why) => {
+                written.unavailable = Some(why);
+                written.again = Some(Again::Later);
+                return;
+            }
+        };
+        let is_missing = code == StatusCode::NOT_FOUND;
+        if is_missing && matches!(step.write, Write::Create(_) | Write::Replace(..)) {
+            written.blocked(step, Obstacle::NamespaceMissing);
+        } else if is_missing || code == StatusCode::CONFLICT {
+            match self.look(step).await {
+                Ok(Look::Ours(update) | Look::Gone(update)) => {
+                    written.updates.extend(update);
+                    written.again = written.again.max(Some(Again::Soon));
+                }
+                Ok(Look::Foreign(update)) => {
+                    written.updates.extend(update);
+                    written.blocked(step, Obstacle::Occupied);
+                }
+                Err(refusal) => written.deferred(refusal),
+            }
+        } else if is_transient(code) {
+            written.deferred(Refusal::Status(code, status));
+        } else {
+            written.blocked(step, Obstacle::Refused(status.message.into()));
+        }
+    }
+
+    /// What is there under the name of a step's object.
+    async fn look(&self, step: &Step) -> Result<Look, Refusal> {
+        let path = path(step.resource, &step.key);
+        let answer = match self.send(Method::GET, &path, Bytes::new()).await {
+            Ok(answer) => parse(step.resource, &answer)?,
+            Err(Refusal::Status(StatusCode::NOT_FOUND, _)) => {
+                return Ok(Look::Gone(forgotten(step)));
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        Ok(match step.resource {
+            Resource::Services => seen::<MirrorService>(step, &answer, Update::LocalServices),
+            Resource::EndpointSlices | Resource::Endpoints => {
+                seen::<MirrorSlice>(step, &answer, Update::LocalSlices)
+            }
+        })
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Refusal> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .map_err(|error| Refusal::Unavailable(format!("{path}: {error}")))?;
+        let exchange = async {
+            let response = self.client.send(request).await;
+            let response = response.map_err(|error| Refusal::Unavailable(chain(&error)))?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            Ok((head.status, body.to_bytes()))
+        };
+        let (code, body) = tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(Refusal::Unavailable(format!("no answer in {TIMEOUT:?}"))))?;
+        if code.is_success() {
+            return Ok(body);
+        }
+        let status = serde_json::from_slice(&body).unwrap_or_else(|_| {
+            let text = String::from_utf8_lossy(&body);
+            Status::failure(code.as_u16(), "", format!("{code}: {text}"))
+        });
+        Err(Refusal::Status(code, status))
+    }
+
+    fn count(&self, step: &Step, result: &'static str) {
+        let labels = WriteLabels {
+            verb: step.write.verb(),
+            resource: step.resource,
+            result,
+        };
+        self.metrics.writes.get_or_create(&labels).inc();
+    }
+}
+
+/// What is there. The update tells the world.
+enum Look {
+    Ours(Option<Update>),
+    Foreign(Option<Update>),
+    Gone(Option<Update>),
+}
+
+impl Written {
+    fn blocked(&mut self, step: &Step, obstacle: Obstacle) {
+        let key = step.key.clone();
+        self.updates
+            .push(Update::Blocked(step.resource, key, obstacle));
+        self.again = self.again.max(Some(Again::Later));
+    }
+
+    fn deferred(&mut self, refusal: Refusal) {
+        let (why, again) = match refusal {
+            Refusal::Unavailable(why) => (why, Again::Later),
+            Refusal::Status(_, status) => {
+                let details = status.details.unwrap_or_default();
+                let seconds = details.retry_after_seconds.map(u64::from);
+                let after = seconds.map(Duration::from_secs).map(Again::After);
+                (status.message, after.unwrap_or(Again::Later))
+            }
+        };
+        self.unavailable = Some(why);
+        self.again = self.again.max(Some(again));
+    }
+}
+
+impl Refusal {
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Status(StatusCode::CONFLICT, _) => "conflict",
+            Self::Status(StatusCode::NOT_FOUND, _) => "missing",
+            Self::Status(StatusCode::TOO_MANY_REQUESTS, _) => "throttled",
+            Self::Status(..) => "refused",
+        }
+    }
+}
+
+/// Whether the server, and not the object, is the reason.
+fn is_transient(code: StatusCode) -> bool {
+    code.is_server_error()
+        || matches!(
+            code,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED | StatusCode::REQUEST_TIMEOUT
+        )
+}
+
+fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
+    let key = answer.key.clone();
+    let update = match step.resource {
+        Resource::Services => Update::LocalServices(LocalChange::Applied(key, Seen::read(answer))),
+        Resource::EndpointSlices | Resource::Endpoints => {
+            Update::LocalSlices(LocalChange::Applied(key, Seen::read(answer)))
+        }
+    };
+    let mut updates = vec![update];
+    if !step.satisfied_by(answer) {
+        let overruled = Obstacle::Overruled;
+        updates.push(Update::Blocked(step.resource, step.key.clone(), overruled));
+    }
+    updates
+}
+
+fn gone(step: &Step, version: &Version) -> Update {
+    let (key, uid) = (step.key.clone(), version.uid.clone());
+    match step.resource {
+        Resource::Services => Update::LocalServices(LocalChange::Gone(key, uid)),
+        Resource::EndpointSlices | Resource::Endpoints => {
+            Update::LocalSlices(LocalChange::Gone(key, uid))
+        }
+    }
+}
+
+/// What the step was about does not exist.
+fn forgotten(step: &Step) -> Option<Update> {
+    step.version.as_ref().map(|version| gone(step, version))
+}
+
+fn seen<T: Mirror>(step: &Step, answer: &RawObject, update: fn(LocalChange<T>) -> Update) -> Look {
+    match Seen::read(answer) {
+        ours @ Seen::Ours(_) => {
+            let change = LocalChange::Applied(answer.key.clone(), ours);
+            Look::Ours(Some(update(change)))
+        }
+        Seen::Foreign => Look::Foreign(forgotten(step)),
+    }
+}
+
+fn parse(resource: Resource, answer: &Bytes) -> Result<RawObject, Refusal> {
+    RawObject::parse(resource, answer).map_err(|error| Refusal::Unavailable(error.to_string()))
+}
+
+fn path(resource: Resource, key: &ObjectKey) -> String {
+    let collection = resource.collection(Some(key.namespace()));
+    format!("{collection}/{}", key.name())
+}
+
+/// An error with its reasons: hyper hides the interesting one at the end.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let words = source.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
