@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use proto_types::{Resource, Status};
 use tokio_util::sync::CancellationToken;
 
-use self::accept::{Unacceptable, Verb};
+use self::accept::Verb;
 use self::query::{Options, Query};
 use self::route::{Route, WatchPath};
 use crate::hub::Hub;
@@ -75,23 +75,10 @@ impl Asked {
         }
     }
 
-    fn encoding(&self, verb: Verb) -> Result<Encoding, Status> {
+    fn encoding(&self, verb: Verb, resource: Resource) -> Result<Encoding, Status> {
         let include = self.query.include()?;
-        accept::negotiate(self.accept.as_deref(), verb, include).map_err(|why| match why {
-            Unacceptable::MediaType => Status::failure(
-                406,
-                "NotAcceptable",
-                format!(
-                    "only the following media types are accepted: {}",
-                    accept::OFFERED
-                ),
-            ),
-            Unacceptable::Shape(shape) => Status::failure(
-                406,
-                "NotAcceptable",
-                format!("you requested {shape}, but the requested object is of another shape"),
-            ),
-        })
+        accept::negotiate(self.accept.as_deref(), verb, include)
+            .map_err(|why| Status::failure(406, "NotAcceptable", why.message(resource)))
     }
 }
 
@@ -171,6 +158,12 @@ impl Api {
     ) -> Result<Response, Status> {
         let mut options = Options::parse(&asked.query, resource, watch != WatchPath::No)?;
         if let WatchPath::One(name) = watch {
+            let asked = options.fields.exact("metadata.name");
+            if asked.is_some_and(|asked| asked != name) {
+                return Err(Status::bad_request(
+                    "fieldSelector metadata.name doesn't match requested name",
+                ));
+            }
             options.fields = options.fields.with("metadata.name", &name);
         }
         let verb = if options.watch {
@@ -182,7 +175,7 @@ impl Api {
             scope: narrowed(scope, &options),
             labels: options.labels.clone(),
             fields: options.fields.clone(),
-            encoding: asked.encoding(verb)?,
+            encoding: asked.encoding(verb, resource)?,
         };
         let hub = self.hub(resource);
         match verb {

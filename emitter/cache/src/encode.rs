@@ -157,7 +157,7 @@ impl Encoder {
         out.extend_from_slice(b"]}");
     }
 
-    /// The items of a list, between its brackets.
+    /// The items of a list, with their brackets.
     #[must_use]
     pub fn items<'a>(
         &self,
@@ -165,7 +165,7 @@ impl Encoder {
         encoding: Encoding,
         now: Timestamp,
     ) -> Bytes {
-        let mut out = Vec::new();
+        let mut out = vec![b'['];
         for (i, entry) in entries.enumerate() {
             if 0 < i {
                 out.push(b',');
@@ -186,6 +186,11 @@ impl Encoder {
                 }
             }
         }
+        // Go writes no empty list for this one kind.
+        if out.len() == 1 && encoding == Encoding::Metadata {
+            return Bytes::from_static(b"null");
+        }
+        out.push(b']');
         out.into()
     }
 
@@ -195,16 +200,16 @@ impl Encoder {
         let (kind, api_version, items) = match encoding {
             Encoding::Object => {
                 let kind = format!("{}List", self.resource.kind());
-                (kind, self.resource.api_version(), r#""items":["#.to_owned())
+                (kind, self.resource.api_version(), r#""items":"#.to_owned())
             }
             Encoding::Metadata => (
                 "PartialObjectMetadataList".to_owned(),
                 "meta.k8s.io/v1",
-                r#""items":["#.to_owned(),
+                r#""items":"#.to_owned(),
             ),
             Encoding::Table(_) => {
                 let columns = crate::table::columns(self.resource);
-                let rows = format!(r#""columnDefinitions":{columns},"rows":["#);
+                let rows = format!(r#""columnDefinitions":{columns},"rows":"#);
                 ("Table".to_owned(), "meta.k8s.io/v1", rows)
             }
         };

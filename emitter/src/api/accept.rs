@@ -2,6 +2,7 @@
 
 use emitter_cache::Encoding;
 use emitter_cache::table::Include;
+use proto_types::Resource;
 
 /// What a request is for, as far as it decides what can be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +20,10 @@ pub(super) enum Verb {
 pub(super) enum Unacceptable {
     /// No media type of the header is known.
     MediaType,
-    /// A list's metadata was asked for as one object's, or the other way around.
-    Shape(&'static str),
+    /// One object's metadata was asked for of a list.
+    IsList,
+    /// A list's metadata was asked for of one object.
+    IsNotList,
 }
 
 /// One clause of the header.
@@ -31,8 +34,29 @@ struct Clause<'a> {
     quality: f32,
 }
 
-/// The media types that are served, for the message that refuses all others.
-pub(super) const OFFERED: &str = "application/json, application/json;stream=watch";
+impl Unacceptable {
+    /// As a kube-apiserver says it.
+    pub(super) fn message(&self, resource: Resource) -> String {
+        let package = match resource {
+            Resource::Services | Resource::Endpoints => "core",
+            Resource::EndpointSlices => "discovery",
+        };
+        let kind = resource.kind();
+        match self {
+            Self::MediaType => "406: Not Acceptable\n\nAvailable representations: \
+                 application/json, application/json;stream=watch"
+                .to_owned(),
+            Self::IsList => format!(
+                "you requested PartialObjectMetadata, \
+                 but the requested object is a list (*{package}.{kind}List)"
+            ),
+            Self::IsNotList => format!(
+                "you requested PartialObjectMetadataList, \
+                 but the requested object is not a list (*{package}.{kind})"
+            ),
+        }
+    }
+}
 
 /// Chooses the encoding. Clauses count by their quality, then by how specific they
 /// are; what cannot be served is passed over, as long as another clause follows.
@@ -56,10 +80,10 @@ pub(super) fn negotiate(
             Some(_) if !clause.is_meta_v1() => {}
             Some("Table") => return Ok(Encoding::Table(include)),
             Some("PartialObjectMetadata") if verb == Verb::List => {
-                return Err(Unacceptable::Shape("PartialObjectMetadata"));
+                return Err(Unacceptable::IsList);
             }
             Some("PartialObjectMetadataList") if verb == Verb::Get => {
-                return Err(Unacceptable::Shape("PartialObjectMetadataList"));
+                return Err(Unacceptable::IsNotList);
             }
             Some("PartialObjectMetadata" | "PartialObjectMetadataList") => {
                 return Ok(Encoding::Metadata);
@@ -163,7 +187,7 @@ mod tests {
         check(
             Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
             Verb::List,
-            Err(Unacceptable::Shape("PartialObjectMetadata")),
+            Err(Unacceptable::IsList),
         );
         check(Some("text/html"), Verb::Get, Err(Unacceptable::MediaType));
         check(

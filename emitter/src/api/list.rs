@@ -27,7 +27,12 @@ enum Source {
 
 /// Answers with one object.
 pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Response, Status> {
-    let encoding = asked.encoding(Verb::Get)?;
+    let encoding = asked.encoding(Verb::Get, hub.resource())?;
+    if asked.query.flag("export") == Some(true) {
+        return Err(Status::bad_request(
+            "the export parameter, deprecated since v1.14, is no longer supported",
+        ));
+    }
     let revision = match asked.query.get("resourceVersion").unwrap_or_default() {
         "" => None,
         text => Some(text.parse::<Revision>().map_err(|_| {
@@ -50,7 +55,7 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
         body.extend_from_slice(hub.encoder().list_head(encoding, &meta).as_bytes());
         let row = std::iter::once(entry.as_ref());
         body.extend_from_slice(&hub.encoder().items(row, encoding, now));
-        body.extend_from_slice(b"]}");
+        body.push(b'}');
     } else {
         hub.encoder().object(&entry, encoding, now, &mut body);
     }
@@ -188,7 +193,7 @@ const TOO_OLD_TO_CONTINUE: &str = "The provided continue parameter is too old \
 /// Head, items and end, sharing the items' bytes.
 fn whole(asked: &Asked, head: String, items: Bytes) -> Response {
     if asked.pretty {
-        let text = [head.as_bytes(), &items, b"]}"].concat();
+        let text = [head.as_bytes(), &items, b"}"].concat();
         return respond::document(asked, StatusCode::OK, text);
     }
     let length = head.len() + items.len() + TAIL.len();
@@ -200,4 +205,4 @@ fn whole(asked: &Asked, head: String, items: Bytes) -> Response {
     response
 }
 
-const TAIL: &[u8] = b"]}\n";
+const TAIL: &[u8] = b"}\n";

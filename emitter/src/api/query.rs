@@ -73,7 +73,7 @@ impl Query {
         self.get(name).filter(|value| !value.is_empty())
     }
 
-    fn flag(&self, name: &str) -> Option<bool> {
+    pub(super) fn flag(&self, name: &str) -> Option<bool> {
         let is_false = |value: &str| value == "0" || value.eq_ignore_ascii_case("false");
         self.get(name).map(|value| !is_false(value))
     }
@@ -98,9 +98,25 @@ impl Query {
             Some("None") => Ok(Include::Nothing),
             Some("Object") => Ok(Include::Object),
             Some(other) => Err(Status::bad_request(format!(
-                "Unable to convert to Table as requested: unrecognized includeObject value: {other:?}"
+                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: \
+                 must be 'Metadata', 'Object', 'None', or empty"
             ))),
         }
+    }
+
+    /// `timeout` bounds requests other than watches. Ours are answered at once, so
+    /// that only its form matters.
+    pub(super) fn check_timeout(&self) -> Result<(), Status> {
+        let Some(timeout) = self.text("timeout").filter(|it| !is_go_duration(it)) else {
+            return Ok(());
+        };
+        let why = match timeout.bytes().any(|byte| byte.is_ascii_digit()) {
+            true => format!("time: missing unit in duration {timeout:?}"),
+            false => format!("time: invalid duration {timeout:?}"),
+        };
+        Err(Status::bad_request(format!(
+            "invalid timeout specified in the request URL - {why}"
+        )))
     }
 
     /// Whether JSON is to be indented, which people's tools get unasked.
@@ -155,25 +171,26 @@ impl Options {
             bookmarks: query.flag("allowWatchBookmarks").unwrap_or(false),
             send_initial_events: query.flag("sendInitialEvents"),
         };
-        let revision_match = query.text("resourceVersionMatch");
-        options.check(query.text("resourceVersion"), revision_match)?;
+        let revision = query.text("resourceVersion");
+        let mut revision_match = query.text("resourceVersionMatch");
+        // A watch from anywhere, which says nothing else, begins with the state.
+        let anywhere = matches!(revision, None | Some("0"));
+        let unsaid = revision_match.is_none() && options.send_initial_events.is_none();
+        if options.watch && anywhere && unsaid {
+            options.send_initial_events = Some(true);
+            revision_match = Some("NotOlderThan");
+        }
+        options.check(revision, revision_match)?;
         options.revision_match = match revision_match {
             Some("Exact") => Some(RevisionMatch::Exact),
             Some(_) => Some(RevisionMatch::NotOlderThan),
             None => None,
         };
-        options.revision = options.parse_revision(query.text("resourceVersion"))?;
-        options.set_defaults();
-        Ok(options)
-    }
-
-    /// Whether a watch starts with the state. A watch from anywhere, which says
-    /// nothing else, does.
-    fn set_defaults(&mut self) {
-        let anywhere = self.revision.is_none_or(Revision::is_zero);
-        if self.watch && anywhere && self.send_initial_events.is_none() {
-            self.send_initial_events = Some(true);
+        options.revision = options.parse_revision(revision)?;
+        if !options.watch {
+            query.check_timeout()?;
         }
+        Ok(options)
     }
 
     fn parse_revision(&self, text: Option<&str>) -> Result<Option<Revision>, Status> {
@@ -201,7 +218,11 @@ impl Options {
         let mut forbid = |field: &'static str, why: &str| {
             causes.push(("FieldValueForbidden", field, format!("Forbidden: {why}")));
         };
-        let known = matches!(revision_match, None | Some("Exact" | "NotOlderThan"));
+        let supported: &[&str] = match self.watch {
+            true => &["NotOlderThan"],
+            false => &["Exact", "NotOlderThan", ""],
+        };
+        let known = revision_match.is_none_or(|it| supported.contains(&it));
         if self.watch {
             if self.send_initial_events.is_some() && revision_match != Some("NotOlderThan") {
                 forbid(
@@ -243,9 +264,9 @@ impl Options {
         }
         if !known {
             let value = revision_match.unwrap_or_default();
-            let why = format!(
-                "Unsupported value: {value:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""
-            );
+            let supported: Vec<String> = supported.iter().map(|it| format!("{it:?}")).collect();
+            let supported = supported.join(", ");
+            let why = format!("Unsupported value: {value:?}: supported values: {supported}");
             causes.push(("FieldValueNotSupported", "resourceVersionMatch", why));
         }
         if causes.is_empty() {
@@ -254,6 +275,29 @@ impl Options {
             Err(invalid(causes))
         }
     }
+}
+
+/// Whether Go's `time.ParseDuration` reads it: `32s`, `-1.5h`, `1h15m`, `0`.
+fn is_go_duration(text: &str) -> bool {
+    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if rest == "0" {
+        return true;
+    }
+    let is_empty = rest.is_empty();
+    while !rest.is_empty() {
+        let number = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
+        let after = &rest[number..];
+        let units = ["ns", "us", "\u{b5}s", "\u{3bc}s", "ms", "s", "m", "h"];
+        let unit = units.iter().find_map(|unit| after.strip_prefix(unit));
+        let is_number = rest[..number].parse::<f64>().is_ok();
+        match unit {
+            Some(after) if is_number => rest = after,
+            _ => return false,
+        }
+    }
+    !is_empty
 }
 
 /// The 422 that lists what was wrong.

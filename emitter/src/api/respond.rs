@@ -38,9 +38,11 @@ pub(super) fn with_type(
 }
 
 /// A JSON document, indented if that was asked for. Plain ones end with a newline.
+/// Where no representation is acceptable, a kube-apiserver writes for people.
 pub(super) fn document(asked: &Asked, code: StatusCode, json_text: impl Into<Bytes>) -> Response {
     let text: Bytes = json_text.into();
-    let body = match asked.pretty {
+    let is_pretty = asked.pretty || code == StatusCode::NOT_ACCEPTABLE;
+    let body = match is_pretty {
         true => super::pretty::indent(&text),
         false => {
             let mut line = Vec::with_capacity(text.len() + 1);

@@ -182,38 +182,38 @@ impl<'a> Parser<'a> {
         let operator = match self.peek() {
             _ if negated => Operator::Absent,
             Token::End | Token::Comma => Operator::Exists,
-            _ => self.comparison()?,
+            _ => self.comparison(&key)?,
         };
         Ok(Requirement { key, operator })
     }
 
-    fn comparison(&mut self) -> Result<Operator, InvalidSelector> {
+    fn comparison(&mut self, key: &str) -> Result<Operator, InvalidSelector> {
         // The one place where `in` and `notin` are operators.
         let operator = self.tokens[self.next];
         self.take();
         Ok(match operator {
-            Token::In => Operator::In(self.values()?),
-            Token::NotIn => Operator::NotIn(self.values()?),
-            Token::Equals | Token::DoubleEquals => Operator::In(vec![self.exact_value()?]),
-            Token::NotEquals => Operator::NotIn(vec![self.exact_value()?]),
-            Token::Greater => Operator::GreaterThan(self.bound()?),
-            Token::Less => Operator::LessThan(self.bound()?),
+            Token::In => Operator::In(self.values(key)?),
+            Token::NotIn => Operator::NotIn(self.values(key)?),
+            Token::Equals | Token::DoubleEquals => Operator::In(vec![self.exact_value(key)?]),
+            Token::NotEquals => Operator::NotIn(vec![self.exact_value(key)?]),
+            Token::Greater => Operator::GreaterThan(self.bound(key)?),
+            Token::Less => Operator::LessThan(self.bound(key)?),
             other => return Err(found(other, BINARY_OPERATORS)),
         })
     }
 
-    fn exact_value(&mut self) -> Result<String, InvalidSelector> {
+    fn exact_value(&mut self, key: &str) -> Result<String, InvalidSelector> {
         if matches!(self.peek(), Token::End | Token::Comma) {
             return Ok(String::new());
         }
         match self.take() {
-            Token::Word(word) => check_value(word, 0),
+            Token::Word(word) => check_value(key, word, 0),
             other => Err(found(other, "identifier")),
         }
     }
 
-    fn bound(&mut self) -> Result<i64, InvalidSelector> {
-        let value = self.exact_value()?;
+    fn bound(&mut self, key: &str) -> Result<i64, InvalidSelector> {
+        let value = self.exact_value(key)?;
         value.parse().map_err(|_| {
             InvalidSelector(format!(
                 "values[0]: Invalid value: {value:?}: \
@@ -223,7 +223,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `(a,b)`, where blank values are legal: `(a,,b)`, `(,)`, `()`.
-    fn values(&mut self) -> Result<Vec<String>, InvalidSelector> {
+    fn values(&mut self, key: &str) -> Result<Vec<String>, InvalidSelector> {
         match self.take() {
             Token::Open => {}
             other => {
@@ -240,7 +240,7 @@ impl<'a> Parser<'a> {
             let value = match self.peek() {
                 Token::Word(word) => {
                     self.take();
-                    check_value(word, values.len())?
+                    check_value(key, word, values.len())?
                 }
                 Token::Comma | Token::Close => String::new(),
                 other => return Err(found(other, "',', ')' or identifier")),
@@ -279,6 +279,12 @@ const NAME_RULE: &str = "name part must consist of alphanumeric characters, '-',
      and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  \
      or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
+const KEY_RULE: &str = "a valid label key must consist of alphanumeric characters, '-', '_' \
+     or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or \
+     'my.name',  or '123-abc', regex used for validation is \
+     '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix \
+     and '/' (e.g. 'example.com/MyName')";
+
 const VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric \
      characters, '-', '_' or '.', and must start and end with an alphanumeric character \
      (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
@@ -291,45 +297,49 @@ const PREFIX_RULE: &str = "prefix part a lowercase RFC 1123 subdomain must consi
 
 /// Checks a qualified name: `[prefix/]name`.
 fn check_key(key: &str) -> Result<(), InvalidSelector> {
-    let invalid = |rule: &str| {
-        Err(InvalidSelector(format!(
-            "key: Invalid value: {key:?}: {rule}"
-        )))
-    };
-    let (prefix, name) = match key.split_once('/') {
-        Some((_, name)) if name.contains('/') => {
-            return invalid(
-                "a qualified name must consist of alphanumeric characters, '-', '_' or '.', \
-                 and must start and end with an alphanumeric character (e.g. 'MyName',  or \
-                 'my.name',  or '123-abc', regex used for validation is \
-                 '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain \
-                 prefix and '/' (e.g. 'example.com/MyName')",
-            );
+    let mut broken = Vec::new();
+    let parts: Vec<&str> = key.split('/').collect();
+    match parts.as_slice() {
+        [name] => check_name(name, &mut broken),
+        [prefix, name] => {
+            match *prefix {
+                "" => broken.push("prefix part must be non-empty"),
+                _ if !is_subdomain(prefix) => broken.push(PREFIX_RULE),
+                _ => {}
+            }
+            check_name(name, &mut broken);
         }
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, key),
-    };
-    match prefix {
-        Some("") => return invalid("prefix part must be non-empty"),
-        Some(prefix) if !is_subdomain(prefix) => return invalid(PREFIX_RULE),
+        _ => broken.push(KEY_RULE),
+    }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    // A kube-apiserver has no path to name here, and says so.
+    let rules = broken.join("; ");
+    Err(InvalidSelector(format!(
+        "<nil>: Invalid value: {key:?}: {rules}"
+    )))
+}
+
+fn check_name(name: &str, broken: &mut Vec<&'static str>) {
+    match name {
+        "" => broken.push("name part must be non-empty"),
+        _ if 63 < name.len() => broken.push("name part must be no more than 63 bytes"),
         _ => {}
     }
-    match name {
-        "" => invalid("name part must be non-empty"),
-        _ if 63 < name.len() => invalid("name part must be no more than 63 bytes"),
-        _ if !is_word(name) => invalid(NAME_RULE),
-        _ => Ok(()),
+    if !is_word(name) {
+        broken.push(NAME_RULE);
     }
 }
 
-fn check_value(value: &str, index: usize) -> Result<String, InvalidSelector> {
+fn check_value(key: &str, value: &str, index: usize) -> Result<String, InvalidSelector> {
     let rule = match value {
         _ if 63 < value.len() => "must be no more than 63 bytes",
         _ if !value.is_empty() && !is_word(value) => VALUE_RULE,
         _ => return Ok(value.to_owned()),
     };
     Err(InvalidSelector(format!(
-        "values[{index}]: Invalid value: {value:?}: {rule}"
+        "values[{index}][{key}]: Invalid value: {value:?}: {rule}"
     )))
 }
 

@@ -114,9 +114,33 @@ fn combinations_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn a_timeout_must_be_a_duration_of_go() {
+    for query in [
+        "timeout=32s",
+        "timeout=0",
+        "timeout=-1s",
+        "timeout=1h15m",
+        "timeout=1.5ms",
+        "timeout=",
+    ] {
+        assert!(parse(query).is_ok(), "{query}");
+    }
+    refused(
+        "timeout=xyz",
+        400,
+        "invalid timeout specified in the request URL - time: invalid duration \"xyz\"",
+    );
+    for query in ["timeout=5", "timeout=5x", "timeout=-"] {
+        assert_eq!(parse(query).unwrap_err().code, 400, "{query}");
+    }
+    assert!(parse("watch=1&timeout=xyz").is_ok(), "not for watches");
+}
+
+#[test]
 fn a_watch_from_anywhere_begins_with_the_state() {
     let initial = |query| parse(query).unwrap().send_initial_events;
     assert_eq!(initial("watch=1"), Some(true));
     assert_eq!(initial("watch=1&resourceVersion=0"), Some(true));
     assert_eq!(initial("watch=1&resourceVersion=7"), None);
+    assert_eq!(parse("watch=1&continue=x").unwrap_err().code, 422);
 }

@@ -82,8 +82,8 @@ fn errors_use_the_words_of_a_kube_apiserver() {
             "unable to parse requirement: found '', expected: identifier",
         ),
         (
-            "x/=1",
-            "unable to parse requirement: key: Invalid value: \"x/\": name part must be non-empty",
+            "/x=1",
+            "unable to parse requirement: <nil>: Invalid value: \"/x\": prefix part must be non-empty",
         ),
     ] {
         assert_eq!(parse(text).unwrap_err(), error, "{text:?}");
