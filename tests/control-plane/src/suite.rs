@@ -19,7 +19,7 @@ pub struct Scenario {
     play: fn(Arc<Scene>) -> Play,
 }
 
-type Play = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+type Play = Pin<Box<dyn Future<Output = anyhow::Result<()>>>>;
 
 /// What a scenario plays in. What is started through it ends with it, and is asked
 /// for its logs when the scenario fails.

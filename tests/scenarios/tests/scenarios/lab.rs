@@ -1,0 +1,402 @@
+//! What scenarios are made of: clusters, programs, Services, patience.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, ensure};
+use control_plane::{ControlPlane, Keeper, Process, Scene};
+use http::Request;
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// The label that the scenarios export by.
+pub const EXPORT: &str = "heliograph.dev/export";
+
+/// The namespace of prefixed mirrors.
+pub const MIRRORS: &str = "mirrors";
+
+/// Starts programs, and keeps them until the scenario ends.
+pub struct Lab {
+    scene: Arc<Scene>,
+    keeper: Arc<Keeper>,
+}
+
+/// A running `emitter` or `reflector`.
+pub struct Program {
+    name: String,
+    keeper: Arc<Keeper>,
+    command: Command,
+    process: Arc<Mutex<Process>>,
+    /// Where it serves its API; its probes, for a reflector.
+    pub url: String,
+    admin: String,
+}
+
+impl Lab {
+    pub fn new(scene: Arc<Scene>) -> anyhow::Result<Self> {
+        let keeper = Arc::new(Keeper::new("programs")?);
+        Ok(Self { scene, keeper })
+    }
+
+    /// A cluster with controllers and with the namespaces `demo` and `mirrors`.
+    pub async fn cluster(&self, name: &str) -> anyhow::Result<Cluster> {
+        let builder = ControlPlane::builder(name).controllers().audit();
+        let plane = self.scene.start(builder).await?;
+        let client = plane.client().await?;
+        let cluster = Cluster { plane, client };
+        for namespace in ["demo", MIRRORS] {
+            cluster.create_namespace(namespace).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Two clusters, one after the other's start and not after its end.
+    pub async fn clusters(&self) -> anyhow::Result<(Cluster, Cluster)> {
+        tokio::try_join!(self.cluster("east"), self.cluster("local"))
+    }
+
+    /// An emitter of what is labelled, serving HTTP.
+    pub async fn emitter(&self, cluster: &Cluster, flags: &[&str]) -> anyhow::Result<Program> {
+        let port = free_port()?;
+        let mut command = Command::new(program("emitter")?);
+        command
+            .args(["--selector", &format!("{EXPORT}=true"), "--secure-port=0"])
+            .args([
+                "--insecure-bind-address=127.0.0.1",
+                &format!("--insecure-port={port}"),
+            ])
+            .arg("--kubeconfig")
+            .arg(cluster.plane.kubeconfig())
+            .args(flags);
+        let name = format!("emitter-{}", cluster.plane.name());
+        let emitter = self.start(&name, command, Some(port))?;
+        emitter.ready().await?;
+        Ok(emitter)
+    }
+
+    /// A reflector into a cluster; each source is a value of `--source`.
+    pub async fn reflector(&self, local: &Cluster, sources: &[&str]) -> anyhow::Result<Program> {
+        let mut command = Command::new(program("reflector")?);
+        command
+            .arg("--kubeconfig")
+            .arg(local.plane.kubeconfig())
+            .args(["--mirror-namespace", MIRRORS]);
+        for source in sources {
+            command.args(["--source", source]);
+        }
+        let reflector = self.start("reflector", command, None)?;
+        reflector.ready().await?;
+        Ok(reflector)
+    }
+
+    fn start(
+        &self,
+        name: &str,
+        mut command: Command,
+        port: Option<u16>,
+    ) -> anyhow::Result<Program> {
+        let admin = format!("127.0.0.1:{}", free_port()?);
+        command.args(["--listen", &admin]);
+        let process = Arc::new(Mutex::new(self.keeper.spawn(name, &command)?));
+        let shown = Arc::clone(&process);
+        let title = name.to_owned();
+        self.scene
+            .on_failure(move || format!("--- {title}\n{}\n", log_of(&shown)));
+        Ok(Program {
+            name: name.to_owned(),
+            keeper: Arc::clone(&self.keeper),
+            command,
+            process,
+            url: port.map_or_else(
+                || format!("http://{admin}"),
+                |port| format!("http://127.0.0.1:{port}"),
+            ),
+            admin: format!("http://{admin}"),
+        })
+    }
+}
+
+impl Program {
+    /// Waits until `/readyz` says so.
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        eventually(&format!("{} is ready", self.name), async || {
+            ensure!(self.process.lock().await.is_running(), "it has ended");
+            let answer = get(&self.admin, "/readyz?verbose").await?;
+            ensure!(answer.contains("check passed"), "{answer}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(&self) -> anyhow::Result<()> {
+        self.process.lock().await.stop().await
+    }
+
+    /// Ends it without a word.
+    pub async fn kill(&self) -> anyhow::Result<()> {
+        self.process.lock().await.kill().await
+    }
+
+    /// Starts it again as it was, and waits until it is ready.
+    pub async fn start(&self) -> anyhow::Result<()> {
+        *self.process.lock().await = self.keeper.spawn(&self.name, &self.command)?;
+        self.ready().await
+    }
+
+    /// A sample of its metrics: the sum over all labels that contain `labels`.
+    pub async fn metric(&self, name: &str, labels: &str) -> anyhow::Result<f64> {
+        let text = get(&self.admin, "/metrics").await?;
+        let samples = text.lines().filter(|line| {
+            let is_it =
+                line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} "));
+            is_it && line.contains(labels)
+        });
+        let values = samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(values.sum())
+    }
+
+    /// What it says of itself.
+    pub async fn status(&self) -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(&get(&self.admin, "/status").await?)?)
+    }
+
+    pub fn log(&self) -> String {
+        log_of(&self.process)
+    }
+}
+
+fn log_of(process: &Mutex<Process>) -> String {
+    match process.try_lock() {
+        Ok(process) => process.log(),
+        Err(_) => "(it is being stopped)".to_owned(),
+    }
+}
+
+/// A cluster, and a client that may do everything.
+pub struct Cluster {
+    pub plane: Arc<ControlPlane>,
+    pub client: kube::Client,
+}
+
+impl Cluster {
+    pub async fn create_namespace(&self, name: &str) -> anyhow::Result<()> {
+        let namespace = format!(r#"{{"metadata":{{"name":"{name}"}}}}"#);
+        self.post("/api/v1/namespaces", &namespace).await
+    }
+
+    /// Creates an exported Service of one TCP port, 80.
+    pub async fn create_service(&self, name: &str) -> anyhow::Result<()> {
+        self.create_service_with(name, r#"{"ports":[{"name":"http","port":80}]}"#)
+            .await
+    }
+
+    pub async fn create_service_with(&self, name: &str, spec: &str) -> anyhow::Result<()> {
+        let service = format!(
+            r#"{{"metadata":{{"name":"{name}","labels":{{"{EXPORT}":"true"}}}},"spec":{spec}}}"#
+        );
+        self.post("/api/v1/namespaces/demo/services", &service)
+            .await
+    }
+
+    /// Creates an exported slice of a Service, or replaces its addresses.
+    pub async fn set_endpoints(&self, service: &str, addresses: &[&str]) -> anyhow::Result<()> {
+        let endpoints: Vec<Value> = addresses
+            .iter()
+            .map(|address| serde_json::json!({"addresses":[address],"conditions":{"ready":true}}))
+            .collect();
+        let slice = serde_json::json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {
+                "name": format!("{service}-1"),
+                "namespace": "demo",
+                "labels": { EXPORT: "true", "kubernetes.io/service-name": service },
+            },
+            "addressType": "IPv4",
+            "ports": [{"name":"http","port":8080,"protocol":"TCP"}],
+            "endpoints": endpoints,
+        });
+        let path = format!(
+            "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices/{service}-1?fieldManager=test&force=true"
+        );
+        let request = Request::patch(path)
+            .header("content-type", "application/apply-patch+yaml")
+            .body(slice.to_string().into_bytes())?;
+        self.client.request_text(request).await?;
+        Ok(())
+    }
+
+    /// Merges a patch into a Service.
+    pub async fn patch_service(&self, key: &str, patch: &str) -> anyhow::Result<()> {
+        self.patch(&service_path(key), patch).await
+    }
+
+    pub async fn patch(&self, path: &str, patch: &str) -> anyhow::Result<()> {
+        let request = Request::patch(path)
+            .header("content-type", "application/merge-patch+json")
+            .body(patch.as_bytes().to_vec())?;
+        self.client.request_text(request).await?;
+        Ok(())
+    }
+
+    pub async fn delete_service(&self, key: &str) -> anyhow::Result<()> {
+        self.delete(&service_path(key)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.client
+            .request_text(Request::delete(path).body(Vec::new())?)
+            .await?;
+        Ok(())
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> anyhow::Result<()> {
+        let request = Request::post(path)
+            .header("content-type", "application/json")
+            .body(body.as_bytes().to_vec())?;
+        self.client
+            .request_text(request)
+            .await
+            .with_context(|| format!("POST {path}"))?;
+        Ok(())
+    }
+
+    pub async fn read(&self, path: &str) -> anyhow::Result<Value> {
+        Ok(self
+            .client
+            .request(Request::get(path).body(Vec::new())?)
+            .await?)
+    }
+
+    /// A Service, or `None`.
+    pub async fn service(&self, key: &str) -> anyhow::Result<Option<Value>> {
+        match self.read(&service_path(key)).await {
+            Ok(service) => Ok(Some(service)),
+            Err(error) if format!("{error:#}").contains("not found") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All addresses in the slices of a Service, sorted.
+    pub async fn addresses(&self, key: &str) -> anyhow::Result<Vec<String>> {
+        let (namespace, name) = key.split_once('/').context("a key is namespace/name")?;
+        let list = self
+            .read(&format!(
+                "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices?labelSelector=kubernetes.io/service-name%3D{name}"
+            ))
+            .await?;
+        let slices = list["items"].as_array().context("a list has items")?;
+        let endpoints = slices
+            .iter()
+            .filter_map(|slice| slice["endpoints"].as_array())
+            .flatten();
+        let addresses = endpoints.filter_map(|it| it["addresses"][0].as_str());
+        let mut addresses: Vec<String> = addresses.map(str::to_owned).collect();
+        addresses.sort();
+        Ok(addresses)
+    }
+
+    /// Waits until a Service is there with exactly these addresses.
+    pub async fn eventually_has(&self, key: &str, addresses: &[&str]) -> anyhow::Result<()> {
+        eventually(&format!("{key} has {addresses:?}"), async || {
+            ensure!(self.service(key).await?.is_some(), "there is no {key}");
+            let found = self.addresses(key).await?;
+            ensure!(found == addresses, "it has {found:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until a Service and its slices are gone.
+    pub async fn eventually_lacks(&self, key: &str) -> anyhow::Result<()> {
+        eventually(&format!("{key} is gone"), async || {
+            ensure!(self.service(key).await?.is_none(), "it is there");
+            let found = self.addresses(key).await?;
+            ensure!(found.is_empty(), "there are still {found:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// How many writes of mirrors the API server has answered, by whomever.
+    pub fn mirror_writes(&self) -> anyhow::Result<usize> {
+        let events = self.plane.audit_events()?;
+        let writes = events.iter().filter(|event| {
+            event.is_write() && matches!(event.resource.as_str(), "services" | "endpointslices")
+        });
+        Ok(writes.count())
+    }
+}
+
+pub fn service_path(key: &str) -> String {
+    let (namespace, name) = key.split_once('/').unwrap_or(("default", key));
+    format!("/api/v1/namespaces/{namespace}/services/{name}")
+}
+
+/// The local key of a mirror in `mirrors`.
+pub fn mirror(prefix: &str, name: &str) -> String {
+    format!("{MIRRORS}/{prefix}-demo-73736d-{name}")
+}
+
+/// GET of a program's own server, whatever it answers.
+pub async fn get(server: &str, path: &str) -> anyhow::Result<String> {
+    let config = kube::Config::new(server.parse()?);
+    let client = kube::Client::try_from(config)?;
+    let request = Request::get(path).body(kube::client::Body::empty())?;
+    let response = client.send(request).await?;
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+/// Tries until it holds. What was wrong the last time is the error.
+pub async fn eventually(
+    what: &str,
+    holds: impl AsyncFn() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(45);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let Err(why) = holds().await else {
+            return Ok(());
+        };
+        if deadline < Instant::now() {
+            return Err(why.context(format!("not after {PATIENCE:?}: {what}")));
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+/// Holds for a while, not only now: for what must not happen.
+pub async fn meanwhile(
+    what: &str,
+    holds: impl AsyncFn() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    const WHILE: Duration = Duration::from_secs(3);
+    let deadline = Instant::now() + WHILE;
+    while Instant::now() < deadline {
+        holds()
+            .await
+            .with_context(|| format!("no longer: {what}"))?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+/// The path of one of our programs, which lie beside the tests.
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let tests = std::env::current_exe()?;
+    let profile = tests.parent().and_then(std::path::Path::parent);
+    let program = profile.map(|it| it.join(name)).filter(|it| it.is_file());
+    program.ok_or_else(|| anyhow!("there is no program {name} beside the tests"))
+}
+
+pub fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}

@@ -1,0 +1,75 @@
+//! Both programs as processes on real control planes.
+//!
+//! | module | shows |
+//! |---|---|
+//! | `mirroring` | what a source does is done here: the main job |
+//! | `disturbance` | what breaks removes nothing, and what comes back converges |
+//! | `ownership` | what is ours is repaired, what is not is left alone |
+//! | `serving` | the emitter beside the kube-apiserver that it follows |
+//! | `input` | bad flags and files are refused in plain words |
+//! | `lab` | what scenarios are made of |
+
+mod disturbance;
+mod input;
+mod lab;
+mod mirroring;
+mod ownership;
+mod serving;
+
+use std::process::{Command, ExitCode};
+
+use control_plane::{scenario, suite};
+
+fn main() -> ExitCode {
+    if let Err(why) = build_programs() {
+        eprintln!("{why}");
+        return ExitCode::FAILURE;
+    }
+    suite::run(
+        "scenarios",
+        vec![
+            scenario!(mirroring::a_labelled_service_is_mirrored_within_a_second),
+            scenario!(mirroring::changes_of_services_and_of_endpoints_alone_are_followed),
+            scenario!(mirroring::every_type_of_service_can_be_used_here),
+            scenario!(mirroring::a_service_keeps_its_name_where_that_is_wanted),
+            scenario!(mirroring::mirrors_are_never_exported_again),
+            scenario!(disturbance::a_stopped_emitter_removes_nothing),
+            scenario!(disturbance::the_sources_api_server_may_restart),
+            scenario!(disturbance::history_may_be_compacted_under_a_watch),
+            scenario!(disturbance::what_a_reflector_missed_it_makes_good),
+            scenario!(disturbance::a_dead_source_delays_nothing),
+            scenario!(disturbance::the_local_api_server_may_restart),
+            scenario!(ownership::what_others_change_or_delete_is_repaired),
+            scenario!(ownership::what_is_not_ours_is_left_alone),
+            scenario!(ownership::nothing_is_written_when_nothing_changed),
+            scenario!(serving::kubectl_works_against_an_emitter),
+            scenario!(serving::an_emitter_tells_what_its_upstream_tells),
+            scenario!(serving::a_watch_resumes_from_every_revision),
+            scenario!(serving::many_watchers_cost_one_encoding),
+            scenario!(serving::nothing_is_exported_but_what_is_selected),
+            scenario!(input::bad_input_is_refused_in_plain_words),
+        ],
+    )
+}
+
+/// `cargo test` of this package does not build other packages' programs by itself.
+fn build_programs() -> Result<(), String> {
+    let cargo = option_env!("CARGO").unwrap_or("cargo");
+    let mut build = Command::new(cargo);
+    build.args([
+        "build",
+        "--quiet",
+        "--package",
+        "emitter",
+        "--package",
+        "reflector",
+    ]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    match build.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("cannot build the programs: {status}")),
+        Err(error) => Err(format!("cannot run cargo: {error}")),
+    }
+}
