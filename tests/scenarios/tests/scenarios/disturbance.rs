@@ -31,7 +31,7 @@ async fn keeps(local: &Cluster, key: &str, addresses: &[&str]) -> anyhow::Result
     .await
 }
 
-pub async fn a_stopped_emitter_removes_nothing(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn a_stopped_emitter_removes_nothing(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local, emitter, reflector) = mirrored(&lab).await?;
     let mirror_of_web = mirror("east", "web");
@@ -58,7 +58,7 @@ pub async fn a_stopped_emitter_removes_nothing(scene: Arc<Scene>) -> anyhow::Res
     local.eventually_has(&mirror_of_web, &["10.1.0.2"]).await
 }
 
-pub async fn the_sources_api_server_may_restart(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn the_sources_api_server_may_restart(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local, _emitter, _reflector) = mirrored(&lab).await?;
     let writes = local.mirror_writes()?;
@@ -74,7 +74,9 @@ pub async fn the_sources_api_server_may_restart(scene: Arc<Scene>) -> anyhow::Re
     Ok(())
 }
 
-pub async fn history_may_be_compacted_under_a_watch(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn history_may_be_compacted_under_a_watch(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local, emitter, _reflector) = mirrored(&lab).await?;
     east.create_service("gone").await?;
@@ -98,7 +100,7 @@ pub async fn history_may_be_compacted_under_a_watch(scene: Arc<Scene>) -> anyhow
     local.eventually_lacks(&mirror("east", "web")).await
 }
 
-pub async fn what_a_reflector_missed_it_makes_good(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn what_a_reflector_missed_it_makes_good(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local, _emitter, reflector) = mirrored(&lab).await?;
     east.create_service("gone").await?;
@@ -134,7 +136,7 @@ pub async fn what_a_reflector_missed_it_makes_good(scene: Arc<Scene>) -> anyhow:
     .await
 }
 
-pub async fn a_dead_source_delays_nothing(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn a_dead_source_delays_nothing(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;
@@ -160,7 +162,7 @@ pub async fn a_dead_source_delays_nothing(scene: Arc<Scene>) -> anyhow::Result<(
     Ok(())
 }
 
-pub async fn the_local_api_server_may_restart(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn the_local_api_server_may_restart(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local, _emitter, _reflector) = mirrored(&lab).await?;
     local.plane.kill_apiserver().await?;

@@ -29,81 +29,116 @@ async fn refusal(name: &str, line: &str) -> anyhow::Result<String> {
     Ok(said)
 }
 
-pub async fn bad_input_is_refused_in_plain_words(_: Arc<Scene>) -> anyhow::Result<()> {
-    let keeper = Keeper::new("input")?;
-    let file = |name: &str, text: &str| -> anyhow::Result<String> {
-        let path = keeper.directory().join(name);
-        std::fs::write(&path, text)?;
-        Ok(path.display().to_string())
-    };
-    let malformed = file("malformed", "clusters: [")?;
-    let nowhere = file(
-        "nowhere",
-        "{apiVersion: v1, kind: Config, current-context: c, \
-         clusters: [{name: c, cluster: {server: \"http://127.0.0.1:1\"}}], \
-         users: [{name: u, user: {}}], contexts: [{name: c, context: {cluster: c, user: u}}]}",
-    )?;
-    let unknown_key = file("unknown.yaml", "mirrorNamespace: m\nsauces: []\n")?;
-    let taken = TcpListener::bind("127.0.0.1:0")?;
-    let taken = taken.local_addr()?;
+/// Files that are not what they should be, or lead nowhere.
+struct Files {
+    malformed: String,
+    nowhere: String,
+    unknown_key: String,
+}
 
-    let emitter = "--selector a=b --insecure-port 0 --secure-port 0";
-    for (line, words) in [
-        ("--selector a=b --nonsense", vec!["--nonsense"]),
-        ("--selector a==b==c", vec!["--selector", "a==b==c"]),
-        (emitter, vec!["--secure-port", "--insecure-port"]),
-        (
-            "--selector a=b --kubeconfig /nowhere/kubeconfig",
-            vec!["/nowhere/kubeconfig"],
-        ),
-        (
-            &format!("--selector a=b --kubeconfig {malformed}"),
-            vec![&malformed],
-        ),
-        (
-            &format!("--selector a=b --kubeconfig {nowhere} --context x"),
-            vec!["x", &nowhere],
-        ),
-        (
-            "--selector a=b --tls-cert-file /nowhere/c --tls-private-key-file /nowhere/k --kubeconfig",
-            vec!["--kubeconfig"],
-        ),
-        (
-            &format!(
-                "--selector a=b --kubeconfig {nowhere} --insecure-bind-address 127.0.0.1 --secure-port 0 --insecure-port {}",
-                taken.port()
-            ),
-            vec!["--insecure-port", "address already in use"],
-        ),
-    ] {
-        let said = refusal("emitter", line).await?;
+impl Files {
+    fn write(keeper: &Keeper) -> anyhow::Result<Self> {
+        let file = |name: &str, text: &str| -> anyhow::Result<String> {
+            let path = keeper.directory().join(name);
+            std::fs::write(&path, text)?;
+            Ok(path.display().to_string())
+        };
+        Ok(Self {
+            malformed: file("malformed", "clusters: [")?,
+            nowhere: file(
+                "nowhere",
+                "{apiVersion: v1, kind: Config, current-context: c, \
+                 clusters: [{name: c, cluster: {server: \"http://127.0.0.1:1\"}}], \
+                 users: [{name: u, user: {}}], contexts: [{name: c, context: {cluster: c, user: u}}]}",
+            )?,
+            unknown_key: file("unknown.yaml", "mirrorNamespace: m\nsauces: []\n")?,
+        })
+    }
+}
+
+/// Runs a program with each line of flags, and looks for the words in what it says.
+async fn refuses(name: &str, cases: &[(String, Vec<&str>)]) -> anyhow::Result<()> {
+    for (line, words) in cases {
+        let said = refusal(name, line).await?;
         for word in words {
             ensure!(
                 said.contains(word),
-                "emitter {line}: nothing of {word:?} in\n{said}"
+                "{name} {line}: nothing of {word:?} in\n{said}"
             );
         }
     }
+    Ok(())
+}
 
+pub(crate) async fn an_emitter_refuses_bad_input_in_plain_words(
+    _: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let keeper = Keeper::new("input")?;
+    let files = Files::write(&keeper)?;
+    let (malformed, nowhere) = (&files.malformed, &files.nowhere);
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port();
+    let flags = |rest: &str| format!("--selector a=b {rest}");
+    let cases = [
+        (flags("--nonsense"), vec!["--nonsense"]),
+        (
+            "--selector a==b==c".to_owned(),
+            vec!["--selector", "a==b==c"],
+        ),
+        (
+            flags("--insecure-port 0 --secure-port 0"),
+            vec!["--secure-port", "--insecure-port"],
+        ),
+        (
+            flags("--kubeconfig /nowhere/kubeconfig"),
+            vec!["/nowhere/kubeconfig"],
+        ),
+        (flags(&format!("--kubeconfig {malformed}")), vec![malformed]),
+        (
+            flags(&format!("--kubeconfig {nowhere} --context x")),
+            vec!["x", nowhere],
+        ),
+        (
+            flags(&format!(
+                "--kubeconfig {nowhere} --tls-cert-file /nowhere/c --tls-private-key-file /nowhere/k \
+                 --insecure-port 0 --bind-address 127.0.0.1"
+            )),
+            vec!["/nowhere/c", "--tls-cert-file"],
+        ),
+        (
+            flags(&format!(
+                "--kubeconfig {nowhere} --insecure-bind-address 127.0.0.1 --secure-port 0 \
+                 --insecure-port {port}"
+            )),
+            vec!["--insecure-port", "address already in use"],
+        ),
+    ];
+    refuses("emitter", &cases).await
+}
+
+pub(crate) async fn a_reflector_refuses_bad_input_in_plain_words(
+    _: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let keeper = Keeper::new("input")?;
+    let files = Files::write(&keeper)?;
+    let nowhere = &files.nowhere;
+    let taken = TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?;
     let local = format!("--kubeconfig {nowhere} --mirror-namespace m");
     let source = |text: &str| format!("{local} --source {text}");
-    for (line, words) in [
-        (
-            source("name=a,url=http://x,prefix=a --nonsense"),
-            vec!["--nonsense"],
-        ),
+    let two = |one: &str, other: &str| format!("{} --source {other}", source(one));
+    let good = "name=a,url=http://x,prefix=p";
+    let cases = [
+        (format!("{} --nonsense", source(good)), vec!["--nonsense"]),
         (source("name=a,url=http://x,prefix=A"), vec!["A"]),
         (source("name=a,url=http://x,prefix=gl"), vec!["gl"]),
+        (two(good, "name=a,url=http://y,prefix=b"), vec!["a"]),
         (
-            source("name=a,url=http://x,prefix=a --source name=a,url=http://y,prefix=b"),
-            vec!["a"],
-        ),
-        (
-            source("name=a,url=http://x,prefix=p --source name=b,url=http://y,prefix=p"),
+            two(good, "name=b,url=http://y,prefix=p"),
             vec!["p", "prefix"],
         ),
         (
-            source("name=a,url=http://x,prefix=p --source name=b,url=http://y,prefix=p-q"),
+            two(good, "name=b,url=http://y,prefix=p-q"),
             vec!["p-q", "prefix"],
         ),
         (
@@ -119,40 +154,25 @@ pub async fn bad_input_is_refused_in_plain_words(_: Arc<Scene>) -> anyhow::Resul
             vec!["selector"],
         ),
         (
-            format!(
-                "--kubeconfig {nowhere} --mirror-namespace M_ --source name=a,url=http://x,prefix=a"
-            ),
+            format!("--kubeconfig {nowhere} --mirror-namespace M_ --source {good}"),
             vec!["M_"],
         ),
         (
-            format!(
-                "--kubeconfig /nowhere/local --mirror-namespace m --source name=a,url=http://x,prefix=a"
-            ),
+            format!("--kubeconfig /nowhere/local --mirror-namespace m --source {good}"),
             vec!["/nowhere/local"],
         ),
         (
-            format!("--kubeconfig {nowhere} --config {unknown_key}"),
-            vec![&unknown_key, "sauces"],
+            format!("--kubeconfig {nowhere} --config {}", files.unknown_key),
+            vec![files.unknown_key.as_str(), "sauces"],
         ),
         (
             format!("--kubeconfig {nowhere} --config /nowhere/config.yaml"),
             vec!["/nowhere/config.yaml"],
         ),
         (
-            format!(
-                "{} --listen {taken}",
-                source("name=a,url=http://x,prefix=a")
-            ),
+            format!("{} --listen {address}", source(good)),
             vec!["--listen", "address already in use"],
         ),
-    ] {
-        let said = refusal("reflector", &line).await?;
-        for word in words {
-            ensure!(
-                said.contains(word),
-                "reflector {line}: nothing of {word:?} in\n{said}"
-            );
-        }
-    }
-    Ok(())
+    ];
+    refuses("reflector", &cases).await
 }

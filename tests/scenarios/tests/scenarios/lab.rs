@@ -15,36 +15,36 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// The label that the scenarios export by.
-pub const EXPORT: &str = "heliograph.dev/export";
+pub(crate) const EXPORT: &str = "heliograph.dev/export";
 
 /// The namespace of prefixed mirrors.
-pub const MIRRORS: &str = "mirrors";
+pub(crate) const MIRRORS: &str = "mirrors";
 
 /// Starts programs, and keeps them until the scenario ends.
-pub struct Lab {
+pub(crate) struct Lab {
     scene: Arc<Scene>,
     keeper: Arc<Keeper>,
 }
 
 /// A running `emitter` or `reflector`.
-pub struct Program {
+pub(crate) struct Program {
     name: String,
     keeper: Arc<Keeper>,
     command: Command,
     process: Arc<Mutex<Process>>,
     /// Where it serves its API; its probes, for a reflector.
-    pub url: String,
+    pub(crate) url: String,
     admin: String,
 }
 
 impl Lab {
-    pub fn new(scene: Arc<Scene>) -> anyhow::Result<Self> {
+    pub(crate) fn new(scene: Arc<Scene>) -> anyhow::Result<Self> {
         let keeper = Arc::new(Keeper::new("programs")?);
         Ok(Self { scene, keeper })
     }
 
     /// A cluster with controllers and with the namespaces `demo` and `mirrors`.
-    pub async fn cluster(&self, name: &str) -> anyhow::Result<Cluster> {
+    pub(crate) async fn cluster(&self, name: &str) -> anyhow::Result<Cluster> {
         let builder = ControlPlane::builder(name).controllers().audit();
         let plane = self.scene.start(builder).await?;
         let client = plane.client().await?;
@@ -56,12 +56,16 @@ impl Lab {
     }
 
     /// Two clusters, one after the other's start and not after its end.
-    pub async fn clusters(&self) -> anyhow::Result<(Cluster, Cluster)> {
+    pub(crate) async fn clusters(&self) -> anyhow::Result<(Cluster, Cluster)> {
         tokio::try_join!(self.cluster("east"), self.cluster("local"))
     }
 
     /// An emitter of what is labelled, serving HTTP.
-    pub async fn emitter(&self, cluster: &Cluster, flags: &[&str]) -> anyhow::Result<Program> {
+    pub(crate) async fn emitter(
+        &self,
+        cluster: &Cluster,
+        flags: &[&str],
+    ) -> anyhow::Result<Program> {
         let port = free_port()?;
         let mut command = Command::new(program("emitter")?);
         command
@@ -80,7 +84,11 @@ impl Lab {
     }
 
     /// A reflector into a cluster; each source is a value of `--source`.
-    pub async fn reflector(&self, local: &Cluster, sources: &[&str]) -> anyhow::Result<Program> {
+    pub(crate) async fn reflector(
+        &self,
+        local: &Cluster,
+        sources: &[&str],
+    ) -> anyhow::Result<Program> {
         let mut command = Command::new(program("reflector")?);
         command
             .arg("--kubeconfig")
@@ -123,7 +131,7 @@ impl Lab {
 
 impl Program {
     /// Waits until `/readyz` says so.
-    pub async fn ready(&self) -> anyhow::Result<()> {
+    pub(crate) async fn ready(&self) -> anyhow::Result<()> {
         eventually(&format!("{} is ready", self.name), async || {
             ensure!(self.process.lock().await.is_running(), "it has ended");
             let answer = get(&self.admin, "/readyz?verbose").await?;
@@ -134,23 +142,23 @@ impl Program {
     }
 
     /// Asks it to end, and waits until it has.
-    pub async fn stop(&self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
         self.process.lock().await.stop().await
     }
 
     /// Ends it without a word.
-    pub async fn kill(&self) -> anyhow::Result<()> {
+    pub(crate) async fn kill(&self) -> anyhow::Result<()> {
         self.process.lock().await.kill().await
     }
 
     /// Starts it again as it was, and waits until it is ready.
-    pub async fn start(&self) -> anyhow::Result<()> {
+    pub(crate) async fn start(&self) -> anyhow::Result<()> {
         *self.process.lock().await = self.keeper.spawn(&self.name, &self.command)?;
         self.ready().await
     }
 
     /// A sample of its metrics: the sum over all labels that contain `labels`.
-    pub async fn metric(&self, name: &str, labels: &str) -> anyhow::Result<f64> {
+    pub(crate) async fn metric(&self, name: &str, labels: &str) -> anyhow::Result<f64> {
         let text = get(&self.admin, "/metrics").await?;
         let samples = text.lines().filter(|line| {
             let is_it =
@@ -162,11 +170,11 @@ impl Program {
     }
 
     /// What it says of itself.
-    pub async fn status(&self) -> anyhow::Result<Value> {
+    pub(crate) async fn status(&self) -> anyhow::Result<Value> {
         Ok(serde_json::from_str(&get(&self.admin, "/status").await?)?)
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         log_of(&self.process)
     }
 }
@@ -179,24 +187,24 @@ fn log_of(process: &Mutex<Process>) -> String {
 }
 
 /// A cluster, and a client that may do everything.
-pub struct Cluster {
-    pub plane: Arc<ControlPlane>,
-    pub client: kube::Client,
+pub(crate) struct Cluster {
+    pub(crate) plane: Arc<ControlPlane>,
+    pub(crate) client: kube::Client,
 }
 
 impl Cluster {
-    pub async fn create_namespace(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn create_namespace(&self, name: &str) -> anyhow::Result<()> {
         let namespace = format!(r#"{{"metadata":{{"name":"{name}"}}}}"#);
         self.post("/api/v1/namespaces", &namespace).await
     }
 
     /// Creates an exported Service of one TCP port, 80.
-    pub async fn create_service(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) async fn create_service(&self, name: &str) -> anyhow::Result<()> {
         self.create_service_with(name, r#"{"ports":[{"name":"http","port":80}]}"#)
             .await
     }
 
-    pub async fn create_service_with(&self, name: &str, spec: &str) -> anyhow::Result<()> {
+    pub(crate) async fn create_service_with(&self, name: &str, spec: &str) -> anyhow::Result<()> {
         let service = format!(
             r#"{{"metadata":{{"name":"{name}","labels":{{"{EXPORT}":"true"}}}},"spec":{spec}}}"#
         );
@@ -205,7 +213,11 @@ impl Cluster {
     }
 
     /// Creates an exported slice of a Service, or replaces its addresses.
-    pub async fn set_endpoints(&self, service: &str, addresses: &[&str]) -> anyhow::Result<()> {
+    pub(crate) async fn set_endpoints(
+        &self,
+        service: &str,
+        addresses: &[&str],
+    ) -> anyhow::Result<()> {
         let endpoints: Vec<Value> = addresses
             .iter()
             .map(|address| serde_json::json!({"addresses":[address],"conditions":{"ready":true}}))
@@ -233,11 +245,11 @@ impl Cluster {
     }
 
     /// Merges a patch into a Service.
-    pub async fn patch_service(&self, key: &str, patch: &str) -> anyhow::Result<()> {
+    pub(crate) async fn patch_service(&self, key: &str, patch: &str) -> anyhow::Result<()> {
         self.patch(&service_path(key), patch).await
     }
 
-    pub async fn patch(&self, path: &str, patch: &str) -> anyhow::Result<()> {
+    pub(crate) async fn patch(&self, path: &str, patch: &str) -> anyhow::Result<()> {
         let request = Request::patch(path)
             .header("content-type", "application/merge-patch+json")
             .body(patch.as_bytes().to_vec())?;
@@ -245,18 +257,18 @@ impl Cluster {
         Ok(())
     }
 
-    pub async fn delete_service(&self, key: &str) -> anyhow::Result<()> {
+    pub(crate) async fn delete_service(&self, key: &str) -> anyhow::Result<()> {
         self.delete(&service_path(key)).await
     }
 
-    pub async fn delete(&self, path: &str) -> anyhow::Result<()> {
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
         self.client
             .request_text(Request::delete(path).body(Vec::new())?)
             .await?;
         Ok(())
     }
 
-    pub async fn post(&self, path: &str, body: &str) -> anyhow::Result<()> {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> anyhow::Result<()> {
         let request = Request::post(path)
             .header("content-type", "application/json")
             .body(body.as_bytes().to_vec())?;
@@ -267,7 +279,7 @@ impl Cluster {
         Ok(())
     }
 
-    pub async fn read(&self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn read(&self, path: &str) -> anyhow::Result<Value> {
         Ok(self
             .client
             .request(Request::get(path).body(Vec::new())?)
@@ -275,7 +287,7 @@ impl Cluster {
     }
 
     /// A Service, or `None`.
-    pub async fn service(&self, key: &str) -> anyhow::Result<Option<Value>> {
+    pub(crate) async fn service(&self, key: &str) -> anyhow::Result<Option<Value>> {
         match self.read(&service_path(key)).await {
             Ok(service) => Ok(Some(service)),
             Err(error) if format!("{error:#}").contains("not found") => Ok(None),
@@ -284,7 +296,7 @@ impl Cluster {
     }
 
     /// All addresses in the slices of a Service, sorted.
-    pub async fn addresses(&self, key: &str) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn addresses(&self, key: &str) -> anyhow::Result<Vec<String>> {
         let (namespace, name) = key.split_once('/').context("a key is namespace/name")?;
         let list = self
             .read(&format!(
@@ -303,7 +315,7 @@ impl Cluster {
     }
 
     /// Waits until a Service is there with exactly these addresses.
-    pub async fn eventually_has(&self, key: &str, addresses: &[&str]) -> anyhow::Result<()> {
+    pub(crate) async fn eventually_has(&self, key: &str, addresses: &[&str]) -> anyhow::Result<()> {
         eventually(&format!("{key} has {addresses:?}"), async || {
             ensure!(self.service(key).await?.is_some(), "there is no {key}");
             let found = self.addresses(key).await?;
@@ -314,7 +326,7 @@ impl Cluster {
     }
 
     /// Waits until a Service and its slices are gone.
-    pub async fn eventually_lacks(&self, key: &str) -> anyhow::Result<()> {
+    pub(crate) async fn eventually_lacks(&self, key: &str) -> anyhow::Result<()> {
         eventually(&format!("{key} is gone"), async || {
             ensure!(self.service(key).await?.is_none(), "it is there");
             let found = self.addresses(key).await?;
@@ -325,7 +337,7 @@ impl Cluster {
     }
 
     /// How many writes of mirrors the API server has answered, by whomever.
-    pub fn mirror_writes(&self) -> anyhow::Result<usize> {
+    pub(crate) fn mirror_writes(&self) -> anyhow::Result<usize> {
         let events = self.plane.audit_events()?;
         let writes = events.iter().filter(|event| {
             event.is_write() && matches!(event.resource.as_str(), "services" | "endpointslices")
@@ -334,18 +346,18 @@ impl Cluster {
     }
 }
 
-pub fn service_path(key: &str) -> String {
+pub(crate) fn service_path(key: &str) -> String {
     let (namespace, name) = key.split_once('/').unwrap_or(("default", key));
     format!("/api/v1/namespaces/{namespace}/services/{name}")
 }
 
 /// The local key of a mirror in `mirrors`.
-pub fn mirror(prefix: &str, name: &str) -> String {
+pub(crate) fn mirror(prefix: &str, name: &str) -> String {
     format!("{MIRRORS}/{prefix}-demo-73736d-{name}")
 }
 
 /// GET of a program's own server, whatever it answers.
-pub async fn get(server: &str, path: &str) -> anyhow::Result<String> {
+pub(crate) async fn get(server: &str, path: &str) -> anyhow::Result<String> {
     let config = kube::Config::new(server.parse()?);
     let client = kube::Client::try_from(config)?;
     let request = Request::get(path).body(kube::client::Body::empty())?;
@@ -355,7 +367,7 @@ pub async fn get(server: &str, path: &str) -> anyhow::Result<String> {
 }
 
 /// Tries until it holds. What was wrong the last time is the error.
-pub async fn eventually(
+pub(crate) async fn eventually(
     what: &str,
     holds: impl AsyncFn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -373,7 +385,7 @@ pub async fn eventually(
 }
 
 /// Holds for a while, not only now: for what must not happen.
-pub async fn meanwhile(
+pub(crate) async fn meanwhile(
     what: &str,
     holds: impl AsyncFn() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -389,14 +401,14 @@ pub async fn meanwhile(
 }
 
 /// The path of one of our programs, which lie beside the tests.
-pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     let tests = std::env::current_exe()?;
     let profile = tests.parent().and_then(std::path::Path::parent);
     let program = profile.map(|it| it.join(name)).filter(|it| it.is_file());
     program.ok_or_else(|| anyhow!("there is no program {name} beside the tests"))
 }
 
-pub fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
 }

@@ -7,7 +7,7 @@ use control_plane::Scene;
 
 use crate::lab::{Lab, MIRRORS, eventually, meanwhile, mirror};
 
-pub async fn what_others_change_or_delete_is_repaired(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn what_others_change_is_repaired(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;
@@ -66,6 +66,19 @@ pub async fn what_others_change_or_delete_is_repaired(scene: Arc<Scene>) -> anyh
         Ok(())
     })
     .await?;
+    Ok(())
+}
+
+pub(crate) async fn what_others_delete_comes_back(scene: Arc<Scene>) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, local) = lab.clusters().await?;
+    let emitter = lab.emitter(&east, &[]).await?;
+    let source = format!("name=east,url={},prefix=east", emitter.url);
+    lab.reflector(&local, &[&source]).await?;
+    east.create_service("web").await?;
+    east.set_endpoints("web", &["10.1.0.1"]).await?;
+    let mirror = mirror("east", "web");
+    local.eventually_has(&mirror, &["10.1.0.1"]).await?;
 
     local.delete_service(&mirror).await?;
     local.eventually_has(&mirror, &["10.1.0.1"]).await?;
@@ -82,7 +95,7 @@ pub async fn what_others_change_or_delete_is_repaired(scene: Arc<Scene>) -> anyh
     local.eventually_has(&mirror, &["10.1.0.1"]).await
 }
 
-pub async fn what_is_not_ours_is_left_alone(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn what_is_not_ours_is_left_alone(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;
@@ -142,7 +155,9 @@ pub async fn what_is_not_ours_is_left_alone(scene: Arc<Scene>) -> anyhow::Result
     .await
 }
 
-pub async fn nothing_is_written_when_nothing_changed(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn nothing_is_written_when_nothing_changed(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;
