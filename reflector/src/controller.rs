@@ -17,6 +17,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::announce::Announcer;
 use crate::feed::News;
 use crate::metrics::Metrics;
 use crate::queue::{Again, Lane, Queue};
@@ -50,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) questions: mpsc::Receiver<oneshot::Sender<Status>>,
     /// The local API server.
     pub(crate) writer: Writer,
+    /// Where problems become Events.
+    pub(crate) announcer: Announcer,
     /// Counts.
     pub(crate) metrics: Metrics,
     /// Where to say that all is known.
@@ -76,13 +79,14 @@ impl Controller {
             feeds,
             questions,
             writer,
+            announcer,
             metrics,
             readiness,
         } = parts;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
-        let report = Report::new(&policy, metrics.clone(), &readiness);
+        let report = Report::new(&policy, metrics.clone(), &readiness, announcer);
         Self {
             world: World::new(policy),
             queue: Queue::default(),
@@ -114,6 +118,7 @@ impl Controller {
         }
         let rest = async { while self.inbox.writes.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(GRACE, rest).await;
+        self.report.tell();
         Ok(())
     }
 
@@ -143,6 +148,7 @@ impl Controller {
                 let now = Moment(self.started.elapsed());
                 let touched = self.world.update(Update::Tick(now));
                 self.touch(&None, touched);
+                self.report.tell();
                 self.metrics.queue_depth.set(count(self.queue.len()));
                 self.metrics.retrying.set(count(self.queue.n_retries()));
             }
@@ -237,7 +243,8 @@ impl Controller {
         let plan = plan(&self.world, key);
         self.metrics.plans.inc();
         let steps = steps(&plan, key, self.world.local());
-        self.report.planned(key, plan.problems);
+        let uid = self.world.local().service(key).map(|it| &*it.uid);
+        self.report.planned(key, uid, plan.problems);
         steps
     }
 }

@@ -15,11 +15,13 @@
 //! | `queue` | fair turns, one at a time per key, backoff |
 //! | `write` | sends steps to the local API server |
 //! | `report` | log, metrics, readiness |
+//! | `announce` | problems as Kubernetes Events |
 //! | [`status`], `admin` | `/status`, and its table |
 //!
 //! What should exist is decided in `reflector-planner` alone.
 
 mod admin;
+mod announce;
 pub mod config;
 mod controller;
 mod feed;
@@ -77,6 +79,8 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     for (source, client) in config.sources.iter().zip(&clients) {
         feeds.extend(follow_source(source, client, &mut tasks));
     }
+    let (announcer, announcements) =
+        announce::announcements(local.clone(), instance(), metrics.clone());
     let controller = Controller::new(Parts {
         policy: config.policy,
         feeds,
@@ -85,12 +89,14 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
             client: local,
             metrics: metrics.clone(),
         },
+        announcer,
         metrics,
         readiness,
     });
     let listen = listener.local_addr()?;
     let n_sources = config.sources.len();
     info!(local = %config.local, n_sources, %listen, "reflecting");
+    tasks.spawn("announcements", announcements.run(shutdown.clone()));
     tasks.spawn("controller", controller.run(shutdown.clone()));
     tasks.spawn("admin", runtime::admin::serve(listener, router, shutdown));
     Ok(tasks.run().await?)
@@ -99,6 +105,13 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 /// Says why the program cannot go on, on standard error, with all reasons.
 pub fn complain(error: &anyhow::Error) {
     eprintln!("reflector: {error:#}");
+}
+
+/// What this process is called among others: in a pod, the pod's name.
+fn instance() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "reflector" } else { name }.to_owned()
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -21,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) source_last_contact: Family<FeedLabels, Gauge>,
     /// What is wrong now.
     pub(crate) problems: Family<ProblemLabels, Gauge>,
+    /// Events about problems.
+    pub(crate) events: Family<EventLabels, Counter>,
     /// Plans made.
     pub(crate) plans: Counter,
     /// Keys that wait for their plan.
@@ -46,6 +48,13 @@ pub(crate) struct WriteLabels {
     /// The resource.
     pub(crate) resource: Resource,
     /// `ok`, or why not.
+    pub(crate) result: &'static str,
+}
+
+/// What came of an Event.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct EventLabels {
+    /// `created`, or why not.
     pub(crate) result: &'static str,
 }
 
@@ -89,6 +98,11 @@ impl Metrics {
             "What cannot be done as asked, see the log or /status",
             it.problems.clone(),
         );
+        all.register(
+            "events",
+            "Kubernetes Events about problems, by what came of them",
+            it.events.clone(),
+        );
         all.register("plans", "Plans made", it.plans.clone());
         all.register(
             "queue_depth",
@@ -120,6 +134,12 @@ impl EncodeLabelSet for WriteLabels {
             ("result", self.result),
         ]
         .encode(encoder)
+    }
+}
+
+impl EncodeLabelSet for EventLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
+        [("result", self.result)].encode(encoder)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What people and dashboards are told: the log, metrics, readiness and `/status`, all
 //! from the same facts and in the same words.
 
+mod digest;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,9 +12,12 @@ use runtime::{Flag, Readiness};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::announce::{Announcer, Notice};
 use crate::feed::{Feed, Sign};
 use crate::metrics::{FeedLabels, Metrics, ProblemLabels};
 use crate::status::{FeedStatus, Mirrors, SourceStatus, Status};
+
+use digest::Digest;
 
 /// What was told so far, so that nothing is told twice.
 pub(crate) struct Report {
@@ -20,6 +25,8 @@ pub(crate) struct Report {
     feeds: HashMap<Feed, Contact>,
     sources: Vec<SourceName>,
     problems: HashMap<LocalKey, BTreeSet<Problem>>,
+    digest: Digest,
+    announcer: Announcer,
     local: Flag,
     ready: HashMap<SourceName, Flag>,
 }
@@ -32,7 +39,12 @@ struct Contact {
 }
 
 impl Report {
-    pub(crate) fn new(policy: &Policy, metrics: Metrics, readiness: &Readiness) -> Self {
+    pub(crate) fn new(
+        policy: &Policy,
+        metrics: Metrics,
+        readiness: &Readiness,
+        announcer: Announcer,
+    ) -> Self {
         let sources: Vec<_> = policy.sources().iter().map(|it| it.name.clone()).collect();
         let flag = |name: &SourceName| {
             let flag = readiness.flag(format!("source {name}"), "neither listed nor failed yet");
@@ -42,6 +54,8 @@ impl Report {
             metrics,
             feeds: HashMap::new(),
             problems: HashMap::new(),
+            digest: Digest::default(),
+            announcer,
             local: readiness.flag("local", "the local cluster is not listed yet"),
             ready: sources.iter().map(flag).collect(),
             sources,
@@ -75,21 +89,31 @@ impl Report {
         self.judge_readiness(feed, world);
     }
 
-    /// A plan has these problems.
-    pub(crate) fn planned(&mut self, key: &LocalKey, problems: Vec<Problem>) {
+    /// A plan has these problems, about a mirror that may exist.
+    pub(crate) fn planned(&mut self, key: &LocalKey, uid: Option<&str>, problems: Vec<Problem>) {
         let now: BTreeSet<_> = problems.into_iter().collect();
         let before = self.problems.remove(key).unwrap_or_default();
         for problem in now.difference(&before) {
-            warn!(reason = problem.cause.reason(), "{problem}");
+            self.digest.came(problem);
+            self.announcer.announce(Notice {
+                key: key.clone(),
+                uid: uid.map(Into::into),
+                problem: problem.clone(),
+            });
             self.metrics.problems.get_or_create(&label(problem)).inc();
         }
         for problem in before.difference(&now) {
-            info!(reason = problem.cause.reason(), "no more: {problem}");
+            self.digest.went(problem);
             self.metrics.problems.get_or_create(&label(problem)).dec();
         }
         if !now.is_empty() {
             self.problems.insert(key.clone(), now);
         }
+    }
+
+    /// Tells the log what came and went meanwhile.
+    pub(crate) fn tell(&mut self) {
+        self.digest.tell();
     }
 
     /// How things are.

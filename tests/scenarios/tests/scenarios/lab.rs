@@ -102,7 +102,7 @@ impl Lab {
         Ok(reflector)
     }
 
-    fn start(
+    pub(crate) fn start(
         &self,
         name: &str,
         mut command: Command,

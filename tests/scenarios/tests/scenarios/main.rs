@@ -5,6 +5,7 @@
 //! | `mirroring` | what a source does is done here: the main job |
 //! | `disturbance` | what breaks removes nothing, and what comes back converges |
 //! | `ownership` | what is ours is repaired, what is not is left alone |
+//! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab` | what scenarios are made of |
@@ -15,6 +16,7 @@ mod lab;
 mod mirroring;
 mod ownership;
 mod serving;
+mod telling;
 
 use std::process::{Command, ExitCode};
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
             scenario!(ownership::what_others_delete_comes_back),
             scenario!(ownership::what_is_not_ours_is_left_alone),
             scenario!(ownership::nothing_is_written_when_nothing_changed),
+            scenario!(telling::a_problem_is_an_event_once),
             scenario!(serving::kubectl_shows_what_the_api_server_shows),
             scenario!(serving::kubectl_watches_describes_and_explains),
             scenario!(serving::an_emitter_tells_what_its_upstream_tells),

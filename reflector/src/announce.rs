@@ -1,0 +1,363 @@
+//! Problems as Events beside the mirrors, where `kubectl describe` shows them.
+//!
+//! `events.k8s.io/v1`, because it says who reports (`reportingController`) where core/v1
+//! has a free text, and is all that new API servers document; kubectl shows both alike.
+//! An Event's name is made of what it says, so that saying it again, after a restart or
+//! from another replica, is refused as a duplicate: nothing must be read or patched, and
+//! the right to create is enough.
+//!
+//! Nobody waits for an Event: there is a limit to their number, and what is above it is
+//! told by log, metrics and `/status` alone.
+
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use proto_types::name::DnsLabel;
+use reflector_planner::{LocalKey, Problem};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::metrics::{EventLabels, Metrics};
+
+/// A problem, and the mirror that it is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Notice {
+    /// The mirror, which may not exist.
+    pub(crate) key: LocalKey,
+    /// Its uid, if it exists.
+    pub(crate) uid: Option<Box<str>>,
+    /// What is wrong.
+    pub(crate) problem: Problem,
+}
+
+/// Takes notices, and never lets anyone wait.
+#[derive(Debug, Clone)]
+pub(crate) struct Announcer {
+    sender: mpsc::Sender<Notice>,
+    metrics: Metrics,
+}
+
+/// Makes Events of notices.
+pub(crate) struct Announcements {
+    /// The local cluster.
+    pub(crate) client: kube::Client,
+    /// Which process reports.
+    pub(crate) instance: String,
+    notices: mpsc::Receiver<Notice>,
+    metrics: Metrics,
+    pace: Pace,
+    muted_until: Option<Instant>,
+}
+
+/// So many at once, and then so many per second.
+#[derive(Debug)]
+struct Pace {
+    /// When the burst would be full again.
+    full_at: Instant,
+}
+
+/// What came of an Event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Created,
+    Exists,
+    Forbidden,
+    Refused,
+    Unavailable,
+    Dropped,
+}
+
+const CONTROLLER: &str = "heliograph.dev/reflector";
+// What kube's own recorders allow at once for one object.
+const BURST: u32 = 25;
+// A mass of problems is one cause, and its first Events show it: more would only
+// compete with the mirrors for the API server.
+const INTERVAL: Duration = Duration::from_millis(500);
+// Two minutes of work at that pace.
+const BACKLOG: usize = 256;
+// Rights change seldom, and not without somebody who looks.
+const MUTE: Duration = Duration::from_mins(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
+const ATTEMPTS: u32 = 3;
+const RETRY: Duration = Duration::from_secs(5);
+// The API's limit of a note.
+const MAX_NOTE: usize = 1024;
+// With the hash it fits the name of an object.
+const MAX_READABLE: usize = 200;
+
+/// Both ends of the way that notices take.
+pub(crate) fn announcements(
+    client: kube::Client,
+    instance: String,
+    metrics: Metrics,
+) -> (Announcer, Announcements) {
+    let (sender, notices) = mpsc::channel(BACKLOG);
+    let announcer = Announcer {
+        sender,
+        metrics: metrics.clone(),
+    };
+    let announcements = Announcements {
+        client,
+        instance,
+        notices,
+        metrics,
+        pace: Pace::new(),
+        muted_until: None,
+    };
+    (announcer, announcements)
+}
+
+impl Announcer {
+    /// Announces soon, or not at all where there is too much to announce.
+    pub(crate) fn announce(&self, notice: Notice) {
+        if self.sender.try_send(notice).is_err() {
+            count(&self.metrics, Outcome::Dropped);
+        }
+    }
+}
+
+impl Announcements {
+    /// Announces until `shutdown`.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        let announce = async {
+            while let Some(notice) = self.notices.recv().await {
+                if self.is_muted() {
+                    count(&self.metrics, Outcome::Dropped);
+                    continue;
+                }
+                self.pace.wait().await;
+                self.announce(&notice).await;
+            }
+        };
+        tokio::select! {
+            () = announce => {}
+            () = shutdown.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    fn is_muted(&self) -> bool {
+        self.muted_until.is_some_and(|it| Instant::now() < it)
+    }
+
+    async fn announce(&mut self, notice: &Notice) {
+        let Some(event) = event(notice, &self.instance, &now()) else {
+            // What a source sent as a namespace does not become part of a path.
+            count(&self.metrics, Outcome::Refused);
+            return;
+        };
+        for attempt in 1..=ATTEMPTS {
+            let (outcome, why) = self.create(&event).await;
+            count(&self.metrics, outcome);
+            match outcome {
+                Outcome::Forbidden => {
+                    warn!(
+                        why,
+                        "no Events are written: grant create on events.k8s.io events"
+                    );
+                    self.muted_until = Some(Instant::now() + MUTE);
+                }
+                Outcome::Refused => debug!(why, problem = %notice.problem, "no Event"),
+                Outcome::Unavailable if attempt < ATTEMPTS => {
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+                Outcome::Unavailable => debug!(why, "no Event"),
+                Outcome::Created | Outcome::Exists | Outcome::Dropped => {}
+            }
+            return;
+        }
+    }
+
+    async fn create(&self, event: &Value) -> (Outcome, String) {
+        let namespace = event["metadata"]["namespace"].as_str().unwrap_or_default();
+        let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        let request = Request::post(path)
+            .header("content-type", "application/json")
+            .body(event.to_string().into_bytes());
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return (Outcome::Refused, error.to_string()),
+        };
+        let answer = timeout(TIMEOUT, self.client.request_text(request)).await;
+        match answer {
+            Ok(Ok(_)) => (Outcome::Created, String::new()),
+            Ok(Err(kube::Error::Api(status))) => (outcome(status.code), status.message.clone()),
+            Ok(Err(error)) => (Outcome::Unavailable, error.to_string()),
+            Err(elapsed) => (Outcome::Unavailable, elapsed.to_string()),
+        }
+    }
+}
+
+fn outcome(code: u16) -> Outcome {
+    match StatusCode::from_u16(code) {
+        Ok(StatusCode::CONFLICT) => Outcome::Exists,
+        Ok(StatusCode::FORBIDDEN) => Outcome::Forbidden,
+        Ok(StatusCode::TOO_MANY_REQUESTS) => Outcome::Unavailable,
+        Ok(code) if code.is_server_error() => Outcome::Unavailable,
+        Ok(_) | Err(_) => Outcome::Refused,
+    }
+}
+
+/// The Event, or nothing where its namespace is not one.
+fn event(notice: &Notice, instance: &str, now: &str) -> Option<Value> {
+    let Notice { key, uid, problem } = notice;
+    let object = key.object();
+    let namespace: DnsLabel = object.namespace().parse().ok()?;
+    let namespace = namespace.as_str();
+    let mut regarding = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "namespace": namespace,
+        "name": object.name(),
+    });
+    if let Some(uid) = uid {
+        regarding["uid"] = json!(uid);
+    }
+    let note = problem.to_string();
+    Some(json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"namespace": namespace, "name": name(notice)},
+        "eventTime": now,
+        "type": "Warning",
+        "reason": problem.cause.reason(),
+        "action": "Mirror",
+        "note": cut(&note, MAX_NOTE),
+        "regarding": regarding,
+        "reportingController": CONTROLLER,
+        "reportingInstance": cut(instance, 128),
+    }))
+}
+
+/// The same for the same words about the same object.
+fn name(Notice { key, uid, problem }: &Notice) -> String {
+    let mut hasher = DefaultHasher::new();
+    (key, uid).hash(&mut hasher);
+    problem.to_string().hash(&mut hasher);
+    let readable = cut(key.object().name(), MAX_READABLE);
+    format!("{readable}.{:016x}", hasher.finish())
+}
+
+fn cut(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+fn count(metrics: &Metrics, outcome: Outcome) {
+    let result = outcome.as_str();
+    metrics.events.get_or_create(&EventLabels { result }).inc();
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Exists => "exists",
+            Self::Forbidden => "forbidden",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            full_at: Instant::now(),
+        }
+    }
+
+    async fn wait(&mut self) {
+        self.full_at = self.full_at.max(Instant::now()) + INTERVAL;
+        sleep_until(self.full_at - INTERVAL * BURST).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BURST, INTERVAL, Notice, Pace, event, name};
+    use proto_types::ObjectKey;
+    use reflector_planner::{Cause, LocalKey, Problem};
+    use serde_json::json;
+    use tokio::time::Instant;
+
+    fn notice(namespace: &str, cause: Cause) -> Notice {
+        Notice {
+            key: LocalKey::new(ObjectKey::new(namespace, "east-demo-73736d-web")),
+            uid: Some("u1".into()),
+            problem: Problem {
+                source: "east".parse().unwrap(),
+                object: ObjectKey::new("demo", "web"),
+                cause,
+            },
+        }
+    }
+
+    #[test]
+    fn an_event_says_what_the_log_says_about_the_mirror() {
+        let notice = notice("mirrors", Cause::SourceRemoved);
+        let event = event(&notice, "pod-1", "2026-01-01T00:00:00.000000Z").unwrap();
+        assert_eq!(event["reason"], "SourceRemoved");
+        assert_eq!(event["note"], notice.problem.to_string());
+        assert_eq!(
+            event["regarding"],
+            json!({
+                "apiVersion": "v1", "kind": "Service", "namespace": "mirrors",
+                "name": "east-demo-73736d-web", "uid": "u1",
+            })
+        );
+    }
+
+    #[test]
+    fn the_same_words_about_the_same_object_have_the_same_name() {
+        let first = name(&notice("mirrors", Cause::SourceRemoved));
+        assert_eq!(first, name(&notice("mirrors", Cause::SourceRemoved)));
+        let namespace = "mirrors".into();
+        let other = name(&notice("mirrors", Cause::NamespaceMissing { namespace }));
+        assert_ne!(first, other);
+    }
+
+    #[test]
+    fn a_namespace_that_is_none_gets_no_event() {
+        let notice = notice("a/../b?x=", Cause::SourceRemoved);
+        assert!(event(&notice, "pod-1", "").is_none());
+    }
+
+    #[test]
+    fn a_long_note_is_cut() {
+        let message = "é".repeat(2000).into();
+        let local = (proto_types::Resource::Services, ObjectKey::new("m", "w"));
+        let notice = notice("mirrors", Cause::Refused { local, message });
+        let event = event(&notice, "pod-1", "").unwrap();
+        assert!(event["note"].as_str().unwrap().len() <= 1024);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_passes_and_then_a_steady_pace() {
+        let mut pace = Pace::new();
+        let start = Instant::now();
+        for _ in 0..BURST {
+            pace.wait().await;
+        }
+        assert_eq!(start.elapsed().as_millis(), 0);
+        for _ in 0..4 {
+            pace.wait().await;
+        }
+        assert_eq!(start.elapsed(), INTERVAL * 4);
+    }
+}
