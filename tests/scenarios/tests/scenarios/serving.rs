@@ -382,7 +382,11 @@ pub(crate) async fn nothing_is_exported_but_what_is_selected(
     let lab = Lab::new(scene)?;
     let east = lab.cluster("east").await?;
     let label = format!(r#"{{"metadata":{{"labels":{{"{EXPORT}":"true"}}}}}}"#);
-    east.patch_service("default/kubernetes", &label).await?;
+    // The API server creates its own Service some time after it is ready.
+    eventually("default/kubernetes carries the label", async || {
+        east.patch_service("default/kubernetes", &label).await
+    })
+    .await?;
     let secret = r#"{"metadata":{"name":"secret"},"spec":{"ports":[{"port":80}]}}"#;
     east.post("/api/v1/namespaces/demo/services", secret)
         .await?;
