@@ -3,6 +3,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`client`] | builds a client for a cluster, without contacting it |
+//! | [`files`] | how many connections a process may have |
 //! | [`follow`] | follows one resource of one cluster: list, watch, and again |
 //! | [`listen`] | binds a socket, and says what is wrong where it cannot |
 //! | [`admin`] | liveness, readiness and metrics over HTTP |
@@ -15,6 +16,7 @@
 
 pub mod admin;
 pub mod client;
+pub mod files;
 pub mod follow;
 pub mod listen;
 pub mod log;
