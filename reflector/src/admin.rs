@@ -1,38 +1,66 @@
-//! The admin port: what every program has, and `/status`.
+//! The admin port: what every program has, `/status`, and `/explain`.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
 use prometheus_client::registry::Registry;
+use proto_types::ObjectKey;
+use reflector_planner::Explanation;
 use runtime::Readiness;
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::status::Status;
 
 /// Where to ask the controller how things are.
-pub(crate) type Questions = mpsc::Sender<oneshot::Sender<Status>>;
+pub(crate) type Questions = mpsc::Sender<Question>;
 
-/// `/livez`, `/readyz`, `/metrics` and `/status`.
+/// What the controller can be asked.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// How things are.
+    Status(oneshot::Sender<Status>),
+    /// Why a Service is as it is.
+    Explain(ObjectKey, oneshot::Sender<Vec<Explanation>>),
+}
+
+/// `/livez`, `/readyz`, `/metrics`, `/status` and `/explain`.
 pub(crate) fn router(readiness: Readiness, metrics: Arc<Registry>, questions: Questions) -> Router {
     let status = Router::new()
         .route("/status", get(status))
+        .route("/explain/{namespace}/{name}", get(explain))
         .with_state(questions);
     runtime::admin::router(readiness, metrics).merge(status)
 }
 
 async fn status(State(questions): State<Questions>) -> Response {
+    answer(&questions, Question::Status).await
+}
+
+async fn explain(
+    State(questions): State<Questions>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
+    let service = ObjectKey::new(&namespace, &name);
+    answer(&questions, |asker| Question::Explain(service, asker)).await
+}
+
+async fn answer<T: Serialize>(
+    questions: &Questions,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Response {
     let (sender, receiver) = oneshot::channel();
-    let answer = match questions.send(sender).await {
+    let answer = match questions.send(question(sender)).await {
         Ok(()) => receiver.await.ok(),
         Err(_) => None,
     };
     match answer {
-        Some(status) => {
-            let json = serde_json::to_string(&status).expect("text and numbers encode");
+        Some(answer) => {
+            let json = serde_json::to_string(&answer).expect("text and numbers encode");
             ([(header::CONTENT_TYPE, "application/json")], json).into_response()
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response(),

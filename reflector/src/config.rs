@@ -1,18 +1,22 @@
 //! What was typed, as [`Args`], and what it means, as [`Config`].
 
 mod file;
+mod shown;
 mod source;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use proto_types::name::DnsLabel;
-use proto_types::{LabelSelector, label};
+use proto_types::{LabelSelector, ObjectKey, label};
 use reflector_planner::policy::{self, Policy};
 use reflector_planner::{Placement, RemovedSources, SourceName, SourcePolicy};
 use runtime::{Access, LogFilter, LogFormat};
 
+use crate::ask::Output;
+
 pub use file::{File, FileError};
+pub use shown::Shown;
 pub use source::{InvalidSource, SourceEntry};
 
 /// Makes Services of other clusters usable in this one.
@@ -23,36 +27,41 @@ pub struct Args {
     pub(crate) command: Option<Command>,
 
     /// Configuration in YAML or JSON: mirrorNamespace, removedSources, sources
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
     /// A source, as in name=east,url=http://east:8080,prefix=east or
     /// name=west,kubeconfig=/etc/west,sameName=true; keys as in the file; repeatable
-    #[arg(long = "source", value_name = "KEY=VALUE,...")]
+    #[arg(long = "source", global = true, value_name = "KEY=VALUE,...")]
     pub(crate) sources: Vec<SourceEntry>,
 
     /// Where prefixed mirrors go; takes precedence over the file's mirrorNamespace
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, global = true, value_name = "NAMESPACE")]
     pub(crate) mirror_namespace: Option<DnsLabel>,
 
     /// The kubeconfig of the local cluster; without it, the one around this process
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
 
     /// The context in the local kubeconfig
-    #[arg(long, requires = "kubeconfig")]
+    #[arg(long, global = true, requires = "kubeconfig")]
     pub(crate) context: Option<String>,
 
-    /// Where to serve /livez, /readyz, /metrics and /status
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
+    /// Where to serve /livez, /readyz, /metrics, /status and /explain
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:9090"
+    )]
     pub(crate) listen: SocketAddr,
 
     /// error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value_t)]
+    #[arg(long, global = true, value_name = "LEVEL", default_value_t)]
     pub(crate) log_level: LogFilter,
 
     /// text or json
-    #[arg(long, value_name = "FORMAT", default_value_t)]
+    #[arg(long, global = true, value_name = "FORMAT", default_value_t)]
     pub(crate) log_format: LogFormat,
 }
 
@@ -64,7 +73,43 @@ pub(crate) enum Command {
         /// Where it listens
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
         server: http::Uri,
+        /// text or json
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
     },
+    /// Say why a Service is mirrored as it is, step by step
+    Explain {
+        /// svc
+        kind: Kind,
+        /// NAMESPACE/NAME, here or in a source
+        #[arg(value_name = "NAMESPACE/NAME", value_parser = service)]
+        service: ObjectKey,
+        /// Where the reflector listens
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+        server: http::Uri,
+        /// text or json
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+    },
+    /// Print what is understood of flags and file, and do nothing
+    Config {
+        /// text or json
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+    },
+}
+
+/// What can be explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// A Service.
+    #[value(alias = "service", alias = "services")]
+    Svc,
+}
+
+fn service(text: &str) -> Result<ObjectKey, String> {
+    let key = ObjectKey::parse(text);
+    key.ok_or_else(|| "write a Service as NAMESPACE/NAME".to_owned())
 }
 
 /// What was asked for, checked.

@@ -9,20 +9,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
-use reflector_planner::{LocalKey, Moment, Policy, Touched, Update, World, plan, steps};
+use reflector_planner::{LocalKey, Moment, Policy, Touched, Update, World, explain, plan, steps};
 use runtime::Readiness;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::admin::Question;
 use crate::announce::Announcer;
 use crate::feed::News;
 use crate::metrics::Metrics;
 use crate::queue::{Again, Lane, Queue};
 use crate::report::Report;
-use crate::status::Status;
 use crate::write::{Writer, Written};
 
 use event::{Event, Inbox};
@@ -48,7 +48,7 @@ pub(crate) struct Parts {
     /// What all feeds hear.
     pub(crate) feeds: Vec<mpsc::Receiver<News>>,
     /// Those who want to know how things are.
-    pub(crate) questions: mpsc::Receiver<oneshot::Sender<Status>>,
+    pub(crate) questions: mpsc::Receiver<Question>,
     /// The local API server.
     pub(crate) writer: Writer,
     /// Where problems become Events.
@@ -152,11 +152,21 @@ impl Controller {
                 self.metrics.queue_depth.set(count(self.queue.len()));
                 self.metrics.retrying.set(count(self.queue.n_retries()));
             }
-            Event::Asked(asker) => {
-                let _ = asker.send(self.report.status(&self.world, self.queue.len()));
-            }
+            Event::Asked(question) => self.answer(question),
         }
         Ok(())
+    }
+
+    /// Whoever asked may have left.
+    fn answer(&self, question: Question) {
+        match question {
+            Question::Status(asker) => {
+                let _ = asker.send(self.report.status(&self.world, self.queue.len()));
+            }
+            Question::Explain(service, asker) => {
+                let _ = asker.send(explain(&self.world, &service));
+            }
+        }
     }
 
     fn hear(&mut self, news: News) {

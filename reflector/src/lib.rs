@@ -16,12 +16,14 @@
 //! | `write` | sends steps to the local API server |
 //! | `report` | log, metrics, readiness |
 //! | `announce` | problems as Kubernetes Events |
-//! | [`status`], `admin` | `/status`, and its table |
+//! | [`status`], `admin` | `/status`, `/explain`, and their texts |
+//! | `ask` | the subcommands that ask a running reflector |
 //!
 //! What should exist is decided in `reflector-planner` alone.
 
 mod admin;
 mod announce;
+mod ask;
 pub mod config;
 mod controller;
 mod feed;
@@ -41,7 +43,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use config::{Args, Command};
+use config::{Args, Command, Kind, Shown};
 use controller::{Controller, Parts};
 use feed::{Feed, News};
 use metrics::Metrics;
@@ -57,11 +59,19 @@ type Heard = mpsc::Receiver<News>;
 /// Does what the flags ask for.
 pub async fn main(mut args: Args) -> anyhow::Result<()> {
     runtime::log::init(args.log_format, &args.log_level);
-    if let Some(Command::Status { server }) = args.command.take() {
-        return print(&status::fetch(server).await?.to_string());
+    match args.command.take() {
+        None => run(Config::try_from(args)?, runtime::shutdown::on_signal()?).await,
+        Some(Command::Config { output }) => {
+            ask::print(&Shown::from(&Config::try_from(args)?), output)
+        }
+        Some(Command::Status { server, output }) => ask::print(&ask::status(server).await?, output),
+        Some(Command::Explain {
+            kind: Kind::Svc,
+            service,
+            server,
+            output,
+        }) => ask::print_all(&ask::explain(server, &service).await?, output),
     }
-    let config = Config::try_from(args)?;
-    run(config, runtime::shutdown::on_signal()?).await
 }
 
 /// Reflects until `shutdown`, or until any task fails, which none should.
@@ -112,15 +122,6 @@ fn instance() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "reflector" } else { name }.to_owned()
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
 }
 
 fn follow_local(config: &Config, client: &kube::Client, tasks: &mut Tasks) -> Vec<Heard> {

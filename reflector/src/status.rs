@@ -1,14 +1,8 @@
 //! How things are, for people: `/status`, and the table that `reflector status` prints.
 
 use std::fmt::{self, Write};
-use std::time::Duration;
 
-use anyhow::Context;
-use http::Uri;
-use http_body_util::BodyExt;
-use kube::client::Body;
 use reflector_planner::Problem;
-use runtime::Access;
 use serde::{Deserialize, Serialize};
 
 /// How things are.
@@ -128,33 +122,6 @@ impl fmt::Display for Status {
         }
         Ok(())
     }
-}
-
-// The reflector answers from memory.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Asks a running reflector.
-pub(crate) async fn fetch(server: Uri) -> anyhow::Result<Status> {
-    let context = format!("cannot ask {server}: is a reflector running there?");
-    let access = Access::Url {
-        url: server,
-        ca_file: None,
-        token_file: None,
-    };
-    let client = runtime::connect(&access, crate::USER_AGENT).await?;
-    let request = http::Request::get("/status").body(Body::empty())?;
-    let answer = async {
-        let response = client.send(request).await?;
-        let code = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        anyhow::ensure!(code.is_success(), "it answered {code}");
-        Ok(serde_json::from_slice(&body)?)
-    };
-    let answer = tokio::time::timeout(TIMEOUT, answer).await;
-    answer
-        .map_err(anyhow::Error::from)
-        .flatten()
-        .context(context)
 }
 
 /// Columns as wide as their widest cell; the last one as it comes.

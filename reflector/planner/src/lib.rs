@@ -13,6 +13,7 @@
 //! | [`local`] | what is observed here, ours only |
 //! | [`world`] | [`World`]: all of it, and which keys an [`Update`] touches |
 //! | [`plan`](mod@plan) | what should exist under a [`LocalKey`] |
+//! | [`explain`](mod@explain) | the same, with the reasons |
 //! | [`diff`](mod@diff) | [`Verdict`] against what is observed |
 //! | [`step`] | the writes, ready to be sent |
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
@@ -32,6 +33,7 @@
 pub mod address;
 pub mod brake;
 pub mod diff;
+pub mod explain;
 pub mod local;
 pub mod mirror;
 pub mod name;
@@ -47,10 +49,11 @@ pub mod world;
 
 pub use brake::Moment;
 pub use diff::{Action, Verdict, diff};
+pub use explain::{Explanation, explain};
 pub use local::{Local, LocalChange, LocalList, Obstacle};
 pub use mirror::{Mirror, MirrorService, MirrorSlice, Observed, Seen};
 pub use name::{LocalKey, Placement, SourceName};
-pub use plan::{Plan, plan};
+pub use plan::{Plan, Reason, plan};
 pub use policy::{Policy, Rank, RemovedSources, SourcePolicy};
 pub use problem::{Cause, Problem};
 pub use source::{Change, Exported, SourceService, SourceSlice, SourceState};

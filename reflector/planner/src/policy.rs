@@ -157,6 +157,17 @@ impl Policy {
     }
 }
 
+impl RemovedSources {
+    /// For people.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Keep => "its mirrors stay (removedSources: keep)",
+            Self::Delete => "its mirrors go (removedSources: delete)",
+        }
+    }
+}
+
 impl Rank {
     /// As an index into what is kept per source.
     #[must_use]

@@ -204,6 +204,18 @@ impl ServiceSpec {
     }
 }
 
+impl Kind {
+    /// For people.
+    #[must_use]
+    pub fn in_words(&self) -> &str {
+        match self {
+            Self::Virtual(_) => "with a virtual address",
+            Self::Headless(_) => "headless",
+            Self::External(_) => "as another name",
+        }
+    }
+}
+
 impl Families {
     fn agrees(self, observed: Self) -> bool {
         match (self, observed) {

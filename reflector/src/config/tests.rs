@@ -2,7 +2,7 @@ use std::io::Write;
 
 use clap::Parser;
 
-use super::{Args, Config};
+use super::{Args, Config, Shown};
 
 fn config(flags: &[&str]) -> Result<Config, String> {
     let flags = std::iter::once("reflector").chain(flags.iter().copied());
@@ -65,6 +65,30 @@ fn json_is_a_configuration_too() {
     )
     .unwrap();
     assert_eq!(config.local_namespace().unwrap().as_str(), "m");
+}
+
+#[test]
+fn what_was_understood_is_shown_with_its_defaults() {
+    let config = config(&[
+        "config",
+        "--source",
+        "name=east,url=http://east:8080,prefix=e",
+        "--mirror-namespace=m",
+    ])
+    .unwrap();
+    assert_eq!(
+        Shown::from(&config).to_string(),
+        "\
+local cluster: the cluster around this process
+listen: 0.0.0.0:9090
+mirrors of removed sources: keep
+hold of mass deletions: 300 s
+source east: http://east:8080/
+  mirrors: m/e-NAMESPACE-73736d-NAME
+  selector: !heliograph.dev/source
+  namespace: all
+"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use futures::stream::{self, BoxStream, SelectAll};
 
-use super::{Interval, JoinError, JoinSet, News, Status, StreamExt, Written, mpsc, oneshot};
+use super::{Interval, JoinError, JoinSet, News, Question, StreamExt, Written, mpsc};
 
 /// Everything that may happen.
 pub(super) enum Event {
@@ -17,14 +17,14 @@ pub(super) enum Event {
     /// Time passed.
     Tick,
     /// Somebody wants to know how things are.
-    Asked(oneshot::Sender<Status>),
+    Asked(Question),
 }
 
 /// Where events come from.
 pub(super) struct Inbox {
     /// All feeds, polled in turns, so that none can keep the others from being heard.
     feeds: SelectAll<BoxStream<'static, News>>,
-    questions: mpsc::Receiver<oneshot::Sender<Status>>,
+    questions: mpsc::Receiver<Question>,
     tick: Interval,
     pub(super) writes: JoinSet<Written>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) fn new(
         feeds: Vec<mpsc::Receiver<News>>,
-        questions: mpsc::Receiver<oneshot::Sender<Status>>,
+        questions: mpsc::Receiver<Question>,
         tick: Interval,
     ) -> Self {
         let feeds = feeds.into_iter().map(|feed| {
@@ -52,7 +52,7 @@ impl Inbox {
         tokio::select! {
             Some(news) = self.feeds.next() => Event::News(Box::new(news)),
             Some(written) = self.writes.join_next() => Event::Written(written),
-            Some(asker) = self.questions.recv() => Event::Asked(asker),
+            Some(question) = self.questions.recv() => Event::Asked(question),
             _ = self.tick.tick() => Event::Tick,
         }
     }

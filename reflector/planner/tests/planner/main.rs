@@ -12,5 +12,7 @@ mod laws;
 mod object;
 // What holds in particular, as sentences.
 mod mirrors;
+// Why, in words.
+mod reasons;
 // Which deletes happen, and which do not.
 mod safety;

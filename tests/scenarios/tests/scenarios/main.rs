@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             scenario!(ownership::what_is_not_ours_is_left_alone),
             scenario!(ownership::nothing_is_written_when_nothing_changed),
             scenario!(telling::a_problem_is_an_event_once),
+            scenario!(telling::a_running_reflector_explains_itself),
             scenario!(serving::kubectl_shows_what_the_api_server_shows),
             scenario!(serving::kubectl_watches_describes_and_explains),
             scenario!(serving::an_emitter_tells_what_its_upstream_tells),

@@ -1,12 +1,13 @@
 //! What is wrong is told where people look.
 
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use control_plane::Scene;
 use serde_json::Value;
 
-use crate::lab::{Cluster, Lab, eventually, meanwhile};
+use crate::lab::{Cluster, Lab, eventually, meanwhile, mirror, program};
 
 const THEIRS: &str =
     r#"{"metadata":{"name":"web"},"spec":{"ports":[{"port":5432}],"selector":{"app":"db"}}}"#;
@@ -56,5 +57,33 @@ pub(crate) async fn a_problem_is_an_event_once(scene: Arc<Scene>) -> anyhow::Res
     })
     .await?;
     ensure!(reflector.metric("reflector_events_total", "exists").await? == 1.0);
+    Ok(())
+}
+
+pub(crate) async fn a_running_reflector_explains_itself(scene: Arc<Scene>) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, local) = lab.clusters().await?;
+    let emitter = lab.emitter(&east, &[]).await?;
+    let source = format!("name=east,url={},prefix=east", emitter.url);
+    let reflector = lab.reflector(&local, &[&source]).await?;
+    east.create_service("web").await?;
+    east.set_endpoints("web", &["10.1.0.1"]).await?;
+    let mirror = mirror("east", "web");
+    local.eventually_has(&mirror, &["10.1.0.1"]).await?;
+    for service in ["demo/web", &mirror] {
+        let output = Command::new(program("reflector")?)
+            .args(["explain", "svc", service, "-o", "json", "--server"])
+            .arg(&reflector.url)
+            .output()?;
+        let explained: Value = serde_json::from_slice(&output.stdout)?;
+        let explained = &explained[0];
+        ensure!(explained["service"] == mirror, "{explained}");
+        ensure!(
+            explained["sources"][0]["claims"][0] == "demo/web",
+            "{explained}"
+        );
+        ensure!(explained["reasons"][0]["rule"] == "Claimed", "{explained}");
+        ensure!(explained["objects"][0]["toDo"] == "nothing", "{explained}");
+    }
     Ok(())
 }

@@ -1,0 +1,186 @@
+//! Why a mirror is as it is: the plan's own reasons, told by the code that plans.
+
+use proto_types::ObjectKey;
+use serde::{Deserialize, Serialize};
+
+use crate::diff::{Action, Verdict, diff};
+use crate::mirror::{Mirror, Observed};
+use crate::name::LocalKey;
+use crate::plan::{Case, Reason, decide};
+use crate::policy::Rank;
+use crate::world::World;
+
+/// Why what is under one local key is as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// The local Service, which may not exist.
+    pub service: String,
+    /// What each source says, in the order of the configuration.
+    pub sources: Vec<Said>,
+    /// What was decided, in order.
+    pub reasons: Vec<Reason>,
+    /// What that means for each object, the Service first.
+    pub objects: Vec<Outcome>,
+    /// What people should know.
+    pub problems: Vec<String>,
+}
+
+/// What one source says about a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Said {
+    /// The source.
+    pub source: String,
+    /// How much is known of its Services.
+    pub services: String,
+    /// How much is known of its slices.
+    pub slices: String,
+    /// Those of its Services that belong under the key.
+    pub claims: Vec<String>,
+}
+
+/// What becomes of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// Its kind.
+    pub kind: String,
+    /// Namespace and name.
+    pub object: String,
+    /// `wanted`, `unwanted`, or `left` as it is.
+    pub verdict: String,
+    /// Whether one of ours is there.
+    pub exists: bool,
+    /// `create`, `update`, `replace`, `delete` or `nothing`.
+    pub to_do: String,
+}
+
+/// Explains a Service, by its name here or by its name in a source; one
+/// explanation for each local Service that it is about.
+#[must_use]
+pub fn explain(world: &World, service: &ObjectKey) -> Vec<Explanation> {
+    let here = LocalKey::new(service.clone());
+    let is_source_of = |rank: Rank| {
+        let known = world.source(rank).services.known();
+        known.is_some_and(|services| services.contains_key(service))
+    };
+    let ranks = world.policy().ranks().filter(|rank| is_source_of(*rank));
+    let mut keys: Vec<_> = ranks
+        .map(|rank| world.policy().local(rank, service))
+        .collect();
+    let is_about_here =
+        world.claims(&here).next().is_some() || world.local().service(&here).is_some();
+    if is_about_here || keys.is_empty() {
+        keys.push(here);
+    }
+    keys.sort();
+    keys.dedup();
+    keys.iter().map(|key| explained(world, key)).collect()
+}
+
+fn explained(world: &World, key: &LocalKey) -> Explanation {
+    let case = Case::explained(world, key);
+    let plan = decide(&case);
+    let local = world.local();
+    let mut objects = vec![outcome(&plan.service, key.object(), local.service(key))];
+    let slices = plan.slices.iter();
+    objects.extend(slices.map(|(slice, verdict)| outcome(verdict, slice, local.slice(slice))));
+    let unnamed = local
+        .slices_of(key)
+        .filter(|(slice, _)| !plan.slices.contains_key(*slice));
+    objects.extend(unnamed.map(|(slice, seen)| outcome(&Verdict::Unknown, slice, Some(seen))));
+    Explanation {
+        service: key.to_string(),
+        sources: world
+            .policy()
+            .ranks()
+            .map(|rank| said(world, key, rank))
+            .collect(),
+        reasons: case.into_reasons(),
+        objects,
+        problems: plan.problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn said(world: &World, key: &LocalKey, rank: Rank) -> Said {
+    let source = world.source(rank);
+    let claims = world.claims(key).filter(|claim| claim.rank == rank);
+    Said {
+        source: world.policy().source(rank).name.to_string(),
+        services: source.services.as_str().to_owned(),
+        slices: source.slices.as_str().to_owned(),
+        claims: claims.map(|claim| claim.service.to_string()).collect(),
+    }
+}
+
+fn outcome<T: Mirror>(
+    verdict: &Verdict<T>,
+    object: &ObjectKey,
+    observed: Option<&Observed<T>>,
+) -> Outcome {
+    let to_do = match diff(verdict, observed) {
+        Some(Action::Create(_)) => "create",
+        Some(Action::Update(_)) => "update",
+        Some(Action::Replace(_)) => "replace",
+        Some(Action::Delete) => "delete",
+        None => "nothing",
+    };
+    let verdict = match verdict {
+        Verdict::Want(_) => "wanted",
+        Verdict::Absent => "unwanted",
+        Verdict::Unknown => "left",
+    };
+    Outcome {
+        kind: T::RESOURCE.kind().to_owned(),
+        object: object.to_string(),
+        verdict: verdict.to_owned(),
+        exists: observed.is_some(),
+        to_do: to_do.to_owned(),
+    }
+}
+
+impl std::fmt::Display for Explanation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "Service {}", self.service)?;
+        for Said {
+            source,
+            services,
+            slices,
+            claims,
+        } in &self.sources
+        {
+            let claims = if claims.is_empty() {
+                "nothing".to_owned()
+            } else {
+                claims.join(", ")
+            };
+            writeln!(
+                f,
+                "  source {source} (services {services}, endpointslices {slices}) exports {claims}"
+            )?;
+        }
+        for (reason, i) in self.reasons.iter().zip(1..) {
+            writeln!(f, "  {i}. {} [{}]", reason.text, reason.rule)?;
+        }
+        for it in &self.objects {
+            let exists = if it.exists {
+                "exists"
+            } else {
+                "does not exist"
+            };
+            let Outcome {
+                kind,
+                object,
+                verdict,
+                to_do,
+                ..
+            } = it;
+            writeln!(f, "  {kind} {object}: {verdict}, {exists}; to do: {to_do}")?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "  problem: {problem}")?;
+        }
+        Ok(())
+    }
+}

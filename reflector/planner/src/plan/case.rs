@@ -1,0 +1,66 @@
+//! What a plan is made from, and the reasons that it gives on the way.
+
+use std::cell::RefCell;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{LocalKey, SourceName};
+use crate::world::{Claim, World};
+
+/// One decision on the way to a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reason {
+    /// The rule that decided, for machines.
+    pub rule: String,
+    /// What it decided, for people.
+    pub text: String,
+}
+
+/// One key of one world, and the reasons so far if somebody asked for them.
+pub(crate) struct Case<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) key: &'a LocalKey,
+    reasons: Option<RefCell<Vec<Reason>>>,
+}
+
+impl<'a> Case<'a> {
+    /// Nobody asks why.
+    pub(crate) const fn new(world: &'a World, key: &'a LocalKey) -> Self {
+        Self {
+            world,
+            key,
+            reasons: None,
+        }
+    }
+
+    /// Somebody asks why.
+    pub(crate) const fn explained(world: &'a World, key: &'a LocalKey) -> Self {
+        let reasons = Some(RefCell::new(Vec::new()));
+        Self {
+            world,
+            key,
+            reasons,
+        }
+    }
+
+    /// The source that makes a claim.
+    pub(crate) fn source(&self, claim: &Claim) -> &'a SourceName {
+        &self.world.policy().source(claim.rank).name
+    }
+
+    /// A rule decided. The words are made only where somebody asks for them.
+    pub(crate) fn note(&self, rule: &str, text: impl FnOnce() -> String) {
+        if let Some(reasons) = &self.reasons {
+            reasons.borrow_mut().push(Reason {
+                rule: rule.to_owned(),
+                text: text(),
+            });
+        }
+    }
+
+    /// All reasons, in order.
+    pub(crate) fn into_reasons(self) -> Vec<Reason> {
+        self.reasons.map(RefCell::into_inner).unwrap_or_default()
+    }
+}

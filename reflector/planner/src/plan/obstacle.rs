@@ -1,0 +1,71 @@
+//! What was tried in vain.
+
+use proto_types::{ObjectKey, Resource};
+
+use super::{Case, Plan};
+use crate::diff::diff;
+use crate::local::Obstacle;
+use crate::name::SourceName;
+use crate::problem::{Cause, Problem};
+
+/// What was tried in vain, as far as it is still to be done.
+pub(super) fn obstacles(case: &Case<'_>, plan: &Plan) -> Vec<Problem> {
+    let local = case.world.local();
+    let winner = case.world.claims(case.key).next().map(|winner| {
+        let source = case.source(winner).clone();
+        (source, winner.service.clone())
+    });
+    let Some((source, original)) = winner.or_else(|| holder(case)) else {
+        return Vec::new();
+    };
+    let service = diff(&plan.service, local.service(case.key))
+        .map(|_| (Resource::Services, case.key.object()));
+    let slices = plan.slices.iter().filter_map(|(slice, verdict)| {
+        diff(verdict, local.slice(slice)).map(|_| (Resource::EndpointSlices, slice))
+    });
+    let undone = service.into_iter().chain(slices);
+    let obstacles = undone.filter_map(|(resource, object)| {
+        let obstacle = local.obstacle(resource, object)?;
+        case.note("TriedInVain", || {
+            format!(
+                "{} {object} was tried in vain: {obstacle:?}",
+                resource.kind()
+            )
+        });
+        Some(Problem {
+            source: source.clone(),
+            object: original.clone(),
+            cause: obstacle.cause(resource, object),
+        })
+    });
+    obstacles.collect()
+}
+
+/// Whose the Service under a key is, or else its slices.
+fn holder(case: &Case<'_>) -> Option<(SourceName, ObjectKey)> {
+    let service = case.world.local().service(case.key).map(|it| &it.owner);
+    let slices = case
+        .world
+        .local()
+        .slices_of(case.key)
+        .map(|(_, it)| &it.owner);
+    let owner = service.into_iter().chain(slices).next()?;
+    Some((owner.source.clone()?, owner.service.clone()?))
+}
+
+impl Obstacle {
+    fn cause(&self, resource: Resource, object: &ObjectKey) -> Cause {
+        let local = (resource, object.clone());
+        match self {
+            Self::Occupied => Cause::Occupied { local },
+            Self::NamespaceMissing => Cause::NamespaceMissing {
+                namespace: object.namespace().into(),
+            },
+            Self::Refused(message) => Cause::Refused {
+                local,
+                message: message.clone(),
+            },
+            Self::Overruled => Cause::Overruled { local },
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The slices of a Service that is wanted.
+
+use proto_types::{ObjectKey, Resource, label};
+
+use super::{Case, Fate, Plan, fate};
+use crate::diff::Verdict;
+use crate::local::Obstacle;
+use crate::mirror::{Marks, MirrorSlice, Observed};
+use crate::name::slice_name;
+use crate::problem::Cause;
+use crate::service::Kind;
+use crate::source::{SliceContent, Source};
+use crate::world::Claim;
+
+/// Plans the slices of a Service that is wanted.
+pub(super) fn slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan) {
+    let occupied = case
+        .world
+        .local()
+        .obstacle(Resource::Services, case.key.object());
+    let (Verdict::Want(service), false) = (&plan.service, occupied == Some(&Obstacle::Occupied))
+    else {
+        // Our slices would become part of somebody else's Service.
+        case.note("Occupied", || {
+            "a Service that is not ours has the name: our slices leave it".to_owned()
+        });
+        let ours = case.world.local().slices_of(case.key);
+        let ours = ours.map(|(slice, _)| (slice.clone(), Verdict::Absent));
+        plan.slices = ours.collect();
+        return;
+    };
+    let kind = service.spec.kind.clone();
+    if !matches!(kind, Kind::External(_)) {
+        wanted_slices(case, winner, plan, &kind);
+    }
+    for (slice, observed) in case.world.local().slices_of(case.key) {
+        if plan.slices.contains_key(slice) {
+            continue;
+        }
+        match leftover(case, winner, (slice, observed), &kind) {
+            Fate::Goes => {
+                plan.slices.insert(slice.clone(), Verdict::Absent);
+            }
+            Fate::Stays => {}
+            Fate::StaysBecause(cause) => {
+                plan.report(case.world.policy().source(winner.rank), winner, cause);
+            }
+        }
+    }
+}
+
+fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, kind: &Kind) {
+    let source: &Source = case.world.source(winner.rank);
+    let policy = case.world.policy().source(winner.rank);
+    let known = source.slices.known().into_iter();
+    for (original, content) in known.flat_map(|slices| slices.of(&winner.service)) {
+        let name = slice_name(&policy.name, original);
+        let slice = ObjectKey::new(case.key.object().namespace(), &name);
+        if taken(case, winner, &slice, original) {
+            let local = (Resource::EndpointSlices, slice.clone());
+            plan.report(policy, winner, Cause::Occupied { local });
+            plan.slices.insert(slice, Verdict::Unknown);
+            continue;
+        }
+        let verdict = match content {
+            Ok(content) => {
+                case.note("SliceMirrored", || {
+                    let n = content.spec.endpoints.len();
+                    format!("slice {slice} shows the {n} endpoints of the source's {original}")
+                });
+                plan.report_left_out(policy, winner, original, content);
+                Verdict::Want(mirror(case, winner, (original, content), kind))
+            }
+            Err(error) => {
+                case.note("SliceUndecodable", || {
+                    format!("slice {slice} stays as it is: {original} cannot be read: {error}")
+                });
+                let object = (Resource::EndpointSlices, original.clone());
+                let error = error.clone();
+                plan.report(policy, winner, Cause::Undecodable { object, error });
+                Verdict::Unknown
+            }
+        };
+        plan.slices.insert(slice, verdict);
+    }
+}
+
+fn mirror(
+    case: &Case<'_>,
+    winner: &Claim,
+    (original, content): (&ObjectKey, &SliceContent),
+    kind: &Kind,
+) -> MirrorSlice {
+    let marks = Marks::slice(case.source(winner), &winner.service, case.key)
+        .annotation(label::SOURCE_SLICE, original.name());
+    let marks = match kind {
+        Kind::Headless(_) => marks.label(label::HEADLESS, ""),
+        Kind::Virtual(_) | Kind::External(_) => marks,
+    };
+    MirrorSlice {
+        marks,
+        spec: content.spec.clone(),
+        last_change: content.last_change.clone(),
+        has_strays: false,
+    }
+}
+
+/// Whether a slice's name is another source's already. The hash in the name makes
+/// that an accident or an attack; either must not cost the other its slice.
+fn taken(case: &Case<'_>, winner: &Claim, slice: &ObjectKey, original: &ObjectKey) -> bool {
+    let Some(Observed { owner, .. }) = case.world.local().slice(slice) else {
+        return false;
+    };
+    let rank = owner
+        .source
+        .as_ref()
+        .and_then(|it| case.world.policy().rank(it));
+    let other = rank.is_some_and(|rank| rank != winner.rank);
+    other && owner.slice.as_ref() != Some(original)
+}
+
+/// What becomes of a slice that is not among the wanted ones.
+fn leftover(
+    case: &Case<'_>,
+    winner: &Claim,
+    (slice, observed): (&ObjectKey, &Observed<MirrorSlice>),
+    kind: &Kind,
+) -> Fate {
+    let source = case.world.source(winner.rank);
+    let others = observed.owner.source.as_ref() != Some(case.source(winner));
+    let external = matches!(kind, Kind::External(_));
+    if !external && !source.slices.is_synced() {
+        // What would take its place is not known yet.
+        case.note("SlicesNotFollowed", || {
+            let state = source.slices.as_str();
+            format!("slice {slice} stays: the source's slices are {state}")
+        });
+        return Fate::Stays;
+    }
+    if others {
+        return match fate(case, &observed.owner) {
+            // He who lost the Service has no use for its slices.
+            Fate::Goes | Fate::StaysBecause(Cause::SourceRemoved) => Fate::Goes,
+            fate @ (Fate::Stays | Fate::StaysBecause(_)) => fate,
+        };
+    }
+    if !external && source.slice_brake.holds(slice) {
+        case.note("SliceDeletionHeld", || {
+            format!("slice {slice} stays: the source's list lacks too much at once")
+        });
+        let local = (Resource::EndpointSlices, slice.clone());
+        return Fate::StaysBecause(Cause::Held { local });
+    }
+    case.note("SliceNotExported", || {
+        format!("slice {slice} goes: no slice of the source asks for it")
+    });
+    Fate::Goes
+}

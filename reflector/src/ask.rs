@@ -1,0 +1,97 @@
+//! Asks a running reflector, and prints what it answers.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use anyhow::Context;
+use http::Uri;
+use http_body_util::BodyExt;
+use kube::client::Body;
+use proto_types::ObjectKey;
+use reflector_planner::Explanation;
+use runtime::Access;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::status::Status;
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+// The reflector answers from memory.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a running reflector is.
+pub(crate) async fn status(server: Uri) -> anyhow::Result<Status> {
+    ask(server, "/status").await
+}
+
+/// Why a Service is mirrored as it is.
+pub(crate) async fn explain(server: Uri, service: &ObjectKey) -> anyhow::Result<Vec<Explanation>> {
+    ask(server, &format!("/explain/{service}")).await
+}
+
+/// Prints one answer.
+pub(crate) fn print<T: Serialize + Display>(answer: &T, output: Output) -> anyhow::Result<()> {
+    write(&match output {
+        Output::Text => answer.to_string(),
+        Output::Json => json(answer)?,
+    })
+}
+
+/// Prints several answers.
+pub(crate) fn print_all<T: Serialize + Display>(
+    answers: &[T],
+    output: Output,
+) -> anyhow::Result<()> {
+    write(&match output {
+        Output::Text => {
+            let texts: Vec<_> = answers.iter().map(ToString::to_string).collect();
+            texts.join("\n")
+        }
+        Output::Json => json(&answers)?,
+    })
+}
+
+fn json<T: Serialize>(answer: &T) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(answer)? + "\n")
+}
+
+fn write(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+async fn ask<T: DeserializeOwned>(server: Uri, path: &str) -> anyhow::Result<T> {
+    let context = format!("cannot ask {server}: is a reflector running there?");
+    let access = Access::Url {
+        url: server,
+        ca_file: None,
+        token_file: None,
+    };
+    let client = runtime::connect(&access, crate::USER_AGENT).await?;
+    let request = http::Request::get(path).body(Body::empty())?;
+    let answer = async {
+        let response = client.send(request).await?;
+        let code = response.status();
+        let body = response.into_body().collect().await?.to_bytes();
+        anyhow::ensure!(code.is_success(), "it answered {code}");
+        Ok(serde_json::from_slice(&body)?)
+    };
+    let answer = tokio::time::timeout(TIMEOUT, answer).await;
+    answer
+        .map_err(anyhow::Error::from)
+        .flatten()
+        .context(context)
+}

@@ -1,0 +1,88 @@
+//! What was understood, for `reflector config`.
+
+use std::fmt;
+
+use reflector_planner::{Placement, RemovedSources};
+use serde::Serialize;
+
+use super::{Config, SourceConfig};
+
+/// A configuration as it was understood, defaults filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    local: String,
+    listen: String,
+    removed_sources: String,
+    hold_seconds: u64,
+    sources: Vec<ShownSource>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownSource {
+    name: String,
+    access: String,
+    mirrors: String,
+    selector: String,
+    namespace: String,
+}
+
+impl From<&Config> for Shown {
+    fn from(config: &Config) -> Self {
+        let removed_sources = match config.policy.removed_sources {
+            RemovedSources::Keep => "keep",
+            RemovedSources::Delete => "delete",
+        };
+        let policies = config.policy.sources().iter();
+        let sources = config.sources.iter().zip(policies);
+        Self {
+            local: config.local.to_string(),
+            listen: config.listen.to_string(),
+            removed_sources: removed_sources.to_owned(),
+            hold_seconds: config.policy.hold.as_secs(),
+            sources: sources
+                .map(|(source, policy)| shown(source, &policy.placement))
+                .collect(),
+        }
+    }
+}
+
+fn shown(source: &SourceConfig, placement: &Placement) -> ShownSource {
+    let mirrors = match placement {
+        Placement::Prefixed { prefix, namespace } => {
+            format!("{namespace}/{prefix}-NAMESPACE-73736d-NAME")
+        }
+        Placement::SameName => "NAMESPACE/NAME".to_owned(),
+    };
+    let namespace = source.namespace.as_ref();
+    ShownSource {
+        name: source.name.to_string(),
+        access: source.access.to_string(),
+        mirrors,
+        selector: source.full_selector().to_string(),
+        namespace: namespace.map_or("all".to_owned(), ToString::to_string),
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "local cluster: {}", self.local)?;
+        writeln!(f, "listen: {}", self.listen)?;
+        writeln!(f, "mirrors of removed sources: {}", self.removed_sources)?;
+        writeln!(f, "hold of mass deletions: {} s", self.hold_seconds)?;
+        for source in &self.sources {
+            source.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ShownSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "source {}: {}", self.name, self.access)?;
+        writeln!(f, "  mirrors: {}", self.mirrors)?;
+        writeln!(f, "  selector: {}", self.selector)?;
+        writeln!(f, "  namespace: {}", self.namespace)
+    }
+}
