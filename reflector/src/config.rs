@@ -3,6 +3,7 @@
 mod file;
 mod shown;
 mod source;
+mod staleness;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::ask::Output;
 pub use file::{File, FileError};
 pub use shown::Shown;
 pub use source::{InvalidSource, SourceEntry};
+pub use staleness::StalenessEntry;
 
 /// Makes Services of other clusters usable in this one.
 #[derive(Debug, clap::Parser)]
@@ -189,6 +191,7 @@ impl TryFrom<Args> for Config {
             policies.push(SourcePolicy {
                 name: entry.name.clone(),
                 placement: placement(&entry, mirror_namespace.as_ref())?,
+                staleness: entry.staleness.0,
             });
             sources.push(entry.check()?);
         }

@@ -7,7 +7,7 @@ use proto_types::{RawObject, Resource};
 use reflector_planner::{
     Change, Exported, LocalChange, LocalList, Mirror, Seen, SourceName, Update,
 };
-use runtime::{Event, Failure, Reader};
+use runtime::{Cause, Event, Failure, Reader};
 use tokio::sync::mpsc;
 
 /// What is followed. The sources' resources and the local ones, each alone.
@@ -94,10 +94,13 @@ impl Feed {
             | Event::Connected => Sign::Alive,
         };
         let update = match self {
-            Self::Services(source) => change(event, Exported::service)
-                .map(|change| Update::Services(source.clone(), change)),
+            Self::Services(source) => {
+                let change = change(event, Exported::service);
+                Some(Update::Services(source.clone(), change))
+            }
             Self::Slices(source) => {
-                change(event, Exported::slice).map(|change| Update::Slices(source.clone(), change))
+                let change = change(event, Exported::slice);
+                Some(Update::Slices(source.clone(), change))
             }
             Self::LocalServices => local_change(event).map(Update::LocalServices),
             Self::LocalSlices => local_change(event).map(Update::LocalSlices),
@@ -120,15 +123,20 @@ impl std::fmt::Display for Feed {
     }
 }
 
-fn change<T>(event: Event, read: fn(&RawObject) -> Exported<T>) -> Option<Change<T>> {
-    Some(match event {
+fn change<T>(event: Event, read: fn(&RawObject) -> Exported<T>) -> Change<T> {
+    match event {
         Event::Listed(listing) => Change::Listed(listing.objects.iter().map(read).collect()),
         Event::Applied(object) => Change::Applied(read(&object)),
         Event::Deleted(object) => Change::Deleted(object.key),
         Event::Connected => Change::Connected,
+        Event::Progress(_) => Change::Heard,
+        // What breaks off was there until then; what does not answer was not.
+        Event::Failed(Failure {
+            cause: Cause::Cut(_) | Cause::Brief,
+            ..
+        }) => Change::Ended,
         Event::Failed(_) => Change::Lost,
-        Event::Progress(_) => return None,
-    })
+    }
 }
 
 fn local_change<T: Mirror>(event: Event) -> Option<LocalChange<T>> {

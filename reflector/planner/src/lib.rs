@@ -18,6 +18,7 @@
 //! | [`step`] | the writes, ready to be sent |
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
 //! | [`address`], [`brake`] | what may not pass, and what may not go at once |
+//! | [`staleness`] | what becomes of endpoints while their source is silent |
 //! | [`problem`] | what could not be done, in users' words |
 //!
 //! Invariants:
@@ -43,6 +44,7 @@ pub mod problem;
 pub mod service;
 pub mod slice;
 pub mod source;
+pub mod staleness;
 pub mod step;
 mod wire;
 pub mod world;
@@ -57,5 +59,6 @@ pub use plan::{Plan, Reason, plan};
 pub use policy::{Policy, Rank, RemovedSources, SourcePolicy};
 pub use problem::{Cause, Problem};
 pub use source::{Change, Exported, SourceService, SourceSlice, SourceState};
+pub use staleness::{Age, Staleness};
 pub use step::{Step, Version, Write, steps};
 pub use world::{Claim, Touched, Update, World};

@@ -1,5 +1,6 @@
 //! What should exist under one local key. Pure, and total: it never fails.
 
+mod age;
 mod case;
 mod obstacle;
 mod slices;
@@ -67,6 +68,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
             abandoned(case)
         }
     };
+    age::age(case, &mut plan);
     let obstacles = obstacle::obstacles(case, &plan);
     plan.problems.extend(obstacles);
     plan

@@ -7,6 +7,7 @@ use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
 
 use crate::name::{Placement, RESERVED_PREFIX, SourceName};
+use crate::staleness::Staleness;
 
 /// What to do, as configured. The order of the sources decides who wins where
 /// two want the same name.
@@ -26,6 +27,8 @@ pub struct SourcePolicy {
     pub name: SourceName,
     /// Where its mirrors go.
     pub placement: Placement,
+    /// What becomes of its endpoints while it is silent.
+    pub staleness: Staleness,
 }
 
 /// What becomes of the mirrors of a source that is no longer configured.
@@ -209,7 +212,7 @@ fn check_ambiguity(prefixes: &BTreeMap<&DnsLabel, &SourceName>) -> Result<(), Er
 
 #[cfg(test)]
 mod tests {
-    use super::{Placement, Policy, SourcePolicy};
+    use super::{Placement, Policy, SourcePolicy, Staleness};
 
     fn prefixed(name: &str, prefix: &str) -> SourcePolicy {
         SourcePolicy {
@@ -218,6 +221,7 @@ mod tests {
                 prefix: prefix.parse().unwrap(),
                 namespace: "mirrors".parse().unwrap(),
             },
+            staleness: Staleness::default(),
         }
     }
 
@@ -242,6 +246,7 @@ mod tests {
         let same = |name: &str| SourcePolicy {
             name: name.parse().unwrap(),
             placement: Placement::SameName,
+            staleness: Staleness::default(),
         };
         check(vec![same("east"), same("west"), prefixed("north", "n")], "");
     }

@@ -1,6 +1,7 @@
 //! What could not be done as asked, in the words of the people who asked.
 
 use std::fmt;
+use std::time::Duration;
 
 use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource};
@@ -81,6 +82,24 @@ pub enum Cause {
         /// What is not deleted yet.
         local: (Resource, ObjectKey),
     },
+    /// The source is silent, and its endpoints are published as not ready.
+    #[error(
+        "its endpoints are published as not ready, because the source has not been heard for \
+         {after:?} (notReadyAfter); they become ready again when it is heard"
+    )]
+    EndpointsNotReady {
+        /// The limit.
+        after: Duration,
+    },
+    /// The source is silent, and its endpoints are removed.
+    #[error(
+        "its endpoints are removed, because the source has not been heard for {after:?} \
+         (dropAfter); they come back when it is heard"
+    )]
+    EndpointsDropped {
+        /// The limit.
+        after: Duration,
+    },
     /// The mirror of a source that is not configured.
     #[error(
         "its mirror stays as it is, because that source is not configured; configure it, delete \
@@ -137,6 +156,8 @@ impl Cause {
             Self::Undecodable { .. } => "Undecodable",
             Self::AddressRefused { .. } => "AddressRefused",
             Self::Held { .. } => "DeletionHeld",
+            Self::EndpointsNotReady { .. } => "EndpointsNotReady",
+            Self::EndpointsDropped { .. } => "EndpointsDropped",
             Self::SourceRemoved => "SourceRemoved",
             Self::Occupied { .. } => "Occupied",
             Self::NamespaceMissing { .. } => "NamespaceMissing",

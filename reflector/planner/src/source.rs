@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use proto_types::{Labels, ObjectKey, RawObject, label};
 
-use crate::brake::Brake;
+use crate::brake::{Brake, Moment};
 use crate::service::ServiceSpec;
 use crate::slice::{LeftOut, SliceSpec};
+use crate::staleness::{Age, Contact};
 use crate::wire;
 
 /// How much is known of one resource of a source.
@@ -30,8 +31,12 @@ pub enum Change<T> {
     Applied(Exported<T>),
     /// An object is gone.
     Deleted(ObjectKey),
+    /// It lives, and nothing is new.
+    Heard,
     /// The source is followed again from where it was lost.
     Connected,
+    /// It lived until now, and is not followed any more.
+    Ended,
     /// The source is not followed.
     Lost,
 }
@@ -86,13 +91,43 @@ pub struct Source {
     pub services: SourceState<Services>,
     /// Its slices.
     pub slices: SourceState<Slices>,
+    /// When its Services were last heard.
+    pub(crate) services_heard: Moment,
+    /// When its slices were last heard.
+    pub(crate) slices_heard: Moment,
+    /// What its silence means for its endpoints.
+    pub age: Age,
     /// Holds what a list of its Services would delete in mass.
     pub service_brake: Brake,
     /// Holds what a list of its slices would delete in mass.
     pub slice_brake: Brake,
 }
 
+impl<T> Change<T> {
+    /// Whether it shows that the source lives, or lived until now.
+    pub(crate) const fn is_contact(&self) -> bool {
+        !matches!(self, Self::Lost)
+    }
+}
+
+impl Source {
+    /// How it stands with its two resources.
+    pub(crate) const fn contacts(&self) -> [Contact; 2] {
+        [
+            self.services.contact(self.services_heard),
+            self.slices.contact(self.slices_heard),
+        ]
+    }
+}
+
 impl<T> SourceState<T> {
+    const fn contact(&self, heard: Moment) -> Contact {
+        match self {
+            Self::Synced(_) => Contact::Followed,
+            Self::Unsynced | Self::Stale(_) => Contact::Lost(heard),
+        }
+    }
+
     /// What is known, current or not.
     #[must_use]
     pub const fn known(&self) -> Option<&T> {

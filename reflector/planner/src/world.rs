@@ -97,11 +97,25 @@ impl World {
     pub fn update(&mut self, update: Update) -> Touched {
         match update {
             Update::Services(name, change) => match self.policy.rank(&name) {
-                Some(rank) => self.update_services(rank, change),
+                Some(rank) => {
+                    if change.is_contact() {
+                        self.source_mut(rank).services_heard = self.now;
+                    }
+                    let mut touched = self.update_services(rank, change);
+                    touched.extend(self.judge_age(rank));
+                    touched
+                }
                 None => Touched::new(),
             },
             Update::Slices(name, change) => match self.policy.rank(&name) {
-                Some(rank) => self.update_slices(rank, change),
+                Some(rank) => {
+                    if change.is_contact() {
+                        self.source_mut(rank).slices_heard = self.now;
+                    }
+                    let mut touched = self.update_slices(rank, change);
+                    touched.extend(self.judge_age(rank));
+                    touched
+                }
                 None => Touched::new(),
             },
             Update::LocalServices(change) => {
@@ -146,7 +160,8 @@ impl World {
                 self.source_mut(rank).services.resume();
                 self.homes_of(rank)
             }
-            Change::Lost => {
+            Change::Heard => Touched::new(),
+            Change::Ended | Change::Lost => {
                 self.source_mut(rank).services.lose();
                 Touched::new()
             }
@@ -204,7 +219,8 @@ impl World {
                 slices.resume();
                 return self.homes_of(rank);
             }
-            Change::Lost => {
+            Change::Heard => None,
+            Change::Ended | Change::Lost => {
                 slices.lose();
                 None
             }
@@ -244,6 +260,25 @@ impl World {
                 touched.extend(self.local.home_of(&slice, &self.policy));
             }
         }
+        for rank in self.policy.ranks() {
+            touched.extend(self.judge_age(rank));
+        }
+        touched
+    }
+
+    /// Finds out what a source's silence means now. Where that changed, all that it
+    /// exports or has here is concerned.
+    fn judge_age(&mut self, rank: Rank) -> Touched {
+        let staleness = self.policy.source(rank).staleness;
+        let source = self.source(rank);
+        let age = staleness.age(source.contacts(), self.now);
+        if age == source.age {
+            return Touched::new();
+        }
+        let services = source.services.known().into_iter().flat_map(|it| it.keys());
+        let mut touched: Touched = services.map(|it| self.policy.local(rank, it)).collect();
+        touched.extend(self.homes_of(rank));
+        self.source_mut(rank).age = age;
         touched
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use reflector_planner::{Placement, RemovedSources};
+use reflector_planner::{Placement, RemovedSources, SourcePolicy, Staleness};
 use serde::Serialize;
 
 use super::{Config, SourceConfig};
@@ -26,6 +26,7 @@ struct ShownSource {
     mirrors: String,
     selector: String,
     namespace: String,
+    staleness: String,
 }
 
 impl From<&Config> for Shown {
@@ -42,14 +43,14 @@ impl From<&Config> for Shown {
             removed_sources: removed_sources.to_owned(),
             hold_seconds: config.policy.hold.as_secs(),
             sources: sources
-                .map(|(source, policy)| shown(source, &policy.placement))
+                .map(|(source, policy)| shown(source, policy))
                 .collect(),
         }
     }
 }
 
-fn shown(source: &SourceConfig, placement: &Placement) -> ShownSource {
-    let mirrors = match placement {
+fn shown(source: &SourceConfig, policy: &SourcePolicy) -> ShownSource {
+    let mirrors = match &policy.placement {
         Placement::Prefixed { prefix, namespace } => {
             format!("{namespace}/{prefix}-NAMESPACE-73736d-NAME")
         }
@@ -62,6 +63,22 @@ fn shown(source: &SourceConfig, placement: &Placement) -> ShownSource {
         mirrors,
         selector: source.full_selector().to_string(),
         namespace: namespace.map_or("all".to_owned(), ToString::to_string),
+        staleness: rules(policy.staleness),
+    }
+}
+
+fn rules(staleness: Staleness) -> String {
+    let Staleness {
+        not_ready_after,
+        drop_after,
+    } = staleness;
+    let not_ready = not_ready_after.map(|it| format!("not ready after {it:?}"));
+    let drop = drop_after.map(|it| format!("dropped after {it:?}"));
+    let rules: Vec<_> = not_ready.into_iter().chain(drop).collect();
+    if rules.is_empty() {
+        "keep".to_owned()
+    } else {
+        rules.join(", ")
     }
 }
 
@@ -83,6 +100,7 @@ impl fmt::Display for ShownSource {
         writeln!(f, "source {}: {}", self.name, self.access)?;
         writeln!(f, "  mirrors: {}", self.mirrors)?;
         writeln!(f, "  selector: {}", self.selector)?;
-        writeln!(f, "  namespace: {}", self.namespace)
+        writeln!(f, "  namespace: {}", self.namespace)?;
+        writeln!(f, "  endpoints while it is silent: {}", self.staleness)
     }
 }

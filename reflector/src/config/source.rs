@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::SourceConfig;
+use super::staleness::StalenessEntry;
 
 /// One source, as it is typed in a file or behind `--source`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -38,6 +39,9 @@ pub struct SourceEntry {
     pub selector: Option<String>,
     /// The only namespace that is mirrored.
     pub namespace: Option<DnsLabel>,
+    /// What becomes of its endpoints while it is silent.
+    #[serde(default)]
+    pub staleness: StalenessEntry,
 }
 
 /// Why an entry is not a source.
@@ -96,7 +100,7 @@ pub enum InvalidSource {
     },
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 13] = [
     "name",
     "url",
     "kubeconfig",
@@ -107,7 +111,13 @@ const KEYS: [&str; 10] = [
     "sameName",
     "selector",
     "namespace",
+    "staleness",
+    "notReadyAfter",
+    "dropAfter",
 ];
+
+/// Those that stand under `staleness` in a file.
+const STALENESS_KEYS: [&str; 2] = ["notReadyAfter", "dropAfter"];
 
 impl SourceEntry {
     /// What it means.
@@ -163,7 +173,7 @@ impl FromStr for SourceEntry {
     type Err = InvalidSource;
 
     fn from_str(text: &str) -> Result<Self, InvalidSource> {
-        let mut entry = Map::new();
+        let (mut entry, mut staleness) = (Map::new(), Map::new());
         for pair in pairs(text) {
             let Some((key, value)) = pair.split_once('=') else {
                 return Err(InvalidSource::NotAPair(pair));
@@ -173,8 +183,19 @@ impl FromStr for SourceEntry {
                 ("sameName", "false") => json!(false),
                 (_, value) => json!(value),
             };
-            if entry.insert(key.to_owned(), value).is_some() {
+            let known = if STALENESS_KEYS.contains(&key) {
+                staleness.insert(key.to_owned(), value)
+            } else {
+                entry.insert(key.to_owned(), value)
+            };
+            if known.is_some() {
                 return Err(InvalidSource::Twice(key.to_owned()));
+            }
+        }
+        if !staleness.is_empty() {
+            let staleness = Value::Object(staleness);
+            if entry.insert("staleness".to_owned(), staleness).is_some() {
+                return Err(InvalidSource::Twice("staleness".to_owned()));
             }
         }
         serde_json::from_value(Value::Object(entry))

@@ -87,7 +87,38 @@ source east: http://east:8080/
   mirrors: m/e-NAMESPACE-73736d-NAME
   selector: !heliograph.dev/source
   namespace: all
+  endpoints while it is silent: keep
 "
+    );
+}
+
+#[test]
+fn staleness_is_said_in_a_file_and_behind_a_flag() {
+    let shown = |config: Result<Config, String>| Shown::from(&config.unwrap()).to_string();
+    let flag = shown(config(&[
+        "--source",
+        "name=a,url=http://a,sameName=true,notReadyAfter=5m,dropAfter=1h",
+    ]));
+    let file = "{sources: [{name: a, url: 'http://a', sameName: true, staleness: STALENESS}]}";
+    let file = |staleness| from_file(&file.replace("STALENESS", staleness));
+    assert_eq!(flag, shown(file("{notReadyAfter: 5m, dropAfter: 1h}")));
+    assert!(
+        flag.contains("silent: not ready after 300s, dropped after 3600s"),
+        "{flag}"
+    );
+    assert!(shown(file("keep")).contains("silent: keep"));
+    check(
+        file("drop"),
+        &["\"drop\" is neither keep nor notReadyAfter"],
+    );
+    check(file("{dropAfter: 5}"), &["dropAfter"]);
+    check(
+        file("{dropAfter: soon}"),
+        &["\"soon\" is not a duration: write"],
+    );
+    check(
+        file("{dropAfter: 1m, notReadyAfter: 1h}"),
+        &["make it longer"],
     );
 }
 

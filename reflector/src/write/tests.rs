@@ -75,6 +75,7 @@ fn world(exports: &[Value], local: &[Value]) -> World {
     let east = SourcePolicy {
         name: "east".parse().unwrap(),
         placement: Placement::SameName,
+        staleness: reflector_planner::Staleness::default(),
     };
     let mut world = World::new(Policy::new(vec![east]).unwrap());
     let seen = local

@@ -99,7 +99,7 @@ fn mirror(
     };
     MirrorSlice {
         marks,
-        spec: content.spec.clone(),
+        spec: case.world.source(winner.rank).age.of(&content.spec),
         last_change: content.last_change.clone(),
         has_strays: false,
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto_types::{ObjectKey, Resource, Revision};
 use reflector_planner::{
     Change, Exported, LocalChange, LocalKey, LocalList, Moment, Placement, Policy, Problem,
-    SourceName, SourcePolicy, Step, Update, World, plan, steps,
+    SourceName, SourcePolicy, Staleness, Step, Update, World, plan, steps,
 };
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ pub(crate) struct Lab {
     pub(crate) world: World,
     pub(crate) cluster: Cluster,
     dirty: BTreeSet<LocalKey>,
+    seconds: u64,
 }
 
 pub(crate) fn name(source: &str) -> SourceName {
@@ -31,6 +32,7 @@ pub(crate) fn prefixed(source: &str) -> SourcePolicy {
             prefix: source.parse().unwrap(),
             namespace: "mirrors".parse().unwrap(),
         },
+        staleness: Staleness::default(),
     }
 }
 
@@ -38,6 +40,7 @@ pub(crate) fn same_name(source: &str) -> SourcePolicy {
     SourcePolicy {
         name: name(source),
         placement: Placement::SameName,
+        staleness: Staleness::default(),
     }
 }
 
@@ -57,6 +60,7 @@ impl Lab {
             world: World::new(policy),
             cluster,
             dirty: BTreeSet::new(),
+            seconds: 0,
         };
         let revision = Revision::new(lab.cluster.revision);
         let services = LocalList {
@@ -127,12 +131,24 @@ impl Lab {
         self.update(Update::Slices(name(source), Change::Lost));
     }
 
+    /// It lived until now.
+    pub(crate) fn end(&mut self, source: &str) {
+        self.update(Update::Services(name(source), Change::Ended));
+        self.update(Update::Slices(name(source), Change::Ended));
+    }
+
     pub(crate) fn reconnect(&mut self, source: &str) {
         self.update(Update::Services(name(source), Change::Connected));
         self.update(Update::Slices(name(source), Change::Connected));
     }
 
+    pub(crate) fn wait(&mut self, seconds: u64) {
+        self.pass(self.seconds + seconds);
+    }
+
+    /// Since the start.
     pub(crate) fn pass(&mut self, seconds: u64) {
+        self.seconds = seconds;
         self.update(Update::Tick(Moment(Duration::from_secs(seconds))));
     }
 

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, prefixed, same_name};
+use crate::lab::{Lab, same_name};
 use crate::object::{service, slice, with};
+use crate::silence::impatient;
 
 /// Something that a source does, or suffers.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ enum Deed {
     ApplySlice(usize, u8),
     DeleteSlice(usize),
     Lose,
+    /// So many seconds pass, for all.
+    Wait(u64),
     Reconnect,
     List(Vec<(usize, u8)>, Vec<(usize, u8)>),
 }
@@ -62,6 +65,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => object().prop_map(|(n, form)| Deed::ApplySlice(n, form)),
         2 => (0..4usize).prop_map(Deed::DeleteSlice),
         1 => Just(Deed::Lose),
+        1 => (0..25u64).prop_map(Deed::Wait),
         1 => Just(Deed::Reconnect),
         2 => (objects(), objects()).prop_map(|(services, slices)| {
             Deed::List(services.into_iter().collect(), slices.into_iter().collect())
@@ -74,13 +78,9 @@ fn deeds() -> impl Strategy<Value = Vec<(&'static str, Deed)>> {
 }
 
 impl Lab {
-    /// East has a prefix; west and north share names.
+    /// East has a prefix, and ages when it is silent; west and north share names.
     fn of_three() -> Self {
-        Self::new(vec![
-            prefixed("east"),
-            same_name("west"),
-            same_name("north"),
-        ])
+        Self::new(vec![impatient(), same_name("west"), same_name("north")])
     }
 
     fn suffer(&mut self, source: &str, deed: &Deed) {
@@ -90,6 +90,7 @@ impl Lab {
             Deed::ApplySlice(n, form) => self.apply_slice(source, &nth_slice(*n, *form)),
             Deed::DeleteSlice(n) => self.delete_slice(source, &format!("demo/x{n}")),
             Deed::Lose => self.lose(source),
+            Deed::Wait(seconds) => self.wait(*seconds),
             Deed::Reconnect => self.reconnect(source),
             Deed::List(services, slices) => {
                 let services: Vec<_> = services.iter().map(|it| nth_service(it.0, it.1)).collect();

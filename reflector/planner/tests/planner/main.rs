@@ -12,6 +12,8 @@ mod laws;
 mod object;
 // What holds in particular, as sentences.
 mod mirrors;
+// Silent sources.
+mod silence;
 // Why, in words.
 mod reasons;
 // Which deletes happen, and which do not.

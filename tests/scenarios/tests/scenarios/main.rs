@@ -5,6 +5,7 @@
 //! | `mirroring` | what a source does is done here: the main job |
 //! | `disturbance` | what breaks removes nothing, and what comes back converges |
 //! | `ownership` | what is ours is repaired, what is not is left alone |
+//! | `staleness` | how long a silent source is believed |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `input` | bad flags and files are refused in plain words |
@@ -16,6 +17,7 @@ mod lab;
 mod mirroring;
 mod ownership;
 mod serving;
+mod staleness;
 mod telling;
 
 use std::process::{Command, ExitCode};
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
             scenario!(ownership::what_others_delete_comes_back),
             scenario!(ownership::what_is_not_ours_is_left_alone),
             scenario!(ownership::nothing_is_written_when_nothing_changed),
+            scenario!(staleness::a_silent_source_is_not_ready_then_dropped_then_back),
             scenario!(telling::a_problem_is_an_event_once),
             scenario!(telling::a_running_reflector_explains_itself),
             scenario!(serving::kubectl_shows_what_the_api_server_shows),

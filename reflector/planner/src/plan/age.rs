@@ -1,0 +1,63 @@
+//! Endpoints of a silent source, where nothing else is decided about them.
+
+use crate::diff::Verdict;
+use crate::mirror::{MirrorSlice, Observed, Owner};
+use crate::problem::{Cause, Problem};
+use crate::staleness::Age;
+
+use super::{Case, Plan, problem_of};
+
+/// Ages the slices that stay as they are: what a source said is not known after a
+/// restart, but what is published of it is.
+pub(super) fn age(case: &Case<'_>, plan: &mut Plan) {
+    let mut problems = Vec::new();
+    if let Some(winner) = case.world.claims(case.key).next() {
+        let age = case.world.source(winner.rank).age;
+        problems.extend(cause(age).map(|cause| Problem {
+            source: case.source(winner).clone(),
+            object: winner.service.clone(),
+            cause,
+        }));
+    }
+    for (slice, observed) in case.world.local().slices_of(case.key) {
+        let age = age_of(case, &observed.owner);
+        let stays = matches!(plan.slices.get(slice), None | Some(Verdict::Unknown));
+        let (Some(cause), true) = (cause(age), stays) else {
+            continue;
+        };
+        if let Some(aged) = aged(observed, age) {
+            plan.slices.insert(slice.clone(), Verdict::Want(aged));
+        }
+        problems.extend(problem_of(&observed.owner, case.key, cause));
+    }
+    for problem in problems {
+        if !plan.problems.contains(&problem) {
+            case.note("SourceSilent", || problem.to_string());
+            plan.problems.push(problem);
+        }
+    }
+}
+
+fn age_of(case: &Case<'_>, owner: &Owner) -> Age {
+    let policy = case.world.policy();
+    let rank = owner.source.as_ref().and_then(|name| policy.rank(name));
+    rank.map_or(Age::Fresh, |rank| case.world.source(rank).age)
+}
+
+fn aged(observed: &Observed<MirrorSlice>, age: Age) -> Option<MirrorSlice> {
+    let shows = observed.shows.as_ref()?;
+    Some(MirrorSlice {
+        marks: shows.marks.clone(),
+        spec: age.of(&shows.spec),
+        last_change: shows.last_change.clone(),
+        has_strays: false,
+    })
+}
+
+fn cause(age: Age) -> Option<Cause> {
+    match age {
+        Age::Fresh => None,
+        Age::NotReady(after) => Some(Cause::EndpointsNotReady { after }),
+        Age::Dropped(after) => Some(Cause::EndpointsDropped { after }),
+    }
+}

@@ -1,0 +1,122 @@
+//! What becomes of endpoints while their source is silent.
+
+use std::time::Duration;
+
+use proto_types::Resource;
+use reflector_planner::{SourcePolicy, Staleness};
+use serde_json::json;
+
+use crate::lab::{Lab, prefixed};
+use crate::object::{service, slice};
+
+const WEB: &str = "mirrors/east-demo-73736d-web";
+
+/// East's endpoints are not ready after 10 s of silence, and go after 20 s.
+pub(crate) fn impatient() -> SourcePolicy {
+    SourcePolicy {
+        staleness: Staleness {
+            not_ready_after: Some(Duration::from_secs(10)),
+            drop_after: Some(Duration::from_secs(20)),
+        },
+        ..prefixed("east")
+    }
+}
+
+fn list(lab: &mut Lab) {
+    let slices = [slice("demo/web-1", "web", &["10.0.0.1"])];
+    lab.list("east", &[service("demo/web")], &slices);
+}
+
+fn with_web(policy: SourcePolicy) -> Lab {
+    let mut lab = Lab::new(vec![policy]);
+    list(&mut lab);
+    lab.settle();
+    lab
+}
+
+#[track_caller]
+fn check(lab: &mut Lab, seconds: u64, n_writes: usize, reasons: &[&str]) {
+    lab.pass(seconds);
+    assert_eq!(lab.settle().len(), n_writes);
+    let problems = lab.problems();
+    let found: Vec<_> = problems.iter().map(|it| it.cause.reason()).collect();
+    assert_eq!(found, reasons);
+}
+
+#[test]
+fn a_silent_source_is_published_as_not_ready_and_then_without_endpoints() {
+    let mut lab = with_web(impatient());
+    lab.pass(5);
+    lab.lose("east");
+    check(&mut lab, 9, 0, &[]);
+    check(&mut lab, 10, 1, &["EndpointsNotReady"]);
+    let conditions = &lab.slice()["endpoints"][0]["conditions"];
+    assert_eq!(conditions["ready"], json!(false));
+    assert_eq!(conditions["serving"], json!(false));
+    assert_eq!(
+        lab.problems()[0].to_string(),
+        "Service demo/web of source east: its endpoints are published as not ready, because the \
+         source has not been heard for 10s (notReadyAfter); they become ready again when it is \
+         heard"
+    );
+    check(&mut lab, 20, 1, &["EndpointsDropped"]);
+    assert_eq!(lab.slice()["endpoints"], json!([]));
+    assert_eq!(lab.services(), [WEB]);
+
+    lab.reconnect("east");
+    check(&mut lab, 21, 1, &[]);
+    assert_eq!(
+        lab.slice()["endpoints"][0]["addresses"],
+        json!(["10.0.0.1"])
+    );
+    assert_ne!(
+        lab.slice()["endpoints"][0]["conditions"]["ready"],
+        json!(false)
+    );
+}
+
+#[test]
+fn by_default_endpoints_are_kept_however_long_the_silence() {
+    let mut lab = with_web(prefixed("east"));
+    lab.lose("east");
+    check(&mut lab, 1_000_000, 0, &[]);
+}
+
+#[test]
+fn a_source_that_is_followed_may_have_nothing_to_say() {
+    let mut lab = with_web(impatient());
+    check(&mut lab, 1_000, 0, &[]);
+    lab.end("east");
+    check(&mut lab, 1_009, 0, &[]);
+    check(&mut lab, 1_010, 1, &["EndpointsNotReady"]);
+}
+
+#[test]
+fn what_a_source_said_before_a_restart_ages_too() {
+    let mut lab = with_web(impatient()).restarted();
+    check(&mut lab, 9, 0, &[]);
+    check(&mut lab, 10, 1, &["EndpointsNotReady"]);
+    check(&mut lab, 20, 1, &["EndpointsDropped"]);
+    list(&mut lab);
+    check(&mut lab, 21, 1, &[]);
+}
+
+#[test]
+fn one_resource_that_is_not_heard_is_enough() {
+    let mut lab = with_web(impatient());
+    lab.lose("east");
+    lab.list_services("east", &[service("demo/web")]);
+    check(&mut lab, 10, 1, &["EndpointsNotReady"]);
+}
+
+#[test]
+fn a_service_here_that_is_deleted_comes_back_with_what_is_published() {
+    let mut lab = with_web(impatient());
+    lab.lose("east");
+    check(&mut lab, 20, 1, &["EndpointsDropped"]);
+    let published = lab.slice()["metadata"]["name"].as_str().unwrap().to_owned();
+    lab.remove(Resource::Services, WEB);
+    lab.remove(Resource::EndpointSlices, &format!("mirrors/{published}"));
+    check(&mut lab, 21, 2, &["EndpointsDropped"]);
+    assert_eq!(lab.slice()["endpoints"], json!([]));
+}
