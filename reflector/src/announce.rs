@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::lease::Leadership;
 use crate::metrics::{EventLabels, Metrics};
 
 /// A problem, and the mirror that it is about.
@@ -48,6 +49,8 @@ pub(crate) struct Announcements {
     pub(crate) client: kube::Client,
     /// Which process reports.
     pub(crate) instance: String,
+    /// Whether it may write.
+    pub(crate) leadership: Leadership,
     notices: mpsc::Receiver<Notice>,
     metrics: Metrics,
     pace: Pace,
@@ -94,6 +97,7 @@ const MAX_READABLE: usize = 200;
 pub(crate) fn announcements(
     client: kube::Client,
     instance: String,
+    leadership: Leadership,
     metrics: Metrics,
 ) -> (Announcer, Announcements) {
     let (sender, notices) = mpsc::channel(BACKLOG);
@@ -104,6 +108,7 @@ pub(crate) fn announcements(
     let announcements = Announcements {
         client,
         instance,
+        leadership,
         notices,
         metrics,
         pace: Pace::new(),
@@ -126,7 +131,7 @@ impl Announcements {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), Infallible> {
         let announce = async {
             while let Some(notice) = self.notices.recv().await {
-                if self.is_muted() {
+                if self.is_muted() || !self.leadership.holds() {
                     count(&self.metrics, Outcome::Dropped);
                     continue;
                 }
@@ -184,6 +189,9 @@ impl Announcements {
             Ok(request) => request,
             Err(error) => return (Outcome::Refused, error.to_string()),
         };
+        if !self.leadership.holds() {
+            return (Outcome::Dropped, String::new());
+        }
         let answer = timeout(TIMEOUT, self.client.request_text(request)).await;
         match answer {
             Ok(Ok(_)) => (Outcome::Created, String::new()),

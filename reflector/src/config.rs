@@ -7,6 +7,7 @@ mod staleness;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use proto_types::name::DnsLabel;
 use proto_types::{LabelSelector, ObjectKey, label};
@@ -57,6 +58,35 @@ pub struct Args {
         default_value = "0.0.0.0:9090"
     )]
     pub(crate) listen: SocketAddr,
+
+    /// Let one of several processes write, and the others stand by
+    #[arg(
+        long,
+        global = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub(crate) leader_elect: bool,
+
+    /// The Lease by which they agree
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        default_value = "heliograph-reflector"
+    )]
+    pub(crate) lease_name: DnsLabel,
+
+    /// Where the Lease is; without it, the namespace of this process
+    #[arg(long, global = true, value_name = "NAMESPACE")]
+    pub(crate) lease_namespace: Option<DnsLabel>,
+
+    /// How long after its last sign of life a writer is replaced
+    #[arg(long, global = true, value_name = "DURATION", default_value = "8s", value_parser = lease)]
+    pub(crate) lease_duration: Duration,
 
     /// error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL", default_value_t)]
@@ -109,6 +139,15 @@ pub(crate) enum Kind {
     Svc,
 }
 
+fn lease(text: &str) -> Result<Duration, String> {
+    let duration = staleness::parse(text)?;
+    // A Lease counts in seconds, and a round trip must fit several times.
+    if duration < Duration::from_secs(3) {
+        return Err("a lease lasts at least 3s".to_owned());
+    }
+    Ok(duration)
+}
+
 fn service(text: &str) -> Result<ObjectKey, String> {
     let key = ObjectKey::parse(text);
     key.ok_or_else(|| "write a Service as NAMESPACE/NAME".to_owned())
@@ -125,6 +164,19 @@ pub struct Config {
     pub policy: Policy,
     /// Where the admin port listens.
     pub listen: SocketAddr,
+    /// How it is decided who writes, where there are several.
+    pub election: Option<Election>,
+}
+
+/// How several processes agree on who writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Election {
+    /// The Lease.
+    pub name: String,
+    /// Where it is; where this process is, if absent.
+    pub namespace: Option<DnsLabel>,
+    /// How long after its last sign of life a writer is replaced.
+    pub duration: Duration,
 }
 
 /// How a source is followed.
@@ -175,6 +227,10 @@ impl TryFrom<Args> for Config {
             kubeconfig,
             context,
             listen,
+            leader_elect,
+            lease_name,
+            lease_namespace,
+            lease_duration,
             log_level: _,
             log_format: _,
         } = args;
@@ -209,6 +265,11 @@ impl TryFrom<Args> for Config {
             sources,
             policy,
             listen,
+            election: leader_elect.then(|| Election {
+                name: lease_name.to_string(),
+                namespace: lease_namespace,
+                duration: lease_duration,
+            }),
         })
     }
 }

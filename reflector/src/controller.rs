@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use crate::admin::Question;
 use crate::announce::Announcer;
 use crate::feed::News;
+use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::{Again, Lane, Queue};
 use crate::report::Report;
@@ -35,6 +36,7 @@ pub(crate) struct Controller {
     writer: Writer,
     report: Report,
     metrics: Metrics,
+    leadership: Leadership,
     started: Instant,
     /// When plans were last made.
     last_turn: Instant,
@@ -91,6 +93,7 @@ impl Controller {
             world: World::new(policy),
             queue: Queue::default(),
             inbox: Inbox::new(feeds, questions, tick),
+            leadership: writer.leadership.clone(),
             writer,
             report,
             metrics,
@@ -128,6 +131,7 @@ impl Controller {
         let due = self.last_turn + SETTLE;
         tokio::select! {
             event = self.inbox.next() => event,
+            () = self.leadership.changed() => Event::Leadership,
             () = self.queue.retry() => Event::Retry,
             () = tokio::time::sleep_until(due), if has_turn => Event::Turn,
         }
@@ -136,6 +140,7 @@ impl Controller {
     fn has_work(&self) -> bool {
         !self.queue.is_empty()
             && self.world.local().is_listed()
+            && self.leadership.holds()
             && self.inbox.writes.len() < MAX_WRITES
     }
 
@@ -143,12 +148,14 @@ impl Controller {
         match event {
             Event::News(news) => self.hear(*news),
             Event::Written(written) => self.finish(written?),
-            Event::Retry | Event::Turn => {}
+            Event::Retry | Event::Turn | Event::Leadership => {}
             Event::Tick => {
                 let now = Moment(self.started.elapsed());
                 let touched = self.world.update(Update::Tick(now));
                 self.touch(&None, touched);
                 self.report.tell();
+                let leads = i64::from(self.leadership.holds());
+                self.metrics.leader.set(leads);
                 self.metrics.queue_depth.set(count(self.queue.len()));
                 self.metrics.retrying.set(count(self.queue.n_retries()));
             }
@@ -161,7 +168,8 @@ impl Controller {
     fn answer(&self, question: Question) {
         match question {
             Question::Status(asker) => {
-                let _ = asker.send(self.report.status(&self.world, self.queue.len()));
+                let leads = self.leadership.holds();
+                let _ = asker.send(self.report.status(&self.world, self.queue.len(), leads));
             }
             Question::Explain(service, asker) => {
                 let _ = asker.send(explain(&self.world, &service));

@@ -14,6 +14,7 @@
 //! | `controller` | owns the world: takes in, plans, has written |
 //! | `queue` | fair turns, one at a time per key, backoff |
 //! | `write` | sends steps to the local API server |
+//! | `lease` | who writes, where several processes could |
 //! | `report` | log, metrics, readiness |
 //! | `announce` | problems as Kubernetes Events |
 //! | [`status`], `admin` | `/status`, `/explain`, and their texts |
@@ -27,6 +28,7 @@ mod ask;
 pub mod config;
 mod controller;
 mod feed;
+mod lease;
 mod metrics;
 mod queue;
 mod report;
@@ -46,6 +48,7 @@ use tracing::info;
 use config::{Args, Command, Kind, Shown};
 use controller::{Controller, Parts};
 use feed::{Feed, News};
+use lease::{Elector, Leadership};
 use metrics::Metrics;
 use write::Writer;
 
@@ -89,8 +92,14 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     for (source, client) in config.sources.iter().zip(&clients) {
         feeds.extend(follow_source(source, client, &mut tasks));
     }
-    let (announcer, announcements) =
-        announce::announcements(local.clone(), instance(), metrics.clone());
+    let quiet = CancellationToken::new();
+    let leadership = elect(&config, &local, &quiet, &mut tasks);
+    let (announcer, announcements) = announce::announcements(
+        local.clone(),
+        instance(),
+        leadership.clone(),
+        metrics.clone(),
+    );
     let controller = Controller::new(Parts {
         policy: config.policy,
         feeds,
@@ -98,6 +107,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
         writer: Writer {
             client: local,
             metrics: metrics.clone(),
+            leadership,
         },
         announcer,
         metrics,
@@ -107,7 +117,12 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let n_sources = config.sources.len();
     info!(local = %config.local, n_sources, %listen, "reflecting");
     tasks.spawn("announcements", announcements.run(shutdown.clone()));
-    tasks.spawn("controller", controller.run(shutdown.clone()));
+    let control = controller.run(shutdown.clone());
+    tasks.spawn("controller", async move {
+        let ended = control.await;
+        quiet.cancel();
+        ended
+    });
     tasks.spawn("admin", runtime::admin::serve(listener, router, shutdown));
     Ok(tasks.run().await?)
 }
@@ -122,6 +137,22 @@ fn instance() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "reflector" } else { name }.to_owned()
+}
+
+/// Takes part in the election, where there is one.
+fn elect(
+    config: &Config,
+    client: &kube::Client,
+    quiet: &CancellationToken,
+    tasks: &mut Tasks,
+) -> Leadership {
+    let Some(election) = &config.election else {
+        return Leadership::always();
+    };
+    let (elector, leadership) = Elector::new(client.clone(), election, &instance());
+    let shutdown = tasks.shutdown().clone();
+    tasks.spawn("election", elector.run(shutdown, quiet.clone()));
+    leadership
 }
 
 fn follow_local(config: &Config, client: &kube::Client, tasks: &mut Tasks) -> Vec<Heard> {

@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     pub(crate) problems: Family<ProblemLabels, Gauge>,
     /// Events about problems.
     pub(crate) events: Family<EventLabels, Counter>,
+    /// Whether this process writes.
+    pub(crate) leader: Gauge,
     /// Plans made.
     pub(crate) plans: Counter,
     /// Keys that wait for their plan.
@@ -102,6 +104,11 @@ impl Metrics {
             "events",
             "Kubernetes Events about problems, by what came of them",
             it.events.clone(),
+        );
+        all.register(
+            "leader",
+            "Whether this process writes: 1, or 0 while another one does",
+            it.leader.clone(),
         );
         all.register("plans", "Plans made", it.plans.clone());
         all.register(

@@ -117,7 +117,7 @@ impl Report {
     }
 
     /// How things are.
-    pub(crate) fn status(&self, world: &World, n_waiting: usize) -> Status {
+    pub(crate) fn status(&self, world: &World, n_waiting: usize, leads: bool) -> Status {
         let sources = self.sources.iter();
         let problems: BTreeSet<_> = self.problems.values().flatten().collect();
         Status {
@@ -128,6 +128,7 @@ impl Report {
                 slices: world.local().slices().count(),
             },
             waiting: n_waiting,
+            leads,
         }
     }
 

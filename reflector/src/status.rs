@@ -17,6 +17,8 @@ pub struct Status {
     pub mirrors: Mirrors,
     /// How many local Services wait for their plan.
     pub waiting: usize,
+    /// Whether this process writes; another one does, if not.
+    pub leads: bool,
 }
 
 /// How a source is.
@@ -113,6 +115,9 @@ impl fmt::Display for Status {
             f,
             "\n{services} mirror Services, {slices} mirror EndpointSlices"
         )?;
+        if !self.leads {
+            return f.write_str("Standing by: another process writes, and knows the problems\n");
+        }
         if self.problems.is_empty() {
             return f.write_str("No problems\n");
         }
@@ -171,6 +176,7 @@ mod tests {
                 slices: 4,
             },
             waiting: 0,
+            leads: true,
         };
         assert_eq!(
             status.to_string(),

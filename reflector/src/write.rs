@@ -17,6 +17,7 @@ use reflector_planner::{
 use serde_json::json;
 use tracing::debug;
 
+use crate::lease::Leadership;
 use crate::metrics::{Metrics, WriteLabels};
 use crate::queue::Again;
 
@@ -27,6 +28,8 @@ pub(crate) struct Writer {
     pub(crate) client: kube::Client,
     /// Counts.
     pub(crate) metrics: Metrics,
+    /// Whether it may write.
+    pub(crate) leadership: Leadership,
 }
 
 /// What came of the steps for a key.
@@ -49,6 +52,8 @@ enum Refusal {
     Status(StatusCode, Status),
     /// The server did not answer.
     Unavailable(String),
+    /// Somebody else writes.
+    StandingBy,
 }
 
 // An API server ends a request itself after a minute; one that takes half of it is
@@ -158,6 +163,10 @@ impl Writer {
                 written.again = Some(Again::Later);
                 return;
             }
+            Refusal::StandingBy => {
+                written.again = Some(Again::Later);
+                return;
+            }
         };
         let is_missing = code == StatusCode::NOT_FOUND;
         if is_missing && matches!(step.write, Write::Create(_) | Write::Replace(..)) {
@@ -215,9 +224,16 @@ impl Writer {
             let body = body.map_err(|error| Refusal::Unavailable(error.to_string()))?;
             Ok((head.status, body.to_bytes()))
         };
-        let (code, body) = tokio::time::timeout(TIMEOUT, exchange)
-            .await
-            .unwrap_or_else(|_| Err(Refusal::Unavailable(format!("no answer in {TIMEOUT:?}"))))?;
+        if !self.leadership.holds() {
+            return Err(Refusal::StandingBy);
+        }
+        let exchange = tokio::time::timeout(TIMEOUT, exchange);
+        let answer = tokio::select! {
+            answer = exchange => answer,
+            () = self.leadership.clone().ended() => return Err(Refusal::StandingBy),
+        };
+        let late = |_| Err(Refusal::Unavailable(format!("no answer in {TIMEOUT:?}")));
+        let (code, body) = answer.unwrap_or_else(late)?;
         if code.is_success() {
             return Ok(body);
         }
@@ -255,6 +271,10 @@ impl Written {
 
     fn deferred(&mut self, refusal: Refusal) {
         let (why, again) = match refusal {
+            Refusal::StandingBy => {
+                self.again = self.again.max(Some(Again::Later));
+                return;
+            }
             Refusal::Unavailable(why) => (why, Again::Later),
             Refusal::Status(_, status) => {
                 let details = status.details.unwrap_or_default();
@@ -272,6 +292,7 @@ impl Refusal {
     const fn reason(&self) -> &'static str {
         match self {
             Self::Unavailable(_) => "unavailable",
+            Self::StandingBy => "standby",
             Self::Status(StatusCode::CONFLICT, _) => "conflict",
             Self::Status(StatusCode::NOT_FOUND, _) => "missing",
             Self::Status(StatusCode::TOO_MANY_REQUESTS, _) => "throttled",

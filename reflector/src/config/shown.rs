@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use proto_types::name::DnsLabel;
 use reflector_planner::{Placement, RemovedSources, SourcePolicy, Staleness};
 use serde::Serialize;
 
-use super::{Config, SourceConfig};
+use super::{Config, Election, SourceConfig};
 
 /// A configuration as it was understood, defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,6 +16,7 @@ pub struct Shown {
     listen: String,
     removed_sources: String,
     hold_seconds: u64,
+    election: String,
     sources: Vec<ShownSource>,
 }
 
@@ -42,11 +44,22 @@ impl From<&Config> for Shown {
             listen: config.listen.to_string(),
             removed_sources: removed_sources.to_owned(),
             hold_seconds: config.policy.hold.as_secs(),
+            election: config.election.as_ref().map_or("none".to_owned(), election),
             sources: sources
                 .map(|(source, policy)| shown(source, policy))
                 .collect(),
         }
     }
+}
+
+fn election(election: &Election) -> String {
+    let Election {
+        name,
+        namespace,
+        duration,
+    } = election;
+    let namespace = namespace.as_ref().map_or("here", DnsLabel::as_str);
+    format!("lease {name}, namespace {namespace}, {duration:?}")
 }
 
 fn shown(source: &SourceConfig, policy: &SourcePolicy) -> ShownSource {
@@ -88,6 +101,7 @@ impl fmt::Display for Shown {
         writeln!(f, "listen: {}", self.listen)?;
         writeln!(f, "mirrors of removed sources: {}", self.removed_sources)?;
         writeln!(f, "hold of mass deletions: {} s", self.hold_seconds)?;
+        writeln!(f, "leader election: {}", self.election)?;
         for source in &self.sources {
             source.fmt(f)?;
         }

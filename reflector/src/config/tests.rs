@@ -83,6 +83,7 @@ local cluster: the cluster around this process
 listen: 0.0.0.0:9090
 mirrors of removed sources: keep
 hold of mass deletions: 300 s
+leader election: none
 source east: http://east:8080/
   mirrors: m/e-NAMESPACE-73736d-NAME
   selector: !heliograph.dev/source

@@ -12,6 +12,8 @@ pub(super) enum Event {
     Written(Result<Written, JoinError>),
     /// A key is due again.
     Retry,
+    /// Whether this process leads may have changed.
+    Leadership,
     /// It is time to plan.
     Turn,
     /// Time passed.

@@ -118,6 +118,7 @@ async fn perform(mut world: World, answers: Vec<Answer>) -> Outcome {
     let writer = Writer {
         client: runtime::connect(&access, "test").await.unwrap(),
         metrics: Metrics::default(),
+        leadership: crate::lease::Leadership::always(),
     };
     let key = LocalKey::new(ObjectKey::new("demo", "web"));
     let steps = steps(&plan(&world, &key), &key, world.local());

@@ -6,6 +6,7 @@
 //! | `disturbance` | what breaks removes nothing, and what comes back converges |
 //! | `ownership` | what is ours is repaired, what is not is left alone |
 //! | `staleness` | how long a silent source is believed |
+//! | `leadership` | of several reflectors one writes, and another takes its place |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `input` | bad flags and files are refused in plain words |
@@ -14,6 +15,7 @@
 mod disturbance;
 mod input;
 mod lab;
+mod leadership;
 mod mirroring;
 mod ownership;
 mod serving;
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
             scenario!(ownership::what_is_not_ours_is_left_alone),
             scenario!(ownership::nothing_is_written_when_nothing_changed),
             scenario!(staleness::a_silent_source_is_not_ready_then_dropped_then_back),
+            scenario!(leadership::a_standby_takes_over_and_nobody_writes_beside_it),
+            scenario!(leadership::who_lost_its_lease_writes_nothing_more),
             scenario!(telling::a_problem_is_an_event_once),
             scenario!(telling::a_running_reflector_explains_itself),
             scenario!(serving::kubectl_shows_what_the_api_server_shows),

@@ -1,0 +1,353 @@
+//! Who writes, where several processes could: the one that holds a Lease.
+//!
+//! A leader may write until some time after it *asked* for its last renewal; others may
+//! follow it only a longer time after they *saw* that renewal. So no clocks are compared,
+//! and whoever cannot renew stops before anybody else starts. A standby follows
+//! everything, and has only to begin.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::Api;
+use kube::api::{PostParams, WatchParams};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::config::Election;
+
+/// Whether this process may write.
+#[derive(Debug, Clone)]
+pub(crate) struct Leadership {
+    until: watch::Receiver<Option<Instant>>,
+}
+
+/// Takes part in the election.
+pub(crate) struct Elector {
+    leases: Api<Lease>,
+    name: String,
+    identity: String,
+    duration: Duration,
+    until: watch::Sender<Option<Instant>>,
+    /// The Lease as it was last seen, and when that was new.
+    seen: Option<(Lease, Instant)>,
+    complained: bool,
+}
+
+// A process that lives as long as there are computers.
+const FOREVER: Duration = Duration::from_hours(24 * 365 * 10);
+// The last writes have that long to end, and then the lease runs out by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Leadership {
+    /// There is nobody else.
+    pub(crate) fn always() -> Self {
+        let (_, until) = watch::channel(Some(Instant::now() + FOREVER));
+        Self { until }
+    }
+
+    /// Whether a write may begin now.
+    pub(crate) fn holds(&self) -> bool {
+        self.until.borrow().is_some_and(|it| Instant::now() < it)
+    }
+
+    /// Waits until it begins, ends or is prolonged. A dropped call loses nothing.
+    pub(crate) async fn changed(&mut self) {
+        if self.until.changed().await.is_err() {
+            pending::<()>().await;
+        }
+    }
+
+    /// Waits until no write may be on its way any more.
+    pub(crate) async fn ended(mut self) {
+        while self.holds() {
+            let until = *self.until.borrow_and_update();
+            let Some(until) = until else {
+                return;
+            };
+            let _ = timeout_at(until, self.changed()).await;
+        }
+    }
+}
+
+impl Elector {
+    /// Takes part for one process, which is called `instance` among people.
+    pub(crate) fn new(
+        client: kube::Client,
+        election: &Election,
+        instance: &str,
+    ) -> (Self, Leadership) {
+        let (sender, until) = watch::channel(None);
+        let leases = match &election.namespace {
+            Some(namespace) => Api::namespaced(client, namespace.as_str()),
+            None => Api::default_namespaced(client),
+        };
+        // A pod that restarts has its name again, and must not take itself for its past.
+        let nonce = RandomState::new().hash_one(instance);
+        let elector = Self {
+            leases,
+            name: election.name.clone(),
+            identity: format!("{instance}_{nonce:016x}"),
+            duration: election.duration,
+            until: sender,
+            seen: None,
+            complained: false,
+        };
+        (elector, Leadership { until })
+    }
+
+    /// Takes part until `shutdown`; then, when nothing is written any more, lets go.
+    pub(crate) async fn run(
+        mut self,
+        shutdown: CancellationToken,
+        quiet: CancellationToken,
+    ) -> Result<(), Infallible> {
+        let elect = async {
+            loop {
+                self.attempt().await;
+                self.pause().await;
+            }
+        };
+        tokio::select! {
+            () = elect => {}
+            () = shutdown.cancelled() => {}
+        }
+        if self.is_leading() && timeout(PATIENCE, quiet.cancelled()).await.is_ok() {
+            self.until.send_replace(None);
+            self.release().await;
+        }
+        Ok(())
+    }
+
+    /// Shorter than the lease, by more than clocks of two machines run apart.
+    fn deadline(&self) -> Duration {
+        self.duration * 2 / 3
+    }
+
+    /// Several attempts fit before the deadline.
+    fn period(&self) -> Duration {
+        self.duration / 5
+    }
+
+    fn is_leading(&self) -> bool {
+        self.until.borrow().is_some_and(|it| Instant::now() < it)
+    }
+
+    /// Renews the lease, or takes it where it is free.
+    async fn attempt(&mut self) {
+        let begun = Instant::now();
+        match timeout(self.deadline() / 2, self.acquire()).await {
+            Ok(Ok(true)) => {
+                if !self.is_leading() {
+                    info!(lease = self.name, identity = self.identity, "leading");
+                }
+                self.complained = false;
+                self.until.send_replace(Some(begun + self.deadline()));
+            }
+            Ok(Ok(false)) => self.stand_by(),
+            Ok(Err(error)) => self.complain(&error.to_string()),
+            Err(elapsed) => self.complain(&elapsed.to_string()),
+        }
+    }
+
+    /// Somebody else holds the lease.
+    fn stand_by(&mut self) {
+        let holder = self.seen.as_ref().and_then(|(lease, _)| holder(lease));
+        if self.until.borrow().is_some() || !self.complained {
+            info!(lease = self.name, holder, "standing by");
+        }
+        self.complained = true;
+        self.until.send_replace(None);
+    }
+
+    /// The lease could not be asked for: who leads goes on until the deadline.
+    fn complain(&mut self, why: &str) {
+        self.seen = self.seen.take().filter(|(lease, _)| !self.is_mine(lease));
+        if self.complained {
+            debug!(lease = self.name, why, "no lease");
+        } else {
+            warn!(lease = self.name, why, "cannot get the lease; trying again");
+        }
+        self.complained = true;
+    }
+
+    /// Whether the lease is ours now.
+    async fn acquire(&mut self) -> Result<bool, kube::Error> {
+        let seen = self.seen.as_ref().map(|(lease, _)| lease);
+        let lease = match seen.filter(|lease| self.is_mine(lease)) {
+            Some(lease) => Some(lease.clone()),
+            None => self.leases.get_opt(&self.name).await?,
+        };
+        let Some(lease) = lease else {
+            let lease = self.claimed(None);
+            let lease = self.leases.create(&PostParams::default(), &lease).await;
+            return self.taken(lease);
+        };
+        let since = self.see(&lease);
+        let is_free = holder(&lease).is_none() || lasts(&lease) <= since.elapsed();
+        if !self.is_mine(&lease) && !is_free {
+            return Ok(false);
+        }
+        let claimed = self.claimed(Some(lease));
+        let params = PostParams::default();
+        let replaced = self.leases.replace(&self.name, &params, &claimed).await;
+        self.taken(replaced)
+    }
+
+    fn is_mine(&self, lease: &Lease) -> bool {
+        holder(lease) == Some(&self.identity)
+    }
+
+    /// Since when the lease is as it is.
+    fn see(&mut self, lease: &Lease) -> Instant {
+        let version = |lease: &Lease| lease.metadata.resource_version.clone();
+        if let Some((seen, since)) = &self.seen
+            && version(seen) == version(lease)
+        {
+            return *since;
+        }
+        let now = Instant::now();
+        self.seen = Some((lease.clone(), now));
+        now
+    }
+
+    /// Somebody else may have been faster, which is no failure.
+    fn taken(&mut self, answer: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+        match answer {
+            Ok(lease) => {
+                self.seen = Some((lease, Instant::now()));
+                Ok(true)
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                self.seen = None;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The lease as it is when it is ours.
+    fn claimed(&self, lease: Option<Lease>) -> Lease {
+        let mut lease = lease.unwrap_or_else(|| Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: None,
+        });
+        let is_mine = self.is_mine(&lease);
+        let now = MicroTime(Timestamp::now());
+        let spec = lease.spec.get_or_insert_default();
+        if !is_mine {
+            spec.acquire_time = Some(now.clone());
+            spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |it| it + 1));
+        }
+        spec.holder_identity = Some(self.identity.clone());
+        let seconds = self.duration.as_secs_f64().ceil() as i32;
+        spec.lease_duration_seconds = Some(seconds);
+        spec.renew_time = Some(now);
+        lease
+    }
+
+    /// Waits until there may be something to do.
+    async fn pause(&self) {
+        if self.is_leading() {
+            return sleep(self.period()).await;
+        }
+        let Some((lease, since)) = &self.seen else {
+            return sleep(self.period()).await;
+        };
+        let over = *since + lasts(lease);
+        tokio::select! {
+            () = self.change(lease) => {}
+            // Not at once again where a lease that is over cannot be had.
+            () = sleep_until(over.max(Instant::now() + self.period())) => {}
+        }
+    }
+
+    /// Waits until the lease changes: when it is let go, that is known at once.
+    async fn change(&self, lease: &Lease) {
+        let params = WatchParams::default().fields(&format!("metadata.name={}", self.name));
+        let version = lease.metadata.resource_version.as_deref().unwrap_or("0");
+        let heard = async {
+            let events = self.leases.watch(&params, version).await?;
+            std::pin::pin!(events).try_next().await
+        };
+        match heard.await {
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => sleep(self.period()).await,
+        }
+    }
+
+    /// Lets go, so that nobody has to wait.
+    async fn release(&self) {
+        match timeout(self.deadline(), self.give_up()).await {
+            Ok(Ok(())) => info!(lease = self.name, "let go"),
+            Ok(Err(error)) => warn!(lease = self.name, %error, "not let go; it runs out"),
+            Err(elapsed) => warn!(lease = self.name, %elapsed, "not let go; it runs out"),
+        }
+    }
+
+    async fn give_up(&self) -> Result<(), kube::Error> {
+        let mut lease = self.leases.get(&self.name).await?;
+        if !self.is_mine(&lease) {
+            return Ok(());
+        }
+        lease.spec = Some(LeaseSpec {
+            holder_identity: Some(String::new()),
+            lease_duration_seconds: Some(1),
+            ..lease.spec.unwrap_or_default()
+        });
+        let params = PostParams::default();
+        self.leases.replace(&self.name, &params, &lease).await?;
+        Ok(())
+    }
+}
+
+fn holder(lease: &Lease) -> Option<&String> {
+    let holder = lease.spec.as_ref()?.holder_identity.as_ref();
+    holder.filter(|it| !it.is_empty())
+}
+
+/// How long after its last renewal a lease is over.
+fn lasts(lease: &Lease) -> Duration {
+    let seconds = lease.spec.as_ref().and_then(|it| it.lease_duration_seconds);
+    Duration::from_secs(u64::try_from(seconds.unwrap_or(0)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Instant, Leadership};
+    use std::time::Duration;
+    use tokio::sync::watch;
+    use tokio::time::advance;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn who_cannot_renew_stops_at_the_deadline() {
+        let (sender, until) = watch::channel(Some(Instant::now() + 5 * SECOND));
+        let leadership = Leadership { until };
+        advance(4 * SECOND).await;
+        assert!(leadership.holds());
+        sender.send_replace(Some(Instant::now() + 5 * SECOND));
+        let before = Instant::now();
+        leadership.clone().ended().await;
+        assert_eq!(before.elapsed().as_secs(), 5);
+        assert!(!leadership.holds());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_alone_always_leads() {
+        let leadership = Leadership::always();
+        advance(1_000_000 * SECOND).await;
+        assert!(leadership.holds());
+    }
+}
