@@ -1,0 +1,304 @@
+//! The three servers, and what happens to them.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use control_plane::{ControlPlane, Keeper};
+use futures::{StreamExt, TryStreamExt, stream};
+use http::Request;
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use crate::consumer::{Consumer, SENT, connector, now};
+use crate::process::Process;
+
+/// Who serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
+    Apiserver,
+    Emitter,
+    Bare,
+}
+
+impl Server {
+    pub(crate) const ALL: [Self; 3] = [Self::Apiserver, Self::Emitter, Self::Bare];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Apiserver => "kube-apiserver",
+            Self::Emitter => "emitter",
+            Self::Bare => "bare writer",
+        }
+    }
+}
+
+/// A control plane, an emitter of it, and the floor.
+pub(crate) struct Rig {
+    plane: ControlPlane,
+    client: kube::Client,
+    connector: TlsConnector,
+    emitter: SocketAddr,
+    bare: SocketAddr,
+    _keeper: Keeper,
+}
+
+/// Open watches, and where their server stood before them.
+pub(crate) struct Watch {
+    server: Server,
+    process: Process,
+    n_watchers: usize,
+    readers: JoinSet<Vec<Duration>>,
+    memory: f64,
+    cpu: Duration,
+}
+
+/// What watches cost.
+pub(crate) struct Measured {
+    pub(crate) server: Server,
+    pub(crate) cpu_per_event: Duration,
+    pub(crate) memory_per_watcher: f64,
+    pub(crate) median: Duration,
+    pub(crate) p99: Duration,
+    pub(crate) lost: usize,
+}
+
+const SERVICES: &str = "/api/v1/namespaces/default/services";
+
+const EXPORTED: &str = "labelSelector=export%3Dyes";
+
+/// How long the slowest event may take before it is lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Rig {
+    pub(crate) async fn start() -> anyhow::Result<Self> {
+        eprintln!("starting a control plane, an emitter and a bare writer");
+        let plane = ControlPlane::builder("load").start().await?;
+        let client = plane.client().await?;
+        let keeper = Keeper::new("load-programs")?;
+        let (emitter, bare) = (free_address()?, free_address()?);
+        let kubeconfig = plane.kubeconfig();
+        let files = kubeconfig.parent().context("a file is in a directory")?;
+        let (cert, key) = (files.join("serving.crt"), files.join("serving.key"));
+
+        let mut command = Command::new(beside("emitter")?);
+        command
+            .args(["--selector=export=yes", "--fields=all", "--insecure-port=0"])
+            .args([
+                "--bind-address=127.0.0.1",
+                &format!("--secure-port={}", emitter.port()),
+            ])
+            .arg(format!("--listen={}", free_address()?))
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .arg("--tls-cert-file")
+            .arg(&cert)
+            .arg("--tls-private-key-file")
+            .arg(&key);
+        keeper.spawn("emitter", &command)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("bare")
+            .arg(bare.to_string())
+            .args([&cert, &key]);
+        keeper.spawn("bare", &command)?;
+
+        let rig = Self {
+            connector: connector(plane.authority())?,
+            plane,
+            client,
+            emitter,
+            bare,
+            _keeper: keeper,
+        };
+        rig.create("watched").await?;
+        rig.ready().await?;
+        Ok(rig)
+    }
+
+    /// Waits until all three answer a watch.
+    async fn ready(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        for server in Server::ALL {
+            while let Err(error) = self.open(server).await {
+                if deadline < Instant::now() {
+                    return Err(error.context(server.name()));
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn open(&self, server: Server) -> anyhow::Result<Consumer> {
+        let path = format!(
+            "{SERVICES}?watch=1&{EXPORTED}&fieldSelector=metadata.name%3Dwatched&\
+             allowWatchBookmarks=true&timeoutSeconds=3000"
+        );
+        let token = self.plane.token_for("admin");
+        Consumer::open(&self.connector, self.address(server)?, &path, &token).await
+    }
+
+    fn address(&self, server: Server) -> anyhow::Result<SocketAddr> {
+        match server {
+            Server::Apiserver => {
+                let url = self.plane.url();
+                let address = url.strip_prefix("https://").context("it serves HTTPS")?;
+                Ok(address.parse()?)
+            }
+            Server::Emitter => Ok(self.emitter),
+            Server::Bare => Ok(self.bare),
+        }
+    }
+
+    fn process(&self, server: Server) -> anyhow::Result<Process> {
+        let port = self.address(server)?.port();
+        Process::find(&match server {
+            Server::Apiserver | Server::Emitter => format!("--secure-port={port}"),
+            Server::Bare => format!("bare 127.0.0.1:{port}"),
+        })
+    }
+
+    /// Opens so many watches, each of which waits for so many events.
+    pub(crate) async fn watch(
+        &self,
+        server: Server,
+        watchers: usize,
+        events: usize,
+    ) -> anyhow::Result<Watch> {
+        let process = self.process(server)?;
+        let memory = process.memory()?;
+        let opened = (0..watchers).map(|_| self.open(server));
+        let opened = stream::iter(opened).buffered(4).try_collect().await;
+        let consumers: Vec<Consumer> = opened.with_context(|| server.name())?;
+        let mut readers = JoinSet::new();
+        for consumer in consumers {
+            readers.spawn(consumer.read(events));
+        }
+        // What the storm of handshakes took is settled by then.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok(Watch {
+            server,
+            memory: process.memory()? - memory,
+            cpu: process.cpu()?,
+            process,
+            n_watchers: watchers,
+            readers,
+        })
+    }
+
+    /// Changes the watched Service so many times. The bare writer is told the same
+    /// events, as the API server answered the change.
+    pub(crate) async fn churn(&self, events: usize, interval: Duration) -> anyhow::Result<()> {
+        let orders = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let mut tick = tokio::time::interval(interval);
+        for _ in 0..events {
+            tick.tick().await;
+            let patch = format!(r#"{{"metadata":{{"labels":{{"{SENT}":"{}"}}}}}}"#, now());
+            let request = Request::patch(format!("{SERVICES}/watched"))
+                .header("content-type", "application/merge-patch+json")
+                .body(patch.into_bytes())?;
+            let object = self.client.request_text(request).await?;
+            let event = format!(
+                "{{\"type\":\"MODIFIED\",\"object\":{}}}\n",
+                object.trim_end()
+            );
+            orders.send_to(event.as_bytes(), self.bare).await?;
+        }
+        Ok(())
+    }
+
+    /// Creates so many Services of about 1.5 KB.
+    pub(crate) async fn fill(&self, services: usize) -> anyhow::Result<()> {
+        let created = (0..services).map(|i| async move { self.create(&format!("s{i}")).await });
+        let created: Vec<()> = stream::iter(created)
+            .buffer_unordered(16)
+            .try_collect()
+            .await?;
+        anyhow::ensure!(created.len() == services);
+        // The emitter has them a moment later.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Ok(())
+    }
+
+    async fn create(&self, name: &str) -> anyhow::Result<()> {
+        let padding = "x".repeat(700);
+        let service = format!(
+            r#"{{"metadata":{{"name":"{name}","labels":{{"export":"yes"}},"annotations":{{"padding":"{padding}"}}}},"spec":{{"clusterIP":"None","ports":[{{"port":80}}]}}}}"#
+        );
+        let request = Request::post(SERVICES)
+            .header("content-type", "application/json")
+            .body(service.into_bytes())?;
+        self.client.request_text(request).await?;
+        Ok(())
+    }
+
+    /// How many lists a server answers for each second of CPU, and how long they are.
+    pub(crate) async fn list(
+        &self,
+        server: Server,
+        span: Duration,
+    ) -> anyhow::Result<(f64, usize)> {
+        let kubeconfig = kube::config::Kubeconfig::read_from(self.plane.kubeconfig())?;
+        let options = kube::config::KubeConfigOptions::default();
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        config.cluster_url =
+            format!("https://localhost:{}", self.address(server)?.port()).parse()?;
+        let client = kube::Client::try_from(config)?;
+        let process = self.process(server)?;
+        let before = process.cpu()?;
+        let end = Instant::now() + span;
+        let (mut lists, mut bytes) = (0.0, 0);
+        while Instant::now() < end {
+            let path = format!("{SERVICES}?{EXPORTED}&resourceVersion=0");
+            let list = client
+                .request_text(Request::get(path).body(Vec::new())?)
+                .await?;
+            (lists, bytes) = (lists + 1.0, list.len());
+        }
+        let took = process.cpu()?.saturating_sub(before);
+        Ok((lists / took.as_secs_f64().max(0.01), bytes))
+    }
+}
+
+impl Watch {
+    /// Waits for all events, and says what they cost their server.
+    pub(crate) async fn finish(self, events: usize) -> anyhow::Result<Measured> {
+        let n_watchers = self.n_watchers;
+        let delays = self.readers.join_all().await;
+        let mut delays: Vec<Duration> = delays.into_iter().flatten().collect();
+        let cpu = self.process.cpu()?.saturating_sub(self.cpu);
+        delays.sort();
+        let at = |share: f64| {
+            let i = (delays.len() as f64 * share) as usize;
+            delays.get(i.min(delays.len().saturating_sub(1))).copied()
+        };
+        let lost = n_watchers * events - delays.len();
+        let n_delivered = u32::try_from(delays.len().max(1))?;
+        Ok(Measured {
+            server: self.server,
+            cpu_per_event: cpu / n_delivered,
+            memory_per_watcher: self.memory / n_watchers.max(1) as f64,
+            median: at(0.5).unwrap_or_default(),
+            p99: at(0.99).unwrap_or_default(),
+            lost,
+        })
+    }
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}
+
+fn beside(name: &str) -> anyhow::Result<std::path::PathBuf> {
+    let this = std::env::current_exe()?;
+    let program = this.with_file_name(name);
+    program
+        .is_file()
+        .then_some(program)
+        .ok_or_else(|| anyhow!("there is no {name} beside load: build it with the same profile"))
+}
