@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
 use proto_types::name::DnsLabel;
 use proto_types::{LabelSelector, ObjectKey, label};
 use reflector_planner::policy::{self, Policy};
@@ -95,6 +96,14 @@ pub struct Args {
     /// text or json
     #[arg(long, global = true, value_name = "FORMAT", default_value_t)]
     pub(crate) log_format: LogFormat,
+
+    /// What a front end accepted without need
+    #[arg(skip)]
+    pub(crate) notes: Vec<String>,
+
+    /// Whether it is no mistake to have no sources
+    #[arg(skip)]
+    pub(crate) may_be_empty: bool,
 }
 
 /// What to do other than to reflect.
@@ -129,6 +138,14 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Output,
     },
+}
+
+impl Command {
+    /// Asks what the other flags mean.
+    pub(crate) const fn config(json: bool) -> Self {
+        let output = if json { Output::Json } else { Output::Text };
+        Self::Config { output }
+    }
 }
 
 /// What can be explained.
@@ -166,6 +183,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How it is decided who writes, where there are several.
     pub election: Option<Election>,
+    /// What should be known of what was accepted.
+    pub notes: Vec<String>,
 }
 
 /// How several processes agree on who writes.
@@ -186,6 +205,8 @@ pub struct SourceConfig {
     pub name: SourceName,
     /// How it is reached.
     pub access: Access,
+    /// Where the authority of its certificate is fetched from.
+    pub ca_url: Option<Uri>,
     /// What of it is mirrored.
     pub selector: LabelSelector,
     /// The only namespace that is mirrored; all of them if absent.
@@ -233,12 +254,14 @@ impl TryFrom<Args> for Config {
             lease_duration,
             log_level: _,
             log_format: _,
+            notes,
+            may_be_empty,
         } = args;
         let file = config.map(|path| File::read(&path)).transpose()?;
         let file = file.unwrap_or_default();
         let mirror_namespace = mirror_namespace.or(file.mirror_namespace);
         let entries: Vec<_> = file.sources.into_iter().chain(named).collect();
-        if entries.is_empty() {
+        if entries.is_empty() && !may_be_empty {
             return Err(Error::NoSources);
         }
         let mut policies = Vec::with_capacity(entries.len());
@@ -270,6 +293,7 @@ impl TryFrom<Args> for Config {
                 namespace: lease_namespace,
                 duration: lease_duration,
             }),
+            notes,
         })
     }
 }
@@ -291,6 +315,15 @@ impl Config {
 }
 
 impl SourceConfig {
+    /// How it is reached with that authority.
+    pub(crate) fn access_by(&self, authority: PathBuf) -> Access {
+        let mut access = self.access.clone();
+        if let Access::Url { ca_file, .. } = &mut access {
+            *ca_file = Some(authority);
+        }
+        access
+    }
+
     /// The selector that the source's server evaluates: never what is a mirror
     /// there, also where that server is not an emitter.
     #[must_use]

@@ -3,12 +3,16 @@
 //! Objects are decoded here, in the feed's own task: a source with much to say, or
 //! with garbage, costs the others nothing.
 
+mod way;
+
 use proto_types::{RawObject, Resource};
 use reflector_planner::{
     Change, Exported, LocalChange, LocalList, Mirror, Seen, SourceName, Update,
 };
 use runtime::{Cause, Event, Failure, Reader};
 use tokio::sync::mpsc;
+
+pub(crate) use way::Way;
 
 /// What is followed. The sources' resources and the local ones, each alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,6 +10,8 @@
 //! | module | does |
 //! |---|---|
 //! | [`config`] | flags and file become a checked [`Config`] |
+//! | [`compat`] | the flags and files of the replaced programs |
+//! | `authority` | authorities that are fetched |
 //! | `feed` | follows one resource of one cluster, and decodes it |
 //! | `controller` | owns the world: takes in, plans, has written |
 //! | `queue` | fair turns, one at a time per key, backoff |
@@ -25,6 +27,8 @@
 mod admin;
 mod announce;
 mod ask;
+mod authority;
+pub mod compat;
 pub mod config;
 mod controller;
 mod feed;
@@ -45,9 +49,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use authority::Authority;
 use config::{Args, Command, Kind, Shown};
 use controller::{Controller, Parts};
-use feed::{Feed, News};
+use feed::{Feed, News, Way};
 use lease::{Elector, Leadership};
 use metrics::Metrics;
 use write::Writer;
@@ -86,11 +91,11 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let (questions, asked) = mpsc::channel(1);
     let router = admin::router(readiness.clone(), Arc::new(registry), questions);
 
-    let clients = connect(&config.sources).await?;
     let mut tasks = Tasks::new(shutdown.clone());
+    let ways = connect(&config.sources, &mut tasks).await?;
     let mut feeds = follow_local(&config, &local, &mut tasks);
-    for (source, client) in config.sources.iter().zip(&clients) {
-        feeds.extend(follow_source(source, client, &mut tasks));
+    for (source, way) in config.sources.iter().zip(&ways) {
+        feeds.extend(follow_source(source, way, &mut tasks));
     }
     let quiet = CancellationToken::new();
     let leadership = elect(&config, &local, &quiet, &mut tasks);
@@ -163,13 +168,13 @@ fn follow_local(config: &Config, client: &kube::Client, tasks: &mut Tasks) -> Ve
             namespace: config.local_namespace().map(ToString::to_string),
             selector: ours.clone(),
         };
-        follow(feed, client.clone(), scope, tasks)
+        follow(feed, Way::Open(client.clone()), scope, tasks)
     });
     feeds.into()
 }
 
 /// An EndpointSlice carries its Service's labels, so that one selector fits both.
-fn follow_source(source: &SourceConfig, client: &kube::Client, tasks: &mut Tasks) -> Vec<Heard> {
+fn follow_source(source: &SourceConfig, way: &Way, tasks: &mut Tasks) -> Vec<Heard> {
     let name = &source.name;
     let feeds = [Feed::Services(name.clone()), Feed::Slices(name.clone())].map(|feed| {
         let scope = Scope {
@@ -177,27 +182,43 @@ fn follow_source(source: &SourceConfig, client: &kube::Client, tasks: &mut Tasks
             namespace: source.namespace.as_ref().map(ToString::to_string),
             selector: source.full_selector(),
         };
-        follow(feed, client.clone(), scope, tasks)
+        follow(feed, way.clone(), scope, tasks)
     });
     feeds.into()
 }
 
-fn follow(feed: Feed, client: kube::Client, scope: Scope, tasks: &mut Tasks) -> Heard {
-    let reader = Reader::new(client, scope, Limits::default());
+fn follow(feed: Feed, way: Way, scope: Scope, tasks: &mut Tasks) -> Heard {
     let (sender, receiver) = Feed::channel();
     let name = feed.to_string();
     tasks.spawn(name, async {
-        feed.follow(reader, sender).await;
+        if let Some(client) = way.open(&feed, &sender).await {
+            let reader = Reader::new(client, scope, Limits::default());
+            feed.follow(reader, sender).await;
+        }
         Ok::<(), Infallible>(())
     });
     receiver
 }
 
-/// Clients for all sources, side by side: a credential plugin may take its time.
-async fn connect(sources: &[SourceConfig]) -> anyhow::Result<Vec<kube::Client>> {
-    let clients = sources.iter().map(async |source| {
-        let client = runtime::connect(&source.access, USER_AGENT).await;
-        client.with_context(|| format!("source {}", source.name))
+/// The ways to all sources, side by side: a credential plugin may take its time.
+async fn connect(sources: &[SourceConfig], tasks: &mut Tasks) -> anyhow::Result<Vec<Way>> {
+    let has_authority = sources.iter().any(|it| it.ca_url.is_some());
+    let directory = has_authority.then(authority::directory).transpose()?;
+    let fetched = sources.iter().map(|source| {
+        let file = directory.as_ref()?.join(format!("{}.pem", source.name));
+        let (authority, progress) = Authority::new(source.ca_url.clone()?, file.clone());
+        let name = format!("authority of source {}", source.name);
+        tasks.spawn(name, authority.run(tasks.shutdown().clone()));
+        Some((source.access_by(file), progress))
     });
-    futures::future::try_join_all(clients).await
+    let fetched: Vec<_> = fetched.collect();
+    let ways = sources.iter().zip(fetched).map(async |(source, fetched)| {
+        if let Some((access, progress)) = fetched {
+            return Ok(Way::Waiting { access, progress });
+        }
+        let client = runtime::connect(&source.access, USER_AGENT).await;
+        let client = client.with_context(|| format!("source {}", source.name))?;
+        Ok(Way::Open(client))
+    });
+    futures::future::try_join_all(ways).await
 }

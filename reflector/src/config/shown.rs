@@ -18,6 +18,7 @@ pub struct Shown {
     hold_seconds: u64,
     election: String,
     sources: Vec<ShownSource>,
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,6 +49,7 @@ impl From<&Config> for Shown {
             sources: sources
                 .map(|(source, policy)| shown(source, policy))
                 .collect(),
+            notes: config.notes.clone(),
         }
     }
 }
@@ -104,6 +106,9 @@ impl fmt::Display for Shown {
         writeln!(f, "leader election: {}", self.election)?;
         for source in &self.sources {
             source.fmt(f)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
         }
         Ok(())
     }

@@ -28,6 +28,8 @@ pub struct SourceEntry {
     pub context: Option<String>,
     /// The authority that signed the URL's certificate.
     pub ca_file: Option<PathBuf>,
+    /// Where that authority is fetched from, instead of a file.
+    pub ca_url: Option<String>,
     /// The bearer token for the URL.
     pub token_file: Option<PathBuf>,
     /// What its mirrors' names begin with.
@@ -68,6 +70,9 @@ pub enum InvalidSource {
     /// Two ways to go.
     #[error("source {0} has both url and kubeconfig: choose one")]
     TwoAccesses(SourceName),
+    /// Two authorities.
+    #[error("source {0} has both caFile and caUrl: choose one")]
+    TwoAuthorities(SourceName),
     /// A key that goes with the other way.
     #[error("source {name}: {key} goes with {with}, which it has not: remove one or add the other")]
     Stray {
@@ -100,12 +105,13 @@ pub enum InvalidSource {
     },
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "name",
     "url",
     "kubeconfig",
     "context",
     "caFile",
+    "caUrl",
     "tokenFile",
     "prefix",
     "sameName",
@@ -120,9 +126,28 @@ const KEYS: [&str; 13] = [
 const STALENESS_KEYS: [&str; 2] = ["notReadyAfter", "dropAfter"];
 
 impl SourceEntry {
+    /// One that is called so, and says nothing else yet.
+    pub(crate) fn named(name: SourceName) -> Self {
+        Self {
+            name,
+            url: None,
+            kubeconfig: None,
+            context: None,
+            ca_file: None,
+            ca_url: None,
+            token_file: None,
+            prefix: None,
+            same_name: false,
+            selector: None,
+            namespace: None,
+            staleness: StalenessEntry::default(),
+        }
+    }
+
     /// What it means.
     pub fn check(self) -> Result<SourceConfig, InvalidSource> {
         let access = self.access()?;
+        let ca_url = self.authority()?;
         let selector = match &self.selector {
             Some(text) => text.parse().map_err(|why| InvalidSource::Selector {
                 name: self.name.clone(),
@@ -134,9 +159,23 @@ impl SourceEntry {
         Ok(SourceConfig {
             name: self.name,
             access,
+            ca_url,
             selector,
             namespace: self.namespace,
         })
+    }
+
+    fn authority(&self) -> Result<Option<Uri>, InvalidSource> {
+        self.ca_url.as_ref().map(|url| self.uri(url)).transpose()
+    }
+
+    fn uri(&self, url: &str) -> Result<Uri, InvalidSource> {
+        url.parse()
+            .map_err(|why: http::uri::InvalidUri| InvalidSource::Url {
+                name: self.name.clone(),
+                url: url.to_owned(),
+                why: why.to_string(),
+            })
     }
 
     fn access(&self) -> Result<Access, InvalidSource> {
@@ -151,13 +190,13 @@ impl SourceEntry {
             (Some(_), Some(_)) => Err(InvalidSource::TwoAccesses(name.clone())),
             (Some(_), None) if self.context.is_some() => Err(stray("context", "kubeconfig")),
             (None, Some(_)) if self.ca_file.is_some() => Err(stray("caFile", "url")),
+            (None, Some(_)) if self.ca_url.is_some() => Err(stray("caUrl", "url")),
             (None, Some(_)) if self.token_file.is_some() => Err(stray("tokenFile", "url")),
+            (Some(_), None) if self.ca_file.is_some() && self.ca_url.is_some() => {
+                Err(InvalidSource::TwoAuthorities(name.clone()))
+            }
             (Some(url), None) => Ok(Access::Url {
-                url: url.parse::<Uri>().map_err(|why| InvalidSource::Url {
-                    name: name.clone(),
-                    url: url.clone(),
-                    why: why.to_string(),
-                })?,
+                url: self.uri(url)?,
                 ca_file: self.ca_file.clone(),
                 token_file: self.token_file.clone(),
             }),

@@ -7,11 +7,13 @@
 //! | `ownership` | what is ours is repaired, what is not is left alone |
 //! | `staleness` | how long a silent source is believed |
 //! | `leadership` | of several reflectors one writes, and another takes its place |
+//! | `compat` | flags, files and objects of the replaced programs |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab` | what scenarios are made of |
 
+mod compat;
 mod disturbance;
 mod input;
 mod lab;
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
             scenario!(staleness::a_silent_source_is_not_ready_then_dropped_then_back),
             scenario!(leadership::a_standby_takes_over_and_nobody_writes_beside_it),
             scenario!(leadership::who_lost_its_lease_writes_nothing_more),
+            scenario!(compat::service_reflectors_flags_start_ours),
+            scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
             scenario!(telling::a_problem_is_an_event_once),
             scenario!(telling::a_running_reflector_explains_itself),
             scenario!(serving::kubectl_shows_what_the_api_server_shows),

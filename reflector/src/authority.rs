@@ -1,0 +1,139 @@
+//! Authorities that are fetched from a URL, as semaphore-service-mirror had them: again
+//! and again, so that a rotation needs no restart. A source waits for its own, and
+//! keeps nobody else waiting.
+
+use std::convert::Infallible;
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use http::Uri;
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use runtime::Access;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+/// How far the fetching is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It began.
+    Began,
+    /// It failed so far.
+    Failed(String),
+    /// The file is there. It may become another one.
+    Fetched,
+}
+
+/// One source's authority.
+pub(crate) struct Authority {
+    url: Uri,
+    file: PathBuf,
+    progress: watch::Sender<Progress>,
+}
+
+// A new authority is published well before it is needed.
+const REFRESH: Duration = Duration::from_mins(1);
+const RETRY: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(10);
+// A bundle of the whole web's authorities has a quarter of that.
+const MAX_BYTES: usize = 1 << 20;
+
+/// A directory for fetched authorities that nobody else can write to.
+pub(crate) fn directory() -> anyhow::Result<PathBuf> {
+    let nonce = RandomState::new().hash_one("authorities");
+    let directory = std::env::temp_dir().join(format!("heliograph-{nonce:016x}"));
+    let created = fs::DirBuilder::new().mode(0o700).create(&directory);
+    created.with_context(|| {
+        format!(
+            "cannot create {}: mount a volume there",
+            directory.display()
+        )
+    })?;
+    Ok(directory)
+}
+
+impl Authority {
+    /// The one at a URL, to be kept in a file.
+    pub(crate) fn new(url: Uri, file: PathBuf) -> (Self, watch::Receiver<Progress>) {
+        let (progress, receiver) = watch::channel(Progress::Began);
+        let authority = Self {
+            url,
+            file,
+            progress,
+        };
+        (authority, receiver)
+    }
+
+    /// Fetches until `shutdown`.
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        tokio::select! {
+            () = self.keep() => {}
+            () = shutdown.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    async fn keep(&self) {
+        let mut has_it = false;
+        loop {
+            let fetched = tokio::time::timeout(TIMEOUT, self.fetch()).await;
+            let fetched = fetched.map_err(anyhow::Error::from).flatten();
+            match fetched {
+                Ok(()) => {
+                    has_it = true;
+                    self.progress.send_replace(Progress::Fetched);
+                }
+                // What was fetched before still holds.
+                Err(error) if has_it => debug!(url = %self.url, "not fetched again: {error:#}"),
+                Err(error) => {
+                    let why = format!("cannot fetch its authority from {}: {error:#}", self.url);
+                    self.progress.send_replace(Progress::Failed(why));
+                }
+            }
+            tokio::time::sleep(if has_it { REFRESH } else { RETRY }).await;
+        }
+    }
+
+    async fn fetch(&self) -> anyhow::Result<()> {
+        let mut parts = self.url.clone().into_parts();
+        let path = parts.path_and_query.replace("/".parse()?);
+        let access = Access::Url {
+            url: Uri::from_parts(parts)?,
+            ca_file: None,
+            token_file: None,
+        };
+        let client = runtime::connect(&access, crate::USER_AGENT).await?;
+        let path = path.map_or("/".to_owned(), |it| it.to_string());
+        let request = http::Request::get(path).body(Body::empty())?;
+        let response = client.send(request).await?;
+        let code = response.status();
+        let body = Limited::new(response.into_body(), MAX_BYTES)
+            .collect()
+            .await;
+        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+        ensure!(code.is_success(), "the server answered {code}");
+        ensure!(
+            body.windows(10).any(|it| it == b"-----BEGIN"),
+            "what the server answered is not in PEM format"
+        );
+        store(&self.file, &body)
+    }
+}
+
+/// Puts a whole file in place of another; nobody reads half of it.
+fn store(file: &Path, content: &[u8]) -> anyhow::Result<()> {
+    if fs::read(file).is_ok_and(|it| it == content) {
+        return Ok(());
+    }
+    let new = file.with_extension("new");
+    let mut writer = fs::File::create(&new)?;
+    writer.write_all(content)?;
+    writer.sync_all()?;
+    Ok(fs::rename(&new, file)?)
+}

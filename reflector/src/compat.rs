@@ -1,0 +1,161 @@
+//! The programs that this one replaces, by their own flags, variables and files.
+//!
+//! A front end translates into [`Args`], from which the one [`Config`](crate::Config) is
+//! made and checked. What it accepts and does not need, it notes: `reflector config`
+//! prints the notes.
+
+mod flags;
+mod semaphore;
+mod service_reflector;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use clap::Parser;
+use proto_types::name::{DnsLabel, InvalidLabel};
+
+use crate::config::{Args, Command};
+use flags::FlagError;
+
+/// The variables around a process.
+pub type Environment = BTreeMap<String, String>;
+
+/// Why a command line of a replaced program does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A flag that is none.
+    #[error(transparent)]
+    Flag(#[from] FlagError),
+    /// A value that is none.
+    #[error("{flag}: {why}")]
+    Value {
+        /// The flag, variable or key.
+        flag: String,
+        /// What is wrong with its value.
+        why: String,
+    },
+    /// A file that does not open.
+    #[error("cannot read {path}: check that the file exists and may be read")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something is missing or wrong, in the words of the replaced program.
+    #[error("{0}")]
+    Words(String),
+    /// The choice of a program is none.
+    #[error("--compat {0:?} is not known: use service-reflector or semaphore-service-mirror")]
+    Unknown(String),
+}
+
+/// Which program's command line it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Ours,
+    ServiceReflector,
+    Semaphore,
+}
+
+/// What was typed, whichever program it was typed for. Exits, as clap does, where it is
+/// ours and is wrong.
+pub fn parse(words: &[String], environment: &Environment) -> Result<Args, Error> {
+    let (program, words) = choose(words, environment)?;
+    let own = || {
+        let name = std::iter::once("reflector".to_owned());
+        name.chain(words.iter().cloned())
+    };
+    match program {
+        Program::Ours => Ok(Args::parse_from(own())),
+        Program::ServiceReflector => {
+            let (command, words) = command(&words);
+            Ok(with(service_reflector::translate(words)?, command))
+        }
+        Program::Semaphore => {
+            let (command, words) = command(&words);
+            Ok(with(semaphore::translate(words, environment)?, command))
+        }
+    }
+}
+
+/// Tells the programs apart by flags that only one of them has.
+fn choose(words: &[String], environment: &Environment) -> Result<(Program, Vec<String>), Error> {
+    let mut rest = Vec::new();
+    let mut chosen = None;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix("--compat") {
+            Some("") => words.next().map(String::as_str).unwrap_or_default(),
+            Some(value) if value.starts_with('=') => &value[1..],
+            Some(_) | None => {
+                rest.push(word.clone());
+                continue;
+            }
+        };
+        chosen = Some(match value {
+            "service-reflector" => Program::ServiceReflector,
+            "semaphore-service-mirror" => Program::Semaphore,
+            unknown => return Err(Error::Unknown(unknown.to_owned())),
+        });
+    }
+    let program = chosen.unwrap_or_else(|| {
+        if rest.iter().any(|word| service_reflector::is_its(word)) {
+            Program::ServiceReflector
+        } else if semaphore::is_its(&rest, environment) {
+            Program::Semaphore
+        } else {
+            Program::Ours
+        }
+    });
+    Ok((program, rest))
+}
+
+/// `config` before the flags is ours, and asks what they mean.
+fn command(words: &[String]) -> (Option<Command>, &[String]) {
+    let Some(("config", rest)) = words.split_first().map(|(first, rest)| (&**first, rest)) else {
+        return (None, words);
+    };
+    match rest {
+        [flag, format, rest @ ..] if flag == "-o" && format == "json" => {
+            (Some(Command::config(true)), rest)
+        }
+        _ => (Some(Command::config(false)), rest),
+    }
+}
+
+fn with(mut args: Args, command: Option<Command>) -> Args {
+    args.command = command;
+    args
+}
+
+/// Flags of ours, all at their defaults.
+fn defaults() -> Args {
+    Args::parse_from(["reflector"])
+}
+
+/// A DNS label that is made of a text, the same at all times.
+fn label_of(text: &str) -> Result<DnsLabel, InvalidLabel> {
+    let lower = text.to_lowercase();
+    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let label: String = lower.chars().map(legal).collect();
+    let label = label.trim_matches('-');
+    // It may stand before something else in a name of 63 characters.
+    const LONGEST: usize = 40;
+    if label.len() <= LONGEST {
+        return label.parse();
+    }
+    let hash = hash_of(text);
+    format!("{}-{hash}", label[..LONGEST].trim_end_matches('-')).parse()
+}
+
+/// Eight digits that tell texts apart, the same through all releases: FNV-1a.
+fn hash_of(text: &str) -> String {
+    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    format!("{hash:08x}")
+}

@@ -1,0 +1,280 @@
+//! semaphore-service-mirror's JSON, with its flags and variables.
+//!
+//! A flag goes before its variable, and both before the file; what is empty is not set.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde_json::Value;
+
+use super::flags::{Syntax, last};
+use super::{Environment, Error, defaults, label_of};
+use crate::config::{Args, SourceEntry};
+
+const SYNTAX: Syntax = Syntax {
+    values: &[
+        "config",
+        "kube-config",
+        "listen",
+        "log-level",
+        "mirror-ns",
+        "mirror-svc-label-selector",
+        "global-svc-label-selector",
+        "global-svc-routing-strategy-label",
+    ],
+    switches: &[],
+    one_dash: true,
+};
+
+/// Where it always served its probes and metrics.
+const PORT: u16 = 8080;
+
+/// What was set, from flags and variables.
+struct Settings<'a> {
+    flags: Vec<(&'static str, String)>,
+    environment: &'a Environment,
+}
+
+/// Whether these words, or the variables without any, are for it.
+pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
+    let set = |name: &str| environment.get(name).filter(|it| !it.is_empty());
+    if words.is_empty() || words[0] == "config" && words.len() == 1 {
+        return set("SSM_CONFIG").is_some();
+    }
+    let name = |word: &str| {
+        let name = SYNTAX.name_of(word)?.split('=').next()?;
+        SYNTAX.values.contains(&name).then(|| name.to_owned())
+    };
+    words.iter().enumerate().any(|(i, word)| match name(word) {
+        // Ours has that one too: the file tells.
+        Some(it) if it == "config" && word.starts_with("--") => {
+            let path = word.split_once('=').map(|(_, path)| path);
+            let path = path.or_else(|| words.get(i + 1).map(String::as_str));
+            path.is_some_and(is_its_file)
+        }
+        Some(it) => it != "listen" && (it != "log-level" || !word.starts_with("--")),
+        None => false,
+    })
+}
+
+fn is_its_file(path: &str) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let json: Value = serde_json::from_str(&text).unwrap_or_default();
+    get(&json, "remoteClusters").is_some() || get(&json, "localCluster").is_some()
+}
+
+impl Settings<'_> {
+    fn get(&self, flag: &str, variable: &str) -> Option<&str> {
+        let set = |it: &&str| !it.is_empty();
+        let flag = last(&self.flags, flag).filter(set);
+        flag.or_else(|| {
+            self.environment
+                .get(variable)
+                .map(String::as_str)
+                .filter(set)
+        })
+    }
+
+    /// One that must be set, here or in the file.
+    fn need(&self, json: &Value, names: [&str; 3], what: &str) -> Result<String, Error> {
+        let [flag, variable, key] = names;
+        let global = get(json, "global").unwrap_or(&Value::Null);
+        let here = self.get(flag, variable).map(ToOwned::to_owned);
+        let value = here.map_or_else(|| text(global, "global", key), Ok)?;
+        if value.is_empty() {
+            return Err(Error::Words(format!(
+                "{what} should be specified either via global json config, env vars or flag"
+            )));
+        }
+        Ok(value)
+    }
+}
+
+/// The same in our flags.
+pub(super) fn translate(words: &[String], environment: &Environment) -> Result<Args, Error> {
+    let flags = SYNTAX.read(words)?;
+    let settings = Settings { flags, environment };
+    let json = read(&settings)?;
+    let mut args = defaults();
+    args.kubeconfig = settings
+        .get("kube-config", "SSM_KUBE_CONFIG")
+        .map(Into::into);
+    args.listen = match last(&settings.flags, "listen") {
+        // Not one of its own, for those to whom the port was always in the way.
+        Some(listen) => listen.parse().map_err(|why| wrong("--listen", why))?,
+        None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)),
+    };
+    let level = settings.get("log-level", "SSM_LOG_LEVEL").unwrap_or("info");
+    // It took a level that it does not know for the default.
+    args.log_level = level.to_lowercase().parse().unwrap_or_default();
+    let selector = globals(&settings, &json, &mut args)?;
+    let remotes = get(&json, "remoteClusters").and_then(Value::as_array);
+    let remotes = remotes.filter(|it| !it.is_empty());
+    let remotes = remotes.ok_or_else(|| words_of("No remote cluster configuration defined"))?;
+    for remote in remotes {
+        let source = source(remote, &selector, &mut args.notes)?;
+        args.sources.push(source);
+    }
+    Ok(args)
+}
+
+fn read(settings: &Settings<'_>) -> Result<Value, Error> {
+    let path = settings.get("config", "SSM_CONFIG");
+    let path = path.ok_or_else(|| words_of("-config or SSM_CONFIG must name a file"))?;
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|why| Error::Value {
+        flag: path.to_owned(),
+        why: why.to_string(),
+    })
+}
+
+/// Takes over what is set for all clusters; returns the selector.
+fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<String, Error> {
+    let selector = settings.need(
+        json,
+        [
+            "mirror-svc-label-selector",
+            "SSM_MIRROR_SVC_LABEL_SELECTOR",
+            "mirrorSvcLabelSelector",
+        ],
+        "Label selector for service mirroring",
+    )?;
+    let global_selector = settings.need(
+        json,
+        [
+            "global-svc-label-selector",
+            "SSM_GLOBAL_SVC_LABEL_SELECTOR",
+            "globalSvcLabelSelector",
+        ],
+        "Label selector for global services",
+    )?;
+    let routing = settings.need(
+        json,
+        // The variable's name follows no pattern.
+        [
+            "global-svc-routing-strategy-label",
+            "SSM_GLOBAL_SVC_TOPOLOGY_LABEL",
+            "globalSvcRoutingStrategyLabel",
+        ],
+        "Label to enable topology aware hints for global services",
+    )?;
+    let namespace = settings.need(
+        json,
+        ["mirror-ns", "SSM_MIRROR_NS", "mirrorNamespace"],
+        "Local mirroring namespace",
+    )?;
+    args.mirror_namespace = Some(
+        namespace
+            .parse()
+            .map_err(|why| wrong("mirrorNamespace", why))?,
+    );
+    let local = get(json, "localCluster").unwrap_or(&Value::Null);
+    if text(local, "localCluster", "name")?.is_empty() {
+        return Err(words_of("Configuration is missing local cluster name"));
+    }
+    let notes = &mut args.notes;
+    notes.push(format!(
+        "global Services come later: globalSvcLabelSelector {global_selector:?}, \
+         globalSvcRoutingStrategyLabel {routing:?} and localCluster.zones are not used yet"
+    ));
+    if get(local, "kubeConfigPath").is_some() {
+        notes.push(
+            "localCluster.kubeConfigPath is not used, as it never was: -kube-config is".to_owned(),
+        );
+    }
+    for key in ["serviceSync", "endpointSliceSync"] {
+        let global = get(json, "global").unwrap_or(&Value::Null);
+        if get(global, key).is_some() {
+            notes.push(format!(
+                "{key} is accepted; mirrors always converge, and guards make that safe"
+            ));
+        }
+    }
+    Ok(selector)
+}
+
+fn source(remote: &Value, selector: &str, notes: &mut Vec<String>) -> Result<SourceEntry, Error> {
+    let text = |key: &str| text(remote, "remoteClusters", key);
+    let name = text("name")?;
+    if name.is_empty() {
+        return Err(words_of("Configuration is missing remote cluster name"));
+    }
+    let label = label_of(&name).map_err(|why| wrong("remoteClusters.name", why))?;
+    let mut source = SourceEntry::named(
+        label
+            .to_string()
+            .parse()
+            .map_err(|why| wrong("name", why))?,
+    );
+    let (kubeconfig, url) = (text("kubeConfigPath")?, text("remoteAPIURL")?);
+    let (authority, token) = (text("remoteCAURL")?, text("remoteSATokenPath")?);
+    if !kubeconfig.is_empty() {
+        source.kubeconfig = Some(kubeconfig.into());
+    } else if url.is_empty() || authority.is_empty() || token.is_empty() {
+        return Err(words_of(
+            "Insufficient configuration to create remote cluster client. Set kubeConfigPath or \
+             remoteAPIURL and remoteCAURL and remoteSATokenPath",
+        ));
+    } else {
+        source.url = Some(url);
+        source.ca_url = Some(authority);
+        source.token_file = Some(token.into());
+    }
+    let prefix = text("servicePrefix")?;
+    if prefix.is_empty() {
+        return Err(words_of(
+            "Configuration is missing a service prefix for services mirrored from the remote",
+        ));
+    }
+    let legal = label_of(&prefix).map_err(|why| wrong("servicePrefix", why))?;
+    if legal.as_str() != prefix {
+        notes.push(format!(
+            "servicePrefix {prefix:?} cannot begin the name of a Service: {legal} is used"
+        ));
+    }
+    if label.as_str() != name {
+        notes.push(format!("remote cluster {name:?} is source {label}"));
+    }
+    if get(remote, "resyncPeriod").is_some() {
+        notes.push(format!(
+            "source {label}: resyncPeriod is accepted, and not needed"
+        ));
+    }
+    source.prefix = Some(legal);
+    source.selector = Some(selector.to_owned());
+    Ok(source)
+}
+
+/// A key's value. Go does not care for the case of keys.
+fn get<'a>(json: &'a Value, key: &str) -> Option<&'a Value> {
+    let object = json.as_object()?;
+    let same = |(name, _): &(&String, &Value)| name.eq_ignore_ascii_case(key);
+    let value = object
+        .get(key)
+        .or_else(|| object.iter().find(same).map(|(_, value)| value));
+    value.filter(|it| !it.is_null())
+}
+
+fn text(json: &Value, place: &str, key: &str) -> Result<String, Error> {
+    match get(json, key) {
+        None => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(other) => Err(wrong(
+            &format!("{place}.{key}"),
+            format!("{other} is not a text"),
+        )),
+    }
+}
+
+fn words_of(words: &str) -> Error {
+    Error::Words(words.to_owned())
+}
+
+fn wrong(flag: &str, why: impl std::fmt::Display) -> Error {
+    Error::Value {
+        flag: flag.to_owned(),
+        why: why.to_string(),
+    }
+}
