@@ -7,6 +7,7 @@
 mod accept;
 mod discovery;
 mod fresh;
+mod gzip;
 mod list;
 mod pretty;
 mod query;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use emitter_cache::table::Include;
 use emitter_cache::{Encoding, Scope, View};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use proto_types::{Resource, Status};
 use tokio_util::sync::CancellationToken;
 
-use self::accept::Verb;
+use self::accept::{Unacceptable, Verb};
 use self::query::{Options, Query};
 use self::route::{Route, WatchPath};
 use crate::hub::Hub;
@@ -53,6 +55,9 @@ struct Asked {
     query: Query,
     accept: Option<String>,
     pretty: bool,
+    gzip: bool,
+    /// The document that the consumer has already.
+    known: Option<HeaderValue>,
     audit_id: HeaderValue,
 }
 
@@ -70,15 +75,36 @@ impl Asked {
         Self {
             accept: text(request.headers(), header::ACCEPT),
             pretty: query.pretty(agent.as_deref()),
+            gzip: gzip::is_accepted(request.headers()),
+            known: request.headers().get(header::IF_NONE_MATCH).cloned(),
             audit_id: audit_id.unwrap_or_else(new_audit_id),
             query,
         }
     }
 
+    /// What is refused before anybody looks at what was asked for: a time limit that
+    /// is none, and media types of which none is served.
+    fn admit(&self, resource: Resource, verb: Verb) -> Result<(), Status> {
+        if verb != Verb::Watch {
+            self.query.check_timeout()?;
+        }
+        if !accept::is_served(self.accept.as_deref()) {
+            let message = Unacceptable::MediaType.message(resource);
+            let details = proto_types::status::Details::default();
+            return Err(Status::failure(406, "NotAcceptable", message).about(details));
+        }
+        Ok(())
+    }
+
     fn encoding(&self, verb: Verb, resource: Resource) -> Result<Encoding, Status> {
-        let include = self.query.include()?;
-        accept::negotiate(self.accept.as_deref(), verb, include)
-            .map_err(|why| Status::failure(406, "NotAcceptable", why.message(resource)))
+        let include = self.query.include();
+        let wanted = include.as_ref().copied().unwrap_or(Include::Metadata);
+        let encoding = accept::negotiate(self.accept.as_deref(), verb, wanted)
+            .map_err(|why| Status::failure(406, "NotAcceptable", why.message(resource)))?;
+        match encoding {
+            Encoding::Table(_) => include.map(Encoding::Table),
+            Encoding::Object | Encoding::Metadata => Ok(encoding),
+        }
     }
 }
 
@@ -127,12 +153,16 @@ impl Api {
                 scope,
                 watch,
             } => {
-                let response = self.collection(asked, resource, scope, watch).await?;
-                Ok(respond::warn(resource, response))
+                let is_watch = watch != WatchPath::No || asked.query.flag("watch") == Some(true);
+                let verb = if is_watch { Verb::Watch } else { Verb::List };
+                asked.admit(resource, verb)?;
+                let answer = self.collection(asked, resource, scope, watch).await;
+                Ok(respond::about(asked, resource, answer))
             }
             Route::Object { resource, key } => {
-                let response = list::get(asked, self.hub(resource), &key).await?;
-                Ok(respond::warn(resource, response))
+                asked.admit(resource, Verb::Get)?;
+                let answer = list::get(asked, self.hub(resource), &key).await;
+                Ok(respond::about(asked, resource, answer))
             }
             Route::CoreVersions => Ok(discover(asked, "/api", discovery::core_versions)),
             Route::Groups => Ok(discover(asked, "/apis", discovery::groups)),
@@ -206,11 +236,19 @@ impl Api {
             .into_parts();
         let mut response = Response::new(axum::body::Body::from(body));
         *response.status_mut() = parts.status;
-        for name in [header::CONTENT_TYPE, header::ETAG, header::LOCATION] {
+        let headers = response.headers_mut();
+        for name in [
+            header::CACHE_CONTROL,
+            header::CONTENT_TYPE,
+            header::ETAG,
+            header::LOCATION,
+            header::VARY,
+        ] {
             if let Some(value) = parts.headers.get(&name) {
-                response.headers_mut().insert(name, value.clone());
+                headers.insert(name, value.clone());
             }
         }
+        headers.insert("audit-id", asked.audit_id.clone());
         Ok(response)
     }
 }
@@ -232,10 +270,17 @@ fn discover(asked: &Asked, path: &str, plain: impl FnOnce() -> String) -> Respon
         return ok(asked, plain());
     }
     let body = discovery::aggregated(path);
+    let etag = discovery::etag(&body);
     let mut response = respond::with_type(asked, StatusCode::OK, discovery::AGGREGATED, body);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    headers.insert(header::ETAG, etag.clone());
+    if asked.known.as_ref() == Some(&etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = axum::body::Body::empty();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
     response
 }
 

@@ -42,6 +42,34 @@ pub struct Listed {
     pub items: Bytes,
     /// The revision up to which they are known to be so.
     pub revision: Revision,
+    compressed: Arc<Mutex<Option<(Revision, Bytes)>>>,
+}
+
+impl Listed {
+    /// Items of a revision.
+    #[must_use]
+    pub fn new(items: Bytes, revision: Revision) -> Self {
+        let compressed = Arc::default();
+        Self {
+            items,
+            revision,
+            compressed,
+        }
+    }
+
+    /// The compressed list, made at most once for all who ask for this revision:
+    /// whoever comes meanwhile waits for it.
+    pub fn compressed(&self, compress: impl FnOnce(&[u8]) -> Bytes) -> Bytes {
+        let mut kept = self.compressed.lock();
+        match &*kept {
+            Some((revision, body)) if *revision == self.revision => body.clone(),
+            Some(_) | None => {
+                let body = compress(&self.items);
+                *kept = Some((self.revision, body.clone()));
+                body
+            }
+        }
+    }
 }
 
 /// The frames of one view.
@@ -186,14 +214,14 @@ impl Hub {
         let inner = self.inner.lock();
         let revision = inner.store.progress().unwrap_or_default();
         if let Some(listed) = self.lists.lock().get(view) {
-            let items = listed.items.clone();
-            return Listed { items, revision };
+            let listed = listed.clone();
+            return Listed { revision, ..listed };
         }
         let entries = inner.store.snapshot(view).entries;
         drop(inner);
         let entries = entries.iter().map(AsRef::as_ref);
         let items = self.encoder.items(entries, view.encoding, now);
-        let listed = Listed { items, revision };
+        let listed = Listed::new(items, revision);
         self.keep(view, &listed);
         listed
     }

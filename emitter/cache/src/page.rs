@@ -23,8 +23,11 @@ pub struct InvalidToken(String);
 
 #[derive(Serialize, Deserialize)]
 struct Token {
+    #[serde(default)]
     v: String,
+    #[serde(default)]
     rv: i64,
+    #[serde(default)]
     start: String,
 }
 
@@ -60,7 +63,10 @@ impl Page {
         let token: Token =
             serde_json::from_slice(&json).map_err(|why| InvalidToken(why.to_string()))?;
         if token.v != VERSION {
-            return Err(invalid("server is not able to interpret its version"));
+            return Err(invalid(&format!(
+                "server does not recognize this encoded version {}",
+                token.v
+            )));
         }
         let revision = match token.rv {
             -1 => None,

@@ -94,6 +94,33 @@ pub(super) fn negotiate(
     Err(Unacceptable::MediaType)
 }
 
+/// Whether a media type of the header is served at all, whatever its parameters say.
+/// A path's answers are looked up by exactly this, before anything else is looked at.
+#[must_use]
+pub(super) fn is_served(header: Option<&str>) -> bool {
+    let Some(header) = header.filter(|header| !header.trim().is_empty()) else {
+        return true;
+    };
+    let mut clauses = header.split(',').map(Clause::parse);
+    clauses.any(|clause| matches!(clause.media_type, "application/json" | "*/*"))
+}
+
+/// Whether the header takes plain JSON, which refusals are written in. Where it does
+/// not, people must be reading, and get them indented.
+#[must_use]
+pub(super) fn takes_plain_json(header: Option<&str>) -> bool {
+    let Some(header) = header.filter(|header| !header.trim().is_empty()) else {
+        return true;
+    };
+    header.split(',').map(Clause::parse).any(|clause| {
+        clause.parameter("as").is_none()
+            && matches!(
+                clause.media_type,
+                "application/json" | "application/*" | "*/*"
+            )
+    })
+}
+
 /// Whether the header asks for aggregated discovery before any plain answer.
 #[must_use]
 pub(super) fn wants_aggregated_discovery(header: Option<&str>) -> bool {

@@ -1,5 +1,8 @@
 //! Discovery: which resources there are, for clients that ask before they list.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use http::HeaderValue;
 use proto_types::Resource;
 use serde_json::{Value, json};
 
@@ -104,6 +107,14 @@ fn aggregated_entry(resource: Resource) -> Value {
         entry["categories"] = json!(["all"]);
     }
     entry
+}
+
+/// Names the content of a document, so that a client need not load it again.
+pub(super) fn etag(document: &str) -> HeaderValue {
+    let mut hasher = DefaultHasher::new();
+    document.hash(&mut hasher);
+    let tag = format!("\"{:016X}\"", hasher.finish());
+    HeaderValue::try_from(tag).expect("hexadecimal digits are a header value")
 }
 
 /// The media type that marks the aggregated form; clients decide by it.

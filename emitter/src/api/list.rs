@@ -14,8 +14,8 @@ use proto_types::{ObjectKey, Revision, Status};
 
 use super::accept::Verb;
 use super::query::{Options, RevisionMatch};
-use super::{Asked, fresh, respond};
-use crate::hub::Hub;
+use super::{Asked, fresh, gzip, respond};
+use crate::hub::{Hub, Listed};
 
 /// What a list takes its items from.
 enum Source {
@@ -27,7 +27,6 @@ enum Source {
 
 /// Answers with one object.
 pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Response, Status> {
-    let encoding = asked.encoding(Verb::Get, hub.resource())?;
     if asked.query.flag("export") == Some(true) {
         return Err(Status::bad_request(
             "the export parameter, deprecated since v1.14, is no longer supported",
@@ -45,6 +44,7 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
     let Some(entry) = hub.get(key) else {
         return Err(Status::not_found(hub.resource(), key.name()));
     };
+    let encoding = asked.encoding(Verb::Get, hub.resource())?;
     let mut body = Vec::new();
     let now = Timestamp::now();
     if let Encoding::Table(_) = encoding {
@@ -87,14 +87,14 @@ pub(super) async fn list(
                 ..ListMeta::default()
             };
             let head = hub.encoder().list_head(view.encoding, &meta);
-            return Ok(whole(asked, head, listed.items));
+            return Ok(whole(asked, head, listed).await);
         }
         (Source::Present, _, _) => hub.snapshot(view),
         (Source::At(revision), _, _) => hub
             .snapshot_at(view, revision)
             .map_err(|Expired { .. }| expired(page.as_ref(), view))?,
     };
-    Ok(part(asked, hub, view, snapshot, &Cut { page, limit }))
+    Ok(part(asked, hub, view, snapshot, &Cut { page, limit }).await)
 }
 
 /// Which part of a list to answer with.
@@ -103,7 +103,7 @@ struct Cut {
     limit: Option<usize>,
 }
 
-fn part(asked: &Asked, hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) -> Response {
+async fn part(asked: &Asked, hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) -> Response {
     let revision = snapshot.revision;
     let mut entries = snapshot.entries;
     if let Some(page) = &cut.page {
@@ -132,7 +132,7 @@ fn part(asked: &Asked, hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) ->
     let items = hub
         .encoder()
         .items(entries, view.encoding, Timestamp::now());
-    whole(asked, head, items)
+    whole(asked, head, Listed::new(items, revision)).await
 }
 
 /// What to answer from, and the revision that must have been reached.
@@ -191,10 +191,19 @@ const TOO_OLD_TO_CONTINUE: &str = "The provided continue parameter is too old \
     and now may show up in the list.";
 
 /// Head, items and end, sharing the items' bytes.
-fn whole(asked: &Asked, head: String, items: Bytes) -> Response {
+async fn whole(asked: &Asked, head: String, listed: Listed) -> Response {
+    let items = listed.items.clone();
     if asked.pretty {
         let text = [head.as_bytes(), &items, b"}"].concat();
         return respond::document(asked, StatusCode::OK, text);
+    }
+    if asked.gzip && gzip::pays(head.len() + items.len() + TAIL.len()) {
+        // Megabytes take longer than those who share this thread should wait.
+        let compress =
+            move || listed.compressed(|items| gzip::compress(&[head.as_bytes(), items, TAIL]));
+        let body = tokio::task::spawn_blocking(compress).await;
+        let body = body.expect("compressing neither panics nor is aborted");
+        return gzip::mark(respond::json(asked, StatusCode::OK, body));
     }
     let length = head.len() + items.len() + TAIL.len();
     let parts = [Bytes::from(head), items, Bytes::from_static(TAIL)];

@@ -187,9 +187,6 @@ impl Options {
             None => None,
         };
         options.revision = options.parse_revision(revision)?;
-        if !options.watch {
-            query.check_timeout()?;
-        }
         Ok(options)
     }
 
@@ -237,12 +234,6 @@ impl Options {
                 );
             }
         } else {
-            if self.send_initial_events.is_some() {
-                forbid(
-                    "sendInitialEvents",
-                    "sendInitialEvents is forbidden for list",
-                );
-            }
             if revision_match.is_some() && revision.is_none() {
                 forbid(
                     "resourceVersionMatch",
@@ -268,6 +259,10 @@ impl Options {
             let supported = supported.join(", ");
             let why = format!("Unsupported value: {value:?}: supported values: {supported}");
             causes.push(("FieldValueNotSupported", "resourceVersionMatch", why));
+        }
+        if !self.watch && self.send_initial_events.is_some() {
+            let why = "Forbidden: sendInitialEvents is forbidden for list".to_owned();
+            causes.push(("FieldValueForbidden", "sendInitialEvents", why));
         }
         if causes.is_empty() {
             Ok(())

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use proto_types::{Resource, Status};
 
-use super::Asked;
+use super::{Asked, accept, gzip};
 
 /// What a kube-apiserver says of the deprecated resource since 1.33.
 const ENDPOINTS_WARNING: HeaderValue = HeaderValue::from_static(
@@ -37,11 +37,19 @@ pub(super) fn with_type(
     response
 }
 
-/// A JSON document, indented if that was asked for. Plain ones end with a newline.
-/// Where no representation is acceptable, a kube-apiserver writes for people.
+/// A JSON document, indented if that was asked for.
 pub(super) fn document(asked: &Asked, code: StatusCode, json_text: impl Into<Bytes>) -> Response {
+    laid_out(asked, code, json_text, asked.pretty)
+}
+
+/// Plain documents end with a newline, indented ones do not.
+fn laid_out(
+    asked: &Asked,
+    code: StatusCode,
+    json_text: impl Into<Bytes>,
+    is_pretty: bool,
+) -> Response {
     let text: Bytes = json_text.into();
-    let is_pretty = asked.pretty || code == StatusCode::NOT_ACCEPTABLE;
     let body = match is_pretty {
         true => super::pretty::indent(&text),
         false => {
@@ -51,13 +59,17 @@ pub(super) fn document(asked: &Asked, code: StatusCode, json_text: impl Into<Byt
             line
         }
     };
+    if asked.gzip && gzip::pays(body.len()) {
+        return gzip::mark(json(asked, code, gzip::compress(&[&body])));
+    }
     json(asked, code, body)
 }
 
 /// A refusal.
 pub(super) fn refusal(asked: &Asked, status: &Status) -> Response {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = document(asked, code, status.to_json());
+    let is_pretty = asked.pretty || !accept::takes_plain_json(asked.accept.as_deref());
+    let mut response = laid_out(asked, code, status.to_json(), is_pretty);
     let details = status.details.as_ref();
     if let Some(seconds) = details.and_then(|details| details.retry_after_seconds) {
         let headers = response.headers_mut();
@@ -66,8 +78,14 @@ pub(super) fn refusal(asked: &Asked, status: &Status) -> Response {
     response
 }
 
-/// Adds the warning that reading a deprecated resource brings.
-pub(super) fn warn(resource: Resource, mut response: Response) -> Response {
+/// An answer about a resource, with the warning that reading a deprecated one brings,
+/// also where the answer is a refusal.
+pub(super) fn about(
+    asked: &Asked,
+    resource: Resource,
+    answer: Result<Response, Status>,
+) -> Response {
+    let mut response = answer.unwrap_or_else(|status| refusal(asked, &status));
     match resource {
         Resource::Endpoints => {
             let headers = response.headers_mut();

@@ -69,6 +69,7 @@ impl Route {
             ["apis", "discovery.k8s.io", "v1", rest @ ..] => {
                 Self::under("/apis/discovery.k8s.io/v1", rest)
             }
+            ["apis", "discovery.k8s.io", ..] => Self::UnknownResource,
             _ => Self::Unknown,
         }
     }
@@ -167,6 +168,7 @@ mod tests {
         check("/api/v1/endpointslices", Route::UnknownResource);
         check("/api/v1/pods", Route::UnknownResource);
         check("/apis/apps/v1/deployments", Route::Unknown);
+        check("/apis/discovery.k8s.io/v2", Route::UnknownResource);
         check("/", Route::Root);
         check("/apis/", Route::Groups);
     }

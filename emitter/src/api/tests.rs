@@ -16,6 +16,8 @@ use super::{
     StatusCode, router,
 };
 
+mod large;
+
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
 /// An emitter's API in front of an upstream that the test plays.
@@ -365,14 +367,15 @@ async fn unknown_paths_are_refused_as_a_kube_apiserver_refuses_them() {
 #[tokio::test]
 async fn reading_endpoints_brings_a_warning() {
     let lab = Lab::unsynced();
-    let request = Request::get("/api/v1/endpoints")
-        .body(Body::empty())
-        .unwrap();
-    let (_, headers, _) = lab.send(request).await;
-    assert!(
-        !headers.contains_key("warning"),
-        "not with a refusal to wait"
-    );
+    let warns = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let (_, headers, _) = lab.send(request).await;
+        headers.contains_key("warning")
+    };
+    assert!(warns("/api/v1/endpoints").await);
+    assert!(warns("/api/v1/endpoints?limit=abc").await);
+    assert!(!warns("/api/v1/endpoints?timeout=xyz").await);
+    assert!(!warns("/api/v1/services").await);
 }
 
 #[tokio::test]

@@ -1,0 +1,44 @@
+//! Answers that are not sent whole, or not sent at all.
+
+use super::{Body, BodyExt, Lab, Request};
+
+#[tokio::test]
+async fn a_large_list_is_compressed_for_who_takes_it() {
+    let names: Vec<String> = (0..2000).map(|i| format!("service-{i:04}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let lab = Lab::with(&names);
+    let get = async |encoding: &str| {
+        let request = Request::get("/api/v1/services").header("accept-encoding", encoding);
+        let (_, headers, body) = lab.send(request.body(Body::empty()).unwrap()).await;
+        let body = body.collect().await.unwrap().to_bytes();
+        (headers.contains_key("content-encoding"), body)
+    };
+    let (is_plain, plain) = get("identity").await;
+    let (is_gzip, packed) = get("gzip").await;
+    assert!(!is_plain && is_gzip);
+    let mut unpacked = Vec::new();
+    let mut decoder = flate2::read::GzDecoder::new(packed.as_ref());
+    std::io::Read::read_to_end(&mut decoder, &mut unpacked).unwrap();
+    assert_eq!(unpacked, plain);
+    assert_eq!(get("gzip").await.1.as_ptr(), packed.as_ptr(), "made once");
+}
+
+#[tokio::test]
+async fn a_document_that_is_known_is_not_sent_again() {
+    let lab = Lab::with(&[]);
+    let get = async |tag: Option<http::HeaderValue>| {
+        let mut request = Request::get("/apis").header(
+            "accept",
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        );
+        if let Some(tag) = tag {
+            request = request.header("if-none-match", tag);
+        }
+        lab.send(request.body(Body::empty()).unwrap()).await
+    };
+    let (code, headers, _) = get(None).await;
+    assert_eq!(code, 200);
+    let (code, _, body) = get(headers.get("etag").cloned()).await;
+    assert_eq!(code, 304);
+    assert!(body.collect().await.unwrap().to_bytes().is_empty());
+}
