@@ -271,6 +271,7 @@ impl TryFrom<Args> for Config {
                 name: entry.name.clone(),
                 placement: placement(&entry, mirror_namespace.as_ref())?,
                 staleness: entry.staleness.0,
+                known_as: entry.known_as().map(Into::into),
             });
             sources.push(entry.check()?);
         }

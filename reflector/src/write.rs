@@ -3,6 +3,8 @@
 //! No step meets an object that is not ours: a POST is refused where there is one, and
 //! a PUT or DELETE names uid and resource version of what it is about.
 
+mod refusal;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use proto_types::{ObjectKey, RawObject, Resource, Status};
 use reflector_planner::{
-    LocalChange, LocalKey, Mirror, MirrorService, MirrorSlice, Obstacle, Seen, Step, Update,
+    LocalChange, LocalKey, Met, Mirror, MirrorService, MirrorSlice, Obstacle, Seen, Step, Update,
     Version, Write,
 };
 use serde_json::json;
@@ -20,6 +22,8 @@ use tracing::debug;
 use crate::lease::Leadership;
 use crate::metrics::{Metrics, WriteLabels};
 use crate::queue::Again;
+
+use refusal::{Refusal, chain, is_transient};
 
 /// Writes to the local API server.
 #[derive(Clone)]
@@ -43,17 +47,6 @@ pub(crate) struct Written {
     pub(crate) again: Option<Again>,
     /// Why the local API server could not be asked at all.
     pub(crate) unavailable: Option<String>,
-}
-
-/// Why a request has no result.
-#[derive(Debug)]
-enum Refusal {
-    /// The server answered: no.
-    Status(StatusCode, Status),
-    /// The server did not answer.
-    Unavailable(String),
-    /// Somebody else writes.
-    StandingBy,
 }
 
 // An API server ends a request itself after a minute; one that takes half of it is
@@ -138,14 +131,15 @@ impl Writer {
     }
 
     async fn delete(&self, step: &Step, version: &Version) -> Result<(), Refusal> {
-        let options = json!({
+        let mut options = json!({
             "kind": "DeleteOptions",
             "apiVersion": "v1",
-            "preconditions": {
-                "uid": version.uid,
-                "resourceVersion": version.revision.to_string(),
-            },
+            "preconditions": {"uid": version.uid},
         });
+        // What goes with its Service goes as it is by now.
+        if step.resource != Resource::Endpoints {
+            options["preconditions"]["resourceVersion"] = json!(version.revision.to_string());
+        }
         let path = path(step.resource, &step.key);
         let sent = self.send(Method::DELETE, &path, options.to_string().into());
         match sent.await {
@@ -177,9 +171,9 @@ impl Writer {
                     written.updates.extend(update);
                     written.again = written.again.max(Some(Again::Soon));
                 }
-                Ok(Look::Foreign(update)) => {
+                Ok(Look::Foreign(update, object)) => {
                     written.updates.extend(update);
-                    written.blocked(step, Obstacle::Occupied);
+                    self.meet(step, object, written).await;
                 }
                 Err(refusal) => written.deferred(refusal),
             }
@@ -187,6 +181,32 @@ impl Writer {
             written.deferred(Refusal::Status(code, status));
         } else {
             written.blocked(step, Obstacle::Refused(status.message.into()));
+        }
+    }
+
+    /// Somebody else's object is there. If it is a Service, the world decides whether
+    /// it may become ours, and its Endpoints belong to the question.
+    async fn meet(&self, step: &Step, service: RawObject, written: &mut Written) {
+        if step.resource != Resource::Services {
+            return written.blocked(step, Obstacle::Occupied);
+        }
+        let path = path(Resource::Endpoints, &step.key);
+        let endpoints = match self.send(Method::GET, &path, Bytes::new()).await {
+            Ok(answer) => parse(Resource::Endpoints, &answer).map(Some),
+            Err(Refusal::Status(StatusCode::NOT_FOUND, _)) => Ok(None),
+            Err(refusal) => Err(refusal),
+        };
+        match endpoints {
+            Ok(endpoints) => {
+                let met = Box::new(Met { service, endpoints });
+                written.updates.push(Update::Met(met));
+                written.again = written.again.max(Some(Again::Later));
+            }
+            // Who may not read them cannot have them go; the Service stays theirs.
+            Err(Refusal::Status(code, _)) if !is_transient(code) => {
+                written.blocked(step, Obstacle::Occupied);
+            }
+            Err(refusal) => written.deferred(refusal),
         }
     }
 
@@ -257,7 +277,7 @@ impl Writer {
 /// What is there. The update tells the world.
 enum Look {
     Ours(Option<Update>),
-    Foreign(Option<Update>),
+    Foreign(Option<Update>, RawObject),
     Gone(Option<Update>),
 }
 
@@ -286,28 +306,6 @@ impl Written {
         self.unavailable = Some(why);
         self.again = self.again.max(Some(again));
     }
-}
-
-impl Refusal {
-    const fn reason(&self) -> &'static str {
-        match self {
-            Self::Unavailable(_) => "unavailable",
-            Self::StandingBy => "standby",
-            Self::Status(StatusCode::CONFLICT, _) => "conflict",
-            Self::Status(StatusCode::NOT_FOUND, _) => "missing",
-            Self::Status(StatusCode::TOO_MANY_REQUESTS, _) => "throttled",
-            Self::Status(..) => "refused",
-        }
-    }
-}
-
-/// Whether the server, and not the object, is the reason.
-fn is_transient(code: StatusCode) -> bool {
-    code.is_server_error()
-        || matches!(
-            code,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED | StatusCode::REQUEST_TIMEOUT
-        )
 }
 
 fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
@@ -347,7 +345,7 @@ fn seen<T: Mirror>(step: &Step, answer: &RawObject, update: fn(LocalChange<T>) -
             let change = LocalChange::Applied(answer.key.clone(), ours);
             Look::Ours(Some(update(change)))
         }
-        Seen::Foreign => Look::Foreign(forgotten(step)),
+        Seen::Foreign => Look::Foreign(forgotten(step), answer.clone()),
     }
 }
 
@@ -358,20 +356,6 @@ fn parse(resource: Resource, answer: &Bytes) -> Result<RawObject, Refusal> {
 fn path(resource: Resource, key: &ObjectKey) -> String {
     let collection = resource.collection(Some(key.namespace()));
     format!("{collection}/{}", key.name())
-}
-
-/// An error with its reasons: hyper hides the interesting one at the end.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let words = source.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

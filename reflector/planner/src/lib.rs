@@ -17,6 +17,7 @@
 //! | [`diff`](mod@diff) | [`Verdict`] against what is observed |
 //! | [`step`] | the writes, ready to be sent |
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
+//! | [`adopt`] | mirrors of the replaced programs, which become ours |
 //! | [`address`], [`brake`] | what may not pass, and what may not go at once |
 //! | [`staleness`] | what becomes of endpoints while their source is silent |
 //! | [`problem`] | what could not be done, in users' words |
@@ -32,6 +33,7 @@
 //! * Neither clock, I/O nor async: time comes as an argument.
 
 pub mod address;
+pub mod adopt;
 pub mod brake;
 pub mod diff;
 pub mod explain;
@@ -49,6 +51,7 @@ pub mod step;
 mod wire;
 pub mod world;
 
+pub use adopt::Met;
 pub use brake::Moment;
 pub use diff::{Action, Verdict, diff};
 pub use explain::{Explanation, explain};

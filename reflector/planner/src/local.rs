@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use proto_types::{ObjectKey, Resource, Revision};
 
+use crate::adopt::Adoption;
 use crate::mirror::{Mirror, MirrorService, MirrorSlice, Observed, Owner, Seen};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::Policy;
@@ -53,6 +54,7 @@ pub struct Local {
     services: Store<MirrorService>,
     slices: Store<MirrorSlice>,
     obstacles: HashMap<(Resource, ObjectKey), Obstacle>,
+    adoptions: HashMap<ObjectKey, Adoption>,
 }
 
 /// One resource's objects, and where each belongs.
@@ -131,6 +133,25 @@ impl Local {
         home::<MirrorSlice>(slice, &self.slice(slice)?.owner, policy)
     }
 
+    /// How our Service of that name is taken over, if it is.
+    pub(crate) fn adoption(&self, key: &LocalKey) -> Option<&Adoption> {
+        self.adoptions.get(key.object())
+    }
+
+    /// Takes a Service over that its owner does not know to be ours yet.
+    pub(crate) fn adopt(
+        &mut self,
+        key: ObjectKey,
+        (observed, adoption): (Observed<MirrorService>, Adoption),
+        policy: &Policy,
+    ) -> Vec<LocalKey> {
+        let change = LocalChange::Applied(key.clone(), Seen::Ours(observed));
+        let concerned = self.update_services(change, policy);
+        self.clear_obstacle(Resource::Services, &key);
+        self.adoptions.insert(key, adoption);
+        concerned
+    }
+
     pub(crate) fn set_obstacle(&mut self, resource: Resource, key: ObjectKey, it: Obstacle) {
         self.obstacles.insert((resource, key), it);
     }
@@ -146,6 +167,13 @@ impl Local {
     ) -> Vec<LocalKey> {
         if let Some(key) = self.services.news_of(&change) {
             self.clear_obstacle(Resource::Services, &key);
+        }
+        match &change {
+            LocalChange::Applied(key, _) | LocalChange::Gone(key, _) => {
+                self.adoptions.remove(key);
+            }
+            // What was taken over may not have our label yet.
+            LocalChange::Listed(_) | LocalChange::Deleted(..) => {}
         }
         self.services.update(change, policy)
     }

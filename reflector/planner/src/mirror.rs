@@ -255,7 +255,31 @@ impl Marks {
     }
 }
 
+impl Observed<MirrorService> {
+    /// A Service that is taken over; nothing, if it cannot be read.
+    pub(crate) fn adopted(object: &RawObject, owner: Owner) -> Option<Self> {
+        let (shows, _) = MirrorService::observe(&object.json).ok()?;
+        Some(Self {
+            uid: object.uid.clone(),
+            revision: object.revision,
+            json: Bytes::copy_from_slice(&object.json),
+            owner,
+            shows: Some(shows),
+        })
+    }
+}
+
 impl Owner {
+    /// Whoever mirrors that Service.
+    pub(crate) const fn new(source: SourceName, service: ObjectKey) -> Self {
+        Self {
+            source: Some(source),
+            service: Some(service),
+            slice: None,
+            attached_to: None,
+        }
+    }
+
     fn read(namespace: &str, labels: &Labels, annotations: &Labels) -> Option<Self> {
         if !label::is_ours(labels, annotations) {
             return None;

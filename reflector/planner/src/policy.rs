@@ -29,6 +29,8 @@ pub struct SourcePolicy {
     pub placement: Placement,
     /// What becomes of its endpoints while it is silent.
     pub staleness: Staleness,
+    /// What service-reflector called it, whose mirrors of it are taken over.
+    pub known_as: Option<Box<str>>,
 }
 
 /// What becomes of the mirrors of a source that is no longer configured.
@@ -222,6 +224,7 @@ mod tests {
                 namespace: "mirrors".parse().unwrap(),
             },
             staleness: Staleness::default(),
+            known_as: None,
         }
     }
 
@@ -247,6 +250,7 @@ mod tests {
             name: name.parse().unwrap(),
             placement: Placement::SameName,
             staleness: Staleness::default(),
+            known_as: None,
         };
         check(vec![same("east"), same("west"), prefixed("north", "n")], "");
     }

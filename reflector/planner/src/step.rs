@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proto_types::{ObjectKey, RawObject, Resource, Revision};
 use serde_json::{Map, Value, json};
 
+use crate::adopt::Adoption;
 use crate::diff::{Action, Verdict, diff};
 use crate::local::Local;
 use crate::mirror::{Mirror, MirrorService, MirrorSlice, Observed, child};
@@ -61,16 +62,38 @@ enum Wanted {
 pub fn steps(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Step> {
     let mut steps = Vec::new();
     let observed = local.service(key);
-    steps.extend(step(&plan.service, key.object(), observed, Wanted::Service));
+    let service = step(&plan.service, key.object(), observed, Wanted::Service);
     let removals_last = |absent: bool| {
         let slices = plan.slices.iter();
         slices.filter(move |(_, verdict)| absent == matches!(verdict, Verdict::Absent))
     };
-    for (slice, verdict) in removals_last(false).chain(removals_last(true)) {
-        let observed = local.slice(slice);
-        steps.extend(step(verdict, slice, observed, Wanted::Slice));
+    let slice = |(slice, verdict): (&ObjectKey, &Verdict<MirrorSlice>)| {
+        step(verdict, slice, local.slice(slice), Wanted::Slice)
+    };
+    let wanted = removals_last(false).filter_map(slice);
+    match local.adoption(key) {
+        None => steps.extend(service.into_iter().chain(wanted)),
+        // Our mark comes last, so that what is interrupted is taken over again.
+        Some(Adoption { endpoints }) => {
+            steps.extend(wanted);
+            let endpoints = endpoints.clone();
+            steps.extend(endpoints.map(|version| removal(key.object(), version)));
+            steps.extend(service);
+        }
     }
+    steps.extend(removals_last(true).filter_map(slice));
     steps
+}
+
+/// The end of the Endpoints that a replaced program wrote.
+fn removal(key: &ObjectKey, version: Version) -> Step {
+    Step {
+        resource: Resource::Endpoints,
+        key: key.clone(),
+        version: Some(version.clone()),
+        write: Write::Delete(version),
+        wanted: Wanted::Nothing,
+    }
 }
 
 fn step<T: Mirror>(

@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use proto_types::{ObjectKey, Resource};
 
+use crate::adopt::{self, Met};
 use crate::brake::Moment;
 use crate::local::{Local, LocalChange, Obstacle};
-use crate::mirror::{MirrorService, MirrorSlice};
+use crate::mirror::{MirrorService, MirrorSlice, Observed, Owner};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::{Policy, Rank};
 use crate::source::{Change, Services, Slices, Source, SourceService, SourceSlice, SourceState};
@@ -49,6 +50,8 @@ pub enum Update {
     LocalSlices(LocalChange<MirrorSlice>),
     /// A write was in vain.
     Blocked(Resource, ObjectKey, Obstacle),
+    /// Where a mirror was to be created, somebody else's Service is.
+    Met(Box<Met>),
     /// Time passed.
     Tick(Moment),
 }
@@ -125,6 +128,7 @@ impl World {
                 self.update_local(|local, policy| local.update_slices(change, policy))
             }
             Update::Blocked(resource, key, obstacle) => self.block(resource, key, obstacle),
+            Update::Met(met) => self.meet(&met),
             Update::Tick(now) => self.tick(now),
         }
     }
@@ -136,6 +140,26 @@ impl World {
         match resource {
             Resource::Services if !is_known => Touched::from([LocalKey::new(key)]),
             Resource::Services | Resource::EndpointSlices | Resource::Endpoints => Touched::new(),
+        }
+    }
+
+    /// The mirror of a program that this one replaces becomes ours; anything else
+    /// stands in the way.
+    fn meet(&mut self, met: &Met) -> Touched {
+        let key = met.service.key.clone();
+        let winner = self.claims(&LocalKey::new(key.clone())).next();
+        let adopted = winner.and_then(|claim| {
+            let policy = self.policy.source(claim.rank);
+            let adoption = adopt::adoption(policy, met)?;
+            let owner = Owner::new(policy.name.clone(), claim.service.clone());
+            Some((Observed::adopted(&met.service, owner)?, adoption))
+        });
+        match adopted {
+            Some(adopted) => {
+                let concerned = self.local.adopt(key, adopted, &self.policy);
+                concerned.into_iter().collect()
+            }
+            None => self.block(Resource::Services, key, Obstacle::Occupied),
         }
     }
 

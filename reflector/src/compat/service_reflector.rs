@@ -136,6 +136,7 @@ fn by_kubeconfig(path: &str, others: &[SourceEntry]) -> Result<SourceEntry, Erro
     let name = name_of(FLAG, &server, others)?;
     Ok(SourceEntry {
         kubeconfig: Some(path.into()),
+        server: Some(server),
         ..SourceEntry::named(name)
     })
 }

@@ -44,6 +44,9 @@ pub struct SourceEntry {
     /// What becomes of its endpoints while it is silent.
     #[serde(default)]
     pub staleness: StalenessEntry,
+    /// The server that its kubeconfig leads to, where service-reflector called it so.
+    #[serde(skip)]
+    pub server: Option<String>,
 }
 
 /// Why an entry is not a source.
@@ -141,6 +144,7 @@ impl SourceEntry {
             selector: None,
             namespace: None,
             staleness: StalenessEntry::default(),
+            server: None,
         }
     }
 
@@ -163,6 +167,11 @@ impl SourceEntry {
             selector,
             namespace: self.namespace,
         })
+    }
+
+    /// What service-reflector called it.
+    pub(crate) fn known_as(&self) -> Option<&str> {
+        self.server.as_deref().or(self.url.as_deref())
     }
 
     fn authority(&self) -> Result<Option<Uri>, InvalidSource> {

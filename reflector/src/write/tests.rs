@@ -76,6 +76,7 @@ fn world(exports: &[Value], local: &[Value]) -> World {
         name: "east".parse().unwrap(),
         placement: Placement::SameName,
         staleness: reflector_planner::Staleness::default(),
+        known_as: None,
     };
     let mut world = World::new(Policy::new(vec![east]).unwrap());
     let seen = local
@@ -176,6 +177,11 @@ async fn somebody_elses_object_is_a_problem_and_left_alone() {
     let answers = vec![
         (POST, 409, status(409, "exists")),
         (GET, 200, service(Value::Null)),
+        (
+            "GET /api/v1/namespaces/demo/endpoints/web",
+            404,
+            status(404, "none"),
+        ),
     ];
     let outcome = perform(world, answers).await;
     assert_eq!(outcome.written.again, Some(Again::Later));

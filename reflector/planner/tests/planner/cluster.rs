@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proto_types::{ObjectKey, Resource};
-use reflector_planner::{LocalChange, Mirror, Obstacle, Seen, Step, Update, Version, Write};
+use reflector_planner::{LocalChange, Met, Mirror, Obstacle, Seen, Step, Update, Version, Write};
 use serde_json::{Value, json};
 
 use crate::object::raw;
@@ -38,11 +38,22 @@ impl Cluster {
         if let Some(there) = self.objects.get(id) {
             return match applied(id, there) {
                 Some(update) => vec![update],
-                None => vec![Update::Blocked(id.0, id.1.clone(), Obstacle::Occupied)],
+                None => vec![self.met(id, there)],
             };
         }
         let uid = format!("uid-{}", self.revision);
         self.put(id, with_meta(object, "uid", json!(uid)))
+    }
+
+    fn met(&self, id: &(Resource, ObjectKey), there: &Value) -> Update {
+        if id.0 != Resource::Services {
+            return Update::Blocked(id.0, id.1.clone(), Obstacle::Occupied);
+        }
+        let endpoints = self.objects.get(&(Resource::Endpoints, id.1.clone()));
+        Update::Met(Box::new(Met {
+            service: raw(id.0, there),
+            endpoints: endpoints.map(|it| raw(Resource::Endpoints, it)),
+        }))
     }
 
     fn update(&mut self, id: &(Resource, ObjectKey), object: Value) -> Vec<Update> {

@@ -33,6 +33,7 @@ pub(crate) fn prefixed(source: &str) -> SourcePolicy {
             namespace: "mirrors".parse().unwrap(),
         },
         staleness: Staleness::default(),
+        known_as: None,
     }
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn same_name(source: &str) -> SourcePolicy {
         name: name(source),
         placement: Placement::SameName,
         staleness: Staleness::default(),
+        known_as: None,
     }
 }
 
@@ -206,7 +208,9 @@ impl Lab {
                 continue;
             }
             let updates = self.cluster.perform(&step);
-            let in_vain = updates.iter().any(|it| matches!(it, Update::Blocked(..)));
+            let in_vain = updates
+                .iter()
+                .any(|it| matches!(it, Update::Blocked(..) | Update::Met(_)));
             has_service &= !(in_vain && step.makes_service());
             for update in updates {
                 self.update(update);

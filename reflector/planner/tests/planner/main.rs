@@ -2,6 +2,8 @@
 
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+// Mirrors of other programs.
+mod adoption;
 // An API server's part: defaults, refusals, resource versions.
 mod cluster;
 // World, cluster and the loop between them.

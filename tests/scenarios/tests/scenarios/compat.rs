@@ -5,11 +5,11 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use control_plane::Scene;
 use serde_json::json;
 
-use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, program};
+use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, eventually, mirror, program};
 
 /// A reflector into a cluster, by the flags of another program.
 async fn reflector(
@@ -95,7 +95,7 @@ pub(crate) async fn semaphores_file_starts_ours_with_a_fetched_authority(
     let reflector = reflector(&lab, &flags, &[("SSM_CONFIG", &file)]).await?;
     east.create_service("web").await?;
     east.set_endpoints("web", &["10.1.0.1"]).await?;
-    let mirror = crate::lab::mirror("east", "web");
+    let mirror = mirror("east", "web");
     local.eventually_has(&mirror, &["10.1.0.1"]).await?;
     reflector.ready().await?;
     let service = local.service(&mirror).await?.unwrap_or_default();
@@ -103,5 +103,58 @@ pub(crate) async fn semaphores_file_starts_ours_with_a_fetched_authority(
     ensure!(labels["mirrored-svc"] == "true", "{labels}");
     ensure!(labels["mirror-svc-prefix-sync"] == "east", "{labels}");
     std::fs::remove_dir_all(&directory)?;
+    Ok(())
+}
+
+pub(crate) async fn semaphores_mirrors_become_ours_with_their_addresses(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, local) = lab.clusters().await?;
+    let emitter = lab.emitter(&east, &[]).await?;
+    let mirror = mirror("east", "web");
+    let (_, name) = mirror.split_once('/').unwrap_or_default();
+    let metadata = json!({
+        "name": name,
+        "labels": {"mirrored-svc": "true", "mirror-svc-prefix-sync": "east"},
+    });
+    let service = json!({"metadata": metadata, "spec": {"ports": [{"name": "http", "port": 80}]}});
+    let endpoints = json!({
+        "metadata": metadata,
+        "subsets": [{"addresses": [{"ip": "10.1.0.9"}], "ports": [{"name": "http", "port": 8080}]}],
+    });
+    let namespace = format!("/api/v1/namespaces/{MIRRORS}");
+    local
+        .post(&format!("{namespace}/services"), &service.to_string())
+        .await?;
+    local
+        .post(&format!("{namespace}/endpoints"), &endpoints.to_string())
+        .await?;
+    local.eventually_has(&mirror, &["10.1.0.9"]).await?;
+    let before = local.service(&mirror).await?.context("it was created")?;
+
+    east.create_service("web").await?;
+    east.set_endpoints("web", &["10.1.0.1"]).await?;
+    let source = format!("name=east,url={},prefix=east", emitter.url);
+    let reflector = lab.reflector(&local, &[&source]).await?;
+    // The old addresses go with the Endpoints that had them.
+    local.eventually_has(&mirror, &["10.1.0.1"]).await?;
+    eventually("it is ours, and as it was", async || {
+        let service = local.service(&mirror).await?.context("it is gone")?;
+        let metadata = &service["metadata"];
+        ensure!(
+            metadata["labels"]["heliograph.dev/source"] == "east",
+            "{metadata}"
+        );
+        ensure!(metadata["uid"] == before["metadata"]["uid"], "{metadata}");
+        ensure!(
+            service["spec"]["clusterIP"] == before["spec"]["clusterIP"],
+            "{service}"
+        );
+        Ok(())
+    })
+    .await?;
+    let status = reflector.status().await?;
+    ensure!(status["problems"] == json!([]), "{status}");
     Ok(())
 }

@@ -57,6 +57,7 @@ fn main() -> ExitCode {
             scenario!(leadership::who_lost_its_lease_writes_nothing_more),
             scenario!(compat::service_reflectors_flags_start_ours),
             scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
+            scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
             scenario!(telling::a_problem_is_an_event_once),
             scenario!(telling::a_running_reflector_explains_itself),
             scenario!(serving::kubectl_shows_what_the_api_server_shows),

@@ -1,0 +1,72 @@
+//! Mirrors of the programs that this one replaces, which become ours as they are: their
+//! addresses are in use.
+//!
+//! Only what stands exactly where ours would, and says that it is the mirror of the same
+//! source, is taken over. Their core/v1 Endpoints go when our slices are there, and the
+//! Service gets our marks last: whatever is interrupted begins anew.
+
+use proto_types::RawObject;
+use proto_types::label;
+use serde_json::Value;
+
+use crate::mirror::{MIRROR_PREFIX, MIRRORED};
+use crate::name::Placement;
+use crate::policy::SourcePolicy;
+use crate::step::Version;
+
+/// What was found under the name of a mirror that was to be created.
+#[derive(Debug, Clone)]
+pub struct Met {
+    /// The Service.
+    pub service: RawObject,
+    /// The Endpoints of the same name.
+    pub endpoints: Option<RawObject>,
+}
+
+/// A mirror that is being taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Adoption {
+    /// The Endpoints that go.
+    pub(crate) endpoints: Option<Version>,
+}
+
+// service-reflector's annotations.
+const REFLECTED: &str = "service-reflector.squat.ai/reflected";
+const REFLECTED_FROM: &str = "service-reflector.squat.ai/source";
+
+/// How a mirror of that source is taken over; not at all, if it is none.
+pub(crate) fn adoption(policy: &SourcePolicy, met: &Met) -> Option<Adoption> {
+    if !is_mirror_of(policy, &met.service) {
+        return None;
+    }
+    let endpoints = met.endpoints.as_ref();
+    let endpoints = endpoints.filter(|it| is_mirror_of(policy, it));
+    Some(Adoption {
+        endpoints: endpoints.map(|it| Version {
+            uid: it.uid.clone(),
+            revision: it.revision,
+        }),
+    })
+}
+
+fn is_mirror_of(policy: &SourcePolicy, object: &RawObject) -> bool {
+    let label = |name| object.labels.get(name).map(String::as_str);
+    if label(label::SOURCE).is_some() {
+        return false;
+    }
+    match &policy.placement {
+        Placement::Prefixed { prefix, .. } => {
+            label(MIRRORED) == Some("true") && label(MIRROR_PREFIX) == Some(prefix.as_str())
+        }
+        Placement::SameName => {
+            let json: Value = serde_json::from_slice(&object.json).unwrap_or_default();
+            let annotations = &json["metadata"]["annotations"];
+            let from = annotations[REFLECTED_FROM].as_str().unwrap_or_default();
+            let known_as = policy
+                .known_as
+                .as_deref()
+                .map(|it| it.trim_end_matches('/'));
+            annotations[REFLECTED] == "true" && known_as == Some(from.trim_end_matches('/'))
+        }
+    }
+}
