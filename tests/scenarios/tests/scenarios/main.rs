@@ -10,10 +10,12 @@
 //! | `compat` | flags, files and objects of the replaced programs |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
+//! | `conformance` | the same questions to both, item by item |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab` | what scenarios are made of |
 
 mod compat;
+mod conformance;
 mod disturbance;
 mod input;
 mod lab;
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
             scenario!(serving::a_watch_resumes_from_every_revision),
             scenario!(serving::many_watchers_cost_one_encoding),
             scenario!(serving::nothing_is_exported_but_what_is_selected),
+            scenario!(conformance::an_emitter_answers_as_its_api_server_does),
             scenario!(input::an_emitter_refuses_bad_input_in_plain_words),
             scenario!(input::a_reflector_refuses_bad_input_in_plain_words),
         ],
