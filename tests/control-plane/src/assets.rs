@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::toolchain;
 
@@ -25,21 +25,32 @@ pub enum Found {
 /// for testing with Kubernetes do.
 const OVERRIDE: &str = "KUBEBUILDER_ASSETS";
 
+/// Such directories often lack it, and only planes with controllers need it.
+pub(crate) const CONTROLLER_MANAGER: &str = "kube-controller-manager";
+
 /// The binaries: from `KUBEBUILDER_ASSETS`, from the cache, or built. A build that
 /// fails is an error; where nothing can build, they are missing.
 pub fn find_or_build() -> anyhow::Result<Found> {
+    find_or_build_with(&[])
+}
+
+/// As [`find_or_build`], with some binaries that not every suite needs: `kube-proxy`,
+/// `coredns`.
+pub fn find_or_build_with(further: &[&str]) -> anyhow::Result<Found> {
     if let Some(directory) = std::env::var_os(OVERRIDE).filter(|it| !it.is_empty()) {
-        let assets = Assets {
-            directory: PathBuf::from(directory),
-        };
-        assets
-            .check()
+        let assets = Assets::named(PathBuf::from(directory))
             .with_context(|| format!("cannot use {OVERRIDE}"))?;
-        return Ok(Found::Ready(assets));
+        return Ok(match assets.lacks_one_of(further) {
+            None => Found::Ready(assets),
+            Some(name) => Found::Missing(format!(
+                "there is no {}; put it there, or unset {OVERRIDE}",
+                assets.binary(name).display()
+            )),
+        });
     }
     let directory = toolchain::cache()?;
     let assets = Assets { directory };
-    if assets.check().is_ok() {
+    if assets.lacks().is_none() && assets.lacks_one_of(further).is_none() {
         return Ok(Found::Ready(assets));
     }
     if let Err(why) = toolchain::go() {
@@ -48,12 +59,25 @@ pub fn find_or_build() -> anyhow::Result<Found> {
              etcd, kube-apiserver, kube-controller-manager and kubectl"
         )));
     }
-    toolchain::build(&assets.directory)?;
-    assets.check()?;
+    toolchain::build(&assets.directory, further)?;
     Ok(Found::Ready(assets))
 }
 
 impl Assets {
+    fn named(directory: PathBuf) -> anyhow::Result<Self> {
+        ensure!(
+            directory.is_absolute(),
+            "{} is not absolute, and cargo runs tests in the folder of their package",
+            directory.display()
+        );
+        let assets = Self { directory };
+        let lacks = assets.lacks().filter(|it| *it != CONTROLLER_MANAGER);
+        if let Some(name) = lacks {
+            bail!("there is no {}", assets.binary(name).display());
+        }
+        Ok(assets)
+    }
+
     /// The directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
@@ -66,11 +90,57 @@ impl Assets {
         self.directory.join(name)
     }
 
-    fn check(&self) -> anyhow::Result<()> {
-        for tool in toolchain::TOOLS {
-            let path = self.binary(tool.name);
-            ensure!(path.is_file(), "there is no {}", path.display());
-        }
+    /// Whether planes can have controllers.
+    pub(crate) fn have_controllers(&self) -> anyhow::Result<()> {
+        let path = self.binary(CONTROLLER_MANAGER);
+        ensure!(
+            path.is_file(),
+            "there is no {}, which a control plane with controllers needs; put it there, or \
+             unset {OVERRIDE}",
+            path.display()
+        );
         Ok(())
+    }
+
+    /// A binary that is not there; of several, one that planes cannot do without.
+    fn lacks(&self) -> Option<&'static str> {
+        let names = toolchain::TOOLS.iter().map(|tool| tool.name);
+        let absent = names.filter(|name| !self.binary(name).is_file());
+        absent.min_by_key(|name| *name == CONTROLLER_MANAGER)
+    }
+
+    fn lacks_one_of<'a>(&self, names: &[&'a str]) -> Option<&'a str> {
+        let mut names = names.iter().copied();
+        names.find(|name| !self.binary(name).is_file())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory_of(names: &[&str]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for name in names {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        directory
+    }
+
+    #[test]
+    fn a_named_directory_may_lack_the_controllers() {
+        let directory = directory_of(&["etcd", "kube-apiserver", "kubectl"]);
+        let assets = Assets::named(directory.path().to_owned()).unwrap();
+        let error = assets.have_controllers().unwrap_err().to_string();
+        assert!(error.contains("kube-controller-manager"), "{error}");
+    }
+
+    #[test]
+    fn a_named_directory_that_lacks_more_is_refused_by_the_name_of_the_binary() {
+        let directory = directory_of(&["etcd", "kube-apiserver"]);
+        let error = Assets::named(directory.path().to_owned()).unwrap_err();
+        assert!(error.to_string().ends_with("/kubectl"), "{error}");
+        let error = Assets::named(PathBuf::from("bin")).unwrap_err();
+        assert!(error.to_string().contains("not absolute"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! A control plane's own authority, serving certificate and token-signing key.
 
+use std::net::IpAddr;
+
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// All in PEM.
@@ -12,7 +14,7 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    pub(crate) fn new() -> Result<Self, rcgen::Error> {
+    pub(crate) fn new(address: IpAddr) -> Result<Self, rcgen::Error> {
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -23,7 +25,8 @@ impl Certificates {
         let issuer = Issuer::new(authority, authority_key);
 
         let serving_key = KeyPair::generate()?;
-        let names = ["localhost", "127.0.0.1", "kubernetes.default.svc"];
+        let address = address.to_string();
+        let names = ["localhost", "kubernetes.default.svc", &address];
         let serving = CertificateParams::new(names.map(str::to_owned))?;
         let serving = serving.signed_by(&serving_key, &issuer)?;
         let token_key = KeyPair::generate()?;

@@ -56,7 +56,12 @@ impl Kubectl {
                 .arg(url)
                 .env("KUBECONFIG", "/dev/null"),
         };
-        command.args(args).env("HOME", &self.home);
+        command
+            .args(args)
+            .env("HOME", &self.home)
+            // Either would lead it out of its home again.
+            .env_remove("KUBECACHEDIR")
+            .env_remove("KUBERC");
         command
     }
 

@@ -6,6 +6,7 @@
 //! | [`keeper`] | processes that never outlive the test, however it ends |
 //! | [`plane`] | one control plane: etcd, kube-apiserver, if wanted kube-controller-manager |
 //! | [`kubectl`] | the real client |
+//! | [`ports`] | ports that stay free while their server is down |
 //! | [`audit`] | what was asked of an API server, and by whom |
 //! | [`suite`] | runs scenarios, or says plainly why they did not run |
 //!
@@ -18,6 +19,7 @@ mod certificates;
 pub mod keeper;
 pub mod kubectl;
 pub mod plane;
+pub mod ports;
 pub mod suite;
 mod toolchain;
 
@@ -25,4 +27,5 @@ pub use assets::Assets;
 pub use audit::AuditEvent;
 pub use keeper::{Keeper, Process};
 pub use plane::{Builder, ControlPlane};
+pub use ports::free_port;
 pub use suite::{Scenario, Scene};

@@ -1,10 +1,15 @@
 //! One control plane.
+//!
+//! Invariants: a plane that has been handed out was ready; its API server comes back at
+//! the same address and with the same data; no two planes share ports, data, keys or
+//! the addresses of Services.
 
 mod components;
-mod ports;
+mod files;
+mod history;
 
-use std::fs;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -18,7 +23,7 @@ use crate::certificates::Certificates;
 use crate::keeper::{Keeper, Process};
 use crate::kubectl::Kubectl;
 
-use self::components::Addresses;
+use self::components::{Addresses, next_service_cidr};
 
 /// What a control plane is to be like.
 #[derive(Debug, Clone)]
@@ -27,7 +32,10 @@ pub struct Builder {
     controllers: bool,
     audit: bool,
     users: Vec<String>,
+    service_cidr: Option<String>,
     apiserver_args: Vec<String>,
+    address: IpAddr,
+    prefix: Vec<String>,
 }
 
 /// etcd, kube-apiserver and, if wanted, kube-controller-manager. Ends when dropped.
@@ -36,6 +44,7 @@ pub struct ControlPlane {
     name: String,
     assets: Assets,
     addresses: Addresses,
+    service_cidr: String,
     authority: String,
     builder: Builder,
     processes: Mutex<Processes>,
@@ -51,6 +60,8 @@ struct Processes {
 
 /// The user who may do everything.
 const ADMIN: &str = "admin";
+
+const DEFAULT_NAMESPACE: &str = "/api/v1/namespaces/default";
 
 /// A start takes about two seconds; a loaded machine may take a few times that.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -80,6 +91,28 @@ impl Builder {
         self
     }
 
+    /// With Services that get addresses of this range, such as `10.96.0.0/16`. Without,
+    /// each plane has a range that no other has.
+    #[must_use]
+    pub fn service_cidr(mut self, range: &str) -> Self {
+        self.service_cidr = Some(range.to_owned());
+        self
+    }
+
+    /// With an API server that listens on that address instead of loopback, as a node's.
+    #[must_use]
+    pub const fn address(mut self, address: IpAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// With processes that another command becomes, such as `ip netns exec east`.
+    #[must_use]
+    pub fn prefix(mut self, command: &[&str]) -> Self {
+        self.prefix = command.iter().map(|&it| it.to_owned()).collect();
+        self
+    }
+
     /// With a further flag for kube-apiserver.
     #[must_use]
     pub fn apiserver_arg(mut self, arg: &str) -> Self {
@@ -93,17 +126,20 @@ impl Builder {
             Found::Ready(assets) => assets,
             Found::Missing(why) => bail!(why),
         };
+        if self.controllers {
+            assets.have_controllers()?;
+        }
         let mut tries = 1;
         loop {
             let plane = ControlPlane::prepare(self.clone(), assets.clone())?;
-            match plane.start().await {
-                Ok(()) => return Ok(plane),
-                Err(error) if TRIES <= tries => {
-                    let logs = plane.logs();
-                    return Err(error.context(format!("cannot start {}\n{logs}", self.name)));
-                }
-                Err(_) => tries += 1,
+            let Err(error) = plane.start().await else {
+                return Ok(plane);
+            };
+            let logs = plane.logs();
+            if TRIES <= tries || !logs.contains("address already in use") {
+                return Err(error.context(format!("cannot start {}\n{logs}", self.name)));
             }
+            tries += 1;
         }
     }
 }
@@ -117,7 +153,10 @@ impl ControlPlane {
             controllers: false,
             audit: false,
             users: Vec::new(),
+            service_cidr: None,
             apiserver_args: Vec::new(),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            prefix: Vec::new(),
         }
     }
 
@@ -125,6 +164,12 @@ impl ControlPlane {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where its files are, until it is dropped.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.keeper.directory()
     }
 
     /// Where its API server listens.
@@ -151,7 +196,13 @@ impl ControlPlane {
         self.file(&format!("{user}.kubeconfig"))
     }
 
-    /// The bearer token of a user.
+    /// The bearer token of the user who may do everything.
+    #[must_use]
+    pub fn admin_token(&self) -> String {
+        self.token_for(ADMIN)
+    }
+
+    /// The bearer token of a user that was named to the builder.
     #[must_use]
     pub fn token_for(&self, user: &str) -> String {
         format!("{user}-token")
@@ -164,11 +215,20 @@ impl ControlPlane {
         Kubectl::new(binary, self.keeper.directory(), self.kubeconfig())
     }
 
+    /// kubectl with the rights of a user that was named to the builder.
+    #[must_use]
+    pub fn kubectl_for(&self, user: &str) -> Kubectl {
+        let binary = self.assets.binary("kubectl");
+        Kubectl::new(binary, self.keeper.directory(), self.kubeconfig_for(user))
+    }
+
     /// A client with all rights.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         let kubeconfig = Kubeconfig::read_from(self.kubeconfig())?;
         let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        // It would be the environment's, which is not meant for loopback.
+        config.proxy_url = None;
         Ok(kube::Client::try_from(config)?)
     }
 
@@ -204,27 +264,16 @@ impl ControlPlane {
 
     /// Lets the API server hang: it accepts connections and never answers.
     pub fn pause_apiserver(&self) -> anyhow::Result<()> {
-        self.signal_apiserver("STOP")
+        let mut processes = self.processes.lock();
+        let apiserver = processes.apiserver.as_mut();
+        apiserver.context("the API server does not run")?.pause()
     }
 
     /// Lets a paused API server go on.
     pub fn resume_apiserver(&self) -> anyhow::Result<()> {
-        self.signal_apiserver("CONT")
-    }
-
-    /// Compacts etcd to the present and restarts the API server, whose cache would
-    /// remember otherwise: a watch from any earlier revision is now answered with 410.
-    pub async fn forget_history(&self) -> anyhow::Result<()> {
-        self.stop_apiserver().await?;
-        let etcd = kube::Config::new(self.addresses.etcd_url().parse()?);
-        let etcd = kube::Client::try_from(etcd)?;
-        // A key that is not there: the answer's header has the revision.
-        let range = post(&etcd, "/v3/kv/range", r#"{"key":"AA=="}"#).await?;
-        let revision = range["header"]["revision"].as_str();
-        let revision = revision.context("etcd tells no revision")?;
-        let body = format!(r#"{{"revision":"{revision}","physical":true}}"#);
-        post(&etcd, "/v3/kv/compaction", &body).await?;
-        self.start_apiserver().await
+        let mut processes = self.processes.lock();
+        let apiserver = processes.apiserver.as_mut();
+        apiserver.context("the API server does not run")?.resume()
     }
 
     /// The ends of all logs.
@@ -241,10 +290,11 @@ impl ControlPlane {
     }
 
     fn prepare(builder: Builder, assets: Assets) -> anyhow::Result<Self> {
-        let certificates = Certificates::new()?;
+        let certificates = Certificates::new(builder.address)?;
         let plane = Self {
             name: builder.name.clone(),
-            addresses: Addresses::choose()?,
+            service_cidr: (builder.service_cidr.clone()).unwrap_or_else(next_service_cidr),
+            addresses: Addresses::choose(builder.address)?,
             keeper: Keeper::new(&builder.name)?,
             authority: certificates.authority.clone(),
             processes: Mutex::default(),
@@ -271,27 +321,17 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Waits until the API server is ready, as long as it runs at all.
+    /// Waits until the API server is ready, as long as all that was started runs.
     async fn ready(&self) -> anyhow::Result<()> {
         let client = self.client().await?;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let request = http::Request::get("/readyz").body(Vec::new())?;
-            if client
-                .request_text(request)
-                .await
-                .is_ok_and(|it| it == "ok")
-            {
+            // `/readyz` does not wait for the namespace in which tests begin to write.
+            if answers(&client, "/readyz").await? && answers(&client, DEFAULT_NAMESPACE).await? {
                 return Ok(());
             }
-            let is_running = self
-                .processes
-                .lock()
-                .apiserver
-                .as_mut()
-                .is_some_and(Process::is_running);
-            if !is_running {
-                bail!("the API server of {} has ended", self.name);
+            if let Some(name) = self.processes.lock().ended() {
+                bail!("{name} of {} has ended", self.name);
             }
             if deadline < Instant::now() {
                 bail!(
@@ -303,59 +343,26 @@ impl ControlPlane {
         }
     }
 
-    fn signal_apiserver(&self, signal: &str) -> anyhow::Result<()> {
-        let processes = self.processes.lock();
-        let apiserver = processes.apiserver.as_ref();
-        apiserver
-            .context("the API server does not run")?
-            .signal(signal)
-    }
-
     fn file(&self, name: &str) -> PathBuf {
         self.keeper.directory().join(name)
     }
-
-    fn write_files(&self, certificates: &Certificates) -> anyhow::Result<()> {
-        let users = std::iter::once(ADMIN).chain(self.builder.users.iter().map(String::as_str));
-        let mut tokens = String::new();
-        for user in users {
-            let token = self.token_for(user);
-            let group = if user == ADMIN { "system:masters" } else { "" };
-            tokens += &format!("{token},{user},{user},\"{group}\"\n");
-            let kubeconfig = self.kubeconfig_text(user, &token);
-            fs::write(self.kubeconfig_for(user), kubeconfig)?;
-        }
-        for (name, text) in [
-            ("ca.crt", &certificates.authority),
-            ("serving.crt", &certificates.serving),
-            ("serving.key", &certificates.serving_key),
-            ("token.key", &certificates.token_key),
-            ("token.pub", &certificates.token_public_key),
-            ("tokens.csv", &tokens),
-            ("audit-policy.yaml", &audit::POLICY.to_owned()),
-        ] {
-            fs::write(self.file(name), text)?;
-        }
-        Ok(())
-    }
-
-    fn kubeconfig_text(&self, user: &str, token: &str) -> String {
-        let (name, url) = (&self.name, self.url());
-        let authority = self.file("ca.crt");
-        let authority = authority.display();
-        format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: {name}\n\
-             clusters: [{{name: {name}, cluster: {{server: \"{url}\", certificate-authority: \"{authority}\"}}}}]\n\
-             users: [{{name: {user}, user: {{token: \"{token}\"}}}}]\n\
-             contexts: [{{name: {name}, context: {{cluster: {name}, user: {user}}}}}]\n"
-        )
-    }
 }
 
-async fn post(client: &kube::Client, path: &str, body: &str) -> anyhow::Result<serde_json::Value> {
-    let request = http::Request::post(path).body(body.as_bytes().to_vec())?;
-    client
-        .request(request)
-        .await
-        .with_context(|| format!("etcd refuses {path}"))
+async fn answers(client: &kube::Client, path: &str) -> anyhow::Result<bool> {
+    let request = http::Request::get(path).body(Vec::new())?;
+    Ok(client.request_text(request).await.is_ok())
+}
+
+impl Processes {
+    /// One that should run and does not.
+    fn ended(&mut self) -> Option<String> {
+        let Self {
+            etcd,
+            apiserver,
+            controllers,
+        } = self;
+        let mut all = [etcd, apiserver, controllers].into_iter().flatten();
+        let ended = all.find_map(|process| (!process.is_running()).then_some(process))?;
+        Some(ended.name().to_owned())
+    }
 }

@@ -1,5 +1,10 @@
 //! Runs scenarios on real control planes, or says plainly why they did not run.
+//!
+//! Invariants: what a scenario starts ends with it; one that fails, by an error, a panic
+//! or at its time limit, shows the logs of what it started; nothing is built for
+//! scenarios that were not asked for.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,17 +47,22 @@ impl Scenario {
 
     fn trial(self) -> Trial {
         Trial::test(self.name, move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .map_err(Failed::from)?;
             let scene = Arc::new(Scene::default());
-            let play = (self.play)(Arc::clone(&scene));
-            let outcome = runtime.block_on(async { tokio::time::timeout(TIME_LIMIT, play).await });
-            let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("not done after {TIME_LIMIT:?}")));
+            // Caught here and not by the harness, which knows nothing of logs.
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.run(&scene)))
+                .unwrap_or_else(|_| Err(anyhow!("it panicked; see above")));
             outcome.map_err(|error| Failed::from(format!("{error:?}\n{}", scene.logs())))
         })
+    }
+
+    fn run(&self, scene: &Arc<Scene>) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let play = (self.play)(Arc::clone(scene));
+        let outcome = runtime.block_on(async { tokio::time::timeout(TIME_LIMIT, play).await });
+        outcome.unwrap_or_else(|_| Err(anyhow!("not done after {TIME_LIMIT:?}")))
     }
 }
 
@@ -90,32 +100,42 @@ impl Scene {
 /// can be built, they are reported as ignored and a closing line says how to run
 /// them; with `CI=true` that is a failure.
 pub fn run(suite: &str, scenarios: Vec<Scenario>) -> ExitCode {
+    run_with(suite, assets::find_or_build, scenarios)
+}
+
+/// As [`run`], for a suite that needs more, which `prepare` finds or says is missing.
+/// It is not called where no scenario is to run.
+pub fn run_with(
+    suite: &str,
+    prepare: impl FnOnce() -> anyhow::Result<Found>,
+    scenarios: Vec<Scenario>,
+) -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Each scenario has a control plane or two, which keep a core busy while they start.
     arguments.test_threads.get_or_insert(2);
-    let n_scenarios = scenarios.len();
-    let is_listing = arguments.list;
-    let missing = match assets::find_or_build() {
-        _ if is_listing => None,
-        Ok(Found::Ready(_)) => None,
-        Ok(Found::Missing(why)) => Some(why),
-        Err(error) => {
-            say(&format!("{error:#}"));
-            return ExitCode::FAILURE;
+    let trials: Vec<Trial> = scenarios.into_iter().map(Scenario::trial).collect();
+    let wanted = trials.iter().filter(|it| !arguments.is_filtered_out(it));
+    let n_wanted = wanted.count();
+    if arguments.list || n_wanted == 0 {
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    match prepare() {
+        Ok(Found::Ready(_)) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Ok(Found::Missing(why)) => {
+            let trials = trials.into_iter().map(|it| it.with_ignored_flag(true));
+            let conclusion = libtest_mimic::run(&arguments, trials.collect());
+            say(&format!(
+                "NOT RUN: the {n_wanted} tests of {suite}, which need real control planes: \
+                 {why}; then run `cargo test --workspace` again"
+            ));
+            if std::env::var("CI").is_ok_and(|it| it == "true") {
+                return ExitCode::FAILURE;
+            }
+            conclusion.exit_code()
         }
-    };
-    let trials = scenarios.into_iter().map(Scenario::trial);
-    let trials = trials.map(|trial| trial.with_ignored_flag(missing.is_some()));
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    let Some(why) = missing else {
-        return conclusion.exit_code();
-    };
-    say(&format!(
-        "NOT RUN: the {n_scenarios} tests of {suite}, which need real control planes: {why}; \
-         then run `cargo test --workspace` again"
-    ));
-    match std::env::var("CI") {
-        Ok(ci) if ci == "true" => ExitCode::FAILURE,
-        _ => conclusion.exit_code(),
+        Err(error) => {
+            say(&format!("cannot run the tests of {suite}: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }

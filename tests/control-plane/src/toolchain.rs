@@ -1,12 +1,16 @@
 //! Builds the binaries from pinned Go modules, once, into a cache.
+//!
+//! Invariants: a binary has its name only when it is whole, so a build that was killed
+//! leaves nothing to trip over; of several processes, one builds and the others wait.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
+use tokio::time::Instant;
 
 /// One binary.
 pub(crate) struct Tool {
@@ -46,12 +50,39 @@ pub(crate) const TOOLS: [Tool; 4] = [
     },
 ];
 
-/// Without these `/version` is wrong, and kubectl warns of a version skew.
+/// What only some suites need; built where one asks for it.
+pub(crate) const FURTHER: [Tool; 3] = [
+    Tool {
+        name: "kube-proxy",
+        module: "kubernetes",
+        package: "k8s.io/kubernetes/cmd/kube-proxy",
+        minutes: "half a minute",
+    },
+    Tool {
+        name: "coredns",
+        module: "coredns",
+        package: "github.com/coredns/coredns",
+        minutes: "about two minutes",
+    },
+    Tool {
+        name: "gator",
+        module: "gator",
+        package: "github.com/open-policy-agent/gatekeeper/v3/cmd/gator",
+        minutes: "about four minutes",
+    },
+];
+
+/// Without these `/version` is wrong, and kubectl warns of a version skew. The commit
+/// is not part of what a module says of itself.
 const LINK: &str = "-s -w \
     -X k8s.io/component-base/version.gitVersion=v1.36.3 \
     -X k8s.io/component-base/version.gitMajor=1 \
     -X k8s.io/component-base/version.gitMinor=36 \
+    -X k8s.io/component-base/version.gitCommit=unknown \
     -X k8s.io/component-base/version.gitTreeState=clean";
+
+/// The oldest Go that builds the modules, as their go.mod files say.
+const OLDEST_GO: (u32, u32) = (1, 26);
 
 /// Another directory for the cache, such as one that CI keeps between runs.
 const CACHE: &str = "HELIOGRAPH_TOOLS_CACHE";
@@ -74,7 +105,9 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
         .with_context(|| format!("no place for a cache: set HOME or {CACHE}"))?;
     let mut hasher = DefaultHasher::new();
     LINK.hash(&mut hasher);
-    for tool in &TOOLS {
+    // A home may be shared between machines of different kinds.
+    (std::env::consts::OS, std::env::consts::ARCH).hash(&mut hasher);
+    for tool in TOOLS.iter().chain(&FURTHER) {
         for file in ["go.mod", "go.sum"] {
             let path = module(tool).join(file);
             let pins =
@@ -85,40 +118,80 @@ pub(crate) fn cache() -> anyhow::Result<PathBuf> {
     Ok(root.join(format!("{:016x}", hasher.finish())))
 }
 
-/// Whether there is a Go toolchain.
+/// Whether there is a Go toolchain that can build the modules.
 pub(crate) fn go() -> anyhow::Result<()> {
     let version = Command::new("go")
-        .arg("version")
+        .args(["env", "GOVERSION"])
+        // Here an older Go fetches the one that go.mod asks for, if it may.
+        .current_dir(module(&TOOLS[0]))
+        .env("GOWORK", "off")
         .stdin(Stdio::null())
         .output();
-    match version {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => bail!(
-            "`go version` fails: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ),
-        Err(_) => bail!("there is no Go toolchain"),
+    let Ok(output) = version else {
+        bail!("there is no Go toolchain");
+    };
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        bail!("the Go toolchain cannot be used ({})", why.trim());
     }
+    let version = String::from_utf8_lossy(&output.stdout);
+    ensure!(is_recent(&version), "{} is too old", version.trim());
+    Ok(())
 }
 
-/// Builds what is not there yet. Of several processes, one builds and the others wait.
-pub(crate) fn build(directory: &Path) -> anyhow::Result<()> {
+/// Whether that is recent enough. What has no number is a development version.
+fn is_recent(version: &str) -> bool {
+    let Some(numbers) = version.trim().strip_prefix("go") else {
+        return true;
+    };
+    let mut numbers = numbers
+        .split(|it: char| !it.is_ascii_digit())
+        .map_while(|it| it.parse().ok());
+    let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
+        return false;
+    };
+    OLDEST_GO <= (major, minor)
+}
+
+/// Builds what is not there yet: all [`TOOLS`], and those of [`FURTHER`] that are named.
+pub(crate) fn build(directory: &Path, further: &[&str]) -> anyhow::Result<()> {
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let lock = File::create(directory.join("lock"))?;
-    lock.lock().context("cannot lock the cache")?;
-    for tool in &TOOLS {
+    let _lock = lock(directory)?;
+    let further = FURTHER.iter().filter(|it| further.contains(&it.name));
+    for tool in TOOLS.iter().chain(further) {
         let path = directory.join(tool.name);
         if path.is_file() {
             continue;
         }
         say(&format!(
-            "building {} for the tests on real control planes; the first time takes {} on two cores",
+            "building {} for the tests on real control planes; the first time takes {} on two \
+             cores, and longer while its modules are fetched",
             tool.name, tool.minutes
         ));
+        let start = Instant::now();
         compile(tool, &path)?;
+        say(&format!(
+            "built {} in {} s",
+            tool.name,
+            start.elapsed().as_secs()
+        ));
     }
     Ok(())
+}
+
+/// Held until the file is dropped, also by a process that is killed.
+fn lock(directory: &Path) -> anyhow::Result<File> {
+    let lock = File::create(directory.join("lock")).context("cannot lock the cache")?;
+    match lock.try_lock() {
+        Ok(()) => return Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            say("waiting for another process, which is building the control plane's binaries");
+        }
+        Err(TryLockError::Error(error)) => return Err(error).context("cannot lock the cache"),
+    }
+    lock.lock().context("cannot lock the cache")?;
+    Ok(lock)
 }
 
 fn compile(tool: &Tool, path: &Path) -> anyhow::Result<()> {
@@ -130,6 +203,7 @@ fn compile(tool: &Tool, path: &Path) -> anyhow::Result<()> {
         .arg(tool.package)
         .current_dir(module(tool))
         .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off")
         .env("GOFLAGS", "-mod=readonly -buildvcs=false")
         .stdin(Stdio::null())
         .output()
@@ -144,4 +218,42 @@ fn compile(tool: &Tool, path: &Path) -> anyhow::Result<()> {
 /// Says something now, even from within a test.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_go_that_is_too_old_is_told_from_one_that_is_not() {
+        for (version, recent) in [
+            ("go1.26.8\n", true),
+            ("go1.26rc1", true),
+            ("go1.27", true),
+            ("go2.0", true),
+            ("devel go1.28-0123abc", true),
+            ("go1.25.9", false),
+            ("go1.9", false),
+            ("go", false),
+        ] {
+            assert_eq!(is_recent(version), recent, "{version}");
+        }
+    }
+
+    #[test]
+    fn every_tool_is_pinned_by_its_module() {
+        for tool in TOOLS.iter().chain(&FURTHER) {
+            let module = fs::read_to_string(module(tool).join("go.mod")).unwrap();
+            let tools = &module[module.rfind("\ntool").unwrap()..];
+            assert!(tools.contains(tool.package), "{}", tool.package);
+        }
+    }
+
+    #[test]
+    fn the_version_that_is_linked_is_the_one_that_is_pinned() {
+        let module = fs::read_to_string(module(&TOOLS[0]).join("go.mod")).unwrap();
+        let line = module.lines().find(|it| it.contains("k8s.io/kubernetes v"));
+        let version = line.unwrap().split_whitespace().nth(1).unwrap();
+        assert!(LINK.contains(&format!("version.gitVersion={version} ")));
+    }
 }

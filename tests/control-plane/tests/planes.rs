@@ -1,12 +1,18 @@
 //! Control planes are what the scenarios take them for.
 
-use std::process::{Command, ExitCode};
+mod processes;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use control_plane::{ControlPlane, Keeper, Scene, scenario, suite};
+use control_plane::{ControlPlane, Scene, scenario, suite};
 use http::Request;
+use tokio::time::Instant;
+
+use self::processes::running_in;
 
 fn main() -> ExitCode {
     // The scenario that is killed runs in a process of its own: this one, asked so.
@@ -19,9 +25,12 @@ fn main() -> ExitCode {
             scenario!(two_planes_answer_with_their_version),
             scenario!(rbac_is_on),
             scenario!(history_can_be_forgotten),
+            scenario!(without_a_watch_cache_compaction_alone_is_enough),
             scenario!(a_restart_keeps_data_and_address),
+            scenario!(a_paused_api_server_hangs_until_it_is_resumed),
             scenario!(controllers_make_slices),
             scenario!(requests_are_audited),
+            scenario!(a_flag_that_is_refused_is_in_the_error),
             scenario!(nothing_outlives_a_killed_test),
         ],
     )
@@ -35,10 +44,20 @@ async fn two_planes_answer_with_their_version(scene: Arc<Scene>) -> anyhow::Resu
         scene.start(ControlPlane::builder("west")),
     )?;
     ensure!(east.url() != west.url());
+    let mut addresses = Vec::new();
     for plane in [east, west] {
         let version = plane.kubectl().run(["version"]).await?;
         ensure!(version.contains("Server Version: v1.36.3"), "{version}");
+        ensure!(version.contains("Client Version: v1.36.3"), "{version}");
+        let own = [
+            "get",
+            "service",
+            "kubernetes",
+            "-o=jsonpath={.spec.clusterIP}",
+        ];
+        addresses.push(plane.kubectl().run(own).await?);
     }
+    ensure!(addresses[0] != addresses[1], "{addresses:?}");
     Ok(())
 }
 
@@ -46,11 +65,8 @@ async fn rbac_is_on(scene: Arc<Scene>) -> anyhow::Result<()> {
     let plane = scene
         .start(ControlPlane::builder("east").user("nobody"))
         .await?;
-    let kubeconfig = plane.kubeconfig_for("nobody");
-    let nobody = ["--kubeconfig", &kubeconfig.display().to_string()].map(str::to_owned);
-    let words = ["get", "services"].map(str::to_owned);
-    let refused = plane.kubectl().run(nobody.into_iter().chain(words)).await;
-    let why = refused
+    let nobody = plane.kubectl_for("nobody");
+    let why = (nobody.run(["get", "services"]).await)
         .err()
         .context("nobody may list services")?
         .to_string();
@@ -63,17 +79,46 @@ async fn rbac_is_on(scene: Arc<Scene>) -> anyhow::Result<()> {
 
 async fn history_can_be_forgotten(scene: Arc<Scene>) -> anyhow::Result<()> {
     let plane = scene.start(ControlPlane::builder("east")).await?;
-    let kubectl = plane.kubectl();
-    kubectl.run(["create", "configmap", "old"]).await?;
+    let seen = missed_changes(&plane).await?;
     plane.forget_history().await?;
-    let watch = "/api/v1/configmaps?watch=1&resourceVersion=2&timeoutSeconds=2";
-    let client = plane.client().await?;
-    let stream = client
-        .request_text(Request::get(watch).body(Vec::new())?)
-        .await?;
+    let stream = watch_from(&plane, &seen).await?;
     ensure!(stream.contains(r#""code":410"#), "{stream}");
-    kubectl.run(["get", "configmap", "old"]).await?;
+    plane.kubectl().run(["get", "configmap", "old"]).await?;
     Ok(())
+}
+
+async fn without_a_watch_cache_compaction_alone_is_enough(scene: Arc<Scene>) -> anyhow::Result<()> {
+    let builder = ControlPlane::builder("east").apiserver_arg("--watch-cache=false");
+    let plane = scene.start(builder).await?;
+    let seen = missed_changes(&plane).await?;
+    let stream = watch_from(&plane, &seen).await?;
+    ensure!(stream.contains(r#""name":"missed""#), "{stream}");
+    plane.compact().await?;
+    let stream = watch_from(&plane, &seen).await?;
+    ensure!(stream.contains(r#""code":410"#), "{stream}");
+    Ok(())
+}
+
+/// A revision, with changes after it: two, for compaction keeps the last.
+async fn missed_changes(plane: &ControlPlane) -> anyhow::Result<String> {
+    let kubectl = plane.kubectl();
+    let revision = "-o=jsonpath={.metadata.resourceVersion}";
+    let seen = (kubectl.run(["create", "configmap", "old", revision])).await?;
+    kubectl.run(["create", "configmap", "missed"]).await?;
+    kubectl.run(["create", "configmap", "last"]).await?;
+    Ok(seen)
+}
+
+/// All that a watch of config maps says within a second.
+async fn watch_from(plane: &ControlPlane, revision: &str) -> anyhow::Result<String> {
+    let watch = format!("/api/v1/configmaps?watch=1&resourceVersion={revision}&timeoutSeconds=1");
+    let client = plane.client().await?;
+    let request = Request::get(watch).body(Vec::new())?;
+    // A revision that is too old may also be refused before the stream begins.
+    match client.request_text(request).await {
+        Err(kube::Error::Api(status)) => Ok(format!(r#""code":{}"#, status.code)),
+        answer => Ok(answer?),
+    }
 }
 
 async fn a_restart_keeps_data_and_address(scene: Arc<Scene>) -> anyhow::Result<()> {
@@ -83,8 +128,32 @@ async fn a_restart_keeps_data_and_address(scene: Arc<Scene>) -> anyhow::Result<(
     plane.kill_apiserver().await?;
     ensure!(plane.kubectl().run(["get", "namespaces"]).await.is_err());
     plane.start_apiserver().await?;
+    plane.stop_apiserver().await?;
+    plane.start_apiserver().await?;
     ensure!(plane.url() == url);
     plane.kubectl().run(["get", "namespace", "demo"]).await?;
+    Ok(())
+}
+
+async fn a_paused_api_server_hangs_until_it_is_resumed(scene: Arc<Scene>) -> anyhow::Result<()> {
+    let plane = scene.start(ControlPlane::builder("east")).await?;
+    let client = plane.client().await?;
+    let version = || Request::get("/version").body(Vec::new());
+    client.request_text(version()?).await?;
+    plane.pause_apiserver()?;
+    // A process of many threads stops a moment after the signal.
+    let mut has_hung = false;
+    for _ in 0..10 {
+        let answer = client.request_text(version()?);
+        let answer = tokio::time::timeout(Duration::from_millis(500), answer).await;
+        has_hung = answer.is_err();
+        if has_hung {
+            break;
+        }
+    }
+    ensure!(has_hung, "a paused server goes on answering");
+    plane.resume_apiserver()?;
+    client.request_text(version()?).await?;
     Ok(())
 }
 
@@ -115,7 +184,12 @@ async fn controllers_make_slices(scene: Arc<Scene>) -> anyhow::Result<()> {
 async fn requests_are_audited(scene: Arc<Scene>) -> anyhow::Result<()> {
     let plane = scene.start(ControlPlane::builder("east").audit()).await?;
     plane.kubectl().run(["create", "namespace", "demo"]).await?;
+    let watch = "/api/v1/configmaps?watch=1&timeoutSeconds=1";
+    let client = plane.client().await?;
+    (client.request_text(Request::get(watch).body(Vec::new())?)).await?;
     let events = plane.audit_events()?;
+    let watches = events.iter().filter(|it| it.uri == watch).count();
+    ensure!(watches == 1, "one watch was audited {watches} times");
     let created = events
         .iter()
         .find(|it| it.resource == "namespaces" && it.name == "demo");
@@ -124,43 +198,58 @@ async fn requests_are_audited(scene: Arc<Scene>) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn a_flag_that_is_refused_is_in_the_error(scene: Arc<Scene>) -> anyhow::Result<()> {
+    let builder = ControlPlane::builder("east").apiserver_arg("--no-such-flag");
+    let begin = Instant::now();
+    let why = scene.start(builder).await.err().context("it starts")?;
+    ensure!(
+        format!("{why:#}").contains("unknown flag: --no-such-flag"),
+        "{why:#}"
+    );
+    ensure!(begin.elapsed() < Duration::from_secs(10), "it was slow");
+    Ok(())
+}
+
 async fn nothing_outlives_a_killed_test(_: Arc<Scene>) -> anyhow::Result<()> {
     let mut victim = tokio::process::Command::new(std::env::current_exe()?)
         .env(VICTIM, "1")
         .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
         .spawn()?;
     let stdout = victim.stdout.take().context("it has a standard output")?;
     let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(stdout));
-    let directory = lines
-        .next_line()
-        .await?
-        .context("it says where it keeps things")?;
+    let directory = (lines.next_line().await?).context("it says where it keeps things")?;
+    let directory = PathBuf::from(directory);
+    // The keeper, and the three that it keeps; which may be about to become what they are.
+    eventually(|| Ok(running_in(&directory)?.len() == 4))
+        .await
+        .context("not all run")?;
     victim.kill().await?;
-    for _ in 0..100 {
-        let running = Command::new("pgrep").args(["-f", &directory]).output()?;
-        if !std::path::Path::new(&directory).exists() && running.stdout.is_empty() {
+    eventually(|| Ok(!directory.exists() && running_in(&directory)?.is_empty()))
+        .await
+        .with_context(|| format!("there still is {}", directory.display()))
+}
+
+async fn eventually(holds: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    for _ in 0..200 {
+        if holds()? {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    anyhow::bail!("{directory} or a process of it is still there");
+    anyhow::bail!("not within ten seconds")
 }
 
-/// Starts what does not end by itself, one of it stopped, and waits to be killed.
-fn victim() -> ExitCode {
-    let keeper = Keeper::new("victim").expect("a keeper starts");
-    let directory = keeper.directory().display().to_string();
-    let mut sleep = Command::new("sh");
-    // The directory in its arguments lets the test find it.
-    sleep.args(["-c", "while :; do sleep 1; done", &directory]);
-    let _running = keeper.spawn("running", &sleep).expect("it starts");
-    let stopped = keeper.spawn("stopped", &sleep).expect("it starts");
-    std::thread::sleep(Duration::from_millis(200));
-    stopped.signal("STOP").expect("it can be stopped");
+/// Starts a control plane with its API server paused, and waits to be killed.
+#[tokio::main]
+async fn victim() -> ExitCode {
+    let builder = ControlPlane::builder("victim").controllers();
+    let plane = builder.start().await.expect("a plane starts");
+    plane.pause_apiserver().expect("it can be paused");
     #[expect(clippy::print_stdout, reason = "this is how the test hears of it")]
     {
-        println!("{directory}");
+        println!("{}", plane.directory().display());
     }
-    std::thread::sleep(Duration::from_secs(60));
+    tokio::time::sleep(Duration::from_secs(60)).await;
     ExitCode::FAILURE
 }

@@ -1,25 +1,28 @@
 //! The command lines of a control plane's components.
 
+use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::{ControlPlane, ports};
+use super::ControlPlane;
+use crate::assets::CONTROLLER_MANAGER;
 use crate::keeper::Process;
+use crate::ports::free_port;
 
-/// Where the components listen, and which addresses Services get.
+/// Where the components listen.
 #[derive(Debug)]
 pub(super) struct Addresses {
     etcd: u16,
     etcd_peer: u16,
-    apiserver: u16,
+    apiserver: SocketAddr,
 }
 
 impl Addresses {
-    pub(super) fn choose() -> std::io::Result<Self> {
-        let [etcd, etcd_peer, apiserver] = ports::free()?;
+    pub(super) fn choose(address: IpAddr) -> std::io::Result<Self> {
         Ok(Self {
-            etcd,
-            etcd_peer,
-            apiserver,
+            etcd: free_port()?,
+            etcd_peer: free_port()?,
+            apiserver: SocketAddr::new(address, free_port()?),
         })
     }
 
@@ -28,9 +31,20 @@ impl Addresses {
     }
 
     pub(super) fn apiserver_url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.apiserver)
+        format!("https://{}", self.apiserver)
     }
 }
+
+/// Addresses for the Services of one more control plane, which no other has: what is
+/// copied from one to another by mistake is refused there.
+pub(super) fn next_service_cidr() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("10.{}.0.0/16", FIRST_SERVICE_NET + n % N_SERVICE_NETS)
+}
+
+const FIRST_SERVICE_NET: u8 = 96;
+const N_SERVICE_NETS: u8 = 128;
 
 /// What a mirror depends on. Each controller more costs a start some time.
 const CONTROLLERS: &str = "endpoints-controller,endpointslice-controller,\
@@ -38,10 +52,21 @@ const CONTROLLERS: &str = "endpoints-controller,endpointslice-controller,\
     garbage-collector-controller";
 
 impl ControlPlane {
+    /// What runs a binary where this plane runs.
+    fn command(&self, binary: &str) -> Command {
+        let binary = self.assets.binary(binary);
+        let Some((first, rest)) = self.builder.prefix.split_first() else {
+            return Command::new(binary);
+        };
+        let mut command = Command::new(first);
+        command.args(rest).arg(binary);
+        command
+    }
+
     pub(super) fn spawn_etcd(&self) -> anyhow::Result<Process> {
         let client = self.addresses.etcd_url();
         let peer = format!("http://127.0.0.1:{}", self.addresses.etcd_peer);
-        let mut etcd = Command::new(self.assets.binary("etcd"));
+        let mut etcd = self.command("etcd");
         etcd.arg("--data-dir").arg(self.file("etcd")).args([
             // The data goes with the test, so nothing is gained by waiting for a disk.
             "--unsafe-no-fsync",
@@ -57,16 +82,16 @@ impl ControlPlane {
 
     pub(super) fn spawn_apiserver(&self) -> anyhow::Result<Process> {
         let file = |flag: &str, name: &str| format!("--{flag}={}", self.file(name).display());
-        let mut apiserver = Command::new(self.assets.binary("kube-apiserver"));
+        let mut apiserver = self.command("kube-apiserver");
         apiserver.args([
             &format!("--etcd-servers={}", self.addresses.etcd_url()),
-            &format!("--secure-port={}", self.addresses.apiserver),
-            "--bind-address=127.0.0.1",
+            &format!("--secure-port={}", self.addresses.apiserver.port()),
+            &format!("--bind-address={}", self.addresses.apiserver.ip()),
             // Without a default route it refuses to choose one itself.
-            "--advertise-address=127.0.0.1",
+            &format!("--advertise-address={}", self.addresses.apiserver.ip()),
             "--authorization-mode=RBAC",
             "--service-account-issuer=https://kubernetes.default.svc",
-            "--service-cluster-ip-range=10.96.0.0/16",
+            &format!("--service-cluster-ip-range={}", self.service_cidr),
             // Watches end at once when it is told to stop.
             "--shutdown-watch-termination-grace-period=1s",
             &file("tls-cert-file", "serving.crt"),
@@ -91,7 +116,7 @@ impl ControlPlane {
 
     pub(super) fn spawn_controllers(&self) -> anyhow::Result<Process> {
         let file = |flag: &str, name: &str| format!("--{flag}={}", self.file(name).display());
-        let mut controllers = Command::new(self.assets.binary("kube-controller-manager"));
+        let mut controllers = self.command(CONTROLLER_MANAGER);
         controllers.args([
             &format!("--kubeconfig={}", self.kubeconfig().display()),
             &format!("--controllers={CONTROLLERS}"),
@@ -100,6 +125,6 @@ impl ControlPlane {
             &file("service-account-private-key-file", "token.key"),
             &file("root-ca-file", "ca.crt"),
         ]);
-        self.keeper.spawn("kube-controller-manager", &controllers)
+        self.keeper.spawn(CONTROLLER_MANAGER, &controllers)
     }
 }
