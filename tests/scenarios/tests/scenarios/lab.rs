@@ -1,12 +1,12 @@
 //! What scenarios are made of: clusters, programs, Services, patience.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
+pub(crate) use control_plane::free_port;
 use control_plane::{ControlPlane, Keeper, Process, Scene};
 use http::Request;
 use http_body_util::BodyExt;
@@ -406,9 +406,4 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     let profile = tests.parent().and_then(std::path::Path::parent);
     let program = profile.map(|it| it.join(name)).filter(|it| it.is_file());
     program.ok_or_else(|| anyhow!("there is no program {name} beside the tests"))
-}
-
-pub(crate) fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
 }

@@ -188,14 +188,18 @@ pub(crate) async fn what_cannot_be_mirrored_is_told(scene: Arc<Scene>) -> anyhow
         Ok(())
     })
     .await?;
-    let n_problems = reflector
-        .metric("reflector_problems", "NameTooLong")
-        .await?;
-    ensure!(n_problems == 1.0, "the metric counts {n_problems}");
-    ensure!(
-        reflector.log().contains(&long),
-        "the log says nothing of it"
-    );
+    eventually("metric and log say so too", async || {
+        let n_problems = reflector
+            .metric("reflector_problems", "NameTooLong")
+            .await?;
+        ensure!(n_problems == 1.0, "the metric counts {n_problems}");
+        ensure!(
+            reflector.log().contains(&long),
+            "the log says nothing of it"
+        );
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 
