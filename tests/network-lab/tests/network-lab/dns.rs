@@ -1,0 +1,147 @@
+//! CoreDNS, the recipes, and what a pod resolves.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use serde_json::json;
+
+use crate::cluster::{Cluster, Pod, command_in};
+use crate::lab::{Lab, eventually, tool};
+
+/// The DNS of a cluster, as its pods see it.
+pub(crate) struct Dns {
+    resolv_conf: PathBuf,
+}
+
+/// What every cluster has; a recipe comes beside it.
+const CLUSTER_LOCAL: &str = "
+.:53 {
+    errors
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+    }
+    cache 30
+    loop
+    reload
+    loadbalance
+}
+";
+
+/// Puts a resolver's configuration in place for itself alone, then becomes the program.
+const WITH_RESOLV_CONF: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+
+impl Dns {
+    /// Starts CoreDNS as a pod behind the Service `kube-dns`.
+    pub(crate) async fn start(lab: &Lab, cluster: &Cluster, recipe: &str) -> anyhow::Result<Self> {
+        let pod = cluster.attach("coredns")?;
+        let directory = lab.keeper.directory();
+        let file = directory.join(format!("{}.Corefile", cluster.node));
+        let blocks = [CLUSTER_LOCAL, recipe].concat();
+        fs::write(&file, with_kubeconfig(&blocks, &cluster.plane.kubeconfig()))?;
+        let mut command = command_in(&pod.namespace, tool("coredns")?);
+        command.arg("-conf").arg(file);
+        lab.start("coredns", &command)?;
+        expose(cluster, &pod).await?;
+
+        let resolv_conf = directory.join(format!("{}.resolv.conf", cluster.node));
+        // As a kubelet writes it.
+        let lines = format!(
+            "nameserver {}\nsearch demo.svc.cluster.local svc.cluster.local cluster.local\n\
+             options ndots:5 timeout:1 attempts:2\n",
+            cluster.dns_address()
+        );
+        fs::write(&resolv_conf, lines)?;
+        let dns = Self { resolv_conf };
+        let resolved = dns
+            .eventually(&pod, "kubernetes.default.svc.cluster.local")
+            .await?;
+        ensure!(resolved.len() == 1, "the API server has {resolved:?}");
+        Ok(dns)
+    }
+
+    /// The addresses that a pod gets for a name, by its C library, sorted.
+    pub(crate) fn resolve(&self, pod: &Pod, name: &str) -> anyhow::Result<Vec<Ipv4Addr>> {
+        let mut command = command_in(&pod.namespace, "sh");
+        command
+            .args(["-c", WITH_RESOLV_CONF])
+            .arg(&self.resolv_conf);
+        let output = command.args(["getent", "ahostsv4", name]).output()?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{name} has no address {words}");
+        let lines = String::from_utf8(output.stdout)?;
+        // A line for each address and kind of socket.
+        let addresses = lines.lines().filter_map(|it| it.split_whitespace().next());
+        let addresses: Result<BTreeSet<Ipv4Addr>, _> = addresses.map(str::parse).collect();
+        Ok(addresses?.into_iter().collect())
+    }
+
+    /// The addresses that a pod gets as soon as it gets any.
+    pub(crate) async fn eventually(&self, pod: &Pod, name: &str) -> anyhow::Result<Vec<Ipv4Addr>> {
+        eventually(name, async || self.resolve(pod, name)).await
+    }
+
+    /// Waits until a pod gets exactly these addresses, which must be sorted.
+    pub(crate) async fn eventually_has(
+        &self,
+        pod: &Pod,
+        name: &str,
+        addresses: &[Ipv4Addr],
+    ) -> anyhow::Result<()> {
+        eventually(name, async || {
+            let found = self.resolve(pod, name)?;
+            ensure!(
+                found == addresses,
+                "{name} has {found:?}, not {addresses:?}"
+            );
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A Corefile for a CoreDNS that is not a pod of the API server's, and so has no account.
+fn with_kubeconfig(corefile: &str, kubeconfig: &Path) -> String {
+    let lines = corefile.lines().map(|line| {
+        let is_plugin = line.trim_start().starts_with("kubernetes ");
+        let further = format!("        kubeconfig {}\n", kubeconfig.display());
+        format!("{line}\n{}", if is_plugin { &further } else { "" })
+    });
+    lines.collect()
+}
+
+/// Puts it behind the Service `kube-dns`, as one of its endpoints on the only node.
+async fn expose(cluster: &Cluster, pod: &Pod) -> anyhow::Result<()> {
+    let ports = json!([{ "name": "dns", "port": 53, "protocol": "UDP" }]);
+    let service = json!({
+        "metadata": { "name": "kube-dns" },
+        "spec": { "clusterIP": cluster.dns_address(), "ports": ports },
+    });
+    cluster
+        .post("/api/v1/namespaces/kube-system/services", &service)
+        .await?;
+    let slice = json!({
+        "metadata": {
+            "name": "kube-dns",
+            "labels": { "kubernetes.io/service-name": "kube-dns" },
+        },
+        "addressType": "IPv4",
+        "ports": ports,
+        "endpoints": [{ "addresses": [pod.address], "nodeName": cluster.node }],
+    });
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices";
+    cluster.post(slices, &slice).await
+}
+
+/// The recipe of docs/dns.md under that heading: its first block of code.
+pub(crate) fn recipe(heading: &str) -> anyhow::Result<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/dns.md");
+    let page = fs::read_to_string(page).context("cannot read docs/dns.md")?;
+    let section = page.split("\n## ").find_map(|it| it.strip_prefix(heading));
+    let block = section.and_then(|it| it.split("```").nth(1));
+    let block = block.with_context(|| format!("docs/dns.md has no recipe under {heading:?}"))?;
+    Ok(block.to_owned())
+}

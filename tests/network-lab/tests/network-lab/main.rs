@@ -1,0 +1,77 @@
+//! Traffic through mirrors, on clusters that are network namespaces, each with a real
+//! control plane, a real kube-proxy and, where names matter, a real CoreDNS.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `addresses` | scenarios: a mirror is reached by its address, whatever happens meanwhile |
+//! | `names` | scenarios: a mirror is reached by a name, with the recipes of docs/dns.md |
+//! | `lab` | clusters, and our programs in them |
+//! | `cluster` | one cluster: its node, its pods, its objects |
+//! | `traffic` | requests, and what became of them |
+//! | `dns` | CoreDNS, the recipes and what a pod resolves |
+//! | `network` | network namespaces, and threads within them |
+//! | `world` | the network around all clusters, gone with its last process |
+
+mod addresses;
+mod cluster;
+mod dns;
+mod lab;
+mod names;
+mod network;
+mod traffic;
+mod world;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::ensure;
+use control_plane::assets::{self, Found};
+use control_plane::{scenario, suite};
+
+/// What a cluster here needs beside a control plane.
+const FURTHER: [&str; 2] = ["kube-proxy", "coredns"];
+
+fn main() -> ExitCode {
+    suite::run_with(
+        "network-lab",
+        prepare,
+        vec![
+            scenario!(addresses::a_pod_reaches_a_sources_pods_through_a_mirror),
+            scenario!(addresses::an_endpoint_that_goes_away_gets_no_more_connections),
+            scenario!(addresses::traffic_goes_on_while_emitter_and_reflector_are_dead),
+            scenario!(addresses::a_service_of_both_families_is_reached_by_both),
+            scenario!(names::a_mirror_has_the_name_that_the_recipe_gives_it),
+            scenario!(names::pods_of_a_headless_service_have_names_of_their_own),
+            scenario!(names::a_mirror_of_the_older_name_order_has_its_name_too),
+            scenario!(names::a_service_that_keeps_its_name_needs_no_recipe),
+        ],
+    )
+}
+
+/// Finds and builds everything, then goes on in a network of its own.
+fn prepare() -> anyhow::Result<Found> {
+    if world::is_entered() {
+        world::furnish()?;
+        return assets::find_or_build_with(&FURTHER);
+    }
+    if let Some(why) = world::lacks() {
+        return Ok(Found::Missing(why));
+    }
+    if let missing @ Found::Missing(_) = assets::find_or_build_with(&FURTHER)? {
+        return Ok(missing);
+    }
+    build_programs()?;
+    Err(world::enter())
+}
+
+/// `cargo test` of this package does not build other packages' programs by itself.
+fn build_programs() -> anyhow::Result<()> {
+    let mut build = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    build.args(["build", "--quiet"]);
+    build.args(["--package", "emitter", "--package", "reflector"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let status = build.status()?;
+    ensure!(status.success(), "cannot build the programs: {status}");
+    Ok(())
+}
