@@ -10,7 +10,8 @@
 //! | [`audit`] | what was asked of an API server, and by whom |
 //! | [`suite`] | runs scenarios, or says plainly why they did not run |
 //!
-//! Invariants: everything listens on loopback; every process and file belongs to a
+//! Invariants: everything listens on loopback, unless a builder is given another address;
+//! every process and file belongs to a
 //! [`keeper::Keeper`] and goes with it, also when the test is killed.
 
 pub mod assets;
