@@ -36,6 +36,13 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     annotations: Vec<String>,
 
+    /// What a read without a resource version is sure to see: with `upstream` every
+    /// write that was done before it, at the cost of a list of metadata there, shared by
+    /// all who read at the same time; with `cache` what has arrived here. While the API
+    /// server does not answer, both are the same.
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t = ConsistentReads::Upstream)]
+    consistent_reads: ConsistentReads,
+
     /// The cluster to export from; the one around this process if absent.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -109,6 +116,15 @@ enum FieldsArg {
     All,
 }
 
+/// What a read without a resource version is sure to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ConsistentReads {
+    /// Every write that was done before it.
+    Upstream,
+    /// What has arrived here.
+    Cache,
+}
+
 /// What the flags mean.
 #[derive(Debug)]
 pub struct Config {
@@ -120,6 +136,8 @@ pub struct Config {
     pub namespace: Option<String>,
     /// How much of it.
     pub fields: Fields,
+    /// What a read is sure to see.
+    pub consistent_reads: ConsistentReads,
     /// Where HTTP is served, if it is.
     pub http: Option<SocketAddr>,
     /// Where HTTPS is served, if it is, and with what.
@@ -156,6 +174,7 @@ impl TryFrom<Args> for Config {
             namespace,
             fields,
             annotations,
+            consistent_reads,
             kubeconfig,
             context,
             bind_address,
@@ -190,6 +209,7 @@ impl TryFrom<Args> for Config {
                 FieldsArg::Needed => Fields::Needed { annotations },
                 FieldsArg::All => Fields::All,
             },
+            consistent_reads,
             http: on(insecure_bind_address, insecure_port),
             https: on(bind_address, secure_port).map(|address| (address, certificate)),
             listen,

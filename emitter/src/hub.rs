@@ -21,6 +21,8 @@ use runtime::follow;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::probe::{Questions, Versions};
+
 /// The exported objects of one resource, for reading by many.
 pub struct Hub {
     resource: Resource,
@@ -28,6 +30,7 @@ pub struct Hub {
     inner: Mutex<Inner>,
     progress: watch::Sender<Option<Revision>>,
     lists: Mutex<HashMap<View, Listed>>,
+    questions: Questions,
 }
 
 struct Inner {
@@ -119,7 +122,25 @@ impl Hub {
             }),
             progress: watch::Sender::new(None),
             lists: Mutex::new(HashMap::new()),
+            questions: Questions::default(),
         }
+    }
+
+    /// What readers ask before they read.
+    #[must_use]
+    pub const fn questions(&self) -> &Questions {
+        &self.questions
+    }
+
+    /// Whether exactly these versions are there.
+    #[must_use]
+    pub fn holds(&self, versions: &Versions) -> bool {
+        let inner = self.inner.lock();
+        let is_held = |(key, (uid, revision)): (&ObjectKey, &(Box<str>, Revision))| {
+            let held = inner.store.get(key);
+            held.is_some_and(|it| it.revision() == *revision && it.object().uid == *uid)
+        };
+        inner.store.len() == versions.len() && versions.iter().all(is_held)
     }
 
     /// The resource.

@@ -14,6 +14,7 @@
 //! | [`config`] | flags, and what they mean |
 //! | [`upstream`] | what is exported, and following it |
 //! | [`hub`] | one resource's store and the feeds its watchers share |
+//! | [`probe`] | reads that see every write before them |
 //! | [`api`] | paths, parameters, get, list, watch, discovery |
 //! | [`serve`], [`tls`] | sockets, limits, certificates |
 //! | [`metrics`] | what is counted |
@@ -22,6 +23,7 @@ pub mod api;
 pub mod config;
 pub mod hub;
 pub mod metrics;
+pub mod probe;
 pub mod serve;
 pub mod tls;
 pub mod upstream;
@@ -38,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::Api;
-use crate::config::Config;
+use crate::config::{Config, ConsistentReads};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::serve::Transport;
@@ -64,6 +66,14 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
             metrics: Arc::clone(&metrics),
             ready: readiness.flag(resource.plural(), "not listed yet"),
         };
+        if config.consistent_reads == ConsistentReads::Upstream {
+            let answer = probe::answer(Arc::clone(hub), client.clone(), scope.clone());
+            let stop = shutdown.clone();
+            tasks.spawn(format!("probing {resource}"), async move {
+                stop.run_until_cancelled_owned(answer).await;
+                anyhow::Ok(())
+            });
+        }
         let follow = follower.follow(client.clone(), scope);
         let stop = shutdown.clone();
         tasks.spawn(format!("following {resource}"), async move {

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use kube::client::Body;
 use parking_lot::Mutex;
-use proto_types::{LabelSelector, ObjectKey, RawObject, Resource, label};
+use proto_types::{LabelSelector, Labels, ObjectKey, RawObject, Resource, label};
 use runtime::Flag;
 use runtime::follow::{Event, Limits, Reader, Scope};
 use tokio::time::Instant;
@@ -84,22 +84,25 @@ fn without_the_api_server(event: Event) -> Event {
     let revision = |object: &RawObject| Event::Progress(object.revision);
     match event {
         Event::Listed(mut listing) => {
-            listing.objects.retain(|object| !is_the_api_server(object));
+            listing
+                .objects
+                .retain(|object| !is_the_api_server(&object.key, &object.labels));
             Event::Listed(listing)
         }
-        Event::Applied(object) | Event::Deleted(object) if is_the_api_server(&object) => {
+        Event::Applied(object) | Event::Deleted(object)
+            if is_the_api_server(&object.key, &object.labels) =>
+        {
             revision(&object)
         }
         other => other,
     }
 }
 
-fn is_the_api_server(object: &RawObject) -> bool {
-    let of_kubernetes = |object: &RawObject| {
-        object.key.name() == "kubernetes"
-            || object.labels.get(label::SERVICE_NAME).map(String::as_str) == Some("kubernetes")
-    };
-    object.key.namespace() == ObjectKey::new("default", "").namespace() && of_kubernetes(object)
+/// Whether an object is the cluster's own API server, or its endpoints.
+#[must_use]
+pub fn is_the_api_server(key: &ObjectKey, labels: &Labels) -> bool {
+    let service = labels.get(label::SERVICE_NAME).map(String::as_str);
+    key.namespace() == "default" && (key.name() == "kubernetes" || service == Some("kubernetes"))
 }
 
 /// The upstream's version and OpenAPI documents, asked for when a client asks, and
@@ -166,9 +169,10 @@ mod tests {
     #[test]
     fn the_api_servers_own_service_is_never_exported() {
         let check = |namespace: &str, name: &str, service: &str| {
-            is_the_api_server(&object(&format!(
+            let object = object(&format!(
                 r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","resourceVersion":"1","labels":{{"kubernetes.io/service-name":"{service}"}}}}}}"#
-            )))
+            ));
+            is_the_api_server(&object.key, &object.labels)
         };
         assert!(check("default", "kubernetes", ""));
         assert!(check("default", "x", "kubernetes"));

@@ -9,22 +9,62 @@ use crate::hub::Hub;
 /// How long a request waits for a revision to arrive, as in a kube-apiserver.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Returns once the store is at a revision, and has listed at all.
-pub(super) async fn wait(hub: &Hub, at_least: Option<Revision>) -> Result<(), Status> {
+/// How new the store must be for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It must have listed at all.
+    Any,
+    /// It must have all that had happened when the request came.
+    Latest,
+    /// It must have seen a revision.
+    AtLeast(Revision),
+}
+
+impl Need {
+    /// What a `resourceVersion` means where nothing else is said.
+    pub(super) fn of(revision: Option<Revision>) -> Self {
+        match revision {
+            None => Self::Latest,
+            Some(revision) if revision.is_zero() => Self::Any,
+            Some(revision) => Self::AtLeast(revision),
+        }
+    }
+}
+
+/// Returns once the store is as new as that.
+pub(super) async fn wait(hub: &Hub, need: Need) -> Result<(), Status> {
     let mut progress = hub.progress();
     let Some(current) = *progress.borrow_and_update() else {
         return Err(Status::too_many_requests("storage is (re)initializing", 1));
     };
-    let Some(wanted) = at_least.filter(|wanted| current < *wanted) else {
-        return Ok(());
+    let wanted = match need {
+        Need::Any => return Ok(()),
+        Need::Latest => {
+            let asked = hub.questions().ask().await;
+            return asked.map_err(|_| Status::failure(504, "Timeout", LATE));
+        }
+        Need::AtLeast(wanted) if wanted <= current => return Ok(()),
+        Need::AtLeast(wanted) => wanted,
     };
+    // The upstream may be there already, without anything to tell.
     let reached = progress.wait_for(|progress| progress.is_some_and(|at| wanted <= at));
-    let reached = tokio::time::timeout(PATIENCE, reached).await;
-    match reached {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) | Err(_) => {
+    let asked = async {
+        let _ = hub.questions().ask().await;
+        std::future::pending::<()>().await;
+    };
+    let reached = async {
+        tokio::select! {
+            reached = reached => reached.is_ok(),
+            () = asked => false,
+        }
+    };
+    match tokio::time::timeout(PATIENCE, reached).await {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => {
             let current = hub.progress().borrow().unwrap_or_default();
             Err(Status::too_large(wanted, current))
         }
     }
 }
+
+const LATE: &str = "Timeout: request did not complete within the allotted timeout";

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use proto_types::{ObjectKey, Revision, Status};
 
 use super::accept::Verb;
+use super::fresh::Need;
 use super::query::{Options, RevisionMatch};
 use super::{Asked, fresh, gzip, respond};
 use crate::hub::{Hub, Listed};
@@ -40,7 +41,7 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
             Status::failure(500, "", why)
         })?),
     };
-    fresh::wait(hub, revision).await?;
+    fresh::wait(hub, Need::of(revision)).await?;
     let Some(entry) = hub.get(key) else {
         return Err(Status::not_found(hub.resource(), key.name()));
     };
@@ -73,8 +74,8 @@ pub(super) async fn list(
         Some(token) => Some(read_token(token, view, options)?),
         None => None,
     };
-    let (source, at_least) = source(options, page.as_ref());
-    fresh::wait(hub, at_least).await?;
+    let (source, need) = source(options, page.as_ref());
+    fresh::wait(hub, need).await?;
     let now = Timestamp::now();
     // `resourceVersion=0` takes what there is, whole.
     let any = options.revision.is_some_and(Revision::is_zero);
@@ -135,21 +136,22 @@ async fn part(asked: &Asked, hub: &Hub, view: &View, snapshot: Snapshot, cut: &C
     whole(asked, head, Listed::new(items, revision)).await
 }
 
-/// What to answer from, and the revision that must have been reached.
-fn source(options: &Options, page: Option<&Page>) -> (Source, Option<Revision>) {
+/// What to answer from, and how new that must be.
+fn source(options: &Options, page: Option<&Page>) -> (Source, Need) {
     if let Some(page) = page {
         let at = page.revision.map_or(Source::Present, Source::At);
-        return (at, page.revision);
+        return (at, Need::of(page.revision));
     }
-    let revision = options.revision.filter(|revision| !revision.is_zero());
-    match (revision, options.revision_match) {
-        (None, _) => (Source::Present, None),
-        (Some(revision), Some(RevisionMatch::Exact)) => (Source::At(revision), Some(revision)),
-        // A page of an unspecified match has always meant exactly that revision.
-        (Some(revision), None) if options.limit.is_some() => (Source::At(revision), Some(revision)),
-        (Some(revision), Some(RevisionMatch::NotOlderThan) | None) => {
-            (Source::Present, Some(revision))
-        }
+    let need = Need::of(options.revision);
+    // A page of an unspecified match has always meant exactly that revision.
+    let is_exact = match options.revision_match {
+        Some(RevisionMatch::Exact) => true,
+        Some(RevisionMatch::NotOlderThan) => false,
+        None => options.limit.is_some(),
+    };
+    match need {
+        Need::AtLeast(revision) if is_exact => (Source::At(revision), need),
+        Need::AtLeast(_) | Need::Any | Need::Latest => (Source::Present, need),
     }
 }
 

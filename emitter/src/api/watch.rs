@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::fresh::Need;
 use super::query::Options;
 use super::{Asked, fresh, respond};
 use crate::hub::{Feed, Hub, Start, Subscription};
@@ -45,7 +46,7 @@ pub(super) async fn watch(
     context: Context,
 ) -> Result<Response, Status> {
     // Not synced yet is the one thing that is told with an HTTP status.
-    fresh::wait(hub, None).await?;
+    fresh::wait(hub, Need::Any).await?;
     let body = match open(hub, &view, options).await {
         Ok(subscription) => {
             let watcher = Watcher::new(hub, subscription, options, context);
@@ -74,7 +75,7 @@ async fn open(hub: &Hub, view: &View, options: &Options) -> Result<Subscription,
         (None, _) => Start::Now,
     };
     if start == Start::State {
-        fresh::wait(hub, revision).await?;
+        fresh::wait(hub, Need::of(options.revision)).await?;
     }
     hub.subscribe(view, start, Timestamp::now())
         .map_err(|Expired { oldest }| Status::too_old(revision.unwrap_or_default(), oldest))
