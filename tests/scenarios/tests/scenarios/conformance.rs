@@ -5,6 +5,7 @@
 //! and every row there must be an item that really differs.
 
 mod answer;
+pub(crate) mod fresh;
 mod question;
 mod world;
 

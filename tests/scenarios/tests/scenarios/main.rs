@@ -69,6 +69,7 @@ fn main() -> ExitCode {
             scenario!(serving::many_watchers_cost_one_encoding),
             scenario!(serving::nothing_is_exported_but_what_is_selected),
             scenario!(conformance::an_emitter_answers_as_its_api_server_does),
+            scenario!(conformance::fresh::a_read_sees_every_write_before_it),
             scenario!(input::an_emitter_refuses_bad_input_in_plain_words),
             scenario!(input::a_reflector_refuses_bad_input_in_plain_words),
         ],
