@@ -98,9 +98,10 @@ pub enum Error {
 }
 
 impl Policy {
-    /// How long mass deletions are held unless configured: long enough for a
-    /// person to look, short enough that a wanted cleanup needs none.
-    pub const HOLD: Duration = Duration::from_mins(5);
+    /// How long mass deletions are held unless configured: longer than what mends
+    /// itself takes (a restart, a rollout of a mistake and back), short enough that
+    /// a wanted cleanup needs nobody. Who has someone on call may want it longer.
+    pub const HOLD: Duration = Duration::from_mins(1);
 
     /// The policy over these sources, if they go together.
     pub fn new(sources: Vec<SourcePolicy>) -> Result<Self, Error> {

@@ -82,7 +82,7 @@ fn what_was_understood_is_shown_with_its_defaults() {
 local cluster: the cluster around this process
 listen: 0.0.0.0:9090
 mirrors of removed sources: keep
-hold of mass deletions: 300 s
+hold of mass deletions: 60 s
 leader election: none
 source east: http://east:8080/
   mirrors: m/e-NAMESPACE-73736d-NAME
