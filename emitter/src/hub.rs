@@ -99,7 +99,10 @@ pub struct Subscription {
     pub feed: Arc<Feed>,
     /// Where to read on.
     pub cursor: Cursor,
-    /// The state, or the missed changes.
+    /// The state, to be encoded as it is read: a reader that takes its time must not
+    /// hold a copy of everything meanwhile.
+    pub state: Vec<Arc<Entry>>,
+    /// The missed changes, whose frames are shared.
     pub backlog: Vec<Bytes>,
     /// Everything up to here is in the backlog, or was known before.
     pub revision: Revision,
@@ -261,27 +264,16 @@ impl Hub {
     }
 
     /// Joins the watchers of a view.
-    pub fn subscribe(
-        &self,
-        view: &View,
-        start: Start,
-        now: Timestamp,
-    ) -> Result<Subscription, Expired> {
+    pub fn subscribe(&self, view: &View, start: Start) -> Result<Subscription, Expired> {
         let mut inner = self.inner.lock();
         let progress = inner.store.progress().unwrap_or_default();
-        let (backlog, revision) = match start {
-            Start::Now => (Vec::new(), progress),
-            Start::State => {
-                let entries = inner.store.snapshot(view).entries;
-                let frames = entries
-                    .iter()
-                    .map(|entry| self.encoder.added(entry, view.encoding, now));
-                (frames.collect(), progress)
-            }
+        let (state, backlog, revision) = match start {
+            Start::Now => (Vec::new(), Vec::new(), progress),
+            Start::State => (inner.store.snapshot(view).entries, Vec::new(), progress),
             Start::After(revision) => {
                 let missed = inner.store.since(revision)?;
                 let frames = missed.filter_map(|change| change.frame(view, &self.encoder));
-                (frames.collect(), revision.max(progress))
+                (Vec::new(), frames.collect(), revision.max(progress))
             }
         };
         let feed = inner.feed(view);
@@ -289,6 +281,7 @@ impl Hub {
         Ok(Subscription {
             feed,
             cursor,
+            state,
             backlog,
             revision,
         })

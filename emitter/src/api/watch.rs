@@ -10,7 +10,7 @@ use bytes::Bytes;
 use emitter_cache::encode::{self, InitialEvents};
 use emitter_cache::ring::{Cursor, Read};
 use emitter_cache::store::Expired;
-use emitter_cache::{Encoding, View};
+use emitter_cache::{Encoding, Entry, View};
 use futures::stream;
 use http::StatusCode;
 use jiff::Timestamp;
@@ -77,7 +77,7 @@ async fn open(hub: &Hub, view: &View, options: &Options) -> Result<Subscription,
     if start == Start::State {
         fresh::wait(hub, Need::of(options.revision)).await?;
     }
-    hub.subscribe(view, start, Timestamp::now())
+    hub.subscribe(view, start)
         .map_err(|Expired { oldest }| Status::too_old(revision.unwrap_or_default(), oldest))
 }
 
@@ -87,6 +87,8 @@ struct Watcher {
     feed: Arc<Feed>,
     news: watch::Receiver<()>,
     cursor: Cursor,
+    /// The state that the watch begins with, as far as it has not been sent.
+    state: std::vec::IntoIter<Arc<Entry>>,
     backlog: VecDeque<Bytes>,
     /// Events up to here are known to the consumer and are not sent.
     known: Revision,
@@ -112,6 +114,7 @@ impl Watcher {
         let Subscription {
             feed,
             cursor,
+            state,
             backlog,
             revision,
         } = subscription;
@@ -130,6 +133,7 @@ impl Watcher {
             news: feed.news(),
             feed,
             cursor,
+            state: state.into_iter(),
             backlog,
             known: revision,
             next_bookmark: options.bookmarks.then(|| next_bookmark(now, deadline)),
@@ -145,6 +149,11 @@ impl Watcher {
     /// The next frame; `None` ends the stream cleanly.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if let Some(entry) = self.state.next() {
+                let encoding = self.feed.view().encoding;
+                let frame = self.hub.encoder().added(&entry, encoding, Timestamp::now());
+                return Some(self.deliver(frame));
+            }
             if let Some(frame) = self.backlog.pop_front() {
                 return Some(self.deliver(frame));
             }
