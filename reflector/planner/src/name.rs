@@ -133,8 +133,10 @@ pub fn slice_name(source: &SourceName, slice: &ObjectKey) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Placement, SourceName, slice_name};
+    use super::{Placement, RESERVED_PREFIX, SourceName, slice_name};
     use proto_types::ObjectKey;
+    use proto_types::name::{DnsLabel, MAX_LABEL};
+    use serde_json::Value;
 
     fn source(name: &str) -> SourceName {
         name.parse().unwrap()
@@ -159,6 +161,55 @@ mod tests {
     fn a_same_name_mirror_keeps_its_key() {
         let key = ObjectKey::new("demo", "web");
         assert_eq!(Placement::SameName.local(&key).object(), &key);
+    }
+
+    /// How many Services of one source would have a mirror of that name.
+    fn readings(prefix: &str, mirror: &str) -> usize {
+        let rest = &mirror[prefix.len() + 1..];
+        let is_label = |text: &str| text.parse::<DnsLabel>().is_ok();
+        let readings = rest.match_indices('-').filter(|(i, _)| {
+            let name = rest[*i..].strip_prefix("-73736d-");
+            is_label(&rest[..*i]) && name.is_some_and(is_label)
+        });
+        readings.count()
+    }
+
+    /// The table by which the admission policies are tested.
+    #[test]
+    fn admission_policies_refuse_the_names_that_mirrors_cannot_have() {
+        let table = include_str!("../../../gatekeeper/mirror-name/cases.json");
+        let table: Value = serde_json::from_str(table).unwrap();
+        for case in table["cases"].as_array().unwrap() {
+            let parameters = &table["parameters"][case["parameters"].as_str().unwrap()];
+            let is_exported = |labels: &Value| {
+                let wanted = parameters["matchLabels"].as_object();
+                let mut wanted = wanted.into_iter().flatten();
+                wanted.all(|(key, value)| labels[key] == *value)
+            };
+            let is_checked = match case["operation"].as_str().unwrap() {
+                "CREATE" => is_exported(&case["labels"]),
+                "UPDATE" => is_exported(&case["labels"]) && !is_exported(&case["oldLabels"]),
+                _ => false,
+            };
+            let key = ObjectKey::parse(case["service"].as_str().unwrap()).unwrap();
+            let prefixes = parameters["prefixes"].as_array().unwrap();
+            let prefixes = prefixes.iter().filter_map(Value::as_str);
+            for prefix in prefixes.chain([RESERVED_PREFIX]) {
+                let placement = Placement::Prefixed {
+                    prefix: prefix.parse().unwrap(),
+                    namespace: "mirrors".parse().unwrap(),
+                };
+                let mirror = placement.local(&key);
+                let mirror = mirror.object().name();
+                let too_long = case["tooLong"][prefix].as_str();
+                let is_ambiguous = case["ambiguous"] == true;
+                assert!(too_long.is_none_or(|it| it == mirror), "{case}");
+                if is_checked {
+                    assert_eq!(too_long.is_some(), MAX_LABEL < mirror.len(), "{case}");
+                    assert_eq!(is_ambiguous, 1 < readings(prefix, mirror), "{case}");
+                }
+            }
+        }
     }
 
     #[test]
