@@ -35,7 +35,7 @@ pub fn find_or_build() -> anyhow::Result<Found> {
 }
 
 /// As [`find_or_build`], with some binaries that not every suite needs: `kube-proxy`,
-/// `coredns`.
+/// `coredns`, `gator`.
 pub fn find_or_build_with(further: &[&str]) -> anyhow::Result<Found> {
     if let Some(directory) = std::env::var_os(OVERRIDE).filter(|it| !it.is_empty()) {
         let assets = Assets::named(PathBuf::from(directory))

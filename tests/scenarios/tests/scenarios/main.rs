@@ -10,6 +10,9 @@
 //! | `compat` | flags, files and objects of the replaced programs |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
+//! | `manifests` | what is installed is accepted and understood |
+//! | `rights` | what the manifests grant is enough, and none of it too much |
+//! | `policies` | both policies for names give the verdicts of one table |
 //! | `conformance` | the same questions to both, item by item |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab` | what scenarios are made of |
@@ -20,14 +23,18 @@ mod disturbance;
 mod input;
 mod lab;
 mod leadership;
+mod manifests;
 mod mirroring;
 mod ownership;
+mod policies;
+mod rights;
 mod serving;
 mod staleness;
 mod telling;
 
 use std::process::{Command, ExitCode};
 
+use control_plane::assets::{self, Found};
 use control_plane::{scenario, suite};
 
 fn main() -> ExitCode {
@@ -35,8 +42,9 @@ fn main() -> ExitCode {
         eprintln!("{why}");
         return ExitCode::FAILURE;
     }
-    suite::run(
+    suite::run_with(
         "scenarios",
+        prepare,
         vec![
             scenario!(mirroring::a_labelled_service_is_mirrored_within_a_second),
             scenario!(mirroring::changes_of_services_and_of_endpoints_alone_are_followed),
@@ -68,12 +76,24 @@ fn main() -> ExitCode {
             scenario!(serving::a_watch_resumes_from_every_revision),
             scenario!(serving::many_watchers_cost_one_encoding),
             scenario!(serving::nothing_is_exported_but_what_is_selected),
+            scenario!(manifests::manifests_are_accepted_without_a_warning),
+            scenario!(rights::the_rights_are_enough_and_none_is_too_much),
+            scenario!(policies::gator_and_admission_policy_agree_on_every_case),
             scenario!(conformance::an_emitter_answers_as_its_api_server_does),
             scenario!(conformance::fresh::a_read_sees_every_write_before_it),
             scenario!(input::an_emitter_refuses_bad_input_in_plain_words),
             scenario!(input::a_reflector_refuses_bad_input_in_plain_words),
         ],
     )
+}
+
+/// Building gator may take longer than a scenario may.
+fn prepare() -> anyhow::Result<Found> {
+    match assets::find_or_build_with(&["gator"])? {
+        ready @ Found::Ready(_) => Ok(ready),
+        // A directory that somebody named may lack it, which only one scenario minds.
+        Found::Missing(_) => assets::find_or_build(),
+    }
 }
 
 /// `cargo test` of this package does not build other packages' programs by itself.
