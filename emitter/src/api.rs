@@ -1,7 +1,7 @@
 //! The Kubernetes API, as far as reading Services and their endpoints goes.
 //!
-//! [`Route`] says what a path names, [`Options`] what the query asks, [`accept`] how
-//! to write the answer; [`list`] and [`watch`] give it. Every refusal is a
+//! `route` says what a path names, `query` what the query asks, `accept` how
+//! to write the answer; `list` and `watch` give it. Every refusal is a
 //! [`Status`], made where it is found out and written in one place.
 
 mod accept;

@@ -17,7 +17,7 @@
 //! * Every change has one revision, given by the upstream; revisions only grow.
 //! * `list` at R, then the changes after R, equals the present (a property test).
 //! * A change is encoded at most once per event type and encoding, however many
-//!   views and watchers see it ([`Change::encoded`] counts).
+//!   views and watchers see it ([`encode::Encoder::encoded`] counts).
 
 pub mod change;
 pub mod encode;
