@@ -15,8 +15,9 @@
 //! | `policies` | both policies for names give the verdicts of one table |
 //! | `conformance` | the same questions to both, item by item |
 //! | `input` | bad flags and files are refused in plain words |
-//! | `lab` | what scenarios are made of |
+//! | `lab`, `cluster`, `stream` | what scenarios are made of |
 
+mod cluster;
 mod compat;
 mod conformance;
 mod disturbance;
@@ -30,6 +31,7 @@ mod policies;
 mod rights;
 mod serving;
 mod staleness;
+mod stream;
 mod telling;
 
 use std::process::{Command, ExitCode};

@@ -1,117 +1,18 @@
 //! The emitter beside the kube-apiserver that it follows.
 
-use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use control_plane::Scene;
 use futures::TryStreamExt;
 use http::Request;
-use http_body_util::BodyExt;
-use kube::client::Body;
 use proto_types::Revision;
-use proto_types::frame::EventType;
-use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::lab::{Cluster, EXPORT, Lab, eventually, get};
-
-const SERVICES: &str = "/api/v1/services";
-
-/// A watch as its lines come, byte for byte.
-struct Watch(futures::stream::BoxStream<'static, anyhow::Result<String>>);
-
-impl Watch {
-    async fn open(client: &kube::Client, query: &str) -> anyhow::Result<Self> {
-        let path = format!("{SERVICES}?watch=1&labelSelector={EXPORT}%3Dtrue&{query}");
-        let response = client.send(Request::get(path).body(Body::empty())?).await?;
-        ensure!(response.status() == 200, "{}", response.status());
-        let bytes = response.into_body().into_data_stream();
-        let bytes = bytes.map_err(std::io::Error::other).into_async_read();
-        let lines = futures::io::AsyncBufReadExt::lines(futures::io::BufReader::new(bytes));
-        Ok(Self(Box::pin(lines.map_err(anyhow::Error::from))))
-    }
-
-    async fn line(&mut self) -> anyhow::Result<String> {
-        let line = tokio::time::timeout(Duration::from_secs(20), self.0.try_next()).await;
-        line.context("no event came")??
-            .context("the watch has ended")
-    }
-
-    /// The next lines, up to the event of this revision.
-    async fn through(&mut self, revision: Revision) -> anyhow::Result<Vec<String>> {
-        let mut lines = Vec::new();
-        loop {
-            let line = self.line().await?;
-            let at = Event::parse(&line)?.revision;
-            lines.push(line);
-            if revision <= at {
-                return Ok(lines);
-            }
-        }
-    }
-}
-
-struct Event {
-    event_type: EventType,
-    name: String,
-    revision: Revision,
-}
-
-impl Event {
-    fn parse(line: &str) -> anyhow::Result<Self> {
-        let event: Value = serde_json::from_str(line)?;
-        let metadata = &event["object"]["metadata"];
-        Ok(Self {
-            event_type: serde_json::from_value(event["type"].clone())?,
-            name: metadata["name"].as_str().unwrap_or_default().to_owned(),
-            revision: metadata["resourceVersion"]
-                .as_str()
-                .context(line.to_owned())?
-                .parse()?,
-        })
-    }
-}
-
-/// Names and revisions: what a list or a replayed watch amounts to.
-type State = BTreeMap<String, Revision>;
-
-fn apply(state: &mut State, event: &Event) -> anyhow::Result<()> {
-    let known = state.contains_key(&event.name);
-    match event.event_type {
-        EventType::Added => ensure!(!known, "{} was added twice", event.name),
-        EventType::Modified | EventType::Deleted => ensure!(known, "{} was not there", event.name),
-        EventType::Bookmark => return Ok(()),
-        EventType::Error => bail!("an error event"),
-    }
-    match event.event_type {
-        EventType::Deleted => state.remove(&event.name),
-        _ => state.insert(event.name.clone(), event.revision),
-    };
-    Ok(())
-}
-
-fn state(list: &Value) -> anyhow::Result<(Revision, State)> {
-    let items = list["items"].as_array().context("a list has items")?;
-    let entry = |item: &Value| {
-        let name = item["metadata"]["name"].as_str()?.to_owned();
-        Some((
-            name,
-            item["metadata"]["resourceVersion"].as_str()?.parse().ok()?,
-        ))
-    };
-    let state = items.iter().filter_map(entry).collect();
-    let revision = list["metadata"]["resourceVersion"]
-        .as_str()
-        .context("a list has a revision")?;
-    Ok((revision.parse()?, state))
-}
-
-fn client(url: &str) -> anyhow::Result<kube::Client> {
-    Ok(kube::Client::try_from(kube::Config::new(url.parse()?))?)
-}
+use crate::stream::{Event, SERVICES, Watch, apply, client, state};
 
 async fn create(cluster: &Cluster, names: impl Iterator<Item = usize>) -> anyhow::Result<()> {
     let created = names.map(|i| async move { cluster.create_service(&format!("s{i}")).await });
