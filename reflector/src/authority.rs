@@ -4,10 +4,9 @@
 
 use std::convert::Infallible;
 use std::fs;
-use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -15,6 +14,7 @@ use http::Uri;
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use runtime::Access;
+use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -35,6 +35,7 @@ pub(crate) struct Authority {
     url: Uri,
     file: PathBuf,
     progress: watch::Sender<Progress>,
+    _directory: Arc<TempDir>,
 }
 
 // A new authority is published well before it is needed.
@@ -44,28 +45,30 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 // A bundle of the whole web's authorities has a quarter of that.
 const MAX_BYTES: usize = 1 << 20;
 
-/// A directory for fetched authorities that nobody else can write to.
-pub(crate) fn directory() -> anyhow::Result<PathBuf> {
-    let nonce = RandomState::new().hash_one("authorities");
-    let directory = std::env::temp_dir().join(format!("heliograph-{nonce:016x}"));
-    let created = fs::DirBuilder::new().mode(0o700).create(&directory);
-    created.with_context(|| {
-        format!(
-            "cannot create {}: mount a volume there",
-            directory.display()
-        )
+/// A directory for fetched authorities that nobody else can write to. It goes with
+/// the last of them.
+pub(crate) fn directory() -> anyhow::Result<Arc<TempDir>> {
+    let created = TempDir::with_prefix("heliograph-");
+    let directory = created.with_context(|| {
+        let parent = std::env::temp_dir();
+        format!("cannot write to {}: mount a volume there", parent.display())
     })?;
-    Ok(directory)
+    Ok(Arc::new(directory))
 }
 
 impl Authority {
-    /// The one at a URL, to be kept in a file.
-    pub(crate) fn new(url: Uri, file: PathBuf) -> (Self, watch::Receiver<Progress>) {
+    /// The one at a URL, to be kept in a file of that directory.
+    pub(crate) fn new(
+        url: Uri,
+        file: PathBuf,
+        directory: Arc<TempDir>,
+    ) -> (Self, watch::Receiver<Progress>) {
         let (progress, receiver) = watch::channel(Progress::Began);
         let authority = Self {
             url,
             file,
             progress,
+            _directory: directory,
         };
         (authority, receiver)
     }

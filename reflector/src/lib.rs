@@ -205,8 +205,10 @@ async fn connect(sources: &[SourceConfig], tasks: &mut Tasks) -> anyhow::Result<
     let has_authority = sources.iter().any(|it| it.ca_url.is_some());
     let directory = has_authority.then(authority::directory).transpose()?;
     let fetched = sources.iter().map(|source| {
-        let file = directory.as_ref()?.join(format!("{}.pem", source.name));
-        let (authority, progress) = Authority::new(source.ca_url.clone()?, file.clone());
+        let directory = directory.as_ref()?;
+        let file = directory.path().join(format!("{}.pem", source.name));
+        let url = source.ca_url.clone()?;
+        let (authority, progress) = Authority::new(url, file.clone(), Arc::clone(directory));
         let name = format!("authority of source {}", source.name);
         tasks.spawn(name, authority.run(tasks.shutdown().clone()));
         Some((source.access_by(file), progress))

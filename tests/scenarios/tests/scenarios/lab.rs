@@ -112,6 +112,8 @@ impl Lab {
     ) -> anyhow::Result<Program> {
         let admin = format!("127.0.0.1:{}", free_port()?);
         command.args(["--listen", &admin]);
+        // What a killed program could not remove goes with the lab.
+        command.env("TMPDIR", self.keeper.directory());
         let process = Arc::new(Mutex::new(self.keeper.spawn(name, &command)?));
         let shown = Arc::clone(&process);
         let title = name.to_owned();
