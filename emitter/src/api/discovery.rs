@@ -55,20 +55,14 @@ pub(super) fn resources(root: &str) -> String {
 }
 
 fn entry(resource: Resource) -> Value {
-    let mut entry = json!({
+    let entry = json!({
         "name": resource.plural(),
         "singularName": resource.singular(),
         "namespaced": true,
         "kind": resource.kind(),
         "verbs": VERBS,
     });
-    if let Some(short) = resource.short_name() {
-        entry["shortNames"] = json!([short]);
-    }
-    if resource == Resource::Services {
-        entry["categories"] = json!(["all"]);
-    }
-    entry
+    with_nicknames(resource, entry)
 }
 
 /// `/api` or `/apis` for clients that want everything in one answer.
@@ -93,13 +87,18 @@ pub(super) fn aggregated(path: &str) -> String {
 }
 
 fn aggregated_entry(resource: Resource) -> Value {
-    let mut entry = json!({
+    let entry = json!({
         "resource": resource.plural(),
         "responseKind": { "group": "", "version": "", "kind": resource.kind() },
         "scope": "Namespaced",
         "singularResource": resource.singular(),
         "verbs": VERBS,
     });
+    with_nicknames(resource, entry)
+}
+
+/// Adds what people may call a resource instead of its name.
+fn with_nicknames(resource: Resource, mut entry: Value) -> Value {
     if let Some(short) = resource.short_name() {
         entry["shortNames"] = json!([short]);
     }
