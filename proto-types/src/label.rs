@@ -14,6 +14,12 @@ pub const SOURCE_SERVICE: &str = "heliograph.dev/source-service";
 /// the source.
 pub const SOURCE_SLICE: &str = "heliograph.dev/source-slice";
 
+/// On a global Service and its slices: they are no mirror of one source alone.
+pub const GLOBAL: &str = "heliograph.dev/global";
+
+/// On a global Service: what each of its members said last.
+pub const MEMBERS: &str = "heliograph.dev/members";
+
 /// The Service that a slice belongs to.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 

@@ -305,11 +305,13 @@ impl Config {
     #[must_use]
     pub fn local_namespace(&self) -> Option<&DnsLabel> {
         let mut only = None;
-        for source in self.policy.sources() {
-            match &source.placement {
-                Placement::Prefixed { namespace, .. } => only = Some(namespace),
-                Placement::SameName => return None,
+        let (sources, members) = (self.policy.sources(), self.policy.members());
+        for source in sources.iter().chain(members) {
+            let namespace = source.placement.namespace()?;
+            if only.is_some_and(|it| it != namespace) {
+                return None;
             }
+            only = Some(namespace);
         }
         only
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto_types::Resource;
-use reflector_planner::{LocalKey, Policy, Problem, SourceName, World};
+use reflector_planner::{LocalKey, Policy, Problem, Role, SourceName, World};
 use runtime::{Flag, Readiness};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -203,7 +203,9 @@ impl Report {
 
 /// How much is known of what a feed follows, and how many objects that are.
 fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
-    let rank = feed.source().and_then(|name| world.policy().rank(name));
+    let rank = feed
+        .source()
+        .and_then(|name| world.policy().rank(name, Role::Mirror));
     let Some(rank) = rank else {
         return ("local", 0);
     };

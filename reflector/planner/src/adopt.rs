@@ -9,7 +9,7 @@ use proto_types::RawObject;
 use proto_types::label;
 use serde_json::Value;
 
-use crate::mirror::{MIRROR_PREFIX, MIRRORED};
+use crate::mirror::{GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED};
 use crate::name::Placement;
 use crate::policy::SourcePolicy;
 use crate::step::Version;
@@ -58,6 +58,7 @@ fn is_mirror_of(policy: &SourcePolicy, object: &RawObject) -> bool {
         Placement::Prefixed { prefix, .. } => {
             label(MIRRORED) == Some("true") && label(MIRROR_PREFIX) == Some(prefix.as_str())
         }
+        Placement::Global(_) => label(GLOBAL_SERVICE) == Some("true"),
         Placement::SameName => {
             let json: Value = serde_json::from_slice(&object.json).unwrap_or_default();
             let annotations = &json["metadata"]["annotations"];

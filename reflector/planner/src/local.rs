@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use proto_types::{ObjectKey, Resource, Revision};
 
 use crate::adopt::Adoption;
-use crate::mirror::{Mirror, MirrorService, MirrorSlice, Observed, Owner, Seen};
+use crate::mirror::{Mirror, MirrorService, MirrorSlice, Observed, Owner, Role, Seen};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::Policy;
 
@@ -110,8 +110,8 @@ impl Local {
     }
 
     /// The Services that a source has mirrors of or slices in.
-    pub(crate) fn homes_of(&self, source: &SourceName) -> Vec<LocalKey> {
-        let is_its = |owner: &Owner| owner.source.as_ref() == Some(source);
+    pub(crate) fn homes_of(&self, source: &SourceName, role: Role) -> Vec<LocalKey> {
+        let is_its = |owner: &Owner| owner.role == role && owner.source.as_ref() == Some(source);
         let services = self.services().filter(|(_, it)| is_its(&it.owner));
         let services = services.map(|(key, _)| LocalKey::new(key.clone()));
         let slices = self.slices.by_home.iter().filter(|(_, slices)| {
@@ -310,6 +310,6 @@ fn home<T: Mirror>(key: &ObjectKey, owner: &Owner, policy: &Policy) -> Option<Lo
 
 /// The local Service that an object was made for, by its marks.
 fn made_for(owner: &Owner, policy: &Policy) -> Option<LocalKey> {
-    let rank = policy.rank(owner.source.as_ref()?)?;
+    let rank = policy.rank_of(owner)?;
     Some(policy.local(rank, owner.service.as_ref()?))
 }

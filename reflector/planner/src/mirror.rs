@@ -1,20 +1,19 @@
 //! Mirrors: what should exist here, what is observed of it, and their JSON.
 
+mod marks;
+
 use bytes::Bytes;
-use proto_types::label::{self, HELIOGRAPH};
-use proto_types::{Labels, ObjectKey, RawObject, Resource, Revision};
+use proto_types::label;
+use proto_types::{Labels, RawObject, Resource, Revision};
 use serde_json::{Map, Value, json};
 
-use crate::name::{LocalKey, SourceName};
+use crate::name::SourceName;
 use crate::service::ServiceSpec;
 use crate::slice::SliceSpec;
 use crate::wire;
 
-/// On semaphore-service-mirror's mirrors, and so on ours: its users select on it.
-pub const MIRRORED: &str = "mirrored-svc";
-
-/// Whose mirror it is by its prefix, as semaphore-service-mirror marked it.
-pub const MIRROR_PREFIX: &str = "mirror-svc-prefix-sync";
+pub use marks::{GLOBAL_CLUSTERS, GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED, Marks, Owner, Role};
+use marks::{SERVICE_LABELS, SLICE_LABELS};
 
 /// One of the two kinds of object that are mirrored.
 pub trait Mirror: Clone + Sized {
@@ -59,28 +58,6 @@ pub struct MirrorSlice {
     pub has_strays: bool,
 }
 
-/// Those labels and annotations of an object that are Heliograph's to set.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Marks {
-    /// Labels.
-    pub labels: Labels,
-    /// Annotations.
-    pub annotations: Labels,
-}
-
-/// Whose mirror an object of ours says it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner {
-    /// The source, if it is still marked.
-    pub source: Option<SourceName>,
-    /// The source's Service.
-    pub service: Option<ObjectKey>,
-    /// The source's slice, if it is the mirror of one.
-    pub slice: Option<ObjectKey>,
-    /// The local Service that a slice belongs to.
-    pub attached_to: Option<LocalKey>,
-}
-
 /// One of our objects, as the local API server last showed it.
 #[derive(Debug, Clone)]
 pub struct Observed<T> {
@@ -104,15 +81,6 @@ pub enum Seen<T> {
     /// It is somebody else's.
     Foreign,
 }
-
-const SERVICE_LABELS: [&str; 4] = [label::SOURCE, label::MANAGED_BY, MIRRORED, MIRROR_PREFIX];
-const SLICE_LABELS: [&str; 4] = [
-    label::SOURCE,
-    label::SERVICE_NAME,
-    label::SLICE_MANAGED_BY,
-    label::HEADLESS,
-];
-const ANNOTATIONS: [&str; 2] = [label::SOURCE_SERVICE, label::SOURCE_SLICE];
 
 impl<T: Mirror> Seen<T> {
     /// Reads an object as the local API server shows it.
@@ -211,51 +179,17 @@ impl Mirror for MirrorSlice {
     }
 }
 
-impl Marks {
-    /// The marks of the mirror of a source's Service.
-    #[must_use]
-    pub fn service(source: &SourceName, service: &ObjectKey) -> Self {
-        Self::default()
-            .label(label::SOURCE, source.as_str())
-            .label(label::MANAGED_BY, HELIOGRAPH)
-            .annotation(label::SOURCE_SERVICE, service.as_str())
-    }
-
-    /// The marks of the mirror of a source's slice.
-    #[must_use]
-    pub fn slice(source: &SourceName, service: &ObjectKey, local: &LocalKey) -> Self {
-        Self::default()
-            .label(label::SOURCE, source.as_str())
-            .label(label::SERVICE_NAME, local.object().name())
-            .label(label::SLICE_MANAGED_BY, HELIOGRAPH)
-            .annotation(label::SOURCE_SERVICE, service.as_str())
-    }
-
-    /// With that label too.
-    #[must_use]
-    pub fn label(mut self, name: &str, value: &str) -> Self {
-        self.labels.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    /// With that annotation too.
-    #[must_use]
-    pub fn annotation(mut self, name: &str, value: &str) -> Self {
-        self.annotations.insert(name.to_owned(), value.to_owned());
-        self
-    }
-
-    fn write(&self, owned: &[&str], metadata: &mut Map<String, Value>) {
-        set(child(metadata, "labels"), owned, &self.labels);
-        set(
-            child(metadata, "annotations"),
-            &ANNOTATIONS,
-            &self.annotations,
-        );
-    }
-}
-
 impl Observed<MirrorService> {
+    /// Whether a global Service says that a source is a member of it.
+    pub(crate) fn names(&self, source: &SourceName) -> bool {
+        let clusters = self
+            .shows
+            .as_ref()
+            .and_then(|it| it.marks.annotations.get(GLOBAL_CLUSTERS));
+        let mut clusters = clusters.into_iter().flat_map(|it| it.split(','));
+        clusters.any(|it| it == source.as_str())
+    }
+
     /// A Service that is taken over; nothing, if it cannot be read.
     pub(crate) fn adopted(object: &RawObject, owner: Owner) -> Option<Self> {
         let (shows, _) = MirrorService::observe(&object.json).ok()?;
@@ -266,72 +200,6 @@ impl Observed<MirrorService> {
             owner,
             shows: Some(shows),
         })
-    }
-}
-
-impl Owner {
-    /// Whoever mirrors that Service.
-    pub(crate) const fn new(source: SourceName, service: ObjectKey) -> Self {
-        Self {
-            source: Some(source),
-            service: Some(service),
-            slice: None,
-            attached_to: None,
-        }
-    }
-
-    fn read(namespace: &str, labels: &Labels, annotations: &Labels) -> Option<Self> {
-        if !label::is_ours(labels, annotations) {
-            return None;
-        }
-        let service = annotations
-            .get(label::SOURCE_SERVICE)
-            .and_then(|joined| ObjectKey::parse(joined));
-        let slice = match (&service, annotations.get(label::SOURCE_SLICE)) {
-            (Some(service), Some(name)) => Some(ObjectKey::new(service.namespace(), name)),
-            (_, _) => None,
-        };
-        let attached_to = labels.get(label::SERVICE_NAME);
-        Some(Self {
-            source: labels.get(label::SOURCE).and_then(|name| name.parse().ok()),
-            service,
-            slice,
-            attached_to: attached_to.map(|name| LocalKey::new(ObjectKey::new(namespace, name))),
-        })
-    }
-}
-
-impl wire::Meta {
-    /// Whose mirror this is, and those of its labels and annotations that are
-    /// Heliograph's to set.
-    fn read(self, owned: &[&str]) -> (Option<Owner>, Marks) {
-        let mut labels = self.labels.unwrap_or_default();
-        let mut annotations = self.annotations.unwrap_or_default();
-        let owner = Owner::read(&self.namespace, &labels, &annotations);
-        labels.retain(|name, _| owned.contains(&name.as_str()));
-        annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
-        (
-            owner,
-            Marks {
-                labels,
-                annotations,
-            },
-        )
-    }
-
-    /// When the change that a slice shows was made.
-    pub(crate) fn last_change(&self) -> Option<Box<str>> {
-        let last_change = self.annotations.as_ref()?.get(label::LAST_CHANGE)?;
-        Some(last_change.as_str().into())
-    }
-}
-
-fn set(object: &mut Map<String, Value>, owned: &[&str], wanted: &Labels) {
-    for name in owned {
-        object.remove(*name);
-    }
-    for (name, value) in wanted {
-        object.insert(name.clone(), json!(value));
     }
 }
 

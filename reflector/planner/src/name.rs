@@ -49,6 +49,17 @@ pub enum Placement {
     },
     /// Each into the namespace and under the name that it has in its source.
     SameName,
+    /// Into global Services, each of all Services of one namespace and name.
+    Global(GlobalPlacement),
+}
+
+/// Where global Services go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GlobalPlacement {
+    /// All into one namespace, as `gl-<namespace>-73736d-<name>`.
+    Collected(DnsLabel),
+    /// Each where its members are.
+    SameName,
 }
 
 impl SourceName {
@@ -94,36 +105,63 @@ impl fmt::Display for LocalKey {
 }
 
 impl Placement {
+    /// The only namespace that it leads to, if it does to one.
+    #[must_use]
+    pub const fn namespace(&self) -> Option<&DnsLabel> {
+        match self {
+            Self::Prefixed { namespace, .. }
+            | Self::Global(GlobalPlacement::Collected(namespace)) => Some(namespace),
+            Self::SameName | Self::Global(GlobalPlacement::SameName) => None,
+        }
+    }
+
     /// Where the mirror of a source's Service belongs.
     #[must_use]
     pub fn local(&self, service: &ObjectKey) -> LocalKey {
         LocalKey(match self {
-            Self::Prefixed { prefix, namespace } => {
-                let (theirs, name) = (service.namespace(), service.name());
-                let name = format!("{prefix}-{theirs}-{SEPARATOR}-{name}");
-                ObjectKey::new(namespace.as_str(), &name)
+            Self::Prefixed { prefix, namespace } => collected(prefix.as_str(), namespace, service),
+            Self::Global(GlobalPlacement::Collected(namespace)) => {
+                collected(RESERVED_PREFIX, namespace, service)
             }
-            Self::SameName => service.clone(),
+            Self::SameName | Self::Global(GlobalPlacement::SameName) => service.clone(),
         })
     }
+}
+
+fn collected(prefix: &str, namespace: &DnsLabel, service: &ObjectKey) -> ObjectKey {
+    let (theirs, name) = (service.namespace(), service.name());
+    let name = format!("{prefix}-{theirs}-{SEPARATOR}-{name}");
+    ObjectKey::new(namespace.as_str(), &name)
 }
 
 /// What the mirror of a source's slice is called. The hash keeps slices of
 /// different sources and namespaces apart where their names are the same.
 #[must_use]
 pub fn slice_name(source: &SourceName, slice: &ObjectKey) -> Box<str> {
+    hashed_name("", source, slice)
+}
+
+/// What a source's slice is called in a global Service: otherwise than its mirror,
+/// next to which it may stand.
+#[must_use]
+pub fn global_slice_name(source: &SourceName, slice: &ObjectKey) -> Box<str> {
+    hashed_name("gl-", source, slice)
+}
+
+fn hashed_name(prefix: &str, source: &SourceName, slice: &ObjectKey) -> Box<str> {
     let mut hasher = SipHasher13::new();
+    hasher.write(prefix.as_bytes());
     hasher.write(source.as_str().as_bytes());
     hasher.write(b"/");
     hasher.write(slice.as_str().as_bytes());
     let hash = hasher.finish();
 
-    let mut end = slice.name().len().min(READABLE);
+    let mut end = slice.name().len().min(READABLE - prefix.len());
     while !slice.name().is_char_boundary(end) {
         end -= 1;
     }
     let readable = slice.name()[..end].trim_end_matches(['-', '.']);
-    let mut name = format!("{readable}-");
+    let mut name = format!("{prefix}{readable}-");
     for i in 0..HASH {
         let five_bits = (hash >> (59 - 5 * i)) & 31;
         name.push(char::from(BASE32[five_bits as usize]));
@@ -133,7 +171,7 @@ pub fn slice_name(source: &SourceName, slice: &ObjectKey) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Placement, RESERVED_PREFIX, SourceName, slice_name};
+    use super::{Placement, RESERVED_PREFIX, SourceName, global_slice_name, slice_name};
     use proto_types::ObjectKey;
     use proto_types::name::{DnsLabel, MAX_LABEL};
     use serde_json::Value;
@@ -222,13 +260,18 @@ mod tests {
 
     #[test]
     fn slices_of_two_sources_or_namespaces_differ() {
-        let names = [
+        let slices = [
             ("east", "demo"),
             ("west", "demo"),
             ("east", "prod"),
             ("west", "prod"),
-        ]
-        .map(|(name, namespace)| slice_name(&source(name), &ObjectKey::new(namespace, "web-1")));
+        ];
+        let names = slices.map(|(name, namespace)| {
+            let (source, slice) = (source(name), ObjectKey::new(namespace, "web-1"));
+            let global = global_slice_name(&source, &slice);
+            [slice_name(&source, &slice), global]
+        });
+        let names = names.as_flattened();
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len(), "{names:?}");
     }
@@ -236,9 +279,11 @@ mod tests {
     #[test]
     fn a_long_slice_name_is_cut_to_fit_a_label() {
         for name in ["a".repeat(253), format!("{}-{}", "a".repeat(51), "b.c")] {
-            let name = slice_name(&source("east"), &ObjectKey::new("demo", &name));
-            assert!(name.len() <= 63, "{name}");
-            assert!(!name.contains("--"), "{name}");
+            for name_of in [slice_name, global_slice_name] {
+                let name = name_of(&source("east"), &ObjectKey::new("demo", &name));
+                assert!(name.len() <= 63, "{name}");
+                assert!(!name.contains("--"), "{name}");
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::name::{LocalKey, Placement};
 use crate::policy::{RemovedSources, SourcePolicy};
 use crate::problem::{Cause, Problem};
 use crate::service::ServiceSpec;
-use crate::source::SliceContent;
+use crate::source::{ServiceContent, SliceContent};
 use crate::world::{Claim, World};
 
 pub(crate) use case::Case;
@@ -83,11 +83,8 @@ fn contested(case: &Case<'_>, winner: &Claim) -> Plan {
     });
     let holder = case.world.local().service(case.key).map(|it| &it.owner);
     let other = holder.filter(|it| {
-        let source = it.source.as_ref();
-        source.is_some_and(|name| {
-            let rank = case.world.policy().rank(name);
-            rank.is_some_and(|rank| rank != winner.rank)
-        })
+        let rank = case.world.policy().rank_of(it);
+        rank.is_some_and(|rank| rank != winner.rank)
     });
     match other.map(|owner| (owner, fate(case, owner))) {
         None | Some((_, Fate::Goes)) => claimed(case, winner),
@@ -127,7 +124,7 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
             });
             plan.report(policy, winner, Cause::NameTooLong { name });
         }
-        Some(Ok(spec)) => {
+        Some(Ok(ServiceContent { spec, .. })) => {
             case.note("Mirrored", || {
                 format!("the mirror shows it, {}", spec.kind.in_words())
             });
@@ -141,7 +138,7 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
 fn mirror(policy: &SourcePolicy, winner: &Claim, spec: &ServiceSpec) -> MirrorService {
     let marks = Marks::service(&policy.name, &winner.service);
     let marks = match &policy.placement {
-        Placement::SameName => marks,
+        Placement::SameName | Placement::Global(_) => marks,
         Placement::Prefixed { prefix, .. } => marks
             .label(MIRRORED, "true")
             .label(MIRROR_PREFIX, prefix.as_str()),
@@ -190,7 +187,7 @@ fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
         });
         return Fate::Stays;
     };
-    let Some(rank) = case.world.policy().rank(name) else {
+    let Some(rank) = case.world.policy().rank_of(owner) else {
         let removed_sources = case.world.policy().removed_sources;
         case.note("SourceRemoved", || {
             format!(

@@ -1,19 +1,27 @@
 //! What was configured, checked as a whole.
 
+mod global;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
 
+use crate::mirror::{Owner, Role};
 use crate::name::{Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::Staleness;
+
+pub use global::{GlobalPolicy, MemberPolicy};
 
 /// What to do, as configured. The order of the sources decides who wins where
 /// two want the same name.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// The sources, and behind them the members of global Services.
     sources: Vec<SourcePolicy>,
+    n_sources: usize,
+    global: Option<GlobalPolicy>,
     /// What becomes of the mirrors of a source that is no longer configured.
     pub removed_sources: RemovedSources,
     /// How long deletions are held that a list brought in mass.
@@ -84,6 +92,23 @@ pub enum Error {
         "prefix {RESERVED_PREFIX} of source {0} is reserved for global Services: choose another"
     )]
     ReservedPrefix(SourceName),
+    /// The local cluster has another one's name.
+    #[error(
+        "the local cluster is called {0}, and so is a source: give each cluster its own name, and \
+         the same one wherever it is named"
+    )]
+    LocalName(SourceName),
+    /// A prefix that begins as global Services do.
+    #[error(
+        "prefix {prefix} of source {source_name} begins with {RESERVED_PREFIX} and a dash, so that \
+         its mirrors could get the names of global Services: choose another"
+    )]
+    PrefixLikeGlobal {
+        /// Whose it is.
+        source_name: SourceName,
+        /// The prefix.
+        prefix: DnsLabel,
+    },
     /// A prefix that cannot begin the name of a Service.
     #[error(
         "prefix {prefix} of source {source_name} does not begin with a letter, as the name of a \
@@ -124,7 +149,9 @@ impl Policy {
         }
         check_ambiguity(&prefixes)?;
         Ok(Self {
+            n_sources: sources.len(),
             sources,
+            global: None,
             removed_sources: RemovedSources::default(),
             hold: Self::HOLD,
         })
@@ -133,21 +160,56 @@ impl Policy {
     /// The sources, first come first.
     #[must_use]
     pub fn sources(&self) -> &[SourcePolicy] {
-        &self.sources
+        &self.sources[..self.n_sources]
     }
 
-    /// All ranks, the first source's first.
+    /// The members of global Services, the local cluster last.
+    #[must_use]
+    pub fn members(&self) -> &[SourcePolicy] {
+        &self.sources[self.n_sources..]
+    }
+
+    /// All ranks: the sources', the first one's first, and then the members'.
     pub fn ranks(&self) -> impl Iterator<Item = Rank> + use<> {
         (0..self.sources.len()).map(Rank)
     }
 
-    /// The rank of a source, if it is configured.
+    /// The members' ranks.
+    pub fn member_ranks(&self) -> impl Iterator<Item = Rank> + use<> {
+        (self.n_sources..self.sources.len()).map(Rank)
+    }
+
+    /// What a rank is to what its source exports.
     #[must_use]
-    pub fn rank(&self, name: &SourceName) -> Option<Rank> {
-        self.sources
-            .iter()
-            .position(|source| source.name == *name)
-            .map(Rank)
+    pub const fn role(&self, rank: Rank) -> Role {
+        if rank.0 < self.n_sources {
+            Role::Mirror
+        } else {
+            Role::Member
+        }
+    }
+
+    /// Whether a rank is the local cluster's.
+    #[must_use]
+    pub const fn is_local(&self, rank: Rank) -> bool {
+        self.global.is_some() && rank.0 + 1 == self.sources.len()
+    }
+
+    /// The rank of a source in that role, if it is configured.
+    #[must_use]
+    pub fn rank(&self, name: &SourceName, role: Role) -> Option<Rank> {
+        let (sources, offset) = match role {
+            Role::Mirror => (self.sources(), 0),
+            Role::Member => (self.members(), self.n_sources),
+        };
+        let i = sources.iter().position(|source| source.name == *name)?;
+        Some(Rank(offset + i))
+    }
+
+    /// The rank of whoever an object is of, if it is configured.
+    #[must_use]
+    pub fn rank_of(&self, owner: &Owner) -> Option<Rank> {
+        self.rank(owner.source.as_ref()?, owner.role)
     }
 
     /// The source of that rank.

@@ -51,7 +51,21 @@ pub struct Exported<T> {
 }
 
 /// A Service of a source, or why it cannot be read.
-pub type SourceService = Result<ServiceSpec, Box<str>>;
+pub type SourceService = Result<ServiceContent, Box<str>>;
+
+/// What a Service of a source says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceContent {
+    /// What its mirror shows.
+    pub spec: ServiceSpec,
+    /// When it came to be, as its API server wrote it: texts of one form, which order
+    /// as the times do.
+    pub created: Option<Box<str>>,
+    /// Its labels, where they decide something.
+    pub labels: Labels,
+    /// Its annotations, where they decide something.
+    pub annotations: Labels,
+}
 
 /// A slice of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,9 +190,20 @@ impl<T> SourceState<T> {
 }
 
 impl Exported<SourceService> {
-    /// Reads a Service of a source.
+    /// Reads a Service of a source, which is mirrored.
     #[must_use]
     pub fn service(object: &RawObject) -> Self {
+        let mut service = Self::member(object);
+        if let Some(Ok(content)) = &mut service.object {
+            content.labels = Labels::new();
+            content.annotations = Labels::new();
+        }
+        service
+    }
+
+    /// Reads a Service of a source, which joins a global one.
+    #[must_use]
+    pub fn member(object: &RawObject) -> Self {
         let read = serde_json::from_slice(&object.json);
         let hidden = is_own_api(&object.key)
             || match &read {
@@ -186,7 +211,12 @@ impl Exported<SourceService> {
                 Err(_) => object.labels.contains_key(label::SOURCE),
             };
         let service = read
-            .map(|service: wire::Service| ServiceSpec::of_source(service.spec))
+            .map(|service: wire::Service| ServiceContent {
+                spec: ServiceSpec::of_source(service.spec),
+                created: service.metadata.creation_timestamp,
+                labels: service.metadata.labels.unwrap_or_default(),
+                annotations: service.metadata.annotations.unwrap_or_default(),
+            })
             .map_err(|error| error.to_string().into());
         let service = check_name(&object.key).and(service);
         Self {

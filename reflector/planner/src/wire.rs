@@ -22,9 +22,11 @@ pub(crate) struct Slice {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Meta {
     #[serde(default)]
     pub(crate) namespace: Box<str>,
+    pub(crate) creation_timestamp: Option<Box<str>>,
     pub(crate) labels: Option<Labels>,
     pub(crate) annotations: Option<Labels>,
 }

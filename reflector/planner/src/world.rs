@@ -1,5 +1,7 @@
 //! All that is known, and which plans an update touches.
 
+mod judge;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use proto_types::{ObjectKey, Resource};
@@ -7,7 +9,7 @@ use proto_types::{ObjectKey, Resource};
 use crate::adopt::{self, Met};
 use crate::brake::Moment;
 use crate::local::{Local, LocalChange, Obstacle};
-use crate::mirror::{MirrorService, MirrorSlice, Observed, Owner};
+use crate::mirror::{MirrorService, MirrorSlice, Observed, Owner, Role};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::{Policy, Rank};
 use crate::source::{Change, Services, Slices, Source, SourceService, SourceSlice, SourceState};
@@ -44,6 +46,10 @@ pub enum Update {
     Services(SourceName, Change<SourceService>),
     /// Of a source's slices.
     Slices(SourceName, Change<SourceSlice>),
+    /// Of a source's Services that join global ones.
+    MemberServices(SourceName, Change<SourceService>),
+    /// Of the slices of these.
+    MemberSlices(SourceName, Change<SourceSlice>),
     /// Of our Services here.
     LocalServices(LocalChange<MirrorService>),
     /// Of our slices here.
@@ -99,28 +105,18 @@ impl World {
     /// Takes over something new; returns the keys to plan again.
     pub fn update(&mut self, update: Update) -> Touched {
         match update {
-            Update::Services(name, change) => match self.policy.rank(&name) {
-                Some(rank) => {
-                    if change.is_contact() {
-                        self.source_mut(rank).services_heard = self.now;
-                    }
-                    let mut touched = self.update_services(rank, change);
-                    touched.extend(self.judge_age(rank));
-                    touched
-                }
-                None => Touched::new(),
-            },
-            Update::Slices(name, change) => match self.policy.rank(&name) {
-                Some(rank) => {
-                    if change.is_contact() {
-                        self.source_mut(rank).slices_heard = self.now;
-                    }
-                    let mut touched = self.update_slices(rank, change);
-                    touched.extend(self.judge_age(rank));
-                    touched
-                }
-                None => Touched::new(),
-            },
+            Update::Services(name, change) => {
+                self.hear_services(self.policy.rank(&name, Role::Mirror), change)
+            }
+            Update::Slices(name, change) => {
+                self.hear_slices(self.policy.rank(&name, Role::Mirror), change)
+            }
+            Update::MemberServices(name, change) => {
+                self.hear_services(self.policy.rank(&name, Role::Member), change)
+            }
+            Update::MemberSlices(name, change) => {
+                self.hear_slices(self.policy.rank(&name, Role::Member), change)
+            }
             Update::LocalServices(change) => {
                 self.update_local(|local, policy| local.update_services(change, policy))
             }
@@ -131,6 +127,30 @@ impl World {
             Update::Met(met) => self.meet(&met),
             Update::Tick(now) => self.tick(now),
         }
+    }
+
+    fn hear_services(&mut self, rank: Option<Rank>, change: Change<SourceService>) -> Touched {
+        let Some(rank) = rank else {
+            return Touched::new();
+        };
+        if change.is_contact() {
+            self.source_mut(rank).services_heard = self.now;
+        }
+        let mut touched = self.update_services(rank, change);
+        touched.extend(self.judge_age(rank));
+        touched
+    }
+
+    fn hear_slices(&mut self, rank: Option<Rank>, change: Change<SourceSlice>) -> Touched {
+        let Some(rank) = rank else {
+            return Touched::new();
+        };
+        if change.is_contact() {
+            self.source_mut(rank).slices_heard = self.now;
+        }
+        let mut touched = self.update_slices(rank, change);
+        touched.extend(self.judge_age(rank));
+        touched
     }
 
     /// Slices leave a Service that turns out to be somebody else's.
@@ -151,7 +171,10 @@ impl World {
         let adopted = winner.and_then(|claim| {
             let policy = self.policy.source(claim.rank);
             let adoption = adopt::adoption(policy, met)?;
-            let owner = Owner::new(policy.name.clone(), claim.service.clone());
+            let owner = match self.policy.role(claim.rank) {
+                Role::Mirror => Owner::new(policy.name.clone(), claim.service.clone()),
+                Role::Member => Owner::global(claim.service.clone()),
+            };
             Some((Observed::adopted(&met.service, owner)?, adoption))
         });
         match adopted {
@@ -290,70 +313,6 @@ impl World {
         touched
     }
 
-    /// Finds out what a source's silence means now. Where that changed, all that it
-    /// exports or has here is concerned.
-    fn judge_age(&mut self, rank: Rank) -> Touched {
-        let staleness = self.policy.source(rank).staleness;
-        let source = self.source(rank);
-        let age = staleness.age(source.contacts(), self.now);
-        if age == source.age {
-            return Touched::new();
-        }
-        let services = source.services.known().into_iter().flat_map(|it| it.keys());
-        let mut touched: Touched = services.map(|it| self.policy.local(rank, it)).collect();
-        touched.extend(self.homes_of(rank));
-        self.source_mut(rank).age = age;
-        touched
-    }
-
-    /// Compares a source's listed Services with its mirrors. Without a full
-    /// picture of both there is nothing to judge.
-    fn judge_services(&mut self, rank: Rank) {
-        let SourceState::Synced(services) = &self.source(rank).services else {
-            return;
-        };
-        if !self.local.is_listed() {
-            return;
-        }
-        let name = &self.policy.source(rank).name;
-        let mirrors = self.local.services();
-        let mirrors = mirrors.filter(|(_, it)| it.owner.source.as_ref() == Some(name));
-        let (mut gone, mut n_mirrors) = (HashSet::new(), 0);
-        for (key, observed) in mirrors {
-            n_mirrors += 1;
-            let original = observed.owner.service.as_ref();
-            if !original.is_some_and(|original| services.contains_key(original)) {
-                gone.insert(key.clone());
-            }
-        }
-        let now = self.now;
-        let brake = &mut self.source_mut(rank).service_brake;
-        brake.judge(&gone, n_mirrors, now);
-    }
-
-    fn judge_slices(&mut self, rank: Rank) {
-        let SourceState::Synced(slices) = &self.source(rank).slices else {
-            return;
-        };
-        if !self.local.is_listed() {
-            return;
-        }
-        let name = &self.policy.source(rank).name;
-        let mirrors = self.local.slices();
-        let mirrors = mirrors.filter(|(_, it)| it.owner.source.as_ref() == Some(name));
-        let (mut gone, mut n_mirrors) = (HashSet::new(), 0);
-        for (key, observed) in mirrors {
-            n_mirrors += 1;
-            let original = observed.owner.slice.as_ref();
-            if !original.is_some_and(|original| slices.contains(original)) {
-                gone.insert(key.clone());
-            }
-        }
-        let now = self.now;
-        let brake = &mut self.source_mut(rank).slice_brake;
-        brake.judge(&gone, n_mirrors, now);
-    }
-
     fn claim(&mut self, rank: Rank, service: ObjectKey) -> LocalKey {
         let key = self.policy.local(rank, &service);
         let claims = self.claims.entry(key.clone()).or_default();
@@ -379,9 +338,36 @@ impl World {
         keys.filter(|key| self.claims.contains_key(key)).collect()
     }
 
+    /// Everything here that may depend on whether a source can be asked.
     fn homes_of(&self, rank: Rank) -> Touched {
         let name = &self.policy.source(rank).name;
-        self.local.homes_of(name).into_iter().collect()
+        let role = self.policy.role(rank);
+        let mut homes: Touched = self.local.homes_of(name, role).into_iter().collect();
+        if role == Role::Member {
+            homes.extend(self.globals_of(rank));
+        }
+        homes
+    }
+
+    /// The global Services here that say that a source is a member, or that have
+    /// none, and those that wait to learn whether the local cluster is one.
+    fn globals_of(&self, rank: Rank) -> Touched {
+        let name = &self.policy.source(rank).name;
+        let globals = self.local.services();
+        let globals = globals.filter(|(_, it)| it.owner.role == Role::Member);
+        let globals = globals.map(|(key, it)| (LocalKey::new(key.clone()), it));
+        let concerned =
+            globals.filter(|(key, it)| !self.claims.contains_key(key) || it.names(name));
+        let mut keys: Touched = concerned.map(|(key, _)| key).collect();
+        if self.policy.is_local(rank) {
+            let is_joined = |claims: &BTreeSet<Claim>| {
+                let mut claims = claims.iter();
+                claims.any(|it| self.policy.role(it.rank) == Role::Member)
+            };
+            let joined = self.claims.iter().filter(|(_, claims)| is_joined(claims));
+            keys.extend(joined.map(|(key, _)| key.clone()));
+        }
+        keys
     }
 
     fn source_mut(&mut self, rank: Rank) -> &mut Source {

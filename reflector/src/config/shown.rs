@@ -3,7 +3,7 @@
 use std::fmt;
 
 use proto_types::name::DnsLabel;
-use reflector_planner::{Placement, RemovedSources, SourcePolicy, Staleness};
+use reflector_planner::{GlobalPlacement, Placement, RemovedSources, SourcePolicy, Staleness};
 use serde::Serialize;
 
 use super::{Config, Election, SourceConfig};
@@ -69,7 +69,12 @@ fn shown(source: &SourceConfig, policy: &SourcePolicy) -> ShownSource {
         Placement::Prefixed { prefix, namespace } => {
             format!("{namespace}/{prefix}-NAMESPACE-73736d-NAME")
         }
-        Placement::SameName => "NAMESPACE/NAME".to_owned(),
+        Placement::SameName | Placement::Global(GlobalPlacement::SameName) => {
+            "NAMESPACE/NAME".to_owned()
+        }
+        Placement::Global(GlobalPlacement::Collected(namespace)) => {
+            format!("{namespace}/gl-NAMESPACE-73736d-NAME")
+        }
     };
     let namespace = source.namespace.as_ref();
     ShownSource {

@@ -39,8 +39,7 @@ pub(super) fn age(case: &Case<'_>, plan: &mut Plan) {
 }
 
 fn age_of(case: &Case<'_>, owner: &Owner) -> Age {
-    let policy = case.world.policy();
-    let rank = owner.source.as_ref().and_then(|name| policy.rank(name));
+    let rank = case.world.policy().rank_of(owner);
     rank.map_or(Age::Fresh, |rank| case.world.source(rank).age)
 }
 

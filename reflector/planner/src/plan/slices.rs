@@ -111,10 +111,7 @@ fn taken(case: &Case<'_>, winner: &Claim, slice: &ObjectKey, original: &ObjectKe
     let Some(Observed { owner, .. }) = case.world.local().slice(slice) else {
         return false;
     };
-    let rank = owner
-        .source
-        .as_ref()
-        .and_then(|it| case.world.policy().rank(it));
+    let rank = case.world.policy().rank_of(owner);
     let other = rank.is_some_and(|rank| rank != winner.rank);
     other && owner.slice.as_ref() != Some(original)
 }

@@ -1,0 +1,230 @@
+//! Whose an object is, as its labels and annotations say.
+
+use proto_types::label::{self, HELIOGRAPH};
+use proto_types::{Labels, ObjectKey};
+use serde_json::{Map, Value, json};
+
+use super::child;
+use crate::name::{LocalKey, SourceName};
+use crate::wire;
+
+/// On semaphore-service-mirror's mirrors, and so on ours: its users select on it.
+pub const MIRRORED: &str = "mirrored-svc";
+
+/// Whose mirror it is by its prefix, as semaphore-service-mirror marked it.
+pub const MIRROR_PREFIX: &str = "mirror-svc-prefix-sync";
+
+/// On semaphore-service-mirror's global Services, and so on ours.
+pub const GLOBAL_SERVICE: &str = "global-svc";
+
+/// The members of a global Service, as semaphore-service-mirror named them there.
+pub const GLOBAL_CLUSTERS: &str = "global-svc-clusters";
+
+// What semaphore-service-mirror asked kube-proxy for by a name that is not heard any more.
+const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+
+// What a global Service says instead of a source.
+const GLOBAL: &str = "global";
+
+pub(super) const SERVICE_LABELS: [&str; 6] = [
+    label::SOURCE,
+    label::GLOBAL,
+    label::MANAGED_BY,
+    MIRRORED,
+    MIRROR_PREFIX,
+    GLOBAL_SERVICE,
+];
+pub(super) const SLICE_LABELS: [&str; 5] = [
+    label::SOURCE,
+    label::GLOBAL,
+    label::SERVICE_NAME,
+    label::SLICE_MANAGED_BY,
+    label::HEADLESS,
+];
+const ANNOTATIONS: [&str; 5] = [
+    label::SOURCE_SERVICE,
+    label::SOURCE_SLICE,
+    label::MEMBERS,
+    GLOBAL_CLUSTERS,
+    TOPOLOGY_HINTS,
+];
+
+/// Those labels and annotations of an object that are Heliograph's to set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// Labels.
+    pub labels: Labels,
+    /// Annotations.
+    pub annotations: Labels,
+}
+
+/// What an object of ours is to its source's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// It stands for it alone.
+    Mirror,
+    /// It is a part of a global Service, which its source is a member of.
+    Member,
+}
+
+/// Whose mirror an object of ours says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The source, if it is still marked. A global Service has none.
+    pub source: Option<SourceName>,
+    /// What it is to that source's.
+    pub role: Role,
+    /// The source's Service.
+    pub service: Option<ObjectKey>,
+    /// The source's slice, if it is the mirror of one.
+    pub slice: Option<ObjectKey>,
+    /// The local Service that a slice belongs to.
+    pub attached_to: Option<LocalKey>,
+}
+
+impl Marks {
+    /// The marks of the mirror of a source's Service.
+    #[must_use]
+    pub fn service(source: &SourceName, service: &ObjectKey) -> Self {
+        Self::default()
+            .label(label::SOURCE, source.as_str())
+            .label(label::MANAGED_BY, HELIOGRAPH)
+            .annotation(label::SOURCE_SERVICE, service.as_str())
+    }
+
+    /// The marks of the mirror of a source's slice.
+    #[must_use]
+    pub fn slice(source: &SourceName, service: &ObjectKey, local: &LocalKey) -> Self {
+        Self::default()
+            .label(label::SOURCE, source.as_str())
+            .label(label::SERVICE_NAME, local.object().name())
+            .label(label::SLICE_MANAGED_BY, HELIOGRAPH)
+            .annotation(label::SOURCE_SERVICE, service.as_str())
+    }
+
+    /// The marks of a global Service.
+    #[must_use]
+    pub fn global_service(service: &ObjectKey) -> Self {
+        Self::default()
+            .label(label::SOURCE, GLOBAL)
+            .label(label::GLOBAL, "true")
+            .label(label::MANAGED_BY, HELIOGRAPH)
+            .label(GLOBAL_SERVICE, "true")
+            .annotation(label::SOURCE_SERVICE, service.as_str())
+    }
+
+    /// The marks of a member's slice in a global Service.
+    #[must_use]
+    pub fn global_slice(source: &SourceName, service: &ObjectKey, local: &LocalKey) -> Self {
+        Self::slice(source, service, local).label(label::GLOBAL, "true")
+    }
+
+    /// With that label too.
+    #[must_use]
+    pub fn label(mut self, name: &str, value: &str) -> Self {
+        self.labels.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With that annotation too.
+    #[must_use]
+    pub fn annotation(mut self, name: &str, value: &str) -> Self {
+        self.annotations.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(super) fn write(&self, owned: &[&str], metadata: &mut Map<String, Value>) {
+        set(child(metadata, "labels"), owned, &self.labels);
+        set(
+            child(metadata, "annotations"),
+            &ANNOTATIONS,
+            &self.annotations,
+        );
+    }
+}
+
+impl Owner {
+    /// Whoever mirrors that Service.
+    pub(crate) const fn new(source: SourceName, service: ObjectKey) -> Self {
+        Self {
+            source: Some(source),
+            role: Role::Mirror,
+            service: Some(service),
+            slice: None,
+            attached_to: None,
+        }
+    }
+
+    /// The global Service of such Services.
+    pub(crate) const fn global(service: ObjectKey) -> Self {
+        Self {
+            source: None,
+            role: Role::Member,
+            service: Some(service),
+            slice: None,
+            attached_to: None,
+        }
+    }
+
+    pub(super) fn read(namespace: &str, labels: &Labels, annotations: &Labels) -> Option<Self> {
+        if !label::is_ours(labels, annotations) {
+            return None;
+        }
+        let service = annotations
+            .get(label::SOURCE_SERVICE)
+            .and_then(|joined| ObjectKey::parse(joined));
+        let slice = match (&service, annotations.get(label::SOURCE_SLICE)) {
+            (Some(service), Some(name)) => Some(ObjectKey::new(service.namespace(), name)),
+            (_, _) => None,
+        };
+        let attached_to = labels.get(label::SERVICE_NAME);
+        let role = if labels.contains_key(label::GLOBAL) {
+            Role::Member
+        } else {
+            Role::Mirror
+        };
+        let source = labels.get(label::SOURCE).and_then(|name| name.parse().ok());
+        Some(Self {
+            // A global Service has many.
+            source: source.filter(|_| role == Role::Mirror || attached_to.is_some()),
+            role,
+            service,
+            slice,
+            attached_to: attached_to.map(|name| LocalKey::new(ObjectKey::new(namespace, name))),
+        })
+    }
+}
+
+impl wire::Meta {
+    /// Whose mirror this is, and those of its labels and annotations that are
+    /// Heliograph's to set.
+    pub(super) fn read(self, owned: &[&str]) -> (Option<Owner>, Marks) {
+        let mut labels = self.labels.unwrap_or_default();
+        let mut annotations = self.annotations.unwrap_or_default();
+        let owner = Owner::read(&self.namespace, &labels, &annotations);
+        labels.retain(|name, _| owned.contains(&name.as_str()));
+        annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
+        (
+            owner,
+            Marks {
+                labels,
+                annotations,
+            },
+        )
+    }
+
+    /// When the change that a slice shows was made.
+    pub(crate) fn last_change(&self) -> Option<Box<str>> {
+        let last_change = self.annotations.as_ref()?.get(label::LAST_CHANGE)?;
+        Some(last_change.as_str().into())
+    }
+}
+
+fn set(object: &mut Map<String, Value>, owned: &[&str], wanted: &Labels) {
+    for name in owned {
+        object.remove(*name);
+    }
+    for (name, value) in wanted {
+        object.insert(name.clone(), json!(value));
+    }
+}

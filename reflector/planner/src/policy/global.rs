@@ -1,0 +1,130 @@
+//! How Services of many clusters become one, as configured.
+
+use super::{Error, Policy, SourcePolicy};
+use crate::name::{GlobalPlacement, Placement, RESERVED_PREFIX, SourceName};
+use crate::staleness::Staleness;
+
+/// How Services of many clusters become one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobalPolicy {
+    /// What the local cluster is called among the members. Every cluster must call
+    /// each by the same name, because names decide where times are equal.
+    pub cluster: SourceName,
+    /// Where they go.
+    pub placement: GlobalPlacement,
+    /// The other clusters.
+    pub members: Vec<MemberPolicy>,
+}
+
+/// One member's share of the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberPolicy {
+    /// What it is called.
+    pub name: SourceName,
+    /// What becomes of its endpoints while it is silent.
+    pub staleness: Staleness,
+}
+
+impl Policy {
+    /// With global Services, if they go together with the sources.
+    pub fn with_global(mut self, global: GlobalPolicy) -> Result<Self, Error> {
+        let sources = &self.sources[..self.n_sources];
+        if let Some(source) = sources.iter().find(|it| it.name == global.cluster) {
+            return Err(Error::LocalName(source.name.clone()));
+        }
+        if let GlobalPlacement::Collected(_) = global.placement {
+            for source in sources {
+                check_beside_global(source)?;
+            }
+        }
+        let placement = Placement::Global(global.placement.clone());
+        let local = MemberPolicy {
+            name: global.cluster.clone(),
+            staleness: Staleness::default(),
+        };
+        for member in global.members.iter().chain([&local]) {
+            let others = &self.sources[self.n_sources..];
+            if others.iter().any(|other| other.name == member.name) {
+                return Err(Error::DuplicateSource(member.name.clone()));
+            }
+            self.sources.push(SourcePolicy {
+                name: member.name.clone(),
+                placement: placement.clone(),
+                staleness: member.staleness,
+                known_as: None,
+            });
+        }
+        self.global = Some(global);
+        Ok(self)
+    }
+
+    /// What makes global Services, if anything does.
+    #[must_use]
+    pub const fn global(&self) -> Option<&GlobalPolicy> {
+        self.global.as_ref()
+    }
+}
+
+fn check_beside_global(source: &SourcePolicy) -> Result<(), Error> {
+    let Placement::Prefixed { prefix, .. } = &source.placement else {
+        return Ok(());
+    };
+    if prefix.as_str().starts_with(&format!("{RESERVED_PREFIX}-")) {
+        return Err(Error::PrefixLikeGlobal {
+            source_name: source.name.clone(),
+            prefix: prefix.clone(),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GlobalPlacement, GlobalPolicy, MemberPolicy, Placement, Policy, SourcePolicy};
+    use crate::staleness::Staleness;
+
+    fn outcome(prefix: &str, cluster: &str, members: &[&str]) -> String {
+        let source = SourcePolicy {
+            name: "east".parse().unwrap(),
+            placement: Placement::Prefixed {
+                prefix: prefix.parse().unwrap(),
+                namespace: "mirrors".parse().unwrap(),
+            },
+            staleness: Staleness::default(),
+            known_as: None,
+        };
+        let member = |name: &&str| MemberPolicy {
+            name: name.parse().unwrap(),
+            staleness: Staleness::default(),
+        };
+        let global = GlobalPolicy {
+            cluster: cluster.parse().unwrap(),
+            placement: GlobalPlacement::Collected("mirrors".parse().unwrap()),
+            members: members.iter().map(member).collect(),
+        };
+        let policy = Policy::new(vec![source]).unwrap().with_global(global);
+        policy.map_or_else(|error| error.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn a_source_is_a_member_under_the_same_name() {
+        assert_eq!(outcome("e", "home", &["east", "west"]), "");
+    }
+
+    #[test]
+    fn what_does_not_go_together_with_global_services_is_named() {
+        let check = |outcome: &str, words: &str| assert!(outcome.contains(words), "{outcome}");
+        check(
+            &outcome("e", "east", &[]),
+            "the local cluster is called east, and so is",
+        );
+        check(
+            &outcome("e", "home", &["west", "west"]),
+            "two sources are named west",
+        );
+        check(
+            &outcome("gl-e", "home", &[]),
+            "prefix gl-e of source east begins with gl",
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! What a completed list, or silence, says of a source.
+
+use std::collections::HashSet;
+
+use super::{Touched, World};
+use crate::mirror::{Observed, Role};
+use crate::policy::Rank;
+use crate::source::SourceState;
+
+impl World {
+    /// Finds out what a source's silence means now. Where that changed, all that it
+    /// exports or has here is concerned.
+    pub(super) fn judge_age(&mut self, rank: Rank) -> Touched {
+        let staleness = self.policy.source(rank).staleness;
+        let source = self.source(rank);
+        let age = staleness.age(source.contacts(), self.now);
+        if age == source.age {
+            return Touched::new();
+        }
+        let services = source.services.known().into_iter().flat_map(|it| it.keys());
+        let mut touched: Touched = services.map(|it| self.policy.local(rank, it)).collect();
+        touched.extend(self.homes_of(rank));
+        self.source_mut(rank).age = age;
+        touched
+    }
+
+    /// Compares a source's listed Services with its mirrors, or with the global
+    /// Services that name it. Without a full picture of both there is nothing to judge.
+    pub(super) fn judge_services(&mut self, rank: Rank) {
+        let SourceState::Synced(services) = &self.source(rank).services else {
+            return;
+        };
+        if !self.local.is_listed() {
+            return;
+        }
+        let name = &self.policy.source(rank).name;
+        let role = self.policy.role(rank);
+        let is_its = |it: &Observed<_>| match role {
+            Role::Mirror => it.owner.source.as_ref() == Some(name),
+            Role::Member => it.names(name),
+        };
+        let mirrors = self.local.services();
+        let mirrors = mirrors.filter(|(_, it)| it.owner.role == role && is_its(it));
+        let (mut gone, mut n_mirrors) = (HashSet::new(), 0);
+        for (key, observed) in mirrors {
+            n_mirrors += 1;
+            let original = observed.owner.service.as_ref();
+            if !original.is_some_and(|original| services.contains_key(original)) {
+                gone.insert(key.clone());
+            }
+        }
+        let now = self.now;
+        let brake = &mut self.source_mut(rank).service_brake;
+        brake.judge(&gone, n_mirrors, now);
+    }
+
+    /// Compares a source's listed slices with those here.
+    pub(super) fn judge_slices(&mut self, rank: Rank) {
+        let SourceState::Synced(slices) = &self.source(rank).slices else {
+            return;
+        };
+        if !self.local.is_listed() {
+            return;
+        }
+        let name = &self.policy.source(rank).name;
+        let role = self.policy.role(rank);
+        let mirrors = self.local.slices().map(|(key, it)| (key, &it.owner));
+        let mirrors = mirrors.filter(|(_, it)| it.role == role && it.source.as_ref() == Some(name));
+        let (mut gone, mut n_mirrors) = (HashSet::new(), 0);
+        for (key, owner) in mirrors {
+            n_mirrors += 1;
+            let original = owner.slice.as_ref();
+            if !original.is_some_and(|original| slices.contains(original)) {
+                gone.insert(key.clone());
+            }
+        }
+        let now = self.now;
+        let brake = &mut self.source_mut(rank).slice_brake;
+        brake.judge(&gone, n_mirrors, now);
+    }
+}
