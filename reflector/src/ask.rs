@@ -77,8 +77,8 @@ async fn ask<T: DeserializeOwned>(server: Uri, path: &str) -> anyhow::Result<T> 
     let context = format!("cannot ask {server}: is a reflector running there?");
     let access = Access::Url {
         url: server,
-        ca_file: None,
-        token_file: None,
+        authority: None,
+        token: None,
     };
     let client = runtime::connect(&access, crate::USER_AGENT).await?;
     let request = http::Request::get(path).body(Body::empty())?;

@@ -108,8 +108,8 @@ impl Authority {
         let path = parts.path_and_query.replace("/".parse()?);
         let access = Access::Url {
             url: Uri::from_parts(parts)?,
-            ca_file: None,
-            token_file: None,
+            authority: None,
+            token: None,
         };
         let client = runtime::connect(&access, crate::USER_AGENT).await?;
         let path = path.map_or("/".to_owned(), |it| it.to_string());

@@ -5,8 +5,10 @@
 //! prints the notes.
 
 mod flags;
+mod one_remote;
 mod semaphore;
 mod service_reflector;
+mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,8 @@ use clap::Parser;
 use proto_types::name::{DnsLabel, InvalidLabel};
 
 use crate::config::{Args, Command};
-use flags::FlagError;
+pub use flags::FlagError;
+use one_remote::Dialect;
 
 /// The variables around a process.
 pub type Environment = BTreeMap<String, String>;
@@ -49,9 +52,16 @@ pub enum Error {
     #[error("{0}")]
     Words(String),
     /// The choice of a program is none.
-    #[error("--compat {0:?} is not known: use service-reflector or semaphore-service-mirror")]
+    #[error(
+        "--compat {0:?} is not known: use service-reflector, semaphore-service-mirror or \
+         kube-service-mirror"
+    )]
     Unknown(String),
 }
+
+const SERVICE_REFLECTOR: &str = "service-reflector";
+const SEMAPHORE: &str = "semaphore-service-mirror";
+const KUBE_SERVICE_MIRROR: &str = "kube-service-mirror";
 
 /// Which program's command line it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,31 +69,29 @@ enum Program {
     Ours,
     ServiceReflector,
     Semaphore,
+    OneRemote(Dialect),
 }
 
 /// What was typed, whichever program it was typed for. Exits, as clap does, where it is
 /// ours and is wrong.
 pub fn parse(words: &[String], environment: &Environment) -> Result<Args, Error> {
-    let (program, words) = choose(words, environment)?;
-    let own = || {
-        let name = std::iter::once("reflector".to_owned());
-        name.chain(words.iter().cloned())
+    let (chosen, words) = chosen(words)?;
+    let (command, flags) = command(&words);
+    let program = program(chosen.as_deref(), flags, environment);
+    let args = match program {
+        Program::Ours => {
+            let name = std::iter::once("reflector".to_owned());
+            return Ok(Args::parse_from(name.chain(words.iter().cloned())));
+        }
+        Program::ServiceReflector => service_reflector::translate(flags)?,
+        Program::Semaphore => semaphore::translate(flags, environment)?,
+        Program::OneRemote(dialect) => one_remote::translate(flags, environment, dialect)?,
     };
-    match program {
-        Program::Ours => Ok(Args::parse_from(own())),
-        Program::ServiceReflector => {
-            let (command, words) = command(&words);
-            Ok(with(service_reflector::translate(words)?, command))
-        }
-        Program::Semaphore => {
-            let (command, words) = command(&words);
-            Ok(with(semaphore::translate(words, environment)?, command))
-        }
-    }
+    Ok(Args { command, ..args })
 }
 
-/// Tells the programs apart by flags that only one of them has.
-fn choose(words: &[String], environment: &Environment) -> Result<(Program, Vec<String>), Error> {
+/// The program that `--compat` names, and the other words.
+fn chosen(words: &[String]) -> Result<(Option<String>, Vec<String>), Error> {
     let mut rest = Vec::new();
     let mut chosen = None;
     let mut words = words.iter();
@@ -96,22 +104,32 @@ fn choose(words: &[String], environment: &Environment) -> Result<(Program, Vec<S
                 continue;
             }
         };
-        chosen = Some(match value {
-            "service-reflector" => Program::ServiceReflector,
-            "semaphore-service-mirror" => Program::Semaphore,
-            unknown => return Err(Error::Unknown(unknown.to_owned())),
-        });
-    }
-    let program = chosen.unwrap_or_else(|| {
-        if rest.iter().any(|word| service_reflector::is_its(word)) {
-            Program::ServiceReflector
-        } else if semaphore::is_its(&rest, environment) {
-            Program::Semaphore
-        } else {
-            Program::Ours
+        let known = [SERVICE_REFLECTOR, SEMAPHORE, KUBE_SERVICE_MIRROR];
+        if !known.contains(&value) {
+            return Err(Error::Unknown(value.to_owned()));
         }
-    });
-    Ok((program, rest))
+        chosen = Some(value.to_owned());
+    }
+    Ok((chosen, rest))
+}
+
+/// Tells the programs apart by flags and variables that only one of them has.
+fn program(chosen: Option<&str>, words: &[String], environment: &Environment) -> Program {
+    let has_file = semaphore::has_file(words, environment);
+    let is_one_remote = !has_file && one_remote::is_its(words, environment);
+    let is_semaphore = semaphore::is_its(words, environment);
+    match chosen {
+        Some(SERVICE_REFLECTOR) => Program::ServiceReflector,
+        Some(KUBE_SERVICE_MIRROR) => Program::OneRemote(Dialect::Kube),
+        Some(_) if is_one_remote => Program::OneRemote(Dialect::Semaphore),
+        Some(_) => Program::Semaphore,
+        None if words.iter().any(|word| service_reflector::is_its(word)) => {
+            Program::ServiceReflector
+        }
+        None if is_one_remote => Program::OneRemote(Dialect::of(environment)),
+        None if is_semaphore => Program::Semaphore,
+        None => Program::Ours,
+    }
 }
 
 /// `config` before the flags is ours, and asks what they mean.
@@ -125,11 +143,6 @@ fn command(words: &[String]) -> (Option<Command>, &[String]) {
         }
         _ => (Some(Command::config(false)), rest),
     }
-}
-
-fn with(mut args: Args, command: Option<Command>) -> Args {
-    args.command = command;
-    args
 }
 
 /// Flags of ours, all at their defaults.

@@ -14,7 +14,7 @@ use proto_types::name::DnsLabel;
 use proto_types::{LabelSelector, ObjectKey, label};
 use reflector_planner::policy::{self, Policy};
 use reflector_planner::{Placement, RemovedSources, SourceName, SourcePolicy};
-use runtime::{Access, LogFilter, LogFormat};
+use runtime::{Access, Authority, LogFilter, LogFormat};
 
 use crate::ask::Output;
 
@@ -321,8 +321,8 @@ impl SourceConfig {
     /// How it is reached with that authority.
     pub(crate) fn access_by(&self, authority: PathBuf) -> Access {
         let mut access = self.access.clone();
-        if let Access::Url { ca_file, .. } = &mut access {
-            *ca_file = Some(authority);
+        if let Access::Url { authority: it, .. } = &mut access {
+            *it = Some(Authority::File(authority));
         }
         access
     }

@@ -12,6 +12,10 @@ async fn main() -> ExitCode {
     let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
     let done = match compat::parse(&words, &variables.collect()) {
         Ok(args) => reflector::main(args).await,
+        Err(compat::Error::Flag(usage @ compat::FlagError::Help(_))) => {
+            reflector::complain(&usage.into());
+            return ExitCode::SUCCESS;
+        }
         Err(error) => Err(error.into()),
     };
     match done {

@@ -1,148 +1,36 @@
 //! Builds a client for a cluster, without contacting it.
 //!
+//! What it is built of may change, as credentials do: the next request is made with
+//! what is there then. While that cannot be used, what was there before still holds.
+//!
 //! Deadlines and retries are the callers': a client-wide retry would hide from
 //! the reader that a server is gone, and a client-wide read timeout would end
 //! watches.
 
+mod access;
+mod error;
+mod renew;
 mod token;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::uri::Scheme;
 use http::{HeaderValue, Uri, header};
 use kube::client::ClientBuilder;
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
-use token::TokenFile;
+use renew::Renewing;
+use token::TokenSource;
+
+pub use access::{Access, Authority, Token};
+pub use error::Error;
 
 // Within a cluster a connection takes milliseconds, across the world half a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 // A server that takes nothing for so long is gone; requests are a few kilobytes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How a cluster is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// The cluster that this process runs in, as its service account.
-    InCluster,
-    /// As a kubeconfig says.
-    Kubeconfig {
-        /// The file.
-        path: PathBuf,
-        /// The context to use; the file's current one if absent.
-        context: Option<String>,
-    },
-    /// At a URL: an emitter, or a server behind `kubectl proxy`.
-    Url {
-        /// Where; a path in it precedes every request's own.
-        url: Uri,
-        /// The authority to trust; the system's if absent.
-        ca_file: Option<PathBuf>,
-        /// A bearer token, read again for every request.
-        token_file: Option<PathBuf>,
-    },
-}
-
-/// Why there is no client. Every one of these is bad configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The process has no service account.
-    #[error(
-        "no access to the cluster around this process: run it in a pod with a service account, or name a kubeconfig"
-    )]
-    InCluster(#[source] InClusterError),
-    /// The kubeconfig does not open.
-    #[error("cannot read kubeconfig {path}: check that the file exists and may be read")]
-    ReadKubeconfig {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The kubeconfig is not YAML, or not a kubeconfig.
-    #[error("kubeconfig {path} is malformed: {why}")]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and in which line.
-        why: String,
-    },
-    /// The kubeconfig lacks something that it refers to.
-    #[error(
-        "kubeconfig {path} is not valid: check it with `kubectl --kubeconfig {path} config view`"
-    )]
-    Kubeconfig {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: KubeconfigError,
-    },
-    /// The context is not in the kubeconfig.
-    #[error("kubeconfig {path} has no context {context:?}: use one of {known}")]
-    UnknownContext {
-        /// The file.
-        path: PathBuf,
-        /// The context that was asked for.
-        context: String,
-        /// Those that there are.
-        known: String,
-    },
-    /// Neither the caller nor the kubeconfig says which context.
-    #[error("kubeconfig {path} has no current context: name one of {known}")]
-    NoContext {
-        /// The file.
-        path: PathBuf,
-        /// The contexts that there are.
-        known: String,
-    },
-    /// The kubeconfig has no contexts at all.
-    #[error("kubeconfig {path} names no cluster: it has no contexts")]
-    NoContexts {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The URL is not one of a server.
-    #[error("{url} is not the URL of a server: write it as http://HOST:PORT or https://HOST:PORT")]
-    Url {
-        /// The URL.
-        url: Uri,
-    },
-    /// The authority's file does not open, or holds no certificate.
-    #[error("cannot use the certificates in {path}: it must be a readable file in PEM format")]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The token's file does not open, or holds no token.
-    #[error("cannot use the token in {path}: it must be a readable file with one line of text")]
-    TokenFile {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The user agent cannot stand in a header.
-    #[error("{0:?} cannot be a user agent: use printable ASCII")]
-    UserAgent(String),
-    /// Certificates, keys or credentials do not work together.
-    #[error("cannot connect as {access} says: check its certificates, keys and credentials")]
-    Client {
-        /// The access.
-        access: String,
-        /// What is wrong with it.
-        #[source]
-        source: Box<kube::Error>,
-    },
-}
 
 /// A client for that cluster. An unreachable server is no error here: whoever
 /// uses the client finds out, and goes on trying.
@@ -150,23 +38,53 @@ pub enum Error {
 /// Runs the kubeconfig's credential plugin, where it names one.
 pub async fn connect(access: &Access, user_agent: &str) -> Result<Client, Error> {
     install_crypto();
-    let mut config = config(access).await?;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = None;
-    config.write_timeout = Some(WRITE_TIMEOUT);
-    config.default_retry = false;
     let user_agent =
         HeaderValue::from_str(user_agent).map_err(|_| Error::UserAgent(user_agent.to_owned()))?;
-    config.headers.push((header::USER_AGENT, user_agent));
-    build(access, config).await
+    let made = Made::of(access, &user_agent).await?;
+    if made.files.is_empty() {
+        return Ok(made.client);
+    }
+    Ok(Renewing::new(access.clone(), user_agent, made).into_client())
+}
+
+/// A client, and what it is made of.
+struct Made {
+    client: Client,
+    /// Those that nothing else reads again.
+    files: Vec<PathBuf>,
+}
+
+/// What a client is to be made of.
+struct Parts {
+    config: Config,
+    token: Option<TokenSource>,
+    files: Vec<PathBuf>,
+}
+
+impl Made {
+    async fn of(access: &Access, user_agent: &HeaderValue) -> Result<Self, Error> {
+        let Parts {
+            mut config,
+            token,
+            files,
+        } = parts(access).await?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = None;
+        config.write_timeout = Some(WRITE_TIMEOUT);
+        config.default_retry = false;
+        let user_agent = (header::USER_AGENT, user_agent.clone());
+        config.headers.push(user_agent);
+        let client = build(access, config, token).await?;
+        Ok(Self { client, files })
+    }
 }
 
 /// Credential plugins run within: they may take long, and must hold up nobody else.
-async fn build(access: &Access, config: Config) -> Result<Client, Error> {
-    let token = match access {
-        Access::Url { token_file, .. } => token_file.as_deref().map(TokenFile::open).transpose()?,
-        Access::InCluster | Access::Kubeconfig { .. } => None,
-    };
+async fn build(
+    access: &Access,
+    config: Config,
+    token: Option<TokenSource>,
+) -> Result<Client, Error> {
     let build = move || {
         let builder = ClientBuilder::try_from(config)?;
         Ok(match token {
@@ -183,23 +101,57 @@ async fn build(access: &Access, config: Config) -> Result<Client, Error> {
         })
 }
 
-async fn config(access: &Access) -> Result<Config, Error> {
+async fn parts(access: &Access) -> Result<Parts, Error> {
     match access {
-        Access::InCluster => Config::incluster().map_err(Error::InCluster),
+        // kube itself reads its files again.
+        Access::InCluster => Ok(Parts {
+            config: Config::incluster().map_err(Error::InCluster)?,
+            token: None,
+            files: Vec::new(),
+        }),
         Access::Kubeconfig { path, context } => from_kubeconfig(path, context.as_deref()).await,
-        Access::Url { url, ca_file, .. } => from_url(url, ca_file.as_deref()),
+        Access::Url {
+            url,
+            authority,
+            token,
+        } => from_url(url, authority.as_ref(), token.as_ref()),
     }
 }
 
-async fn from_kubeconfig(path: &Path, context: Option<&str>) -> Result<Config, Error> {
+async fn from_kubeconfig(path: &Path, context: Option<&str>) -> Result<Parts, Error> {
     let kubeconfig = Kubeconfig::read_from(path).map_err(|source| invalid(path, source))?;
+    let mut files = vec![path.to_owned()];
+    files.extend(files_of(&kubeconfig));
     let options = KubeConfigOptions {
         context: Some(choose(path, &kubeconfig, context)?),
         ..KubeConfigOptions::default()
     };
-    Config::from_custom_kubeconfig(kubeconfig, &options)
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
-        .map_err(|source| invalid(path, source))
+        .map_err(|source| invalid(path, source))?;
+    // As in client-go, the file goes before a token beside it.
+    let token = config.auth_info.token_file.take();
+    let token = token.map(|it| TokenSource::open(Path::new(&it)));
+    let token = token.transpose()?;
+    if token.is_some() {
+        config.auth_info.token = None;
+        config.auth_info.exec = None;
+    }
+    Ok(Parts {
+        config,
+        token,
+        files,
+    })
+}
+
+/// The files that a kubeconfig refers to, but for tokens: those are read for each request.
+fn files_of(kubeconfig: &Kubeconfig) -> impl Iterator<Item = PathBuf> + use<'_> {
+    let clusters = kubeconfig.clusters.iter();
+    let authorities = clusters.filter_map(|it| it.cluster.as_ref()?.certificate_authority.clone());
+    let users = kubeconfig.auth_infos.iter();
+    let users = users.filter_map(|it| it.auth_info.as_ref());
+    let identities = users.flat_map(|it| [it.client_certificate.clone(), it.client_key.clone()]);
+    authorities.chain(identities.flatten()).map(PathBuf::from)
 }
 
 /// The context that is asked for, or else the current one.
@@ -240,61 +192,61 @@ fn invalid(path: &Path, source: KubeconfigError) -> Error {
     }
 }
 
-fn from_url(url: &Uri, ca_file: Option<&Path>) -> Result<Config, Error> {
+fn from_url(
+    url: &Uri,
+    authority: Option<&Authority>,
+    token: Option<&Token>,
+) -> Result<Parts, Error> {
     let is_web = url.scheme() == Some(&Scheme::HTTP) || url.scheme() == Some(&Scheme::HTTPS);
     if !is_web || url.host().is_none_or(str::is_empty) {
         return Err(Error::Url { url: url.clone() });
     }
-    if let Some(path) = ca_file {
-        check_certificates(path)?;
-    }
+    let mut files = Vec::new();
     let mut config = Config::new(url.clone());
-    config.root_cert_file = ca_file.map(Path::to_owned);
-    Ok(config)
+    config.root_cert = match authority {
+        None => None,
+        Some(Authority::Pem(text)) => Some(certificates(text.as_bytes()).map_err(Error::Pem)?),
+        Some(Authority::File(path)) => {
+            files.push(path.clone());
+            let certificates = std::fs::read(path).and_then(|it| certificates(&it));
+            let invalid = |source| Error::CaFile {
+                path: path.clone(),
+                source,
+            };
+            Some(certificates.map_err(invalid)?)
+        }
+    };
+    let token = match token {
+        None => None,
+        Some(Token::File(path)) => Some(TokenSource::open(path)?),
+        Some(Token::Variable(name)) => Some(TokenSource::variable(name)?),
+    };
+    Ok(Parts {
+        config,
+        token,
+        files,
+    })
 }
 
-/// kube reads the file, now and again; this only finds the better words.
-fn check_certificates(path: &Path) -> Result<(), Error> {
+fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, std::io::Error> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
 
-    let read = || -> Result<(), std::io::Error> {
-        let pem = std::fs::read(path)?;
-        let certificates = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(std::io::Error::other)?;
-        if certificates.is_empty() {
-            return Err(std::io::Error::other("no certificate in it"));
-        }
-        Ok(())
-    };
-    read().map_err(|source| Error::CaFile {
-        path: path.to_owned(),
-        source,
-    })
+    let certificates = CertificateDer::pem_slice_iter(pem);
+    let certificates = certificates.map(|it| it.map(|it| it.to_vec()));
+    let certificates: Vec<_> = certificates
+        .collect::<Result<_, _>>()
+        .map_err(std::io::Error::other)?;
+    if certificates.is_empty() {
+        return Err(std::io::Error::other("no certificate in it"));
+    }
+    Ok(certificates)
 }
 
 /// Lets rustls use ring. The first call in a process decides, so that a second
 /// one is not an error.
 pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InCluster => f.write_str("the cluster around this process"),
-            Self::Kubeconfig {
-                path,
-                context: None,
-            } => write!(f, "kubeconfig {}", path.display()),
-            Self::Kubeconfig {
-                path,
-                context: Some(context),
-            } => write!(f, "kubeconfig {}, context {context:?}", path.display()),
-            Self::Url { url, .. } => write!(f, "{url}"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub mod task;
 mod scripted;
 
 pub use admin::{Flag, Readiness};
-pub use client::{Access, connect};
+pub use client::{Access, Authority, Token, connect};
 pub use follow::{Cause, Event, Failure, Limits, Listing, Reader, Scope};
 pub use log::{LogFilter, LogFormat};
 pub use task::Tasks;

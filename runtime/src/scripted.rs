@@ -99,8 +99,8 @@ impl Scripted {
     pub(crate) fn access(&self) -> Access {
         Access::Url {
             url: self.url(""),
-            ca_file: None,
-            token_file: None,
+            authority: None,
+            token: None,
         }
     }
 

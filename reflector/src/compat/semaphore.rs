@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde_json::Value;
 
-use super::flags::{Syntax, last};
+use super::flags::{self, Dashes, Syntax};
+use super::settings::{Settings, words_of, wrong};
 use super::{Environment, Error, defaults, label_of};
 use crate::config::{Args, SourceEntry};
 
@@ -14,6 +15,8 @@ const SYNTAX: Syntax = Syntax {
     values: &[
         "config",
         "kube-config",
+        // As its documentation has it, to the last.
+        "label-selector",
         "listen",
         "log-level",
         "mirror-ns",
@@ -22,38 +25,38 @@ const SYNTAX: Syntax = Syntax {
         "global-svc-routing-strategy-label",
     ],
     switches: &[],
-    one_dash: true,
+    dashes: Dashes::OneOrTwo,
 };
 
 /// Where it always served its probes and metrics.
 const PORT: u16 = 8080;
 
-/// What was set, from flags and variables.
-struct Settings<'a> {
-    flags: Vec<(&'static str, String)>,
-    environment: &'a Environment,
+/// Whether a file of its is named, as `-config` and its variable do.
+pub(super) fn has_file(words: &[String], environment: &Environment) -> bool {
+    let variable = environment.get("SSM_CONFIG");
+    let is_flag = |it: &String| SYNTAX.has(it) == Some("config");
+    variable.is_some_and(|it| !it.is_empty()) || words.iter().any(is_flag)
 }
 
 /// Whether these words, or the variables without any, are for it.
 pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
-    let set = |name: &str| environment.get(name).filter(|it| !it.is_empty());
-    if words.is_empty() || words[0] == "config" && words.len() == 1 {
-        return set("SSM_CONFIG").is_some();
+    if words.is_empty() {
+        return has_file(words, environment);
     }
-    let name = |word: &str| {
-        let name = SYNTAX.name_of(word)?.split('=').next()?;
-        SYNTAX.values.contains(&name).then(|| name.to_owned())
-    };
-    words.iter().enumerate().any(|(i, word)| match name(word) {
-        // Ours has that one too: the file tells.
-        Some(it) if it == "config" && word.starts_with("--") => {
-            let path = word.split_once('=').map(|(_, path)| path);
-            let path = path.or_else(|| words.get(i + 1).map(String::as_str));
-            path.is_some_and(is_its_file)
-        }
-        Some(it) => it != "listen" && (it != "log-level" || !word.starts_with("--")),
-        None => false,
-    })
+    words
+        .iter()
+        .enumerate()
+        .any(|(i, word)| match SYNTAX.has(word) {
+            // Ours has that one too: the file tells.
+            Some("config") if word.starts_with("--") => {
+                let path = word.split_once('=').map(|(_, path)| path);
+                let path = path.or_else(|| words.get(i + 1).map(String::as_str));
+                path.is_some_and(is_its_file)
+            }
+            Some("log-level" | "listen") => !word.starts_with("--"),
+            Some(_) => true,
+            None => false,
+        })
 }
 
 fn is_its_file(path: &str) -> bool {
@@ -62,31 +65,23 @@ fn is_its_file(path: &str) -> bool {
     get(&json, "remoteClusters").is_some() || get(&json, "localCluster").is_some()
 }
 
-impl Settings<'_> {
-    fn get(&self, flag: &str, variable: &str) -> Option<&str> {
-        let set = |it: &&str| !it.is_empty();
-        let flag = last(&self.flags, flag).filter(set);
-        flag.or_else(|| {
-            self.environment
-                .get(variable)
-                .map(String::as_str)
-                .filter(set)
-        })
+/// One that must be set, here or in the file.
+fn need(
+    settings: &Settings<'_>,
+    json: &Value,
+    names: [&str; 3],
+    what: &str,
+) -> Result<String, Error> {
+    let [flag, variable, key] = names;
+    let global = get(json, "global").unwrap_or(&Value::Null);
+    let here = settings.get(flag, variable).map(ToOwned::to_owned);
+    let value = here.map_or_else(|| text(global, "global", key), Ok)?;
+    if value.is_empty() {
+        return Err(Error::Words(format!(
+            "{what} should be specified either via global json config, env vars or flag"
+        )));
     }
-
-    /// One that must be set, here or in the file.
-    fn need(&self, json: &Value, names: [&str; 3], what: &str) -> Result<String, Error> {
-        let [flag, variable, key] = names;
-        let global = get(json, "global").unwrap_or(&Value::Null);
-        let here = self.get(flag, variable).map(ToOwned::to_owned);
-        let value = here.map_or_else(|| text(global, "global", key), Ok)?;
-        if value.is_empty() {
-            return Err(Error::Words(format!(
-                "{what} should be specified either via global json config, env vars or flag"
-            )));
-        }
-        Ok(value)
-    }
+    Ok(value)
 }
 
 /// The same in our flags.
@@ -95,10 +90,11 @@ pub(super) fn translate(words: &[String], environment: &Environment) -> Result<A
     let settings = Settings { flags, environment };
     let json = read(&settings)?;
     let mut args = defaults();
+    settings.note(&mut args.notes);
     args.kubeconfig = settings
         .get("kube-config", "SSM_KUBE_CONFIG")
         .map(Into::into);
-    args.listen = match last(&settings.flags, "listen") {
+    args.listen = match settings.flags.last("listen") {
         // Not one of its own, for those to whom the port was always in the way.
         Some(listen) => listen.parse().map_err(|why| wrong("--listen", why))?,
         None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)),
@@ -132,7 +128,9 @@ fn read(settings: &Settings<'_>) -> Result<Value, Error> {
 
 /// Takes over what is set for all clusters; returns the selector.
 fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<String, Error> {
-    let selector = settings.need(
+    let documented = settings.get("label-selector", "SSM_LABEL_SELECTOR");
+    let selector = need(
+        settings,
         json,
         [
             "mirror-svc-label-selector",
@@ -140,8 +138,10 @@ fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<Str
             "mirrorSvcLabelSelector",
         ],
         "Label selector for service mirroring",
-    )?;
-    let global_selector = settings.need(
+    );
+    let selector = documented.map_or(selector, |it| Ok(it.to_owned()))?;
+    let global_selector = need(
+        settings,
         json,
         [
             "global-svc-label-selector",
@@ -150,7 +150,8 @@ fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<Str
         ],
         "Label selector for global services",
     )?;
-    let routing = settings.need(
+    let routing = need(
+        settings,
         json,
         // The variable's name follows no pattern.
         [
@@ -160,39 +161,48 @@ fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<Str
         ],
         "Label to enable topology aware hints for global services",
     )?;
-    let namespace = settings.need(
+    let namespace = need(
+        settings,
         json,
         ["mirror-ns", "SSM_MIRROR_NS", "mirrorNamespace"],
         "Local mirroring namespace",
     )?;
-    args.mirror_namespace = Some(
-        namespace
-            .parse()
-            .map_err(|why| wrong("mirrorNamespace", why))?,
-    );
+    let namespace = namespace.parse();
+    let namespace = namespace.map_err(|why| wrong("mirrorNamespace", why))?;
+    args.mirror_namespace = Some(namespace);
+    args.notes.push(format!(
+        "global Services come later: globalSvcLabelSelector {global_selector:?}, \
+         globalSvcRoutingStrategyLabel {routing:?} and localCluster.zones are not used yet"
+    ));
+    note_unused(json, &mut args.notes)?;
+    Ok(selector)
+}
+
+/// What is accepted and not needed.
+fn note_unused(json: &Value, notes: &mut Vec<String>) -> Result<(), Error> {
     let local = get(json, "localCluster").unwrap_or(&Value::Null);
     if text(local, "localCluster", "name")?.is_empty() {
         return Err(words_of("Configuration is missing local cluster name"));
     }
-    let notes = &mut args.notes;
-    notes.push(format!(
-        "global Services come later: globalSvcLabelSelector {global_selector:?}, \
-         globalSvcRoutingStrategyLabel {routing:?} and localCluster.zones are not used yet"
-    ));
     if get(local, "kubeConfigPath").is_some() {
         notes.push(
             "localCluster.kubeConfigPath is not used, as it never was: -kube-config is".to_owned(),
         );
     }
+    let global = get(json, "global").unwrap_or(&Value::Null);
     for key in ["serviceSync", "endpointSliceSync"] {
-        let global = get(json, "global").unwrap_or(&Value::Null);
-        if get(global, key).is_some() {
-            notes.push(format!(
+        match get(global, key) {
+            None => {}
+            Some(Value::Bool(_)) => notes.push(format!(
                 "{key} is accepted; mirrors always converge, and guards make that safe"
-            ));
+            )),
+            Some(other) => {
+                let why = format!("{other} is neither true nor false");
+                return Err(wrong(&format!("global.{key}"), why));
+            }
         }
     }
-    Ok(selector)
+    Ok(())
 }
 
 fn source(remote: &Value, selector: &str, notes: &mut Vec<String>) -> Result<SourceEntry, Error> {
@@ -237,7 +247,12 @@ fn source(remote: &Value, selector: &str, notes: &mut Vec<String>) -> Result<Sou
     if label.as_str() != name {
         notes.push(format!("remote cluster {name:?} is source {label}"));
     }
-    if get(remote, "resyncPeriod").is_some() {
+    if let Some(period) = get(remote, "resyncPeriod") {
+        let is_duration = period.is_number() || period.as_str().is_some_and(flags::is_duration);
+        if !is_duration {
+            let why = format!("{period} is not a duration: write it as \"10s\"");
+            return Err(wrong("remoteClusters.resyncPeriod", why));
+        }
         notes.push(format!(
             "source {label}: resyncPeriod is accepted, and not needed"
         ));
@@ -265,16 +280,5 @@ fn text(json: &Value, place: &str, key: &str) -> Result<String, Error> {
             &format!("{place}.{key}"),
             format!("{other} is not a text"),
         )),
-    }
-}
-
-fn words_of(words: &str) -> Error {
-    Error::Words(words.to_owned())
-}
-
-fn wrong(flag: &str, why: impl std::fmt::Display) -> Error {
-    Error::Value {
-        flag: flag.to_owned(),
-        why: why.to_string(),
     }
 }

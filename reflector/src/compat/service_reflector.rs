@@ -9,7 +9,8 @@ use http::Uri;
 use kube::config::Kubeconfig;
 use reflector_planner::SourceName;
 
-use super::flags::{Syntax, last, switch};
+use super::flags::{Dashes, Syntax, switch};
+use super::settings::wrong;
 use super::{Error, defaults, hash_of, label_of};
 use crate::config::{Args, SourceEntry};
 
@@ -36,7 +37,7 @@ const SYNTAX: Syntax = Syntax {
         "emitter.http2-max-streams-per-connection",
     ],
     switches: &["emitter", "reflector"],
-    one_dash: false,
+    dashes: Dashes::Two,
 };
 
 /// Whether a word is a flag that only service-reflector has.
@@ -50,8 +51,8 @@ pub(super) fn is_its(word: &str) -> bool {
 /// The same in our flags.
 pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     let flags = SYNTAX.read(words)?;
-    let value = |name| last(&flags, name).filter(|it| !it.is_empty());
-    if let Some(on) = last(&flags, "reflector")
+    let value = |name| flags.last(name).filter(|it| !it.is_empty());
+    if let Some(on) = flags.last("reflector")
         && switch(on) != Some(true)
     {
         let why = "this program is the reflector; the emitter is a program of its own".to_owned();
@@ -67,8 +68,8 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
         args.log_level = log_level(level)?;
     }
     let mut sources: Vec<SourceEntry> = Vec::new();
-    for (flag, value) in &flags {
-        match *flag {
+    for (flag, value) in flags.all() {
+        match flag {
             "reflector.source-api" => {
                 let urls = value.split(',').map(str::trim).filter(|it| !it.is_empty());
                 for url in urls {
@@ -90,9 +91,7 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     }
     args.sources = sources;
     args.may_be_empty = true;
-    if flags.iter().any(|(flag, _)| flag.starts_with("emitter"))
-        || last(&flags, "emitter").is_none()
-    {
+    if flags.all().any(|(flag, _)| flag.starts_with("emitter")) || flags.last("emitter").is_none() {
         args.notes.push(
             "the emitter is a program of its own: run `emitter` with the --emitter flags"
                 .to_owned(),
@@ -190,11 +189,4 @@ fn log_level(text: &str) -> Result<runtime::LogFilter, Error> {
         }
     };
     level.parse().map_err(|why| wrong("--log-level", why))
-}
-
-fn wrong(flag: &str, why: impl std::fmt::Display) -> Error {
-    Error::Value {
-        flag: flag.to_owned(),
-        why: why.to_string(),
-    }
 }

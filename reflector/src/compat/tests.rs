@@ -1,3 +1,5 @@
+mod readmes;
+
 use std::io::Write;
 
 use tempfile::NamedTempFile;

@@ -7,7 +7,7 @@ use http::Uri;
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
 use reflector_planner::SourceName;
-use runtime::Access;
+use runtime::{Access, Authority, Token};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -28,10 +28,14 @@ pub struct SourceEntry {
     pub context: Option<String>,
     /// The authority that signed the URL's certificate.
     pub ca_file: Option<PathBuf>,
-    /// Where that authority is fetched from, instead of a file.
+    /// The same authority, in PEM format.
+    pub ca: Option<String>,
+    /// Where that authority is fetched from, again and again.
     pub ca_url: Option<String>,
     /// The bearer token for the URL.
     pub token_file: Option<PathBuf>,
+    /// The variable of this process that has that token.
+    pub token_variable: Option<String>,
     /// What its mirrors' names begin with.
     pub prefix: Option<DnsLabel>,
     /// Whether its mirrors have the namespace and name of their originals.
@@ -73,9 +77,16 @@ pub enum InvalidSource {
     /// Two ways to go.
     #[error("source {0} has both url and kubeconfig: choose one")]
     TwoAccesses(SourceName),
-    /// Two authorities.
-    #[error("source {0} has both caFile and caUrl: choose one")]
-    TwoAuthorities(SourceName),
+    /// Two keys of which each would do.
+    #[error("source {name} has both {one} and {other}: choose one")]
+    Both {
+        /// The source.
+        name: SourceName,
+        /// The one key.
+        one: &'static str,
+        /// The other key.
+        other: &'static str,
+    },
     /// A key that goes with the other way.
     #[error("source {name}: {key} goes with {with}, which it has not: remove one or add the other")]
     Stray {
@@ -108,14 +119,16 @@ pub enum InvalidSource {
     },
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "name",
     "url",
     "kubeconfig",
     "context",
     "caFile",
+    "ca",
     "caUrl",
     "tokenFile",
+    "tokenVariable",
     "prefix",
     "sameName",
     "selector",
@@ -137,8 +150,10 @@ impl SourceEntry {
             kubeconfig: None,
             context: None,
             ca_file: None,
+            ca: None,
             ca_url: None,
             token_file: None,
+            token_variable: None,
             prefix: None,
             same_name: false,
             selector: None,
@@ -151,7 +166,7 @@ impl SourceEntry {
     /// What it means.
     pub fn check(self) -> Result<SourceConfig, InvalidSource> {
         let access = self.access()?;
-        let ca_url = self.authority()?;
+        let ca_url = self.ca_url.as_ref().map(|url| self.uri(url)).transpose()?;
         let selector = match &self.selector {
             Some(text) => text.parse().map_err(|why| InvalidSource::Selector {
                 name: self.name.clone(),
@@ -174,10 +189,6 @@ impl SourceEntry {
         self.server.as_deref().or(self.url.as_deref())
     }
 
-    fn authority(&self) -> Result<Option<Uri>, InvalidSource> {
-        self.ca_url.as_ref().map(|url| self.uri(url)).transpose()
-    }
-
     fn uri(&self, url: &str) -> Result<Uri, InvalidSource> {
         url.parse()
             .map_err(|why: http::uri::InvalidUri| InvalidSource::Url {
@@ -198,21 +209,54 @@ impl SourceEntry {
             (None, None) => Err(InvalidSource::NoAccess(name.clone())),
             (Some(_), Some(_)) => Err(InvalidSource::TwoAccesses(name.clone())),
             (Some(_), None) if self.context.is_some() => Err(stray("context", "kubeconfig")),
-            (None, Some(_)) if self.ca_file.is_some() => Err(stray("caFile", "url")),
-            (None, Some(_)) if self.ca_url.is_some() => Err(stray("caUrl", "url")),
-            (None, Some(_)) if self.token_file.is_some() => Err(stray("tokenFile", "url")),
-            (Some(_), None) if self.ca_file.is_some() && self.ca_url.is_some() => {
-                Err(InvalidSource::TwoAuthorities(name.clone()))
-            }
             (Some(url), None) => Ok(Access::Url {
                 url: self.uri(url)?,
-                ca_file: self.ca_file.clone(),
-                token_file: self.token_file.clone(),
+                authority: self.authority()?,
+                token: self.token()?,
             }),
-            (None, Some(path)) => Ok(Access::Kubeconfig {
-                path: path.clone(),
-                context: self.context.clone(),
+            (None, Some(path)) => match self.credentials().next() {
+                Some(key) => Err(stray(key, "url")),
+                None => Ok(Access::Kubeconfig {
+                    path: path.clone(),
+                    context: self.context.clone(),
+                }),
+            },
+        }
+    }
+
+    /// Those keys that say what a kubeconfig says itself.
+    fn credentials(&self) -> impl Iterator<Item = &'static str> {
+        let keys = [
+            ("caFile", self.ca_file.is_some()),
+            ("ca", self.ca.is_some()),
+            ("caUrl", self.ca_url.is_some()),
+            ("tokenFile", self.token_file.is_some()),
+            ("tokenVariable", self.token_variable.is_some()),
+        ];
+        let given = keys.into_iter().filter(|(_, is_given)| *is_given);
+        given.map(|(key, _)| key)
+    }
+
+    fn authority(&self) -> Result<Option<Authority>, InvalidSource> {
+        let mut keys = self.credentials().filter(|it| it.starts_with("ca"));
+        if let (Some(one), Some(other)) = (keys.next(), keys.next()) {
+            let name = self.name.clone();
+            return Err(InvalidSource::Both { name, one, other });
+        }
+        let file = self.ca_file.clone().map(Authority::File);
+        Ok(file.or_else(|| self.ca.clone().map(Authority::Pem)))
+    }
+
+    fn token(&self) -> Result<Option<Token>, InvalidSource> {
+        match (&self.token_file, &self.token_variable) {
+            (Some(_), Some(_)) => Err(InvalidSource::Both {
+                name: self.name.clone(),
+                one: "tokenFile",
+                other: "tokenVariable",
             }),
+            (Some(path), None) => Ok(Some(Token::File(path.clone()))),
+            (None, Some(name)) => Ok(Some(Token::Variable(name.clone()))),
+            (None, None) => Ok(None),
         }
     }
 }

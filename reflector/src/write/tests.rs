@@ -113,8 +113,8 @@ async fn perform(mut world: World, answers: Vec<Answer>) -> Outcome {
 
     let access = Access::Url {
         url: url.parse().unwrap(),
-        ca_file: None,
-        token_file: None,
+        authority: None,
+        token: None,
     };
     let writer = Writer {
         client: runtime::connect(&access, "test").await.unwrap(),

@@ -48,8 +48,8 @@ fn kubeconfig(path: &Path, context: Option<&str>) -> Access {
 fn url(url: &str, ca_file: Option<PathBuf>) -> Access {
     Access::Url {
         url: url.parse().unwrap(),
-        ca_file,
-        token_file: None,
+        authority: ca_file.map(Authority::File),
+        token: None,
     }
 }
 
@@ -186,6 +186,20 @@ async fn a_certificate_file_must_hold_certificates() {
 }
 
 #[tokio::test]
+async fn an_authority_may_be_given_as_it_is() {
+    let access = Access::Url {
+        url: "https://192.0.2.1".parse().unwrap(),
+        authority: Some(Authority::Pem("nothing".to_owned())),
+        token: None,
+    };
+    let said = connect(&access, "test").await.err().unwrap().to_string();
+    assert!(
+        said.contains("holds no certificate: write it in PEM"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn a_url_must_be_one_of_a_server() {
     for text in ["emitter:8080", "ftp://emitter", "/api"] {
         let error = connect(&url(text, None), "test").await.err().unwrap();
@@ -200,8 +214,8 @@ async fn requests_carry_the_token_and_the_url_s_own_path() {
     let server = Scripted::start(vec![Answer::ok("{}")]).await;
     let access = Access::Url {
         url: server.url("/clusters/east/"),
-        ca_file: None,
-        token_file: Some(files.with("token", "secret\n")),
+        authority: None,
+        token: Some(Token::File(files.with("token", "secret\n"))),
     };
     let client = connect(&access, "heliograph/1").await.unwrap();
     let request = Request::get("/api/v1/services?limit=1").body(Body::empty());

@@ -1,4 +1,4 @@
-//! A bearer token in a file that somebody rotates.
+//! A bearer token, mostly in a file that somebody rotates.
 //!
 //! kube reads token files too, but takes the line break that most tools leave at
 //! the end of a file for a part of the token, and then fails every request.
@@ -14,23 +14,39 @@ use tower::util::MapRequestLayer;
 
 use super::Error;
 
-/// The file, and the last token that it held.
+/// Where a token comes from, and the last one that came.
 #[derive(Debug)]
-pub(super) struct TokenFile {
-    path: PathBuf,
+pub(super) struct TokenSource {
+    /// None where it never changes.
+    path: Option<PathBuf>,
     last: Mutex<HeaderValue>,
 }
 
-impl TokenFile {
-    /// Reads the token for the first time.
+impl TokenSource {
+    /// Reads the token of a file for the first time.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let path = path.to_owned();
         match read(&path) {
             Ok(token) => Ok(Self {
-                path,
+                path: Some(path),
                 last: Mutex::new(token),
             }),
             Err(source) => Err(Error::TokenFile { path, source }),
+        }
+    }
+
+    /// The token in a variable of this process.
+    pub(super) fn variable(name: &str) -> Result<Self, Error> {
+        let token = std::env::var(name).map_err(io::Error::other);
+        match token.and_then(|it| bearer(&it)) {
+            Ok(token) => Ok(Self {
+                path: None,
+                last: Mutex::new(token),
+            }),
+            Err(source) => Err(Error::TokenVariable {
+                name: name.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -50,7 +66,9 @@ impl TokenFile {
     /// While the file is being replaced, the last token still holds.
     fn current(&self) -> HeaderValue {
         let mut last = self.last.lock();
-        if let Ok(token) = read(&self.path) {
+        if let Some(path) = &self.path
+            && let Ok(token) = read(path)
+        {
             *last = token;
         }
         last.clone()
@@ -58,7 +76,10 @@ impl TokenFile {
 }
 
 fn read(path: &Path) -> io::Result<HeaderValue> {
-    let text = std::fs::read_to_string(path)?;
+    bearer(&std::fs::read_to_string(path)?)
+}
+
+fn bearer(text: &str) -> io::Result<HeaderValue> {
     let token = text.trim();
     if token.is_empty() {
         return Err(io::Error::other("no token in it"));
@@ -77,7 +98,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         std::fs::write(&path, "first\n").unwrap();
-        let token = TokenFile::open(&path).unwrap();
+        let token = TokenSource::open(&path).unwrap();
         assert_eq!(token.current(), "Bearer first");
 
         std::fs::write(&path, "second").unwrap();
@@ -92,7 +113,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         std::fs::write(&path, "\n").unwrap();
-        let why = TokenFile::open(&path).unwrap_err().to_string();
+        let why = TokenSource::open(&path).unwrap_err().to_string();
         assert!(why.starts_with("cannot use the token in"), "{why}");
+        let why = TokenSource::variable("NO_SUCH_TOKEN").unwrap_err();
+        assert!(
+            why.to_string().contains("variable NO_SUCH_TOKEN: set"),
+            "{why}"
+        );
     }
 }

@@ -1,0 +1,49 @@
+//! What was set, by flags and variables: a variable is a flag's default, as in Go's
+//! programs. What is empty is not set.
+
+use super::flags::Flags;
+use super::{Environment, Error};
+
+/// Flags, and the variables behind them.
+pub(super) struct Settings<'a> {
+    pub(super) flags: Flags,
+    pub(super) environment: &'a Environment,
+}
+
+impl Settings<'_> {
+    /// What a flag says, or its variable without it.
+    pub(super) fn get(&self, flag: &str, variable: &str) -> Option<&str> {
+        let flag = self.flags.last(flag);
+        let value = flag.or_else(|| self.variable(variable));
+        value.filter(|it| !it.is_empty())
+    }
+
+    /// What a variable says.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        let value = self.environment.get(name).map(String::as_str);
+        value.filter(|it| !it.is_empty())
+    }
+
+    /// What people should know of words that nobody read.
+    pub(super) fn note(&self, notes: &mut Vec<String>) {
+        if !self.flags.ignored.is_empty() {
+            let words = self.flags.ignored.join(" ");
+            notes.push(format!(
+                "ignored, as it always was: {words:?} follows a word that is no flag"
+            ));
+        }
+    }
+}
+
+/// A value that is none.
+pub(super) fn wrong(flag: &str, why: impl std::fmt::Display) -> Error {
+    Error::Value {
+        flag: flag.to_owned(),
+        why: why.to_string(),
+    }
+}
+
+/// What is missing or wrong, in the words of the replaced program.
+pub(super) fn words_of(words: &str) -> Error {
+    Error::Words(words.to_owned())
+}

@@ -1,0 +1,64 @@
+//! How a cluster is reached.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use http::Uri;
+
+/// How a cluster is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// The cluster that this process runs in, as its service account.
+    InCluster,
+    /// As a kubeconfig says.
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// The context to use; the file's current one if absent.
+        context: Option<String>,
+    },
+    /// At a URL: an emitter, or a server behind `kubectl proxy`.
+    Url {
+        /// Where; a path in it precedes every request's own.
+        url: Uri,
+        /// The authority to trust; the system's if absent.
+        authority: Option<Authority>,
+        /// A bearer token.
+        token: Option<Token>,
+    },
+}
+
+/// Whose certificates a server may have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Authority {
+    /// In PEM format, in a file that is read again when it changes.
+    File(PathBuf),
+    /// In PEM format.
+    Pem(String),
+}
+
+/// Where a bearer token is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Token {
+    /// In a file that is read again for every request.
+    File(PathBuf),
+    /// In a variable of this process.
+    Variable(String),
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InCluster => f.write_str("the cluster around this process"),
+            Self::Kubeconfig {
+                path,
+                context: None,
+            } => write!(f, "kubeconfig {}", path.display()),
+            Self::Kubeconfig {
+                path,
+                context: Some(context),
+            } => write!(f, "kubeconfig {}, context {context:?}", path.display()),
+            Self::Url { url, .. } => write!(f, "{url}"),
+        }
+    }
+}

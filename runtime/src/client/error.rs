@@ -1,0 +1,116 @@
+//! Why there is no client.
+
+use std::path::PathBuf;
+
+use http::Uri;
+use kube::config::{InClusterError, KubeconfigError};
+
+/// Why there is no client. Every one of these is bad configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The process has no service account.
+    #[error(
+        "no access to the cluster around this process: run it in a pod with a service account, or name a kubeconfig"
+    )]
+    InCluster(#[source] InClusterError),
+    /// The kubeconfig does not open.
+    #[error("cannot read kubeconfig {path}: check that the file exists and may be read")]
+    ReadKubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The kubeconfig is not YAML, or not a kubeconfig.
+    #[error("kubeconfig {path} is malformed: {why}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        why: String,
+    },
+    /// The kubeconfig lacks something that it refers to.
+    #[error(
+        "kubeconfig {path} is not valid: check it with `kubectl --kubeconfig {path} config view`"
+    )]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: KubeconfigError,
+    },
+    /// The context is not in the kubeconfig.
+    #[error("kubeconfig {path} has no context {context:?}: use one of {known}")]
+    UnknownContext {
+        /// The file.
+        path: PathBuf,
+        /// The context that was asked for.
+        context: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// Neither the caller nor the kubeconfig says which context.
+    #[error("kubeconfig {path} has no current context: name one of {known}")]
+    NoContext {
+        /// The file.
+        path: PathBuf,
+        /// The contexts that there are.
+        known: String,
+    },
+    /// The kubeconfig has no contexts at all.
+    #[error("kubeconfig {path} names no cluster: it has no contexts")]
+    NoContexts {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The URL is not one of a server.
+    #[error("{url} is not the URL of a server: write it as http://HOST:PORT or https://HOST:PORT")]
+    Url {
+        /// The URL.
+        url: Uri,
+    },
+    /// The authority's file does not open, or holds no certificate.
+    #[error("cannot use the certificates in {path}: it must be a readable file in PEM format")]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The token's file does not open, or holds no token.
+    #[error("cannot use the token in {path}: it must be a readable file with one line of text")]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The authority that was given holds no certificate.
+    #[error("the authority that is given holds no certificate: write it in PEM format")]
+    Pem(#[source] std::io::Error),
+    /// The token's variable is not set, or holds no token.
+    #[error("cannot use the token in variable {name}: set it to one line of text")]
+    TokenVariable {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The user agent cannot stand in a header.
+    #[error("{0:?} cannot be a user agent: use printable ASCII")]
+    UserAgent(String),
+    /// Certificates, keys or credentials do not work together.
+    #[error("cannot connect as {access} says: check its certificates, keys and credentials")]
+    Client {
+        /// The access.
+        access: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
