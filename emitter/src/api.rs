@@ -11,7 +11,8 @@ mod gzip;
 mod list;
 mod pretty;
 mod query;
-mod respond;
+pub mod read;
+pub mod respond;
 mod route;
 mod watch;
 
@@ -21,14 +22,16 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use emitter_cache::table::Include;
-use emitter_cache::{Encoding, Scope, View};
+use emitter_cache::{Encoding, Form};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use proto_types::{Resource, Status};
 use tokio_util::sync::CancellationToken;
 
 use self::accept::{Unacceptable, Verb};
-use self::query::{Options, Query};
-use self::route::{Route, WatchPath};
+use self::query::Query;
+pub use self::read::{Context, Place};
+use self::route::Route;
+pub use self::route::WatchPath;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::upstream::Documents;
@@ -51,7 +54,7 @@ pub fn router(api: Arc<Api>) -> Router {
 }
 
 /// What every answer depends on, beside what is asked for.
-struct Asked {
+pub struct Asked {
     query: Query,
     accept: Option<String>,
     pretty: bool,
@@ -62,7 +65,9 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(request: &Request) -> Self {
+    /// Reads it from a request.
+    #[must_use]
+    pub fn new<B>(request: &http::Request<B>) -> Self {
         let text = |headers: &HeaderMap, name| {
             let value = headers.get(name);
             value
@@ -84,23 +89,23 @@ impl Asked {
 
     /// What is refused before anybody looks at what was asked for: a time limit that
     /// is none, and media types of which none is served.
-    fn admit(&self, resource: Resource, verb: Verb) -> Result<(), Status> {
+    fn admit(&self, form: &Form, verb: Verb) -> Result<(), Status> {
         if verb != Verb::Watch {
             self.query.check_timeout()?;
         }
         if !accept::is_served(self.accept.as_deref()) {
-            let message = Unacceptable::MediaType.message(resource);
+            let message = Unacceptable::MediaType.message(form);
             let details = proto_types::status::Details::default();
             return Err(Status::failure(406, "NotAcceptable", message).about(details));
         }
         Ok(())
     }
 
-    fn encoding(&self, verb: Verb, resource: Resource) -> Result<Encoding, Status> {
+    fn encoding(&self, verb: Verb, form: &Form) -> Result<Encoding, Status> {
         let include = self.query.include();
         let wanted = include.as_ref().copied().unwrap_or(Include::Metadata);
         let encoding = accept::negotiate(self.accept.as_deref(), verb, wanted)
-            .map_err(|why| Status::failure(406, "NotAcceptable", why.message(resource)))?;
+            .map_err(|why| Status::failure(406, "NotAcceptable", why.message(form)))?;
         match encoding {
             Encoding::Table(_) => include.map(Encoding::Table),
             Encoding::Object | Encoding::Metadata => Ok(encoding),
@@ -142,7 +147,7 @@ fn percent_decode(path: &str) -> Option<String> {
 
 impl Api {
     fn hub(&self, resource: Resource) -> &Arc<Hub> {
-        let hub = self.hubs.iter().find(|hub| hub.resource() == resource);
+        let hub = self.hubs.iter().find(|hub| hub.names() == resource.names());
         hub.expect("there is a hub for every resource")
     }
 
@@ -153,17 +158,14 @@ impl Api {
                 scope,
                 watch,
             } => {
-                let is_watch = watch != WatchPath::No || asked.query.flag("watch") == Some(true);
-                let verb = if is_watch { Verb::Watch } else { Verb::List };
-                asked.admit(resource, verb)?;
-                let answer = self.collection(asked, resource, scope, watch).await;
-                Ok(respond::about(asked, resource, answer))
+                let context = Context {
+                    shutdown: self.shutdown.clone(),
+                    metrics: Arc::clone(&self.metrics),
+                };
+                let place = Place { scope, watch };
+                read::collection(asked, self.hub(resource), place, context).await
             }
-            Route::Object { resource, key } => {
-                asked.admit(resource, Verb::Get)?;
-                let answer = list::get(asked, self.hub(resource), &key).await;
-                Ok(respond::about(asked, resource, answer))
-            }
+            Route::Object { resource, key } => read::object(asked, self.hub(resource), &key).await,
             Route::CoreVersions => Ok(discover(asked, "/api", discovery::core_versions)),
             Route::Groups => Ok(discover(asked, "/apis", discovery::groups)),
             Route::Group => Ok(ok(asked, discovery::group())),
@@ -176,50 +178,6 @@ impl Api {
                 "the server could not find the requested resource",
             )
             .about(proto_types::status::Details::default())),
-        }
-    }
-
-    async fn collection(
-        &self,
-        asked: &Asked,
-        resource: Resource,
-        scope: Scope,
-        watch: WatchPath,
-    ) -> Result<Response, Status> {
-        let mut options = Options::parse(&asked.query, resource, watch != WatchPath::No)?;
-        if let WatchPath::One(name) = watch {
-            let asked = options.fields.exact("metadata.name");
-            if asked.is_some_and(|asked| asked != name) {
-                return Err(Status::bad_request(
-                    "fieldSelector metadata.name doesn't match requested name",
-                ));
-            }
-            options.fields = options.fields.with("metadata.name", &name);
-        }
-        let verb = if options.watch {
-            Verb::Watch
-        } else {
-            Verb::List
-        };
-        let view = View {
-            scope: narrowed(scope, &options),
-            labels: options.labels.clone(),
-            fields: options.fields.clone(),
-            encoding: asked.encoding(verb, resource)?,
-        };
-        let hub = self.hub(resource);
-        match verb {
-            Verb::Watch => {
-                let context = watch::Context {
-                    shutdown: self.shutdown.clone(),
-                    metrics: Arc::clone(&self.metrics),
-                };
-                watch::watch(asked, hub, view, &options, context).await
-            }
-            Verb::Get | Verb::List => {
-                self.metrics.listed(resource);
-                list::list(asked, hub, &view, &options).await
-            }
         }
     }
 
@@ -250,14 +208,6 @@ impl Api {
         }
         headers.insert("audit-id", asked.audit_id.clone());
         Ok(response)
-    }
-}
-
-/// A field selector for a namespace narrows the scope.
-fn narrowed(scope: Scope, options: &Options) -> Scope {
-    match (scope, options.fields.exact("metadata.namespace")) {
-        (Scope::Cluster, Some(namespace)) => Scope::Namespace(namespace.to_owned()),
-        (scope, _) => scope,
     }
 }
 

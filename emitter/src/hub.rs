@@ -13,10 +13,11 @@ use emitter_cache::encode::Encoder;
 use emitter_cache::ring::{Cursor, Frame};
 use emitter_cache::store::{Expired, Replaced};
 use emitter_cache::view::Snapshot;
-use emitter_cache::{Change, Entry, Fields, Limits, Ring, Store, View};
+use emitter_cache::{Change, Entry, Fields, Form, Limits, Ring, Store, View};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use proto_types::{ObjectKey, Resource, Revision};
+use proto_types::resource::Names;
+use proto_types::{ObjectKey, Revision};
 use runtime::follow;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -25,7 +26,7 @@ use crate::probe::{Questions, Versions};
 
 /// The exported objects of one resource, for reading by many.
 pub struct Hub {
-    resource: Resource,
+    form: &'static Form,
     encoder: Encoder,
     inner: Mutex<Inner>,
     progress: watch::Sender<Option<Revision>>,
@@ -115,12 +116,13 @@ const MAX_LISTS: usize = 32;
 impl Hub {
     /// A hub that has not been told anything yet.
     #[must_use]
-    pub fn new(resource: Resource, fields: Fields, limits: Limits) -> Self {
+    pub fn new(form: impl Into<&'static Form>, fields: Fields, limits: Limits) -> Self {
+        let form = form.into();
         Self {
-            resource,
-            encoder: Encoder::new(resource),
+            form,
+            encoder: Encoder::new(form),
             inner: Mutex::new(Inner {
-                store: Store::new(resource, fields, limits),
+                store: Store::new(form, fields, limits),
                 feeds: HashMap::new(),
             }),
             progress: watch::Sender::new(None),
@@ -146,10 +148,16 @@ impl Hub {
         inner.store.len() == versions.len() && versions.iter().all(is_held)
     }
 
-    /// The resource.
+    /// The form of its objects.
     #[must_use]
-    pub const fn resource(&self) -> Resource {
-        self.resource
+    pub const fn form(&self) -> &'static Form {
+        self.form
+    }
+
+    /// What its resource is called.
+    #[must_use]
+    pub const fn names(&self) -> &'static Names {
+        self.form.names
     }
 
     /// What encodes for this resource.
@@ -185,12 +193,12 @@ impl Hub {
     pub fn ingest(&self, event: follow::Event, now: Timestamp) {
         let mut inner = self.inner.lock();
         let changes = match event {
-            follow::Event::Listed(listing) => inner.replace(self.resource, listing, now),
+            follow::Event::Listed(listing) => inner.replace(self.names(), listing, now),
             follow::Event::Applied(object) => {
                 let key = object.key.clone();
                 let change = inner.store.set(object, now);
                 change.unwrap_or_else(|error| {
-                    warn!(resource = %self.resource, %key, %error, "ignored an unreadable object");
+                    warn!(resource = %self.names(), %key, %error, "ignored an unreadable object");
                     None
                 })
             }
@@ -213,6 +221,11 @@ impl Hub {
         let progress = inner.store.progress();
         drop(inner);
         self.progress.send_replace(progress);
+    }
+
+    /// Forgets what was before the present.
+    pub fn compact(&self) {
+        self.inner.lock().store.compact();
     }
 
     /// The object of that key.
@@ -291,7 +304,7 @@ impl Hub {
 impl Inner {
     fn replace(
         &mut self,
-        resource: Resource,
+        resource: &Names,
         listing: follow::Listing,
         now: Timestamp,
     ) -> Vec<Arc<Change>> {

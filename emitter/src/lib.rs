@@ -58,8 +58,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let readiness = Readiness::default();
     let mut tasks = Tasks::new(shutdown.clone());
 
-    for hub in &hubs {
-        let resource = hub.resource();
+    for (hub, resource) in hubs.iter().zip(Resource::ALL) {
         let scope = upstream::exported(resource, &config.selector, config.namespace.as_deref());
         let follower = Follower {
             hub: Arc::clone(hub),

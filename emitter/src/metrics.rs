@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
-use proto_types::Resource;
+use proto_types::resource::Names;
 
 use crate::hub::Hub;
 
@@ -20,10 +20,10 @@ struct Labels {
     resource: &'static str,
 }
 
-impl From<Resource> for Labels {
-    fn from(resource: Resource) -> Self {
+impl From<&'static Names> for Labels {
+    fn from(resource: &'static Names) -> Self {
         Self {
-            resource: resource.plural(),
+            resource: resource.plural,
         }
     }
 }
@@ -87,19 +87,19 @@ impl Metrics {
     }
 
     /// Someone asked for a list.
-    pub fn listed(&self, resource: Resource) {
+    pub fn listed(&self, resource: &'static Names) {
         self.lists.get_or_create(&resource.into()).inc();
     }
 
     /// A watch was opened; it counts until the guard is dropped.
-    pub fn watch_opened(&self, resource: Resource) -> Gauged {
+    pub fn watch_opened(&self, resource: &'static Names) -> Gauged {
         let gauge = self.watches.get_or_create_owned(&resource.into());
         gauge.inc();
         Gauged(gauge)
     }
 
     /// An event went out to a watcher.
-    pub fn event_sent(&self, resource: Resource, bytes: usize) {
+    pub fn event_sent(&self, resource: &'static Names, bytes: usize) {
         self.events_sent.get_or_create(&resource.into()).inc();
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.bytes_sent
@@ -108,12 +108,12 @@ impl Metrics {
     }
 
     /// A watch was ended because its reader was too slow.
-    pub fn watch_evicted(&self, resource: Resource) {
+    pub fn watch_evicted(&self, resource: &'static Names) {
         self.evictions.get_or_create(&resource.into()).inc();
     }
 
     /// The upstream was lost.
-    pub fn upstream_failed(&self, resource: Resource) {
+    pub fn upstream_failed(&self, resource: &'static Names) {
         self.upstream_failures.get_or_create(&resource.into()).inc();
     }
 }
@@ -124,7 +124,7 @@ struct Hubs(Vec<Arc<Hub>>);
 
 impl std::fmt::Debug for Hub {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Hub({})", self.resource())
+        write!(f, "Hub({})", self.names())
     }
 }
 
@@ -139,7 +139,7 @@ impl Hubs {
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for hub in &self.0 {
             let gauge = ConstGauge::new(i64::try_from(value(hub)).unwrap_or(i64::MAX));
-            gauge.encode(family.encode_family(&Labels::from(hub.resource()))?)?;
+            gauge.encode(family.encode_family(&Labels::from(hub.names()))?)?;
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Collector for Hubs {
         )?;
         for hub in &self.0 {
             let counter = ConstCounter::new(hub.encoder().encoded());
-            counter.encode(family.encode_family(&Labels::from(hub.resource()))?)?;
+            counter.encode(family.encode_family(&Labels::from(hub.names()))?)?;
         }
         Ok(())
     }

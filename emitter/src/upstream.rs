@@ -54,7 +54,7 @@ impl Follower {
             let event = reader.next().await;
             match &event {
                 Event::Failed(failure) => {
-                    self.metrics.upstream_failed(resource);
+                    self.metrics.upstream_failed(resource.names());
                     is_lost = true;
                     warn!(%resource, reason = failure.reason(), "lost the API server: {failure}");
                 }

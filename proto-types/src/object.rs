@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{Resource, Revision};
+use crate::Revision;
+use crate::resource::Names;
 
 /// An object's labels.
 pub type Labels = BTreeMap<String, String>;
@@ -33,7 +34,7 @@ pub enum ParseError {
     #[error("{resource} object without {part}")]
     Missing {
         /// The resource that was expected.
-        resource: Resource,
+        resource: &'static Names,
         /// The missing part.
         part: &'static str,
     },
@@ -124,8 +125,9 @@ impl fmt::Debug for ObjectKey {
 
 impl RawObject {
     /// Reads an object as it stands in a watch event or answers a GET.
-    pub fn parse(resource: Resource, json: &Bytes) -> Result<Self, ParseError> {
-        let json = with_head(resource, json)?;
+    pub fn parse(names: impl Into<&'static Names>, json: &Bytes) -> Result<Self, ParseError> {
+        let resource = names.into();
+        let json = with_head(resource.object_head, json)?;
         let Head { metadata } = serde_json::from_slice(&json)?;
         let missing = |part| ParseError::Missing { resource, part };
         if metadata.name.is_empty() {
@@ -145,15 +147,14 @@ impl RawObject {
     /// The object as an item of a list: without `kind` and `apiVersion`, and
     /// without the opening brace, which the caller writes.
     #[must_use]
-    pub fn item_tail(&self, resource: Resource) -> Bytes {
-        self.json.slice(resource.object_head().len()..)
+    pub fn item_tail(&self, names: &Names) -> Bytes {
+        self.json.slice(names.object_head.len()..)
     }
 }
 
 /// Gives an object the head that Go writes, where it has none (list items) or
 /// another server ordered the fields differently.
-fn with_head(resource: Resource, json: &Bytes) -> Result<Bytes, ParseError> {
-    let head = resource.object_head();
+fn with_head(head: &str, json: &Bytes) -> Result<Bytes, ParseError> {
     if json.starts_with(head.as_bytes()) {
         return Ok(json.clone());
     }
@@ -205,7 +206,8 @@ struct BorrowedName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
-    use super::{ObjectKey, RawObject, Resource};
+    use super::{ObjectKey, RawObject};
+    use crate::Resource;
     use bytes::Bytes;
 
     #[test]
@@ -232,7 +234,10 @@ mod tests {
             "{whole}"
         );
         assert!(whole.ends_with(r#""spec":{"x":"\u003c"}}"#), "{whole}");
-        assert_eq!(object.item_tail(Resource::Services), item.slice(1..));
+        assert_eq!(
+            object.item_tail(Resource::Services.names()),
+            item.slice(1..)
+        );
     }
 
     #[test]

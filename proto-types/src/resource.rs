@@ -17,93 +17,68 @@ impl Resource {
     /// Every resource, in the order in which discovery lists them.
     pub const ALL: [Self; 3] = [Self::Services, Self::EndpointSlices, Self::Endpoints];
 
+    /// What it is called.
+    #[must_use]
+    pub const fn names(self) -> &'static Names {
+        match self {
+            Self::Services => &SERVICES,
+            Self::EndpointSlices => &ENDPOINT_SLICES,
+            Self::Endpoints => &ENDPOINTS,
+        }
+    }
+
     /// The plural that stands in paths.
     #[must_use]
     pub const fn plural(self) -> &'static str {
-        match self {
-            Self::Services => "services",
-            Self::EndpointSlices => "endpointslices",
-            Self::Endpoints => "endpoints",
-        }
+        self.names().plural
     }
 
     /// The singular that discovery reports.
     #[must_use]
     pub const fn singular(self) -> &'static str {
-        match self {
-            Self::Services => "service",
-            Self::EndpointSlices => "endpointslice",
-            Self::Endpoints => "endpoints",
-        }
+        self.names().singular
     }
 
     /// The abbreviation that kubectl accepts, where there is one.
     #[must_use]
     pub const fn short_name(self) -> Option<&'static str> {
-        match self {
-            Self::Services => Some("svc"),
-            Self::EndpointSlices => None,
-            Self::Endpoints => Some("ep"),
-        }
+        self.names().short
     }
 
     /// The object's `kind`.
     #[must_use]
     pub const fn kind(self) -> &'static str {
-        match self {
-            Self::Services => "Service",
-            Self::EndpointSlices => "EndpointSlice",
-            Self::Endpoints => "Endpoints",
-        }
+        self.names().kind
     }
 
     /// The API group; empty for the core group.
     #[must_use]
     pub const fn group(self) -> &'static str {
-        match self {
-            Self::Services | Self::Endpoints => "",
-            Self::EndpointSlices => "discovery.k8s.io",
-        }
+        self.names().group
     }
 
     /// The object's `apiVersion`.
     #[must_use]
     pub const fn api_version(self) -> &'static str {
-        match self {
-            Self::Services | Self::Endpoints => "v1",
-            Self::EndpointSlices => "discovery.k8s.io/v1",
-        }
+        self.names().api_version
     }
 
     /// Where the API version of this resource is rooted.
     #[must_use]
     pub const fn root(self) -> &'static str {
-        match self {
-            Self::Services | Self::Endpoints => "/api/v1",
-            Self::EndpointSlices => "/apis/discovery.k8s.io/v1",
-        }
+        self.names().root
     }
 
     /// `services`, or `endpointslices.discovery.k8s.io`: how messages name it.
     #[must_use]
     pub const fn qualified(self) -> &'static str {
-        match self {
-            Self::Services => "services",
-            Self::EndpointSlices => "endpointslices.discovery.k8s.io",
-            Self::Endpoints => "endpoints",
-        }
+        self.names().qualified
     }
 
     /// How every single object of this resource begins, as Go encodes it.
     #[must_use]
     pub const fn object_head(self) -> &'static str {
-        match self {
-            Self::Services => r#"{"kind":"Service","apiVersion":"v1","#,
-            Self::EndpointSlices => {
-                r#"{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","#
-            }
-            Self::Endpoints => r#"{"kind":"Endpoints","apiVersion":"v1","#,
-        }
+        self.names().object_head
     }
 
     /// The path of the collection, in one namespace or in all.
@@ -123,6 +98,77 @@ impl Resource {
         Self::ALL
             .into_iter()
             .find(|resource| resource.root() == root && resource.plural() == plural)
+    }
+}
+
+/// What a resource is called, in paths, documents and messages.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Names {
+    /// The plural that stands in paths.
+    pub plural: &'static str,
+    /// The singular that discovery reports.
+    pub singular: &'static str,
+    /// The abbreviation that kubectl accepts, where there is one.
+    pub short: Option<&'static str>,
+    /// The object's `kind`.
+    pub kind: &'static str,
+    /// The API group; empty for the core group.
+    pub group: &'static str,
+    /// The object's `apiVersion`.
+    pub api_version: &'static str,
+    /// Where the API version of this resource is rooted.
+    pub root: &'static str,
+    /// `services`, or `endpointslices.discovery.k8s.io`: how messages name it.
+    pub qualified: &'static str,
+    /// How every single object of this resource begins, as Go encodes it.
+    pub object_head: &'static str,
+}
+
+const SERVICES: Names = Names {
+    plural: "services",
+    singular: "service",
+    short: Some("svc"),
+    kind: "Service",
+    group: "",
+    api_version: "v1",
+    root: "/api/v1",
+    qualified: "services",
+    object_head: r#"{"kind":"Service","apiVersion":"v1","#,
+};
+
+const ENDPOINT_SLICES: Names = Names {
+    plural: "endpointslices",
+    singular: "endpointslice",
+    short: None,
+    kind: "EndpointSlice",
+    group: "discovery.k8s.io",
+    api_version: "discovery.k8s.io/v1",
+    root: "/apis/discovery.k8s.io/v1",
+    qualified: "endpointslices.discovery.k8s.io",
+    object_head: r#"{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","#,
+};
+
+const ENDPOINTS: Names = Names {
+    plural: "endpoints",
+    singular: "endpoints",
+    short: Some("ep"),
+    kind: "Endpoints",
+    group: "",
+    api_version: "v1",
+    root: "/api/v1",
+    qualified: "endpoints",
+    object_head: r#"{"kind":"Endpoints","apiVersion":"v1","#,
+};
+
+impl From<Resource> for &'static Names {
+    fn from(resource: Resource) -> Self {
+        resource.names()
+    }
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.plural)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Resource, Revision};
+use crate::Revision;
+use crate::resource::Names;
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,12 +135,13 @@ impl Status {
 
     /// The object does not exist.
     #[must_use]
-    pub fn not_found(resource: Resource, name: &str) -> Self {
-        let message = format!("{} {name:?} not found", resource.qualified());
+    pub fn not_found(names: impl Into<&'static Names>, name: &str) -> Self {
+        let names = names.into();
+        let message = format!("{} {name:?} not found", names.qualified);
         Self::failure(404, "NotFound", message).about(Details {
             name: name.to_owned(),
-            group: resource.group().to_owned(),
-            kind: resource.plural().to_owned(),
+            group: names.group.to_owned(),
+            kind: names.plural.to_owned(),
             ..Details::default()
         })
     }
@@ -205,7 +207,8 @@ pub fn escape_html(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Resource, Revision, Status};
+    use super::{Revision, Status};
+    use crate::Resource;
 
     #[test]
     fn not_found_reads_as_a_kube_apiserver_writes_it() {

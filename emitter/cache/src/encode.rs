@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use jiff::Timestamp;
 use proto_types::frame::EventType;
-use proto_types::{Resource, Revision, Status, label};
+use proto_types::{Revision, Status, label};
 
 use crate::entry::Part;
 use crate::table::{Include, Row};
 use crate::view::Encoding;
-use crate::{Entry, Seen};
+use crate::{Entry, Form, Seen};
 
 /// Encodes for one resource, and counts how often it had to.
 #[derive(Debug)]
 pub struct Encoder {
-    resource: Resource,
+    form: &'static Form,
     encoded: AtomicU64,
 }
 
@@ -53,9 +53,9 @@ impl Slots {
 impl Encoder {
     /// An encoder for that resource.
     #[must_use]
-    pub const fn new(resource: Resource) -> Self {
+    pub fn new(form: impl Into<&'static Form>) -> Self {
         Self {
-            resource,
+            form: form.into(),
             encoded: AtomicU64::new(0),
         }
     }
@@ -103,7 +103,7 @@ impl Encoder {
                 out.push(b'}');
             }
             Encoding::Table(include) => {
-                let row = Row::of(self.resource, entry.json(), now);
+                let row = Row::of(self.form, entry.json(), now);
                 let part = match include {
                     Include::Nothing => Vec::new(),
                     Include::Metadata => entry.metadata().to_vec(),
@@ -130,7 +130,7 @@ impl Encoder {
                 out.push(b'}');
             }
             Encoding::Table(include) => {
-                let row = Row::of(self.resource, entry.json(), now);
+                let row = Row::of(self.form, entry.json(), now);
                 let part = match include {
                     Include::Nothing => Vec::new(),
                     Include::Metadata => entry.at_revision(Part::Metadata, revision),
@@ -173,7 +173,7 @@ impl Encoder {
             match encoding {
                 Encoding::Object => {
                     out.push(b'{');
-                    out.extend_from_slice(&entry.object().item_tail(self.resource));
+                    out.extend_from_slice(&entry.object().item_tail(self.form.names));
                 }
                 Encoding::Metadata => self.object(entry, encoding, now, &mut out),
                 Encoding::Table(include) => {
@@ -182,7 +182,7 @@ impl Encoder {
                         Include::Metadata => entry.metadata(),
                         Include::Object => entry.json().clone(),
                     };
-                    Row::of(self.resource, entry.json(), now).write(include, &part, &mut out);
+                    Row::of(self.form, entry.json(), now).write(include, &part, &mut out);
                 }
             }
         }
@@ -199,8 +199,8 @@ impl Encoder {
     pub fn list_head(&self, encoding: Encoding, meta: &ListMeta) -> String {
         let (kind, api_version, items) = match encoding {
             Encoding::Object => {
-                let kind = format!("{}List", self.resource.kind());
-                (kind, self.resource.api_version(), r#""items":"#.to_owned())
+                let kind = format!("{}List", self.form.names.kind);
+                (kind, self.form.names.api_version, r#""items":"#.to_owned())
             }
             Encoding::Metadata => (
                 "PartialObjectMetadataList".to_owned(),
@@ -208,7 +208,7 @@ impl Encoder {
                 r#""items":"#.to_owned(),
             ),
             Encoding::Table(_) => {
-                let columns = crate::table::columns(self.resource);
+                let columns = self.form.columns;
                 let rows = format!(r#""columnDefinitions":{columns},"rows":"#);
                 ("Table".to_owned(), "meta.k8s.io/v1", rows)
             }
@@ -233,10 +233,10 @@ impl Encoder {
         let mut out = open(EventType::Bookmark);
         match encoding {
             Encoding::Object => {
-                out.extend_from_slice(self.resource.object_head().as_bytes());
+                out.extend_from_slice(self.form.names.object_head.as_bytes());
                 out.extend_from_slice(b"\"metadata\":");
                 out.extend_from_slice(metadata.as_bytes());
-                out.extend_from_slice(empty_tail(self.resource).as_bytes());
+                out.extend_from_slice(self.form.empty_tail.as_bytes());
             }
             Encoding::Metadata => {
                 out.extend_from_slice(METADATA_HEAD.as_bytes());
@@ -244,7 +244,7 @@ impl Encoder {
                 out.push(b'}');
             }
             Encoding::Table(include) => {
-                let row = Row::empty(self.resource);
+                let row = Row::empty(self.form);
                 // The mark must reach the consumer even if it wants no objects.
                 let include = match (include, end) {
                     (Include::Nothing, InitialEvents::Ended) => Include::Metadata,
@@ -252,8 +252,8 @@ impl Encoder {
                 };
                 let part = match include {
                     Include::Object => {
-                        let head = self.resource.object_head();
-                        let tail = empty_tail(self.resource);
+                        let head = self.form.names.object_head;
+                        let tail = self.form.empty_tail;
                         format!("{head}\"metadata\":{metadata}{tail}").into_bytes()
                     }
                     Include::Nothing | Include::Metadata => metadata.into_bytes(),
@@ -311,11 +311,11 @@ pub fn error(status: &Status) -> Bytes {
 /// A table's frame as the first of its watch must be: with column definitions.
 /// Frames are shared, and only the first one that a watcher gets carries them.
 #[must_use]
-pub fn with_columns(resource: Resource, frame: &Bytes) -> Bytes {
+pub fn with_columns(form: &Form, frame: &Bytes) -> Bytes {
     let Some(at) = find(frame, COLUMNS.as_bytes()) else {
         return frame.clone();
     };
-    let columns = crate::table::columns(resource);
+    let columns = form.columns;
     let mut out = Vec::with_capacity(frame.len() + columns.len());
     out.extend_from_slice(&frame[..at]);
     out.extend_from_slice(format!("\"columnDefinitions\":{columns},").as_bytes());
@@ -336,13 +336,4 @@ fn open(event_type: EventType) -> Vec<u8> {
 fn close(mut out: Vec<u8>) -> Bytes {
     out.extend_from_slice(b"}\n");
     out.into()
-}
-
-/// What follows the metadata of an object that has nothing else.
-const fn empty_tail(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Services => r#","spec":{},"status":{"loadBalancer":{}}}"#,
-        Resource::EndpointSlices => r#","addressType":"","endpoints":null,"ports":null}"#,
-        Resource::Endpoints => "}",
-    }
 }

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use proto_types::object::ParseError;
-use proto_types::{ObjectKey, RawObject, Resource, Revision};
+use proto_types::{ObjectKey, RawObject, Revision};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::Fields;
+use crate::{Fields, Form};
 
 /// One version of an object, ready to be served.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,25 +16,14 @@ pub struct Entry {
     object: RawObject,
     metadata: Range<usize>,
     revision_digits: Range<usize>,
-    service: ServiceFields,
-}
-
-/// The fields of a Service that field selectors name. Empty for other resources.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct ServiceFields {
-    #[serde(rename = "type")]
-    service_type: String,
-    #[serde(rename = "clusterIP")]
-    cluster_ip: String,
+    form: &'static Form,
+    selected: Vec<Box<str>>,
 }
 
 #[derive(Deserialize)]
 struct Outline<'a> {
     #[serde(borrow)]
     metadata: &'a RawValue,
-    #[serde(default)]
-    spec: ServiceFields,
 }
 
 #[derive(Deserialize)]
@@ -46,22 +35,24 @@ struct MetadataOutline<'a> {
 impl Entry {
     /// Takes in an object from upstream, cutting the fields that stay inside.
     pub fn new(
-        resource: Resource,
+        form: impl Into<&'static Form>,
         fields: &Fields,
         mut object: RawObject,
     ) -> Result<Self, ParseError> {
-        if let Some(cut) = fields.cut(resource, &object.json)? {
+        let form = form.into();
+        if let Some(cut) = fields.cut(form, &object.json)? {
             object.json = cut.into();
         }
         let outline: Outline<'_> = serde_json::from_slice(&object.json)?;
         let metadata = span(&object.json, outline.metadata.get());
         let inner: MetadataOutline<'_> = serde_json::from_str(outline.metadata.get())?;
         let quoted = span(&object.json, inner.resource_version.get());
-        let service = outline.spec;
+        let selected = (form.select)(&object.json)?;
         Ok(Self {
             metadata,
             revision_digits: quoted.start + 1..quoted.end - 1,
-            service,
+            form,
+            selected,
             object,
         })
     }
@@ -119,9 +110,12 @@ impl Entry {
         match path {
             "metadata.name" => self.object.key.name(),
             "metadata.namespace" => self.object.key.namespace(),
-            "spec.type" => &self.service.service_type,
-            "spec.clusterIP" => &self.service.cluster_ip,
-            _ => "",
+            _ => {
+                let mut fields = self.form.selectable.iter().zip(&self.selected);
+                fields
+                    .find(|(name, _)| **name == path)
+                    .map_or("", |it| it.1)
+            }
         }
     }
 }

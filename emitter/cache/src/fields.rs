@@ -4,9 +4,11 @@
 //! inside until someone decides that a consumer needs it. What is kept is copied
 //! byte for byte.
 
+use proto_types::label;
 use proto_types::object::Fields as JsonFields;
-use proto_types::{Resource, label};
 use serde_json::value::RawValue;
+
+use crate::Form;
 
 /// How much of every object is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +25,8 @@ pub enum Fields {
 }
 
 /// What to keep below some point of an object.
-enum Keep {
+#[derive(Debug)]
+pub enum Keep {
     /// All of it.
     Whole,
     /// Of an object, only these fields.
@@ -47,7 +50,7 @@ const METADATA: Keep = Keep::Only(&[
     ("annotations", Keep::Annotations),
 ]);
 
-const SERVICE: Keep = Keep::Only(&[
+pub(crate) const SERVICE: Keep = Keep::Only(&[
     ("kind", Keep::Whole),
     ("apiVersion", Keep::Whole),
     ("metadata", METADATA),
@@ -79,7 +82,7 @@ const SERVICE_PORT: Keep = Keep::Only(&[
     ("targetPort", Keep::Whole),
 ]);
 
-const ENDPOINT_SLICE: Keep = Keep::Only(&[
+pub(crate) const ENDPOINT_SLICE: Keep = Keep::Only(&[
     ("kind", Keep::Whole),
     ("apiVersion", Keep::Whole),
     ("metadata", METADATA),
@@ -97,7 +100,7 @@ const ENDPOINT_SLICE: Keep = Keep::Only(&[
     ("ports", Keep::Whole),
 ]);
 
-const ENDPOINTS: Keep = Keep::Only(&[
+pub(crate) const ENDPOINTS: Keep = Keep::Only(&[
     ("kind", Keep::Whole),
     ("apiVersion", Keep::Whole),
     ("metadata", METADATA),
@@ -123,16 +126,16 @@ impl Fields {
     }
 
     /// The object with only the fields that may leave; `None` if all of them may.
-    pub fn cut(&self, resource: Resource, json: &[u8]) -> serde_json::Result<Option<Vec<u8>>> {
+    pub fn cut(
+        &self,
+        form: impl Into<&'static Form>,
+        json: &[u8],
+    ) -> serde_json::Result<Option<Vec<u8>>> {
         let Self::Needed { annotations } = self else {
             return Ok(None);
         };
-        let keep = match resource {
-            Resource::Services => &SERVICE,
-            Resource::EndpointSlices => &ENDPOINT_SLICE,
-            Resource::Endpoints => &ENDPOINTS,
-        };
         let mut out = Vec::with_capacity(json.len());
+        let keep = &form.into().keep;
         copy(serde_json::from_slice(json)?, keep, annotations, &mut out)?;
         Ok(Some(out))
     }

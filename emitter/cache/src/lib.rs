@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`form`] | what sets the objects of one resource apart |
 //! | [`fields`] | which fields of an object leave the cluster: cut once, at ingest |
 //! | [`entry`] | one version of an object, with what selectors and encodings need |
 //! | [`change`] | one step of history, and what a consumer's view sees of it |
@@ -23,6 +24,7 @@ pub mod change;
 pub mod encode;
 pub mod entry;
 pub mod fields;
+pub mod form;
 pub mod page;
 pub mod ring;
 pub mod store;
@@ -32,6 +34,7 @@ pub mod view;
 pub use change::{Change, Seen};
 pub use entry::Entry;
 pub use fields::Fields;
+pub use form::Form;
 pub use ring::Ring;
 pub use store::{Limits, Store};
 pub use view::{Encoding, Scope, View};

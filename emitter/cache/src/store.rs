@@ -7,10 +7,10 @@ use std::time::Duration;
 use imbl::OrdMap;
 use jiff::Timestamp;
 use proto_types::object::ParseError;
-use proto_types::{ObjectKey, RawObject, Resource, Revision};
+use proto_types::{ObjectKey, RawObject, Revision};
 
 use crate::view::Snapshot;
-use crate::{Change, Entry, Fields, Scope, View};
+use crate::{Change, Entry, Fields, Form, Scope, View};
 
 mod relist;
 
@@ -45,7 +45,7 @@ impl Default for Limits {
 /// and says so.
 #[derive(Debug)]
 pub struct Store {
-    resource: Resource,
+    form: &'static Form,
     fields: Fields,
     limits: Limits,
     objects: OrdMap<ObjectKey, Arc<Entry>>,
@@ -67,9 +67,9 @@ pub struct Expired {
 impl Store {
     /// A store that has not been told anything yet.
     #[must_use]
-    pub fn new(resource: Resource, fields: Fields, limits: Limits) -> Self {
+    pub fn new(form: impl Into<&'static Form>, fields: Fields, limits: Limits) -> Self {
         Self {
-            resource,
+            form: form.into(),
             fields,
             limits,
             objects: OrdMap::new(),
@@ -119,7 +119,7 @@ impl Store {
             self.advance(revision);
             return Ok(None);
         }
-        let after = Arc::new(Entry::new(self.resource, &self.fields, object)?);
+        let after = Arc::new(Entry::new(self.form, &self.fields, object)?);
         self.objects.insert(after.key().clone(), Arc::clone(&after));
         Ok(Some(self.record(revision, now, before, Some(after))))
     }
@@ -208,6 +208,11 @@ impl Store {
         self.advance(revision);
         self.forget(now);
         change
+    }
+
+    /// History before the present is lost: who resumes must list again.
+    pub fn compact(&mut self) {
+        self.forget_history(self.progress.unwrap_or_default());
     }
 
     fn forget_history(&mut self, floor: Revision) {

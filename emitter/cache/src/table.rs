@@ -1,9 +1,11 @@
 //! The columns that kubectl prints, with the cells that a kube-apiserver writes.
 
 use jiff::Timestamp;
-use proto_types::Resource;
+use proto_types::status::escape_html;
 
-mod cells;
+use crate::Form;
+
+pub mod cells;
 mod duration;
 
 pub use duration::human_duration;
@@ -24,13 +26,14 @@ pub(crate) struct Row(String);
 
 impl Row {
     /// The row of an object; what cannot be read shows as an empty object's.
-    pub(crate) fn of(resource: Resource, json: &[u8], now: Timestamp) -> Self {
-        Self(cells::of(resource, json, now))
+    pub(crate) fn of(form: &Form, json: &[u8], now: Timestamp) -> Self {
+        let cells = serde_json::to_string(&(form.cells)(json, now)).expect("strings encode");
+        Self(escape_html(&cells))
     }
 
     /// The row of an object that has nothing, which a bookmark shows.
-    pub(crate) fn empty(resource: Resource) -> Self {
-        Self(cells::of(resource, b"{}", Timestamp::UNIX_EPOCH))
+    pub(crate) fn empty(form: &Form) -> Self {
+        Self::of(form, b"{}", Timestamp::UNIX_EPOCH)
     }
 
     /// Writes the row, with `part` of its object as `include` says.
@@ -53,26 +56,18 @@ impl Row {
     }
 }
 
-/// The column definitions of a resource, encoded as a kube-apiserver 1.36 does.
-#[must_use]
-pub const fn columns(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Services => include_str!("table/services.json").trim_ascii_end(),
-        Resource::EndpointSlices => include_str!("table/endpointslices.json").trim_ascii_end(),
-        Resource::Endpoints => include_str!("table/endpoints.json").trim_ascii_end(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Resource, Row, Timestamp, columns};
+    use super::{Form, Row, Timestamp};
+    use proto_types::Resource;
 
     #[test]
     fn every_row_has_a_cell_for_every_column() {
         for resource in Resource::ALL {
-            let columns: Vec<serde_json::Value> = serde_json::from_str(columns(resource)).unwrap();
-            let cells: Vec<String> =
-                serde_json::from_str(&Row::of(resource, b"{}", Timestamp::UNIX_EPOCH).0).unwrap();
+            let form: &Form = resource.into();
+            let columns: Vec<serde_json::Value> = serde_json::from_str(form.columns).unwrap();
+            let row = Row::of(form, b"{}", Timestamp::UNIX_EPOCH);
+            let cells: Vec<String> = serde_json::from_str(&row.0).unwrap();
             assert_eq!(columns.len(), cells.len(), "{resource}");
         }
     }

@@ -1,8 +1,7 @@
 //! The `Accept` header: what a consumer wants to be answered in.
 
-use emitter_cache::Encoding;
 use emitter_cache::table::Include;
-use proto_types::Resource;
+use emitter_cache::{Encoding, Form};
 
 /// What a request is for, as far as it decides what can be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +35,9 @@ struct Clause<'a> {
 
 impl Unacceptable {
     /// As a kube-apiserver says it.
-    pub(super) fn message(&self, resource: Resource) -> String {
-        let package = match resource {
-            Resource::Services | Resource::Endpoints => "core",
-            Resource::EndpointSlices => "discovery",
-        };
-        let kind = resource.kind();
+    pub(super) fn message(&self, form: &Form) -> String {
+        let package = form.package;
+        let kind = form.names.kind;
         match self {
             Self::MediaType => "406: Not Acceptable\n\nAvailable representations: \
                  application/json, application/json;stream=watch"

@@ -7,7 +7,7 @@ use emitter_cache::encode::ListMeta;
 use emitter_cache::page::Page;
 use emitter_cache::store::Expired;
 use emitter_cache::view::Snapshot;
-use emitter_cache::{Encoding, View};
+use emitter_cache::{Encoding, Entry, View};
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use proto_types::{ObjectKey, Revision, Status};
@@ -43,9 +43,19 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
     };
     fresh::wait(hub, Need::of(revision)).await?;
     let Some(entry) = hub.get(key) else {
-        return Err(Status::not_found(hub.resource(), key.name()));
+        return Err(Status::not_found(hub.names(), key.name()));
     };
-    let encoding = asked.encoding(Verb::Get, hub.resource())?;
+    single(asked, hub, &entry, StatusCode::OK)
+}
+
+/// One object, as GET answers it and every write.
+pub(super) fn single(
+    asked: &Asked,
+    hub: &Hub,
+    entry: &Entry,
+    code: StatusCode,
+) -> Result<Response, Status> {
+    let encoding = asked.encoding(Verb::Get, hub.form())?;
     let mut body = Vec::new();
     let now = Timestamp::now();
     if let Encoding::Table(_) = encoding {
@@ -54,13 +64,13 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
             ..ListMeta::default()
         };
         body.extend_from_slice(hub.encoder().list_head(encoding, &meta).as_bytes());
-        let row = std::iter::once(entry.as_ref());
+        let row = std::iter::once(entry);
         body.extend_from_slice(&hub.encoder().items(row, encoding, now));
         body.push(b'}');
     } else {
-        hub.encoder().object(&entry, encoding, now, &mut body);
+        hub.encoder().object(entry, encoding, now, &mut body);
     }
-    Ok(respond::document(asked, StatusCode::OK, body))
+    Ok(respond::document(asked, code, body))
 }
 
 /// Answers with a collection, or a page of it.

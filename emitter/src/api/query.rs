@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
+use emitter_cache::Form;
 use emitter_cache::table::Include;
 use proto_types::status::{Cause, Details};
-use proto_types::{FieldSelector, LabelSelector, Resource, Revision, Status};
+use proto_types::{FieldSelector, LabelSelector, Revision, Status};
 
 /// The parameters of a list or watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,18 +137,14 @@ impl Query {
 
 impl Options {
     /// Reads the parameters of a list or watch of `resource`.
-    pub(super) fn parse(
-        query: &Query,
-        resource: Resource,
-        force_watch: bool,
-    ) -> Result<Self, Status> {
+    pub(super) fn parse(query: &Query, form: &Form, force_watch: bool) -> Result<Self, Status> {
         let bad = |why: &dyn std::fmt::Display| Status::bad_request(why.to_string());
         let fields: FieldSelector = query
             .get("fieldSelector")
             .unwrap_or_default()
             .parse()
             .map_err(|why| bad(&why))?;
-        check_fields(&fields, resource)?;
+        check_fields(&fields, form)?;
         let mut options = Self {
             watch: force_watch || query.flag("watch").unwrap_or(false),
             labels: query
@@ -320,25 +317,20 @@ fn invalid(causes: Vec<(&str, &str, String)>) -> Status {
 }
 
 /// Only some fields can be selected by, and which ones depends on the resource.
-fn check_fields(fields: &FieldSelector, resource: Resource) -> Result<(), Status> {
-    for term in fields.terms() {
-        let field = term.field.as_str();
-        let known = match (resource, field) {
-            (Resource::Services, "spec.clusterIP" | "spec.type")
-            | (_, "metadata.name" | "metadata.namespace") => true,
-            (Resource::Services | Resource::EndpointSlices | Resource::Endpoints, _) => false,
-        };
-        if known {
-            continue;
-        }
-        return Err(Status::bad_request(match resource {
-            Resource::Services => format!("field label not supported: {field}"),
-            Resource::EndpointSlices | Resource::Endpoints => format!(
-                "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-            ),
-        }));
-    }
-    Ok(())
+fn check_fields(fields: &FieldSelector, form: &Form) -> Result<(), Status> {
+    let is_known = |field: &str| {
+        matches!(field, "metadata.name" | "metadata.namespace") || form.selectable.contains(&field)
+    };
+    let mut fields = fields.terms().iter().map(|term| term.field.as_str());
+    let Some(field) = fields.find(|field| !is_known(field)) else {
+        return Ok(());
+    };
+    Err(Status::bad_request(match form.selectable.is_empty() {
+        false => format!("field label not supported: {field}"),
+        true => format!(
+            "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        ),
+    }))
 }
 
 #[cfg(test)]

@@ -3,23 +3,19 @@
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use emitter_cache::Form;
 use http::{HeaderValue, StatusCode, header};
-use proto_types::{Resource, Status};
+use proto_types::Status;
 
 use super::{Asked, accept, gzip};
 
-/// What a kube-apiserver says of the deprecated resource since 1.33.
-const ENDPOINTS_WARNING: HeaderValue = HeaderValue::from_static(
-    r#"299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice""#,
-);
-
 /// An answer in JSON.
-pub(super) fn json(asked: &Asked, code: StatusCode, body: impl Into<Body>) -> Response {
+pub fn json(asked: &Asked, code: StatusCode, body: impl Into<Body>) -> Response {
     with_type(asked, code, "application/json", body)
 }
 
 /// An answer of some media type.
-pub(super) fn with_type(
+pub fn with_type(
     asked: &Asked,
     code: StatusCode,
     media_type: &'static str,
@@ -38,7 +34,7 @@ pub(super) fn with_type(
 }
 
 /// A JSON document, indented if that was asked for.
-pub(super) fn document(asked: &Asked, code: StatusCode, json_text: impl Into<Bytes>) -> Response {
+pub fn document(asked: &Asked, code: StatusCode, json_text: impl Into<Bytes>) -> Response {
     laid_out(asked, code, json_text, asked.pretty)
 }
 
@@ -66,7 +62,7 @@ fn laid_out(
 }
 
 /// A refusal.
-pub(super) fn refusal(asked: &Asked, status: &Status) -> Response {
+pub fn refusal(asked: &Asked, status: &Status) -> Response {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let is_pretty = asked.pretty || !accept::takes_plain_json(asked.accept.as_deref());
     let mut response = laid_out(asked, code, status.to_json(), is_pretty);
@@ -80,24 +76,18 @@ pub(super) fn refusal(asked: &Asked, status: &Status) -> Response {
 
 /// An answer about a resource, with the warning that reading a deprecated one brings,
 /// also where the answer is a refusal.
-pub(super) fn about(
-    asked: &Asked,
-    resource: Resource,
-    answer: Result<Response, Status>,
-) -> Response {
+pub(super) fn about(asked: &Asked, form: &Form, answer: Result<Response, Status>) -> Response {
     let mut response = answer.unwrap_or_else(|status| refusal(asked, &status));
-    match resource {
-        Resource::Endpoints => {
-            let headers = response.headers_mut();
-            headers.insert(header::WARNING, ENDPOINTS_WARNING);
-        }
-        Resource::Services | Resource::EndpointSlices => {}
+    if let Some(warning) = form.warning {
+        let warning = HeaderValue::try_from(format!("299 - \"{warning}\""));
+        let headers = response.headers_mut();
+        headers.insert(header::WARNING, warning.expect("warnings are plain text"));
     }
     response
 }
 
 /// What go's HTTP server says where nothing is served.
-pub(super) fn page_not_found(asked: &Asked) -> Response {
+pub fn page_not_found(asked: &Asked) -> Response {
     let mut response = with_type(
         asked,
         StatusCode::NOT_FOUND,

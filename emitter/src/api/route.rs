@@ -44,7 +44,7 @@ pub(super) enum Route {
 
 /// Whether a path asks for a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum WatchPath {
+pub enum WatchPath {
     /// It does not; the query may.
     No,
     /// `…/watch/…`.

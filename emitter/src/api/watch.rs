@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fresh::Need;
 use super::query::Options;
-use super::{Asked, fresh, respond};
+use super::{Asked, Context, fresh, respond};
 use crate::hub::{Feed, Hub, Start, Subscription};
 use crate::metrics::{Gauged, Metrics};
 
@@ -59,12 +59,6 @@ pub(super) async fn watch(
         Err(status) => Body::from(encode::error(&status)),
     };
     Ok(respond::json(asked, StatusCode::OK, body))
-}
-
-/// What a watch needs of its server.
-pub(super) struct Context {
-    pub(super) shutdown: CancellationToken,
-    pub(super) metrics: Arc<Metrics>,
 }
 
 async fn open(hub: &Hub, view: &View, options: &Options) -> Result<Subscription, Status> {
@@ -141,7 +135,7 @@ impl Watcher {
             is_first: true,
             has_ended: false,
             shutdown: context.shutdown,
-            _counted: context.metrics.watch_opened(hub.resource()),
+            _counted: context.metrics.watch_opened(hub.names()),
             metrics: context.metrics,
         }
     }
@@ -173,7 +167,7 @@ impl Watcher {
                     Wake::End => return None,
                 },
                 Read::Lost => {
-                    self.metrics.watch_evicted(self.hub.resource());
+                    self.metrics.watch_evicted(self.hub.names());
                     return None;
                 }
                 Read::Closed => {
@@ -212,10 +206,10 @@ impl Watcher {
     }
 
     fn deliver(&mut self, frame: Bytes) -> Bytes {
-        self.metrics.event_sent(self.hub.resource(), frame.len());
+        self.metrics.event_sent(self.hub.names(), frame.len());
         let is_first = std::mem::replace(&mut self.is_first, false);
         match self.feed.view().encoding {
-            Encoding::Table(_) if is_first => encode::with_columns(self.hub.resource(), &frame),
+            Encoding::Table(_) if is_first => encode::with_columns(self.hub.form(), &frame),
             Encoding::Table(_) | Encoding::Object | Encoding::Metadata => frame,
         }
     }

@@ -36,7 +36,7 @@ impl Store {
         let entries = objects
             .into_iter()
             .filter_map(|object| {
-                Entry::new(self.resource, &self.fields, object)
+                Entry::new(self.form, &self.fields, object)
                     .map_err(|why| unreadable.push(why))
                     .ok()
             })

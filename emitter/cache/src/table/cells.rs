@@ -3,37 +3,44 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use proto_types::Resource;
-use proto_types::status::escape_html;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::human_duration;
 
-/// A row's cells, as a JSON array.
-pub(super) fn of(resource: Resource, json: &[u8], now: Timestamp) -> String {
-    let cells = match resource {
-        Resource::Services => read::<Service>(json).cells(now),
-        Resource::EndpointSlices => read::<Slice>(json).cells(now),
-        Resource::Endpoints => read::<Endpoints>(json).cells(now),
-    };
-    let json = serde_json::to_string(&cells).expect("strings encode");
-    escape_html(&json)
+/// Of a Service.
+pub fn service(json: &[u8], now: Timestamp) -> Vec<String> {
+    read::<Service>(json).cells(now)
 }
 
-fn read<T: DeserializeOwned + Default>(json: &[u8]) -> T {
+/// Of an EndpointSlice.
+pub fn endpoint_slice(json: &[u8], now: Timestamp) -> Vec<String> {
+    read::<Slice>(json).cells(now)
+}
+
+/// Of Endpoints.
+pub fn endpoints(json: &[u8], now: Timestamp) -> Vec<String> {
+    read::<Endpoints>(json).cells(now)
+}
+
+/// An object as far as its row needs it, or an empty one.
+pub fn read<T: DeserializeOwned + Default>(json: &[u8]) -> T {
     serde_json::from_slice(json).unwrap_or_default()
 }
 
-#[derive(Deserialize, Default)]
+/// What every row shows of its object.
+#[derive(Debug, Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct Metadata {
-    name: String,
+pub struct Metadata {
+    /// The name.
+    pub name: String,
     creation_timestamp: Option<Timestamp>,
 }
 
 impl Metadata {
-    fn age(&self, now: Timestamp) -> String {
+    /// How old the object is, for people.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> String {
         self.creation_timestamp.map_or_else(unknown, |created| {
             human_duration(now.as_second() - created.as_second())
         })
@@ -287,11 +294,15 @@ fn unknown() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Resource, Timestamp, of};
+    use super::Timestamp;
+    use crate::Form;
+    use proto_types::Resource;
 
     fn check(resource: Resource, json: &str, cells: &str) {
         let now: Timestamp = "2026-01-01T00:02:30Z".parse().unwrap();
-        assert_eq!(of(resource, json.as_bytes(), now), cells);
+        let form: &Form = resource.into();
+        let cells: Vec<String> = serde_json::from_str(cells).unwrap();
+        assert_eq!((form.cells)(json.as_bytes(), now), cells);
     }
 
     #[test]

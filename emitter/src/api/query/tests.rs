@@ -1,7 +1,11 @@
-use super::{Duration, Options, Query, Resource, Revision, RevisionMatch, Status};
+use super::{Duration, Options, Query, Revision, RevisionMatch, Status};
 
 fn parse(query: &str) -> Result<Options, Status> {
-    Options::parse(&Query::parse(Some(query)), Resource::Services, false)
+    Options::parse(
+        &Query::parse(Some(query)),
+        proto_types::Resource::Services.into(),
+        false,
+    )
 }
 
 #[track_caller]

@@ -1,0 +1,107 @@
+//! GET, LIST and WATCH of one hub, whatever else its server serves.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use emitter_cache::{Entry, Scope, View};
+use http::StatusCode;
+use proto_types::{ObjectKey, Status};
+use tokio_util::sync::CancellationToken;
+
+use super::accept::Verb;
+use super::query::Options;
+use super::{Asked, WatchPath, list, respond, watch};
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+
+/// What a watch needs of its server.
+pub struct Context {
+    /// Ends all watches.
+    pub shutdown: CancellationToken,
+    /// Counts what is served.
+    pub metrics: Arc<Metrics>,
+}
+
+/// A collection, as its path names it.
+pub struct Place {
+    /// Where.
+    pub scope: Scope,
+    /// How the path itself asks for a watch, which is deprecated but served.
+    pub watch: WatchPath,
+}
+
+/// Answers with one object.
+pub async fn object(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Response, Status> {
+    asked.admit(hub.form(), Verb::Get)?;
+    let answer = list::get(asked, hub, key).await;
+    Ok(respond::about(asked, hub.form(), answer))
+}
+
+/// Answers a write with what it left.
+pub fn written(
+    asked: &Asked,
+    hub: &Hub,
+    entry: &Entry,
+    code: StatusCode,
+) -> Result<Response, Status> {
+    let answer = list::single(asked, hub, entry, code);
+    Ok(respond::about(asked, hub.form(), answer))
+}
+
+/// Answers with a collection, or with what happens in it.
+pub async fn collection(
+    asked: &Asked,
+    hub: &Arc<Hub>,
+    place: Place,
+    context: Context,
+) -> Result<Response, Status> {
+    let is_watch = place.watch != WatchPath::No || asked.query.flag("watch") == Some(true);
+    let verb = if is_watch { Verb::Watch } else { Verb::List };
+    asked.admit(hub.form(), verb)?;
+    let answer = list_or_watch(asked, hub, place, context).await;
+    Ok(respond::about(asked, hub.form(), answer))
+}
+
+async fn list_or_watch(
+    asked: &Asked,
+    hub: &Arc<Hub>,
+    Place { scope, watch }: Place,
+    context: Context,
+) -> Result<Response, Status> {
+    let mut options = Options::parse(&asked.query, hub.form(), watch != WatchPath::No)?;
+    if let WatchPath::One(name) = watch {
+        let asked = options.fields.exact("metadata.name");
+        if asked.is_some_and(|asked| asked != name) {
+            return Err(Status::bad_request(
+                "fieldSelector metadata.name doesn't match requested name",
+            ));
+        }
+        options.fields = options.fields.with("metadata.name", &name);
+    }
+    let verb = if options.watch {
+        Verb::Watch
+    } else {
+        Verb::List
+    };
+    let view = View {
+        scope: narrowed(scope, &options),
+        labels: options.labels.clone(),
+        fields: options.fields.clone(),
+        encoding: asked.encoding(verb, hub.form())?,
+    };
+    match verb {
+        Verb::Watch => watch::watch(asked, hub, view, &options, context).await,
+        Verb::Get | Verb::List => {
+            context.metrics.listed(hub.names());
+            list::list(asked, hub, &view, &options).await
+        }
+    }
+}
+
+/// A field selector for a namespace narrows the scope.
+fn narrowed(scope: Scope, options: &Options) -> Scope {
+    match (scope, options.fields.exact("metadata.namespace")) {
+        (Scope::Cluster, Some(namespace)) => Scope::Namespace(namespace.to_owned()),
+        (scope, _) => scope,
+    }
+}
