@@ -9,9 +9,11 @@ use std::path::PathBuf;
 use clap::Parser;
 use emitter_cache::Fields;
 use proto_types::LabelSelector;
+use proto_types::name::DnsLabel;
 use runtime::client::Access;
 use runtime::log::{LogFilter, LogFormat};
 
+use crate::identity::Names;
 use crate::tls::Certificate;
 
 /// Serves the Services, EndpointSlices and Endpoints of this cluster that carry a
@@ -42,6 +44,16 @@ pub struct Args {
     /// server does not answer, both are the same.
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = ConsistentReads::Upstream)]
     consistent_reads: ConsistentReads,
+
+    /// What this cluster is called: told to consumers as the ClusterProperty
+    /// `cluster.clusterset.k8s.io`; the uid of its namespace kube-system if absent.
+    #[arg(long, value_name = "NAME")]
+    cluster_name: Option<DnsLabel>,
+
+    /// Which set of clusters this one belongs to: told to consumers as the
+    /// ClusterProperty `clusterset.k8s.io`.
+    #[arg(long, value_name = "NAME")]
+    cluster_set: Option<String>,
 
     /// The cluster to export from; the one around this process if absent.
     #[arg(long, value_name = "FILE")]
@@ -138,6 +150,8 @@ pub struct Config {
     pub fields: Fields,
     /// What a read is sure to see.
     pub consistent_reads: ConsistentReads,
+    /// What the cluster is called.
+    pub names: Names,
     /// Where HTTP is served, if it is.
     pub http: Option<SocketAddr>,
     /// Where HTTPS is served, if it is, and with what.
@@ -175,6 +189,8 @@ impl TryFrom<Args> for Config {
             fields,
             annotations,
             consistent_reads,
+            cluster_name,
+            cluster_set,
             kubeconfig,
             context,
             bind_address,
@@ -210,6 +226,10 @@ impl TryFrom<Args> for Config {
                 FieldsArg::All => Fields::All,
             },
             consistent_reads,
+            names: Names {
+                cluster: cluster_name,
+                cluster_set,
+            },
             http: on(insecure_bind_address, insecure_port),
             https: on(bind_address, secure_port).map(|address| (address, certificate)),
             listen,

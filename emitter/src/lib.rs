@@ -16,12 +16,14 @@
 //! | [`hub`] | one resource's store and the feeds its watchers share |
 //! | [`probe`] | reads that see every write before them |
 //! | [`api`] | paths, parameters, get, list, watch, discovery |
+//! | [`identity`] | which cluster this is |
 //! | [`serve`], [`tls`] | sockets, limits, certificates |
 //! | [`metrics`] | what is counted |
 
 pub mod api;
 pub mod config;
 pub mod hub;
+pub mod identity;
 pub mod metrics;
 pub mod probe;
 pub mod serve;
@@ -31,17 +33,18 @@ pub mod upstream;
 use std::sync::Arc;
 
 use anyhow::Context;
-use axum::Router;
+use axum::{Router, middleware};
 use emitter_cache::Limits;
 use prometheus_client::registry::Registry;
 use proto_types::Resource;
-use runtime::{Readiness, Tasks, admin, listen};
+use runtime::{Access, Readiness, Tasks, admin, listen};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::Api;
 use crate::config::{Config, ConsistentReads};
 use crate::hub::Hub;
+use crate::identity::{Identity, Upstream};
 use crate::metrics::Metrics;
 use crate::serve::Transport;
 use crate::upstream::{Documents, Follower};
@@ -59,35 +62,31 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let mut tasks = Tasks::new(shutdown.clone());
 
     for (hub, resource) in hubs.iter().zip(Resource::ALL) {
-        let scope = upstream::exported(resource, &config.selector, config.namespace.as_deref());
         let follower = Follower {
             hub: Arc::clone(hub),
             metrics: Arc::clone(&metrics),
             ready: readiness.flag(resource.plural(), "not listed yet"),
         };
-        if config.consistent_reads == ConsistentReads::Upstream {
-            let answer = probe::answer(Arc::clone(hub), client.clone(), scope.clone());
-            let stop = shutdown.clone();
-            tasks.spawn(format!("probing {resource}"), async move {
-                stop.run_until_cancelled_owned(answer).await;
-                anyhow::Ok(())
-            });
-        }
-        let follow = follower.follow(client.clone(), scope);
-        let stop = shutdown.clone();
-        tasks.spawn(format!("following {resource}"), async move {
-            stop.run_until_cancelled_owned(follow).await;
-            anyhow::Ok(())
-        });
+        follow(&mut tasks, follower, resource, &config, &client);
     }
     let admin = admin::router(readiness, Arc::new(registry));
+    let identity = Arc::new(Identity::new(config.names.clone()));
+    let upstream = match &config.access {
+        Access::Url { .. } => Upstream::Emitter,
+        Access::InCluster | Access::Kubeconfig { .. } => Upstream::ApiServer,
+    };
+    let learn = Arc::clone(&identity).follow(client.clone(), upstream);
+    spawn_until_shutdown(&mut tasks, "learning the identity".to_owned(), learn);
     let api = Arc::new(Api {
         hubs: hubs.to_vec(),
         documents: Documents::new(client),
         metrics,
         shutdown: shutdown.clone(),
     });
-    let router = api::router(api).merge(admin.clone());
+    let router = api::router(api)
+        .merge(admin.clone())
+        .merge(identity::router(Arc::clone(&identity)))
+        .layer(middleware::from_fn_with_state(identity, identity::sign));
     spawn_servers(&mut tasks, &config, &router).await?;
     let listener = listen::bind(config.listen, "--listen").await?;
     tasks.spawn(
@@ -99,6 +98,37 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 
 /// How we introduce ourselves.
 const AGENT: &str = concat!("heliograph-emitter/", env!("CARGO_PKG_VERSION"));
+
+/// Follows one resource, and probes it for readers that must see every write.
+fn follow(
+    tasks: &mut Tasks,
+    follower: Follower,
+    resource: Resource,
+    config: &Config,
+    client: &kube::Client,
+) {
+    let hub = Arc::clone(&follower.hub);
+    let scope = upstream::exported(resource, &config.selector, config.namespace.as_deref());
+    if config.consistent_reads == ConsistentReads::Upstream {
+        let answer = probe::answer(hub, client.clone(), scope.clone());
+        spawn_until_shutdown(tasks, format!("probing {resource}"), answer);
+    }
+    let follow = follower.follow(client.clone(), scope);
+    spawn_until_shutdown(tasks, format!("following {resource}"), follow);
+}
+
+/// Spawns what would never end by itself.
+fn spawn_until_shutdown(
+    tasks: &mut Tasks,
+    name: String,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let stop = tasks.shutdown().clone();
+    tasks.spawn(name, async move {
+        stop.run_until_cancelled_owned(task).await;
+        anyhow::Ok(())
+    });
+}
 
 async fn spawn_servers(tasks: &mut Tasks, config: &Config, router: &Router) -> anyhow::Result<()> {
     let shutdown = tasks.shutdown().clone();

@@ -57,6 +57,16 @@ impl<'a> Emitting<'a> {
             let answer = get(&emitter.url, document).await?;
             ensure!(!answer.contains("\"Failure\""), "{document}: {answer}");
         }
+        let system = "/api/v1/namespaces/kube-system";
+        within(patience, "it tells which cluster it is", async || {
+            let answer: Value = serde_json::from_str(&get(&emitter.url, system).await?)?;
+            let uid = &answer["metadata"]["uid"];
+            ensure!(uid.is_string(), "{answer}");
+            let upstream = self.east.read(system).await?;
+            ensure!(*uid == upstream["metadata"]["uid"], "{answer}");
+            Ok(())
+        })
+        .await?;
         let core = "/api/v1/namespaces/default";
         let discovery = "/apis/discovery.k8s.io/v1/namespaces/default";
         let object = |more: Value| {

@@ -1,0 +1,373 @@
+//! Which cluster this is: its name, and the uid of its `kube-system` namespace.
+//!
+//! Both are told the way a cluster tells them (KEP-2149), so that a consumer reads them
+//! from an emitter, from an emitter behind it and from a kube-apiserver alike, and
+//! notices when a URL suddenly leads to another cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use parking_lot::RwLock;
+use proto_types::Status;
+use proto_types::name::DnsLabel;
+use proto_types::status::Details;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tracing::{error, info, warn};
+
+/// The namespace whose uid is the cluster's own.
+const NAMESPACE: &str = "/api/v1/namespaces/kube-system";
+
+/// Where a cluster, or the emitter before this one, tells its properties.
+const PROPERTIES: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
+
+const CLUSTER: &str = "cluster.clusterset.k8s.io";
+const CLUSTER_SET: &str = "clusterset.k8s.io";
+
+/// With every answer.
+const NAME_HEADER: HeaderName = HeaderName::from_static("heliograph-cluster");
+const UID_HEADER: HeaderName = HeaderName::from_static("heliograph-cluster-uid");
+
+/// A cluster does not change its uid: whoever asks this rarely only notices that the
+/// address of the upstream leads elsewhere.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Until it is known for the first time.
+const ASK_SOON: Duration = Duration::from_secs(2);
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_ANSWER: usize = 1 << 20;
+
+/// What the cluster is called by who runs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The cluster; its uid if absent.
+    pub cluster: Option<DnsLabel>,
+    /// The set of clusters that it belongs to.
+    pub cluster_set: Option<String>,
+}
+
+/// Which cluster this is, as far as it is known.
+#[derive(Debug, Default)]
+pub struct Identity {
+    names: Names,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Known {
+    uid: Option<String>,
+    /// What an upstream that is an emitter is called.
+    upstream_name: Option<String>,
+}
+
+/// What to ask the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upstream {
+    /// A kube-apiserver: the uid.
+    ApiServer,
+    /// Another emitter: also the name.
+    Emitter,
+}
+
+impl Identity {
+    /// Not known yet, except for its names.
+    #[must_use]
+    pub fn new(names: Names) -> Self {
+        Self {
+            names,
+            known: RwLock::default(),
+        }
+    }
+
+    /// Learns the identity from the upstream, for ever.
+    pub async fn follow(self: Arc<Self>, client: kube::Client, upstream: Upstream) {
+        let mut has_failed = false;
+        loop {
+            match ask(&client, upstream).await {
+                Ok(known) => {
+                    has_failed = false;
+                    self.learn(known);
+                }
+                Err(why) if !has_failed => {
+                    has_failed = true;
+                    warn!(%why, "cannot tell which cluster this is");
+                }
+                Err(_) => {}
+            }
+            let is_known = self.known.read().uid.is_some();
+            tokio::time::sleep(if is_known { ASK_AGAIN } else { ASK_SOON }).await;
+        }
+    }
+
+    fn learn(&self, known: Known) {
+        let mut current = self.known.write();
+        if *current == known {
+            return;
+        }
+        let uid = known.uid.as_deref().unwrap_or_default();
+        match &current.uid {
+            None => info!(uid, "this cluster is known by the uid of kube-system"),
+            Some(before) => error!(uid, %before, "the upstream has become another cluster"),
+        }
+        *current = known;
+    }
+
+    fn uid(&self) -> Option<String> {
+        self.known.read().uid.clone()
+    }
+
+    fn cluster(&self) -> Option<String> {
+        let Known { uid, upstream_name } = self.known.read().clone();
+        let named = self.names.cluster.as_ref();
+        let named = named.map(|name| name.as_str().to_owned());
+        named.or(upstream_name).or(uid)
+    }
+
+    fn properties(&self) -> Vec<(&'static str, String)> {
+        let cluster = self.cluster().map(|value| (CLUSTER, value));
+        let set = self.names.cluster_set.clone();
+        cluster
+            .into_iter()
+            .chain(set.map(|value| (CLUSTER_SET, value)))
+            .collect()
+    }
+}
+
+async fn ask(client: &kube::Client, upstream: Upstream) -> anyhow::Result<Known> {
+    let (namespace, property) = match upstream {
+        Upstream::ApiServer => (document(client, NAMESPACE).await?, None),
+        Upstream::Emitter => {
+            let property = format!("{PROPERTIES}/{CLUSTER}");
+            let property = document(client, &property).await.ok();
+            (document(client, NAMESPACE).await?, property)
+        }
+    };
+    let Namespace { metadata } = serde_json::from_value(namespace)?;
+    let name = |it: &Value| it["spec"]["value"].as_str().map(str::to_owned);
+    Ok(Known {
+        uid: Some(metadata.uid),
+        upstream_name: property.as_ref().and_then(name),
+    })
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    uid: String,
+}
+
+async fn document(client: &kube::Client, path: &str) -> anyhow::Result<Value> {
+    let request = http::Request::get(path)
+        .header(header::ACCEPT, "application/json")
+        .body(Body::empty())?;
+    let answer = async {
+        let response = client.send(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER);
+        let body = body.collect().await.map_err(|why| anyhow::anyhow!(why))?;
+        anyhow::ensure!(status.is_success(), "GET {path} is answered {status}");
+        Ok(serde_json::from_slice(&body.to_bytes())?)
+    };
+    tokio::time::timeout(PATIENCE, answer).await?
+}
+
+/// Where the identity is told.
+pub fn router(identity: Arc<Identity>) -> Router {
+    let property = format!("{PROPERTIES}/{{name}}");
+    Router::new()
+        .route(NAMESPACE, get(namespace))
+        .route("/apis/about.k8s.io/v1beta1", get(resources))
+        .route(PROPERTIES, get(properties))
+        .route(&property, get(one_property))
+        .with_state(identity)
+}
+
+/// Tells the identity with every answer.
+pub async fn sign(State(identity): State<Arc<Identity>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let values = [
+        (NAME_HEADER, identity.cluster()),
+        (UID_HEADER, identity.uid()),
+    ];
+    for (name, value) in values {
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// As a kube-apiserver, but with nothing that would tell more.
+async fn namespace(State(identity): State<Arc<Identity>>) -> Response {
+    match identity.uid() {
+        Some(uid) => document_of(&json!({
+            "kind": "Namespace",
+            "apiVersion": "v1",
+            "metadata": {"name": "kube-system", "uid": uid},
+            "spec": {},
+            "status": {"phase": "Active"},
+        })),
+        None => {
+            let why = "the upstream has not told the uid of kube-system yet";
+            refusal(&Status::failure(503, "ServiceUnavailable", why))
+        }
+    }
+}
+
+async fn resources() -> Response {
+    document_of(&json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": "about.k8s.io/v1beta1",
+        "resources": [{
+            "name": "clusterproperties",
+            "singularName": "clusterproperty",
+            "namespaced": false,
+            "kind": "ClusterProperty",
+            "verbs": ["get", "list"],
+        }],
+    }))
+}
+
+async fn properties(State(identity): State<Arc<Identity>>) -> Response {
+    let properties = identity.properties().into_iter();
+    let items: Vec<Value> = properties.map(|(name, value)| item(name, &value)).collect();
+    document_of(&json!({
+        "kind": "ClusterPropertyList",
+        "apiVersion": "about.k8s.io/v1beta1",
+        "metadata": {"resourceVersion": "0"},
+        "items": items,
+    }))
+}
+
+async fn one_property(
+    State(identity): State<Arc<Identity>>,
+    Path(asked): Path<String>,
+) -> Response {
+    let mut properties = identity.properties().into_iter();
+    match properties.find(|(name, _)| *name == asked) {
+        Some((name, value)) => document_of(&item(name, &value)),
+        None => {
+            let message = format!("clusterproperties.about.k8s.io {asked:?} not found");
+            let details = Details {
+                name: asked,
+                group: "about.k8s.io".to_owned(),
+                kind: "clusterproperties".to_owned(),
+                ..Details::default()
+            };
+            refusal(&Status::failure(404, "NotFound", message).about(details))
+        }
+    }
+}
+
+fn item(name: &str, value: &str) -> Value {
+    json!({
+        "kind": "ClusterProperty",
+        "apiVersion": "about.k8s.io/v1beta1",
+        "metadata": {"name": name},
+        "spec": {"value": value},
+    })
+}
+
+fn document_of(value: &Value) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, value.to_string()).into_response()
+}
+
+fn refusal(status: &Status) -> Response {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (code, json, status.to_json()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tower::ServiceExt;
+
+    fn names(cluster: Option<&str>, set: Option<&str>) -> Names {
+        Names {
+            cluster: cluster.map(|it| it.parse().unwrap()),
+            cluster_set: set.map(str::to_owned),
+        }
+    }
+
+    async fn get(identity: &Arc<Identity>, path: &str) -> (u16, String) {
+        let sign = axum::middleware::from_fn_with_state(Arc::clone(identity), sign);
+        let router = router(Arc::clone(identity)).layer(sign);
+        let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let signed = response.headers().get(UID_HEADER).cloned();
+        assert_eq!(
+            signed.map(|it| it.to_str().unwrap().to_owned()),
+            identity.uid()
+        );
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_namespace_tells_the_uid_once_it_is_known() {
+        let identity = Arc::new(Identity::new(Names::default()));
+        let (status, body) = get(&identity, NAMESPACE).await;
+        assert_eq!(
+            (status, body.contains("ServiceUnavailable")),
+            (503, true),
+            "{body}"
+        );
+        identity.learn(Known {
+            uid: Some("u-1".to_owned()),
+            upstream_name: None,
+        });
+        let (status, body) = get(&identity, NAMESPACE).await;
+        assert_eq!(
+            (status, body.contains(r#""uid":"u-1""#)),
+            (200, true),
+            "{body}"
+        );
+    }
+
+    #[test]
+    fn a_cluster_is_called_by_its_flag_then_by_its_upstream_then_by_its_uid() {
+        for (flag, upstream, expected) in [
+            (Some("east"), Some("far"), "east"),
+            (None, Some("far"), "far"),
+            (None, None, "u-1"),
+        ] {
+            let identity = Identity::new(names(flag, None));
+            identity.learn(Known {
+                uid: Some("u-1".to_owned()),
+                upstream_name: upstream.map(str::to_owned),
+            });
+            assert_eq!(identity.properties(), [(CLUSTER, expected.to_owned())]);
+        }
+    }
+
+    #[tokio::test]
+    async fn properties_are_listed_and_found_by_name() {
+        let identity = Arc::new(Identity::new(names(Some("east"), Some("all"))));
+        let (_, list) = get(&identity, PROPERTIES).await;
+        let list: Value = serde_json::from_str(&list).unwrap();
+        assert_eq!(list["items"].as_array().unwrap().len(), 2);
+        assert_eq!(list["items"][1]["spec"]["value"], "all");
+        let (_, one) = get(&identity, &format!("{PROPERTIES}/{CLUSTER}")).await;
+        assert!(one.contains(r#""value":"east""#), "{one}");
+        let (status, none) = get(&identity, &format!("{PROPERTIES}/x")).await;
+        let words = r#"clusterproperties.about.k8s.io \"x\" not found"#;
+        assert_eq!((status, none.contains(words)), (404, true), "{none}");
+    }
+}
