@@ -20,6 +20,10 @@ pub const GLOBAL: &str = "heliograph.dev/global";
 /// On a global Service: what each of its members said last.
 pub const MEMBERS: &str = "heliograph.dev/members";
 
+/// On every mirror Service, where it is known: the cluster that its source is, by the uid
+/// of its `kube-system` namespace.
+pub const SOURCE_CLUSTER: &str = "heliograph.dev/source-cluster";
+
 /// The Service that a slice belongs to.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 

@@ -123,6 +123,12 @@ impl Local {
             .collect()
     }
 
+    /// Finds out anew where everything belongs.
+    pub(crate) fn rehome(&mut self, policy: &Policy) {
+        self.services.rehome(policy);
+        self.slices.rehome(policy);
+    }
+
     /// The Services that slices belong to.
     pub(crate) fn homes(&self) -> impl Iterator<Item = &LocalKey> {
         self.slices.by_home.keys()
@@ -201,6 +207,13 @@ impl<T> Default for Store<T> {
 }
 
 impl<T: Mirror> Store<T> {
+    fn rehome(&mut self, policy: &Policy) {
+        self.by_home.clear();
+        for (key, observed) in std::mem::take(&mut self.objects) {
+            self.insert(key, observed, policy);
+        }
+    }
+
     /// Takes over a change; returns the Services that it concerns. An older
     /// version never replaces a newer one: the answer to a write may overtake
     /// the watch.

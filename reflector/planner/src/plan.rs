@@ -8,7 +8,7 @@ mod slices;
 use std::collections::BTreeMap;
 
 use proto_types::name::MAX_LABEL;
-use proto_types::{ObjectKey, Resource};
+use proto_types::{ObjectKey, Resource, label};
 
 use crate::diff::Verdict;
 use crate::mirror::{MIRROR_PREFIX, MIRRORED, Marks, MirrorService, MirrorSlice, Owner};
@@ -128,15 +128,24 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
             case.note("Mirrored", || {
                 format!("the mirror shows it, {}", spec.kind.in_words())
             });
-            plan.service = Verdict::Want(mirror(policy, winner, spec));
+            plan.service = Verdict::Want(mirror(case, winner, spec));
             slices::slices(case, winner, &mut plan);
         }
     }
     plan
 }
 
-fn mirror(policy: &SourcePolicy, winner: &Claim, spec: &ServiceSpec) -> MirrorService {
+fn mirror(case: &Case<'_>, winner: &Claim, spec: &ServiceSpec) -> MirrorService {
+    let policy = case.world.policy().source(winner.rank);
     let marks = Marks::service(&policy.name, &winner.service);
+    // What is not known now may have been.
+    let observed = case.world.local().service(case.key);
+    let observed = observed.filter(|it| it.owner.source.as_ref() == Some(&policy.name));
+    let known = observed.and_then(|it| it.owner.cluster.as_ref());
+    let marks = match case.world.source(winner.rank).cluster.as_ref().or(known) {
+        Some(cluster) => marks.annotation(label::SOURCE_CLUSTER, cluster),
+        None => marks,
+    };
     let marks = match &policy.placement {
         Placement::SameName | Placement::Global(_) => marks,
         Placement::Prefixed { prefix, .. } => marks

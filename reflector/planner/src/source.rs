@@ -101,6 +101,8 @@ pub struct Slices {
 /// either may be lost alone.
 #[derive(Debug, Default)]
 pub struct Source {
+    /// Which cluster it is, by the uid of its `kube-system` namespace.
+    pub cluster: Option<Box<str>>,
     /// Its Services.
     pub services: SourceState<Services>,
     /// Its slices.
@@ -125,6 +127,15 @@ impl<T> Change<T> {
 }
 
 impl Source {
+    /// One of which nothing is known, since then.
+    pub(crate) fn unknown_since(now: Moment) -> Self {
+        Self {
+            services_heard: now,
+            slices_heard: now,
+            ..Self::default()
+        }
+    }
+
     /// How it stands with its two resources.
     pub(crate) const fn contacts(&self) -> [Contact; 2] {
         [

@@ -1,6 +1,7 @@
 //! All that is known, and which plans an update touches.
 
 mod judge;
+mod reconfigure;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -50,6 +51,8 @@ pub enum Update {
     MemberServices(SourceName, Change<SourceService>),
     /// Of the slices of these.
     MemberSlices(SourceName, Change<SourceSlice>),
+    /// Which cluster a source is.
+    Identified(SourceName, Box<str>),
     /// Of our Services here.
     LocalServices(LocalChange<MirrorService>),
     /// Of our slices here.
@@ -116,6 +119,9 @@ impl World {
             }
             Update::MemberSlices(name, change) => {
                 self.hear_slices(self.policy.rank(&name, Role::Member), change)
+            }
+            Update::Identified(name, cluster) => {
+                self.identify(self.policy.rank(&name, Role::Mirror), cluster)
             }
             Update::LocalServices(change) => {
                 self.update_local(|local, policy| local.update_services(change, policy))
@@ -289,10 +295,7 @@ impl World {
             self.judge_services(rank);
             self.judge_slices(rank);
         }
-        let services = self.local.services();
-        let homes = services.map(|(key, _)| LocalKey::new(key.clone()));
-        let homes = homes.chain(self.local.homes().cloned());
-        homes.chain(self.claims.keys().cloned()).collect()
+        self.everything()
     }
 
     fn tick(&mut self, now: Moment) -> Touched {

@@ -41,9 +41,10 @@ pub(super) const SLICE_LABELS: [&str; 5] = [
     label::SLICE_MANAGED_BY,
     label::HEADLESS,
 ];
-const ANNOTATIONS: [&str; 5] = [
+const ANNOTATIONS: [&str; 6] = [
     label::SOURCE_SERVICE,
     label::SOURCE_SLICE,
+    label::SOURCE_CLUSTER,
     label::MEMBERS,
     GLOBAL_CLUSTERS,
     TOPOLOGY_HINTS,
@@ -74,6 +75,8 @@ pub struct Owner {
     pub source: Option<SourceName>,
     /// What it is to that source's.
     pub role: Role,
+    /// Which cluster the source was, if that was known.
+    pub cluster: Option<Box<str>>,
     /// The source's Service.
     pub service: Option<ObjectKey>,
     /// The source's slice, if it is the mirror of one.
@@ -149,6 +152,7 @@ impl Owner {
         Self {
             source: Some(source),
             role: Role::Mirror,
+            cluster: None,
             service: Some(service),
             slice: None,
             attached_to: None,
@@ -160,6 +164,7 @@ impl Owner {
         Self {
             source: None,
             role: Role::Member,
+            cluster: None,
             service: Some(service),
             slice: None,
             attached_to: None,
@@ -188,6 +193,9 @@ impl Owner {
             // A global Service has many.
             source: source.filter(|_| role == Role::Mirror || attached_to.is_some()),
             role,
+            cluster: annotations
+                .get(label::SOURCE_CLUSTER)
+                .map(|it| it.as_str().into()),
             service,
             slice,
             attached_to: attached_to.map(|name| LocalKey::new(ObjectKey::new(namespace, name))),

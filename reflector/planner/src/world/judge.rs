@@ -8,6 +8,27 @@ use crate::policy::Rank;
 use crate::source::SourceState;
 
 impl World {
+    /// Finds out which cluster a source is, which its mirrors say from then on.
+    pub(super) fn identify(&mut self, rank: Option<Rank>, cluster: Box<str>) -> Touched {
+        let Some(rank) = rank else {
+            return Touched::new();
+        };
+        if self.source(rank).cluster.as_ref() == Some(&cluster) {
+            return Touched::new();
+        }
+        self.source_mut(rank).cluster = Some(cluster);
+        self.all_of(rank)
+    }
+
+    /// All that a source exports or has here.
+    fn all_of(&self, rank: Rank) -> Touched {
+        let services = self.source(rank).services.known();
+        let services = services.into_iter().flat_map(|it| it.keys());
+        let mut all: Touched = services.map(|it| self.policy.local(rank, it)).collect();
+        all.extend(self.homes_of(rank));
+        all
+    }
+
     /// Finds out what a source's silence means now. Where that changed, all that it
     /// exports or has here is concerned.
     pub(super) fn judge_age(&mut self, rank: Rank) -> Touched {
@@ -17,11 +38,8 @@ impl World {
         if age == source.age {
             return Touched::new();
         }
-        let services = source.services.known().into_iter().flat_map(|it| it.keys());
-        let mut touched: Touched = services.map(|it| self.policy.local(rank, it)).collect();
-        touched.extend(self.homes_of(rank));
         self.source_mut(rank).age = age;
-        touched
+        self.all_of(rank)
     }
 
     /// Compares a source's listed Services with its mirrors, or with the global

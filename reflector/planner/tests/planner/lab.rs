@@ -1,6 +1,6 @@
 //! World, cluster, and the loop between them, as the reflector runs it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use proto_types::{ObjectKey, Resource, Revision};
@@ -88,6 +88,14 @@ impl Lab {
 
     pub(crate) fn update(&mut self, update: Update) {
         self.dirty.extend(self.world.update(update));
+    }
+
+    pub(crate) fn reconfigure(&mut self, policy: Policy, anew: &HashSet<SourceName>) {
+        self.dirty.extend(self.world.reconfigure(policy, anew));
+    }
+
+    pub(crate) fn identify(&mut self, source: &str, cluster: &str) {
+        self.update(Update::Identified(name(source), cluster.into()));
     }
 
     pub(crate) fn list_services(&mut self, source: &str, services: &[Value]) {

@@ -18,5 +18,7 @@ mod mirrors;
 mod silence;
 // Why, in words.
 mod reasons;
+// Another policy while all goes on.
+mod reconfigure;
 // Which deletes happen, and which do not.
 mod safety;

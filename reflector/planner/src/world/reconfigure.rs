@@ -1,0 +1,55 @@
+//! Another policy for what is known.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{Touched, World};
+use crate::name::{LocalKey, SourceName};
+use crate::policy::Policy;
+use crate::source::Source;
+
+impl World {
+    /// Goes on by another policy. What a source said still holds, unless it is one of
+    /// those to be asked `anew`, because it is reached in another way or asked for
+    /// something else. What is wanted here may have changed anywhere.
+    pub fn reconfigure(&mut self, policy: Policy, anew: &HashSet<SourceName>) -> Touched {
+        let mut touched = self.everything();
+        let mut known: BTreeMap<_, _> = self.policy.ranks().zip(self.sources.drain(..)).collect();
+        let sources = policy.ranks().map(|rank| {
+            let name = &policy.source(rank).name;
+            let before = self.policy.rank(name, policy.role(rank));
+            let before = before.filter(|_| !anew.contains(name));
+            let before = before.and_then(|rank| known.remove(&rank));
+            before.unwrap_or_else(|| Source::unknown_since(self.now))
+        });
+        self.sources = sources.collect();
+        self.policy = policy;
+        self.local.rehome(&self.policy);
+        self.claims = HashMap::new();
+        for rank in self.policy.ranks() {
+            let services = self.source(rank).services.known();
+            let services = services.into_iter().flat_map(|it| it.keys().cloned());
+            for service in services.collect::<Vec<_>>() {
+                self.claim(rank, service);
+            }
+            // What its silence means may be another thing now.
+            self.judge_age(rank);
+        }
+        touched.extend(self.everything());
+        touched
+    }
+
+    /// Every key that there is anything to plan for.
+    pub(super) fn everything(&self) -> Touched {
+        let services = self.local.services();
+        let homes = services.map(|(key, _)| LocalKey::new(key.clone()));
+        let homes = homes.chain(self.local.homes().cloned());
+        homes.chain(self.claims.keys().cloned()).collect()
+    }
+
+    /// Which clusters a source was when its mirrors were last written.
+    pub fn clusters_of(&self, source: &SourceName) -> impl Iterator<Item = &str> {
+        let mirrors = self.local.services().map(|(_, it)| &it.owner);
+        let its = mirrors.filter(move |it| it.source.as_ref() == Some(source));
+        its.filter_map(|it| it.cluster.as_deref())
+    }
+}

@@ -1,0 +1,153 @@
+//! Another configuration for a reflector that runs.
+
+use std::collections::HashSet;
+
+use reflector_planner::{Policy, RemovedSources, SourcePolicy};
+
+use crate::lab::{Lab, name, policy, prefixed, same_name};
+use crate::object::{service, slice};
+
+/// Two sources with a mirror each.
+fn east_and_west() -> Lab {
+    let mut lab = Lab::new(vec![prefixed("east"), prefixed("west")]);
+    for (source, address) in [("east", "10.0.0.1"), ("west", "10.0.0.2")] {
+        let slices = [slice("demo/web-1", "web", &[address])];
+        lab.list(source, &[service("demo/web")], &slices);
+    }
+    assert_eq!(lab.settle().len(), 4);
+    lab
+}
+
+fn becomes(lab: &mut Lab, sources: Vec<SourcePolicy>) {
+    reconfigure(lab, policy(sources), &[]);
+}
+
+fn reconfigure(lab: &mut Lab, policy: Policy, anew: &[&str]) {
+    let anew: HashSet<_> = anew.iter().map(|it| name(it)).collect();
+    lab.reconfigure(policy, &anew);
+}
+
+fn reasons(lab: &Lab) -> Vec<&'static str> {
+    let problems = lab.problems();
+    problems.iter().map(|it| it.cause.reason()).collect()
+}
+
+#[test]
+fn the_same_again_writes_nothing() {
+    let mut lab = east_and_west();
+    becomes(&mut lab, vec![prefixed("east"), prefixed("west")]);
+    assert!(lab.settle().is_empty());
+    becomes(&mut lab, vec![prefixed("west"), prefixed("east")]);
+    assert!(lab.settle().is_empty(), "the order only decides conflicts");
+}
+
+#[test]
+fn a_source_that_is_added_disturbs_no_other() {
+    let mut lab = east_and_west();
+    becomes(
+        &mut lab,
+        vec![prefixed("north"), prefixed("east"), prefixed("west")],
+    );
+    assert!(lab.settle().is_empty());
+    lab.list("north", &[service("demo/web")], &[]);
+    assert_eq!(
+        lab.settle(),
+        ["create Service mirrors/north-demo-73736d-web"]
+    );
+    lab.delete_service("west", "demo/web");
+    assert_eq!(lab.settle().len(), 2, "those before are still known");
+}
+
+#[test]
+fn what_becomes_of_a_removed_sources_mirrors_is_a_choice() {
+    let mut lab = east_and_west();
+    becomes(&mut lab, vec![prefixed("west")]);
+    assert!(lab.settle().is_empty());
+    assert_eq!(reasons(&lab), ["SourceRemoved"]);
+    lab.list_services("east", &[]);
+    assert!(lab.settle().is_empty(), "nobody listens to it any more");
+
+    let mut delete = policy(vec![prefixed("west")]);
+    delete.removed_sources = RemovedSources::Delete;
+    reconfigure(&mut lab, delete, &[]);
+    assert_eq!(lab.settle().len(), 2);
+    assert!(reasons(&lab).is_empty());
+    assert_eq!(lab.services(), ["mirrors/west-demo-73736d-web"]);
+}
+
+#[test]
+fn a_source_that_comes_back_takes_its_mirrors_up_again() {
+    let mut lab = east_and_west();
+    becomes(&mut lab, vec![prefixed("west")]);
+    lab.settle();
+    becomes(&mut lab, vec![prefixed("west"), prefixed("east")]);
+    assert!(lab.settle().is_empty());
+    assert!(reasons(&lab).is_empty());
+    let slices = [slice("demo/web-1", "web", &["10.0.0.1"])];
+    lab.list("east", &[service("demo/web")], &slices);
+    assert!(lab.settle().is_empty());
+    lab.list("east", &[], &[]);
+    assert_eq!(lab.settle().len(), 2);
+}
+
+#[test]
+fn what_a_source_said_does_not_hold_where_it_is_asked_for_something_else() {
+    let mut lab = east_and_west();
+    let same = policy(vec![prefixed("east"), prefixed("west")]);
+    reconfigure(&mut lab, same, &["east"]);
+    assert!(lab.settle().is_empty());
+    lab.list_slices("east", &[]);
+    assert!(lab.settle().is_empty(), "the Service is not known yet");
+    lab.list_services("east", &[]);
+    assert_eq!(lab.settle().len(), 2);
+}
+
+#[test]
+fn another_place_is_taken_at_once() {
+    let mut lab = east_and_west();
+    becomes(&mut lab, vec![same_name("east"), prefixed("west")]);
+    lab.settle();
+    assert_eq!(lab.services(), ["demo/web", "mirrors/west-demo-73736d-web"]);
+    assert_eq!(lab.slices().len(), 2);
+}
+
+#[test]
+fn the_silence_of_a_new_source_begins_with_it() {
+    let mut lab = east_and_west();
+    becomes(&mut lab, vec![prefixed("west")]);
+    lab.pass(7200);
+    let mut east = prefixed("east");
+    east.staleness.drop_after = Some(std::time::Duration::from_mins(1));
+    becomes(&mut lab, vec![east, prefixed("west")]);
+    assert!(lab.settle().is_empty());
+    lab.wait(61);
+    assert_eq!(lab.settle().len(), 1);
+}
+
+#[test]
+fn a_mirror_says_which_cluster_its_source_is() {
+    let mut lab = east_and_west();
+    let cluster = |lab: &Lab| {
+        let east = name("east");
+        let clusters = lab.world.clusters_of(&east);
+        clusters.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(cluster(&lab).is_empty());
+    lab.identify("east", "uid-1");
+    assert_eq!(
+        lab.settle(),
+        ["update Service mirrors/east-demo-73736d-web"]
+    );
+    assert_eq!(cluster(&lab), ["uid-1"]);
+
+    // Whoever does not know it does not take it away.
+    let mut lab = lab.restarted();
+    let slices = [slice("demo/web-1", "web", &["10.0.0.1"])];
+    lab.list("east", &[service("demo/web")], &slices);
+    assert!(lab.settle().is_empty());
+    lab.identify("east", "uid-1");
+    assert!(lab.settle().is_empty());
+    lab.identify("east", "uid-2");
+    assert_eq!(lab.settle().len(), 1);
+    assert_eq!(cluster(&lab), ["uid-2"]);
+}
