@@ -17,6 +17,7 @@
 //! | [`diff`](mod@diff) | [`Verdict`] against what is observed |
 //! | [`step`] | the writes, ready to be sent |
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
+//! | [`global`] | Services of many clusters that become one |
 //! | [`adopt`] | mirrors of the replaced programs, which become ours |
 //! | [`address`], [`brake`] | what may not pass, and what may not go at once |
 //! | [`staleness`] | what becomes of endpoints while their source is silent |
@@ -37,6 +38,7 @@ pub mod adopt;
 pub mod brake;
 pub mod diff;
 pub mod explain;
+pub mod global;
 pub mod local;
 pub mod mirror;
 pub mod name;
@@ -55,6 +57,7 @@ pub use adopt::Met;
 pub use brake::Moment;
 pub use diff::{Action, Verdict, diff};
 pub use explain::{Explanation, explain};
+pub use global::Conflict;
 pub use local::{Local, LocalChange, LocalList, Obstacle};
 pub use mirror::{Mirror, MirrorService, MirrorSlice, Observed, Role, Seen};
 pub use name::{GlobalPlacement, LocalKey, Placement, SourceName};

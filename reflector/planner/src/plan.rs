@@ -1,9 +1,9 @@
 //! What should exist under one local key. Pure, and total: it never fails.
 
-mod age;
+pub(crate) mod age;
 mod case;
 mod obstacle;
-mod slices;
+pub(crate) mod slices;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource, label};
 
 use crate::diff::Verdict;
+use crate::global;
 use crate::mirror::{MIRROR_PREFIX, MIRRORED, Marks, MirrorService, MirrorSlice, Owner};
 use crate::name::{LocalKey, Placement};
 use crate::policy::{RemovedSources, SourcePolicy};
@@ -34,7 +35,7 @@ pub struct Plan {
 }
 
 /// What becomes of a mirror that nothing asks for.
-enum Fate {
+pub(crate) enum Fate {
     Goes,
     Stays,
     StaysBecause(Cause),
@@ -55,22 +56,22 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
         });
         return Plan::default();
     }
-    let mut claims = case.world.claims(case.key);
-    let mut plan = match claims.next() {
-        Some(winner) => {
-            let mut plan = contested(case, winner);
-            let losers = claims.map(|loser| collision(case, winner, loser));
-            plan.problems.extend(losers);
-            plan
-        }
-        None => {
-            case.note("Unclaimed", || "no source is known to export it".to_owned());
-            abandoned(case)
-        }
-    };
+    let mut plan = global::plan(case).unwrap_or_else(|| mirrored(case));
     age::age(case, &mut plan);
     let obstacles = obstacle::obstacles(case, &plan);
     plan.problems.extend(obstacles);
+    plan
+}
+
+fn mirrored(case: &Case<'_>) -> Plan {
+    let mut claims = case.world.claims(case.key);
+    let Some(winner) = claims.next() else {
+        case.note("Unclaimed", || "no source is known to export it".to_owned());
+        return abandoned(case);
+    };
+    let mut plan = contested(case, winner);
+    let losers = claims.map(|loser| collision(case, winner, loser));
+    plan.problems.extend(losers);
     plan
 }
 
@@ -189,7 +190,7 @@ fn abandoned(case: &Case<'_>) -> Plan {
 }
 
 /// What becomes of an object under a key that its source does not ask for.
-fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
+pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
     let Some(name) = &owner.source else {
         case.note("Unmarked", || {
             "what is here stays: it does not say whose mirror it is".to_owned()
@@ -235,7 +236,7 @@ fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
     Fate::Goes
 }
 
-fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Problem {
+pub(crate) fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Problem {
     case.note("Collision", || {
         let (name, service) = (case.source(loser), &loser.service);
         format!("{service} of source {name} belongs here too, comes later, and is not mirrored")
@@ -251,7 +252,7 @@ fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Problem {
     }
 }
 
-fn problem_of(owner: &Owner, key: &LocalKey, cause: Cause) -> Option<Problem> {
+pub(crate) fn problem_of(owner: &Owner, key: &LocalKey, cause: Cause) -> Option<Problem> {
     let object = owner.service.as_ref().unwrap_or_else(|| key.object());
     Some(Problem {
         source: owner.source.clone()?,
@@ -261,7 +262,7 @@ fn problem_of(owner: &Owner, key: &LocalKey, cause: Cause) -> Option<Problem> {
 }
 
 impl Plan {
-    fn report(&mut self, policy: &SourcePolicy, claim: &Claim, cause: Cause) {
+    pub(crate) fn report(&mut self, policy: &SourcePolicy, claim: &Claim, cause: Cause) {
         self.problems.push(Problem {
             source: policy.name.clone(),
             object: claim.service.clone(),

@@ -7,6 +7,7 @@ use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource};
 use serde::{Serialize, Serializer};
 
+use crate::global::Conflict;
 use crate::name::SourceName;
 
 /// Something that people should know about one object.
@@ -46,6 +47,24 @@ pub enum Cause {
         /// Which Service is mirrored.
         service: ObjectKey,
     },
+    /// It says something else than the other members of a global Service.
+    #[error(
+        "in global Service {global} it differs from source {winner}, which comes first: {conflict}"
+    )]
+    Conflict {
+        /// The global Service here.
+        global: ObjectKey,
+        /// Whose word counts.
+        winner: SourceName,
+        /// What it differs in.
+        conflict: Conflict,
+    },
+    /// A name cannot be a member.
+    #[error(
+        "it joins no global Service, because it is of type ExternalName, which has no endpoints; \
+         change its type, or remove the label"
+    )]
+    ExternalMember,
     /// The source's object is not what it should be.
     #[error(
         "its mirror stays as it is, because the source's {} {} cannot be read: {error}; correct \
@@ -153,6 +172,8 @@ impl Cause {
         match self {
             Self::NameTooLong { .. } => "NameTooLong",
             Self::Collision { .. } => "Collision",
+            Self::Conflict { conflict, .. } => conflict.reason(),
+            Self::ExternalMember => "InvalidServiceType",
             Self::Undecodable { .. } => "Undecodable",
             Self::AddressRefused { .. } => "AddressRefused",
             Self::Held { .. } => "DeletionHeld",

@@ -11,11 +11,13 @@ use super::{Case, Plan, problem_of};
 /// restart, but what is published of it is.
 pub(super) fn age(case: &Case<'_>, plan: &mut Plan) {
     let mut problems = Vec::new();
-    if let Some(winner) = case.world.claims(case.key).next() {
-        let age = case.world.source(winner.rank).age;
+    let first = case.world.claims(case.key).take(1);
+    let members = case.member_claims();
+    for claim in first.chain(members) {
+        let age = case.world.source(claim.rank).age;
         problems.extend(cause(age).map(|cause| Problem {
-            source: case.source(winner).clone(),
-            object: winner.service.clone(),
+            source: case.source(claim).clone(),
+            object: claim.service.clone(),
             cause,
         }));
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mirror::Role;
 use crate::name::{LocalKey, SourceName};
 use crate::world::{Claim, World};
 
@@ -47,6 +48,14 @@ impl<'a> Case<'a> {
     /// The source that makes a claim.
     pub(crate) fn source(&self, claim: &Claim) -> &'a SourceName {
         &self.world.policy().source(claim.rank).name
+    }
+
+    /// The claims of those who would be members of a global Service.
+    pub(crate) fn member_claims(&self) -> impl Iterator<Item = &'a Claim> {
+        let (world, key) = (self.world, self.key);
+        let policy = world.policy();
+        let claims = world.claims(key);
+        claims.filter(|it| policy.role(it.rank) == Role::Member)
     }
 
     /// A rule decided. The words are made only where somebody asks for them.

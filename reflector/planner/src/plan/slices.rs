@@ -4,9 +4,10 @@ use proto_types::{ObjectKey, Resource, label};
 
 use super::{Case, Fate, Plan, fate};
 use crate::diff::Verdict;
+use crate::global::Routes;
 use crate::local::Obstacle;
-use crate::mirror::{Marks, MirrorSlice, Observed};
-use crate::name::slice_name;
+use crate::mirror::{Marks, MirrorSlice, Observed, Role};
+use crate::name::{global_slice_name, slice_name};
 use crate::problem::Cause;
 use crate::service::Kind;
 use crate::source::{SliceContent, Source};
@@ -31,7 +32,11 @@ pub(super) fn slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan) {
     };
     let kind = service.spec.kind.clone();
     if !matches!(kind, Kind::External(_)) {
-        wanted_slices(case, winner, plan, &kind);
+        let shape = Shape {
+            kind: &kind,
+            routes: None,
+        };
+        wanted_slices(case, winner, plan, shape);
     }
     for (slice, observed) in case.world.local().slices_of(case.key) {
         if plan.slices.contains_key(slice) {
@@ -49,12 +54,25 @@ pub(super) fn slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan) {
     }
 }
 
-fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, kind: &Kind) {
+/// What a source's slices become.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape<'a> {
+    /// What their Service is.
+    pub(crate) kind: &'a Kind,
+    /// Where their ports lead, if not where they did.
+    pub(crate) routes: Option<&'a Routes>,
+}
+
+/// Plans the slices that a source has for a Service.
+pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, shape: Shape<'_>) {
     let source: &Source = case.world.source(winner.rank);
     let policy = case.world.policy().source(winner.rank);
     let known = source.slices.known().into_iter();
     for (original, content) in known.flat_map(|slices| slices.of(&winner.service)) {
-        let name = slice_name(&policy.name, original);
+        let name = match case.world.policy().role(winner.rank) {
+            Role::Mirror => slice_name(&policy.name, original),
+            Role::Member => global_slice_name(&policy.name, original),
+        };
         let slice = ObjectKey::new(case.key.object().namespace(), &name);
         if taken(case, winner, &slice, original) {
             let local = (Resource::EndpointSlices, slice.clone());
@@ -69,7 +87,7 @@ fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, kind: &Kind) 
                     format!("slice {slice} shows the {n} endpoints of the source's {original}")
                 });
                 plan.report_left_out(policy, winner, original, content);
-                Verdict::Want(mirror(case, winner, (original, content), kind))
+                Verdict::Want(mirror(case, winner, (original, content), shape))
             }
             Err(error) => {
                 case.note("SliceUndecodable", || {
@@ -89,17 +107,25 @@ fn mirror(
     case: &Case<'_>,
     winner: &Claim,
     (original, content): (&ObjectKey, &SliceContent),
-    kind: &Kind,
+    shape: Shape<'_>,
 ) -> MirrorSlice {
-    let marks = Marks::slice(case.source(winner), &winner.service, case.key)
-        .annotation(label::SOURCE_SLICE, original.name());
-    let marks = match kind {
+    let source = case.source(winner);
+    let marks = match case.world.policy().role(winner.rank) {
+        Role::Mirror => Marks::slice(source, &winner.service, case.key),
+        Role::Member => Marks::global_slice(source, &winner.service, case.key),
+    };
+    let marks = marks.annotation(label::SOURCE_SLICE, original.name());
+    let marks = match shape.kind {
         Kind::Headless(_) => marks.label(label::HEADLESS, ""),
         Kind::Virtual(_) | Kind::External(_) => marks,
     };
+    let mut spec = case.world.source(winner.rank).age.of(&content.spec);
+    if let Some(routes) = shape.routes {
+        spec.ports = routes.of(&spec.ports);
+    }
     MirrorSlice {
         marks,
-        spec: case.world.source(winner.rank).age.of(&content.spec),
+        spec,
         last_change: content.last_change.clone(),
         has_strays: false,
     }
@@ -117,14 +143,14 @@ fn taken(case: &Case<'_>, winner: &Claim, slice: &ObjectKey, original: &ObjectKe
 }
 
 /// What becomes of a slice that is not among the wanted ones.
-fn leftover(
+pub(crate) fn leftover(
     case: &Case<'_>,
     winner: &Claim,
     (slice, observed): (&ObjectKey, &Observed<MirrorSlice>),
     kind: &Kind,
 ) -> Fate {
     let source = case.world.source(winner.rank);
-    let others = observed.owner.source.as_ref() != Some(case.source(winner));
+    let others = case.world.policy().rank_of(&observed.owner) != Some(winner.rank);
     let external = matches!(kind, Kind::External(_));
     if !external && !source.slices.is_synced() {
         // What would take its place is not known yet.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use proto_types::{ObjectKey, Resource, Revision};
 use reflector_planner::{
-    Change, Exported, LocalChange, LocalKey, LocalList, Moment, Placement, Policy, Problem,
-    SourceName, SourcePolicy, Staleness, Step, Update, World, plan, steps,
+    Change, Exported, LocalChange, LocalKey, LocalList, Moment, Placement, Policy, Problem, Role,
+    SourceName, SourcePolicy, SourceService, SourceSlice, Staleness, Step, Update, World, plan,
+    steps,
 };
 use serde_json::Value;
 
@@ -18,6 +19,8 @@ pub(crate) struct Lab {
     pub(crate) cluster: Cluster,
     dirty: BTreeSet<LocalKey>,
     seconds: u64,
+    /// What sources are said to export: mirrors, or members of global Services.
+    pub(crate) role: Role,
 }
 
 pub(crate) fn name(source: &str) -> SourceName {
@@ -63,6 +66,7 @@ impl Lab {
             cluster,
             dirty: BTreeSet::new(),
             seconds: 0,
+            role: Role::Mirror,
         };
         let revision = Revision::new(lab.cluster.revision);
         let services = LocalList {
@@ -83,7 +87,10 @@ impl Lab {
     /// The same cluster, and a reflector that starts anew.
     pub(crate) fn restarted(self) -> Self {
         let policy = self.world.policy().clone();
-        Self::over(self.cluster, policy)
+        Self {
+            role: self.role,
+            ..Self::over(self.cluster, policy)
+        }
     }
 
     pub(crate) fn update(&mut self, update: Update) {
@@ -98,16 +105,37 @@ impl Lab {
         self.update(Update::Identified(name(source), cluster.into()));
     }
 
+    fn services_of(&self, source: &str, change: Change<SourceService>) -> Update {
+        match self.role {
+            Role::Mirror => Update::Services(name(source), change),
+            Role::Member => Update::MemberServices(name(source), change),
+        }
+    }
+
+    fn slices_of(&self, source: &str, change: Change<SourceSlice>) -> Update {
+        match self.role {
+            Role::Mirror => Update::Slices(name(source), change),
+            Role::Member => Update::MemberSlices(name(source), change),
+        }
+    }
+
+    fn read(&self, service: &Value) -> Exported<SourceService> {
+        let service = raw(Resource::Services, service);
+        match self.role {
+            Role::Mirror => Exported::service(&service),
+            Role::Member => Exported::member(&service),
+        }
+    }
+
     pub(crate) fn list_services(&mut self, source: &str, services: &[Value]) {
-        let read = |it| Exported::service(&raw(Resource::Services, it));
-        let listed = Change::Listed(services.iter().map(read).collect());
-        self.update(Update::Services(name(source), listed));
+        let services = services.iter().map(|it| self.read(it)).collect();
+        self.update(self.services_of(source, Change::Listed(services)));
     }
 
     pub(crate) fn list_slices(&mut self, source: &str, slices: &[Value]) {
         let read = |it| Exported::slice(&raw(Resource::EndpointSlices, it));
         let listed = Change::Listed(slices.iter().map(read).collect());
-        self.update(Update::Slices(name(source), listed));
+        self.update(self.slices_of(source, listed));
     }
 
     /// Both lists.
@@ -117,39 +145,39 @@ impl Lab {
     }
 
     pub(crate) fn apply_service(&mut self, source: &str, service: &Value) {
-        let service = Exported::service(&raw(Resource::Services, service));
-        self.update(Update::Services(name(source), Change::Applied(service)));
+        let service = self.read(service);
+        self.update(self.services_of(source, Change::Applied(service)));
     }
 
     pub(crate) fn apply_slice(&mut self, source: &str, slice: &Value) {
         let slice = Exported::slice(&raw(Resource::EndpointSlices, slice));
-        self.update(Update::Slices(name(source), Change::Applied(slice)));
+        self.update(self.slices_of(source, Change::Applied(slice)));
     }
 
     pub(crate) fn delete_service(&mut self, source: &str, key: &str) {
         let key = ObjectKey::parse(key).unwrap();
-        self.update(Update::Services(name(source), Change::Deleted(key)));
+        self.update(self.services_of(source, Change::Deleted(key)));
     }
 
     pub(crate) fn delete_slice(&mut self, source: &str, key: &str) {
         let key = ObjectKey::parse(key).unwrap();
-        self.update(Update::Slices(name(source), Change::Deleted(key)));
+        self.update(self.slices_of(source, Change::Deleted(key)));
     }
 
     pub(crate) fn lose(&mut self, source: &str) {
-        self.update(Update::Services(name(source), Change::Lost));
-        self.update(Update::Slices(name(source), Change::Lost));
+        self.update(self.services_of(source, Change::Lost));
+        self.update(self.slices_of(source, Change::Lost));
     }
 
     /// It lived until now.
     pub(crate) fn end(&mut self, source: &str) {
-        self.update(Update::Services(name(source), Change::Ended));
-        self.update(Update::Slices(name(source), Change::Ended));
+        self.update(self.services_of(source, Change::Ended));
+        self.update(self.slices_of(source, Change::Ended));
     }
 
     pub(crate) fn reconnect(&mut self, source: &str) {
-        self.update(Update::Services(name(source), Change::Connected));
-        self.update(Update::Slices(name(source), Change::Connected));
+        self.update(self.services_of(source, Change::Connected));
+        self.update(self.slices_of(source, Change::Connected));
     }
 
     pub(crate) fn wait(&mut self, seconds: u64) {

@@ -6,6 +6,8 @@
 mod adoption;
 // An API server's part: defaults, refusals, resource versions.
 mod cluster;
+// Services of many clusters that become one.
+mod global;
 // World, cluster and the loop between them.
 mod lab;
 // What holds in all worlds.

@@ -1,0 +1,307 @@
+//! Services of many clusters that become one.
+//!
+//! ```text
+//!  east   demo/web ─┐
+//!  west   demo/web ─┼─▶ members, the oldest first ─merge─▶ one Service, and of each
+//!  here   demo/web ─┘                                      member its own slices
+//! ```
+//!
+//! Invariants:
+//!
+//! * A global Service is a function of its members alone, so that every cluster that
+//!   knows the same members has the same.
+//! * A member that cannot be asked counts with what it said last, which is written on
+//!   the Service itself. Only when nobody is left, and none is unknown, it goes.
+//! * Of two members that disagree, the older one decides; the other is told, and
+//!   receives no traffic for a port that means something else to it.
+
+mod conflict;
+mod member;
+mod merge;
+mod ports;
+mod record;
+
+use proto_types::name::MAX_LABEL;
+use proto_types::{ObjectKey, Resource, label};
+
+use crate::diff::Verdict;
+use crate::local::Obstacle;
+use crate::mirror::{GLOBAL_CLUSTERS, Marks, MirrorService, MirrorSlice, Observed, Role};
+use crate::name::{GlobalPlacement, Placement};
+use crate::plan::slices::{Shape, leftover, wanted_slices};
+use crate::plan::{Case, Fate, Plan, collision, fate, problem_of};
+use crate::problem::{Cause, Problem};
+use crate::service::{Kind, ServiceSpec};
+use crate::world::Claim;
+
+pub use conflict::Conflict;
+use member::{Member, Members};
+use merge::{Merged, merge};
+use ports::Frame;
+pub(crate) use ports::Routes;
+
+/// Whose the Service under a global name is.
+enum Holder {
+    /// Ours, if it is there.
+    Ours,
+    /// The local cluster's own, which is a member.
+    Local,
+    /// Nobody knows yet.
+    Unknown,
+}
+
+/// What should exist under a key of a global Service; nothing, if it is none.
+pub(crate) fn plan(case: &Case<'_>) -> Option<Plan> {
+    let members = member::members(case)?;
+    let holder = holder(case, &members);
+    let mut plan = match holder {
+        Holder::Unknown => Plan::default(),
+        Holder::Ours | Holder::Local if members.all.is_empty() => vacant(case, &members),
+        Holder::Ours | Holder::Local => inhabited(case, &members, &holder),
+    };
+    plan.problems.extend(members.problems);
+    if let Some(first) = case.member_claims().next() {
+        let policy = case.world.policy();
+        let mirrors = case.world.claims(case.key);
+        let mirrors = mirrors.filter(|it| policy.role(it.rank) == Role::Mirror);
+        let losers = mirrors.map(|loser| collision(case, first, loser));
+        plan.problems.extend(losers);
+    }
+    Some(plan)
+}
+
+/// Where global Services have their members' names, the local cluster's own Service is
+/// under that name, if it has one.
+fn holder(case: &Case<'_>, members: &Members<'_>) -> Holder {
+    let policy = case.world.policy();
+    let same_name = policy
+        .global()
+        .is_some_and(|it| it.placement == GlobalPlacement::SameName);
+    if !same_name {
+        return Holder::Ours;
+    }
+    let is_local = |member: &Member<'_>| member.rank.is_some_and(|rank| policy.is_local(rank));
+    if members.all.iter().any(is_local) {
+        case.note("LocalMember", || {
+            "the local cluster's own Service is a member, and is left to it".to_owned()
+        });
+        return Holder::Local;
+    }
+    let mut local = policy.member_ranks().filter(|rank| policy.is_local(*rank));
+    let is_known = local.all(|rank| case.world.source(rank).services.is_synced());
+    if is_known || case.world.local().service(case.key).is_some() {
+        return Holder::Ours;
+    }
+    case.note("LocalUnknown", || {
+        "nothing is decided before the local cluster's own Services are listed".to_owned()
+    });
+    Holder::Unknown
+}
+
+/// Nobody is known to be a member.
+fn vacant(case: &Case<'_>, members: &Members<'_>) -> Plan {
+    let mut plan = Plan::default();
+    if !members.unknown.is_empty() {
+        case.note("MayHaveMembers", || {
+            "it stays: a source that cannot be asked may be a member".to_owned()
+        });
+    } else if case.world.local().service(case.key).is_some() {
+        case.note("NoMembers", || {
+            "it goes: every source was asked, and none has it".to_owned()
+        });
+        plan.service = Verdict::Absent;
+    }
+    leave(case, members, &mut plan);
+    plan
+}
+
+fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
+    let mut plan = Plan::default();
+    let name = case.key.object().name();
+    if MAX_LABEL < name.len() {
+        case.note("NameTooLong", || {
+            format!("{MAX_LABEL} characters are allowed")
+        });
+        let too_long = |member: &Member<'_>| Problem {
+            source: member.name.clone().into_owned(),
+            object: members.service.clone(),
+            cause: Cause::NameTooLong { name: name.into() },
+        };
+        plan.problems.extend(members.all.iter().map(too_long));
+        return plan;
+    }
+    let ordered = ordered(case, members, holder);
+    let specs: Vec<&ServiceSpec> = ordered.iter().map(|it| &*it.spec).collect();
+    let frame = match holder {
+        Holder::Local => Frame::Fixed,
+        Holder::Ours | Holder::Unknown => Frame::Union,
+    };
+    let Some(merged) = merge(&specs, frame) else {
+        return plan;
+    };
+    report(case, members, &ordered, &merged, &mut plan);
+    if let Holder::Ours = holder {
+        plan.service = Verdict::Want(service(case, members, &merged.spec));
+        let local = case.world.local();
+        let occupied = local.obstacle(Resource::Services, case.key.object());
+        if occupied == Some(&Obstacle::Occupied) {
+            // Our slices would become part of somebody else's Service.
+            case.note("Occupied", || {
+                "a Service that is not ours has the name: our slices leave it".to_owned()
+            });
+            let ours = local.slices_of(case.key);
+            plan.slices = ours.map(|(it, _)| (it.clone(), Verdict::Absent)).collect();
+            return plan;
+        }
+    }
+    slices(case, members, (&ordered, &merged), &mut plan);
+    leave(case, members, &mut plan);
+    plan
+}
+
+/// The members, with the local cluster's own Service first where it stays as it is.
+fn ordered<'m, 'a>(
+    case: &Case<'_>,
+    members: &'m Members<'a>,
+    holder: &Holder,
+) -> Vec<&'m Member<'a>> {
+    let mut ordered: Vec<_> = members.all.iter().collect();
+    if let Holder::Local = holder {
+        let policy = case.world.policy();
+        // Stable, so that the others stay in their order.
+        ordered.sort_by_key(|it| !it.rank.is_some_and(|rank| policy.is_local(rank)));
+    }
+    ordered
+}
+
+fn report(
+    case: &Case<'_>,
+    members: &Members<'_>,
+    ordered: &[&Member<'_>],
+    merged: &Merged,
+    plan: &mut Plan,
+) {
+    for difference in &merged.conflicts {
+        let source = ordered[difference.member].name.clone().into_owned();
+        let winner = ordered[difference.winner].name.clone().into_owned();
+        let problem = Problem {
+            source,
+            object: members.service.clone(),
+            cause: Cause::Conflict {
+                global: case.key.object().clone(),
+                winner,
+                conflict: difference.conflict.clone(),
+            },
+        };
+        case.note("Conflict", || problem.to_string());
+        plan.problems.push(problem);
+    }
+}
+
+fn service(case: &Case<'_>, members: &Members<'_>, spec: &ServiceSpec) -> MirrorService {
+    let mut clusters: Vec<_> = members.all.iter().map(|it| it.name.as_str()).collect();
+    clusters.sort_unstable();
+    let mut spec = spec.clone();
+    let observed = case.world.local().service(case.key);
+    if let Some(shows) = observed.and_then(|it| it.shows.as_ref()) {
+        merge::keep_address(&mut spec, &shows.spec);
+    }
+    case.note("Merged", || {
+        let (first, clusters) = (&members.all[0].name, clusters.join(", "));
+        format!("it shows what {clusters} have, and where they differ what {first} says")
+    });
+    MirrorService {
+        marks: Marks::global_service(&members.service)
+            .annotation(GLOBAL_CLUSTERS, &clusters.join(","))
+            .annotation(label::MEMBERS, &record::written(&members.all)),
+        spec,
+        has_strays: false,
+    }
+}
+
+/// The slices of those members that are known.
+fn slices(
+    case: &Case<'_>,
+    members: &Members<'_>,
+    (ordered, merged): (&[&Member<'_>], &Merged),
+    plan: &mut Plan,
+) {
+    let policy = case.world.policy();
+    for (member, routes) in ordered.iter().zip(&merged.routes) {
+        let Some(rank) = member.rank else {
+            continue;
+        };
+        let same_name = Placement::Global(GlobalPlacement::SameName);
+        if policy.is_local(rank) && policy.source(rank).placement == same_name {
+            // Kubernetes' own slices are under that name.
+            continue;
+        }
+        let claim = Claim {
+            rank,
+            service: members.service.clone(),
+        };
+        let shape = Shape {
+            kind: &merged.spec.kind,
+            routes: Some(routes),
+        };
+        wanted_slices(case, &claim, plan, shape);
+    }
+}
+
+/// What becomes of slices here that nothing asks for.
+fn leave(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) {
+    for (slice, observed) in case.world.local().slices_of(case.key) {
+        if plan.slices.contains_key(slice) {
+            continue;
+        }
+        match leaves(case, members, (slice, observed)) {
+            Fate::Goes => {
+                plan.slices.insert(slice.clone(), Verdict::Absent);
+            }
+            Fate::Stays => {}
+            Fate::StaysBecause(cause) => {
+                let problem = problem_of(&observed.owner, case.key, cause);
+                plan.problems.extend(problem);
+            }
+        }
+    }
+}
+
+fn leaves(
+    case: &Case<'_>,
+    members: &Members<'_>,
+    (slice, observed): (&ObjectKey, &Observed<MirrorSlice>),
+) -> Fate {
+    let owner = &observed.owner;
+    let member = members.all.iter();
+    let member = member
+        .clone()
+        .find(|it| Some(&*it.name) == owner.source.as_ref());
+    if owner.role == Role::Mirror {
+        return fate(case, owner);
+    }
+    match member.map(|it| it.rank) {
+        Some(Some(rank)) => {
+            let claim = Claim {
+                rank,
+                service: members.service.clone(),
+            };
+            let kind = Kind::Virtual(crate::service::Families::Unstated);
+            leftover(case, &claim, (slice, observed), &kind)
+        }
+        Some(None) => {
+            case.note("SliceRemembered", || {
+                format!("slice {slice} stays: its source cannot be asked")
+            });
+            Fate::Stays
+        }
+        None if owner
+            .source
+            .as_ref()
+            .is_some_and(|it| members.unknown.contains(it)) =>
+        {
+            Fate::Stays
+        }
+        None => fate(case, owner),
+    }
+}

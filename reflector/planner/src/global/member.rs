@@ -1,0 +1,223 @@
+//! Who is a member of a global Service, by what is known.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use proto_types::{ObjectKey, Resource, label};
+
+use super::record::{self, Remembered};
+use crate::mirror::{GLOBAL_CLUSTERS, MirrorService, Observed, Role};
+use crate::name::SourceName;
+use crate::plan::Case;
+use crate::policy::{Rank, RemovedSources};
+use crate::problem::{Cause, Problem};
+use crate::service::{Kind, ServiceSpec};
+use crate::source::ServiceContent;
+use crate::world::Claim;
+
+/// One member.
+#[derive(Debug, Clone)]
+pub(crate) struct Member<'a> {
+    /// Its cluster.
+    pub(crate) name: Cow<'a, SourceName>,
+    /// When its Service came to be. The oldest decides.
+    pub(crate) created: Option<Box<str>>,
+    /// What it says, or said last.
+    pub(crate) spec: Cow<'a, ServiceSpec>,
+    /// Where it is known; nothing, where it is only remembered.
+    pub(crate) rank: Option<Rank>,
+}
+
+/// All members of one global Service.
+#[derive(Debug)]
+pub(crate) struct Members<'a> {
+    /// What its Service is called in each of them.
+    pub(crate) service: ObjectKey,
+    /// In their order: the oldest first, and by their names where times are equal.
+    pub(crate) all: Vec<Member<'a>>,
+    /// Those who cannot be asked, and of whom nothing is known.
+    pub(crate) unknown: Vec<SourceName>,
+    /// What people should know.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Who is a member of the global Service under a key; nothing, where there is none and
+/// none is asked for.
+pub(crate) fn members<'a>(case: &Case<'a>) -> Option<Members<'a>> {
+    let observed = case.world.local().service(case.key);
+    let observed = observed.filter(|it| it.owner.role == Role::Member);
+    let mut claims: Vec<_> = case.member_claims().collect();
+    claims.sort_by_key(|claim| (age_of(case, claim), &claim.service));
+    let there = observed.and_then(|it| it.owner.service.as_ref());
+    let service = claims.first().map(|it| &it.service).or(there)?.clone();
+    let mut collected = Collected {
+        case,
+        observed: observed.filter(|it| it.owner.service.as_ref() == Some(&service)),
+        names: BTreeMap::new(),
+        members: Members {
+            service,
+            all: Vec::new(),
+            unknown: Vec::new(),
+            problems: Vec::new(),
+        },
+    };
+    collected.sort_claims(claims);
+    for rank in case.world.policy().member_ranks() {
+        collected.ask(rank);
+    }
+    collected.add_removed();
+    let mut members = collected.members;
+    members.all.sort_by(|a, b| a.age().cmp(&b.age()));
+    Some(members)
+}
+
+impl Member<'_> {
+    /// What members are ordered by.
+    fn age(&self) -> (bool, Option<&str>, &SourceName) {
+        (self.created.is_none(), self.created.as_deref(), &*self.name)
+    }
+}
+
+fn age_of<'a>(case: &Case<'a>, claim: &Claim) -> (bool, Option<&'a str>, &'a SourceName) {
+    let created = content_of(case, claim).and_then(|it| it.ok()?.created.as_deref());
+    (created.is_none(), created, case.source(claim))
+}
+
+fn content_of<'a>(case: &Case<'a>, claim: &Claim) -> Option<Result<&'a ServiceContent, &'a str>> {
+    let services = case.world.source(claim.rank).services.known()?;
+    let content = services.get(&claim.service)?;
+    Some(content.as_ref().map_err(|error| &**error))
+}
+
+struct Collected<'c, 'a> {
+    case: &'c Case<'a>,
+    observed: Option<&'a Observed<MirrorService>>,
+    names: BTreeMap<Rank, &'a Claim>,
+    members: Members<'a>,
+}
+
+impl<'a> Collected<'_, 'a> {
+    /// Two Services of different names may lead to one global name; the first one's
+    /// members join, the other's are told.
+    fn sort_claims(&mut self, claims: Vec<&'a Claim>) {
+        let Some(first) = claims.first().copied() else {
+            return;
+        };
+        for claim in claims {
+            if claim.service == first.service {
+                self.names.insert(claim.rank, claim);
+                continue;
+            }
+            let cause = Cause::Collision {
+                local: self.case.key.object().clone(),
+                winner: self.case.source(first).clone(),
+                service: first.service.clone(),
+            };
+            self.tell(self.case.source(claim), &claim.service.clone(), cause);
+        }
+    }
+
+    fn ask(&mut self, rank: Rank) {
+        let name = &self.case.world.policy().source(rank).name;
+        let source = self.case.world.source(rank);
+        let Some(claim) = self.names.get(&rank).copied() else {
+            if !source.services.is_synced() {
+                self.case.note("MemberUnknown", || {
+                    let state = source.services.as_str();
+                    format!("source {name} is {state}: what is here of it stays")
+                });
+                self.remember(Cow::Borrowed(name));
+            } else if source.service_brake.holds(self.case.key.object()) {
+                let local = (Resource::Services, self.case.key.object().clone());
+                let service = self.members.service.clone();
+                self.tell(name, &service, Cause::Held { local });
+                self.remember(Cow::Borrowed(name));
+            }
+            return;
+        };
+        match content_of(self.case, claim) {
+            // A claim goes with its Service.
+            None => {}
+            Some(Err(error)) => {
+                let object = (Resource::Services, claim.service.clone());
+                let error = error.into();
+                self.tell(name, &claim.service, Cause::Undecodable { object, error });
+                self.remember(Cow::Borrowed(name));
+            }
+            Some(Ok(ServiceContent { spec, .. })) if matches!(spec.kind, Kind::External(_)) => {
+                self.tell(name, &claim.service, Cause::ExternalMember);
+            }
+            Some(Ok(content)) => {
+                self.case.note("Joins", || {
+                    let created = content.created.as_deref().unwrap_or("unknown");
+                    format!(
+                        "{} of source {name}, created {created}, joins",
+                        claim.service
+                    )
+                });
+                self.members.all.push(Member {
+                    name: Cow::Borrowed(name),
+                    created: content.created.clone(),
+                    spec: Cow::Borrowed(&content.spec),
+                    rank: Some(rank),
+                });
+            }
+        }
+    }
+
+    /// What a member said last, where it cannot be asked. If that was not written
+    /// down, what is here speaks for it.
+    fn remember(&mut self, name: Cow<'a, SourceName>) {
+        let shows = self.observed.filter(|it| it.names(&name));
+        let Some(shows) = shows.and_then(|it| it.shows.as_ref()) else {
+            self.members.unknown.push(name.into_owned());
+            return;
+        };
+        let record = shows.marks.annotations.get(label::MEMBERS);
+        let remembered = record.and_then(|it| record::read(it, name.as_str()));
+        let (created, spec) = match remembered {
+            Some(Remembered { created, spec }) => (created, spec),
+            None => (None, None),
+        };
+        self.case.note("Remembered", || {
+            format!("source {name} counts with what it said last")
+        });
+        self.members.all.push(Member {
+            name,
+            created,
+            spec: spec.map_or(Cow::Borrowed(&shows.spec), Cow::Owned),
+            rank: None,
+        });
+    }
+
+    /// Members here that are not configured any more.
+    fn add_removed(&mut self) {
+        let policy = self.case.world.policy();
+        let shows = self.observed.and_then(|it| it.shows.as_ref());
+        let clusters = shows.and_then(|it| it.marks.annotations.get(GLOBAL_CLUSTERS));
+        let names = clusters.into_iter().flat_map(|it| it.split(','));
+        for name in names.filter_map(|it| it.parse::<SourceName>().ok()) {
+            if policy.rank(&name, Role::Member).is_some() {
+                continue;
+            }
+            match policy.removed_sources {
+                RemovedSources::Keep => {
+                    let service = self.members.service.clone();
+                    self.tell(&name, &service, Cause::SourceRemoved);
+                    self.remember(Cow::Owned(name));
+                }
+                RemovedSources::Delete => {}
+            }
+        }
+    }
+
+    fn tell(&mut self, source: &SourceName, object: &ObjectKey, cause: Cause) {
+        let problem = Problem {
+            source: source.clone(),
+            object: object.clone(),
+            cause,
+        };
+        self.case.note("MemberProblem", || problem.to_string());
+        self.members.problems.push(problem);
+    }
+}

@@ -1,0 +1,175 @@
+//! What members said last, written on the global Service itself: a reflector that starts
+//! while a member cannot be asked knows by it what the member contributes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::member::Member;
+use crate::service::{Families, Family, Kind, ServiceSpec};
+use crate::wire;
+
+/// What one member said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// When its Service came to be.
+    pub(crate) created: Option<Box<str>>,
+    /// What it said; nothing, where that was too long to be written down.
+    pub(crate) spec: Option<ServiceSpec>,
+}
+
+/// All that was written down. Members mostly say the same, which is written once.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    members: Vec<Entry>,
+    specs: Vec<Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    cluster: Box<str>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    created: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    spec: Option<usize>,
+}
+
+/// An API server takes 256 KiB of annotations altogether.
+const MAX_RECORD: usize = 128 << 10;
+
+/// Writes down what members said.
+pub(crate) fn written(members: &[Member<'_>]) -> String {
+    let mut specs: Vec<(&ServiceSpec, Value)> = Vec::new();
+    let entries = members.iter().map(|member| {
+        let known = specs.iter().position(|(it, _)| **it == *member.spec);
+        let spec = known.unwrap_or_else(|| {
+            specs.push((&member.spec, encoded(&member.spec)));
+            specs.len() - 1
+        });
+        Entry {
+            cluster: member.name.as_str().into(),
+            created: member.created.clone(),
+            spec: Some(spec),
+        }
+    });
+    let mut record = Record {
+        members: entries.collect(),
+        specs: Vec::new(),
+    };
+    record.specs = specs.into_iter().map(|(_, spec)| spec).collect();
+    let text = json!(record).to_string();
+    if text.len() <= MAX_RECORD {
+        return text;
+    }
+    for entry in &mut record.members {
+        entry.spec = None;
+    }
+    record.specs.clear();
+    json!(record).to_string()
+}
+
+/// What was written down of one member.
+pub(crate) fn read(text: &str, cluster: &str) -> Option<Remembered> {
+    let Record { members, specs } = serde_json::from_str(text).ok()?;
+    let entry = members.into_iter().find(|it| *it.cluster == *cluster)?;
+    let spec = entry.spec.and_then(|i| specs.get(i));
+    Some(Remembered {
+        created: entry.created,
+        spec: spec.and_then(decoded),
+    })
+}
+
+fn encoded(spec: &ServiceSpec) -> Value {
+    let mut object = Map::new();
+    spec.write(&mut object);
+    if let Kind::Virtual(Families::Dual(primary)) | Kind::Headless(Families::Dual(primary)) =
+        &spec.kind
+    {
+        let second = match primary {
+            Family::V4 => Family::V6,
+            Family::V6 => Family::V4,
+        };
+        let families = json!([primary.as_str(), second.as_str()]);
+        object.insert("ipFamilies".to_owned(), families);
+    }
+    Value::Object(object)
+}
+
+fn decoded(spec: &Value) -> Option<ServiceSpec> {
+    let spec = wire::ServiceSpec::deserialize(spec).ok()?;
+    Some(ServiceSpec::of_source(spec))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::{Remembered, read, written};
+    use crate::global::member::Member;
+    use crate::service::{Affinity, Families, Family, Kind, ServicePort, ServiceSpec, Target};
+
+    fn port(i: u16) -> ServicePort {
+        ServicePort {
+            name: format!("a-port-with-a-long-name-{i}").into(),
+            protocol: "TCP".into(),
+            port: i,
+            target: Target::Name("x".into()),
+            app_protocol: Some("h2c".into()),
+        }
+    }
+
+    fn spec(kind: Kind, n_ports: u16) -> ServiceSpec {
+        ServiceSpec {
+            kind,
+            ports: (1..=n_ports).map(port).collect(),
+            affinity: Affinity::ClientIp(7),
+            publish_not_ready: true,
+            traffic_distribution: Some("PreferSameZone".into()),
+        }
+    }
+
+    #[test]
+    fn what_is_written_down_is_read_back() {
+        let families = [
+            Families::Unstated,
+            Families::Single(Family::V6),
+            Families::Dual(Family::V6),
+        ];
+        let kinds = families.map(|it| [Kind::Virtual(it), Kind::Headless(it)]);
+        for kind in kinds.as_flattened() {
+            let names = ["east", "west"].map(|it| it.parse().unwrap());
+            let spec = spec(kind.clone(), 2);
+            let members = names.each_ref().map(|name| Member {
+                name: Cow::Borrowed(name),
+                created: Some("2026-01-01T00:00:00Z".into()),
+                spec: Cow::Borrowed(&spec),
+                rank: None,
+            });
+            let text = written(&members);
+            let remembered = Remembered {
+                created: Some("2026-01-01T00:00:00Z".into()),
+                spec: Some(spec.clone()),
+            };
+            assert_eq!(read(&text, "west"), Some(remembered), "{text}");
+            assert_eq!(read(&text, "north"), None);
+            assert_eq!(text.matches("\"ports\"").count(), 1, "{text}");
+        }
+        assert_eq!(read("nonsense", "west"), None);
+    }
+
+    #[test]
+    fn a_record_has_a_limit_and_names_the_members_nevertheless() {
+        let name = Cow::Owned("east".parse().unwrap());
+        let spec = spec(Kind::Virtual(Families::Unstated), 3000);
+        let text = written(&[Member {
+            name,
+            created: None,
+            spec: Cow::Borrowed(&spec),
+            rank: None,
+        }]);
+        let nothing = Remembered {
+            created: None,
+            spec: None,
+        };
+        assert_eq!(read(&text, "east"), Some(nothing));
+    }
+}

@@ -1,0 +1,344 @@
+//! Global Services: what holds in particular, as sentences.
+
+// What holds in all worlds.
+mod laws;
+// Where the local cluster has a Service of the same name.
+mod same_name;
+// While sources cannot be asked.
+mod silence;
+
+use proto_types::Resource;
+use reflector_planner::{GlobalPlacement, GlobalPolicy, MemberPolicy, Policy, Role, Staleness};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::lab::{Lab, name};
+use crate::object::{service, slice, with};
+
+const GLOBAL: &str = "mirrors/gl-demo-73736d-web";
+
+pub(crate) fn global_policy(cluster: &str, placement: GlobalPlacement, members: &[&str]) -> Policy {
+    let member = |it: &&str| MemberPolicy {
+        name: name(it),
+        staleness: Staleness::default(),
+    };
+    let global = GlobalPolicy {
+        cluster: name(cluster),
+        placement,
+        members: members.iter().map(member).collect(),
+    };
+    Policy::new(Vec::new())
+        .unwrap()
+        .with_global(global)
+        .unwrap()
+}
+
+pub(crate) fn collected() -> GlobalPlacement {
+    GlobalPlacement::Collected("mirrors".parse().unwrap())
+}
+
+impl Lab {
+    /// A cluster with global Services of its own and these members'.
+    pub(crate) fn global(cluster: &str, placement: GlobalPlacement, members: &[&str]) -> Self {
+        let policy = global_policy(cluster, placement, members);
+        let mut lab = Self::over(Cluster::default(), policy);
+        lab.role = Role::Member;
+        lab
+    }
+
+    /// Home and two more.
+    fn of_members() -> Self {
+        Self::global("home", collected(), &["east", "west"])
+    }
+
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        let problems = self.problems();
+        let reasons = problems
+            .iter()
+            .map(|it| format!("{} {}", it.source, it.cause.reason()));
+        reasons.collect()
+    }
+
+    /// Whose slices are here.
+    pub(crate) fn members_here(&self) -> Vec<String> {
+        let objects = self.cluster.objects.iter();
+        let slices = objects.filter(|((resource, _), _)| *resource == Resource::EndpointSlices);
+        let sources =
+            slices.map(|(_, it)| it["metadata"]["labels"]["heliograph.dev/source"].clone());
+        let mut sources: Vec<_> = sources.map(|it| it.as_str().unwrap().to_owned()).collect();
+        sources.sort();
+        sources
+    }
+
+    pub(crate) fn slice_of(&self, source: &str) -> &Value {
+        let mut objects = self.cluster.objects.iter();
+        let is_its = |it: &Value| it["metadata"]["labels"]["heliograph.dev/source"] == source;
+        let (_, slice) = objects
+            .find(|((resource, _), it)| *resource == Resource::EndpointSlices && is_its(it))
+            .unwrap();
+        slice
+    }
+}
+
+/// A Service of that year.
+pub(crate) fn web(year: u16) -> Value {
+    let created = json!(format!("{year}-01-01T00:00:00Z"));
+    with(service("demo/web"), "/metadata/creationTimestamp", created)
+}
+
+fn with_port(service: Value, name: &str, port: u16) -> Value {
+    let ports = json!([{"name": name, "protocol": "TCP", "port": port, "targetPort": 8080}]);
+    with(service, "/spec/ports", ports)
+}
+
+pub(crate) fn pods(address: &str) -> Value {
+    slice("demo/web-1", "web", &[address])
+}
+
+#[test]
+fn services_of_one_name_become_one_with_the_endpoints_of_all() {
+    let mut lab = Lab::of_members();
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.list("west", &[web(2021)], &[pods("10.2.0.1")]);
+    lab.list("home", &[web(2022)], &[pods("10.3.0.1")]);
+    lab.settle();
+    assert_eq!(lab.services(), [GLOBAL]);
+    assert_eq!(lab.members_here(), ["east", "home", "west"]);
+    let global = lab.service(GLOBAL);
+    assert_eq!(global["metadata"]["labels"]["global-svc"], "true");
+    let clusters = &global["metadata"]["annotations"]["global-svc-clusters"];
+    assert_eq!(clusters, "east,home,west");
+    for source in ["east", "home", "west"] {
+        let labels = &lab.slice_of(source)["metadata"]["labels"];
+        assert_eq!(labels["kubernetes.io/service-name"], "gl-demo-73736d-web");
+    }
+    assert_eq!(lab.reasons(), Vec::<String>::new());
+}
+
+#[test]
+fn a_member_that_goes_takes_its_slices_along_and_the_last_one_the_service() {
+    let mut lab = Lab::of_members();
+    lab.list("home", &[], &[]);
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.list("west", &[web(2021)], &[pods("10.2.0.1")]);
+    lab.settle();
+    let address = lab.service(GLOBAL)["metadata"]["uid"].clone();
+    lab.list("east", &[], &[]);
+    lab.settle();
+    assert_eq!(lab.members_here(), ["west"]);
+    assert_eq!(lab.service(GLOBAL)["metadata"]["uid"], address);
+    lab.delete_service("west", "demo/web");
+    lab.settle();
+    assert_eq!(lab.services(), Vec::<String>::new());
+    assert_eq!(lab.slices(), Vec::<String>::new());
+}
+
+#[test]
+fn the_oldest_decides_and_who_means_another_port_gets_no_traffic_for_it() {
+    let mut lab = Lab::of_members();
+    lab.list("home", &[], &[]);
+    lab.list(
+        "west",
+        &[with_port(web(2021), "http", 81)],
+        &[pods("10.2.0.1")],
+    );
+    lab.settle();
+    assert_eq!(lab.service(GLOBAL)["spec"]["ports"][0]["port"], 81);
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.settle();
+    assert_eq!(lab.service(GLOBAL)["spec"]["ports"][0]["port"], 80);
+    assert_eq!(lab.slice_of("east")["ports"].as_array().unwrap().len(), 1);
+    assert_eq!(lab.slice_of("west")["ports"], json!([]));
+    assert_eq!(lab.reasons(), ["west PortConflict"]);
+    let problem = lab.problems()[0].to_string();
+    assert!(
+        problem.contains("source east, which comes first"),
+        "{problem}"
+    );
+    assert!(
+        problem.contains("\"http\" is TCP 81 and not TCP 80"),
+        "{problem}"
+    );
+    // It is resolved.
+    lab.apply_service("west", &web(2021));
+    lab.settle();
+    assert_eq!(lab.slice_of("west")["ports"].as_array().unwrap().len(), 1);
+    assert_eq!(lab.reasons(), Vec::<String>::new());
+}
+
+#[test]
+fn a_port_of_another_name_gets_traffic_under_the_global_one() {
+    let mut lab = Lab::of_members();
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    let pods = with(pods("10.2.0.1"), "/ports/0/name", json!("web"));
+    lab.list("west", &[with_port(web(2021), "web", 80)], &[pods]);
+    lab.settle();
+    assert_eq!(lab.slice_of("west")["ports"][0]["name"], "http");
+    assert_eq!(lab.reasons(), ["west PortConflict"]);
+}
+
+#[test]
+fn another_name_is_no_member() {
+    let mut lab = Lab::of_members();
+    let external = json!({"type": "ExternalName", "externalName": "x.example"});
+    lab.list("west", &[with(web(2019), "/spec", external)], &[]);
+    lab.settle();
+    assert_eq!(lab.services(), Vec::<String>::new());
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.settle();
+    assert_eq!(lab.service(GLOBAL)["spec"]["type"], "ClusterIP");
+    assert_eq!(lab.reasons(), ["west InvalidServiceType"]);
+}
+
+#[test]
+fn a_member_without_ports_joins_and_gets_no_traffic() {
+    let mut lab = Lab::of_members();
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    let headless = with(web(2021), "/spec/clusterIP", json!("None"));
+    let bare = with(headless, "/spec/ports", json!([]));
+    lab.list("west", &[bare], &[pods("10.2.0.1")]);
+    lab.settle();
+    assert_eq!(lab.slice_of("west")["ports"], json!([]));
+    assert_eq!(lab.reasons(), ["west TypeConflict"]);
+}
+
+#[test]
+fn a_headless_member_alone_makes_a_headless_service_and_back() {
+    let mut lab = Lab::of_members();
+    let headless = with(web(2021), "/spec/clusterIP", json!("None"));
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.settle();
+    lab.list("east", &[headless], &[pods("10.1.0.1")]);
+    let writes = lab.settle();
+    assert!(writes[0].starts_with("replace Service"), "{writes:?}");
+    assert_eq!(lab.service(GLOBAL)["spec"]["clusterIP"], "None");
+    assert_eq!(lab.slices().len(), 1);
+    let headless = "service.kubernetes.io/headless";
+    assert!(
+        lab.slice_of("east")["metadata"]["labels"]
+            .get(headless)
+            .is_some()
+    );
+}
+
+#[test]
+fn slices_of_equal_names_in_two_sources_do_not_meet() {
+    let mut lab = Lab::of_members();
+    for source in ["east", "west", "home"] {
+        lab.list(source, &[web(2020)], &[pods("10.1.0.1")]);
+    }
+    lab.settle();
+    assert_eq!(lab.slices().len(), 3);
+}
+
+#[test]
+fn names_that_lead_to_one_global_name_are_not_mixed() {
+    let mut lab = Lab::of_members();
+    let service = |key, year: u16| {
+        let created = json!(format!("{year}-01-01T00:00:00Z"));
+        with(service(key), "/metadata/creationTimestamp", created)
+    };
+    lab.list("east", &[service("a/b-73736d-c", 2021)], &[]);
+    lab.list("west", &[service("a-73736d-b/c", 2020)], &[]);
+    lab.settle();
+    let global = "mirrors/gl-a-73736d-b-73736d-c";
+    let annotations = &lab.service(global)["metadata"]["annotations"];
+    assert_eq!(annotations["heliograph.dev/source-service"], "a-73736d-b/c");
+    assert_eq!(annotations["global-svc-clusters"], "west");
+    assert_eq!(lab.reasons(), ["east Collision"]);
+}
+
+#[test]
+fn a_name_that_is_too_long_is_told() {
+    let mut lab = Lab::of_members();
+    let long = format!("demo/{}", "a".repeat(60));
+    lab.list("east", &[service(&long)], &[]);
+    lab.settle();
+    assert_eq!(lab.services(), Vec::<String>::new());
+    assert_eq!(lab.reasons(), ["east NameTooLong"]);
+}
+
+#[test]
+fn semaphores_global_service_is_taken_over_with_its_address() {
+    let mut lab = Lab::of_members();
+    let key = proto_types::ObjectKey::parse(GLOBAL).unwrap();
+    let theirs = json!({
+        "kind": "Service", "apiVersion": "v1",
+        "metadata": {
+            "name": key.name(), "namespace": key.namespace(), "uid": "theirs",
+            "labels": {"global-svc": "true"},
+            "annotations": {
+                "global-svc-clusters": "west,east",
+                "service.kubernetes.io/topology-aware-hints": "auto",
+            },
+        },
+        "spec": {"type": "ClusterIP", "clusterIP": "10.9.9.1", "ports": [
+            {"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080},
+            {"name": "old", "protocol": "TCP", "port": 90, "targetPort": 9090},
+        ]},
+    });
+    lab.cluster.put(&(Resource::Services, key), theirs);
+    lab.list("home", &[], &[]);
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.settle();
+    let global = lab.service(GLOBAL).clone();
+    assert_eq!(global["metadata"]["uid"], "theirs");
+    assert_eq!(global["spec"]["clusterIP"], "10.9.9.1");
+    let annotations = &global["metadata"]["annotations"];
+    assert_eq!(annotations["global-svc-clusters"], "east,west");
+    assert!(
+        annotations
+            .get("service.kubernetes.io/topology-aware-hints")
+            .is_none()
+    );
+    // West was not asked yet, and may have the port that east has not.
+    assert_eq!(global["spec"]["ports"].as_array().unwrap().len(), 2);
+    lab.list("west", &[web(2021)], &[pods("10.2.0.1")]);
+    lab.settle();
+    assert_eq!(
+        lab.service(GLOBAL)["spec"]["ports"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(lab.service(GLOBAL)["metadata"]["uid"], "theirs");
+}
+
+#[test]
+fn edits_of_a_global_service_and_its_slices_are_repaired() {
+    let mut lab = Lab::of_members();
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.settle();
+    lab.edit(Resource::Services, GLOBAL, |it| {
+        it["spec"]["ports"] = json!([{"protocol": "TCP", "port": 1, "targetPort": 1}]);
+        it["metadata"]["labels"]["global-svc"] = json!("no");
+        it["metadata"]["labels"]
+            .as_object_mut()
+            .unwrap()
+            .remove("heliograph.dev/global");
+    });
+    lab.settle();
+    assert_eq!(lab.service(GLOBAL)["spec"]["ports"][0]["port"], 80);
+    let slice = lab.slices()[0].clone();
+    lab.remove(Resource::EndpointSlices, &slice);
+    lab.settle();
+    assert_eq!(lab.slices(), [slice]);
+}
+
+#[test]
+fn one_endpoint_of_a_hundred_members_is_one_write() {
+    let members: Vec<_> = (0..100).map(|i| format!("c{i}")).collect();
+    let names: Vec<_> = members.iter().map(String::as_str).collect();
+    let mut lab = Lab::global("home", collected(), &names);
+    lab.list("home", &[], &[]);
+    for member in &names {
+        lab.list(member, &[web(2020)], &[pods("10.1.0.1")]);
+    }
+    lab.settle();
+    assert_eq!(lab.slices().len(), 100);
+    lab.apply_slice("c42", &pods("10.1.0.2"));
+    let writes = lab.settle();
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    assert!(writes[0].starts_with("update EndpointSlice"), "{writes:?}");
+}
