@@ -27,6 +27,11 @@ impl Process {
         Ok(Self(pid))
     }
 
+    /// This one.
+    pub(crate) fn own() -> Self {
+        Self(std::process::id())
+    }
+
     /// User and system time so far.
     pub(crate) fn cpu(self) -> anyhow::Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0))?;
@@ -39,8 +44,17 @@ impl Process {
 
     /// Resident memory, in bytes.
     pub(crate) fn memory(self) -> anyhow::Result<f64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most that was ever resident, in bytes.
+    pub(crate) fn peak_memory(self) -> anyhow::Result<f64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(self, key: &str) -> anyhow::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let line = status.lines().find(|line| line.starts_with(key));
         let kib = line.and_then(|line| line.split_whitespace().nth(1));
         Ok(kib.context("/proc has another form")?.parse::<f64>()? * 1024.0)
     }

@@ -1,10 +1,10 @@
 //! The three servers, and what happens to them.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use control_plane::{ControlPlane, Keeper};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::Request;
@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use crate::consumer::{Consumer, SENT, connector, now};
+use super::consumer::{Consumer, SENT, connector, now};
 use crate::process::Process;
+use crate::programs::{beside, free_address};
 
 /// Who serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -287,18 +288,4 @@ impl Watch {
             lost,
         })
     }
-}
-
-fn free_address() -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?)
-}
-
-fn beside(name: &str) -> anyhow::Result<std::path::PathBuf> {
-    let this = std::env::current_exe()?;
-    let program = this.with_file_name(name);
-    program
-        .is_file()
-        .then_some(program)
-        .ok_or_else(|| anyhow!("there is no {name} beside load: build it with the same profile"))
 }

@@ -1,0 +1,158 @@
+//! How long a change at the source takes until a watch of the local cluster tells it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use futures::{StreamExt, TryStreamExt, stream};
+use http::Request;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::WatchEvent;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Args;
+use super::cluster::{EXPORTS, Local, MAX_WRITES, Source, endpoint, read, slices_path};
+
+/// What changes took, the shortest first.
+pub(crate) struct Changes {
+    single: Vec<Duration>,
+    /// From the first of many at once to the last of them.
+    pub(crate) burst: Duration,
+}
+
+/// Longer than a change takes to be told by everybody.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One change has nothing to do with the next.
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl Changes {
+    /// What so many of them took at most.
+    pub(crate) fn at(&self, share: f64) -> Duration {
+        let i = (self.single.len() as f64 * share) as usize;
+        let last = self.single.len().saturating_sub(1);
+        self.single.get(i.min(last)).copied().unwrap_or_default()
+    }
+}
+
+/// Makes changes one after another, then many at once.
+pub(crate) async fn measure(
+    source: &Source,
+    local: &Local,
+    namespace: &str,
+    args: &Args,
+) -> anyhow::Result<Changes> {
+    let mut arrivals = Arrivals::start(local, namespace).await?;
+    let mut single = Vec::with_capacity(args.changes);
+    for i in 0..args.changes {
+        let address = unique_address();
+        let start = Instant::now();
+        change(source, i, &address).await?;
+        single.push(arrivals.of(&address).await? - start);
+        tokio::time::sleep(PAUSE).await;
+    }
+    single.sort();
+
+    let addresses: Vec<String> = (0..args.burst).map(|_| unique_address()).collect();
+    let start = Instant::now();
+    let changes = addresses.iter().enumerate();
+    let changes = changes.map(|(i, address)| change(source, i, address));
+    stream::iter(changes)
+        .buffer_unordered(MAX_WRITES)
+        .try_collect::<()>()
+        .await?;
+    let mut burst = Duration::ZERO;
+    for address in &addresses {
+        burst = burst.max(arrivals.of(address).await? - start);
+    }
+    Ok(Changes { single, burst })
+}
+
+async fn change(source: &Source, i: usize, address: &str) -> anyhow::Result<()> {
+    let name = format!("s{}-slice", i % source.n_services.max(1));
+    let path = format!("{}/{name}", slices_path(EXPORTS));
+    let patch = json!({"endpoints": [endpoint(address)]});
+    let request = Request::patch(path)
+        .header("content-type", "application/merge-patch+json")
+        .body(patch.to_string().into_bytes())?;
+    source.client.request_text(request).await?;
+    Ok(())
+}
+
+/// An address that no slice had before.
+fn unique_address() -> String {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("10.{}.{}.{}", 200 + n / 62_500, n / 250 % 250, 1 + n % 250)
+}
+
+/// When addresses were first told.
+struct Arrivals {
+    told: mpsc::UnboundedReceiver<(String, Instant)>,
+    known: HashMap<String, Instant>,
+    watch: JoinSet<anyhow::Result<()>>,
+}
+
+impl Arrivals {
+    async fn start(local: &Local, namespace: &str) -> anyhow::Result<Self> {
+        let (sender, told) = mpsc::unbounded_channel();
+        let mut events = watch(&local.client, namespace).await?.boxed();
+        let mut watch = JoinSet::new();
+        watch.spawn(async move {
+            while let Some(slice) = events.try_next().await? {
+                let now = Instant::now();
+                for endpoint in slice.endpoints.unwrap_or_default() {
+                    for address in endpoint.addresses {
+                        sender.send((address, now))?;
+                    }
+                }
+            }
+            anyhow::Ok(())
+        });
+        Ok(Self {
+            told,
+            known: HashMap::new(),
+            watch,
+        })
+    }
+
+    async fn of(&mut self, address: &str) -> anyhow::Result<Instant> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.known.remove(address) {
+                return Ok(at);
+            }
+            let next = tokio::time::timeout_at(deadline, self.told.recv()).await;
+            let next = next.with_context(|| format!("{address} never came"))?;
+            if next.is_none() {
+                self.watch.join_next().await.transpose()?.transpose()?;
+            }
+            ensure!(next.is_some(), "the watch of the local cluster ended");
+            self.known.extend(next);
+        }
+    }
+}
+
+/// The slices of a namespace that are new or changed from now on.
+pub(crate) async fn watch(
+    client: &kube::Client,
+    namespace: &str,
+) -> anyhow::Result<impl futures::Stream<Item = anyhow::Result<EndpointSlice>> + use<>> {
+    let collection = slices_path(namespace);
+    let list = read(client, &format!("{collection}?limit=1")).await?;
+    let revision = list["metadata"]["resourceVersion"]
+        .as_str()
+        .context("a list has a version")?;
+    let path = format!("{collection}?watch=1&resourceVersion={revision}&timeoutSeconds=3000");
+    let request = Request::get(path).body(Vec::new())?;
+    let events = client.request_events::<EndpointSlice>(request).await?;
+    Ok(events.filter_map(async |event| match event {
+        Ok(WatchEvent::Added(slice) | WatchEvent::Modified(slice)) => Some(Ok(slice)),
+        Ok(WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) | WatchEvent::Error(_)) => None,
+        Err(error) => Some(Err(error.into())),
+    }))
+}
