@@ -40,6 +40,8 @@ pub(crate) struct Controller {
     started: Instant,
     /// When plans were last made.
     last_turn: Instant,
+    /// Whether keys had to be left then, because enough was being written.
+    has_backlog: bool,
     is_unavailable: bool,
 }
 
@@ -99,6 +101,7 @@ impl Controller {
             metrics,
             started: now,
             last_turn: now,
+            has_backlog: false,
             is_unavailable: false,
         }
     }
@@ -128,7 +131,7 @@ impl Controller {
     /// What happens next. A dropped call loses nothing.
     async fn next(&mut self) -> Event {
         let has_turn = self.has_work();
-        let due = self.last_turn + SETTLE;
+        let due = self.due();
         tokio::select! {
             event = self.inbox.next() => event,
             () = self.leadership.changed() => Event::Leadership,
@@ -234,7 +237,7 @@ impl Controller {
 
     /// Plans the keys whose turn it is, and has done what they need.
     fn dispatch(&mut self) {
-        if Instant::now() < self.last_turn + SETTLE {
+        if Instant::now() < self.due() {
             return;
         }
         for _ in 0..MAX_AT_ONCE {
@@ -253,6 +256,15 @@ impl Controller {
                 self.inbox.writes.spawn(write);
             }
             self.last_turn = Instant::now();
+        }
+        self.has_backlog = !self.queue.is_empty();
+    }
+
+    /// When the next plans are due. What had to be left has settled by itself.
+    fn due(&self) -> Instant {
+        match self.has_backlog {
+            true => self.last_turn,
+            false => self.last_turn + SETTLE,
         }
     }
 

@@ -7,14 +7,13 @@ use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::Request;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::core::WatchEvent;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Args;
-use super::cluster::{EXPORTS, Local, MAX_WRITES, Source, endpoint, read, slices_path};
+use super::cluster::{EXPORTS, Local, MAX_WRITES, Source, endpoint, slices_path, watch};
 
 /// What changes took, the shortest first.
 pub(crate) struct Changes {
@@ -100,7 +99,9 @@ struct Arrivals {
 impl Arrivals {
     async fn start(local: &Local, namespace: &str) -> anyhow::Result<Self> {
         let (sender, told) = mpsc::unbounded_channel();
-        let mut events = watch(&local.client, namespace).await?.boxed();
+        let mut events = watch::<EndpointSlice>(&local.client, &slices_path(namespace))
+            .await?
+            .boxed();
         let mut watch = JoinSet::new();
         watch.spawn(async move {
             while let Some(slice) = events.try_next().await? {
@@ -135,24 +136,4 @@ impl Arrivals {
             self.known.extend(next);
         }
     }
-}
-
-/// The slices of a namespace that are new or changed from now on.
-pub(crate) async fn watch(
-    client: &kube::Client,
-    namespace: &str,
-) -> anyhow::Result<impl futures::Stream<Item = anyhow::Result<EndpointSlice>> + use<>> {
-    let collection = slices_path(namespace);
-    let list = read(client, &format!("{collection}?limit=1")).await?;
-    let revision = list["metadata"]["resourceVersion"]
-        .as_str()
-        .context("a list has a version")?;
-    let path = format!("{collection}?watch=1&resourceVersion={revision}&timeoutSeconds=3000");
-    let request = Request::get(path).body(Vec::new())?;
-    let events = client.request_events::<EndpointSlice>(request).await?;
-    Ok(events.filter_map(async |event| match event {
-        Ok(WatchEvent::Added(slice) | WatchEvent::Modified(slice)) => Some(Ok(slice)),
-        Ok(WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) | WatchEvent::Error(_)) => None,
-        Err(error) => Some(Err(error.into())),
-    }))
 }

@@ -1,13 +1,18 @@
 //! A source with its emitter, and local clusters to mirror into.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use control_plane::{ControlPlane, Keeper};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http::Request;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::WatchEvent;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -106,13 +111,58 @@ impl Local {
         Ok(mirrors)
     }
 
-    /// How many objects a collection of mirrors has.
-    pub(crate) async fn count(&self, collection: &str) -> anyhow::Result<u64> {
-        let list = read(&self.client, &format!("{collection}?limit=1")).await?;
-        let n_shown = list["items"].as_array().map_or(0, Vec::len) as u64;
-        let rest = list["metadata"]["remainingItemCount"].as_u64();
-        Ok(n_shown + rest.unwrap_or(0))
+    /// Looks for mirrors from now on. What this returns ends when there are so many
+    /// new Services, and as many new slices.
+    pub(crate) async fn fill(
+        &self,
+        n: usize,
+    ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+        let services = watch::<Service>(&self.client, &services_path(MIRRORS)).await?;
+        let slices = watch::<EndpointSlice>(&self.client, &slices_path(MIRRORS)).await?;
+        Ok(async move {
+            tokio::try_join!(
+                distinct(n, services.map_ok(|it| it.metadata.name)),
+                distinct(n, slices.map_ok(|it| it.metadata.name)),
+            )?;
+            Ok(())
+        })
     }
+}
+
+/// Waits for so many different names.
+async fn distinct(
+    n: usize,
+    names: impl Stream<Item = anyhow::Result<Option<String>>>,
+) -> anyhow::Result<()> {
+    let mut names = std::pin::pin!(names);
+    let mut seen = HashSet::new();
+    while seen.len() < n {
+        let next = tokio::time::timeout(PATIENCE, names.try_next());
+        let next = next.await.context("mirrors are missing")??;
+        seen.extend(next.context("a watch of the local cluster ended")?);
+    }
+    Ok(())
+}
+
+/// The objects of a collection that are new or changed from now on.
+pub(crate) async fn watch<K>(
+    client: &kube::Client,
+    collection: &str,
+) -> anyhow::Result<impl Stream<Item = anyhow::Result<K>> + use<K>>
+where
+    K: Clone + DeserializeOwned,
+{
+    let list = read(client, &format!("{collection}?limit=1")).await?;
+    let revision = list["metadata"]["resourceVersion"].as_str();
+    let revision = revision.context("a list has a version")?;
+    let path = format!("{collection}?watch=1&resourceVersion={revision}&timeoutSeconds=3000");
+    let request = Request::get(path).body(Vec::new())?;
+    let events = client.request_events::<K>(request).await?;
+    Ok(events.filter_map(async |event| match event {
+        Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => Some(Ok(object)),
+        Ok(WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) | WatchEvent::Error(_)) => None,
+        Err(error) => Some(Err(error.into())),
+    }))
 }
 
 pub(crate) fn services_path(namespace: &str) -> String {

@@ -3,12 +3,11 @@
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::ensure;
 use control_plane::Keeper;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::cluster::{Local, MIRRORS, Source, create_all, services_path, slices_path};
+use super::cluster::{Local, MIRRORS, Source, create_all};
 use crate::process::Process;
 use crate::programs::{beside, free_address};
 
@@ -21,9 +20,6 @@ pub(crate) struct Cold {
     pub(crate) memory: Option<f64>,
     pub(crate) peak: Option<f64>,
 }
-
-const POLL: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// Starts a reflector, and waits until it has written everything.
 pub(crate) async fn reflect(
@@ -43,15 +39,10 @@ pub(crate) async fn reflect(
             source.emitter
         ))
         .arg(format!("--listen={listen}"));
+    let filled = local.fill(services).await?;
     let start = Instant::now();
-    let mut reflector = keeper.spawn("reflector", &command)?;
-    for collection in [services_path(MIRRORS), slices_path(MIRRORS)] {
-        while local.count(&collection).await? < services as u64 {
-            ensure!(reflector.is_running(), "{}", reflector.log());
-            ensure!(start.elapsed() < PATIENCE, "the reflector is too slow");
-            tokio::time::sleep(POLL).await;
-        }
-    }
+    keeper.spawn("reflector", &command)?;
+    filled.await?;
     let took = start.elapsed();
     let process = Process::find(&format!("--listen={listen}"))?;
     let cpu = process.cpu()?;
@@ -70,8 +61,9 @@ pub(crate) async fn reflect(
 pub(crate) async fn write(local: &Local, objects: &[(String, Value)]) -> anyhow::Result<Cold> {
     let objects = objects.to_vec();
     let process = Process::own();
+    let filled = local.fill(objects.len() / 2).await?;
     let (start, cpu) = (Instant::now(), process.cpu()?);
-    create_all(&local.client, objects).await?;
+    tokio::try_join!(filled, create_all(&local.client, objects))?;
     Ok(Cold {
         took: start.elapsed(),
         cpu: process.cpu()?.saturating_sub(cpu),

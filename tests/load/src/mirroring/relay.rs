@@ -9,8 +9,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::change::watch;
-use super::cluster::{EXPORTS, Local, Source, create_namespace, slices_path};
+use super::cluster::{EXPORTS, Local, Source, create_namespace, slices_path, watch};
 
 /// Where it writes.
 pub(crate) const NAMESPACE: &str = "relayed";
@@ -23,7 +22,9 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) async fn start(source: &Source, local: &Local) -> anyhow::Result<Self> {
         create_namespace(&local.client, NAMESPACE).await?;
-        let mut changed = watch(&source.client, EXPORTS).await?.boxed();
+        let mut changed = watch::<EndpointSlice>(&source.client, &slices_path(EXPORTS))
+            .await?
+            .boxed();
         let client = local.client.clone();
         let mut task = JoinSet::new();
         task.spawn(async move {
