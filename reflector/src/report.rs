@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::announce::{Announcer, Notice};
 use crate::feed::{Feed, Sign};
 use crate::metrics::{FeedLabels, Metrics, ProblemLabels};
-use crate::status::{FeedStatus, Mirrors, SourceStatus, Status};
+use crate::status::{FeedStatus, Mirrors, NOT_FOLLOWED, SourceStatus, Status};
 
 use digest::Digest;
 
@@ -75,7 +75,7 @@ impl Report {
         };
         match (&lost, &contact.lost) {
             (Some(why), before) if before.as_ref() != Some(why) => {
-                warn!(%feed, why, "not followed; mirrors stay as they are, trying again");
+                warn!(%feed, why, "{NOT_FOLLOWED}");
             }
             (None, Some(_)) => info!(%feed, "followed again"),
             (None, None) if contact.last.is_none() => info!(%feed, "followed"),

@@ -5,6 +5,9 @@ use std::fmt::{self, Write};
 use reflector_planner::Problem;
 use serde::{Deserialize, Serialize};
 
+/// What losing a source means here; in the log, in the status, wherever it is told.
+pub const NOT_FOLLOWED: &str = "not followed; mirrors stay as they are, trying again";
+
 /// How things are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,6 +74,14 @@ pub struct Mirrors {
     pub slices: usize,
 }
 
+impl SourceStatus {
+    /// Whether one of its resources is not heard now.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.feeds.iter().any(|feed| feed.last_error.is_some())
+    }
+}
+
 impl From<&Problem> for ProblemStatus {
     fn from(problem: &Problem) -> Self {
         Self {
@@ -110,6 +121,13 @@ impl fmt::Display for Status {
             }
         }
         f.write_str(&table(&rows))?;
+        let lost: Vec<_> = self.sources.iter().filter(|it| it.is_lost()).collect();
+        if !lost.is_empty() {
+            writeln!(f)?;
+        }
+        for SourceStatus { name, .. } in lost {
+            writeln!(f, "Source {name} is {NOT_FOLLOWED}")?;
+        }
         let Mirrors { services, slices } = self.mirrors;
         writeln!(
             f,
@@ -184,6 +202,8 @@ mod tests {
 SOURCE   RESOURCE         STATE    OBJECTS   AGE   LAST ERROR
 east     services         synced   3         7s    -
 east     endpointslices   synced   3         -     cannot list
+
+Source east is not followed; mirrors stay as they are, trying again
 
 3 mirror Services, 4 mirror EndpointSlices
 
