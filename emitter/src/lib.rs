@@ -42,12 +42,22 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::api::Api;
-use crate::config::{Config, ConsistentReads};
+use crate::config::{Args, Config, ConsistentReads};
 use crate::hub::Hub;
 use crate::identity::{Identity, Upstream};
 use crate::metrics::Metrics;
 use crate::serve::Transport;
 use crate::upstream::{Documents, Follower};
+
+/// Does what the flags ask for.
+pub async fn main(args: Args) -> anyhow::Result<()> {
+    let config = Config::try_from(args)?;
+    let (format, filter) = &config.log;
+    runtime::log::init(*format, filter);
+    let max_files = runtime::files::raise_limit();
+    tracing::debug!(?max_files, "each consumer takes one");
+    run(config, runtime::shutdown::on_signal()?).await
+}
 
 /// Serves until `shutdown` is cancelled, or until a task fails, which none should.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
