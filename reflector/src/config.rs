@@ -1,6 +1,7 @@
 //! What was typed, as [`Args`], and what it means, as [`Config`].
 
 mod file;
+mod import;
 mod shown;
 mod source;
 mod staleness;
@@ -228,6 +229,9 @@ pub enum Error {
     /// Nothing to reflect.
     #[error("no sources: name them with --source, or in a file with --config")]
     NoSources,
+    /// The local cluster's ranges are not ranges.
+    #[error("{0}")]
+    LocalRanges(String),
     /// A prefix without a place for what has it.
     #[error(
         "source {0} has a prefix, and there is no namespace for prefixed mirrors: name one with \
@@ -267,11 +271,12 @@ impl TryFrom<Args> for Config {
         let mut policies = Vec::with_capacity(entries.len());
         let mut sources = Vec::with_capacity(entries.len());
         for entry in entries {
+            let placement = placement(&entry, mirror_namespace.as_ref())?;
             policies.push(SourcePolicy {
-                name: entry.name.clone(),
-                placement: placement(&entry, mirror_namespace.as_ref())?,
+                import: entry.imported()?,
                 staleness: entry.staleness.0,
                 known_as: entry.known_as().map(Into::into),
+                ..SourcePolicy::new(entry.name.clone(), placement)
             });
             sources.push(entry.check()?);
         }
@@ -280,6 +285,8 @@ impl TryFrom<Args> for Config {
             file::RemovedSources::Keep => RemovedSources::Keep,
             file::RemovedSources::Delete => RemovedSources::Delete,
         };
+        policy.local_ranges =
+            import::ranges("localRanges", &file.local_ranges).map_err(Error::LocalRanges)?;
         policy.hold = file.hold_seconds.unwrap_or(Policy::HOLD);
         Ok(Self {
             local: match kubeconfig {

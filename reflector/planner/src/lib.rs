@@ -19,6 +19,7 @@
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
 //! | [`global`] | Services of many clusters that become one |
 //! | [`adopt`] | mirrors of the replaced programs, which become ours |
+//! | [`import`] | what may come in from a source |
 //! | [`address`], [`brake`] | what may not pass, and what may not go at once |
 //! | [`staleness`] | what becomes of endpoints while their source is silent |
 //! | [`problem`] | what could not be done, in users' words |
@@ -39,6 +40,7 @@ pub mod brake;
 pub mod diff;
 pub mod explain;
 pub mod global;
+pub mod import;
 pub mod local;
 pub mod mirror;
 pub mod name;
@@ -58,6 +60,7 @@ pub use brake::Moment;
 pub use diff::{Action, Verdict, diff};
 pub use explain::{Explanation, explain};
 pub use global::Conflict;
+pub use import::{Import, Refusal};
 pub use local::{Local, LocalChange, LocalList, Obstacle};
 pub use mirror::{Mirror, MirrorService, MirrorSlice, Observed, Role, Seen};
 pub use name::{GlobalPlacement, LocalKey, Placement, SourceName};

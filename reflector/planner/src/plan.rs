@@ -12,6 +12,7 @@ use proto_types::{ObjectKey, Resource, label};
 
 use crate::diff::Verdict;
 use crate::global;
+use crate::import::Refusal;
 use crate::mirror::{MIRROR_PREFIX, MIRRORED, Marks, MirrorService, MirrorSlice, Owner};
 use crate::name::{LocalKey, Placement};
 use crate::policy::{RemovedSources, SourcePolicy};
@@ -56,11 +57,28 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
         });
         return Plan::default();
     }
+    let refused = refused(case);
     let mut plan = global::plan(case).unwrap_or_else(|| mirrored(case));
+    plan.problems.extend(refused);
     age::age(case, &mut plan);
     let obstacles = obstacle::obstacles(case, &plan);
     plan.problems.extend(obstacles);
     plan
+}
+
+/// Whoever wants the key and may not have it.
+fn refused(case: &Case<'_>) -> Vec<Problem> {
+    let refused = case.world.refused(case.key);
+    let problems = refused.map(|(claim, refusal)| Problem {
+        source: case.source(claim).clone(),
+        object: claim.service.clone(),
+        cause: refusal.clone().into(),
+    });
+    let problems: Vec<_> = problems.collect();
+    for problem in &problems {
+        case.note(problem.cause.reason(), || problem.to_string());
+    }
+    problems
 }
 
 fn mirrored(case: &Case<'_>) -> Plan {
@@ -129,6 +147,10 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
             case.note("Mirrored", || {
                 format!("the mirror shows it, {}", spec.kind.in_words())
             });
+            let (spec, refusal) = policy.import.cut(spec);
+            if let Some(refusal) = refusal {
+                plan.refuse(case, winner, refusal);
+            }
             plan.service = Verdict::Want(mirror(case, winner, spec));
             slices::slices(case, winner, &mut plan);
         }
@@ -136,7 +158,7 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
     plan
 }
 
-fn mirror(case: &Case<'_>, winner: &Claim, spec: &ServiceSpec) -> MirrorService {
+fn mirror(case: &Case<'_>, winner: &Claim, spec: ServiceSpec) -> MirrorService {
     let policy = case.world.policy().source(winner.rank);
     let marks = Marks::service(&policy.name, &winner.service);
     // What is not known now may have been.
@@ -155,7 +177,7 @@ fn mirror(case: &Case<'_>, winner: &Claim, spec: &ServiceSpec) -> MirrorService 
     };
     MirrorService {
         marks,
-        spec: spec.clone(),
+        spec,
         has_strays: false,
     }
 }
@@ -268,6 +290,13 @@ impl Plan {
             object: claim.service.clone(),
             cause,
         });
+    }
+
+    /// Something of a claim does not come in.
+    pub(crate) fn refuse(&mut self, case: &Case<'_>, claim: &Claim, refusal: Refusal) {
+        case.note(refusal.reason(), || refusal.to_string());
+        let policy = case.world.policy().source(claim.rank);
+        self.report(policy, claim, refusal.into());
     }
 
     fn report_left_out(

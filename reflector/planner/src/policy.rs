@@ -5,9 +5,11 @@ mod global;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
 
+use crate::import::Import;
 use crate::mirror::{Owner, Role};
 use crate::name::{Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::Staleness;
@@ -26,6 +28,8 @@ pub struct Policy {
     pub removed_sources: RemovedSources,
     /// How long deletions are held that a list brought in mass.
     pub hold: Duration,
+    /// The ranges of the local cluster's own addresses, which no source may name.
+    pub local_ranges: Vec<IpNet>,
 }
 
 /// One source's share of the policy.
@@ -39,6 +43,8 @@ pub struct SourcePolicy {
     pub staleness: Staleness,
     /// What service-reflector called it, whose mirrors of it are taken over.
     pub known_as: Option<Box<str>>,
+    /// What may come in from it.
+    pub import: Import,
 }
 
 /// What becomes of the mirrors of a source that is no longer configured.
@@ -154,6 +160,7 @@ impl Policy {
             global: None,
             removed_sources: RemovedSources::default(),
             hold: Self::HOLD,
+            local_ranges: Vec::new(),
         })
     }
 
@@ -218,10 +225,33 @@ impl Policy {
         &self.sources[rank.0]
     }
 
+    /// What no endpoint of that rank may be in.
+    pub(crate) fn ranges_of_others(&self, rank: Rank) -> &[IpNet] {
+        if self.is_local(rank) {
+            &[]
+        } else {
+            &self.local_ranges
+        }
+    }
+
     /// Where the mirror of a source's Service belongs.
     #[must_use]
     pub fn local(&self, rank: Rank, service: &ObjectKey) -> crate::LocalKey {
         self.source(rank).placement.local(service)
+    }
+}
+
+impl SourcePolicy {
+    /// A source's, as it is where nothing else is configured.
+    #[must_use]
+    pub fn new(name: SourceName, placement: Placement) -> Self {
+        Self {
+            name,
+            placement,
+            staleness: Staleness::default(),
+            known_as: None,
+            import: Import::default(),
+        }
     }
 }
 
@@ -277,18 +307,14 @@ fn check_ambiguity(prefixes: &BTreeMap<&DnsLabel, &SourceName>) -> Result<(), Er
 
 #[cfg(test)]
 mod tests {
-    use super::{Placement, Policy, SourcePolicy, Staleness};
+    use super::{Placement, Policy, SourcePolicy};
 
     fn prefixed(name: &str, prefix: &str) -> SourcePolicy {
-        SourcePolicy {
-            name: name.parse().unwrap(),
-            placement: Placement::Prefixed {
-                prefix: prefix.parse().unwrap(),
-                namespace: "mirrors".parse().unwrap(),
-            },
-            staleness: Staleness::default(),
-            known_as: None,
-        }
+        let placement = Placement::Prefixed {
+            prefix: prefix.parse().unwrap(),
+            namespace: "mirrors".parse().unwrap(),
+        };
+        SourcePolicy::new(name.parse().unwrap(), placement)
     }
 
     #[track_caller]
@@ -309,12 +335,7 @@ mod tests {
 
     #[test]
     fn same_names_may_be_shared_by_any_number_of_sources() {
-        let same = |name: &str| SourcePolicy {
-            name: name.parse().unwrap(),
-            placement: Placement::SameName,
-            staleness: Staleness::default(),
-            known_as: None,
-        };
+        let same = |name: &str| SourcePolicy::new(name.parse().unwrap(), Placement::SameName);
         check(vec![same("east"), same("west"), prefixed("north", "n")], "");
     }
 

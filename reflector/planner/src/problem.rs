@@ -8,6 +8,7 @@ use proto_types::{ObjectKey, Resource};
 use serde::{Serialize, Serializer};
 
 use crate::global::Conflict;
+use crate::import::Refusal;
 use crate::name::SourceName;
 
 /// Something that people should know about one object.
@@ -77,6 +78,9 @@ pub enum Cause {
         /// What is wrong with it.
         error: Box<str>,
     },
+    /// The source's import policy does not admit it.
+    #[error(transparent)]
+    NotImported(#[from] Refusal),
     /// Addresses that mean something else here than in the source.
     #[error(
         "{n_endpoints} endpoints of slice {slice} are left out, because {address} is loopback, \
@@ -175,6 +179,7 @@ impl Cause {
             Self::Conflict { conflict, .. } => conflict.reason(),
             Self::ExternalMember => "InvalidServiceType",
             Self::Undecodable { .. } => "Undecodable",
+            Self::NotImported(refusal) => refusal.reason(),
             Self::AddressRefused { .. } => "AddressRefused",
             Self::Held { .. } => "DeletionHeld",
             Self::EndpointsNotReady { .. } => "EndpointsNotReady",

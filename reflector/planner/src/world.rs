@@ -1,9 +1,10 @@
 //! All that is known, and which plans an update touches.
 
+mod claims;
 mod judge;
 mod reconfigure;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use proto_types::{ObjectKey, Resource};
 
@@ -15,6 +16,8 @@ use crate::name::{LocalKey, SourceName};
 use crate::policy::{Policy, Rank};
 use crate::source::{Change, Services, Slices, Source, SourceService, SourceSlice, SourceState};
 
+use claims::Claims;
+
 /// All that is known. Plans depend on it alone, and never on what happened last.
 ///
 /// It holds the policy, because the claims are made by the policy's names: a plan
@@ -25,7 +28,7 @@ pub struct World {
     /// By rank.
     sources: Vec<Source>,
     local: Local,
-    claims: HashMap<LocalKey, BTreeSet<Claim>>,
+    claims: Claims,
     now: Moment,
 }
 
@@ -74,10 +77,10 @@ impl World {
     pub fn new(policy: Policy) -> Self {
         let sources = policy.ranks().map(|_| Source::default()).collect();
         Self {
+            claims: Claims::new(&policy),
             policy,
             sources,
             local: Local::default(),
-            claims: HashMap::new(),
             now: Moment::default(),
         }
     }
@@ -98,11 +101,6 @@ impl World {
     #[must_use]
     pub const fn local(&self) -> &Local {
         &self.local
-    }
-
-    /// Who wants a key, the winner first.
-    pub fn claims(&self, key: &LocalKey) -> impl Iterator<Item = &Claim> {
-        self.claims.get(key).into_iter().flatten()
     }
 
     /// Takes over something new; returns the keys to plan again.
@@ -199,7 +197,7 @@ impl World {
                 Some(spec) => {
                     if let Some(known) = self.source_mut(rank).services.known_mut() {
                         known.insert(service.key.clone(), spec);
-                        return Touched::from([self.claim(rank, service.key)]);
+                        return self.claim(rank, service.key);
                     }
                     Touched::new()
                 }
@@ -235,10 +233,10 @@ impl World {
         let before = std::mem::replace(state, SourceState::Synced(services));
         let mut touched = self.homes_of(rank);
         for key in before.known().into_iter().flat_map(|it| it.keys()) {
-            touched.insert(self.unclaim(rank, key.clone()));
+            touched.extend(self.unclaim(rank, key.clone()));
         }
         for key in keys {
-            touched.insert(self.claim(rank, key));
+            touched.extend(self.claim(rank, key));
         }
         self.judge_services(rank);
         touched
@@ -248,7 +246,7 @@ impl World {
         if let Some(known) = self.source_mut(rank).services.known_mut() {
             known.remove(&key);
         }
-        Touched::from([self.unclaim(rank, key)])
+        self.unclaim(rank, key)
     }
 
     fn update_slices(&mut self, rank: Rank, change: Change<SourceSlice>) -> Touched {
@@ -316,29 +314,11 @@ impl World {
         touched
     }
 
-    fn claim(&mut self, rank: Rank, service: ObjectKey) -> LocalKey {
-        let key = self.policy.local(rank, &service);
-        let claims = self.claims.entry(key.clone()).or_default();
-        claims.insert(Claim { rank, service });
-        key
-    }
-
-    fn unclaim(&mut self, rank: Rank, service: ObjectKey) -> LocalKey {
-        let key = self.policy.local(rank, &service);
-        if let Some(claims) = self.claims.get_mut(&key) {
-            claims.remove(&Claim { rank, service });
-            if claims.is_empty() {
-                self.claims.remove(&key);
-            }
-        }
-        key
-    }
-
     /// Those of a source's Services that are exported, by where they go. A slice
     /// may come before its Service, and is planned with it.
     fn claimed(&self, rank: Rank, services: &[ObjectKey]) -> Touched {
         let keys = services.iter().map(|it| self.policy.local(rank, it));
-        keys.filter(|key| self.claims.contains_key(key)).collect()
+        keys.filter(|key| self.claims.has(key)).collect()
     }
 
     /// Everything here that may depend on whether a source can be asked.
@@ -359,15 +339,17 @@ impl World {
         let globals = self.local.services();
         let globals = globals.filter(|(_, it)| it.owner.role == Role::Member);
         let globals = globals.map(|(key, it)| (LocalKey::new(key.clone()), it));
-        let concerned =
-            globals.filter(|(key, it)| !self.claims.contains_key(key) || it.names(name));
+        let concerned = globals.filter(|(key, it)| !self.claims.has(key) || it.names(name));
         let mut keys: Touched = concerned.map(|(key, _)| key).collect();
         if self.policy.is_local(rank) {
             let is_joined = |claims: &BTreeSet<Claim>| {
                 let mut claims = claims.iter();
                 claims.any(|it| self.policy.role(it.rank) == Role::Member)
             };
-            let joined = self.claims.iter().filter(|(_, claims)| is_joined(claims));
+            let joined = self
+                .claims
+                .admitted()
+                .filter(|(_, claims)| is_joined(claims));
             keys.extend(joined.map(|(key, _)| key.clone()));
         }
         keys

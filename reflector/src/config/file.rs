@@ -20,6 +20,9 @@ pub struct File {
     /// How long deletions are held that a list brought in mass.
     #[serde(default, deserialize_with = "seconds")]
     pub hold_seconds: Option<Duration>,
+    /// The ranges of this cluster's own pods and Services.
+    #[serde(default)]
+    pub local_ranges: Vec<String>,
     /// The sources; the first wins where two want the same name.
     #[serde(default)]
     pub sources: Vec<SourceEntry>,

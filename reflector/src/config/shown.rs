@@ -30,6 +30,7 @@ struct ShownSource {
     selector: String,
     namespace: String,
     staleness: String,
+    import: String,
 }
 
 impl From<&Config> for Shown {
@@ -84,6 +85,7 @@ fn shown(source: &SourceConfig, policy: &SourcePolicy) -> ShownSource {
         selector: source.full_selector().to_string(),
         namespace: namespace.map_or("all".to_owned(), ToString::to_string),
         staleness: rules(policy.staleness),
+        import: policy.import.to_string(),
     }
 }
 
@@ -125,6 +127,7 @@ impl fmt::Display for ShownSource {
         writeln!(f, "  mirrors: {}", self.mirrors)?;
         writeln!(f, "  selector: {}", self.selector)?;
         writeln!(f, "  namespace: {}", self.namespace)?;
-        writeln!(f, "  endpoints while it is silent: {}", self.staleness)
+        writeln!(f, "  endpoints while it is silent: {}", self.staleness)?;
+        writeln!(f, "  may bring in: {}", self.import)
     }
 }

@@ -6,12 +6,13 @@ use std::str::FromStr;
 use http::Uri;
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
-use reflector_planner::SourceName;
+use reflector_planner::{Import, SourceName};
 use runtime::{Access, Authority, Token};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::SourceConfig;
+use super::import::ImportEntry;
 use super::staleness::StalenessEntry;
 
 /// One source, as it is typed in a file or behind `--source`.
@@ -48,6 +49,9 @@ pub struct SourceEntry {
     /// What becomes of its endpoints while it is silent.
     #[serde(default)]
     pub staleness: StalenessEntry,
+    /// What may come in from it.
+    #[serde(default)]
+    pub import: ImportEntry,
     /// The server that its kubeconfig leads to, where service-reflector called it so.
     #[serde(skip)]
     pub server: Option<String>,
@@ -107,6 +111,14 @@ pub enum InvalidSource {
         /// What is wrong with it.
         why: String,
     },
+    /// What may come in is not said clearly.
+    #[error("source {name}: {why}")]
+    Import {
+        /// The source.
+        name: SourceName,
+        /// What is wrong.
+        why: String,
+    },
     /// A selector that is none.
     #[error("source {name}: selector {selector:?}: {why}")]
     Selector {
@@ -159,6 +171,7 @@ impl SourceEntry {
             selector: None,
             namespace: None,
             staleness: StalenessEntry::default(),
+            import: ImportEntry::default(),
             server: None,
         }
     }
@@ -181,6 +194,14 @@ impl SourceEntry {
             ca_url,
             selector,
             namespace: self.namespace,
+        })
+    }
+
+    /// What may come in from it.
+    pub(crate) fn imported(&self) -> Result<Import, InvalidSource> {
+        self.import.check().map_err(|why| InvalidSource::Import {
+            name: self.name.clone(),
+            why,
         })
     }
 

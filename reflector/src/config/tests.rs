@@ -89,6 +89,7 @@ source east: http://east:8080/
   selector: !heliograph.dev/source
   namespace: all
   endpoints while it is silent: keep
+  may bring in: everything
 "
     );
 }

@@ -72,12 +72,7 @@ fn raw(object: &Value) -> RawObject {
 
 /// East exports demo/web, and `local` is here.
 fn world(exports: &[Value], local: &[Value]) -> World {
-    let east = SourcePolicy {
-        name: "east".parse().unwrap(),
-        placement: Placement::SameName,
-        staleness: reflector_planner::Staleness::default(),
-        known_as: None,
-    };
+    let east = SourcePolicy::new("east".parse().unwrap(), Placement::SameName);
     let mut world = World::new(Policy::new(vec![east]).unwrap());
     let seen = local
         .iter()

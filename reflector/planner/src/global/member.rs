@@ -155,12 +155,25 @@ impl<'a> Collected<'_, 'a> {
                         claim.service
                     )
                 });
+                let spec = self.admitted(claim, &content.spec);
                 self.members.all.push(Member {
                     name: Cow::Borrowed(name),
                     created: content.created.clone(),
-                    spec: Cow::Borrowed(&content.spec),
+                    spec,
                     rank: Some(rank),
                 });
+            }
+        }
+    }
+
+    /// What of a member's Service may come in.
+    fn admitted(&mut self, claim: &Claim, spec: &'a ServiceSpec) -> Cow<'a, ServiceSpec> {
+        let policy = self.case.world.policy().source(claim.rank);
+        match policy.import.cut(spec) {
+            (_, None) => Cow::Borrowed(spec),
+            (cut, Some(refusal)) => {
+                self.tell(&policy.name, &claim.service, refusal.into());
+                Cow::Owned(cut)
             }
         }
     }

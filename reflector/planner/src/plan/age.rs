@@ -1,6 +1,7 @@
 //! Endpoints of a silent source, where nothing else is decided about them.
 
 use crate::diff::Verdict;
+use crate::import::Gate;
 use crate::mirror::{MirrorSlice, Observed, Owner};
 use crate::problem::{Cause, Problem};
 use crate::staleness::Age;
@@ -27,7 +28,7 @@ pub(super) fn age(case: &Case<'_>, plan: &mut Plan) {
         let (Some(cause), true) = (cause(age), stays) else {
             continue;
         };
-        if let Some(aged) = aged(observed, age) {
+        if let Some(aged) = aged(observed, age).map(|it| admitted(case, observed, it)) {
             plan.slices.insert(slice.clone(), Verdict::Want(aged));
         }
         problems.extend(problem_of(&observed.owner, case.key, cause));
@@ -53,6 +54,18 @@ fn aged(observed: &Observed<MirrorSlice>, age: Age) -> Option<MirrorSlice> {
         last_change: shows.last_change.clone(),
         has_strays: false,
     })
+}
+
+/// What is shown again may not come in again for that.
+fn admitted(case: &Case<'_>, observed: &Observed<MirrorSlice>, aged: MirrorSlice) -> MirrorSlice {
+    let policy = case.world.policy();
+    let Some(rank) = policy.rank_of(&observed.owner) else {
+        return aged;
+    };
+    let (import, others) = (&policy.source(rank).import, policy.ranges_of_others(rank));
+    let mut gate = Gate::new(import, others, std::iter::once(&aged.spec));
+    let (spec, _) = gate.pass("", &aged.spec);
+    MirrorSlice { spec, ..aged }
 }
 
 fn cause(age: Age) -> Option<Cause> {

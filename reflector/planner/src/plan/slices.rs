@@ -5,6 +5,7 @@ use proto_types::{ObjectKey, Resource, label};
 use super::{Case, Fate, Plan, fate};
 use crate::diff::Verdict;
 use crate::global::Routes;
+use crate::import::Gate;
 use crate::local::Obstacle;
 use crate::mirror::{Marks, MirrorSlice, Observed, Role};
 use crate::name::{global_slice_name, slice_name};
@@ -68,7 +69,13 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
     let source: &Source = case.world.source(winner.rank);
     let policy = case.world.policy().source(winner.rank);
     let known = source.slices.known().into_iter();
-    for (original, content) in known.flat_map(|slices| slices.of(&winner.service)) {
+    let known: Vec<_> = known.flat_map(|it| it.of(&winner.service)).collect();
+    let specs = known
+        .iter()
+        .filter_map(|(_, it)| Some(&it.as_ref().ok()?.spec));
+    let others = case.world.policy().ranges_of_others(winner.rank);
+    let mut gate = Gate::new(&policy.import, others, specs);
+    for (original, content) in known {
         let name = match case.world.policy().role(winner.rank) {
             Role::Mirror => slice_name(&policy.name, original),
             Role::Member => global_slice_name(&policy.name, original),
@@ -82,11 +89,20 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
         }
         let verdict = match content {
             Ok(content) => {
-                case.note("SliceMirrored", || {
-                    let n = content.spec.endpoints.len();
-                    format!("slice {slice} shows the {n} endpoints of the source's {original}")
-                });
                 plan.report_left_out(policy, winner, original, content);
+                let (spec, refusals) = gate.pass(original.name(), &content.spec);
+                for refusal in refusals {
+                    plan.refuse(case, winner, refusal);
+                }
+                case.note("SliceMirrored", || {
+                    let n = spec.endpoints.len();
+                    format!("slice {slice} shows {n} endpoints of the source's {original}")
+                });
+                let content = SliceContent {
+                    spec,
+                    left_out: None,
+                    last_change: content.last_change.clone(),
+                };
                 Verdict::Want(mirror(case, winner, (original, content), shape))
             }
             Err(error) => {
@@ -101,12 +117,15 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
         };
         plan.slices.insert(slice, verdict);
     }
+    if let Some(refusal) = gate.close() {
+        plan.refuse(case, winner, refusal);
+    }
 }
 
 fn mirror(
     case: &Case<'_>,
     winner: &Claim,
-    (original, content): (&ObjectKey, &SliceContent),
+    (original, content): (&ObjectKey, SliceContent),
     shape: Shape<'_>,
 ) -> MirrorSlice {
     let source = case.source(winner);
@@ -126,7 +145,7 @@ fn mirror(
     MirrorSlice {
         marks,
         spec,
-        last_change: content.last_change.clone(),
+        last_change: content.last_change,
         has_strays: false,
     }
 }

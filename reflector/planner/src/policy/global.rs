@@ -1,6 +1,7 @@
 //! How Services of many clusters become one, as configured.
 
 use super::{Error, Policy, SourcePolicy};
+use crate::import::Import;
 use crate::name::{GlobalPlacement, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::Staleness;
 
@@ -47,15 +48,21 @@ impl Policy {
             if others.iter().any(|other| other.name == member.name) {
                 return Err(Error::DuplicateSource(member.name.clone()));
             }
+            let import = self.import_of(&member.name);
             self.sources.push(SourcePolicy {
-                name: member.name.clone(),
-                placement: placement.clone(),
                 staleness: member.staleness,
-                known_as: None,
+                import,
+                ..SourcePolicy::new(member.name.clone(), placement.clone())
             });
         }
         self.global = Some(global);
         Ok(self)
+    }
+
+    /// A member may bring in what it may as a source.
+    fn import_of(&self, name: &SourceName) -> Import {
+        let source = self.sources().iter().find(|it| it.name == *name);
+        source.map(|it| it.import.clone()).unwrap_or_default()
     }
 
     /// What makes global Services, if anything does.
@@ -84,15 +91,11 @@ mod tests {
     use crate::staleness::Staleness;
 
     fn outcome(prefix: &str, cluster: &str, members: &[&str]) -> String {
-        let source = SourcePolicy {
-            name: "east".parse().unwrap(),
-            placement: Placement::Prefixed {
-                prefix: prefix.parse().unwrap(),
-                namespace: "mirrors".parse().unwrap(),
-            },
-            staleness: Staleness::default(),
-            known_as: None,
+        let placement = Placement::Prefixed {
+            prefix: prefix.parse().unwrap(),
+            namespace: "mirrors".parse().unwrap(),
         };
+        let source = SourcePolicy::new("east".parse().unwrap(), placement);
         let member = |name: &&str| MemberPolicy {
             name: name.parse().unwrap(),
             staleness: Staleness::default(),

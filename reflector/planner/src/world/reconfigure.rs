@@ -1,8 +1,8 @@
 //! Another policy for what is known.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use super::{Touched, World};
+use super::{Claims, Touched, World};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::Policy;
 use crate::source::Source;
@@ -24,7 +24,7 @@ impl World {
         self.sources = sources.collect();
         self.policy = policy;
         self.local.rehome(&self.policy);
-        self.claims = HashMap::new();
+        self.claims = Claims::new(&self.policy);
         for rank in self.policy.ranks() {
             let services = self.source(rank).services.known();
             let services = services.into_iter().flat_map(|it| it.keys().cloned());

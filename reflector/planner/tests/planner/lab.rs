@@ -6,8 +6,7 @@ use std::time::Duration;
 use proto_types::{ObjectKey, Resource, Revision};
 use reflector_planner::{
     Change, Exported, LocalChange, LocalKey, LocalList, Moment, Placement, Policy, Problem, Role,
-    SourceName, SourcePolicy, SourceService, SourceSlice, Staleness, Step, Update, World, plan,
-    steps,
+    SourceName, SourcePolicy, SourceService, SourceSlice, Step, Update, World, plan, steps,
 };
 use serde_json::Value;
 
@@ -29,24 +28,15 @@ pub(crate) fn name(source: &str) -> SourceName {
 
 /// A source whose prefix is its name.
 pub(crate) fn prefixed(source: &str) -> SourcePolicy {
-    SourcePolicy {
-        name: name(source),
-        placement: Placement::Prefixed {
-            prefix: source.parse().unwrap(),
-            namespace: "mirrors".parse().unwrap(),
-        },
-        staleness: Staleness::default(),
-        known_as: None,
-    }
+    let placement = Placement::Prefixed {
+        prefix: source.parse().unwrap(),
+        namespace: "mirrors".parse().unwrap(),
+    };
+    SourcePolicy::new(name(source), placement)
 }
 
 pub(crate) fn same_name(source: &str) -> SourcePolicy {
-    SourcePolicy {
-        name: name(source),
-        placement: Placement::SameName,
-        staleness: Staleness::default(),
-        known_as: None,
-    }
+    SourcePolicy::new(name(source), Placement::SameName)
 }
 
 pub(crate) fn policy(sources: Vec<SourcePolicy>) -> Policy {

@@ -12,6 +12,8 @@ mod global;
 mod lab;
 // What holds in all worlds.
 mod laws;
+// What may come in.
+mod import;
 // Objects, as sources say them.
 mod object;
 // What holds in particular, as sentences.

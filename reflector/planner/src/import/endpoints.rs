@@ -1,0 +1,176 @@
+//! Which endpoints of a Service may come in.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Import, Refusal};
+use crate::slice::{Endpoint, SlicePort, SliceSpec};
+
+/// Where the endpoints of one Service pass, slice by slice.
+#[derive(Debug)]
+pub(crate) struct Gate<'a> {
+    import: &'a Import,
+    /// The local cluster's ranges.
+    own: &'a [IpNet],
+    room: Option<Room>,
+    n_over: usize,
+}
+
+/// How many more may pass, of each kind.
+#[derive(Debug)]
+struct Room {
+    n_ready: usize,
+    n_others: usize,
+}
+
+/// Why an address does not pass.
+enum Bar<'a> {
+    Elsewhere,
+    Own(&'a IpNet),
+}
+
+impl<'a> Gate<'a> {
+    /// For a Service with these slices. Where there are too many endpoints, the ready
+    /// ones pass first.
+    pub(crate) fn new<'s>(
+        import: &'a Import,
+        own: &'a [IpNet],
+        slices: impl Iterator<Item = &'s SliceSpec>,
+    ) -> Self {
+        let mut gate = Self {
+            import,
+            own,
+            room: None,
+            n_over: 0,
+        };
+        if let Some(limit) = import.max_endpoints {
+            let endpoints = slices.flat_map(|slice| {
+                let (gate, kind) = (&gate, &*slice.address_type);
+                let endpoints = slice.endpoints.iter();
+                endpoints.filter(move |it| gate.bar(kind, it).is_none())
+            });
+            let n_ready = endpoints.filter(|it| is_ready(it)).take(limit).count();
+            let n_others = limit - n_ready;
+            gate.room = Some(Room { n_ready, n_others });
+        }
+        gate
+    }
+
+    /// What passes of a slice, and why not all of it does.
+    pub(crate) fn pass(&mut self, name: &str, spec: &SliceSpec) -> (SliceSpec, Vec<Refusal>) {
+        let mut refusals = Vec::new();
+        let mut endpoints = Vec::with_capacity(spec.endpoints.len());
+        for endpoint in &spec.endpoints {
+            match self.bar(&spec.address_type, endpoint) {
+                None if self.has_room(endpoint) => endpoints.push(endpoint.clone()),
+                None => self.n_over += 1,
+                Some((address, bar)) => count(&mut refusals, name, (address, bar)),
+            }
+        }
+        let admits = |port: &&SlicePort| match port.port {
+            Some(port) => self.import.target_ports.admit(port),
+            None => self.import.target_ports.is_open(),
+        };
+        let refused = spec.ports.iter().find(|it| !admits(it));
+        refusals.extend(refused.map(|it| Refusal::TargetPort {
+            slice: name.into(),
+            port: it.port,
+        }));
+        let passed = SliceSpec {
+            address_type: spec.address_type.clone(),
+            ports: spec.ports.iter().filter(admits).cloned().collect(),
+            // A slice without ports would lead to all ports of its endpoints.
+            endpoints: if refused.is_some() && !spec.ports.iter().any(|it| admits(&it)) {
+                Box::default()
+            } else {
+                endpoints.into()
+            },
+        };
+        (passed, refusals)
+    }
+
+    /// What is told when all slices have passed.
+    pub(crate) fn close(self) -> Option<Refusal> {
+        let limit = self.import.max_endpoints?;
+        (0 < self.n_over).then_some(Refusal::TooManyEndpoints {
+            limit,
+            n_endpoints: self.n_over,
+        })
+    }
+
+    fn has_room(&mut self, endpoint: &Endpoint) -> bool {
+        let Some(room) = &mut self.room else {
+            return true;
+        };
+        let left = if is_ready(endpoint) {
+            &mut room.n_ready
+        } else {
+            &mut room.n_others
+        };
+        let has_room = 0 < *left;
+        *left = left.saturating_sub(1);
+        has_room
+    }
+
+    /// The first of an endpoint's addresses that does not pass.
+    fn bar<'e>(&self, kind: &str, endpoint: &'e Endpoint) -> Option<(&'e str, Bar<'a>)> {
+        let mut addresses = endpoint.addresses.iter().map(|it| &**it);
+        if kind == "FQDN" {
+            // Nobody can say where a name leads.
+            let name = addresses
+                .next()
+                .filter(|_| !self.import.addresses.is_empty());
+            return name.map(|name| (name, Bar::Elsewhere));
+        }
+        addresses.find_map(|address| Some((address, self.bar_of(address)?)))
+    }
+
+    fn bar_of(&self, address: &str) -> Option<Bar<'a>> {
+        let ranges = &self.import.addresses;
+        if ranges.is_empty() && self.own.is_empty() {
+            return None;
+        }
+        let Ok(address) = address.parse::<IpAddr>() else {
+            return Some(Bar::Elsewhere);
+        };
+        let address = address.to_canonical();
+        if let Some(own) = self.own.iter().find(|it| it.contains(&address)) {
+            return Some(Bar::Own(own));
+        }
+        let is_admitted = ranges.is_empty() || ranges.iter().any(|it| it.contains(&address));
+        (!is_admitted).then_some(Bar::Elsewhere)
+    }
+}
+
+/// Kubernetes takes an endpoint that does not say so for ready.
+fn is_ready(endpoint: &Endpoint) -> bool {
+    endpoint.ready != Some(false)
+}
+
+fn count(refusals: &mut Vec<Refusal>, slice: &str, (address, bar): (&str, Bar<'_>)) {
+    for refusal in &mut *refusals {
+        match (refusal, &bar) {
+            (Refusal::Address { n_endpoints, .. }, Bar::Elsewhere)
+            | (Refusal::OwnAddress { n_endpoints, .. }, Bar::Own(_)) => {
+                *n_endpoints += 1;
+                return;
+            }
+            (_, Bar::Elsewhere | Bar::Own(_)) => {}
+        }
+    }
+    let (slice, address) = (slice.into(), address.into());
+    refusals.push(match bar {
+        Bar::Elsewhere => Refusal::Address {
+            slice,
+            address,
+            n_endpoints: 1,
+        },
+        Bar::Own(range) => Refusal::OwnAddress {
+            slice,
+            address,
+            range: range.to_string().into(),
+            n_endpoints: 1,
+        },
+    });
+}

@@ -1,0 +1,116 @@
+//! What does not come in, in users' words.
+
+/// What does not come in. Each reads on from `Service demo/web of source east: `.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+pub enum Refusal {
+    /// Its namespace may not.
+    #[error(
+        "not mirrored, because the source's import policy does not admit namespace {0}; change \
+         import.namespaces, or export it from another one"
+    )]
+    Namespace(Box<str>),
+    /// Its name may not.
+    #[error(
+        "not mirrored, because the source's import policy does not admit the name {0}; change \
+         import.names, or rename the Service"
+    )]
+    Name(Box<str>),
+    /// Nobody can say where a name leads.
+    #[error(
+        "not mirrored, because it is of type ExternalName, and where import.addresses is set \
+         nobody can say whether a name leads there; change its type, or remove that key"
+    )]
+    ExternalName,
+    /// No port is left.
+    #[error(
+        "not mirrored, because the source's import policy admits none of its ports; change \
+         import.ports, or its ports"
+    )]
+    NoPort,
+    /// There are enough Services.
+    #[error(
+        "not mirrored, because {limit} Services of the source come before it by namespace and \
+         name, and import.maxServices admits no more; raise it, or export fewer"
+    )]
+    TooManyServices {
+        /// The limit.
+        limit: usize,
+    },
+    /// Some ports are left out.
+    #[error(
+        "port {port} is left out, because the source's import policy does not admit it; change \
+         import.ports, or the Service"
+    )]
+    Port {
+        /// The first of them.
+        port: u16,
+    },
+    /// Some ports of endpoints are left out.
+    #[error(
+        "the endpoints' port {} of slice {slice} is left out, because the source's import policy \
+         does not admit it; change import.targetPorts, or the Service's targetPort",
+        port.map_or_else(|| "range".to_owned(), |it| it.to_string())
+    )]
+    TargetPort {
+        /// The slice.
+        slice: Box<str>,
+        /// The first of them; none means all ports there are.
+        port: Option<u16>,
+    },
+    /// Addresses outside of what the source may say.
+    #[error(
+        "{n_endpoints} endpoints of slice {slice} are left out, because {address} is not in the \
+         ranges that the source's import policy admits; add its range to import.addresses, or \
+         remove it in the source"
+    )]
+    Address {
+        /// The slice.
+        slice: Box<str>,
+        /// The first of them.
+        address: Box<str>,
+        /// How many endpoints were left out.
+        n_endpoints: usize,
+    },
+    /// Addresses of this cluster.
+    #[error(
+        "{n_endpoints} endpoints of slice {slice} are left out, because {address} is in {range}, \
+         which is this cluster's own (localRanges); remove it in the source"
+    )]
+    OwnAddress {
+        /// The slice.
+        slice: Box<str>,
+        /// The first of them.
+        address: Box<str>,
+        /// Where it is.
+        range: Box<str>,
+        /// How many endpoints were left out.
+        n_endpoints: usize,
+    },
+    /// There are enough endpoints.
+    #[error(
+        "{n_endpoints} of its endpoints are left out, because import.maxEndpoints admits {limit} \
+         of a Service; raise it, or run fewer"
+    )]
+    TooManyEndpoints {
+        /// The limit.
+        limit: usize,
+        /// How many endpoints were left out.
+        n_endpoints: usize,
+    },
+}
+
+impl Refusal {
+    /// For metrics and machines.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Namespace(_) => "NamespaceRefused",
+            Self::Name(_) => "NameRefused",
+            Self::ExternalName => "ExternalNameRefused",
+            Self::NoPort | Self::Port { .. } | Self::TargetPort { .. } => "PortRefused",
+            Self::TooManyServices { .. } => "TooManyServices",
+            Self::Address { .. } | Self::OwnAddress { .. } => "AddressRefused",
+            Self::TooManyEndpoints { .. } => "TooManyEndpoints",
+        }
+    }
+}

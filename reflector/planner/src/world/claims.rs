@@ -1,0 +1,124 @@
+//! Who wants which local key, and who may not.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use proto_types::ObjectKey;
+
+use super::{Claim, Touched, World};
+use crate::import::{Quota, Refusal};
+use crate::name::LocalKey;
+use crate::policy::{Policy, Rank};
+
+/// The claims of all sources' Services on local keys.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    admitted: HashMap<LocalKey, BTreeSet<Claim>>,
+    refused: HashMap<LocalKey, BTreeMap<Claim, Refusal>>,
+    /// By rank.
+    quotas: Vec<Quota>,
+}
+
+impl Claims {
+    /// There are none yet.
+    pub(super) fn new(policy: &Policy) -> Self {
+        let quota = |rank| Quota::new(policy.source(rank).import.max_services);
+        Self {
+            quotas: policy.ranks().map(quota).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether anybody may have a key who wants it.
+    pub(super) fn has(&self, key: &LocalKey) -> bool {
+        self.admitted.contains_key(key)
+    }
+
+    /// The keys that somebody may have, each with those who may.
+    pub(super) fn admitted(&self) -> impl Iterator<Item = (&LocalKey, &BTreeSet<Claim>)> {
+        self.admitted.iter()
+    }
+
+    /// All keys that somebody wants.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &LocalKey> {
+        self.admitted.keys().chain(self.refused.keys())
+    }
+
+    fn put(&mut self, key: &LocalKey, claim: Claim, verdict: Result<(), Refusal>) {
+        self.take(key, &claim);
+        match verdict {
+            Ok(()) => {
+                let claims = self.admitted.entry(key.clone()).or_default();
+                claims.insert(claim);
+            }
+            Err(refusal) => {
+                let claims = self.refused.entry(key.clone()).or_default();
+                claims.insert(claim, refusal);
+            }
+        }
+    }
+
+    fn take(&mut self, key: &LocalKey, claim: &Claim) {
+        if let Some(claims) = self.admitted.get_mut(key) {
+            claims.remove(claim);
+            if claims.is_empty() {
+                self.admitted.remove(key);
+            }
+        }
+        if let Some(claims) = self.refused.get_mut(key) {
+            claims.remove(claim);
+            if claims.is_empty() {
+                self.refused.remove(key);
+            }
+        }
+    }
+}
+
+impl World {
+    /// Who wants a key and may have it, the winner first.
+    pub fn claims(&self, key: &LocalKey) -> impl Iterator<Item = &Claim> {
+        self.claims.admitted.get(key).into_iter().flatten()
+    }
+
+    /// Who wants a key and may not have it, and why.
+    pub(crate) fn refused(&self, key: &LocalKey) -> impl Iterator<Item = (&Claim, &Refusal)> {
+        self.claims.refused.get(key).into_iter().flatten()
+    }
+
+    /// A source's Service wants its key. One that it displaces leaves its own.
+    pub(super) fn claim(&mut self, rank: Rank, service: ObjectKey) -> Touched {
+        let own = self.judge_claim(rank, &service);
+        let quota = &mut self.claims.quotas[rank.index()];
+        let other = match own {
+            Ok(()) => quota.insert(&service),
+            Err(_) => quota.remove(&service),
+        };
+        let both = other.into_iter().chain([service]);
+        both.map(|it| self.place(rank, it)).collect()
+    }
+
+    /// A source's Service wants nothing any more. One that waited may follow.
+    pub(super) fn unclaim(&mut self, rank: Rank, service: ObjectKey) -> Touched {
+        let other = self.claims.quotas[rank.index()].remove(&service);
+        let key = self.policy.local(rank, &service);
+        self.claims.take(&key, &Claim { rank, service });
+        let other = other.map(|it| self.place(rank, it));
+        other.into_iter().chain([key]).collect()
+    }
+
+    fn place(&mut self, rank: Rank, service: ObjectKey) -> LocalKey {
+        let key = self.policy.local(rank, &service);
+        let over = self.claims.quotas[rank.index()].refuses(&service);
+        let over = over.map(|limit| Refusal::TooManyServices { limit });
+        let verdict = self.judge_claim(rank, &service);
+        let verdict = verdict.and(over.map_or(Ok(()), Err));
+        self.claims.put(&key, Claim { rank, service }, verdict);
+        key
+    }
+
+    fn judge_claim(&self, rank: Rank, service: &ObjectKey) -> Result<(), Refusal> {
+        let known = self.source(rank).services.known();
+        let content = known.and_then(|it| it.get(service)?.as_ref().ok());
+        let import = &self.policy.source(rank).import;
+        import.admit(service, content.map(|it| &it.spec))
+    }
+}

@@ -1,0 +1,157 @@
+//! What may come in from a source, as it is typed.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use reflector_planner::Import;
+use reflector_planner::import::{NameRules, Ports};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+/// A source's `import`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ImportEntry {
+    namespaces: RulesEntry,
+    names: RulesEntry,
+    #[serde(deserialize_with = "some_ports")]
+    ports: Vec<String>,
+    #[serde(deserialize_with = "some_ports")]
+    target_ports: Vec<String>,
+    #[serde(deserialize_with = "some")]
+    addresses: Vec<String>,
+    max_services: Option<usize>,
+    max_endpoints: Option<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct RulesEntry {
+    #[serde(deserialize_with = "some")]
+    allow: Vec<String>,
+    #[serde(deserialize_with = "some")]
+    deny: Vec<String>,
+}
+
+/// A port or a range of ports: YAML makes a number of the first.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PortEntry {
+    Number(u64),
+    Text(String),
+}
+
+impl ImportEntry {
+    /// What it means; else which key is wrong, and why.
+    pub(super) fn check(&self) -> Result<Import, String> {
+        Ok(Import {
+            namespaces: self.namespaces.check("import.namespaces")?,
+            names: self.names.check("import.names")?,
+            ports: Ports::new(parsed("import.ports", &self.ports)?),
+            target_ports: Ports::new(parsed("import.targetPorts", &self.target_ports)?),
+            addresses: ranges("import.addresses", &self.addresses)?,
+            max_services: self.max_services,
+            max_endpoints: self.max_endpoints,
+        })
+    }
+}
+
+impl RulesEntry {
+    fn check(&self, key: &str) -> Result<NameRules, String> {
+        Ok(NameRules {
+            allow: parsed(&format!("{key}.allow"), &self.allow)?,
+            deny: parsed(&format!("{key}.deny"), &self.deny)?,
+        })
+    }
+}
+
+/// Reads address ranges; else says which one is wrong, and why.
+pub(super) fn ranges(key: &str, texts: &[String]) -> Result<Vec<IpNet>, String> {
+    let range = |text: &String| match text.parse::<IpNet>() {
+        Err(_) => Err(format!(
+            "{key}: {text:?} is not a range of addresses: write it as 10.1.0.0/16"
+        )),
+        Ok(range) if range != range.trunc() => Err(format!(
+            "{key}: {text} has bits behind its mask: write {}",
+            range.trunc()
+        )),
+        Ok(range) => Ok(range),
+    };
+    texts.iter().map(range).collect()
+}
+
+fn parsed<T: FromStr<Err: Display>>(key: &str, texts: &[String]) -> Result<Vec<T>, String> {
+    let parse = |text: &String| text.parse().map_err(|why| format!("{key}: {why}"));
+    texts.iter().map(parse).collect()
+}
+
+/// An empty list could mean all or nothing, so that it is neither.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    if texts.is_empty() {
+        return Err(D::Error::custom(
+            "an empty list admits nothing or everything: leave the key out, or fill it",
+        ));
+    }
+    Ok(texts)
+}
+
+fn some_ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let entries = Vec::<PortEntry>::deserialize(deserializer)?;
+    if entries.is_empty() {
+        return Err(D::Error::custom(
+            "an empty list admits nothing or everything: leave the key out, or fill it",
+        ));
+    }
+    let entries = entries.into_iter().map(|it| match it {
+        PortEntry::Number(number) => number.to_string(),
+        PortEntry::Text(text) => text,
+    });
+    Ok(entries.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ImportEntry;
+
+    #[track_caller]
+    fn check(yaml: &str, expected: &str) {
+        let outcome = match serde_saphyr::from_str::<ImportEntry>(yaml) {
+            Ok(entry) => entry.check().err().unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        assert!(outcome.contains(expected), "{yaml}: {outcome}");
+        assert_eq!(outcome.is_empty(), expected.is_empty(), "{yaml}: {outcome}");
+    }
+
+    #[test]
+    fn what_may_come_in_is_read() {
+        check("{}", "");
+        check(
+            "{namespaces: {allow: [demo, shop-*]}, names: {deny: [secret*]}, ports: [80, 8000-8999], \
+             targetPorts: [\"8080\"], addresses: [10.1.0.0/16, 'fd00::/64'], maxServices: 10, \
+             maxEndpoints: 100}",
+            "",
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_remedy() {
+        check(
+            "{addresses: [10.1.0.1]}",
+            "import.addresses: \"10.1.0.1\" is not a range",
+        );
+        check("{addresses: [10.1.0.1/16]}", "write 10.1.0.0/16");
+        check("{ports: [http]}", "import.ports: \"http\" is no port");
+        check("{ports: [70000]}", "import.ports: \"70000\" is no port");
+        check("{targetPorts: [9-8]}", "import.targetPorts: \"9-8\"");
+        check(
+            "{namespaces: {allow: ['*x']}}",
+            "import.namespaces.allow: \"*x\" is not a pattern",
+        );
+        check("{namespaces: {allow: []}}", "an empty list");
+        check("{names: {only: [a]}}", "unknown field");
+        check("{maxServices: -1}", "maxServices");
+    }
+}
