@@ -5,6 +5,7 @@
 //! [`Status`], made where it is found out and written in one place.
 
 mod accept;
+mod attributes;
 mod discovery;
 mod fresh;
 mod gzip;
@@ -28,10 +29,12 @@ use proto_types::{Resource, Status};
 use tokio_util::sync::CancellationToken;
 
 use self::accept::{Unacceptable, Verb};
+pub use self::attributes::{Attributes, Target};
 use self::query::Query;
 pub use self::read::{Context, Place};
 use self::route::Route;
 pub use self::route::WatchPath;
+use crate::consumers::Caller;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::upstream::Documents;
@@ -62,6 +65,8 @@ pub struct Asked {
     /// The document that the consumer has already.
     known: Option<HeaderValue>,
     audit_id: HeaderValue,
+    /// Who asks, where that is known.
+    caller: Option<Caller>,
 }
 
 impl Asked {
@@ -83,8 +88,15 @@ impl Asked {
             gzip: gzip::is_accepted(request.headers()),
             known: request.headers().get(header::IF_NONE_MATCH).cloned(),
             audit_id: audit_id.unwrap_or_else(new_audit_id),
+            caller: request.extensions().get().cloned(),
             query,
         }
+    }
+
+    /// What the request is about; its path has been percent-decoded.
+    #[must_use]
+    pub fn attributes(&self, method: &Method, path: &str) -> Attributes {
+        Attributes::of(self, method, path)
     }
 
     /// What is refused before anybody looks at what was asked for: a time limit that

@@ -3,7 +3,9 @@
 //! Names are those of kube-apiserver where it has the thing, and service-reflector's
 //! spellings (`--emitter.…`) are accepted as aliases.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod serving;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -13,8 +15,10 @@ use proto_types::name::DnsLabel;
 use runtime::client::Access;
 use runtime::log::{LogFilter, LogFormat};
 
+pub use self::serving::Serving;
+use self::serving::ServingArgs;
 use crate::identity::Names;
-use crate::tls::Certificate;
+use crate::limits::{ConnectionLimits, Drain, RequestLimits};
 
 /// Serves the Services, EndpointSlices and Endpoints of this cluster that carry a
 /// label, read-only, as a Kubernetes API server would.
@@ -63,49 +67,17 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     context: Option<String>,
 
-    /// Serve HTTPS on this address.
-    #[arg(long, alias = "emitter.bind-address", value_name = "IP", default_value_t = ANY)]
-    bind_address: IpAddr,
+    #[command(flatten)]
+    serving: ServingArgs,
 
-    /// Serve HTTPS on this port; 0 for not at all.
-    #[arg(
-        long,
-        alias = "emitter.secure-port",
-        value_name = "PORT",
-        default_value_t = 6443
-    )]
-    secure_port: u16,
+    #[command(flatten)]
+    connections: ConnectionLimits,
 
-    /// Serve HTTP on this address.
-    #[arg(long, alias = "emitter.insecure-bind-address", value_name = "IP", default_value_t = ANY)]
-    insecure_bind_address: IpAddr,
+    #[command(flatten)]
+    requests: RequestLimits,
 
-    /// Serve HTTP on this port; 0 for not at all.
-    #[arg(
-        long,
-        alias = "emitter.insecure-port",
-        value_name = "PORT",
-        default_value_t = 8080
-    )]
-    insecure_port: u16,
-
-    /// The certificate for HTTPS, in PEM; one for localhost is made up if absent.
-    #[arg(
-        long,
-        alias = "emitter.tls-cert-file",
-        value_name = "FILE",
-        requires = "tls_private_key_file"
-    )]
-    tls_cert_file: Option<PathBuf>,
-
-    /// The private key of --tls-cert-file, in PEM.
-    #[arg(
-        long,
-        alias = "emitter.tls-private-key-file",
-        value_name = "FILE",
-        requires = "tls_cert_file"
-    )]
-    tls_private_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    drain: Drain,
 
     /// Serve probes and metrics on this address.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9090")]
@@ -119,8 +91,6 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT", default_value_t)]
     log_format: LogFormat,
 }
-
-const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum FieldsArg {
@@ -152,10 +122,14 @@ pub struct Config {
     pub consistent_reads: ConsistentReads,
     /// What the cluster is called.
     pub names: Names,
-    /// Where HTTP is served, if it is.
-    pub http: Option<SocketAddr>,
-    /// Where HTTPS is served, if it is, and with what.
-    pub https: Option<(SocketAddr, Certificate)>,
+    /// Where is served.
+    pub serving: Serving,
+    /// How connections are served.
+    pub connections: ConnectionLimits,
+    /// What may be asked.
+    pub requests: RequestLimits,
+    /// How serving comes to its end.
+    pub drain: Drain,
     /// Where probes and metrics are served.
     pub listen: SocketAddr,
     /// What is logged.
@@ -193,27 +167,17 @@ impl TryFrom<Args> for Config {
             cluster_set,
             kubeconfig,
             context,
-            bind_address,
-            secure_port,
-            insecure_bind_address,
-            insecure_port,
-            tls_cert_file,
-            tls_private_key_file,
+            serving,
+            connections,
+            requests,
+            drain,
             listen,
             log_level,
             log_format,
         } = args;
-        if secure_port == 0 && insecure_port == 0 {
-            return Err(Error::NoPort);
-        }
         if selector.is_empty() {
             return Err(Error::EmptySelector);
         }
-        let certificate = match (tls_cert_file, tls_private_key_file) {
-            (Some(cert), Some(key)) => Certificate::Files { cert, key },
-            _ => Certificate::SelfSigned,
-        };
-        let on = |ip, port| (port != 0).then(|| SocketAddr::new(ip, port));
         Ok(Self {
             access: match kubeconfig {
                 Some(path) => Access::Kubeconfig { path, context },
@@ -230,8 +194,10 @@ impl TryFrom<Args> for Config {
                 cluster: cluster_name,
                 cluster_set,
             },
-            http: on(insecure_bind_address, insecure_port),
-            https: on(bind_address, secure_port).map(|address| (address, certificate)),
+            serving: serving.try_into()?,
+            connections,
+            requests,
+            drain,
             listen,
             log: (log_format, log_level),
         })
@@ -240,7 +206,8 @@ impl TryFrom<Args> for Config {
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, Args, Certificate, Config, Parser};
+    use super::{Access, Args, Config, Parser};
+    use crate::tls::Certificate;
 
     fn parse(line: &str) -> Result<Config, String> {
         let words = std::iter::once("emitter").chain(line.split_whitespace());
@@ -252,10 +219,10 @@ mod tests {
     fn a_selector_is_all_it_takes() {
         let config = parse("--selector export=yes").unwrap();
         assert_eq!(config.access, Access::InCluster);
-        assert_eq!(config.http.unwrap().to_string(), "0.0.0.0:8080");
-        let (address, certificate) = config.https.unwrap();
+        assert_eq!(config.serving.http.unwrap().to_string(), "0.0.0.0:8080");
+        let (address, sources) = config.serving.https.unwrap();
         assert_eq!(address.to_string(), "0.0.0.0:6443");
-        assert_eq!(certificate, Certificate::SelfSigned);
+        assert_eq!(sources.certificate, Certificate::SelfSigned);
     }
 
     #[test]
@@ -263,8 +230,8 @@ mod tests {
         let config =
             parse("--emitter.selector=a=b --emitter.secure-port=0 --emitter.insecure-port=81");
         let config = config.unwrap();
-        assert_eq!(config.https, None);
-        assert_eq!(config.http.unwrap().port(), 81);
+        assert_eq!(config.serving.https, None);
+        assert_eq!(config.serving.http.unwrap().port(), 81);
     }
 
     #[test]

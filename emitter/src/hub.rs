@@ -5,6 +5,8 @@
 //! from then on it reads the feed alone. What ingesting costs depends on the number
 //! of distinct views, never on the number of watchers.
 
+mod feed;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
@@ -22,6 +24,7 @@ use runtime::follow;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+pub use self::feed::Feed;
 use crate::probe::{Questions, Versions};
 
 /// The exported objects of one resource, for reading by many.
@@ -74,13 +77,6 @@ impl Listed {
             }
         }
     }
-}
-
-/// The frames of one view.
-pub struct Feed {
-    view: View,
-    ring: RwLock<Ring>,
-    news: watch::Sender<()>,
 }
 
 /// Where a watch begins.
@@ -370,22 +366,5 @@ impl Inner {
     }
 }
 
-impl Feed {
-    /// The view.
-    #[must_use]
-    pub const fn view(&self) -> &View {
-        &self.view
-    }
-
-    /// Wakes when there may be something to read.
-    #[must_use]
-    pub fn news(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
-    }
-
-    /// What is there from a cursor on.
-    #[must_use]
-    pub fn read(&self, cursor: Cursor) -> emitter_cache::ring::Read {
-        self.ring.read().read(cursor)
-    }
-}
+#[cfg(test)]
+pub(crate) mod tests;

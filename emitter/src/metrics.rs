@@ -9,7 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 use proto_types::resource::Names;
 
 use crate::hub::Hub;
@@ -28,6 +28,97 @@ impl From<&'static Names> for Labels {
     }
 }
 
+/// Why somebody was refused or cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Of connections.
+    Connections,
+    /// Of connections of one address.
+    ConnectionsPerAddress,
+    /// Of the time for a handshake.
+    Handshake,
+    /// Of the time for a request's head.
+    Header,
+    /// Of the time for which a client may take nothing.
+    Write,
+    /// Of watches.
+    Watches,
+    /// Of watches of one consumer.
+    WatchesPerConsumer,
+    /// Of requests that are answered at a time.
+    Requests,
+    /// Of the length of path and query.
+    Uri,
+    /// Of the length of a body.
+    Body,
+    /// It is shutting down.
+    Shutdown,
+}
+
+impl Limit {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsPerAddress => "connections_per_address",
+            Self::Handshake => "handshake_timeout",
+            Self::Header => "header_timeout",
+            Self::Write => "write_timeout",
+            Self::Watches => "watches",
+            Self::WatchesPerConsumer => "watches_per_consumer",
+            Self::Requests => "requests_inflight",
+            Self::Uri => "uri_bytes",
+            Self::Body => "body_bytes",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Why a watch was ended that its consumer would have gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Eviction {
+    /// Its reader was too slow.
+    Slow,
+    /// Its reader took nothing at all.
+    Stalled,
+    /// Its consumer may see something else now, or nothing.
+    Access,
+    /// This replica ends.
+    Shutdown,
+}
+
+impl Eviction {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Stalled => "stalled",
+            Self::Access => "access",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EvictionLabels {
+    resource: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    file: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FileLabels {
+    file: &'static str,
+}
+
 /// The emitter's counters.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -35,8 +126,20 @@ pub struct Metrics {
     watches: Family<Labels, Gauge>,
     events_sent: Family<Labels, Counter>,
     bytes_sent: Family<Labels, Counter<u64, AtomicU64>>,
-    evictions: Family<Labels, Counter>,
+    evictions: Family<EvictionLabels, Counter>,
     upstream_failures: Family<Labels, Counter>,
+    sent: Counter<u64, AtomicU64>,
+    refusals: Family<LimitLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    reload_failing: Family<FileLabels, Gauge>,
+}
+
+struct Registering<'a>(&'a mut Registry);
+
+impl Registering<'_> {
+    fn add(&mut self, name: &str, help: &str, metric: &(impl Metric + Clone)) {
+        self.0.register(name, help, metric.clone());
+    }
 }
 
 /// Counts one open watch for as long as it lives.
@@ -52,6 +155,12 @@ impl Metrics {
     /// Counters in that registry, and what the hubs know of themselves.
     pub fn register(registry: &mut Registry, hubs: &[Arc<Hub>]) -> Arc<Self> {
         let metrics = Self::default();
+        metrics.register_all(registry);
+        registry.register_collector(Box::new(Hubs(hubs.to_vec())));
+        Arc::new(metrics)
+    }
+
+    pub(crate) fn register_all(&self, registry: &mut Registry) {
         let Self {
             lists,
             watches,
@@ -59,31 +168,75 @@ impl Metrics {
             bytes_sent,
             evictions,
             upstream_failures,
-        } = &metrics;
-        registry.register("emitter_lists", "LIST requests", lists.clone());
-        registry.register("emitter_watches", "Watches that are open", watches.clone());
-        registry.register(
+            sent,
+            refusals,
+            reloads,
+            reload_failing,
+        } = self;
+        let mut at = Registering(registry);
+        at.add("emitter_lists", "LIST requests", lists);
+        at.add("emitter_watches", "Watches that are open", watches);
+        at.add(
             "emitter_events_sent",
             "Events sent to watchers",
-            events_sent.clone(),
+            events_sent,
         );
-        registry.register(
+        at.add(
             "emitter_event_bytes_sent",
             "Bytes of events sent to watchers",
-            bytes_sent.clone(),
+            bytes_sent,
         );
-        registry.register(
+        at.add(
             "emitter_watches_evicted",
-            "Watches ended because their reader was too slow",
-            evictions.clone(),
+            "Watches ended against their consumers, by reason",
+            evictions,
         );
-        registry.register(
+        at.add(
             "emitter_upstream_failures",
             "Times the upstream API server was lost",
-            upstream_failures.clone(),
+            upstream_failures,
         );
-        registry.register_collector(Box::new(Hubs(hubs.to_vec())));
-        Arc::new(metrics)
+        at.add(
+            "emitter_sent_bytes",
+            "Bytes that sockets of consumers took, with what TLS and HTTP add",
+            sent,
+        );
+        at.add(
+            "emitter_refusals",
+            "Connections and requests refused or cut off, by limit",
+            refusals,
+        );
+        at.add(
+            "emitter_reloads",
+            "Times a changed file was read again, by result",
+            reloads,
+        );
+        at.add(
+            "emitter_reload_failing",
+            "1 while a changed file cannot be used",
+            reload_failing,
+        );
+    }
+
+    /// A consumer's socket took bytes.
+    pub fn sent(&self, n_bytes: u64) {
+        self.sent.inc_by(n_bytes);
+    }
+
+    /// Somebody was refused or cut off.
+    pub fn refused(&self, limit: Limit) {
+        let limit = limit.name();
+        self.refusals.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// A changed file was read again.
+    pub fn reloaded(&self, file: &'static str, is_usable: bool) {
+        let result = if is_usable { "ok" } else { "failed" };
+        self.reloads
+            .get_or_create(&ReloadLabels { file, result })
+            .inc();
+        let failing = self.reload_failing.get_or_create(&FileLabels { file });
+        failing.set(i64::from(!is_usable));
     }
 
     /// Someone asked for a list.
@@ -107,9 +260,13 @@ impl Metrics {
             .inc_by(bytes);
     }
 
-    /// A watch was ended because its reader was too slow.
-    pub fn watch_evicted(&self, resource: &'static Names) {
-        self.evictions.get_or_create(&resource.into()).inc();
+    /// A watch was ended that its consumer would have gone on with.
+    pub fn watch_evicted(&self, resource: &'static Names, why: Eviction) {
+        let labels = EvictionLabels {
+            resource: resource.plural,
+            reason: why.name(),
+        };
+        self.evictions.get_or_create(&labels).inc();
     }
 
     /// The upstream was lost.

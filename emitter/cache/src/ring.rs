@@ -21,6 +21,14 @@ pub struct Ring {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor(u64);
 
+impl Cursor {
+    /// How many frames came before it.
+    #[must_use]
+    pub const fn position(self) -> u64 {
+        self.0
+    }
+}
+
 /// A ready frame, and the revision that it brings its reader to.
 #[derive(Debug, Clone)]
 pub struct Frame {

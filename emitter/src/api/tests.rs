@@ -16,6 +16,7 @@ use super::{
     StatusCode, router,
 };
 
+mod ending;
 mod large;
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
@@ -308,14 +309,6 @@ async fn bookmarks_come_by_the_minute_and_before_the_end() {
     }
     assert_eq!(at, [60, 120, 128]);
     assert_eq!(begin.elapsed().as_secs(), 130);
-}
-
-#[tokio::test]
-async fn shutdown_ends_watches_cleanly() {
-    let lab = Lab::with(&["a"]);
-    let mut watch = lab.watch("resourceVersion=100").await;
-    lab.shutdown.cancel();
-    assert_eq!(watch.line().await, None);
 }
 
 #[tokio::test]

@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 use super::fresh::Need;
 use super::query::Options;
 use super::{Asked, Context, fresh, respond};
+use crate::consumers::Session;
 use crate::hub::{Feed, Hub, Start, Subscription};
-use crate::metrics::{Gauged, Metrics};
+use crate::metrics::{Eviction, Gauged, Metrics};
 
 /// A bookmark this often, as from a kube-apiserver, tells a consumer that its
 /// stream is alive and moves the revision from which it can resume.
@@ -49,7 +50,12 @@ pub(super) async fn watch(
     fresh::wait(hub, Need::Any).await?;
     let body = match open(hub, &view, options).await {
         Ok(subscription) => {
-            let watcher = Watcher::new(hub, subscription, options, context);
+            let session = asked.caller.as_ref().map(|caller| {
+                let Subscription { feed, cursor, .. } = &subscription;
+                caller.watch(hub.names(), feed, *cursor)
+            });
+            let mut watcher = Watcher::new(hub, subscription, options, context);
+            watcher.session = session;
             let frames = stream::unfold(watcher, async |mut watcher| {
                 let frame = watcher.next().await?;
                 Some((Ok::<_, std::convert::Infallible>(frame), watcher))
@@ -93,6 +99,8 @@ struct Watcher {
     is_first: bool,
     has_ended: bool,
     shutdown: CancellationToken,
+    /// Its entry among the watches of its consumer.
+    session: Option<Session>,
     metrics: Arc<Metrics>,
     _counted: Gauged,
 }
@@ -135,6 +143,7 @@ impl Watcher {
             is_first: true,
             has_ended: false,
             shutdown: context.shutdown,
+            session: None,
             _counted: context.metrics.watch_opened(hub.names()),
             metrics: context.metrics,
         }
@@ -142,7 +151,23 @@ impl Watcher {
 
     /// The next frame; `None` ends the stream cleanly.
     async fn next(&mut self) -> Option<Bytes> {
+        if let Some(session) = &self.session {
+            session.asked();
+        }
+        let frame = self.step().await?;
+        if let Some(session) = &self.session {
+            session.given(frame.len());
+        }
+        Some(frame)
+    }
+
+    async fn step(&mut self) -> Option<Bytes> {
         loop {
+            match self.is_ended() {
+                Some(Eviction::Access) if !self.has_ended => return Some(self.gone()),
+                Some(Eviction::Stalled) => return None,
+                Some(Eviction::Access | Eviction::Shutdown | Eviction::Slow) | None => {}
+            }
             if let Some(entry) = self.state.next() {
                 let encoding = self.feed.view().encoding;
                 let frame = self.hub.encoder().added(&entry, encoding, Timestamp::now());
@@ -156,8 +181,13 @@ impl Watcher {
             }
             self.news.borrow_and_update();
             match self.feed.read(self.cursor) {
+                // A consumer that lags behind resumes elsewhere from what it has.
+                Read::Frames(..) if self.is_ended().is_some() => return self.leave(None),
                 Read::Frames(frames, cursor) => {
                     self.cursor = cursor;
+                    if let Some(session) = &self.session {
+                        session.read(cursor);
+                    }
                     let unknown = frames.into_iter().filter(|it| self.known < it.revision);
                     self.backlog.extend(unknown.map(|frame| frame.bytes));
                 }
@@ -165,21 +195,59 @@ impl Watcher {
                     Wake::News => {}
                     Wake::Bookmark(frame) => return Some(frame),
                     Wake::End => return None,
+                    Wake::Leave => return self.leave(Some(progress)),
                 },
                 Read::Lost => {
-                    self.metrics.watch_evicted(self.hub.names());
+                    self.metrics.watch_evicted(self.hub.names(), Eviction::Slow);
                     return None;
                 }
-                Read::Closed => {
-                    let oldest = self.hub.progress().borrow().unwrap_or_default();
-                    self.has_ended = true;
-                    return Some(encode::error(&Status::too_old(self.known, oldest)));
-                }
+                Read::Closed => return Some(self.expire()),
             }
         }
     }
 
+    /// Says that what is known is too old, and ends.
+    fn expire(&mut self) -> Bytes {
+        let oldest = self.hub.progress().borrow().unwrap_or_default();
+        self.has_ended = true;
+        encode::error(&Status::too_old(self.known, oldest))
+    }
+
+    /// The consumer sees something else from now on, and must list again to know what.
+    fn gone(&mut self) -> Bytes {
+        let why = Eviction::Access;
+        self.metrics.watch_evicted(self.hub.names(), why);
+        self.state = Vec::new().into_iter();
+        self.backlog.clear();
+        self.expire()
+    }
+
+    /// Ends with a bookmark, where bookmarks are allowed and nothing is left to tell: the
+    /// consumer resumes at another replica, and must not be told anything twice.
+    fn leave(&mut self, progress: Option<Revision>) -> Option<Bytes> {
+        let why = Eviction::Shutdown;
+        self.metrics.watch_evicted(self.hub.names(), why);
+        self.has_ended = true;
+        self.next_bookmark?;
+        Some(self.bookmark(progress?))
+    }
+
+    fn bookmark(&self, progress: Revision) -> Bytes {
+        let encoding = self.feed.view().encoding;
+        let revision = progress.max(self.known);
+        let encoder = self.hub.encoder();
+        encoder.bookmark(encoding, revision, InitialEvents::None)
+    }
+
+    fn is_ended(&self) -> Option<Eviction> {
+        let session = self.session.as_ref().and_then(Session::is_ended);
+        session.or_else(|| self.shutdown.is_cancelled().then_some(Eviction::Shutdown))
+    }
+
     async fn idle(&mut self, progress: Revision) -> Wake {
+        if self.is_ended().is_some() {
+            return Wake::Leave;
+        }
         let now = Instant::now();
         if self.deadline <= now {
             return Wake::End;
@@ -187,16 +255,14 @@ impl Watcher {
         if let Some(due) = self.next_bookmark.filter(|due| *due <= now) {
             let end = self.deadline;
             self.next_bookmark = Some(next_bookmark(due, end));
-            let encoding = self.feed.view().encoding;
-            let revision = progress.max(self.known);
-            let none = InitialEvents::None;
-            return Wake::Bookmark(self.hub.encoder().bookmark(encoding, revision, none));
+            return Wake::Bookmark(self.bookmark(progress));
         }
         let until = self
             .next_bookmark
             .map_or(self.deadline, |due| due.min(self.deadline));
         tokio::select! {
-            () = self.shutdown.cancelled() => Wake::End,
+            () = self.shutdown.cancelled() => Wake::News,
+            () = ended(self.session.as_ref()) => Wake::News,
             () = tokio::time::sleep_until(until) => Wake::News,
             changed = self.news.changed() => match changed {
                 Ok(()) => Wake::News,
@@ -220,6 +286,14 @@ enum Wake {
     News,
     Bookmark(Bytes),
     End,
+    Leave,
+}
+
+async fn ended(session: Option<&Session>) {
+    match session {
+        Some(session) => drop(session.ended().await),
+        None => std::future::pending().await,
+    }
 }
 
 /// The last bookmark comes shortly before the end, all others on the minute.

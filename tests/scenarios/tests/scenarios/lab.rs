@@ -79,6 +79,10 @@ impl Lab {
             .arg("--kubeconfig")
             .arg(cluster.plane.kubeconfig())
             .args(flags);
+        if !flags.iter().any(|flag| flag.starts_with("--shutdown-")) {
+            // Nobody balances load here, so that nobody has to hear of an end first.
+            command.args(["--shutdown-delay=0s", "--shutdown-spread=0s"]);
+        }
         let name = format!("emitter-{}", cluster.plane.name());
         let emitter = self.start(&name, command, Some(port))?;
         emitter.ready().await?;
@@ -148,6 +152,21 @@ impl Program {
     /// Asks it to end, and waits until it has.
     pub(crate) async fn stop(&self) -> anyhow::Result<()> {
         self.process.lock().await.stop().await
+    }
+
+    /// Tells it something.
+    pub(crate) async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        self.process.lock().await.signal(name)
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn wait(&self) -> anyhow::Result<()> {
+        self.process.lock().await.wait().await.map(|_| ())
+    }
+
+    /// What it answers where it serves its probes.
+    pub(crate) async fn admin(&self, path: &str) -> anyhow::Result<String> {
+        get(&self.admin, path).await
     }
 
     /// Ends it without a word.

@@ -10,6 +10,7 @@
 //! | `compat` | flags, files and objects of the replaced programs |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
+//! | `endings` | an emitter ends, or takes other files, without hurting who reads |
 //! | `manifests` | what is installed is accepted and understood |
 //! | `rights` | what the manifests grant is enough, and none of it too much |
 //! | `policies` | both policies for names give the verdicts of one table |
@@ -21,6 +22,7 @@ mod cluster;
 mod compat;
 mod conformance;
 mod disturbance;
+mod endings;
 mod input;
 mod lab;
 mod leadership;
@@ -78,6 +80,8 @@ fn main() -> ExitCode {
             scenario!(serving::a_watch_resumes_from_every_revision),
             scenario!(serving::many_watchers_cost_one_encoding),
             scenario!(serving::nothing_is_exported_but_what_is_selected),
+            scenario!(endings::an_emitter_ends_in_good_order),
+            scenario!(endings::certificates_are_exchanged_under_open_watches),
             scenario!(manifests::manifests_are_accepted_without_a_warning),
             scenario!(rights::the_rights_are_enough_and_none_is_too_much),
             scenario!(policies::gator_and_admission_policy_agree_on_every_case),

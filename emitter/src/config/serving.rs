@@ -1,0 +1,97 @@
+//! Flags that say where is served, and with what.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Error;
+use crate::tls::{Certificate, Sources};
+
+/// Where is served, and with what.
+#[derive(Debug, Args)]
+pub(super) struct ServingArgs {
+    /// Serve HTTPS on this address.
+    #[arg(long, alias = "emitter.bind-address", value_name = "IP", default_value_t = ANY)]
+    bind_address: IpAddr,
+
+    /// Serve HTTPS on this port; 0 for not at all.
+    #[arg(
+        long,
+        alias = "emitter.secure-port",
+        value_name = "PORT",
+        default_value_t = 6443
+    )]
+    secure_port: u16,
+
+    /// Serve HTTP on this address.
+    #[arg(long, alias = "emitter.insecure-bind-address", value_name = "IP", default_value_t = ANY)]
+    insecure_bind_address: IpAddr,
+
+    /// Serve HTTP on this port; 0 for not at all.
+    #[arg(
+        long,
+        alias = "emitter.insecure-port",
+        value_name = "PORT",
+        default_value_t = 8080
+    )]
+    insecure_port: u16,
+
+    /// The certificate for HTTPS, in PEM; one for localhost is made up if absent. Read
+    /// again when it changes, as its key and the authorities below are.
+    #[arg(
+        long,
+        alias = "emitter.tls-cert-file",
+        value_name = "FILE",
+        requires = "tls_private_key_file"
+    )]
+    tls_cert_file: Option<PathBuf>,
+
+    /// The private key of --tls-cert-file, in PEM.
+    #[arg(
+        long,
+        alias = "emitter.tls-private-key-file",
+        value_name = "FILE",
+        requires = "tls_cert_file"
+    )]
+    tls_private_key_file: Option<PathBuf>,
+
+    /// The authorities of clients' certificates, in PEM: a certificate's common name is its
+    /// user, its organizations are the user's groups.
+    #[arg(long, value_name = "FILE")]
+    client_ca_file: Option<PathBuf>,
+}
+
+const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Where is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// Where HTTP is served, if it is.
+    pub http: Option<SocketAddr>,
+    /// Where HTTPS is served, if it is, and with what.
+    pub https: Option<(SocketAddr, Sources)>,
+}
+
+impl TryFrom<ServingArgs> for Serving {
+    type Error = Error;
+
+    fn try_from(args: ServingArgs) -> Result<Self, Error> {
+        if args.secure_port == 0 && args.insecure_port == 0 {
+            return Err(Error::NoPort);
+        }
+        let certificate = match (args.tls_cert_file, args.tls_private_key_file) {
+            (Some(cert), Some(key)) => Certificate::Files { cert, key },
+            _ => Certificate::SelfSigned,
+        };
+        let sources = Sources {
+            certificate,
+            client_ca: args.client_ca_file,
+        };
+        let on = |ip, port| (port != 0).then(|| SocketAddr::new(ip, port));
+        Ok(Self {
+            http: on(args.insecure_bind_address, args.insecure_port),
+            https: on(args.bind_address, args.secure_port).map(|address| (address, sources)),
+        })
+    }
+}

@@ -1,0 +1,362 @@
+//! Who watches what, since when and how far behind; and how many may.
+//!
+//! Invariant: an entry lives exactly as long as its watch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use emitter_cache::View;
+use emitter_cache::ring::Cursor;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use proto_types::Status;
+use proto_types::resource::Names;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::connections::Connection;
+use crate::hub::Feed;
+use crate::limits::RequestLimits;
+use crate::metrics::{Eviction, Limit, Metrics};
+
+/// The consumers of this process.
+#[derive(Debug)]
+pub struct Consumers {
+    limits: RequestLimits,
+    metrics: Arc<Metrics>,
+    open: Mutex<Open>,
+    requests: Semaphore,
+    is_closing: AtomicBool,
+    begin: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    watches: HashMap<u64, Arc<Watch>>,
+    per_consumer: HashMap<Arc<str>, usize>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// What it is called: its user, or its address where it is anonymous.
+    pub name: Arc<str>,
+    /// By which connection it came.
+    pub connection: Option<Arc<Connection>>,
+    /// Where its watches are counted.
+    pub consumers: Arc<Consumers>,
+}
+
+/// An open watch.
+#[derive(Debug)]
+pub struct Watch {
+    /// Its number, in the order of opening.
+    pub id: u64,
+    /// Whose it is.
+    pub caller: Caller,
+    /// Of what.
+    pub resource: &'static Names,
+    /// Since when.
+    pub since: Timestamp,
+    /// What it shows.
+    pub feed: Arc<Feed>,
+    /// Events sent.
+    pub n_events: AtomicU64,
+    /// Their bytes.
+    pub n_bytes: AtomicU64,
+    cursor: AtomicU64,
+    /// Milliseconds since the beginning at which a frame was given out that has not been
+    /// followed by another question; 0 if there is none.
+    given_at: AtomicU64,
+    ended: CancellationToken,
+    why: Mutex<Option<Eviction>>,
+}
+
+/// A watch's own handle; its entry goes with it.
+#[derive(Debug)]
+pub struct Session(Arc<Watch>);
+
+/// How long a consumer waits that meets a limit; its next try may find room.
+const RETRY_AFTER: u32 = 1;
+
+impl Consumers {
+    /// None yet.
+    #[must_use]
+    pub fn new(limits: RequestLimits, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            requests: Semaphore::new(limits.max_requests_inflight.get()),
+            limits,
+            metrics,
+            open: Mutex::default(),
+            is_closing: AtomicBool::new(false),
+            begin: Instant::now(),
+        })
+    }
+
+    /// The limits.
+    #[must_use]
+    pub const fn limits(&self) -> &RequestLimits {
+        &self.limits
+    }
+
+    /// A place for a request that is no watch.
+    pub fn request(&self) -> Result<SemaphorePermit<'_>, Status> {
+        self.requests
+            .try_acquire()
+            .map_err(|_| self.refuse(Limit::Requests))
+    }
+
+    fn refuse(&self, limit: Limit) -> Status {
+        self.metrics.refused(limit);
+        let why = match limit {
+            Limit::Shutdown => "this server is shutting down, please ask another one",
+            Limit::Watches | Limit::WatchesPerConsumer => {
+                "Too many watches, please try again later."
+            }
+            _ => "Too many requests, please try again later.",
+        };
+        Status::too_many_requests(why, RETRY_AFTER)
+    }
+
+    /// All open watches.
+    #[must_use]
+    pub fn watches(&self) -> Vec<Arc<Watch>> {
+        self.open.lock().watches.values().cloned().collect()
+    }
+
+    /// Opens no more watches.
+    pub fn close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether no more watches are opened.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::Relaxed)
+    }
+
+    /// Ends all watches, evenly over that time and in no order.
+    pub async fn drain(&self, spread: Duration) {
+        let mut watches = self.watches();
+        fastrand::shuffle(&mut watches);
+        let n_watches = u32::try_from(watches.len()).unwrap_or(u32::MAX).max(1);
+        let begin = Instant::now();
+        for (watch, i) in watches.into_iter().zip(0..) {
+            tokio::time::sleep_until(begin + spread / n_watches * i).await;
+            watch.end(Eviction::Shutdown);
+        }
+    }
+
+    /// Cuts off, for ever, whoever takes nothing of its watch for that long, though its
+    /// connection is alive: an HTTP/2 client can refuse a single stream.
+    pub async fn cut_stalled(self: Arc<Self>, patience: Duration) {
+        loop {
+            tokio::time::sleep(patience / 8).await;
+            let now = self.now();
+            for watch in self.watches() {
+                let given_at = watch.given_at.load(Ordering::Relaxed);
+                let waited = Duration::from_millis(now.saturating_sub(given_at));
+                if given_at == 0 || waited < patience {
+                    continue;
+                }
+                self.metrics.refused(Limit::Write);
+                watch.end(Eviction::Stalled);
+                if let Some(connection) = &watch.caller.connection {
+                    connection.cut.cancel();
+                }
+            }
+        }
+    }
+
+    /// Milliseconds since the beginning, and never 0.
+    fn now(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).map_or(u64::MAX, |it| it + 1)
+    }
+}
+
+impl Caller {
+    /// Whether it may open a watch; asked before anything is done for it.
+    pub fn may_watch(&self) -> Result<(), Status> {
+        let consumers = &self.consumers;
+        if consumers.is_closing() {
+            return Err(consumers.refuse(Limit::Shutdown));
+        }
+        let open = consumers.open.lock();
+        let n_own = open.per_consumer.get(&self.name).copied().unwrap_or(0);
+        let limits = &consumers.limits;
+        let met = if limits.max_watches.get() <= open.watches.len() {
+            Some(Limit::Watches)
+        } else if limits.max_watches_per_consumer.get() <= n_own {
+            Some(Limit::WatchesPerConsumer)
+        } else {
+            None
+        };
+        drop(open);
+        met.map_or(Ok(()), |limit| Err(consumers.refuse(limit)))
+    }
+
+    /// Notes a watch.
+    #[must_use]
+    pub fn watch(&self, resource: &'static Names, feed: &Arc<Feed>, cursor: Cursor) -> Session {
+        let mut open = self.consumers.open.lock();
+        open.next += 1;
+        let watch = Arc::new(Watch {
+            id: open.next,
+            caller: self.clone(),
+            resource,
+            since: Timestamp::now(),
+            feed: Arc::clone(feed),
+            n_events: AtomicU64::new(0),
+            n_bytes: AtomicU64::new(0),
+            cursor: AtomicU64::new(cursor.position()),
+            given_at: AtomicU64::new(0),
+            ended: CancellationToken::new(),
+            why: Mutex::new(None),
+        });
+        open.watches.insert(watch.id, Arc::clone(&watch));
+        *open.per_consumer.entry(Arc::clone(&self.name)).or_default() += 1;
+        Session(watch)
+    }
+}
+
+impl Watch {
+    /// Ends it, at its next opportunity.
+    pub fn end(&self, why: Eviction) {
+        self.why.lock().get_or_insert(why);
+        self.ended.cancel();
+    }
+
+    /// What it shows.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        self.feed.view()
+    }
+
+    /// How many events have happened that it has not been sent.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        self.feed.head().position().saturating_sub(cursor)
+    }
+}
+
+impl Session {
+    /// Returns when somebody ends it, with the reason.
+    pub async fn ended(&self) -> Eviction {
+        self.0.ended.cancelled().await;
+        self.why()
+    }
+
+    /// Whether somebody has ended it, and why.
+    #[must_use]
+    pub fn is_ended(&self) -> Option<Eviction> {
+        self.0.ended.is_cancelled().then(|| self.why())
+    }
+
+    fn why(&self) -> Eviction {
+        self.0.why.lock().unwrap_or(Eviction::Shutdown)
+    }
+
+    /// The reader asks for more.
+    pub fn asked(&self) {
+        self.0.given_at.store(0, Ordering::Relaxed);
+    }
+
+    /// A frame goes to the reader.
+    pub fn given(&self, n_bytes: usize) {
+        let watch = &self.0;
+        let n_bytes = u64::try_from(n_bytes).unwrap_or(u64::MAX);
+        watch.n_events.fetch_add(1, Ordering::Relaxed);
+        watch.n_bytes.fetch_add(n_bytes, Ordering::Relaxed);
+        let now = watch.caller.consumers.now();
+        watch.given_at.store(now, Ordering::Relaxed);
+    }
+
+    /// Frames up to there have been read.
+    pub fn read(&self, cursor: Cursor) {
+        self.0.cursor.store(cursor.position(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let caller = &self.0.caller;
+        let mut open = caller.consumers.open.lock();
+        open.watches.remove(&self.0.id);
+        if let Some(n_own) = open.per_consumer.get_mut(&caller.name) {
+            *n_own -= 1;
+            if *n_own == 0 {
+                open.per_consumer.remove(&caller.name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connections::{Admission, Connections};
+    use crate::hub::{Start, tests::hub_and_view};
+    use crate::limits::ConnectionLimits;
+
+    fn consumers() -> Arc<Consumers> {
+        Consumers::new(RequestLimits::standard(), Arc::new(Metrics::default()))
+    }
+
+    fn open(consumers: &Arc<Consumers>, connection: Option<Arc<Connection>>) -> Session {
+        let (hub, view) = hub_and_view();
+        let subscription = hub.subscribe(&view, Start::Now).ok().unwrap();
+        let caller = Caller {
+            name: "somebody".into(),
+            connection,
+            consumers: Arc::clone(consumers),
+        };
+        caller.watch(hub.names(), &subscription.feed, subscription.cursor)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watches_end_one_after_the_other() {
+        let consumers = consumers();
+        let sessions: Vec<Session> = (0..10).map(|_| open(&consumers, None)).collect();
+        let begin = Instant::now();
+        let ended = sessions.iter().map(async |session| {
+            assert_eq!(session.ended().await, Eviction::Shutdown);
+            begin.elapsed().as_millis()
+        });
+        let drain = consumers.drain(Duration::from_secs(10));
+        let (mut ended, ()) = tokio::join!(futures::future::join_all(ended), drain);
+        ended.sort_unstable();
+        let expected: Vec<u128> = (0..10).map(|i| i * 1000).collect();
+        assert_eq!(ended, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_takes_nothing_costs_its_client_the_connection() {
+        let metrics = Arc::new(Metrics::default());
+        let connections = Connections::new(ConnectionLimits::standard(), metrics);
+        let Admission::Serve(place) = connections.admit("10.0.0.1:1".parse().unwrap()) else {
+            unreachable!("there is room");
+        };
+        let consumers = consumers();
+        let session = open(&consumers, Some(Arc::clone(&place.connection)));
+        let patience = Duration::from_secs(30);
+        let cutting = Arc::clone(&consumers).cut_stalled(patience);
+        tokio::pin!(cutting);
+        session.given(1);
+        session.asked();
+        assert!(
+            tokio::time::timeout(4 * patience, &mut cutting)
+                .await
+                .is_err()
+        );
+        assert!(session.is_ended().is_none(), "waiting for news is no stall");
+        session.given(1);
+        assert!(tokio::time::timeout(2 * patience, cutting).await.is_err());
+        assert_eq!(session.is_ended(), Some(Eviction::Stalled));
+        assert!(place.connection.cut.is_cancelled());
+    }
+}

@@ -1,0 +1,228 @@
+//! What every request passes before it is answered: limits, and who asks.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderValue, header};
+use proto_types::Status;
+use proto_types::status::Details;
+
+use crate::api::{Asked, respond};
+use crate::connections::Connection;
+use crate::consumers::{Caller, Consumers};
+use crate::metrics::{Limit, Metrics};
+
+/// What the gate asks.
+pub struct Gate {
+    /// Who watches already.
+    pub consumers: Arc<Consumers>,
+    /// Counts who is refused.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Lets a request pass, or refuses it.
+pub async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    let asked = Asked::new(&request);
+    if let Err(status) = gate.measure(&request) {
+        // A body that was announced is not waited for.
+        return closing(respond::refusal(&asked, &status));
+    }
+    let caller = gate.caller(&request);
+    let is_watch = asked
+        .attributes(request.method(), request.uri().path())
+        .is_watch();
+    if is_watch && let Err(status) = caller.may_watch() {
+        let refusal = respond::refusal(&asked, &status);
+        return match gate.consumers.is_closing() {
+            true => closing(refusal),
+            false => refusal,
+        };
+    }
+    let held = match is_watch {
+        true => Ok(None),
+        false => gate.consumers.request().map(Some),
+    };
+    let _held = match held {
+        Ok(held) => held,
+        Err(status) => return respond::refusal(&asked, &status),
+    };
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+impl Gate {
+    /// Whether the request is of a size that is read at all.
+    fn measure(&self, request: &Request) -> Result<(), Status> {
+        let limits = self.consumers.limits();
+        let uri = request.uri().path_and_query().map_or("", |it| it.as_str());
+        if limits.max_uri_bytes.get() < uri.len() {
+            self.metrics.refused(Limit::Uri);
+            let why = format!(
+                "the request's path and query have {} bytes, and may have {}",
+                uri.len(),
+                limits.max_uri_bytes
+            );
+            return Err(Status::failure(414, "", why));
+        }
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| limits.max_body_bytes < length) {
+            self.metrics.refused(Limit::Body);
+            let why = format!("limit is {}", limits.max_body_bytes);
+            let why = format!("Request entity too large: {why}");
+            return Err(
+                Status::failure(413, "RequestEntityTooLarge", why).about(Details::default())
+            );
+        }
+        Ok(())
+    }
+
+    fn caller(&self, request: &Request) -> Caller {
+        let connection = request.extensions().get::<Arc<Connection>>().cloned();
+        let address = connection.as_ref().map(|it| it.address.ip().to_canonical());
+        Caller {
+            name: address
+                .as_ref()
+                .map_or_else(|| "unknown".to_owned(), IpAddr::to_string)
+                .into(),
+            connection,
+            consumers: Arc::clone(&self.consumers),
+        }
+    }
+}
+
+/// An answer after which its connection ends, so that its client connects anew.
+fn closing(mut response: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::{Router, middleware, routing};
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::limits::RequestLimits;
+
+    struct Lab {
+        router: Router,
+        consumers: Arc<Consumers>,
+    }
+
+    impl Lab {
+        fn new(change: impl FnOnce(&mut RequestLimits)) -> Self {
+            let mut limits = RequestLimits::standard();
+            change(&mut limits);
+            let metrics = Arc::new(Metrics::default());
+            let consumers = Consumers::new(limits, Arc::clone(&metrics));
+            let gate = Arc::new(Gate {
+                consumers: Arc::clone(&consumers),
+                metrics,
+            });
+            let slow = async || tokio::time::sleep(Duration::from_secs(60)).await;
+            let router = Router::new()
+                .route("/slow", routing::get(slow))
+                .fallback(async || "passed")
+                .layer(middleware::from_fn_with_state(gate, pass));
+            Self { router, consumers }
+        }
+
+        async fn send(&self, request: Request) -> (u16, Option<HeaderValue>, String) {
+            let response = self.router.clone().oneshot(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            let retry = parts.headers.get(header::RETRY_AFTER).cloned();
+            (parts.status.as_u16(), retry, body)
+        }
+
+        async fn get(&self, uri: &str) -> (u16, Option<HeaderValue>, String) {
+            self.send(Request::get(uri).body(Body::empty()).unwrap())
+                .await
+        }
+    }
+
+    fn one() -> std::num::NonZeroUsize {
+        1.try_into().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_uri_that_is_too_long_is_refused() {
+        let lab = Lab::new(|limits| limits.max_uri_bytes = 100.try_into().unwrap());
+        assert_eq!(lab.get("/short").await.0, 200);
+        let (status, _, body) = lab.get(&format!("/{}", "x".repeat(100))).await;
+        assert_eq!(
+            (status, body.contains("may have 100")),
+            (414, true),
+            "{body}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_refused_unread() {
+        let lab = Lab::new(|limits| limits.max_body_bytes = 10);
+        let post = |n: usize| {
+            let request = Request::post("/").header(header::CONTENT_LENGTH, n);
+            request.body(Body::empty()).unwrap()
+        };
+        assert_eq!(lab.send(post(10)).await.0, 200);
+        let (status, _, body) = lab.send(post(11)).await;
+        let words = r#""reason":"RequestEntityTooLarge""#;
+        assert_eq!((status, body.contains(words)), (413, true), "{body}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_many_requests_are_told_to_come_again() {
+        let lab = Lab::new(|limits| limits.max_requests_inflight = one());
+        let late = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            lab.get("/other").await
+        };
+        let (first, second) = tokio::join!(lab.get("/slow"), late);
+        assert_eq!(first.0, 200);
+        assert_eq!((second.0, second.1), (429, Some(HeaderValue::from(1))));
+        assert_eq!(lab.get("/other").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn too_many_watches_are_told_to_come_again() {
+        let lab = Lab::new(|limits| limits.max_watches_per_consumer = one());
+        let caller = |name: &str| Caller {
+            name: name.into(),
+            connection: None,
+            consumers: Arc::clone(&lab.consumers),
+        };
+        let (hub, view) = crate::hub::tests::hub_and_view();
+        let subscription = hub.subscribe(&view, crate::hub::Start::Now).ok().unwrap();
+        let open = |name| caller(name).watch(hub.names(), &subscription.feed, subscription.cursor);
+        assert!(caller("a").may_watch().is_ok());
+        let session = open("a");
+        let told = caller("a").may_watch().unwrap_err();
+        assert_eq!(
+            (told.code, told.message.contains("Too many watches")),
+            (429, true)
+        );
+        assert!(caller("b").may_watch().is_ok(), "another consumer may");
+        drop(session);
+        assert!(caller("a").may_watch().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_sends_new_watches_elsewhere() {
+        let lab = Lab::new(|_| {});
+        lab.consumers.close();
+        assert_eq!(lab.get("/api/v1/services").await.0, 200);
+        let (status, retry, body) = lab.get("/api/v1/services?watch=1").await;
+        assert_eq!((status, retry), (429, Some(HeaderValue::from(1))));
+        assert!(body.contains("shutting down"), "{body}");
+    }
+}

@@ -1,0 +1,158 @@
+//! What may be asked of an emitter at most, and for how long anything may take.
+//!
+//! Each limit keeps one reader from taking what the others need. Whoever meets one is
+//! told so in a way that clients retry: 429 with `Retry-After` where a request has been
+//! read, and a closed connection before that.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::SignedDuration;
+
+/// How connections are served.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits of connections")]
+pub struct ConnectionLimits {
+    /// How many connections there may be. Each is a file and some 30 KiB with TLS. A few
+    /// more (a sixteenth) are accepted to be told 429; those beyond are closed at once,
+    /// which clients take for a server that is starting.
+    #[arg(long, value_name = "N", default_value = "20000")]
+    pub max_connections: NonZeroUsize,
+
+    /// How many connections one address may have (of IPv6, one /64): half, so that none
+    /// alone keeps out the others. Raise it where all readers come from one NAT.
+    #[arg(long, value_name = "N", default_value = "10000")]
+    pub max_connections_per_address: NonZeroUsize,
+
+    /// How many TLS handshakes of one address are computed at a time; further ones wait.
+    /// One takes about a millisecond of CPU and any time that the client likes.
+    #[arg(long, value_name = "N", default_value = "64")]
+    pub max_handshakes_per_address: NonZeroUsize,
+
+    /// How long a TLS handshake may take. Readers need milliseconds.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub handshake_timeout: Duration,
+
+    /// How long a connection may take to bring the head of its first request.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub header_timeout: Duration,
+
+    /// How long a connection may stay without a request; a further request's head must
+    /// come within that time too. Longer than the pauses of clients that poll.
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration)]
+    pub idle_timeout: Duration,
+
+    /// How long a client may take nothing of what it is sent before it is cut off. What a
+    /// client that is only slow misses is bounded by the ring of frames.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub write_timeout: Duration,
+
+    /// How long the head of a request may be, in bytes: enough for any token and selector.
+    #[arg(long, value_name = "BYTES", default_value = "65536")]
+    pub max_header_bytes: NonZeroUsize,
+
+    /// How many requests one HTTP/2 connection may have at a time, watches included; a
+    /// kube-apiserver's default.
+    #[arg(
+        long,
+        alias = "emitter.http2-max-streams-per-connection",
+        value_name = "N",
+        default_value = "100",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub http2_max_streams_per_connection: u32,
+
+    /// How often an HTTP/2 client is asked whether it is still there; it has 20 seconds
+    /// to answer. Frees what a vanished node held.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub http2_ping_interval: Duration,
+}
+
+/// What may be asked.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits of requests")]
+pub struct RequestLimits {
+    /// How many watches there may be. One costs a few kilobytes.
+    #[arg(long, value_name = "N", default_value = "20000")]
+    pub max_watches: NonZeroUsize,
+
+    /// How many watches one consumer may have, by its name, or by its address where it is
+    /// anonymous: half, so that none alone keeps out the others.
+    #[arg(long, value_name = "N", default_value = "10000")]
+    pub max_watches_per_consumer: NonZeroUsize,
+
+    /// How many requests that are no watches may be answered at a time, as in a
+    /// kube-apiserver.
+    #[arg(long, value_name = "N", default_value = "400")]
+    pub max_requests_inflight: NonZeroUsize,
+
+    /// How long path and query may be, in bytes.
+    #[arg(long, value_name = "BYTES", default_value = "16384")]
+    pub max_uri_bytes: NonZeroUsize,
+
+    /// How long a request's body may say it is. None is ever read: nothing can be written.
+    #[arg(long, value_name = "BYTES", default_value = "65536")]
+    pub max_body_bytes: u64,
+}
+
+/// How serving comes to its end.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Shutdown")]
+pub struct Drain {
+    /// How long to go on accepting after SIGTERM, no longer ready: until no load balancer
+    /// sends anybody here. New watches are sent elsewhere (429) meanwhile.
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
+    pub shutdown_delay: Duration,
+
+    /// Over how long open watches are ended after that, at random, so that consumers do
+    /// not all come to another replica in one instant.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub shutdown_spread: Duration,
+}
+
+/// A duration as people write it.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<SignedDuration>().ok();
+    let parsed = parsed.and_then(|it| Duration::try_from(it).ok());
+    parsed.ok_or_else(|| format!("{text:?} is not a duration: write it as 500ms, 30s or 5m"))
+}
+
+#[cfg(test)]
+impl ConnectionLimits {
+    /// As without flags.
+    pub(crate) fn standard() -> Self {
+        parsed()
+    }
+}
+
+#[cfg(test)]
+impl RequestLimits {
+    /// As without flags.
+    pub(crate) fn standard() -> Self {
+        parsed()
+    }
+}
+
+#[cfg(test)]
+fn parsed<T: Args>() -> T {
+    let command = T::augment_args(clap::Command::new("test"));
+    let mut matches = command.get_matches_from(["test"]);
+    T::from_arg_matches_mut(&mut matches).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, duration};
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for wrong in ["", "5", "-1s", "soon"] {
+            let why = duration(wrong).unwrap_err();
+            assert!(why.contains("is not a duration"), "{wrong}: {why}");
+        }
+    }
+}
