@@ -178,8 +178,18 @@ impl Api {
                 read::collection(asked, self.hub(resource), place, context).await
             }
             Route::Object { resource, key } => read::object(asked, self.hub(resource), &key).await,
-            Route::CoreVersions => Ok(discover(asked, "/api", discovery::core_versions)),
-            Route::Groups => Ok(discover(asked, "/apis", discovery::groups)),
+            Route::CoreVersions => {
+                let aggregated = || discovery::aggregated("/api");
+                Ok(respond::discovered(
+                    asked,
+                    discovery::core_versions,
+                    aggregated,
+                ))
+            }
+            Route::Groups => {
+                let aggregated = || discovery::aggregated("/apis");
+                Ok(respond::discovered(asked, discovery::groups, aggregated))
+            }
             Route::Group => Ok(ok(asked, discovery::group())),
             Route::Resources(root) => Ok(ok(asked, discovery::resources(root))),
             Route::Root => Ok(ok(asked, discovery::root())),
@@ -225,25 +235,6 @@ impl Api {
 
 fn ok(asked: &Asked, document: String) -> Response {
     respond::document(asked, StatusCode::OK, document)
-}
-
-fn discover(asked: &Asked, path: &str, plain: impl FnOnce() -> String) -> Response {
-    if !accept::wants_aggregated_discovery(asked.accept.as_deref()) {
-        return ok(asked, plain());
-    }
-    let body = discovery::aggregated(path);
-    let etag = discovery::etag(&body);
-    let mut response = respond::with_type(asked, StatusCode::OK, discovery::AGGREGATED, body);
-    let headers = response.headers_mut();
-    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
-    headers.insert(header::ETAG, etag.clone());
-    if asked.known.as_ref() == Some(&etag) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = axum::body::Body::empty();
-        response.headers_mut().remove(header::CONTENT_TYPE);
-    }
-    response
 }
 
 #[cfg(test)]

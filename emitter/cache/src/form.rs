@@ -27,7 +27,7 @@ pub struct Form {
     pub columns: &'static str,
     /// Writes the cells of an object's row; those of an empty object for what cannot
     /// be read.
-    pub cells: fn(&[u8], Timestamp) -> Vec<String>,
+    pub cells: fn(&[u8], Timestamp) -> Vec<serde_json::Value>,
     /// What answers about it warn of.
     pub warning: Option<&'static str>,
 }

@@ -27,7 +27,7 @@ pub(crate) struct Row(String);
 impl Row {
     /// The row of an object; what cannot be read shows as an empty object's.
     pub(crate) fn of(form: &Form, json: &[u8], now: Timestamp) -> Self {
-        let cells = serde_json::to_string(&(form.cells)(json, now)).expect("strings encode");
+        let cells = serde_json::to_string(&(form.cells)(json, now)).expect("cells encode");
         Self(escape_html(&cells))
     }
 

@@ -7,7 +7,7 @@ use emitter_cache::Form;
 use http::{HeaderValue, StatusCode, header};
 use proto_types::Status;
 
-use super::{Asked, accept, gzip};
+use super::{Asked, accept, discovery, gzip};
 
 /// An answer in JSON.
 pub fn json(asked: &Asked, code: StatusCode, body: impl Into<Body>) -> Response {
@@ -82,6 +82,30 @@ pub(super) fn about(asked: &Asked, form: &Form, answer: Result<Response, Status>
         let warning = HeaderValue::try_from(format!("299 - \"{warning}\""));
         let headers = response.headers_mut();
         headers.insert(header::WARNING, warning.expect("warnings are plain text"));
+    }
+    response
+}
+
+/// A discovery document, in the form that was asked for.
+pub fn discovered(
+    asked: &Asked,
+    plain: impl FnOnce() -> String,
+    aggregated: impl FnOnce() -> String,
+) -> Response {
+    if !accept::wants_aggregated_discovery(asked.accept.as_deref()) {
+        return document(asked, StatusCode::OK, plain());
+    }
+    let body = aggregated();
+    let etag = discovery::etag(&body);
+    let mut response = with_type(asked, StatusCode::OK, discovery::AGGREGATED, body);
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    headers.insert(header::ETAG, etag.clone());
+    if asked.known.as_ref() == Some(&etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(header::CONTENT_TYPE);
     }
     response
 }

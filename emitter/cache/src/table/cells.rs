@@ -5,22 +5,27 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::human_duration;
 
 /// Of a Service.
-pub fn service(json: &[u8], now: Timestamp) -> Vec<String> {
-    read::<Service>(json).cells(now)
+pub fn service(json: &[u8], now: Timestamp) -> Vec<Value> {
+    encoded(read::<Service>(json).cells(now))
 }
 
 /// Of an EndpointSlice.
-pub fn endpoint_slice(json: &[u8], now: Timestamp) -> Vec<String> {
-    read::<Slice>(json).cells(now)
+pub fn endpoint_slice(json: &[u8], now: Timestamp) -> Vec<Value> {
+    encoded(read::<Slice>(json).cells(now))
 }
 
 /// Of Endpoints.
-pub fn endpoints(json: &[u8], now: Timestamp) -> Vec<String> {
-    read::<Endpoints>(json).cells(now)
+pub fn endpoints(json: &[u8], now: Timestamp) -> Vec<Value> {
+    encoded(read::<Endpoints>(json).cells(now))
+}
+
+fn encoded(cells: Vec<String>) -> Vec<Value> {
+    cells.into_iter().map(Value::from).collect()
 }
 
 /// An object as far as its row needs it, or an empty one.
@@ -301,7 +306,7 @@ mod tests {
     fn check(resource: Resource, json: &str, cells: &str) {
         let now: Timestamp = "2026-01-01T00:02:30Z".parse().unwrap();
         let form: &Form = resource.into();
-        let cells: Vec<String> = serde_json::from_str(cells).unwrap();
+        let cells: Vec<super::Value> = serde_json::from_str(cells).unwrap();
         assert_eq!((form.cells)(json.as_bytes(), now), cells);
     }
 

@@ -1,0 +1,276 @@
+//! What is served, and what sets it apart.
+
+use std::fmt;
+
+use emitter_cache::Form;
+use emitter_cache::fields::Keep;
+use emitter_cache::form::select_nothing;
+use proto_types::Resource;
+use proto_types::resource::Names;
+
+use crate::rows;
+
+/// A served resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// `configmaps`.
+    ConfigMaps,
+    /// `endpoints`.
+    Endpoints,
+    /// `events` of the core group: the same objects as [`Self::Events`].
+    CoreEvents,
+    /// `namespaces`.
+    Namespaces,
+    /// `secrets`.
+    Secrets,
+    /// `services`.
+    Services,
+    /// `leases` of `coordination.k8s.io`.
+    Leases,
+    /// `endpointslices` of `discovery.k8s.io`.
+    EndpointSlices,
+    /// `events` of `events.k8s.io`: the same objects as [`Self::CoreEvents`].
+    Events,
+}
+
+impl Kind {
+    /// Every kind, in the order in which discovery lists them.
+    pub const ALL: [Self; 9] = [
+        Self::ConfigMaps,
+        Self::Endpoints,
+        Self::CoreEvents,
+        Self::Namespaces,
+        Self::Secrets,
+        Self::Services,
+        Self::Leases,
+        Self::EndpointSlices,
+        Self::Events,
+    ];
+
+    /// How its objects are stored, written and shown.
+    #[must_use]
+    pub fn form(self) -> &'static Form {
+        match self {
+            Self::ConfigMaps => &CONFIG_MAPS,
+            Self::Endpoints => Resource::Endpoints.into(),
+            Self::CoreEvents => &CORE_EVENTS,
+            Self::Namespaces => &NAMESPACES,
+            Self::Secrets => &SECRETS,
+            Self::Services => Resource::Services.into(),
+            Self::Leases => &LEASES,
+            Self::EndpointSlices => Resource::EndpointSlices.into(),
+            Self::Events => &EVENTS,
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn names(self) -> &'static Names {
+        self.form().names
+    }
+
+    /// Whether its objects are in namespaces.
+    #[must_use]
+    pub const fn is_namespaced(self) -> bool {
+        !matches!(self, Self::Namespaces)
+    }
+
+    /// Whether an object's status is written apart from the rest.
+    #[must_use]
+    pub const fn has_status(self) -> bool {
+        matches!(self, Self::Services | Self::Namespaces)
+    }
+
+    /// The version of its API, without the group.
+    #[must_use]
+    pub const fn version(self) -> &'static str {
+        "v1"
+    }
+
+    /// The kind of that plural under that root, if it is served.
+    #[must_use]
+    pub fn find(root: &str, plural: &str) -> Option<Self> {
+        let is_it = |kind: &Self| kind.names().root == root && kind.names().plural == plural;
+        Self::ALL.into_iter().find(is_it)
+    }
+
+    /// The kind of an object that says what it is.
+    #[must_use]
+    pub fn of(api_version: &str, kind: &str) -> Option<Self> {
+        let is_it = |it: &Self| it.names().api_version == api_version && it.names().kind == kind;
+        Self::ALL.into_iter().find(is_it)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.names().plural)
+    }
+}
+
+const CORE: Names = Names {
+    plural: "",
+    singular: "",
+    short: None,
+    kind: "",
+    group: "",
+    api_version: "v1",
+    root: "/api/v1",
+    qualified: "",
+    object_head: "",
+};
+
+static CONFIG_MAPS: Form = Form {
+    names: &Names {
+        plural: "configmaps",
+        singular: "configmap",
+        short: Some("cm"),
+        kind: "ConfigMap",
+        qualified: "configmaps",
+        object_head: r#"{"kind":"ConfigMap","apiVersion":"v1","#,
+        ..CORE
+    },
+    package: "core",
+    keep: Keep::Whole,
+    selectable: &[],
+    select: select_nothing,
+    empty_tail: "}",
+    columns: include_str!("columns/configmaps.json").trim_ascii_end(),
+    cells: rows::config_map,
+    warning: None,
+};
+
+static SECRETS: Form = Form {
+    names: &Names {
+        plural: "secrets",
+        singular: "secret",
+        short: None,
+        kind: "Secret",
+        qualified: "secrets",
+        object_head: r#"{"kind":"Secret","apiVersion":"v1","#,
+        ..CORE
+    },
+    package: "core",
+    keep: Keep::Whole,
+    selectable: &["type"],
+    select: rows::select_secret,
+    empty_tail: "}",
+    columns: include_str!("columns/secrets.json").trim_ascii_end(),
+    cells: rows::secret,
+    warning: None,
+};
+
+static NAMESPACES: Form = Form {
+    names: &Names {
+        plural: "namespaces",
+        singular: "namespace",
+        short: Some("ns"),
+        kind: "Namespace",
+        qualified: "namespaces",
+        object_head: r#"{"kind":"Namespace","apiVersion":"v1","#,
+        ..CORE
+    },
+    package: "core",
+    keep: Keep::Whole,
+    selectable: &["status.phase"],
+    select: rows::select_namespace,
+    empty_tail: r#","spec":{},"status":{}}"#,
+    columns: include_str!("columns/namespaces.json").trim_ascii_end(),
+    cells: rows::namespace,
+    warning: None,
+};
+
+static LEASES: Form = Form {
+    names: &Names {
+        plural: "leases",
+        singular: "lease",
+        short: None,
+        kind: "Lease",
+        group: "coordination.k8s.io",
+        api_version: "coordination.k8s.io/v1",
+        root: "/apis/coordination.k8s.io/v1",
+        qualified: "leases.coordination.k8s.io",
+        object_head: r#"{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","#,
+    },
+    package: "coordination",
+    keep: Keep::Whole,
+    selectable: &[],
+    select: select_nothing,
+    empty_tail: r#","spec":{}}"#,
+    columns: include_str!("columns/leases.json").trim_ascii_end(),
+    cells: rows::lease,
+    warning: None,
+};
+
+static CORE_EVENTS: Form = Form {
+    names: &Names {
+        plural: "events",
+        singular: "event",
+        short: Some("ev"),
+        kind: "Event",
+        qualified: "events",
+        object_head: r#"{"kind":"Event","apiVersion":"v1","#,
+        ..CORE
+    },
+    package: "core",
+    keep: Keep::Whole,
+    selectable: rows::CORE_EVENT_FIELDS,
+    select: rows::select_core_event,
+    empty_tail: r#","involvedObject":{},"source":{},"firstTimestamp":null,"lastTimestamp":null,"eventTime":null,"reportingComponent":"","reportingInstance":""}"#,
+    columns: include_str!("columns/events.json").trim_ascii_end(),
+    cells: rows::event,
+    warning: None,
+};
+
+static EVENTS: Form = Form {
+    names: &Names {
+        plural: "events",
+        singular: "event",
+        short: Some("ev"),
+        kind: "Event",
+        group: "events.k8s.io",
+        api_version: "events.k8s.io/v1",
+        root: "/apis/events.k8s.io/v1",
+        qualified: "events.events.k8s.io",
+        object_head: r#"{"kind":"Event","apiVersion":"events.k8s.io/v1","#,
+    },
+    package: "core",
+    keep: Keep::Whole,
+    selectable: rows::EVENT_FIELDS,
+    select: rows::select_event,
+    empty_tail: r#","eventTime":null,"regarding":{},"deprecatedSource":{}}"#,
+    columns: include_str!("columns/events.json").trim_ascii_end(),
+    cells: rows::event,
+    warning: None,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn a_kind_is_found_by_its_path_and_by_its_name() {
+        for kind in Kind::ALL {
+            let names = kind.names();
+            assert_eq!(Kind::find(names.root, names.plural), Some(kind));
+            assert_eq!(Kind::of(names.api_version, names.kind), Some(kind));
+            let head = format!(
+                r#"{{"kind":"{}","apiVersion":"{}","#,
+                names.kind, names.api_version
+            );
+            assert_eq!(names.object_head, head);
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_cell_for_every_column() {
+        for kind in Kind::ALL {
+            let form = kind.form();
+            let columns: Vec<serde_json::Value> = serde_json::from_str(form.columns).unwrap();
+            let cells = (form.cells)(b"{}", jiff::Timestamp::UNIX_EPOCH);
+            assert_eq!(columns.len(), cells.len(), "{kind}");
+            let fields = (form.select)(b"{}").unwrap();
+            assert_eq!(form.selectable.len(), fields.len(), "{kind}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What a cluster holds: its objects, in one history.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use emitter::hub::Hub;
+use emitter_cache::{Encoding, Entry, Fields, Limits, Scope, View};
+use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
+use proto_types::status::escape_html;
+use proto_types::{FieldSelector, LabelSelector, ObjectKey, RawObject, Revision};
+use runtime::follow::{Event, Listing};
+use serde_json::Value;
+
+use crate::Kind;
+use crate::defaults::twin;
+use crate::metadata::{key, owners, set, text, unset};
+use crate::service::Addresses;
+
+/// The objects, for reading by many; who writes holds [`State`].
+pub(crate) struct Storage {
+    hubs: Vec<Arc<Hub>>,
+    state: Mutex<State>,
+}
+
+/// What only writers need.
+pub(crate) struct State {
+    revision: Revision,
+    pub(crate) addresses: Addresses,
+    /// What goes when its last owner has gone, by the owner's uid.
+    owned: HashMap<String, HashSet<(Kind, ObjectKey)>>,
+    alive: HashSet<String>,
+}
+
+/// Everything at one moment, to go back to.
+#[derive(Debug, Clone)]
+pub struct Backup {
+    revision: Revision,
+    objects: Vec<(Kind, Bytes)>,
+}
+
+impl Storage {
+    /// Nothing, at a revision from which history goes on.
+    pub(crate) fn new(addresses: Addresses, limits: Limits) -> Self {
+        let hubs = Kind::ALL.map(|kind| Arc::new(Hub::new(kind.form(), Fields::All, limits)));
+        let storage = Self {
+            hubs: hubs.into(),
+            state: Mutex::new(State::new(addresses)),
+        };
+        storage.begin(Revision::new(1), &[]);
+        storage
+    }
+
+    /// Who holds it writes, and nobody else does.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// The objects of one kind.
+    pub(crate) fn hub(&self, kind: Kind) -> &Arc<Hub> {
+        let hub = self.hubs.iter().find(|hub| hub.names() == kind.names());
+        hub.expect("there is a hub for every kind")
+    }
+
+    /// All hubs.
+    pub(crate) fn hubs(&self) -> &[Arc<Hub>] {
+        &self.hubs
+    }
+
+    /// A hub that has nothing at the same revision.
+    pub(crate) fn empty_hub(&self, kind: Kind) -> Arc<Hub> {
+        let hub = Hub::new(kind.form(), Fields::All, Limits::default());
+        let revision = self.hub(kind).progress().borrow().unwrap_or_default();
+        hub.ingest(listed(revision, Vec::new()), Timestamp::now());
+        Arc::new(hub)
+    }
+
+    /// An object as it is.
+    pub(crate) fn get(&self, kind: Kind, key: &ObjectKey) -> Option<Value> {
+        self.hub(kind).get(key).map(|entry| value(&entry))
+    }
+
+    /// The objects of a kind that are in scope, as they are.
+    pub(crate) fn list(&self, kind: Kind, scope: Scope, labels: &LabelSelector) -> Vec<Arc<Entry>> {
+        let view = View {
+            scope,
+            labels: labels.clone(),
+            fields: FieldSelector::default(),
+            encoding: Encoding::Object,
+        };
+        self.hub(kind).snapshot(&view).entries
+    }
+
+    /// Stores an object at the next revision.
+    pub(crate) fn put(&self, state: &mut State, kind: Kind, mut object: Value) -> Arc<Entry> {
+        let revision = state.next();
+        set(&mut object, "resourceVersion", revision.to_string());
+        state.learn(kind, &object);
+        let (kind_of_twin, twin) = twin(kind, &object).unzip();
+        let key = key(&object);
+        self.ingest(kind, Event::Applied(raw(kind, object)));
+        if let (Some(kind), Some(twin)) = (kind_of_twin, twin) {
+            self.ingest(kind, Event::Applied(raw(kind, twin)));
+        }
+        self.progress(revision);
+        let stored = self.hub(kind).get(&key);
+        stored.expect("what was stored under the lock is there")
+    }
+
+    /// Removes an object at the next revision.
+    pub(crate) fn remove(&self, state: &mut State, kind: Kind, key: &ObjectKey) {
+        let Some(mut object) = self.get(kind, key) else {
+            return;
+        };
+        let revision = state.next();
+        state.forget(kind, &object);
+        set(&mut object, "resourceVersion", revision.to_string());
+        let (kind_of_twin, twin) = twin(kind, &object).unzip();
+        self.ingest(kind, Event::Deleted(raw(kind, object)));
+        if let (Some(kind), Some(twin)) = (kind_of_twin, twin) {
+            self.ingest(kind, Event::Deleted(raw(kind, twin)));
+        }
+        self.progress(revision);
+    }
+
+    /// What would be stored, without storing it.
+    pub(crate) fn pretend(kind: Kind, mut object: Value) -> Arc<Entry> {
+        let has_revision = !text(&object, "resourceVersion").is_empty();
+        if !has_revision {
+            // Objects without one cannot be held, and readers do not mind.
+            set(&mut object, "resourceVersion", "0");
+        }
+        let entry = Entry::new(kind.form(), &Fields::All, raw(kind, object));
+        Arc::new(entry.expect("what was checked can be read"))
+    }
+
+    /// Everything there is.
+    pub(crate) fn backup(&self) -> Backup {
+        let state = self.lock();
+        let all = LabelSelector::default();
+        // A twin comes back with its original.
+        let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Events);
+        let objects = kinds.flat_map(|kind| {
+            let entries = self.list(kind, Scope::Cluster, &all);
+            entries.into_iter().map(move |it| (kind, it.json().clone()))
+        });
+        Backup {
+            revision: state.revision,
+            objects: objects.collect(),
+        }
+    }
+
+    /// Begins a history of its own with what a backup holds.
+    pub(crate) fn restore(&self, backup: &Backup) {
+        let objects: Vec<(Kind, Value)> = backup
+            .objects
+            .iter()
+            .filter_map(|(kind, json)| Some((*kind, serde_json::from_slice(json).ok()?)))
+            .collect();
+        self.begin(backup.revision, &objects);
+    }
+
+    /// Begins a history with these objects.
+    pub(crate) fn begin(&self, revision: Revision, objects: &[(Kind, Value)]) {
+        let mut state = self.lock();
+        *state = State::new(state.addresses.emptied());
+        state.revision = revision;
+        let mut listings: HashMap<Kind, Vec<RawObject>> = HashMap::new();
+        for (kind, object) in objects {
+            state.learn(*kind, object);
+            if *kind == Kind::Services {
+                state.addresses.keep(&object["spec"]);
+            }
+            if let Some((kind, twin)) = twin(*kind, object) {
+                listings.entry(kind).or_default().push(raw(kind, twin));
+            }
+            let object = raw(*kind, object.clone());
+            listings.entry(*kind).or_default().push(object);
+        }
+        for kind in Kind::ALL {
+            let objects = listings.remove(&kind).unwrap_or_default();
+            self.ingest(kind, listed(revision, objects));
+            // What was before may not be told as if it led here.
+            self.hub(kind).compact();
+        }
+    }
+
+    /// Forgets history: a watch can begin nowhere but now.
+    pub(crate) fn compact(&self) {
+        let _state = self.lock();
+        for hub in &self.hubs {
+            hub.compact();
+        }
+    }
+
+    fn ingest(&self, kind: Kind, event: Event) {
+        self.hub(kind).ingest(event, Timestamp::now());
+    }
+
+    fn progress(&self, revision: Revision) {
+        for hub in &self.hubs {
+            hub.ingest(Event::Progress(revision), Timestamp::now());
+        }
+    }
+}
+
+impl State {
+    fn new(addresses: Addresses) -> Self {
+        Self {
+            revision: Revision::new(1),
+            addresses,
+            owned: HashMap::new(),
+            alive: HashSet::new(),
+        }
+    }
+
+    fn next(&mut self) -> Revision {
+        self.revision = Revision::new(self.revision.number() + 1);
+        self.revision
+    }
+
+    fn learn(&mut self, kind: Kind, object: &Value) {
+        self.alive.insert(text(object, "uid").to_owned());
+        for owner in owners(object) {
+            let owned = self.owned.entry(owner.to_owned()).or_default();
+            owned.insert((kind, key(object)));
+        }
+    }
+
+    fn forget(&mut self, kind: Kind, object: &Value) {
+        self.alive.remove(text(object, "uid"));
+        for owner in owners(object) {
+            if let Some(owned) = self.owned.get_mut(owner) {
+                owned.remove(&(kind, key(object)));
+            }
+        }
+    }
+
+    /// What lost its owner.
+    pub(crate) fn orphans(&mut self, owner: &str) -> HashSet<(Kind, ObjectKey)> {
+        self.owned.remove(owner).unwrap_or_default()
+    }
+
+    /// Whether one of an object's owners is there.
+    pub(crate) fn has_owner(&self, object: &Value) -> bool {
+        owners(object).any(|owner| self.alive.contains(owner))
+    }
+}
+
+/// An object as it is stored.
+pub(crate) fn value(entry: &Entry) -> Value {
+    serde_json::from_slice(entry.json()).expect("what is stored is JSON")
+}
+
+fn listed(revision: Revision, objects: Vec<RawObject>) -> Event {
+    Event::Listed(Listing {
+        revision,
+        objects,
+        rewound: false,
+    })
+}
+
+fn raw(kind: Kind, mut object: Value) -> RawObject {
+    let names = kind.names();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("kind");
+        fields.remove("apiVersion");
+    }
+    // Some objects are never without a revision here, and some are.
+    if text(&object, "resourceVersion").is_empty() {
+        unset(&mut object, "resourceVersion");
+    }
+    let rest = escape_html(&object.to_string());
+    let json = Bytes::from(format!("{}{}", names.object_head, &rest[1..]));
+    RawObject::parse(names, &json).expect("what was checked can be read")
+}
