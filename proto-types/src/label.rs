@@ -24,6 +24,15 @@ pub const MEMBERS: &str = "heliograph.dev/members";
 /// of its `kube-system` namespace.
 pub const SOURCE_CLUSTER: &str = "heliograph.dev/source-cluster";
 
+/// On an exported Service: what its mirror would be called, where the reader allows it.
+pub const ALIAS: &str = "heliograph.dev/alias";
+
+/// On a mirror: the labels that came along from its source, so that they go again.
+pub const CARRIED_LABELS: &str = "heliograph.dev/carried-labels";
+
+/// On a mirror: the annotations that came along.
+pub const CARRIED_ANNOTATIONS: &str = "heliograph.dev/carried-annotations";
+
 /// The Service that a slice belongs to.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 

@@ -2,6 +2,7 @@
 
 mod file;
 mod import;
+mod naming;
 mod shown;
 mod source;
 mod staleness;
@@ -20,6 +21,8 @@ use runtime::{Access, Authority, LogFilter, LogFormat};
 use crate::ask::Output;
 
 pub use file::{File, FileError};
+pub use import::ImportEntry;
+pub use naming::NamingEntry;
 pub use shown::Shown;
 pub use source::{InvalidSource, SourceEntry};
 pub use staleness::StalenessEntry;
@@ -274,6 +277,7 @@ impl TryFrom<Args> for Config {
             let placement = placement(&entry, mirror_namespace.as_ref())?;
             policies.push(SourcePolicy {
                 import: entry.imported()?,
+                naming: entry.called()?,
                 staleness: entry.staleness.0,
                 known_as: entry.known_as().map(Into::into),
                 ..SourcePolicy::new(entry.name.clone(), placement)
@@ -314,7 +318,7 @@ impl Config {
         let mut only = None;
         let (sources, members) = (self.policy.sources(), self.policy.members());
         for source in sources.iter().chain(members) {
-            let namespace = source.placement.namespace()?;
+            let namespace = source.namespace()?;
             if only.is_some_and(|it| it != namespace) {
                 return None;
             }

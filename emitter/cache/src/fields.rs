@@ -17,7 +17,7 @@ pub enum Fields {
     All,
     /// What is needed to use a Service from elsewhere: no managed fields, owner
     /// references, selectors, node names or load balancers, and of the annotations
-    /// only [`label::LAST_CHANGE`] and these.
+    /// only [`label::LAST_CHANGE`], [`label::ALIAS`] and these.
     Needed {
         /// Further annotations to keep, by full name.
         annotations: Vec<String>,
@@ -162,8 +162,8 @@ fn copy(
         Keep::Annotations if text.starts_with('{') => {
             let JsonFields(fields) = serde_json::from_str(text)?;
             let kept = fields.into_iter().filter_map(|(name, value)| {
-                let allowed =
-                    name == label::LAST_CHANGE || annotations.iter().any(|it| *it == name);
+                let allowed = [label::LAST_CHANGE, label::ALIAS].contains(&&*name)
+                    || annotations.iter().any(|it| *it == name);
                 allowed.then_some((name, value, &Keep::Whole))
             });
             copy_fields(kept, annotations, out)
@@ -217,13 +217,13 @@ mod tests {
         cut.map_or_else(|| json.to_owned(), |cut| String::from_utf8(cut).unwrap())
     }
 
-    const SERVICE: &str = r#"{"kind":"Service","apiVersion":"v1","metadata":{"name":"web","namespace":"demo","uid":"u","resourceVersion":"7","labels":{"a":"\u003c"},"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}","team":"x"},"ownerReferences":[{}],"managedFields":[{"manager":"m"}]},"spec":{"ports":[{"protocol":"TCP","port":80,"nodePort":30000}],"selector":{"app":"web"},"clusterIP":"10.0.0.1","tomorrow":1},"status":{"loadBalancer":{"ingress":[{"ip":"1.2.3.4"}]}}}"#;
+    const SERVICE: &str = r#"{"kind":"Service","apiVersion":"v1","metadata":{"name":"web","namespace":"demo","uid":"u","resourceVersion":"7","labels":{"a":"\u003c"},"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}","heliograph.dev/alias":"w","team":"x"},"ownerReferences":[{}],"managedFields":[{"manager":"m"}]},"spec":{"ports":[{"protocol":"TCP","port":80,"nodePort":30000}],"selector":{"app":"web"},"clusterIP":"10.0.0.1","tomorrow":1},"status":{"loadBalancer":{"ingress":[{"ip":"1.2.3.4"}]}}}"#;
 
     #[test]
     fn only_what_a_consumer_needs_leaves() {
         assert_eq!(
             cut(&Fields::needed(), Resource::Services, SERVICE),
-            r#"{"kind":"Service","apiVersion":"v1","metadata":{"name":"web","namespace":"demo","uid":"u","resourceVersion":"7","labels":{"a":"\u003c"},"annotations":{}},"spec":{"ports":[{"protocol":"TCP","port":80}],"clusterIP":"10.0.0.1"},"status":{"loadBalancer":{}}}"#
+            r#"{"kind":"Service","apiVersion":"v1","metadata":{"name":"web","namespace":"demo","uid":"u","resourceVersion":"7","labels":{"a":"\u003c"},"annotations":{"heliograph.dev/alias":"w"}},"spec":{"ports":[{"protocol":"TCP","port":80}],"clusterIP":"10.0.0.1"},"status":{"loadBalancer":{}}}"#
         );
     }
 
@@ -233,7 +233,10 @@ mod tests {
             annotations: vec!["team".to_owned()],
         };
         let cut = cut(&fields, Resource::Services, SERVICE);
-        assert!(cut.contains(r#""annotations":{"team":"x"}"#), "{cut}");
+        assert!(
+            cut.contains(r#""annotations":{"heliograph.dev/alias":"w","team":"x"}"#),
+            "{cut}"
+        );
     }
 
     #[test]

@@ -66,9 +66,7 @@ pub fn explain(world: &World, service: &ObjectKey) -> Vec<Explanation> {
         known.is_some_and(|services| services.contains_key(service))
     };
     let ranks = world.policy().ranks().filter(|rank| is_source_of(*rank));
-    let mut keys: Vec<_> = ranks
-        .map(|rank| world.policy().local(rank, service))
-        .collect();
+    let mut keys: Vec<_> = ranks.map(|rank| world.home(rank, service)).collect();
     let is_about_here =
         world.claims(&here).next().is_some() || world.local().service(&here).is_some();
     if is_about_here || keys.is_empty() {

@@ -6,6 +6,7 @@
 //! * Loopback, link-local, multicast and unspecified addresses never pass, see
 //!   [`crate::address`]; nor do those of the local cluster.
 
+mod carry;
 mod endpoints;
 mod names;
 mod ports;
@@ -19,6 +20,7 @@ use proto_types::ObjectKey;
 
 use crate::service::{Kind, ServicePort, ServiceSpec};
 
+pub use carry::{Carry, may_come};
 pub(crate) use endpoints::Gate;
 pub use names::{InvalidPattern, NameRules, Pattern};
 pub use ports::{InvalidPorts, PortRange, Ports};
@@ -42,6 +44,20 @@ pub struct Import {
     pub max_services: Option<usize>,
     /// How many endpoints of one Service.
     pub max_endpoints: Option<usize>,
+    /// Which labels and annotations of Services.
+    pub carry: Carry,
+    /// Whether the names of nodes come along.
+    pub nodes: Nodes,
+}
+
+/// Whether endpoints say which node of their cluster they are on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Nodes {
+    /// They do not: nodes of another cluster mean nothing here.
+    #[default]
+    Unnamed,
+    /// They do.
+    Named,
 }
 
 impl fmt::Display for Import {
@@ -54,6 +70,8 @@ impl fmt::Display for Import {
             addresses,
             max_services,
             max_endpoints,
+            carry,
+            nodes,
         } = self;
         let limit = |it: &Option<usize>| it.map_or(String::new(), |it| it.to_string());
         let rules = [
@@ -64,6 +82,9 @@ impl fmt::Display for Import {
             ("addresses", join(addresses)),
             ("at most that many Services", limit(max_services)),
             ("at most that many endpoints of each", limit(max_endpoints)),
+            ("labels", join(&carry.labels)),
+            ("annotations", join(&carry.annotations)),
+            ("names of nodes", nodes.in_words().to_owned()),
         ];
         let rules = rules.iter().filter(|(_, rule)| !rule.is_empty());
         let rules: Vec<_> = rules
@@ -71,6 +92,15 @@ impl fmt::Display for Import {
             .collect();
         f.write_str(if rules.is_empty() { "everything" } else { "" })?;
         f.write_str(&rules.join("; "))
+    }
+}
+
+impl Nodes {
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Unnamed => "",
+            Self::Named => "yes",
+        }
     }
 }
 

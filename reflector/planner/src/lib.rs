@@ -63,7 +63,7 @@ pub use global::Conflict;
 pub use import::{Import, Refusal};
 pub use local::{Local, LocalChange, LocalList, Obstacle};
 pub use mirror::{Mirror, MirrorService, MirrorSlice, Observed, Role, Seen};
-pub use name::{GlobalPlacement, LocalKey, Placement, SourceName};
+pub use name::{GlobalPlacement, LocalKey, Naming, Placement, SourceName};
 pub use plan::{Plan, Reason, plan};
 pub use policy::{GlobalPolicy, MemberPolicy, Policy, Rank, RemovedSources, SourcePolicy};
 pub use problem::{Cause, Problem};

@@ -1,5 +1,8 @@
 //! Names: of sources, of mirrors, and how one becomes the other.
 
+mod naming;
+mod template;
+
 use std::fmt;
 use std::hash::Hasher;
 use std::str::FromStr;
@@ -8,6 +11,9 @@ use proto_types::ObjectKey;
 use proto_types::name::{DnsLabel, InvalidLabel};
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
+
+pub use naming::{Aliases, LongNames, Naming};
+pub use template::{InvalidTemplate, OLD_SEPARATOR, Template};
 
 /// Stands between namespace and name in a prefixed mirror's name. It is `ssm` in
 /// hexadecimal: semaphore-service-mirror chose it, and its users' DNS rewrites
@@ -148,25 +154,28 @@ pub fn global_slice_name(source: &SourceName, slice: &ObjectKey) -> Box<str> {
     hashed_name("gl-", source, slice)
 }
 
-fn hashed_name(prefix: &str, source: &SourceName, slice: &ObjectKey) -> Box<str> {
+/// The letters that tell objects of different sources and namespaces apart.
+fn hash(kind: &str, source: &SourceName, object: &ObjectKey) -> String {
     let mut hasher = SipHasher13::new();
-    hasher.write(prefix.as_bytes());
+    hasher.write(kind.as_bytes());
     hasher.write(source.as_str().as_bytes());
     hasher.write(b"/");
-    hasher.write(slice.as_str().as_bytes());
+    hasher.write(object.as_str().as_bytes());
     let hash = hasher.finish();
+    let letter = |i| {
+        let five_bits = (hash >> (59 - 5 * i)) & 31;
+        char::from(BASE32[five_bits as usize])
+    };
+    (0..HASH).map(letter).collect()
+}
 
+fn hashed_name(prefix: &str, source: &SourceName, slice: &ObjectKey) -> Box<str> {
     let mut end = slice.name().len().min(READABLE - prefix.len());
     while !slice.name().is_char_boundary(end) {
         end -= 1;
     }
     let readable = slice.name()[..end].trim_end_matches(['-', '.']);
-    let mut name = format!("{prefix}{readable}-");
-    for i in 0..HASH {
-        let five_bits = (hash >> (59 - 5 * i)) & 31;
-        name.push(char::from(BASE32[five_bits as usize]));
-    }
-    name.into()
+    format!("{prefix}{readable}-{}", hash(prefix, source, slice)).into()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::name::{LocalKey, Placement};
 use crate::policy::{RemovedSources, SourcePolicy};
 use crate::problem::{Cause, Problem};
 use crate::service::ServiceSpec;
-use crate::source::{ServiceContent, SliceContent};
+use crate::source::SliceContent;
 use crate::world::{Claim, World};
 
 pub(crate) use case::Case;
@@ -143,7 +143,8 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
             });
             plan.report(policy, winner, Cause::NameTooLong { name });
         }
-        Some(Ok(ServiceContent { spec, .. })) => {
+        Some(Ok(content)) => {
+            let spec = &content.spec;
             case.note("Mirrored", || {
                 format!("the mirror shows it, {}", spec.kind.in_words())
             });
@@ -151,7 +152,15 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
             if let Some(refusal) = refusal {
                 plan.refuse(case, winner, refusal);
             }
-            plan.service = Verdict::Want(mirror(case, winner, spec));
+            if let Err(refusal) = case.world.policy().alias(winner.rank, content) {
+                plan.refuse(case, winner, refusal);
+            }
+            let mut mirror = mirror(case, winner, spec);
+            let carry = &policy.import.carry;
+            let labels = carry.labels_of(&content.labels);
+            let annotations = carry.annotations_of(&content.annotations);
+            mirror.marks = mirror.marks.carrying(labels, annotations);
+            plan.service = Verdict::Want(mirror);
             slices::slices(case, winner, &mut plan);
         }
     }

@@ -1,8 +1,9 @@
 //! What was configured, checked as a whole.
 
+mod alias;
 mod global;
+mod names;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,7 +12,7 @@ use proto_types::name::DnsLabel;
 
 use crate::import::Import;
 use crate::mirror::{Owner, Role};
-use crate::name::{Placement, RESERVED_PREFIX, SourceName};
+use crate::name::{Naming, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::Staleness;
 
 pub use global::{GlobalPolicy, MemberPolicy};
@@ -45,6 +46,8 @@ pub struct SourcePolicy {
     pub known_as: Option<Box<str>>,
     /// What may come in from it.
     pub import: Import,
+    /// What its mirrors are called.
+    pub naming: Naming,
 }
 
 /// What becomes of the mirrors of a source that is no longer configured.
@@ -93,6 +96,27 @@ pub enum Error {
         /// The longer prefix.
         long: DnsLabel,
     },
+    /// A template that asks for what there is not.
+    #[error(
+        "naming.template of source {0} has {{prefix}}, and the source has none: write {{source}}, \
+         or give it a prefix"
+    )]
+    TemplateWithoutPrefix(SourceName),
+    /// Names of all namespaces in one.
+    #[error(
+        "naming.template of source {0} has no {{namespace}}, and its mirrors all go to one: add \
+         it, or admit one namespace alone with import.namespaces"
+    )]
+    TemplateWithoutNamespace(SourceName),
+    /// Names that could be any source's.
+    #[error(
+        "names of mirrors of source {0} begin with nothing of its own, so that they could be \
+         another source's: begin naming.template with {{prefix}} or {{source}}"
+    )]
+    NoStem(SourceName),
+    /// Names that are too long from the start.
+    #[error("naming.template of source {0} leaves no room for names: shorten its beginning")]
+    LongStem(SourceName),
     /// A prefix that global Services have.
     #[error(
         "prefix {RESERVED_PREFIX} of source {0} is reserved for global Services: choose another"
@@ -136,24 +160,12 @@ impl Policy {
 
     /// The policy over these sources, if they go together.
     pub fn new(sources: Vec<SourcePolicy>) -> Result<Self, Error> {
-        let mut prefixes: BTreeMap<&DnsLabel, &SourceName> = BTreeMap::new();
         for (i, source) in sources.iter().enumerate() {
             if sources[..i].iter().any(|other| other.name == source.name) {
                 return Err(Error::DuplicateSource(source.name.clone()));
             }
-            let Placement::Prefixed { prefix, .. } = &source.placement else {
-                continue;
-            };
-            check_prefix(&source.name, prefix)?;
-            if let Some(first) = prefixes.insert(prefix, &source.name) {
-                return Err(Error::DuplicatePrefix {
-                    first: first.clone(),
-                    second: source.name.clone(),
-                    prefix: prefix.clone(),
-                });
-            }
         }
-        check_ambiguity(&prefixes)?;
+        names::check(&sources)?;
         Ok(Self {
             n_sources: sources.len(),
             sources,
@@ -237,7 +249,7 @@ impl Policy {
     /// Where the mirror of a source's Service belongs.
     #[must_use]
     pub fn local(&self, rank: Rank, service: &ObjectKey) -> crate::LocalKey {
-        self.source(rank).placement.local(service)
+        self.source(rank).local(service)
     }
 }
 
@@ -251,7 +263,23 @@ impl SourcePolicy {
             staleness: Staleness::default(),
             known_as: None,
             import: Import::default(),
+            naming: Naming::default(),
         }
+    }
+}
+
+impl SourcePolicy {
+    /// Where the mirror of a Service belongs, unless it has an alias.
+    #[must_use]
+    pub fn local(&self, service: &ObjectKey) -> crate::LocalKey {
+        self.naming.local(&self.placement, &self.name, service)
+    }
+
+    /// The only namespace that its mirrors go to, if it is one.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&DnsLabel> {
+        let is_usual = self.naming.namespaces.is_empty();
+        self.placement.namespace().filter(|_| is_usual)
     }
 }
 
@@ -272,37 +300,6 @@ impl Rank {
     pub const fn index(self) -> usize {
         self.0
     }
-}
-
-fn check_prefix(name: &SourceName, prefix: &DnsLabel) -> Result<(), Error> {
-    if prefix.as_str() == RESERVED_PREFIX {
-        return Err(Error::ReservedPrefix(name.clone()));
-    }
-    if !prefix.begins_with_letter() {
-        return Err(Error::PrefixWithoutLetter {
-            source_name: name.clone(),
-            prefix: prefix.clone(),
-        });
-    }
-    Ok(())
-}
-
-fn check_ambiguity(prefixes: &BTreeMap<&DnsLabel, &SourceName>) -> Result<(), Error> {
-    for (short, first) in prefixes {
-        let begins = format!("{short}-");
-        let ambiguous = prefixes
-            .iter()
-            .find(|(long, _)| long.as_str().starts_with(&begins));
-        if let Some((long, second)) = ambiguous {
-            return Err(Error::AmbiguousPrefix {
-                first: (*first).clone(),
-                second: (*second).clone(),
-                short: (*short).clone(),
-                long: (*long).clone(),
-            });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

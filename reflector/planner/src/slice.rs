@@ -28,7 +28,7 @@ pub struct SlicePort {
     pub app_protocol: Option<Box<str>>,
 }
 
-/// One endpoint. Nodes and pods of another cluster mean nothing here, nor do
+/// One endpoint. Pods of another cluster mean nothing here, nor do
 /// hints that were computed for its zones alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -44,6 +44,8 @@ pub struct Endpoint {
     pub hostname: Option<Box<str>>,
     /// Where it runs.
     pub zone: Option<Box<str>>,
+    /// On which node of its cluster.
+    pub node: Option<Box<str>>,
 }
 
 /// Endpoints that were left out of a slice.
@@ -105,8 +107,7 @@ impl wire::Slice {
     /// Whether it has what a mirror never has.
     pub(crate) fn has_strays(&self) -> bool {
         self.endpoints.iter().flatten().any(|endpoint| {
-            endpoint.node_name.is_some()
-                || endpoint.target_ref.is_some()
+            endpoint.target_ref.is_some()
                 || endpoint.hints.is_some()
                 || endpoint.deprecated_topology.is_some()
         })
@@ -144,6 +145,7 @@ impl Endpoint {
             terminating: endpoint.conditions.terminating,
             hostname: endpoint.hostname,
             zone: endpoint.zone,
+            node: endpoint.node_name,
         }
     }
 
@@ -164,6 +166,9 @@ impl Endpoint {
         }
         if let Some(zone) = &self.zone {
             endpoint["zone"] = json!(zone);
+        }
+        if let Some(node) = &self.node {
+            endpoint["nodeName"] = json!(node);
         }
         endpoint
     }

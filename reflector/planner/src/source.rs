@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use proto_types::{Labels, ObjectKey, RawObject, label};
 
 use crate::brake::{Brake, Moment};
+use crate::import::may_come;
 use crate::service::ServiceSpec;
 use crate::slice::{LeftOut, SliceSpec};
 use crate::staleness::{Age, Contact};
@@ -206,8 +207,10 @@ impl Exported<SourceService> {
     pub fn service(object: &RawObject) -> Self {
         let mut service = Self::member(object);
         if let Some(Ok(content)) = &mut service.object {
-            content.labels = Labels::new();
-            content.annotations = Labels::new();
+            content.labels.retain(|name, _| may_come(name));
+            content
+                .annotations
+                .retain(|name, _| may_come(name) || name == label::ALIAS);
         }
         service
     }

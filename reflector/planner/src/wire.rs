@@ -99,7 +99,7 @@ pub(crate) struct Endpoint {
     pub(crate) conditions: Conditions,
     pub(crate) hostname: Option<Box<str>>,
     pub(crate) zone: Option<Box<str>>,
-    pub(crate) node_name: Option<IgnoredAny>,
+    pub(crate) node_name: Option<Box<str>>,
     pub(crate) target_ref: Option<IgnoredAny>,
     pub(crate) hints: Option<IgnoredAny>,
     pub(crate) deprecated_topology: Option<IgnoredAny>,

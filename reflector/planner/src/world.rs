@@ -286,7 +286,11 @@ impl World {
         let was_listed = self.local.is_listed();
         let concerned = update(&mut self.local, &self.policy);
         if was_listed || !self.local.is_listed() {
-            return concerned.into_iter().collect();
+            // What an object was made for, it says by the name in its source.
+            let aliases = concerned.iter().flat_map(|it| self.aliases_of(it));
+            let mut touched: Touched = aliases.cloned().collect();
+            touched.extend(concerned);
+            return touched;
         }
         // Now lists can be judged that came before there was anything to compare.
         for rank in self.policy.ranks() {
@@ -317,7 +321,7 @@ impl World {
     /// Those of a source's Services that are exported, by where they go. A slice
     /// may come before its Service, and is planned with it.
     fn claimed(&self, rank: Rank, services: &[ObjectKey]) -> Touched {
-        let keys = services.iter().map(|it| self.policy.local(rank, it));
+        let keys = services.iter().map(|it| self.home(rank, it));
         keys.filter(|key| self.claims.has(key)).collect()
     }
 

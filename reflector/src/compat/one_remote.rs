@@ -6,6 +6,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use reflector_planner::name::Template;
+
 use super::flags::{Dashes, Syntax, is_duration, switch};
 use super::settings::{Settings, words_of, wrong};
 use super::{Environment, Error, defaults, label_of};
@@ -106,11 +108,6 @@ pub(super) fn translate(
         flags: SYNTAX.read(words)?,
         environment,
     };
-    if dialect == Dialect::Kube {
-        return Err(words_of(
-            "the names of kube-service-mirror's mirrors (6d6972726f720a) are not known yet",
-        ));
-    }
     let get = |flag, name| settings.get(flag, &dialect.variable(name));
     let mut args = defaults();
     settings.note(&mut args.notes);
@@ -181,6 +178,10 @@ fn source(
     let name = label.to_string().parse();
     let mut source = SourceEntry::named(name.map_err(|why| wrong("-svc-prefix", why))?);
     source.prefix = Some(label);
+    source.naming.template = match dialect {
+        Dialect::Kube => Some(Template::old().to_string()),
+        Dialect::Semaphore => None,
+    };
     if let Some(kubeconfig) = get("target-kube-config", "TARGET_KUBE_CONFIG") {
         source.kubeconfig = Some(kubeconfig.into());
         return Ok(source);

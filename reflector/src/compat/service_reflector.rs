@@ -12,7 +12,7 @@ use reflector_planner::SourceName;
 use super::flags::{Dashes, Syntax, switch};
 use super::settings::wrong;
 use super::{Error, defaults, hash_of, label_of};
-use crate::config::{Args, SourceEntry};
+use crate::config::{Args, ImportEntry, SourceEntry};
 
 const SYNTAX: Syntax = Syntax {
     values: &[
@@ -83,6 +83,8 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     }
     for source in &mut sources {
         source.same_name = true;
+        // Its users select on the labels of their originals.
+        source.import = ImportEntry::carrying_all();
         source.selector = value("reflector.selector").map(ToOwned::to_owned);
         source.namespace = match value("namespace") {
             Some(namespace) => Some(namespace.parse().map_err(|why| wrong("--namespace", why))?),

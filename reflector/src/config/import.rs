@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use reflector_planner::Import;
-use reflector_planner::import::{NameRules, Ports};
+use reflector_planner::import::{Carry, NameRules, Nodes, Pattern, Ports, may_come};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -23,6 +23,11 @@ pub struct ImportEntry {
     addresses: Vec<String>,
     max_services: Option<usize>,
     max_endpoints: Option<usize>,
+    #[serde(deserialize_with = "some")]
+    labels: Vec<String>,
+    #[serde(deserialize_with = "some")]
+    annotations: Vec<String>,
+    node_names: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -43,6 +48,15 @@ enum PortEntry {
 }
 
 impl ImportEntry {
+    /// One that lets all labels and annotations come along that may.
+    pub(crate) fn carrying_all() -> Self {
+        Self {
+            labels: vec!["*".to_owned()],
+            annotations: vec!["*".to_owned()],
+            ..Self::default()
+        }
+    }
+
     /// What it means; else which key is wrong, and why.
     pub(super) fn check(&self) -> Result<Import, String> {
         Ok(Import {
@@ -53,6 +67,15 @@ impl ImportEntry {
             addresses: ranges("import.addresses", &self.addresses)?,
             max_services: self.max_services,
             max_endpoints: self.max_endpoints,
+            carry: Carry {
+                labels: carried("import.labels", &self.labels)?,
+                annotations: carried("import.annotations", &self.annotations)?,
+            },
+            nodes: if self.node_names {
+                Nodes::Named
+            } else {
+                Nodes::Unnamed
+            },
         })
     }
 }
@@ -79,6 +102,16 @@ pub(super) fn ranges(key: &str, texts: &[String]) -> Result<Vec<IpNet>, String> 
         Ok(range) => Ok(range),
     };
     texts.iter().map(range).collect()
+}
+
+fn carried(key: &str, texts: &[String]) -> Result<Vec<Pattern>, String> {
+    match texts.iter().find(|it| !may_come(it)) {
+        Some(text) => Err(format!(
+            "{key}: {text} never comes along, since Kubernetes, Heliograph or a program that it \
+             replaces reads it on mirrors: remove it"
+        )),
+        None => parsed(key, texts),
+    }
 }
 
 fn parsed<T: FromStr<Err: Display>>(key: &str, texts: &[String]) -> Result<Vec<T>, String> {
@@ -153,5 +186,10 @@ mod tests {
         check("{namespaces: {allow: []}}", "an empty list");
         check("{names: {only: [a]}}", "unknown field");
         check("{maxServices: -1}", "maxServices");
+        check(
+            "{labels: [heliograph.dev/source]}",
+            "import.labels: heliograph.dev/source never",
+        );
+        check("{annotations: ['*']}", "");
     }
 }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
-use reflector_planner::{GlobalPlacement, Placement, RemovedSources, SourcePolicy, Staleness};
+use reflector_planner::{Naming, RemovedSources, SourcePolicy, Staleness};
 use serde::Serialize;
 
 use super::{Config, Election, SourceConfig};
@@ -27,6 +28,8 @@ struct ShownSource {
     name: String,
     access: String,
     mirrors: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<String>,
     selector: String,
     namespace: String,
     staleness: String,
@@ -66,22 +69,13 @@ fn election(election: &Election) -> String {
 }
 
 fn shown(source: &SourceConfig, policy: &SourcePolicy) -> ShownSource {
-    let mirrors = match &policy.placement {
-        Placement::Prefixed { prefix, namespace } => {
-            format!("{namespace}/{prefix}-NAMESPACE-73736d-NAME")
-        }
-        Placement::SameName | Placement::Global(GlobalPlacement::SameName) => {
-            "NAMESPACE/NAME".to_owned()
-        }
-        Placement::Global(GlobalPlacement::Collected(namespace)) => {
-            format!("{namespace}/gl-NAMESPACE-73736d-NAME")
-        }
-    };
+    let mirrors = policy.local(&ObjectKey::new("NAMESPACE", "NAME"));
     let namespace = source.namespace.as_ref();
     ShownSource {
         name: source.name.to_string(),
         access: source.access.to_string(),
-        mirrors,
+        mirrors: mirrors.to_string(),
+        names: (policy.naming != Naming::default()).then(|| policy.naming.to_string()),
         selector: source.full_selector().to_string(),
         namespace: namespace.map_or("all".to_owned(), ToString::to_string),
         staleness: rules(policy.staleness),
@@ -125,6 +119,9 @@ impl fmt::Display for ShownSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "source {}: {}", self.name, self.access)?;
         writeln!(f, "  mirrors: {}", self.mirrors)?;
+        if let Some(names) = &self.names {
+            writeln!(f, "  names: {names}")?;
+        }
         writeln!(f, "  selector: {}", self.selector)?;
         writeln!(f, "  namespace: {}", self.namespace)?;
         writeln!(f, "  endpoints while it is silent: {}", self.staleness)?;

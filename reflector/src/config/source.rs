@@ -6,13 +6,14 @@ use std::str::FromStr;
 use http::Uri;
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
-use reflector_planner::{Import, SourceName};
+use reflector_planner::{Import, Naming, SourceName};
 use runtime::{Access, Authority, Token};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::SourceConfig;
 use super::import::ImportEntry;
+use super::naming::NamingEntry;
 use super::staleness::StalenessEntry;
 
 /// One source, as it is typed in a file or behind `--source`.
@@ -52,6 +53,9 @@ pub struct SourceEntry {
     /// What may come in from it.
     #[serde(default)]
     pub import: ImportEntry,
+    /// What its mirrors are called.
+    #[serde(default)]
+    pub naming: NamingEntry,
     /// The server that its kubeconfig leads to, where service-reflector called it so.
     #[serde(skip)]
     pub server: Option<String>,
@@ -111,9 +115,9 @@ pub enum InvalidSource {
         /// What is wrong with it.
         why: String,
     },
-    /// What may come in is not said clearly.
+    /// What may come in, or is called how, is not said clearly.
     #[error("source {name}: {why}")]
-    Import {
+    Unclear {
         /// The source.
         name: SourceName,
         /// What is wrong.
@@ -172,6 +176,7 @@ impl SourceEntry {
             namespace: None,
             staleness: StalenessEntry::default(),
             import: ImportEntry::default(),
+            naming: NamingEntry::default(),
             server: None,
         }
     }
@@ -199,10 +204,17 @@ impl SourceEntry {
 
     /// What may come in from it.
     pub(crate) fn imported(&self) -> Result<Import, InvalidSource> {
-        self.import.check().map_err(|why| InvalidSource::Import {
-            name: self.name.clone(),
-            why,
-        })
+        self.import.check().map_err(|why| self.unclear(why))
+    }
+
+    /// What its mirrors are called.
+    pub(crate) fn called(&self) -> Result<Naming, InvalidSource> {
+        self.naming.check().map_err(|why| self.unclear(why))
+    }
+
+    fn unclear(&self, why: String) -> InvalidSource {
+        let name = self.name.clone();
+        InvalidSource::Unclear { name, why }
     }
 
     /// What service-reflector called it.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Import, Refusal};
+use super::{Import, Nodes, Refusal};
 use crate::slice::{Endpoint, SlicePort, SliceSpec};
 
 /// Where the endpoints of one Service pass, slice by slice.
@@ -63,7 +63,7 @@ impl<'a> Gate<'a> {
         let mut endpoints = Vec::with_capacity(spec.endpoints.len());
         for endpoint in &spec.endpoints {
             match self.bar(&spec.address_type, endpoint) {
-                None if self.has_room(endpoint) => endpoints.push(endpoint.clone()),
+                None if self.has_room(endpoint) => endpoints.push(self.shown(endpoint)),
                 None => self.n_over += 1,
                 Some((address, bar)) => count(&mut refusals, name, (address, bar)),
             }
@@ -97,6 +97,15 @@ impl<'a> Gate<'a> {
             limit,
             n_endpoints: self.n_over,
         })
+    }
+
+    fn shown(&self, endpoint: &Endpoint) -> Endpoint {
+        let mut shown = endpoint.clone();
+        match self.import.nodes {
+            Nodes::Unnamed => shown.node = None,
+            Nodes::Named => {}
+        }
+        shown
     }
 
     fn has_room(&mut self, endpoint: &Endpoint) -> bool {

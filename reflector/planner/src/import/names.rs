@@ -28,6 +28,11 @@ pub struct Pattern {
 pub struct InvalidPattern(String);
 
 impl NameRules {
+    /// Whether only one name may come in.
+    pub(crate) fn is_one(&self) -> bool {
+        matches!(&*self.allow, [Pattern { is_open: false, .. }])
+    }
+
     /// Whether a name may come in.
     #[must_use]
     pub fn admit(&self, name: &str) -> bool {

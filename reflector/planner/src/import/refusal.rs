@@ -86,6 +86,17 @@ pub enum Refusal {
         /// How many endpoints were left out.
         n_endpoints: usize,
     },
+    /// It may not have the name that it chose.
+    #[error(
+        "it is not mirrored as {alias}, which its annotation heliograph.dev/alias asks for, but \
+         under its usual name, because {why}"
+    )]
+    Alias {
+        /// The name.
+        alias: Box<str>,
+        /// Why not.
+        why: &'static str,
+    },
     /// There are enough endpoints.
     #[error(
         "{n_endpoints} of its endpoints are left out, because import.maxEndpoints admits {limit} \
@@ -110,6 +121,7 @@ impl Refusal {
             Self::NoPort | Self::Port { .. } | Self::TargetPort { .. } => "PortRefused",
             Self::TooManyServices { .. } => "TooManyServices",
             Self::Address { .. } | Self::OwnAddress { .. } => "AddressRefused",
+            Self::Alias { .. } => "AliasRefused",
             Self::TooManyEndpoints { .. } => "TooManyEndpoints",
         }
     }

@@ -1,10 +1,13 @@
 //! Whose an object is, as its labels and annotations say.
 
+use std::collections::BTreeSet;
+
 use proto_types::label::{self, HELIOGRAPH};
 use proto_types::{Labels, ObjectKey};
 use serde_json::{Map, Value, json};
 
 use super::child;
+use crate::import::may_come;
 use crate::name::{LocalKey, SourceName};
 use crate::wire;
 
@@ -41,11 +44,13 @@ pub(super) const SLICE_LABELS: [&str; 5] = [
     label::SLICE_MANAGED_BY,
     label::HEADLESS,
 ];
-const ANNOTATIONS: [&str; 6] = [
+const ANNOTATIONS: [&str; 8] = [
     label::SOURCE_SERVICE,
     label::SOURCE_SLICE,
     label::SOURCE_CLUSTER,
     label::MEMBERS,
+    label::CARRIED_LABELS,
+    label::CARRIED_ANNOTATIONS,
     GLOBAL_CLUSTERS,
     TOPOLOGY_HINTS,
 ];
@@ -136,7 +141,26 @@ impl Marks {
         self
     }
 
+    /// With what comes along from the source, and a note of its names: what does not
+    /// come along any more goes by it.
+    #[must_use]
+    pub(crate) fn carrying(mut self, labels: Labels, annotations: Labels) -> Self {
+        let notes = [
+            (label::CARRIED_LABELS, &labels),
+            (label::CARRIED_ANNOTATIONS, &annotations),
+        ];
+        for (note, carried) in notes.map(|(note, carried)| (note, names(carried))) {
+            if !carried.is_empty() {
+                self.annotations.insert(note.to_owned(), carried);
+            }
+        }
+        self.labels.extend(labels);
+        self.annotations.extend(annotations);
+        self
+    }
+
     pub(super) fn write(&self, owned: &[&str], metadata: &mut Map<String, Value>) {
+        forget_carried(metadata);
         set(child(metadata, "labels"), owned, &self.labels);
         set(
             child(metadata, "annotations"),
@@ -210,8 +234,13 @@ impl wire::Meta {
         let mut labels = self.labels.unwrap_or_default();
         let mut annotations = self.annotations.unwrap_or_default();
         let owner = Owner::read(&self.namespace, &labels, &annotations);
-        labels.retain(|name, _| owned.contains(&name.as_str()));
-        annotations.retain(|name, _| ANNOTATIONS.contains(&name.as_str()));
+        let carried = |note| carried(annotations.get(note).map(String::as_str));
+        let carried_labels = carried(label::CARRIED_LABELS);
+        let carried_annotations = carried(label::CARRIED_ANNOTATIONS);
+        labels.retain(|name, _| owned.contains(&name.as_str()) || carried_labels.contains(name));
+        annotations.retain(|name, _| {
+            ANNOTATIONS.contains(&name.as_str()) || carried_annotations.contains(name)
+        });
         (
             owner,
             Marks {
@@ -225,6 +254,31 @@ impl wire::Meta {
     pub(crate) fn last_change(&self) -> Option<Box<str>> {
         let last_change = self.annotations.as_ref()?.get(label::LAST_CHANGE)?;
         Some(last_change.as_str().into())
+    }
+}
+
+fn names(carried: &Labels) -> String {
+    let names: Vec<_> = carried.keys().map(String::as_str).collect();
+    names.join(",")
+}
+
+/// The names in a note. Somebody may have edited it, and must not reach others' names.
+fn carried(note: Option<&str>) -> BTreeSet<String> {
+    let names = note.unwrap_or_default().split(',');
+    names.filter(|it| may_come(it)).map(str::to_owned).collect()
+}
+
+fn forget_carried(metadata: &mut Map<String, Value>) {
+    for (note, kind) in [
+        (label::CARRIED_LABELS, "labels"),
+        (label::CARRIED_ANNOTATIONS, "annotations"),
+    ] {
+        let names = carried(
+            child(metadata, "annotations")
+                .get(note)
+                .and_then(Value::as_str),
+        );
+        child(metadata, kind).retain(|name, _| !names.contains(name));
     }
 }
 

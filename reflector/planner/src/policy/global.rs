@@ -1,6 +1,6 @@
 //! How Services of many clusters become one, as configured.
 
-use super::{Error, Policy, SourcePolicy};
+use super::{Error, Policy, SourcePolicy, names};
 use crate::import::Import;
 use crate::name::{GlobalPlacement, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::Staleness;
@@ -73,13 +73,13 @@ impl Policy {
 }
 
 fn check_beside_global(source: &SourcePolicy) -> Result<(), Error> {
-    let Placement::Prefixed { prefix, .. } = &source.placement else {
+    let Some(prefix) = names::stem(source)? else {
         return Ok(());
     };
     if prefix.as_str().starts_with(&format!("{RESERVED_PREFIX}-")) {
         return Err(Error::PrefixLikeGlobal {
             source_name: source.name.clone(),
-            prefix: prefix.clone(),
+            prefix,
         });
     }
     Ok(())

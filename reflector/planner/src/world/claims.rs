@@ -16,6 +16,10 @@ pub(super) struct Claims {
     refused: HashMap<LocalKey, BTreeMap<Claim, Refusal>>,
     /// By rank.
     quotas: Vec<Quota>,
+    /// Where Services have chosen to be mirrored.
+    aliased: HashMap<(Rank, ObjectKey), LocalKey>,
+    /// The same, by where they would be else.
+    aliases: HashMap<LocalKey, BTreeSet<LocalKey>>,
 }
 
 impl Claims {
@@ -41,6 +45,25 @@ impl Claims {
     /// All keys that somebody wants.
     pub(super) fn keys(&self) -> impl Iterator<Item = &LocalKey> {
         self.admitted.keys().chain(self.refused.keys())
+    }
+
+    /// A Service is mirrored there, and not where it would be usually.
+    fn set_alias(&mut self, claim: (Rank, ObjectKey), usual: &LocalKey, key: Option<LocalKey>) {
+        let before = match &key {
+            Some(key) => self.aliased.insert(claim, key.clone()),
+            None => self.aliased.remove(&claim),
+        };
+        if before.is_none() && key.is_none() {
+            return;
+        }
+        let aliases = self.aliases.entry(usual.clone()).or_default();
+        if let Some(before) = before {
+            aliases.remove(&before);
+        }
+        aliases.extend(key);
+        if aliases.is_empty() {
+            self.aliases.remove(usual);
+        }
     }
 
     fn put(&mut self, key: &LocalKey, claim: Claim, verdict: Result<(), Refusal>) {
@@ -92,21 +115,55 @@ impl World {
             Ok(()) => quota.insert(&service),
             Err(_) => quota.remove(&service),
         };
+        let before = self.home(rank, &service);
+        self.follow_alias(rank, &service);
+        if before != self.home(rank, &service) {
+            let service = service.clone();
+            self.claims.take(&before, &Claim { rank, service });
+        }
         let both = other.into_iter().chain([service]);
-        both.map(|it| self.place(rank, it)).collect()
+        let homes = both.map(|it| self.place(rank, it));
+        homes.chain([before]).collect()
     }
 
     /// A source's Service wants nothing any more. One that waited may follow.
     pub(super) fn unclaim(&mut self, rank: Rank, service: ObjectKey) -> Touched {
         let other = self.claims.quotas[rank.index()].remove(&service);
-        let key = self.policy.local(rank, &service);
+        let key = self.home(rank, &service);
+        let usual = self.policy.local(rank, &service);
+        self.claims.set_alias((rank, service.clone()), &usual, None);
         self.claims.take(&key, &Claim { rank, service });
         let other = other.map(|it| self.place(rank, it));
         other.into_iter().chain([key]).collect()
     }
 
+    /// Where the mirror of a source's Service belongs.
+    pub(crate) fn home(&self, rank: Rank, service: &ObjectKey) -> LocalKey {
+        if !self.claims.aliased.is_empty()
+            && let Some(key) = self.claims.aliased.get(&(rank, service.clone()))
+        {
+            return key.clone();
+        }
+        self.policy.local(rank, service)
+    }
+
+    /// Where Services have chosen to be mirrored that would be there else.
+    pub(super) fn aliases_of(&self, usual: &LocalKey) -> impl Iterator<Item = &LocalKey> {
+        self.claims.aliases.get(usual).into_iter().flatten()
+    }
+
+    fn follow_alias(&mut self, rank: Rank, service: &ObjectKey) {
+        let known = self.source(rank).services.known();
+        let content = known.and_then(|it| it.get(service)?.as_ref().ok());
+        let alias = content.and_then(|it| self.policy.alias(rank, it).ok()?);
+        let policy = self.policy.source(rank);
+        let key = alias.map(|it| policy.naming.aliased(&policy.placement, service, &it));
+        let usual = policy.local(service);
+        self.claims.set_alias((rank, service.clone()), &usual, key);
+    }
+
     fn place(&mut self, rank: Rank, service: ObjectKey) -> LocalKey {
-        let key = self.policy.local(rank, &service);
+        let key = self.home(rank, &service);
         let over = self.claims.quotas[rank.index()].refuses(&service);
         let over = over.map(|limit| Refusal::TooManyServices { limit });
         let verdict = self.judge_claim(rank, &service);

@@ -24,7 +24,7 @@ impl World {
     fn all_of(&self, rank: Rank) -> Touched {
         let services = self.source(rank).services.known();
         let services = services.into_iter().flat_map(|it| it.keys());
-        let mut all: Touched = services.map(|it| self.policy.local(rank, it)).collect();
+        let mut all: Touched = services.map(|it| self.home(rank, it)).collect();
         all.extend(self.homes_of(rank));
         all
     }

@@ -12,8 +12,12 @@ mod global;
 mod lab;
 // What holds in all worlds.
 mod laws;
+// What comes along.
+mod carrying;
 // What may come in.
 mod import;
+// What mirrors are called.
+mod naming;
 // Objects, as sources say them.
 mod object;
 // What holds in particular, as sentences.

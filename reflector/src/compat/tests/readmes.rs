@@ -147,6 +147,22 @@ fn variables_of_one_remote_are_defaults_of_its_flags() {
 }
 
 #[test]
+fn kube_service_mirrors_names_are_its_own() {
+    let variables = [
+        ("KSM_KUBE_CONFIG", "/local"),
+        ("KSM_TARGET_KUBE_CONFIG", "/remote"),
+        ("KSM_LABEL_SELECTOR", "mirror=true"),
+        ("KSM_MIRROR_NS", "mirrors"),
+        ("KSM_SVC_PREFIX", "c1"),
+    ];
+    let mirrors = "mirrors: mirrors/c1-NAME-6d6972726f720a-NAMESPACE\n";
+    check(&shown(&[], &variables), &[mirrors]);
+    let mut words = vec!["--compat=kube-service-mirror", "config"];
+    words.extend(ONE_REMOTE);
+    check(&shown(&words, &[]), &["-NAME-6d6972726f720a-NAMESPACE\n"]);
+}
+
+#[test]
 fn what_one_remote_missed_is_missed() {
     let without = |flag: &str| {
         let words: Vec<_> = ONE_REMOTE

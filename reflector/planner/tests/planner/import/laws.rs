@@ -27,6 +27,7 @@ fn rules() -> impl Strategy<Value = Import> {
             addresses: ranges.iter().map(|it| it.parse().unwrap()).collect(),
             max_services,
             max_endpoints,
+            ..Import::default()
         },
     )
 }

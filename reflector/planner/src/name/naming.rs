@@ -1,0 +1,127 @@
+//! What mirrors are called, where that is not as usual.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use proto_types::ObjectKey;
+use proto_types::name::{DnsLabel, MAX_LABEL};
+
+use super::{LocalKey, Placement, READABLE, SourceName, Template, hash};
+
+/// What a source's mirrors are called; by default as its placement says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Naming {
+    /// The form of their names.
+    pub template: Option<Template>,
+    /// Where mirrors of these namespaces go instead.
+    pub namespaces: BTreeMap<DnsLabel, DnsLabel>,
+    /// What becomes of names that are too long.
+    pub long: LongNames,
+    /// Whether a Service may choose the name of its mirror.
+    pub aliases: Aliases,
+}
+
+/// What becomes of names that are too long for a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LongNames {
+    /// What would have one is not mirrored, and reported.
+    #[default]
+    Refuse,
+    /// They are cut, and a hash of the whole tells them apart.
+    Shorten,
+}
+
+/// Whether a Service may choose the name of its mirror, by an annotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Aliases {
+    /// It may not.
+    #[default]
+    Ignored,
+    /// It may.
+    Followed,
+}
+
+impl Naming {
+    /// Where the mirror of a source's Service belongs.
+    pub(crate) fn local(
+        &self,
+        placement: &Placement,
+        source: &SourceName,
+        service: &ObjectKey,
+    ) -> LocalKey {
+        let usual = placement.local(service);
+        let prefix = match placement {
+            Placement::Prefixed { prefix, .. } => Some(prefix),
+            Placement::SameName | Placement::Global(_) => None,
+        };
+        let templated = self.template.as_ref();
+        let templated = templated.map(|it| it.name(prefix, source, service));
+        let name = templated.as_deref().unwrap_or(usual.object().name());
+        let shortened = match self.long {
+            LongNames::Shorten if MAX_LABEL < name.len() => Some(shorten(name, source, service)),
+            LongNames::Refuse | LongNames::Shorten => None,
+        };
+        let name = shortened.as_deref().unwrap_or(name);
+        let namespace = self
+            .namespace(service)
+            .unwrap_or(usual.object().namespace());
+        LocalKey::new(ObjectKey::new(namespace, name))
+    }
+
+    /// Where it belongs if it is called so.
+    pub(crate) fn aliased(
+        &self,
+        placement: &Placement,
+        service: &ObjectKey,
+        alias: &DnsLabel,
+    ) -> LocalKey {
+        let usual = placement.local(service);
+        let namespace = self
+            .namespace(service)
+            .unwrap_or(usual.object().namespace());
+        LocalKey::new(ObjectKey::new(namespace, alias.as_str()))
+    }
+
+    fn namespace(&self, service: &ObjectKey) -> Option<&str> {
+        let mut mapped = self.namespaces.iter();
+        let (_, to) = mapped.find(|(from, _)| from.as_str() == service.namespace())?;
+        Some(to.as_str())
+    }
+}
+
+/// The beginning of a name and a hash. Which Service it is, its mirror says in
+/// `heliograph.dev/source-service`.
+fn shorten(name: &str, source: &SourceName, service: &ObjectKey) -> String {
+    let mut end = name.len().min(READABLE);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    let readable = name[..end].trim_end_matches('-');
+    format!("{readable}-{}", hash("name/", source, service))
+}
+
+impl fmt::Display for Naming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            template,
+            namespaces,
+            long,
+            aliases,
+        } = self;
+        let form = template.as_ref().map(|it| format!("as {it}"));
+        let moved = namespaces
+            .iter()
+            .map(|(from, to)| format!("{from} to {to}"));
+        let long = match long {
+            LongNames::Refuse => "too long ones are refused",
+            LongNames::Shorten => "too long ones are shortened",
+        };
+        let aliases = match aliases {
+            Aliases::Ignored => None,
+            Aliases::Followed => Some("aliases are followed".to_owned()),
+        };
+        let parts = form.into_iter().chain(moved).chain([long.to_owned()]);
+        let parts: Vec<_> = parts.chain(aliases).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
