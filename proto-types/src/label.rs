@@ -33,6 +33,9 @@ pub const CARRIED_LABELS: &str = "heliograph.dev/carried-labels";
 /// On a mirror: the annotations that came along.
 pub const CARRIED_ANNOTATIONS: &str = "heliograph.dev/carried-annotations";
 
+/// On a mirror whose deletion is held: it may go now.
+pub const RELEASE: &str = "heliograph.dev/release";
+
 /// The Service that a slice belongs to.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 

@@ -25,7 +25,7 @@ pub use import::ImportEntry;
 pub use naming::NamingEntry;
 pub use shown::Shown;
 pub use source::{InvalidSource, SourceEntry};
-pub use staleness::StalenessEntry;
+pub use staleness::{StalenessEntry, StalenessOfEntry};
 
 /// Makes Services of other clusters usable in this one.
 #[derive(Debug, clap::Parser)]
@@ -274,14 +274,7 @@ impl TryFrom<Args> for Config {
         let mut policies = Vec::with_capacity(entries.len());
         let mut sources = Vec::with_capacity(entries.len());
         for entry in entries {
-            let placement = placement(&entry, mirror_namespace.as_ref())?;
-            policies.push(SourcePolicy {
-                import: entry.imported()?,
-                naming: entry.called()?,
-                staleness: entry.staleness.0,
-                known_as: entry.known_as().map(Into::into),
-                ..SourcePolicy::new(entry.name.clone(), placement)
-            });
+            policies.push(source_policy(&entry, mirror_namespace.as_ref())?);
             sources.push(entry.check()?);
         }
         let mut policy = Policy::new(policies)?;
@@ -347,6 +340,20 @@ impl SourceConfig {
             .expect("a constant selector parses");
         self.selector.clone().and(never)
     }
+}
+
+fn source_policy(
+    entry: &SourceEntry,
+    mirror_namespace: Option<&DnsLabel>,
+) -> Result<SourcePolicy, Error> {
+    Ok(SourcePolicy {
+        import: entry.imported()?,
+        naming: entry.called()?,
+        staleness: entry.staleness.0,
+        staleness_of: entry.exceptions()?,
+        known_as: entry.known_as().map(Into::into),
+        ..SourcePolicy::new(entry.name.clone(), placement(entry, mirror_namespace)?)
+    })
 }
 
 fn placement(entry: &SourceEntry, mirror_namespace: Option<&DnsLabel>) -> Result<Placement, Error> {

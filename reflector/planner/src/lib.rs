@@ -68,6 +68,6 @@ pub use plan::{Plan, Reason, plan};
 pub use policy::{GlobalPolicy, MemberPolicy, Policy, Rank, RemovedSources, SourcePolicy};
 pub use problem::{Cause, Problem};
 pub use source::{Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState};
-pub use staleness::{Age, Staleness};
+pub use staleness::{Age, Staleness, StalenessOf};
 pub use step::{Step, Version, Write, steps};
 pub use world::{Claim, Touched, Update, World};

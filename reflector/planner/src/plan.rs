@@ -249,12 +249,11 @@ pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
         });
         return Fate::Stays;
     }
-    if case
-        .world
-        .source(rank)
-        .service_brake
-        .holds(case.key.object())
-    {
+    let brake = &case.world.source(rank).service_brake;
+    // Slices are of no use without their Service.
+    let service = case.world.local().service(case.key);
+    let stays = service.is_some_and(|it| !it.owner.is_released);
+    if brake.holds(case.key.object()) && stays {
         case.note("DeletionHeld", || {
             format!("what is here stays: the list of source {name} lacks too much at once")
         });

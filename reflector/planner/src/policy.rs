@@ -13,7 +13,7 @@ use proto_types::name::DnsLabel;
 use crate::import::Import;
 use crate::mirror::{Owner, Role};
 use crate::name::{Naming, Placement, RESERVED_PREFIX, SourceName};
-use crate::staleness::Staleness;
+use crate::staleness::{Staleness, StalenessOf};
 
 pub use global::{GlobalPolicy, MemberPolicy};
 
@@ -42,6 +42,8 @@ pub struct SourcePolicy {
     pub placement: Placement,
     /// What becomes of its endpoints while it is silent.
     pub staleness: Staleness,
+    /// Its Services for which that is otherwise; the first that fits holds.
+    pub staleness_of: Vec<StalenessOf>,
     /// What service-reflector called it, whose mirrors of it are taken over.
     pub known_as: Option<Box<str>>,
     /// What may come in from it.
@@ -261,6 +263,7 @@ impl SourcePolicy {
             name,
             placement,
             staleness: Staleness::default(),
+            staleness_of: Vec::new(),
             known_as: None,
             import: Import::default(),
             naming: Naming::default(),

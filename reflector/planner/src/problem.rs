@@ -98,7 +98,8 @@ pub enum Cause {
     /// A list would delete too much at once.
     #[error(
         "{} {} is not deleted yet, because the source's list suddenly lacks more than half of \
-         what is mirrored; if that is right, wait: it is deleted when the hold is over",
+         what is mirrored; if that is right, annotate it with heliograph.dev/release=true, or \
+         wait: it is deleted when the hold is over",
         local.0.kind(), local.1
     )]
     Held {

@@ -8,7 +8,7 @@ use crate::brake::{Brake, Moment};
 use crate::import::may_come;
 use crate::service::ServiceSpec;
 use crate::slice::{LeftOut, SliceSpec};
-use crate::staleness::{Age, Contact};
+use crate::staleness::{Ages, Contact};
 use crate::wire;
 
 /// How much is known of one resource of a source.
@@ -113,7 +113,7 @@ pub struct Source {
     /// When its slices were last heard.
     pub(crate) slices_heard: Moment,
     /// What its silence means for its endpoints.
-    pub age: Age,
+    pub ages: Ages,
     /// Holds what a list of its Services would delete in mass.
     pub service_brake: Brake,
     /// Holds what a list of its slices would delete in mass.

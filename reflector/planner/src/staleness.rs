@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
+use proto_types::ObjectKey;
+
 use crate::brake::Moment;
+use crate::import::Pattern;
+use crate::policy::SourcePolicy;
 use crate::slice::SliceSpec;
 
 /// What was configured for a silent source; by default its endpoints are kept.
@@ -14,6 +18,24 @@ pub struct Staleness {
     pub not_ready_after: Option<Duration>,
     /// After so long, its endpoints are removed.
     pub drop_after: Option<Duration>,
+}
+
+/// What was configured for some of a silent source's Services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StalenessOf {
+    /// Which, by namespace and name there.
+    pub services: Vec<Pattern>,
+    /// What becomes of their endpoints.
+    pub staleness: Staleness,
+}
+
+/// What a source's silence means now: for each exception, and for all other Services.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ages {
+    /// In the order of the exceptions.
+    pub(crate) exceptions: Vec<Age>,
+    /// Where there is no exception.
+    pub rest: Age,
 }
 
 /// Which of the rules holds, and after how long it does.
@@ -51,6 +73,30 @@ impl Staleness {
         let dropped = self.drop_after.filter(over).map(Age::Dropped);
         let not_ready = self.not_ready_after.filter(over).map(Age::NotReady);
         dropped.or(not_ready).unwrap_or_default()
+    }
+}
+
+impl Ages {
+    /// The rules of a source that hold now.
+    pub(crate) fn now(policy: &SourcePolicy, contacts: [Contact; 2], now: Moment) -> Self {
+        let exceptions = policy.staleness_of.iter();
+        Self {
+            exceptions: exceptions
+                .map(|it| it.staleness.age(contacts, now))
+                .collect(),
+            rest: policy.staleness.age(contacts, now),
+        }
+    }
+
+    /// The rule that holds for a Service.
+    pub(crate) fn of(&self, policy: &SourcePolicy, service: &ObjectKey) -> Age {
+        let is_meant = |it: &StalenessOf| {
+            let mut services = it.services.iter();
+            services.any(|pattern| pattern.matches(service.as_str()))
+        };
+        let mut exceptions = policy.staleness_of.iter().zip(&self.exceptions);
+        let exception = exceptions.find(|(it, _)| is_meant(it));
+        exception.map_or(self.rest, |(_, age)| *age)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
-use reflector_planner::{Naming, RemovedSources, SourcePolicy, Staleness};
+use reflector_planner::{Naming, RemovedSources, SourcePolicy, Staleness, StalenessOf};
 use serde::Serialize;
 
 use super::{Config, Election, SourceConfig};
@@ -33,6 +33,8 @@ struct ShownSource {
     selector: String,
     namespace: String,
     staleness: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    staleness_of: Vec<String>,
     import: String,
 }
 
@@ -79,8 +81,15 @@ fn shown(source: &SourceConfig, policy: &SourcePolicy) -> ShownSource {
         selector: source.full_selector().to_string(),
         namespace: namespace.map_or("all".to_owned(), ToString::to_string),
         staleness: rules(policy.staleness),
+        staleness_of: policy.staleness_of.iter().map(exception).collect(),
         import: policy.import.to_string(),
     }
+}
+
+fn exception(exception: &StalenessOf) -> String {
+    let services = exception.services.iter().map(ToString::to_string);
+    let services: Vec<_> = services.collect();
+    format!("{}: {}", services.join(", "), rules(exception.staleness))
 }
 
 fn rules(staleness: Staleness) -> String {
@@ -125,6 +134,9 @@ impl fmt::Display for ShownSource {
         writeln!(f, "  selector: {}", self.selector)?;
         writeln!(f, "  namespace: {}", self.namespace)?;
         writeln!(f, "  endpoints while it is silent: {}", self.staleness)?;
+        for exception in &self.staleness_of {
+            writeln!(f, "    but of {exception}")?;
+        }
         writeln!(f, "  may bring in: {}", self.import)
     }
 }

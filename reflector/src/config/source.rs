@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::Uri;
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
-use reflector_planner::{Import, Naming, SourceName};
+use reflector_planner::{Import, Naming, SourceName, StalenessOf};
 use runtime::{Access, Authority, Token};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::SourceConfig;
 use super::import::ImportEntry;
 use super::naming::NamingEntry;
-use super::staleness::StalenessEntry;
+use super::staleness::{StalenessEntry, StalenessOfEntry};
 
 /// One source, as it is typed in a file or behind `--source`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -50,6 +50,9 @@ pub struct SourceEntry {
     /// What becomes of its endpoints while it is silent.
     #[serde(default)]
     pub staleness: StalenessEntry,
+    /// Its Services for which that is otherwise.
+    #[serde(default)]
+    pub staleness_of: Vec<StalenessOfEntry>,
     /// What may come in from it.
     #[serde(default)]
     pub import: ImportEntry,
@@ -175,6 +178,7 @@ impl SourceEntry {
             selector: None,
             namespace: None,
             staleness: StalenessEntry::default(),
+            staleness_of: Vec::new(),
             import: ImportEntry::default(),
             naming: NamingEntry::default(),
             server: None,
@@ -210,6 +214,13 @@ impl SourceEntry {
     /// What its mirrors are called.
     pub(crate) fn called(&self) -> Result<Naming, InvalidSource> {
         self.naming.check().map_err(|why| self.unclear(why))
+    }
+
+    /// What becomes of which of its endpoints while it is silent.
+    pub(crate) fn exceptions(&self) -> Result<Vec<StalenessOf>, InvalidSource> {
+        let exceptions = self.staleness_of.iter().map(StalenessOfEntry::check);
+        let exceptions: Result<_, _> = exceptions.collect();
+        exceptions.map_err(|why| self.unclear(why))
     }
 
     fn unclear(&self, why: String) -> InvalidSource {

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use reflector_planner::Staleness;
+use reflector_planner::import::Pattern;
+use reflector_planner::{Staleness, StalenessOf};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -12,6 +13,35 @@ use serde::{Deserialize, Deserializer};
 /// `keep`, or `notReadyAfter` and `dropAfter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StalenessEntry(pub Staleness);
+
+/// What holds for some Services alone.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StalenessOfEntry {
+    services: Vec<String>,
+    staleness: StalenessEntry,
+}
+
+impl StalenessOfEntry {
+    /// What it means; else what is wrong.
+    pub(super) fn check(&self) -> Result<StalenessOf, String> {
+        let pattern = |text: &String| match text.parse::<Pattern>() {
+            Ok(pattern) if text == "*" || text.contains('/') => Ok(pattern),
+            Ok(_) => Err(format!(
+                "stalenessOf: {text:?} names no Service: write it as demo/web, demo/web-* or demo/*"
+            )),
+            Err(why) => Err(format!("stalenessOf: {why}")),
+        };
+        Ok(StalenessOf {
+            services: self
+                .services
+                .iter()
+                .map(pattern)
+                .collect::<Result<_, _>>()?,
+            staleness: self.staleness.0,
+        })
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

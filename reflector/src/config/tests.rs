@@ -95,6 +95,25 @@ source east: http://east:8080/
 }
 
 #[test]
+fn staleness_is_otherwise_for_some_services() {
+    let file = |services: &str| {
+        from_file(&format!(
+            "{{sources: [{{name: a, url: 'http://a', sameName: true, stalenessOf: [{{services: \
+             {services}, staleness: {{dropAfter: 5s}}}}]}}]}}"
+        ))
+    };
+    let config = file("[demo/db-*, prod/web]").unwrap();
+    let shown = Shown::from(&config).to_string();
+    let line = "    but of demo/db-*, prod/web: dropped after 5s\n";
+    assert!(shown.contains(line), "{shown}");
+    let words = file("[web]").unwrap_err();
+    assert!(
+        words.contains("source a: stalenessOf: \"web\" names no Service"),
+        "{words}"
+    );
+}
+
+#[test]
 fn staleness_is_said_in_a_file_and_behind_a_flag() {
     let shown = |config: Result<Config, String>| Shown::from(&config.unwrap()).to_string();
     let flag = shown(config(&[

@@ -44,11 +44,12 @@ pub(super) const SLICE_LABELS: [&str; 5] = [
     label::SLICE_MANAGED_BY,
     label::HEADLESS,
 ];
-const ANNOTATIONS: [&str; 8] = [
+const ANNOTATIONS: [&str; 9] = [
     label::SOURCE_SERVICE,
     label::SOURCE_SLICE,
     label::SOURCE_CLUSTER,
     label::MEMBERS,
+    label::RELEASE,
     label::CARRIED_LABELS,
     label::CARRIED_ANNOTATIONS,
     GLOBAL_CLUSTERS,
@@ -88,6 +89,8 @@ pub struct Owner {
     pub slice: Option<ObjectKey>,
     /// The local Service that a slice belongs to.
     pub attached_to: Option<LocalKey>,
+    /// Whether somebody said that it may go.
+    pub is_released: bool,
 }
 
 impl Marks {
@@ -180,6 +183,7 @@ impl Owner {
             service: Some(service),
             slice: None,
             attached_to: None,
+            is_released: false,
         }
     }
 
@@ -192,6 +196,7 @@ impl Owner {
             service: Some(service),
             slice: None,
             attached_to: None,
+            is_released: false,
         }
     }
 
@@ -223,6 +228,9 @@ impl Owner {
             service,
             slice,
             attached_to: attached_to.map(|name| LocalKey::new(ObjectKey::new(namespace, name))),
+            is_released: annotations
+                .get(label::RELEASE)
+                .is_some_and(|it| it == "true"),
         })
     }
 }

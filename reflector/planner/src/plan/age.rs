@@ -3,6 +3,7 @@
 use crate::diff::Verdict;
 use crate::import::Gate;
 use crate::mirror::{MirrorSlice, Observed, Owner};
+use crate::policy::Rank;
 use crate::problem::{Cause, Problem};
 use crate::staleness::Age;
 
@@ -15,7 +16,7 @@ pub(super) fn age(case: &Case<'_>, plan: &mut Plan) {
     let first = case.world.claims(case.key).take(1);
     let members = case.member_claims();
     for claim in first.chain(members) {
-        let age = case.world.source(claim.rank).age;
+        let age = case.world.age(claim.rank, &claim.service);
         problems.extend(cause(age).map(|cause| Problem {
             source: case.source(claim).clone(),
             object: claim.service.clone(),
@@ -43,7 +44,12 @@ pub(super) fn age(case: &Case<'_>, plan: &mut Plan) {
 
 fn age_of(case: &Case<'_>, owner: &Owner) -> Age {
     let rank = case.world.policy().rank_of(owner);
-    rank.map_or(Age::Fresh, |rank| case.world.source(rank).age)
+    let rest = |rank: Rank| case.world.source(rank).ages.rest;
+    match (rank, &owner.service) {
+        (Some(rank), Some(service)) => case.world.age(rank, service),
+        (Some(rank), None) => rest(rank),
+        (None, _) => Age::Fresh,
+    }
 }
 
 fn aged(observed: &Observed<MirrorSlice>, age: Age) -> Option<MirrorSlice> {

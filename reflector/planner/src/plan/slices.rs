@@ -138,7 +138,10 @@ fn mirror(
         Kind::Headless(_) => marks.label(label::HEADLESS, ""),
         Kind::Virtual(_) | Kind::External(_) => marks,
     };
-    let mut spec = case.world.source(winner.rank).age.of(&content.spec);
+    let mut spec = case
+        .world
+        .age(winner.rank, &winner.service)
+        .of(&content.spec);
     if let Some(routes) = shape.routes {
         spec.ports = routes.of(&spec.ports);
     }
@@ -186,7 +189,7 @@ pub(crate) fn leftover(
             fate @ (Fate::Stays | Fate::StaysBecause(_)) => fate,
         };
     }
-    if !external && source.slice_brake.holds(slice) {
+    if !external && source.slice_brake.holds(slice) && !observed.owner.is_released {
         case.note("SliceDeletionHeld", || {
             format!("slice {slice} stays: the source's list lacks too much at once")
         });

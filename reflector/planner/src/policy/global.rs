@@ -1,7 +1,6 @@
 //! How Services of many clusters become one, as configured.
 
 use super::{Error, Policy, SourcePolicy, names};
-use crate::import::Import;
 use crate::name::{GlobalPlacement, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::Staleness;
 
@@ -48,21 +47,20 @@ impl Policy {
             if others.iter().any(|other| other.name == member.name) {
                 return Err(Error::DuplicateSource(member.name.clone()));
             }
-            let import = self.import_of(&member.name);
+            let source = self.sources().iter().find(|it| it.name == member.name);
+            let source = source.cloned();
             self.sources.push(SourcePolicy {
                 staleness: member.staleness,
-                import,
+                // A member may bring in what it may as a source, and ages as it does.
+                staleness_of: source
+                    .as_ref()
+                    .map_or_else(Vec::new, |it| it.staleness_of.clone()),
+                import: source.map(|it| it.import).unwrap_or_default(),
                 ..SourcePolicy::new(member.name.clone(), placement.clone())
             });
         }
         self.global = Some(global);
         Ok(self)
-    }
-
-    /// A member may bring in what it may as a source.
-    fn import_of(&self, name: &SourceName) -> Import {
-        let source = self.sources().iter().find(|it| it.name == *name);
-        source.map(|it| it.import.clone()).unwrap_or_default()
     }
 
     /// What makes global Services, if anything does.

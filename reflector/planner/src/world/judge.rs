@@ -2,12 +2,21 @@
 
 use std::collections::HashSet;
 
+use proto_types::ObjectKey;
+
 use super::{Touched, World};
 use crate::mirror::{Observed, Role};
 use crate::policy::Rank;
 use crate::source::SourceState;
+use crate::staleness::{Age, Ages};
 
 impl World {
+    /// What a source's silence means now for one of its Services.
+    pub(crate) fn age(&self, rank: Rank, service: &ObjectKey) -> Age {
+        let policy = self.policy.source(rank);
+        self.source(rank).ages.of(policy, service)
+    }
+
     /// Finds out which cluster a source is, which its mirrors say from then on.
     pub(super) fn identify(&mut self, rank: Option<Rank>, cluster: Box<str>) -> Touched {
         let Some(rank) = rank else {
@@ -32,13 +41,12 @@ impl World {
     /// Finds out what a source's silence means now. Where that changed, all that it
     /// exports or has here is concerned.
     pub(super) fn judge_age(&mut self, rank: Rank) -> Touched {
-        let staleness = self.policy.source(rank).staleness;
         let source = self.source(rank);
-        let age = staleness.age(source.contacts(), self.now);
-        if age == source.age {
+        let ages = Ages::now(self.policy.source(rank), source.contacts(), self.now);
+        if ages == source.ages {
             return Touched::new();
         }
-        self.source_mut(rank).age = age;
+        self.source_mut(rank).ages = ages;
         self.all_of(rank)
     }
 

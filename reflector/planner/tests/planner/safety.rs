@@ -265,3 +265,45 @@ fn a_list_that_lacks_most_slices_is_held() {
     lab.pass(300);
     assert_eq!(lab.settle().len(), 20);
 }
+
+#[test]
+fn what_is_held_goes_at_once_when_somebody_says_so() {
+    let release = |it: &mut Value| {
+        it["metadata"]["annotations"]["heliograph.dev/release"] = json!("true");
+    };
+    let mut lab = Lab::new(vec![prefixed("east")]);
+    let slices: Vec<_> = (0..20)
+        .map(|i| {
+            slice(
+                &format!("demo/web-{i}-x"),
+                &format!("web-{i}"),
+                &["10.0.0.1"],
+            )
+        })
+        .collect();
+    lab.list("east", &many(20), &slices);
+    lab.settle();
+    lab.list_services("east", &[]);
+    assert!(lab.settle().is_empty());
+    let mirrors = lab.services();
+    lab.edit(Resource::Services, &mirrors[0], release);
+    let writes = lab.settle();
+    assert_eq!(writes.len(), 2, "the Service and its slice: {writes:?}");
+    assert_eq!(lab.services().len(), 19);
+
+    // It is back there, and the word holds for one time only.
+    lab.edit(Resource::Services, &mirrors[1], release);
+    lab.list_services("east", &many(20));
+    lab.settle();
+    let annotations = &lab.service(&mirrors[1])["metadata"]["annotations"];
+    assert!(
+        annotations["heliograph.dev/release"].is_null(),
+        "{annotations}"
+    );
+
+    lab.list_slices("east", &[]);
+    assert!(lab.settle().is_empty());
+    let held = lab.slices();
+    lab.edit(Resource::EndpointSlices, &held[0], release);
+    assert_eq!(lab.settle().len(), 1);
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proto_types::Resource;
-use reflector_planner::{SourcePolicy, Staleness};
+use reflector_planner::{SourcePolicy, Staleness, StalenessOf};
 use serde_json::json;
 
 use crate::lab::{Lab, prefixed};
@@ -89,6 +89,46 @@ fn a_source_that_is_followed_may_have_nothing_to_say() {
     lab.end("east");
     check(&mut lab, 1_009, 0, &[]);
     check(&mut lab, 1_010, 1, &["EndpointsNotReady"]);
+}
+
+#[test]
+fn some_services_age_otherwise_also_after_a_restart() {
+    let keeps = StalenessOf {
+        services: vec!["demo/db*".parse().unwrap()],
+        staleness: Staleness::default(),
+    };
+    let goes = StalenessOf {
+        services: vec!["demo/api".parse().unwrap()],
+        staleness: Staleness {
+            not_ready_after: None,
+            drop_after: Some(Duration::from_secs(5)),
+        },
+    };
+    let policy = SourcePolicy {
+        staleness_of: vec![keeps, goes],
+        ..impatient()
+    };
+    let mut lab = Lab::new(vec![policy]);
+    let names = ["api", "db", "web"];
+    let services = names.map(|it| service(&format!("demo/{it}")));
+    let slices = names.map(|it| slice(&format!("demo/{it}-1"), it, &["10.0.0.1"]));
+    lab.list("east", &services, &slices);
+    lab.settle();
+    lab.lose("east");
+    check(&mut lab, 5, 1, &["EndpointsDropped"]);
+    let mut lab = lab.restarted();
+    check(&mut lab, 4, 0, &[]);
+    check(&mut lab, 10, 1, &["EndpointsDropped", "EndpointsNotReady"]);
+    check(&mut lab, 20, 1, &["EndpointsDropped", "EndpointsDropped"]);
+    let db = lab
+        .cluster
+        .objects
+        .iter()
+        .find(|((_, key), _)| key.name().starts_with("db-1"));
+    assert_eq!(
+        db.unwrap().1["endpoints"][0]["addresses"],
+        json!(["10.0.0.1"])
+    );
 }
 
 #[test]
