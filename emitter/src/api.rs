@@ -16,19 +16,20 @@ pub mod read;
 pub mod respond;
 mod route;
 mod watch;
+mod yaml;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use emitter_cache::Encoding;
 use emitter_cache::table::Include;
-use emitter_cache::{Encoding, Form};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use proto_types::{Resource, Status};
 use tokio_util::sync::CancellationToken;
 
-use self::accept::{Unacceptable, Verb};
+use self::accept::{Chosen, Format, Offer, Unacceptable, Verb};
 pub use self::attributes::{Attributes, Target};
 use self::query::Query;
 pub use self::read::{Context, Place};
@@ -101,28 +102,64 @@ impl Asked {
 
     /// What is refused before anybody looks at what was asked for: a time limit that
     /// is none, and media types of which none is served.
-    fn admit(&self, form: &Form, verb: Verb) -> Result<(), Status> {
+    fn admit(&self, hub: &Hub, verb: Verb) -> Result<(), Status> {
         if verb != Verb::Watch {
             self.query.check_timeout()?;
         }
         if !accept::is_served(self.accept.as_deref()) {
-            let message = Unacceptable::MediaType.message(form);
+            let message = Unacceptable::MediaType.message(hub.form(), verb);
             let details = proto_types::status::Details::default();
             return Err(Status::failure(406, "NotAcceptable", message).about(details));
         }
         Ok(())
     }
 
-    fn encoding(&self, verb: Verb, form: &Form) -> Result<Encoding, Status> {
+    fn negotiate(&self, hub: &Hub, verb: Verb) -> Result<Chosen, Status> {
         let include = self.query.include();
-        let wanted = include.as_ref().copied().unwrap_or(Include::Metadata);
-        let encoding = accept::negotiate(self.accept.as_deref(), verb, wanted)
-            .map_err(|why| Status::failure(406, "NotAcceptable", why.message(form)))?;
-        match encoding {
-            Encoding::Table(_) => include.map(Encoding::Table),
-            Encoding::Object | Encoding::Metadata => Ok(encoding),
-        }
+        let offer = Offer {
+            verb,
+            include: include.as_ref().copied().unwrap_or(Include::Metadata),
+            protobuf: hub.fits_protobuf(),
+        };
+        accept::negotiate(self.accept.as_deref(), offer)
+            .map_err(|why| not_acceptable(&why, hub, verb))
     }
+
+    /// How to answer about objects of a hub.
+    fn manner(&self, hub: &Hub, verb: Verb) -> Result<Manner, Status> {
+        let Chosen {
+            format,
+            encoding,
+            misplaced,
+        } = self.negotiate(hub, verb)?;
+        if let Encoding::Table(_) = encoding {
+            self.query.include()?;
+        }
+        Ok(Manner {
+            format,
+            encoding,
+            refused: misplaced.map(|why| not_acceptable(&why, hub, verb)),
+        })
+    }
+}
+
+/// How to answer.
+struct Manner {
+    format: Format,
+    encoding: Encoding,
+    /// What to say instead, if there is an answer.
+    refused: Option<Status>,
+}
+
+impl Manner {
+    /// The answer, or why it cannot be written.
+    fn settle(self, answer: Response) -> Result<Response, Status> {
+        self.refused.map_or(Ok(answer), Err)
+    }
+}
+
+fn not_acceptable(why: &Unacceptable, hub: &Hub, verb: Verb) -> Status {
+    Status::failure(406, "NotAcceptable", why.message(hub.form(), verb))
 }
 
 fn new_audit_id() -> HeaderValue {

@@ -6,6 +6,7 @@
 //! of distinct views, never on the number of watchers.
 
 mod feed;
+mod listed;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -13,9 +14,9 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use emitter_cache::encode::Encoder;
 use emitter_cache::ring::{Cursor, Frame};
-use emitter_cache::store::{Expired, Replaced};
+use emitter_cache::store::{Expired, Misfit, Replaced};
 use emitter_cache::view::Snapshot;
-use emitter_cache::{Change, Entry, Fields, Form, Limits, Ring, Store, View};
+use emitter_cache::{Change, Encoding, Entry, Fields, Form, Limits, Ring, Store, View};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use proto_types::resource::Names;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 pub use self::feed::Feed;
+pub use self::listed::Listed;
 use crate::probe::{Questions, Versions};
 
 /// The exported objects of one resource, for reading by many.
@@ -40,43 +42,6 @@ pub struct Hub {
 struct Inner {
     store: Store,
     feeds: HashMap<View, Weak<Feed>>,
-}
-
-/// The encoded items of a list, good until the next change.
-#[derive(Clone)]
-pub struct Listed {
-    /// The items, encoded.
-    pub items: Bytes,
-    /// The revision up to which they are known to be so.
-    pub revision: Revision,
-    compressed: Arc<Mutex<Option<(Revision, Bytes)>>>,
-}
-
-impl Listed {
-    /// Items of a revision.
-    #[must_use]
-    pub fn new(items: Bytes, revision: Revision) -> Self {
-        let compressed = Arc::default();
-        Self {
-            items,
-            revision,
-            compressed,
-        }
-    }
-
-    /// The compressed list, made at most once for all who ask for this revision:
-    /// whoever comes meanwhile waits for it.
-    pub fn compressed(&self, compress: impl FnOnce(&[u8]) -> Bytes) -> Bytes {
-        let mut kept = self.compressed.lock();
-        match &*kept {
-            Some((revision, body)) if *revision == self.revision => body.clone(),
-            Some(_) | None => {
-                let body = compress(&self.items);
-                *kept = Some((self.revision, body.clone()));
-                body
-            }
-        }
-    }
 }
 
 /// Where a watch begins.
@@ -188,6 +153,7 @@ impl Hub {
     /// Takes in what the upstream says.
     pub fn ingest(&self, event: follow::Event, now: Timestamp) {
         let mut inner = self.inner.lock();
+        let has_misfit = inner.store.misfit().is_some();
         let changes = match event {
             follow::Event::Listed(listing) => inner.replace(self.names(), listing, now),
             follow::Event::Applied(object) => {
@@ -210,6 +176,7 @@ impl Hub {
             }
             follow::Event::Connected | follow::Event::Failed(_) => return,
         };
+        inner.tell_misfit(self.names(), has_misfit);
         inner.publish(&changes, &self.encoder);
         if !changes.is_empty() {
             self.lists.lock().clear();
@@ -217,6 +184,12 @@ impl Hub {
         let progress = inner.store.progress();
         drop(inner);
         self.progress.send_replace(progress);
+    }
+
+    /// Whether protobuf can say all that there is.
+    #[must_use]
+    pub fn fits_protobuf(&self) -> bool {
+        self.form.protobuf.is_some() && self.inner.lock().store.misfit().is_none()
     }
 
     /// Forgets what was before the present.
@@ -261,7 +234,7 @@ impl Hub {
 
     /// Keeps a list for the next who asks, unless it is old news already.
     fn keep(&self, view: &View, listed: &Listed) {
-        let ages = matches!(view.encoding, emitter_cache::Encoding::Table(_));
+        let ages = matches!(view.encoding, Encoding::Table(_));
         let inner = self.inner.lock();
         if ages || inner.store.progress() != Some(listed.revision) {
             return;
@@ -325,6 +298,25 @@ impl Inner {
                 changes
             }
         }
+    }
+
+    /// Says once that there is what protobuf cannot say, and sends those who watch in
+    /// it away: they come back, and are offered something else.
+    fn tell_misfit(&mut self, resource: &Names, is_known: bool) {
+        let Some(Misfit { key, field }) = self.store.misfit().filter(|_| !is_known) else {
+            return;
+        };
+        warn!(%resource, %key, %field, "no protobuf any more: the upstream has a field that this emitter does not know");
+        self.feeds.retain(|view, feed| {
+            if !matches!(view.encoding, Encoding::Protobuf(_)) {
+                return true;
+            }
+            if let Some(feed) = feed.upgrade() {
+                feed.ring.write().leave_behind();
+                feed.news.send_replace(());
+            }
+            false
+        });
     }
 
     /// Appends changes to every feed that sees them.

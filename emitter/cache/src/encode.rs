@@ -11,7 +11,7 @@ use proto_types::{Revision, Status, label};
 use crate::entry::Part;
 use crate::table::{Include, Row};
 use crate::view::Encoding;
-use crate::{Entry, Form, Seen};
+use crate::{Entry, Form, Seen, protobuf};
 
 /// Encodes for one resource, and counts how often it had to.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ const METADATA_HEAD: &str =
 
 /// The frames of one change, one for each encoding and event type, filled on use.
 #[derive(Debug, Default)]
-pub(crate) struct Slots([[OnceLock<Bytes>; 3]; 5]);
+pub(crate) struct Slots([[OnceLock<Bytes>; 3]; 7]);
 
 impl Slots {
     pub(crate) fn get(
@@ -40,6 +40,8 @@ impl Slots {
             Encoding::Table(Include::Nothing) => 2,
             Encoding::Table(Include::Metadata) => 3,
             Encoding::Table(Include::Object) => 4,
+            Encoding::Protobuf(Part::Whole) => 5,
+            Encoding::Protobuf(Part::Metadata) => 6,
         };
         let column = match event_type {
             EventType::Added => 0,
@@ -75,22 +77,22 @@ impl Encoder {
         now: Timestamp,
     ) -> Bytes {
         self.encoded.fetch_add(1, Ordering::Relaxed);
-        let mut out = open(seen.event_type());
+        let mut out = open(encoding, seen.event_type());
         match seen {
             Seen::Added(entry) | Seen::Modified(entry) => {
                 self.object(entry, encoding, now, &mut out);
             }
             Seen::Deleted(entry) => self.deleted(entry, revision, encoding, now, &mut out),
         }
-        close(out)
+        close(encoding, seen.event_type(), out)
     }
 
     /// The frame that tells a new watcher of an object that is there already.
     #[must_use]
     pub fn added(&self, entry: &Entry, encoding: Encoding, now: Timestamp) -> Bytes {
-        let mut out = open(EventType::Added);
+        let mut out = open(encoding, EventType::Added);
         self.object(entry, encoding, now, &mut out);
-        close(out)
+        close(encoding, EventType::Added, out)
     }
 
     /// One object, as GET answers it, without the newline at its end.
@@ -110,6 +112,9 @@ impl Encoder {
                     Include::Object => entry.json().to_vec(),
                 };
                 self.single_row(&row, entry.revision(), include, &part, out);
+            }
+            Encoding::Protobuf(part) => {
+                out.extend_from_slice(&protobuf::object(self.form, part, entry));
             }
         }
     }
@@ -138,6 +143,10 @@ impl Encoder {
                 };
                 self.single_row(&row, revision, include, &part, out);
             }
+            Encoding::Protobuf(part) => {
+                let last = entry.at_revision(part, revision);
+                out.extend_from_slice(&protobuf::deleted(self.form, part, &last));
+            }
         }
     }
 
@@ -165,6 +174,13 @@ impl Encoder {
         encoding: Encoding,
         now: Timestamp,
     ) -> Bytes {
+        if let Encoding::Protobuf(part) = encoding {
+            let mut out = Vec::new();
+            for entry in entries {
+                protobuf::item(self.form, part, entry, &mut out);
+            }
+            return out.into();
+        }
         let mut out = vec![b'['];
         for (i, entry) in entries.enumerate() {
             if 0 < i {
@@ -184,6 +200,7 @@ impl Encoder {
                     };
                     Row::of(self.form, entry.json(), now).write(include, &part, &mut out);
                 }
+                Encoding::Protobuf(part) => protobuf::item(self.form, part, entry, &mut out),
             }
         }
         // Go writes no empty list for this one kind.
@@ -194,15 +211,28 @@ impl Encoder {
         out.into()
     }
 
-    /// What stands before the items of a list.
+    /// A list: what stands before its items, and after them.
     #[must_use]
-    pub fn list_head(&self, encoding: Encoding, meta: &ListMeta) -> String {
+    pub fn list(&self, encoding: Encoding, meta: &ListMeta, items: Bytes) -> [Bytes; 3] {
+        let (head, tail) = match encoding {
+            Encoding::Protobuf(part) => (
+                protobuf::list_head(self.form, part, meta, items.len()),
+                protobuf::TAIL,
+            ),
+            Encoding::Object | Encoding::Metadata | Encoding::Table(_) => {
+                (self.list_head(encoding, meta).into_bytes(), TAIL)
+            }
+        };
+        [head.into(), items, Bytes::from_static(tail)]
+    }
+
+    fn list_head(&self, encoding: Encoding, meta: &ListMeta) -> String {
         let (kind, api_version, items) = match encoding {
             Encoding::Object => {
                 let kind = format!("{}List", self.form.names.kind);
                 (kind, self.form.names.api_version, r#""items":"#.to_owned())
             }
-            Encoding::Metadata => (
+            Encoding::Metadata | Encoding::Protobuf(_) => (
                 "PartialObjectMetadataList".to_owned(),
                 "meta.k8s.io/v1",
                 r#""items":"#.to_owned(),
@@ -230,8 +260,12 @@ impl Encoder {
             InitialEvents::None => String::new(),
         };
         let metadata = format!(r#"{{"resourceVersion":"{revision}"{annotations}}}"#);
-        let mut out = open(EventType::Bookmark);
+        let mut out = open(encoding, EventType::Bookmark);
         match encoding {
+            Encoding::Protobuf(part) => {
+                let revision = revision.to_string();
+                out.extend_from_slice(&protobuf::bookmark(self.form, part, &revision, end));
+            }
             Encoding::Object => {
                 out.extend_from_slice(self.form.names.object_head.as_bytes());
                 out.extend_from_slice(b"\"metadata\":");
@@ -261,7 +295,7 @@ impl Encoder {
                 self.single_row(&row, revision, include, &part, &mut out);
             }
         }
-        close(out)
+        close(encoding, EventType::Bookmark, out)
     }
 }
 
@@ -286,7 +320,7 @@ pub struct ListMeta {
 }
 
 impl ListMeta {
-    fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         use std::fmt::Write;
         let mut json = format!(r#"{{"resourceVersion":"{}""#, self.revision);
         if let Some(token) = &self.continue_token {
@@ -302,10 +336,15 @@ impl ListMeta {
 
 /// The frame that ends a watch with a refusal.
 #[must_use]
-pub fn error(status: &Status) -> Bytes {
-    let mut out = open(EventType::Error);
-    out.extend_from_slice(status.to_json().as_bytes());
-    close(out)
+pub fn error(encoding: Encoding, status: &Status) -> Bytes {
+    let mut out = open(encoding, EventType::Error);
+    match encoding {
+        Encoding::Protobuf(_) => out.extend_from_slice(&protobuf::status(status)),
+        Encoding::Object | Encoding::Metadata | Encoding::Table(_) => {
+            out.extend_from_slice(status.to_json().as_bytes());
+        }
+    }
+    close(encoding, EventType::Error, out)
 }
 
 /// A table's frame as the first of its watch must be: with column definitions.
@@ -329,11 +368,25 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-fn open(event_type: EventType) -> Vec<u8> {
-    format!(r#"{{"type":"{}","object":"#, event_type.as_str()).into_bytes()
+/// A frame up to its object; in protobuf lengths stand before, and come last.
+fn open(encoding: Encoding, event_type: EventType) -> Vec<u8> {
+    match encoding {
+        Encoding::Protobuf(_) => Vec::new(),
+        Encoding::Object | Encoding::Metadata | Encoding::Table(_) => {
+            format!(r#"{{"type":"{}","object":"#, event_type.as_str()).into_bytes()
+        }
+    }
 }
 
-fn close(mut out: Vec<u8>) -> Bytes {
-    out.extend_from_slice(b"}\n");
-    out.into()
+fn close(encoding: Encoding, event_type: EventType, mut out: Vec<u8>) -> Bytes {
+    match encoding {
+        Encoding::Protobuf(_) => protobuf::frame(event_type, &out),
+        Encoding::Object | Encoding::Metadata | Encoding::Table(_) => {
+            out.extend_from_slice(b"}\n");
+            out.into()
+        }
+    }
 }
+
+/// How a list in JSON ends.
+const TAIL: &[u8] = b"}\n";

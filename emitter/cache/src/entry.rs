@@ -8,7 +8,7 @@ use proto_types::{ObjectKey, RawObject, Revision};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{Fields, Form};
+use crate::{Fields, Form, protobuf};
 
 /// One version of an object, ready to be served.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub struct Entry {
     revision_digits: Range<usize>,
     form: &'static Form,
     selected: Vec<Box<str>>,
+    misfit: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -48,11 +49,16 @@ impl Entry {
         let inner: MetadataOutline<'_> = serde_json::from_str(outline.metadata.get())?;
         let quoted = span(&object.json, inner.resource_version.get());
         let selected = (form.select)(&object.json)?;
+        let misfit = form.protobuf.and_then(|message| {
+            let encoded = protobuf::encode(message, &object.json);
+            encoded.misfit.map(String::into_boxed_str)
+        });
         Ok(Self {
             metadata,
             revision_digits: quoted.start + 1..quoted.end - 1,
             form,
             selected,
+            misfit,
             object,
         })
     }
@@ -104,6 +110,12 @@ impl Entry {
         out
     }
 
+    /// The first field that protobuf cannot say, if there is one.
+    #[must_use]
+    pub fn misfit(&self) -> Option<&str> {
+        self.misfit.as_deref()
+    }
+
     /// The value of a field that selectors may name; empty for all others.
     #[must_use]
     pub fn field(&self, path: &str) -> &str {
@@ -121,7 +133,7 @@ impl Entry {
 }
 
 /// A part of an object's encoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
     /// All of it.
     Whole,

@@ -6,6 +6,7 @@ use proto_types::resource::Names;
 use serde::Deserialize;
 
 use crate::fields::{self, Keep};
+use crate::protobuf::{Message, schema};
 use crate::table::cells;
 
 /// How the objects of one resource are cut, selected, written and shown.
@@ -28,6 +29,8 @@ pub struct Form {
     /// Writes the cells of an object's row; those of an empty object for what cannot
     /// be read.
     pub cells: fn(&[u8], Timestamp) -> Vec<serde_json::Value>,
+    /// Its fields in protobuf, which is not offered without.
+    pub protobuf: Option<Message>,
     /// What answers about it warn of.
     pub warning: Option<&'static str>,
 }
@@ -59,6 +62,7 @@ static SERVICES: Form = Form {
     empty_tail: r#","spec":{},"status":{"loadBalancer":{}}}"#,
     columns: include_str!("table/services.json").trim_ascii_end(),
     cells: cells::service,
+    protobuf: Some(schema::SERVICE),
     warning: None,
 };
 
@@ -71,6 +75,7 @@ static ENDPOINT_SLICES: Form = Form {
     empty_tail: r#","addressType":"","endpoints":null,"ports":null}"#,
     columns: include_str!("table/endpointslices.json").trim_ascii_end(),
     cells: cells::endpoint_slice,
+    protobuf: Some(schema::ENDPOINT_SLICE),
     warning: None,
 };
 
@@ -83,6 +88,7 @@ static ENDPOINTS: Form = Form {
     empty_tail: "}",
     columns: include_str!("table/endpoints.json").trim_ascii_end(),
     cells: cells::endpoints,
+    protobuf: Some(schema::ENDPOINTS),
     warning: Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
 };
 

@@ -9,6 +9,7 @@
 //! | [`store`] | the objects, their history, relists as the fewest changes |
 //! | [`view`] | what one kind of consumer asks for: scope, selectors, encoding |
 //! | [`encode`] | watch frames and list bodies, made of the upstream's bytes |
+//! | [`protobuf`] | the same in Kubernetes' protobuf, by a table of its fields |
 //! | [`table`] | the columns that kubectl prints |
 //! | [`ring`] | the frames of one view, shared by all who watch it |
 //! | [`page`] | continue tokens |
@@ -26,6 +27,7 @@ pub mod entry;
 pub mod fields;
 pub mod form;
 pub mod page;
+pub mod protobuf;
 pub mod ring;
 pub mod store;
 pub mod table;

@@ -102,6 +102,13 @@ impl Ring {
         self.progress = self.progress.max(progress);
     }
 
+    /// Leaves all readers behind, who come back and go on from where they were.
+    pub fn leave_behind(&mut self) {
+        self.base += self.frames.len() as u64 + 1;
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
     /// Ends all watches: what follows does not continue what was.
     pub const fn close(&mut self) {
         self.closed = true;

@@ -55,6 +55,16 @@ pub struct Store {
     floor: Revision,
     history: VecDeque<Arc<Change>>,
     bytes: usize,
+    misfit: Option<Misfit>,
+}
+
+/// An object that protobuf cannot say whole: its upstream knows more fields than we do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// The object.
+    pub key: ObjectKey,
+    /// The field that we do not know.
+    pub field: Box<str>,
 }
 
 /// A revision before the history that is kept.
@@ -77,6 +87,7 @@ impl Store {
             floor: Revision::ZERO,
             history: VecDeque::new(),
             bytes: 0,
+            misfit: None,
         }
     }
 
@@ -84,6 +95,20 @@ impl Store {
     #[must_use]
     pub const fn progress(&self) -> Option<Revision> {
         self.progress
+    }
+
+    /// The first object that protobuf could not say. Where there was one there will be
+    /// others, for the upstream is newer.
+    #[must_use]
+    pub const fn misfit(&self) -> Option<&Misfit> {
+        self.misfit.as_ref()
+    }
+
+    fn note_misfit(&mut self, entry: &Entry) {
+        if let (None, Some(field)) = (&self.misfit, entry.misfit()) {
+            let (key, field) = (entry.key().clone(), field.into());
+            self.misfit = Some(Misfit { key, field });
+        }
     }
 
     /// How many objects there are.
@@ -120,6 +145,7 @@ impl Store {
             return Ok(None);
         }
         let after = Arc::new(Entry::new(self.form, &self.fields, object)?);
+        self.note_misfit(&after);
         self.objects.insert(after.key().clone(), Arc::clone(&after));
         Ok(Some(self.record(revision, now, before, Some(after))))
     }

@@ -2,6 +2,7 @@
 
 use proto_types::{FieldSelector, LabelSelector, Revision};
 
+use crate::entry::Part;
 use crate::{Entry, table};
 
 /// A scope, selectors and an encoding. Watchers whose views are equal share
@@ -36,6 +37,8 @@ pub enum Encoding {
     Metadata,
     /// As rows of a `Table`, each with so much of its object.
     Table(table::Include),
+    /// In protobuf, with so much of each object.
+    Protobuf(Part),
 }
 
 impl View {

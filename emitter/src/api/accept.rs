@@ -1,5 +1,6 @@
 //! The `Accept` header: what a consumer wants to be answered in.
 
+use emitter_cache::entry::Part;
 use emitter_cache::table::Include;
 use emitter_cache::{Encoding, Form};
 
@@ -14,15 +15,53 @@ pub(super) enum Verb {
     Watch,
 }
 
+/// What bodies are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Yaml,
+    Protobuf,
+}
+
+/// What a request would be answered with, if its header allows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offer {
+    pub(super) verb: Verb,
+    /// With rows of a table.
+    pub(super) include: Include,
+    /// Whether protobuf can say all that there is.
+    pub(super) protobuf: bool,
+}
+
+/// How to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) format: Format,
+    pub(super) encoding: Encoding,
+    /// Why an answer, once there is one, cannot be written so.
+    pub(super) misplaced: Option<Unacceptable>,
+}
+
 /// Why no answer is acceptable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unacceptable {
     /// No media type of the header is known.
     MediaType,
+    /// What is known is not offered in the way in which it is wanted.
+    NotOffered(Offered),
     /// One object's metadata was asked for of a list.
     IsList,
     /// A list's metadata was asked for of one object.
     IsNotList,
+}
+
+/// What there would have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offered {
+    Everything,
+    WithoutProtobuf,
+    Streams,
+    JsonStreams,
 }
 
 /// One clause of the header.
@@ -33,15 +72,61 @@ struct Clause<'a> {
     quality: f32,
 }
 
+impl Format {
+    /// The first one answers who takes anything.
+    const ALL: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
+
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf",
+        }
+    }
+
+    /// Of a watch.
+    pub(super) const fn stream_type(self) -> &'static str {
+        match self {
+            Self::Json | Self::Yaml => "application/json",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        }
+    }
+}
+
+impl Offered {
+    const fn media_types(self) -> &'static str {
+        match self {
+            Self::Everything => {
+                "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+            }
+            Self::WithoutProtobuf => "application/json, application/yaml",
+            Self::Streams => {
+                "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+            }
+            Self::JsonStreams => "application/json;stream=watch",
+        }
+    }
+}
+
 impl Unacceptable {
     /// As a kube-apiserver says it.
-    pub(super) fn message(&self, form: &Form) -> String {
+    pub(super) fn message(&self, form: &Form, verb: Verb) -> String {
         let package = form.package;
         let kind = form.names.kind;
         match self {
-            Self::MediaType => "406: Not Acceptable\n\nAvailable representations: \
-                 application/json, application/json;stream=watch"
-                .to_owned(),
+            Self::MediaType => {
+                let (all, streams) = (Offered::Everything, Offered::Streams);
+                let streams = match verb {
+                    Verb::Get => String::new(),
+                    Verb::List | Verb::Watch => format!(", {}", streams.media_types()),
+                };
+                let all = all.media_types();
+                format!("406: Not Acceptable\n\nAvailable representations: {all}{streams}")
+            }
+            Self::NotOffered(offered) => {
+                let offered = offered.media_types();
+                format!("only the following media types are accepted: {offered}")
+            }
             Self::IsList => format!(
                 "you requested PartialObjectMetadata, \
                  but the requested object is a list (*{package}.{kind}List)"
@@ -56,38 +141,32 @@ impl Unacceptable {
 
 /// Chooses the encoding. Clauses count by their quality, then by how specific they
 /// are; what cannot be served is passed over, as long as another clause follows.
-pub(super) fn negotiate(
-    header: Option<&str>,
-    verb: Verb,
-    include: Include,
-) -> Result<Encoding, Unacceptable> {
+pub(super) fn negotiate(header: Option<&str>, offer: Offer) -> Result<Chosen, Unacceptable> {
     let Some(header) = header.filter(|header| !header.trim().is_empty()) else {
-        return Ok(Encoding::Object);
+        return Ok(Chosen {
+            format: Format::Json,
+            encoding: Encoding::Object,
+            misplaced: None,
+        });
     };
     for clause in clauses(header) {
-        if !matches!(
-            clause.media_type,
-            "application/json" | "application/*" | "*/*"
-        ) {
-            continue;
-        }
-        match clause.parameter("as") {
-            None => return Ok(Encoding::Object),
-            Some(_) if !clause.is_meta_v1() => {}
-            Some("Table") => return Ok(Encoding::Table(include)),
-            Some("PartialObjectMetadata") if verb == Verb::List => {
-                return Err(Unacceptable::IsList);
+        for format in Format::ALL {
+            if !clause.names(format) || (format == Format::Protobuf && !offer.protobuf) {
+                continue;
             }
-            Some("PartialObjectMetadataList") if verb == Verb::Get => {
-                return Err(Unacceptable::IsNotList);
+            if let Some(encoding) = clause.encoding(format, offer.include) {
+                return Ok(Chosen {
+                    format,
+                    encoding,
+                    misplaced: clause.misplaced(format, offer),
+                });
             }
-            Some("PartialObjectMetadata" | "PartialObjectMetadataList") => {
-                return Ok(Encoding::Metadata);
-            }
-            Some(_) => {}
         }
     }
-    Err(Unacceptable::MediaType)
+    Err(Unacceptable::NotOffered(match offer.protobuf {
+        true => Offered::Everything,
+        false => Offered::WithoutProtobuf,
+    }))
 }
 
 /// Whether a media type of the header is served at all, whatever its parameters say.
@@ -98,23 +177,23 @@ pub(super) fn is_served(header: Option<&str>) -> bool {
         return true;
     };
     let mut clauses = header.split(',').map(Clause::parse);
-    clauses.any(|clause| matches!(clause.media_type, "application/json" | "*/*"))
+    clauses.any(|clause| {
+        let is_exactly = |format: &Format| clause.media_type == format.media_type();
+        clause.media_type == "*/*" || Format::ALL.iter().any(is_exactly)
+    })
 }
 
-/// Whether the header takes plain JSON, which refusals are written in. Where it does
-/// not, people must be reading, and get them indented.
+/// What refusals are written in: the first plain format that the header takes.
 #[must_use]
-pub(super) fn takes_plain_json(header: Option<&str>) -> bool {
+pub(super) fn of_refusals(header: Option<&str>) -> Option<Format> {
     let Some(header) = header.filter(|header| !header.trim().is_empty()) else {
-        return true;
+        return Some(Format::Json);
     };
-    header.split(',').map(Clause::parse).any(|clause| {
-        clause.parameter("as").is_none()
-            && matches!(
-                clause.media_type,
-                "application/json" | "application/*" | "*/*"
-            )
-    })
+    let clauses = clauses(header);
+    let mut plain = clauses
+        .iter()
+        .filter(|clause| clause.parameter("as").is_none() && !clause.streams_otherwise());
+    plain.find_map(|clause| Format::ALL.into_iter().find(|format| clause.names(*format)))
 }
 
 /// Whether the header asks for aggregated discovery before any plain answer.
@@ -170,69 +249,54 @@ impl<'a> Clause<'a> {
         self.parameter("g") == Some("meta.k8s.io") && self.parameter("v") == Some("v1")
     }
 
+    fn names(&self, format: Format) -> bool {
+        let any = ["application/*", "*/*"];
+        self.media_type == format.media_type() || any.contains(&self.media_type)
+    }
+
+    /// What the clause asks for in that format; `None` if that is not to be had.
+    fn encoding(&self, format: Format, include: Include) -> Option<Encoding> {
+        if self.streams_otherwise() {
+            return None;
+        }
+        match (self.parameter("as"), format) {
+            (None, Format::Protobuf) => Some(Encoding::Protobuf(Part::Whole)),
+            (None, Format::Json | Format::Yaml) => Some(Encoding::Object),
+            (Some(_), _) if !self.is_meta_v1() => None,
+            (Some("Table"), Format::Json | Format::Yaml) => Some(Encoding::Table(include)),
+            (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), format) => {
+                Some(match format {
+                    Format::Protobuf => Encoding::Protobuf(Part::Metadata),
+                    Format::Json | Format::Yaml => Encoding::Metadata,
+                })
+            }
+            (Some(_), _) => None,
+        }
+    }
+
+    fn misplaced(&self, format: Format, offer: Offer) -> Option<Unacceptable> {
+        match (self.parameter("as"), offer.verb) {
+            (Some("PartialObjectMetadata"), Verb::List) => Some(Unacceptable::IsList),
+            (Some("PartialObjectMetadataList"), Verb::Get) => Some(Unacceptable::IsNotList),
+            (_, Verb::Watch) if format == Format::Yaml => {
+                Some(Unacceptable::NotOffered(match offer.protobuf {
+                    true => Offered::Streams,
+                    false => Offered::JsonStreams,
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it asks for another kind of stream than there is.
+    fn streams_otherwise(&self) -> bool {
+        self.parameter("stream").is_some_and(|it| it != "watch")
+    }
+
     fn wildcards(&self) -> usize {
         self.media_type.matches('*').count()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Encoding, Include, Unacceptable, Verb, negotiate, wants_aggregated_discovery};
-
-    const KUBECTL_GET: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-    const PROTOBUF_FIRST: &str = "application/vnd.kubernetes.protobuf,application/json";
-
-    #[test]
-    fn clients_get_what_they_prefer_among_what_there_is() {
-        let check = |header, verb, expected| {
-            assert_eq!(
-                negotiate(header, verb, Include::Metadata),
-                expected,
-                "{header:?}"
-            );
-        };
-        let table = Ok(Encoding::Table(Include::Metadata));
-        check(None, Verb::List, Ok(Encoding::Object));
-        check(Some("*/*"), Verb::Watch, Ok(Encoding::Object));
-        check(Some(KUBECTL_GET), Verb::List, table.clone());
-        check(Some(KUBECTL_GET), Verb::Watch, table);
-        check(Some(PROTOBUF_FIRST), Verb::Get, Ok(Encoding::Object));
-        check(
-            Some("application/json;as=Nonsense;g=x;v=v1,*/*"),
-            Verb::Get,
-            Ok(Encoding::Object),
-        );
-        check(
-            Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
-            Verb::Watch,
-            Ok(Encoding::Metadata),
-        );
-        check(
-            Some("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
-            Verb::List,
-            Err(Unacceptable::IsList),
-        );
-        check(Some("text/html"), Verb::Get, Err(Unacceptable::MediaType));
-        check(
-            Some("application/vnd.kubernetes.protobuf"),
-            Verb::Get,
-            Err(Unacceptable::MediaType),
-        );
-        check(
-            Some("application/json;q=0.1,application/json;as=Table;v=v1;g=meta.k8s.io;q=0.9"),
-            Verb::List,
-            Ok(Encoding::Table(Include::Metadata)),
-        );
-    }
-
-    #[test]
-    fn aggregated_discovery_is_asked_for_by_name() {
-        assert!(wants_aggregated_discovery(Some(
-            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
-        )));
-        assert!(!wants_aggregated_discovery(Some(
-            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
-        )));
-        assert!(!wants_aggregated_discovery(None));
-    }
-}
+mod tests;

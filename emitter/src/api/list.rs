@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use proto_types::{ObjectKey, Revision, Status};
 
-use super::accept::Verb;
+use super::accept::{Format, Verb};
 use super::fresh::Need;
 use super::query::{Options, RevisionMatch};
 use super::{Asked, fresh, gzip, respond};
@@ -28,6 +28,7 @@ enum Source {
 
 /// Answers with one object.
 pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Response, Status> {
+    asked.negotiate(hub, Verb::Get)?;
     if asked.query.flag("export") == Some(true) {
         return Err(Status::bad_request(
             "the export parameter, deprecated since v1.14, is no longer supported",
@@ -55,29 +56,34 @@ pub(super) fn single(
     entry: &Entry,
     code: StatusCode,
 ) -> Result<Response, Status> {
-    let encoding = asked.encoding(Verb::Get, hub.form())?;
+    let manner = asked.manner(hub, Verb::Get)?;
+    let encoding = manner.encoding;
     let mut body = Vec::new();
     let now = Timestamp::now();
-    if let Encoding::Table(_) = encoding {
-        let meta = ListMeta {
-            revision: entry.revision(),
-            ..ListMeta::default()
-        };
-        body.extend_from_slice(hub.encoder().list_head(encoding, &meta).as_bytes());
-        let row = std::iter::once(entry);
-        body.extend_from_slice(&hub.encoder().items(row, encoding, now));
-        body.push(b'}');
-    } else {
-        hub.encoder().object(entry, encoding, now, &mut body);
+    match encoding {
+        Encoding::Table(_) => {
+            let meta = ListMeta {
+                revision: entry.revision(),
+                ..ListMeta::default()
+            };
+            let row = hub.encoder().items(std::iter::once(entry), encoding, now);
+            body = hub.encoder().list(encoding, &meta, row).concat();
+        }
+        Encoding::Object | Encoding::Metadata => {
+            hub.encoder().object(entry, encoding, now, &mut body);
+            body.push(b'\n');
+        }
+        Encoding::Protobuf(_) => hub.encoder().object(entry, encoding, now, &mut body),
     }
-    Ok(respond::document(asked, code, body))
+    let answer = respond::body(asked, code, manner.format, body);
+    manner.settle(answer)
 }
 
 /// Answers with a collection, or a page of it.
 pub(super) async fn list(
     asked: &Asked,
     hub: &Hub,
-    view: &View,
+    (format, view): (Format, &View),
     options: &Options,
 ) -> Result<Response, Status> {
     let page = match &options.continue_token {
@@ -97,15 +103,18 @@ pub(super) async fn list(
                 revision: listed.revision,
                 ..ListMeta::default()
             };
-            let head = hub.encoder().list_head(view.encoding, &meta);
-            return Ok(whole(asked, head, listed).await);
+            let parts = hub
+                .encoder()
+                .list(view.encoding, &meta, listed.items.clone());
+            return Ok(whole(asked, format, parts, listed).await);
         }
         (Source::Present, _, _) => hub.snapshot(view),
         (Source::At(revision), _, _) => hub
             .snapshot_at(view, revision)
             .map_err(|Expired { .. }| expired(page.as_ref(), view))?,
     };
-    Ok(part(asked, hub, view, snapshot, &Cut { page, limit }).await)
+    let (parts, listed) = part(hub, view, snapshot, &Cut { page, limit });
+    Ok(whole(asked, format, parts, listed).await)
 }
 
 /// Which part of a list to answer with.
@@ -114,7 +123,7 @@ struct Cut {
     limit: Option<usize>,
 }
 
-async fn part(asked: &Asked, hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) -> Response {
+fn part(hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) -> ([Bytes; 3], Listed) {
     let revision = snapshot.revision;
     let mut entries = snapshot.entries;
     if let Some(page) = &cut.page {
@@ -138,12 +147,12 @@ async fn part(asked: &Asked, hub: &Hub, view: &View, snapshot: Snapshot, cut: &C
         let counts = view.labels.is_empty() && view.fields.is_empty();
         meta.remaining = counts.then_some(n_left - limit);
     }
-    let head = hub.encoder().list_head(view.encoding, &meta);
     let entries = entries.iter().map(AsRef::as_ref);
     let items = hub
         .encoder()
         .items(entries, view.encoding, Timestamp::now());
-    whole(asked, head, Listed::new(items, revision)).await
+    let parts = hub.encoder().list(view.encoding, &meta, items.clone());
+    (parts, Listed::new(items, revision))
 }
 
 /// What to answer from, and how new that must be.
@@ -203,27 +212,32 @@ const TOO_OLD_TO_CONTINUE: &str = "The provided continue parameter is too old \
     and now may show up in the list.";
 
 /// Head, items and end, sharing the items' bytes.
-async fn whole(asked: &Asked, head: String, listed: Listed) -> Response {
-    let items = listed.items.clone();
-    if asked.pretty {
-        let text = [head.as_bytes(), &items, b"}"].concat();
-        return respond::document(asked, StatusCode::OK, text);
+async fn whole(asked: &Asked, format: Format, parts: [Bytes; 3], listed: Listed) -> Response {
+    let is_made_anew = match format {
+        Format::Json => asked.pretty,
+        Format::Yaml => true,
+        Format::Protobuf => false,
+    };
+    if is_made_anew {
+        return respond::body(asked, StatusCode::OK, format, parts.concat());
     }
-    if asked.gzip && gzip::pays(head.len() + items.len() + TAIL.len()) {
+    let length = parts.iter().map(Bytes::len).sum::<usize>();
+    let media_type = format.media_type();
+    if asked.gzip && gzip::pays(length) {
         // Megabytes take longer than those who share this thread should wait.
-        let compress =
-            move || listed.compressed(|items| gzip::compress(&[head.as_bytes(), items, TAIL]));
+        let compress = move || {
+            let [head, _, tail] = parts;
+            listed.compressed(|items| gzip::compress(&[&head, items, &tail]))
+        };
         let body = tokio::task::spawn_blocking(compress).await;
         let body = body.expect("compressing neither panics nor is aborted");
-        return gzip::mark(respond::json(asked, StatusCode::OK, body));
+        let response = respond::with_type(asked, StatusCode::OK, media_type, body);
+        return gzip::mark(response);
     }
-    let length = head.len() + items.len() + TAIL.len();
-    let parts = [Bytes::from(head), items, Bytes::from_static(TAIL)];
     let parts = futures::stream::iter(parts.map(Ok::<_, std::convert::Infallible>));
-    let mut response = respond::json(asked, StatusCode::OK, Body::from_stream(parts));
+    let body = Body::from_stream(parts);
+    let mut response = respond::with_type(asked, StatusCode::OK, media_type, body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     response
 }
-
-const TAIL: &[u8] = b"}\n";

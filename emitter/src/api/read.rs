@@ -32,7 +32,7 @@ pub struct Place {
 
 /// Answers with one object.
 pub async fn object(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Response, Status> {
-    asked.admit(hub.form(), Verb::Get)?;
+    asked.admit(hub, Verb::Get)?;
     let answer = list::get(asked, hub, key).await;
     Ok(respond::about(asked, hub.form(), answer))
 }
@@ -57,17 +57,18 @@ pub async fn collection(
 ) -> Result<Response, Status> {
     let is_watch = place.watch != WatchPath::No || asked.query.flag("watch") == Some(true);
     let verb = if is_watch { Verb::Watch } else { Verb::List };
-    asked.admit(hub.form(), verb)?;
-    let answer = list_or_watch(asked, hub, place, context).await;
+    asked.admit(hub, verb)?;
+    let answer = list_or_watch(asked, hub, (verb, place), context).await;
     Ok(respond::about(asked, hub.form(), answer))
 }
 
 async fn list_or_watch(
     asked: &Asked,
     hub: &Arc<Hub>,
-    Place { scope, watch }: Place,
+    (verb, Place { scope, watch }): (Verb, Place),
     context: Context,
 ) -> Result<Response, Status> {
+    asked.negotiate(hub, verb)?;
     let mut options = Options::parse(&asked.query, hub.form(), watch != WatchPath::No)?;
     if let WatchPath::One(name) = watch {
         let asked = options.fields.exact("metadata.name");
@@ -78,22 +79,21 @@ async fn list_or_watch(
         }
         options.fields = options.fields.with("metadata.name", &name);
     }
-    let verb = if options.watch {
-        Verb::Watch
-    } else {
-        Verb::List
-    };
+    let manner = asked.manner(hub, verb)?;
+    let format = manner.format;
     let view = View {
         scope: narrowed(scope, &options),
         labels: options.labels.clone(),
         fields: options.fields.clone(),
-        encoding: asked.encoding(verb, hub.form())?,
+        encoding: manner.encoding,
     };
     match verb {
-        Verb::Watch => watch::watch(asked, hub, view, &options, context).await,
+        Verb::Watch if manner.refused.is_some() => manner.settle(Response::default()),
+        Verb::Watch => watch::watch(asked, hub, (format, view), &options, context).await,
         Verb::Get | Verb::List => {
             context.metrics.listed(hub.names());
-            list::list(asked, hub, &view, &options).await
+            let answer = list::list(asked, hub, (format, &view), &options).await?;
+            manner.settle(answer)
         }
     }
 }

@@ -3,16 +3,12 @@
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use emitter_cache::Form;
+use emitter_cache::{Form, protobuf};
 use http::{HeaderValue, StatusCode, header};
 use proto_types::Status;
 
+use super::accept::Format;
 use super::{Asked, accept, discovery, gzip};
-
-/// An answer in JSON.
-pub fn json(asked: &Asked, code: StatusCode, body: impl Into<Body>) -> Response {
-    with_type(asked, code, "application/json", body)
-}
 
 /// An answer of some media type.
 pub fn with_type(
@@ -35,37 +31,39 @@ pub fn with_type(
 
 /// A JSON document, indented if that was asked for.
 pub fn document(asked: &Asked, code: StatusCode, json_text: impl Into<Bytes>) -> Response {
-    laid_out(asked, code, json_text, asked.pretty)
+    let text: Bytes = json_text.into();
+    body(asked, code, Format::Json, [&text[..], b"\n"].concat())
 }
 
-/// Plain documents end with a newline, indented ones do not.
-fn laid_out(
-    asked: &Asked,
-    code: StatusCode,
-    json_text: impl Into<Bytes>,
-    is_pretty: bool,
-) -> Response {
-    let text: Bytes = json_text.into();
-    let body = match is_pretty {
-        true => super::pretty::indent(&text),
-        false => {
-            let mut line = Vec::with_capacity(text.len() + 1);
-            line.extend_from_slice(&text);
-            line.push(b'\n');
-            line
-        }
+/// An answer that was encoded as JSON, with its newline, or as protobuf.
+pub(super) fn body(asked: &Asked, code: StatusCode, format: Format, encoded: Vec<u8>) -> Response {
+    let body = match format {
+        // Plain documents end with a newline, indented ones do not.
+        Format::Json if asked.pretty => super::pretty::indent(&encoded),
+        Format::Json | Format::Protobuf => encoded,
+        Format::Yaml => super::yaml::of_json(&encoded),
     };
+    let media_type = format.media_type();
     if asked.gzip && gzip::pays(body.len()) {
-        return gzip::mark(json(asked, code, gzip::compress(&[&body])));
+        let compressed = gzip::compress(&[&body]);
+        return gzip::mark(with_type(asked, code, media_type, compressed));
     }
-    json(asked, code, body)
+    with_type(asked, code, media_type, body)
 }
 
 /// A refusal.
 pub fn refusal(asked: &Asked, status: &Status) -> Response {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let is_pretty = asked.pretty || !accept::takes_plain_json(asked.accept.as_deref());
-    let mut response = laid_out(asked, code, status.to_json(), is_pretty);
+    let json = status.to_json() + "\n";
+    let mut response = match accept::of_refusals(asked.accept.as_deref()) {
+        Some(Format::Protobuf) => body(asked, code, Format::Protobuf, protobuf::status(status)),
+        Some(format) => body(asked, code, format, json.into_bytes()),
+        // Who takes nothing that we write must be a person.
+        None => {
+            let text = super::pretty::indent(json.as_bytes());
+            with_type(asked, code, Format::Json.media_type(), text)
+        }
+    };
     let details = status.details.as_ref();
     if let Some(seconds) = details.and_then(|details| details.retry_after_seconds) {
         let headers = response.headers_mut();

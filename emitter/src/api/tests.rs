@@ -18,6 +18,7 @@ use super::{
 
 mod ending;
 mod large;
+mod protobuf;
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 

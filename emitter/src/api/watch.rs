@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::accept::Format;
 use super::fresh::Need;
 use super::query::Options;
 use super::{Asked, Context, fresh, respond};
@@ -42,7 +43,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 pub(super) async fn watch(
     asked: &Asked,
     hub: &Arc<Hub>,
-    view: View,
+    (format, view): (Format, View),
     options: &Options,
     context: Context,
 ) -> Result<Response, Status> {
@@ -62,9 +63,10 @@ pub(super) async fn watch(
             });
             Body::from_stream(frames)
         }
-        Err(status) => Body::from(encode::error(&status)),
+        Err(status) => Body::from(encode::error(view.encoding, &status)),
     };
-    Ok(respond::json(asked, StatusCode::OK, body))
+    let media_type = format.stream_type();
+    Ok(respond::with_type(asked, StatusCode::OK, media_type, body))
 }
 
 async fn open(hub: &Hub, view: &View, options: &Options) -> Result<Subscription, Status> {
@@ -210,7 +212,10 @@ impl Watcher {
     fn expire(&mut self) -> Bytes {
         let oldest = self.hub.progress().borrow().unwrap_or_default();
         self.has_ended = true;
-        encode::error(&Status::too_old(self.known, oldest))
+        encode::error(
+            self.feed.view().encoding,
+            &Status::too_old(self.known, oldest),
+        )
     }
 
     /// The consumer sees something else from now on, and must list again to know what.
@@ -276,7 +281,9 @@ impl Watcher {
         let is_first = std::mem::replace(&mut self.is_first, false);
         match self.feed.view().encoding {
             Encoding::Table(_) if is_first => encode::with_columns(self.hub.form(), &frame),
-            Encoding::Table(_) | Encoding::Object | Encoding::Metadata => frame,
+            Encoding::Table(_) | Encoding::Object | Encoding::Metadata | Encoding::Protobuf(_) => {
+                frame
+            }
         }
     }
 }

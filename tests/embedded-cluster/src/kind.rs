@@ -137,6 +137,7 @@ static CONFIG_MAPS: Form = Form {
     empty_tail: "}",
     columns: include_str!("columns/configmaps.json").trim_ascii_end(),
     cells: rows::config_map,
+    protobuf: None,
     warning: None,
 };
 
@@ -157,6 +158,7 @@ static SECRETS: Form = Form {
     empty_tail: "}",
     columns: include_str!("columns/secrets.json").trim_ascii_end(),
     cells: rows::secret,
+    protobuf: None,
     warning: None,
 };
 
@@ -177,6 +179,7 @@ static NAMESPACES: Form = Form {
     empty_tail: r#","spec":{},"status":{}}"#,
     columns: include_str!("columns/namespaces.json").trim_ascii_end(),
     cells: rows::namespace,
+    protobuf: None,
     warning: None,
 };
 
@@ -199,6 +202,7 @@ static LEASES: Form = Form {
     empty_tail: r#","spec":{}}"#,
     columns: include_str!("columns/leases.json").trim_ascii_end(),
     cells: rows::lease,
+    protobuf: None,
     warning: None,
 };
 
@@ -219,6 +223,7 @@ static CORE_EVENTS: Form = Form {
     empty_tail: r#","involvedObject":{},"source":{},"firstTimestamp":null,"lastTimestamp":null,"eventTime":null,"reportingComponent":"","reportingInstance":""}"#,
     columns: include_str!("columns/events.json").trim_ascii_end(),
     cells: rows::event,
+    protobuf: None,
     warning: None,
 };
 
@@ -241,6 +246,7 @@ static EVENTS: Form = Form {
     empty_tail: r#","eventTime":null,"regarding":{},"deprecatedSource":{}}"#,
     columns: include_str!("columns/events.json").trim_ascii_end(),
     cells: rows::event,
+    protobuf: None,
     warning: None,
 };
 

@@ -41,7 +41,8 @@ impl Store {
                     .ok()
             })
             .map(|entry| (entry.key().clone(), Arc::new(entry)));
-        let listed: OrdMap<_, _> = entries.collect();
+        let listed: OrdMap<_, Arc<Entry>> = entries.collect();
+        listed.values().for_each(|entry| self.note_misfit(entry));
         let replaced = match self.progress {
             Some(progress) if progress <= revision && self.continues(&listed, progress) => {
                 self.catch_up(revision, &listed, now)

@@ -5,8 +5,10 @@
 //! and every row there must be an item that really differs.
 
 mod answer;
+mod body;
 pub(crate) mod fresh;
 mod question;
+mod shapes;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

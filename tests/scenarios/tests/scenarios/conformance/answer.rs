@@ -58,6 +58,7 @@ impl Answer {
             Some(value.to_str().unwrap_or_default().to_owned())
         };
         let headers: Vec<_> = HEADERS.iter().map(text).collect();
+        let media_type = text(&"content-type").unwrap_or_default();
         let is_gzip = response.headers().contains_key("content-encoding");
         let body = response.into_body().collect().await?.to_bytes();
         let mut plain = Vec::new();
@@ -70,7 +71,7 @@ impl Answer {
         Ok(Self {
             status,
             headers,
-            body: masked(&String::from_utf8_lossy(&plain)),
+            body: super::body::readable(&media_type, &plain)?,
         })
     }
 
@@ -97,45 +98,4 @@ impl Answer {
         }
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
-}
-
-/// The revisions of lists and bookmarks may differ: both servers are right. So may
-/// the revision that a message or a continue token tells.
-fn masked(body: &str) -> String {
-    let mut body = body.to_owned();
-    for before in [
-        "\"metadata\":{\"resourceVersion\":\"",
-        "\"metadata\": {\n    \"resourceVersion\": \"",
-        "\"metadata\": {\n      \"resourceVersion\": \"",
-        "metadata:\n  resourceVersion: \"",
-        "current: ",
-        "too old resource version: 1 (",
-    ] {
-        body = without_number(&body, before);
-    }
-    without_token(&body)
-}
-
-fn without_number(text: &str, before: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut parts = text.split(before);
-    out.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        out.push_str(before);
-        out.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
-    }
-    out
-}
-
-fn without_token(text: &str) -> String {
-    let found = ["\"continue\":\"", "\"continue\": \""]
-        .into_iter()
-        .find_map(|before| Some((before, text.split_once(before)?)));
-    let Some((before, (head, rest))) = found else {
-        return text.to_owned();
-    };
-    let (token, tail) = rest.split_once('"').unwrap_or((rest, ""));
-    let decoded = super::question::decode(token);
-    let decoded = without_number(&decoded, "\"rv\":");
-    format!("{head}{before}{decoded}\"{tail}")
 }

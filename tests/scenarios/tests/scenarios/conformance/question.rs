@@ -19,6 +19,9 @@ pub(super) struct Question {
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const PROTOBUF_METADATA: &str =
+    "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// Queries of a collection in one namespace. `BEFORE` is a revision before the
@@ -72,7 +75,7 @@ fieldSelector=metadata.name%3Dweb fieldSelector=metadata.name%3Dx,metadata.name%
 ";
 
 /// What is accepted, beside nothing at all.
-const ACCEPTS: [&str; 20] = [
+const ACCEPTS: [&str; 30] = [
     TABLE,
     "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
     "application/json;as=Table;v=v1beta1;g=meta.k8s.io",
@@ -93,6 +96,16 @@ const ACCEPTS: [&str; 20] = [
     "application/yaml",
     "application/vnd.kubernetes.protobuf,application/json",
     "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io",
+    PROTOBUF,
+    PROTOBUF_METADATA,
+    "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+    "application/vnd.kubernetes.protobuf;stream=watch",
+    "application/vnd.kubernetes.protobuf;stream=x",
+    "application/yaml,application/json",
+    "application/yaml;as=Table;v=v1;g=meta.k8s.io",
+    "application/yaml;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
+    "application/json;stream=watch",
+    "application/*;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,*/*;q=0.5",
 ];
 
 /// Paths that are not of one resource, or are no paths at all.
@@ -151,9 +164,25 @@ fn of_collection(resource: Resource, fill: &impl Fn(&str) -> String, all: &mut V
         let watched = get(format!("{name} watch [{accept}]"), watched);
         all.push(watched.accept(accept));
     }
+    for accept in [PROTOBUF, PROTOBUF_METADATA, METADATA] {
+        for query in IN_OTHER_ENCODINGS.split_whitespace() {
+            let asked = format!("{path}?{}", fill(query));
+            all.push(get(format!("{name} {query} [{accept}]"), asked).accept(accept));
+        }
+    }
     of_headers(resource, all);
     of_paths(resource, all);
 }
+
+/// What is asked in protobuf, and for metadata alone.
+const IN_OTHER_ENCODINGS: &str = "
+limit=2 limit=abc resourceVersion=LAST&resourceVersionMatch=Exact labelSelector=a+in+b continue=e30
+resourceVersionMatch=Exact labelSelector=nothing%3Dhere pretty=1
+watch=1&timeoutSeconds=1&resourceVersion=BEFORE&labelSelector=SELECTOR
+watch=1&timeoutSeconds=1&resourceVersion=BEFORE&fieldSelector=metadata.name%3Dweb
+watch=1&timeoutSeconds=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=1
+watch=1&timeoutSeconds=1&resourceVersion=abc watch=1&timeoutSeconds=1&pretty=1
+";
 
 fn of_headers(resource: Resource, all: &mut Vec<Question>) {
     let path = resource.collection(Some("demo"));

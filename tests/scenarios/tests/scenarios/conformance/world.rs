@@ -88,6 +88,7 @@ async fn populate(cluster: &Cluster) -> anyhow::Result<()> {
     cluster
         .post("/api/v1/namespaces/demo/endpoints", &endpoints)
         .await?;
+    super::shapes::create(cluster).await?;
     for i in 1..=4 {
         create_pod(cluster, i).await?;
     }

@@ -1,0 +1,44 @@
+//! A list that was made for one, and serves all.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use proto_types::Revision;
+
+/// The encoded items of a list, good until the next change.
+#[derive(Clone)]
+pub struct Listed {
+    /// The items, encoded.
+    pub items: Bytes,
+    /// The revision up to which they are known to be so.
+    pub revision: Revision,
+    pub(super) compressed: Arc<Mutex<Option<(Revision, Bytes)>>>,
+}
+
+impl Listed {
+    /// Items of a revision.
+    #[must_use]
+    pub fn new(items: Bytes, revision: Revision) -> Self {
+        let compressed = Arc::default();
+        Self {
+            items,
+            revision,
+            compressed,
+        }
+    }
+
+    /// The compressed list, made at most once for all who ask for this revision:
+    /// whoever comes meanwhile waits for it.
+    pub fn compressed(&self, compress: impl FnOnce(&[u8]) -> Bytes) -> Bytes {
+        let mut kept = self.compressed.lock();
+        match &*kept {
+            Some((revision, body)) if *revision == self.revision => body.clone(),
+            Some(_) | None => {
+                let body = compress(&self.items);
+                *kept = Some((self.revision, body.clone()));
+                body
+            }
+        }
+    }
+}
