@@ -1,6 +1,7 @@
 //! What was typed, as [`Args`], and what it means, as [`Config`].
 
 mod file;
+mod global;
 mod import;
 mod naming;
 mod shown;
@@ -21,6 +22,7 @@ use runtime::{Access, Authority, LogFilter, LogFormat};
 use crate::ask::Output;
 
 pub use file::{File, FileError};
+pub use global::{GlobalConfig, GlobalEntry};
 pub use import::ImportEntry;
 pub use naming::NamingEntry;
 pub use shown::Shown;
@@ -100,6 +102,10 @@ pub struct Args {
     /// text or json
     #[arg(long, global = true, value_name = "FORMAT", default_value_t)]
     pub(crate) log_format: LogFormat,
+
+    /// Global Services, where a front end asks for them
+    #[arg(skip)]
+    pub(crate) global: Option<GlobalEntry>,
 
     /// What a front end accepted without need
     #[arg(skip)]
@@ -181,6 +187,8 @@ pub struct Config {
     pub local: Access,
     /// The sources, in the policy's order.
     pub sources: Vec<SourceConfig>,
+    /// Which Services become one, if any do.
+    pub global: Option<GlobalConfig>,
     /// What to do with what they say.
     pub policy: Policy,
     /// Where the admin port listens.
@@ -211,6 +219,10 @@ pub struct SourceConfig {
     pub access: Access,
     /// Where the authority of its certificate is fetched from.
     pub ca_url: Option<Uri>,
+    /// Whether its Services are mirrored one by one.
+    pub mirrors: bool,
+    /// Whether its Services may be members of global ones.
+    pub joins: bool,
     /// What of it is mirrored.
     pub selector: LabelSelector,
     /// The only namespace that is mirrored; all of them if absent.
@@ -235,6 +247,20 @@ pub enum Error {
     /// The local cluster's ranges are not ranges.
     #[error("{0}")]
     LocalRanges(String),
+    /// A selector of members that is none.
+    #[error("global: selector {selector:?}: {why}")]
+    GlobalSelector {
+        /// The text.
+        selector: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Global Services without a place.
+    #[error(
+        "global: there is no namespace for global Services: name one with --mirror-namespace or \
+         mirrorNamespace, or set sameName: true"
+    )]
+    NoGlobalNamespace,
     /// A prefix without a place for what has it.
     #[error(
         "source {0} has a prefix, and there is no namespace for prefixed mirrors: name one with \
@@ -261,6 +287,7 @@ impl TryFrom<Args> for Config {
             lease_duration,
             log_level: _,
             log_format: _,
+            global,
             notes,
             may_be_empty,
         } = args;
@@ -271,13 +298,10 @@ impl TryFrom<Args> for Config {
         if entries.is_empty() && !may_be_empty {
             return Err(Error::NoSources);
         }
-        let mut policies = Vec::with_capacity(entries.len());
-        let mut sources = Vec::with_capacity(entries.len());
-        for entry in entries {
-            policies.push(source_policy(&entry, mirror_namespace.as_ref())?);
-            sources.push(entry.check()?);
-        }
-        let mut policy = Policy::new(policies)?;
+        let global = global.or(file.global);
+        let global = global.map(|it| it.check(&entries, mirror_namespace.as_ref()));
+        let (global, members) = global.transpose()?.unzip();
+        let mut policy = global::policy(&entries, members, mirror_namespace.as_ref())?;
         policy.removed_sources = match file.removed_sources {
             file::RemovedSources::Keep => RemovedSources::Keep,
             file::RemovedSources::Delete => RemovedSources::Delete,
@@ -290,7 +314,11 @@ impl TryFrom<Args> for Config {
                 Some(path) => Access::Kubeconfig { path, context },
                 None => Access::InCluster,
             },
-            sources,
+            sources: entries
+                .into_iter()
+                .map(SourceEntry::check)
+                .collect::<Result<_, _>>()?,
+            global,
             policy,
             listen,
             election: leader_elect.then(|| Election {
@@ -300,24 +328,6 @@ impl TryFrom<Args> for Config {
             }),
             notes,
         })
-    }
-}
-
-impl Config {
-    /// The only local namespace that has mirrors, where there is only one. No
-    /// more rights are needed than in that one.
-    #[must_use]
-    pub fn local_namespace(&self) -> Option<&DnsLabel> {
-        let mut only = None;
-        let (sources, members) = (self.policy.sources(), self.policy.members());
-        for source in sources.iter().chain(members) {
-            let namespace = source.namespace()?;
-            if only.is_some_and(|it| it != namespace) {
-                return None;
-            }
-            only = Some(namespace);
-        }
-        only
     }
 }
 

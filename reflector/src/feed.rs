@@ -7,7 +7,7 @@ mod way;
 
 use proto_types::{RawObject, Resource};
 use reflector_planner::{
-    Change, Exported, LocalChange, LocalList, Mirror, Seen, SourceName, Update,
+    Change, Exported, LocalChange, LocalList, Mirror, Policy, Role, Seen, SourceName, Update,
 };
 use runtime::{Cause, Event, Failure, Reader};
 use tokio::sync::mpsc;
@@ -21,6 +21,10 @@ pub(crate) enum Feed {
     Services(SourceName),
     /// A source's slices.
     Slices(SourceName),
+    /// A cluster's Services that join global ones.
+    MemberServices(SourceName),
+    /// The slices of these.
+    MemberSlices(SourceName),
     /// Our Services here.
     LocalServices,
     /// Our slices here.
@@ -56,16 +60,52 @@ impl Feed {
     /// The resource.
     pub(crate) const fn resource(&self) -> Resource {
         match self {
-            Self::Services(_) | Self::LocalServices => Resource::Services,
-            Self::Slices(_) | Self::LocalSlices => Resource::EndpointSlices,
+            Self::Services(_) | Self::MemberServices(_) | Self::LocalServices => Resource::Services,
+            Self::Slices(_) | Self::MemberSlices(_) | Self::LocalSlices => Resource::EndpointSlices,
         }
     }
 
     /// The source; none for the local cluster.
     pub(crate) const fn source(&self) -> Option<&SourceName> {
         match self {
-            Self::Services(source) | Self::Slices(source) => Some(source),
+            Self::Services(source)
+            | Self::Slices(source)
+            | Self::MemberServices(source)
+            | Self::MemberSlices(source) => Some(source),
             Self::LocalServices | Self::LocalSlices => None,
+        }
+    }
+
+    /// What its objects are here.
+    pub(crate) const fn role(&self) -> Role {
+        match self {
+            Self::MemberServices(_) | Self::MemberSlices(_) => Role::Member,
+            Self::Services(_) | Self::Slices(_) | Self::LocalServices | Self::LocalSlices => {
+                Role::Mirror
+            }
+        }
+    }
+
+    /// Everything that is followed of a source.
+    pub(crate) fn all_of(source: &SourceName, policy: &Policy) -> Vec<Self> {
+        let all = [
+            Self::Services(source.clone()),
+            Self::Slices(source.clone()),
+            Self::MemberServices(source.clone()),
+            Self::MemberSlices(source.clone()),
+        ];
+        let is_followed = |it: &Self| policy.rank(source, it.role()).is_some();
+        all.into_iter().filter(is_followed).collect()
+    }
+
+    /// For metrics and people.
+    pub(crate) const fn resource_name(&self) -> &'static str {
+        match (self.role(), self.resource()) {
+            (Role::Mirror, resource) => resource.plural(),
+            (Role::Member, Resource::Services) => "global-services",
+            (Role::Member, Resource::EndpointSlices | Resource::Endpoints) => {
+                "global-endpointslices"
+            }
         }
     }
 
@@ -106,6 +146,14 @@ impl Feed {
                 let change = change(event, Exported::slice);
                 Some(Update::Slices(source.clone(), change))
             }
+            Self::MemberServices(source) => {
+                let change = change(event, Exported::member);
+                Some(Update::MemberServices(source.clone(), change))
+            }
+            Self::MemberSlices(source) => {
+                let change = change(event, Exported::slice);
+                Some(Update::MemberSlices(source.clone(), change))
+            }
             Self::LocalServices => local_change(event).map(Update::LocalServices),
             Self::LocalSlices => local_change(event).map(Update::LocalSlices),
         };
@@ -119,7 +167,7 @@ impl Feed {
 
 impl std::fmt::Display for Feed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let resource = self.resource();
+        let resource = self.resource_name();
         match self.source() {
             Some(source) => write!(f, "{resource} of source {source}"),
             None => write!(f, "local {resource}"),

@@ -43,7 +43,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use anyhow::Context;
-use proto_types::{LabelSelector, label};
 use runtime::{Limits, Reader, Readiness, Scope, Tasks};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +95,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let mut feeds = follow_local(&config, &local, &mut tasks);
     for (source, way) in config.sources.iter().zip(&ways) {
         feeds.extend(follow_source(source, way, &mut tasks));
+        if source.joins {
+            feeds.extend(follow_members(&config, source, way, &mut tasks));
+        }
     }
     let quiet = CancellationToken::new();
     let leadership = elect(&config, &local, &quiet, &mut tasks);
@@ -161,14 +163,55 @@ fn elect(
 }
 
 fn follow_local(config: &Config, client: &kube::Client, tasks: &mut Tasks) -> Vec<Heard> {
-    let ours: LabelSelector = label::SOURCE.parse().expect("a label's name is a selector");
     let feeds = [Feed::LocalServices, Feed::LocalSlices].map(|feed| {
         let scope = Scope {
             resource: feed.resource(),
             namespace: config.local_namespace().map(ToString::to_string),
-            selector: ours.clone(),
+            selector: config.our_selector(feed.resource()),
         };
         follow(feed, Way::Open(client.clone()), scope, tasks)
+    });
+    let Some(global) = &config.global else {
+        return feeds.into();
+    };
+    let cluster = &global.cluster;
+    let own = [
+        Feed::MemberServices(cluster.clone()),
+        Feed::MemberSlices(cluster.clone()),
+    ];
+    let own = own.map(|feed| {
+        let scope = Scope {
+            resource: feed.resource(),
+            namespace: None,
+            selector: global.full_selector(),
+        };
+        follow(feed, Way::Open(client.clone()), scope, tasks)
+    });
+    feeds.into_iter().chain(own).collect()
+}
+
+/// Those of a source's Services that join global ones, with their slices.
+fn follow_members(
+    config: &Config,
+    source: &SourceConfig,
+    way: &Way,
+    tasks: &mut Tasks,
+) -> Vec<Heard> {
+    let Some(global) = &config.global else {
+        return Vec::new();
+    };
+    let name = &source.name;
+    let feeds = [
+        Feed::MemberServices(name.clone()),
+        Feed::MemberSlices(name.clone()),
+    ];
+    let feeds = feeds.map(|feed| {
+        let scope = Scope {
+            resource: feed.resource(),
+            namespace: source.namespace.as_ref().map(ToString::to_string),
+            selector: global.full_selector(),
+        };
+        follow(feed, way.clone(), scope, tasks)
     });
     feeds.into()
 }
@@ -176,6 +219,9 @@ fn follow_local(config: &Config, client: &kube::Client, tasks: &mut Tasks) -> Ve
 /// An EndpointSlice carries its Service's labels, so that one selector fits both.
 fn follow_source(source: &SourceConfig, way: &Way, tasks: &mut Tasks) -> Vec<Heard> {
     let name = &source.name;
+    if !source.mirrors {
+        return Vec::new();
+    }
     let feeds = [Feed::Services(name.clone()), Feed::Slices(name.clone())].map(|feed| {
         let scope = Scope {
             resource: feed.resource(),

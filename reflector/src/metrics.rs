@@ -38,8 +38,8 @@ pub(crate) struct Metrics {
 pub(crate) struct FeedLabels {
     /// The source.
     pub(crate) source: SourceName,
-    /// The resource.
-    pub(crate) resource: Resource,
+    /// The resource, and what it is for.
+    pub(crate) resource: &'static str,
 }
 
 /// What was written, and how it ended.
@@ -127,8 +127,8 @@ impl Metrics {
 
 impl EncodeLabelSet for FeedLabels {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
-        let resource = self.resource.plural();
-        [("source", self.source.as_str()), ("resource", resource)].encode(encoder)
+        let source = self.source.as_str();
+        [("source", source), ("resource", self.resource)].encode(encoder)
     }
 }
 

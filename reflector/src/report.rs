@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto_types::Resource;
-use reflector_planner::{LocalKey, Policy, Problem, Role, SourceName, World};
+use reflector_planner::{LocalKey, Policy, Problem, SourceName, World};
 use runtime::{Flag, Readiness};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -45,7 +45,13 @@ impl Report {
         readiness: &Readiness,
         announcer: Announcer,
     ) -> Self {
-        let sources: Vec<_> = policy.sources().iter().map(|it| it.name.clone()).collect();
+        let all = policy.sources().iter().chain(policy.members());
+        let mut sources: Vec<SourceName> = Vec::new();
+        for source in all {
+            if !sources.contains(&source.name) {
+                sources.push(source.name.clone());
+            }
+        }
         let flag = |name: &SourceName| {
             let flag = readiness.flag(format!("source {name}"), "neither listed nor failed yet");
             (name.clone(), flag)
@@ -133,12 +139,12 @@ impl Report {
     }
 
     fn source(&self, name: &SourceName, world: &World) -> SourceStatus {
-        let feeds = [Feed::Services(name.clone()), Feed::Slices(name.clone())];
-        let feeds = feeds.map(|feed| {
-            let contact = self.feeds.get(&feed);
-            let (state, objects) = known(&feed, world);
+        let feeds = Feed::all_of(name, world.policy());
+        let feeds = feeds.iter().map(|feed| {
+            let contact = self.feeds.get(feed);
+            let (state, objects) = known(feed, world);
             FeedStatus {
-                resource: feed.resource().plural().to_owned(),
+                resource: feed.resource_name().to_owned(),
                 state: state.to_owned(),
                 objects,
                 age_seconds: contact.and_then(|it| Some(it.last?.elapsed().as_secs())),
@@ -147,7 +153,7 @@ impl Report {
         });
         SourceStatus {
             name: name.to_string(),
-            feeds: feeds.into(),
+            feeds: feeds.collect(),
         }
     }
 
@@ -157,7 +163,7 @@ impl Report {
         };
         let labels = FeedLabels {
             source: source.clone(),
-            resource: feed.resource(),
+            resource: feed.resource_name(),
         };
         let (state, objects) = known(feed, world);
         let number = match state {
@@ -188,7 +194,7 @@ impl Report {
             }
             return;
         };
-        let feeds = [Feed::Services(source.clone()), Feed::Slices(source.clone())];
+        let feeds = Feed::all_of(source, world.policy());
         let heard = |feed: &Feed| {
             let contact = self.feeds.get(feed);
             contact.is_some_and(|it| it.lost.is_some()) || known(feed, world).0 != "unsynced"
@@ -205,7 +211,7 @@ impl Report {
 fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
     let rank = feed
         .source()
-        .and_then(|name| world.policy().rank(name, Role::Mirror));
+        .and_then(|name| world.policy().rank(name, feed.role()));
     let Some(rank) = rank else {
         return ("local", 0);
     };

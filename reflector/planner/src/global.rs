@@ -280,6 +280,12 @@ fn leaves(
     if owner.role == Role::Mirror {
         return fate(case, owner);
     }
+    if owner.slice.is_none() && case.world.local().service(case.key).is_none() {
+        case.note("NotOursYet", || {
+            format!("slice {slice} of a replaced program stays until its Service is ours")
+        });
+        return Fate::Stays;
+    }
     match member.map(|it| it.rank) {
         Some(Some(rank)) => {
             let claim = Claim {

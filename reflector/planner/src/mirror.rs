@@ -12,7 +12,9 @@ use crate::service::ServiceSpec;
 use crate::slice::SliceSpec;
 use crate::wire;
 
-pub use marks::{GLOBAL_CLUSTERS, GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED, Marks, Owner, Role};
+pub use marks::{
+    GLOBAL_CLUSTERS, GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED, Marks, Owner, Role, SEMAPHORE,
+};
 use marks::{SERVICE_LABELS, SLICE_LABELS};
 
 /// One of the two kinds of object that are mirrored.
@@ -187,7 +189,7 @@ impl Observed<MirrorService> {
             .as_ref()
             .and_then(|it| it.marks.annotations.get(GLOBAL_CLUSTERS));
         let mut clusters = clusters.into_iter().flat_map(|it| it.split(','));
-        clusters.any(|it| it == source.as_str())
+        clusters.any(|it| it == source.as_str() || marks::as_label(it) == source.as_str())
     }
 
     /// A Service that is taken over; nothing, if it cannot be read.

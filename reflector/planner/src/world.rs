@@ -14,6 +14,7 @@ use crate::local::{Local, LocalChange, Obstacle};
 use crate::mirror::{MirrorService, MirrorSlice, Observed, Owner, Role};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::{Policy, Rank};
+use crate::service::Kind;
 use crate::source::{Change, Services, Slices, Source, SourceService, SourceSlice, SourceState};
 
 use claims::Claims;
@@ -336,6 +337,15 @@ impl World {
         homes
     }
 
+    /// Whether anybody is known to be a member of a global Service. A name is none.
+    fn is_inhabited(&self, key: &LocalKey) -> bool {
+        self.claims(key).any(|claim| {
+            let known = self.source(claim.rank).services.known();
+            let content = known.and_then(|it| it.get(&claim.service)?.as_ref().ok());
+            content.is_some_and(|it| !matches!(it.spec.kind, Kind::External(_)))
+        })
+    }
+
     /// The global Services here that say that a source is a member, or that have
     /// none, and those that wait to learn whether the local cluster is one.
     fn globals_of(&self, rank: Rank) -> Touched {
@@ -343,7 +353,7 @@ impl World {
         let globals = self.local.services();
         let globals = globals.filter(|(_, it)| it.owner.role == Role::Member);
         let globals = globals.map(|(key, it)| (LocalKey::new(key.clone()), it));
-        let concerned = globals.filter(|(key, it)| !self.claims.has(key) || it.names(name));
+        let concerned = globals.filter(|(key, it)| it.names(name) || !self.is_inhabited(key));
         let mut keys: Touched = concerned.map(|(key, _)| key).collect();
         if self.policy.is_local(rank) {
             let is_joined = |claims: &BTreeSet<Claim>| {

@@ -4,12 +4,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use reflector_planner::SourceName;
 use serde_json::Value;
 
 use super::flags::{self, Dashes, Syntax};
 use super::settings::{Settings, words_of, wrong};
 use super::{Environment, Error, defaults, label_of};
-use crate::config::{Args, SourceEntry};
+use crate::config::{Args, GlobalEntry, SourceEntry};
 
 const SYNTAX: Syntax = Syntax {
     values: &[
@@ -171,19 +172,36 @@ fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<Str
     let namespace = namespace.map_err(|why| wrong("mirrorNamespace", why))?;
     args.mirror_namespace = Some(namespace);
     args.notes.push(format!(
-        "global Services come later: globalSvcLabelSelector {global_selector:?}, \
-         globalSvcRoutingStrategyLabel {routing:?} and localCluster.zones are not used yet"
+        "globalSvcRoutingStrategyLabel {routing:?} and localCluster.zones are not used yet"
     ));
+    let cluster = cluster(json, &mut args.notes)?;
+    args.global = Some(GlobalEntry {
+        cluster,
+        selector: global_selector,
+        same_name: false,
+    });
     note_unused(json, &mut args.notes)?;
     Ok(selector)
+}
+
+/// What the local cluster is called.
+fn cluster(json: &Value, notes: &mut Vec<String>) -> Result<SourceName, Error> {
+    let local = get(json, "localCluster").unwrap_or(&Value::Null);
+    let name = text(local, "localCluster", "name")?;
+    if name.is_empty() {
+        return Err(words_of("Configuration is missing local cluster name"));
+    }
+    let label = label_of(&name).map_err(|why| wrong("localCluster.name", why))?;
+    if label.as_str() != name {
+        notes.push(format!("local cluster {name:?} is called {label}"));
+    }
+    let name = label.to_string().parse();
+    name.map_err(|why| wrong("localCluster.name", why))
 }
 
 /// What is accepted and not needed.
 fn note_unused(json: &Value, notes: &mut Vec<String>) -> Result<(), Error> {
     let local = get(json, "localCluster").unwrap_or(&Value::Null);
-    if text(local, "localCluster", "name")?.is_empty() {
-        return Err(words_of("Configuration is missing local cluster name"));
-    }
     if get(local, "kubeConfigPath").is_some() {
         notes.push(
             "localCluster.kubeConfigPath is not used, as it never was: -kube-config is".to_owned(),

@@ -161,7 +161,9 @@ fn semaphores_file_starts_as_it_is() {
              example/cluster-a-NAMESPACE-73736d-NAME\n  selector: \
              !heliograph.dev/source,mirror.semaphore.uw.io/mirror-service=true\n",
             "source cluster-b: kubeconfig /etc/b\n  mirrors: example/b-NAMESPACE-73736d-NAME\n",
-            "note: global Services come later",
+            "global Services: example/gl-NAMESPACE-73736d-NAME\n",
+            "  selector: !heliograph.dev/source,mirror.semaphore.uw.io/global-service=true\n",
+            "note: globalSvcRoutingStrategyLabel",
             "note: serviceSync is accepted; mirrors always converge",
             "note: servicePrefix \"cluster-A\" cannot begin the name of a Service: cluster-a",
             "note: source cluster-a: resyncPeriod is accepted",

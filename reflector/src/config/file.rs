@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto_types::name::DnsLabel;
 use serde::{Deserialize, Deserializer};
 
-use super::SourceEntry;
+use super::{GlobalEntry, SourceEntry};
 
 /// The configuration file, in YAML or JSON.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -23,6 +23,8 @@ pub struct File {
     /// The ranges of this cluster's own pods and Services.
     #[serde(default)]
     pub local_ranges: Vec<String>,
+    /// Services of this cluster and of the sources that become one.
+    pub global: Option<GlobalEntry>,
     /// The sources; the first wins where two want the same name.
     #[serde(default)]
     pub sources: Vec<SourceEntry>,

@@ -4,10 +4,10 @@ use std::fmt;
 
 use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
-use reflector_planner::{Naming, RemovedSources, SourcePolicy, Staleness, StalenessOf};
+use reflector_planner::{Naming, Policy, RemovedSources, Staleness, StalenessOf};
 use serde::Serialize;
 
-use super::{Config, Election, SourceConfig};
+use super::{Config, Election, GlobalConfig, SourceConfig};
 
 /// A configuration as it was understood, defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,8 +18,19 @@ pub struct Shown {
     removed_sources: String,
     hold_seconds: u64,
     election: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    global: Option<ShownGlobal>,
     sources: Vec<ShownSource>,
     notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownGlobal {
+    cluster: String,
+    services: String,
+    selector: String,
+    members: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,16 +55,17 @@ impl From<&Config> for Shown {
             RemovedSources::Keep => "keep",
             RemovedSources::Delete => "delete",
         };
-        let policies = config.policy.sources().iter();
-        let sources = config.sources.iter().zip(policies);
         Self {
             local: config.local.to_string(),
             listen: config.listen.to_string(),
             removed_sources: removed_sources.to_owned(),
             hold_seconds: config.policy.hold.as_secs(),
             election: config.election.as_ref().map_or("none".to_owned(), election),
-            sources: sources
-                .map(|(source, policy)| shown(source, policy))
+            global: config.global.as_ref().map(|it| global(it, &config.policy)),
+            sources: config
+                .sources
+                .iter()
+                .map(|source| shown(source, &config.policy))
                 .collect(),
             notes: config.notes.clone(),
         }
@@ -70,19 +82,45 @@ fn election(election: &Election) -> String {
     format!("lease {name}, namespace {namespace}, {duration:?}")
 }
 
-fn shown(source: &SourceConfig, policy: &SourcePolicy) -> ShownSource {
-    let mirrors = policy.local(&ObjectKey::new("NAMESPACE", "NAME"));
+fn global(global: &GlobalConfig, policy: &Policy) -> ShownGlobal {
+    let members = policy.members().iter();
+    let services = members.clone().next();
+    let members: Vec<_> = members.map(|it| it.name.to_string()).collect();
+    ShownGlobal {
+        cluster: global.cluster.to_string(),
+        services: services.map_or_else(String::new, |it| it.local(&any()).to_string()),
+        selector: global.full_selector().to_string(),
+        members: members.join(", "),
+    }
+}
+
+/// Stands for any Service.
+fn any() -> ObjectKey {
+    ObjectKey::new("NAMESPACE", "NAME")
+}
+
+fn shown(source: &SourceConfig, policy: &Policy) -> ShownSource {
+    let mut all = policy.sources().iter().chain(policy.members());
+    let its = all.find(|it| it.name == source.name);
+    let mirrors = its
+        .filter(|_| source.mirrors)
+        .map(|it| it.local(&any()).to_string());
     let namespace = source.namespace.as_ref();
     ShownSource {
         name: source.name.to_string(),
         access: source.access.to_string(),
-        mirrors: mirrors.to_string(),
-        names: (policy.naming != Naming::default()).then(|| policy.naming.to_string()),
+        mirrors: mirrors.unwrap_or("none".to_owned()),
+        names: its
+            .filter(|it| it.naming != Naming::default())
+            .map(|it| it.naming.to_string()),
         selector: source.full_selector().to_string(),
         namespace: namespace.map_or("all".to_owned(), ToString::to_string),
-        staleness: rules(policy.staleness),
-        staleness_of: policy.staleness_of.iter().map(exception).collect(),
-        import: policy.import.to_string(),
+        staleness: rules(its.map(|it| it.staleness).unwrap_or_default()),
+        staleness_of: its
+            .into_iter()
+            .flat_map(|it| it.staleness_of.iter().map(exception))
+            .collect(),
+        import: its.map_or_else(String::new, |it| it.import.to_string()),
     }
 }
 
@@ -114,6 +152,9 @@ impl fmt::Display for Shown {
         writeln!(f, "mirrors of removed sources: {}", self.removed_sources)?;
         writeln!(f, "hold of mass deletions: {} s", self.hold_seconds)?;
         writeln!(f, "leader election: {}", self.election)?;
+        if let Some(global) = &self.global {
+            global.fmt(f)?;
+        }
         for source in &self.sources {
             source.fmt(f)?;
         }
@@ -121,6 +162,15 @@ impl fmt::Display for Shown {
             writeln!(f, "note: {note}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for ShownGlobal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "global Services: {}", self.services)?;
+        writeln!(f, "  this cluster: {}", self.cluster)?;
+        writeln!(f, "  members: {}", self.members)?;
+        writeln!(f, "  selector: {}", self.selector)
     }
 }
 

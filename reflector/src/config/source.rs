@@ -47,6 +47,8 @@ pub struct SourceEntry {
     pub selector: Option<String>,
     /// The only namespace that is mirrored.
     pub namespace: Option<DnsLabel>,
+    /// Whether its Services may be members of global ones, where there are any.
+    pub global: Option<bool>,
     /// What becomes of its endpoints while it is silent.
     #[serde(default)]
     pub staleness: StalenessEntry,
@@ -138,7 +140,7 @@ pub enum InvalidSource {
     },
 }
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "name",
     "url",
     "kubeconfig",
@@ -150,6 +152,7 @@ const KEYS: [&str; 16] = [
     "tokenVariable",
     "prefix",
     "sameName",
+    "global",
     "selector",
     "namespace",
     "staleness",
@@ -177,6 +180,7 @@ impl SourceEntry {
             same_name: false,
             selector: None,
             namespace: None,
+            global: None,
             staleness: StalenessEntry::default(),
             staleness_of: Vec::new(),
             import: ImportEntry::default(),
@@ -198,6 +202,8 @@ impl SourceEntry {
             None => LabelSelector::default(),
         };
         Ok(SourceConfig {
+            joins: self.joins(),
+            mirrors: self.mirrors(),
             name: self.name,
             access,
             ca_url,
@@ -315,8 +321,8 @@ impl FromStr for SourceEntry {
                 return Err(InvalidSource::NotAPair(pair));
             };
             let value = match (key, value) {
-                ("sameName", "true") => json!(true),
-                ("sameName", "false") => json!(false),
+                ("sameName" | "global", "true") => json!(true),
+                ("sameName" | "global", "false") => json!(false),
                 (_, value) => json!(value),
             };
             let known = if STALENESS_KEYS.contains(&key) {

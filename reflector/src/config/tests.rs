@@ -144,6 +144,64 @@ fn staleness_is_said_in_a_file_and_behind_a_flag() {
 }
 
 #[test]
+fn global_services_are_of_this_cluster_and_of_all_sources_that_take_part() {
+    let text = |rest: &str| {
+        format!(
+            "mirrorNamespace: m
+global: {{{rest}}}
+sources:
+- {{name: east, url: 'http://e', prefix: e}}
+- {{name: west, url: 'http://w'}}
+- {{name: north, url: 'http://n', prefix: n, global: false}}
+"
+        )
+    };
+    let config = from_file(&text("cluster: home, selector: shared=true")).unwrap();
+    let shown = Shown::from(&config).to_string();
+    let expected = "\
+global Services: m/gl-NAMESPACE-73736d-NAME
+  this cluster: home
+  members: east, west, home
+  selector: !heliograph.dev/source,shared=true
+";
+    assert!(shown.contains(expected), "{shown}");
+    assert!(
+        shown.contains("source west: http://w/\n  mirrors: none"),
+        "{shown}"
+    );
+    assert_eq!(config.local_namespace().unwrap().as_str(), "m");
+    let same = from_file(&text("cluster: home, sameName: true")).unwrap();
+    let shown = Shown::from(&same).to_string();
+    assert!(shown.contains("global Services: NAMESPACE/NAME"), "{shown}");
+    assert!(
+        shown.contains("heliograph.dev/global-service=true"),
+        "{shown}"
+    );
+    assert_eq!(same.local_namespace(), None);
+
+    check(
+        from_file(&text("selector: shared=true")),
+        &["missing field `cluster`"],
+    );
+    check(
+        from_file(&text("cluster: east")),
+        &["the local cluster is called east, and so is a source"],
+    );
+    check(
+        from_file(&text("cluster: home, selector: a in")),
+        &["global: selector \"a in\""],
+    );
+    check(
+        from_file("{global: {cluster: home}, sources: [{name: a, url: 'http://a'}]}"),
+        &["there is no namespace for global Services"],
+    );
+    check(
+        from_file(&text("cluster: home").replace("prefix: n, ", "")),
+        &["source north does not say where its mirrors go"],
+    );
+}
+
+#[test]
 fn a_source_is_never_asked_for_mirrors() {
     let config = config(&["--source", "name=a,url=http://a,sameName=true,selector=x=y"]).unwrap();
     let selector = config.sources[0].full_selector().to_string();

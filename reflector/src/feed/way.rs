@@ -63,6 +63,10 @@ impl Feed {
         let update = match self {
             Self::Services(source) => Some(Update::Services(source.clone(), Change::Lost)),
             Self::Slices(source) => Some(Update::Slices(source.clone(), Change::Lost)),
+            Self::MemberServices(source) => {
+                Some(Update::MemberServices(source.clone(), Change::Lost))
+            }
+            Self::MemberSlices(source) => Some(Update::MemberSlices(source.clone(), Change::Lost)),
             Self::LocalServices | Self::LocalSlices => None,
         };
         News {

@@ -23,6 +23,13 @@ pub const GLOBAL_SERVICE: &str = "global-svc";
 /// The members of a global Service, as semaphore-service-mirror named them there.
 pub const GLOBAL_CLUSTERS: &str = "global-svc-clusters";
 
+/// What semaphore-service-mirror's slices say of who writes them.
+pub const SEMAPHORE: &str = "semaphore-service-mirror";
+
+// On its slices of global Services: that they are, and of which cluster.
+const GLOBAL_SLICE: &str = "mirrored-endpoint-slice";
+const GLOBAL_SLICE_CLUSTER: &str = "mirror-endpointslice-sync-name";
+
 // What semaphore-service-mirror asked kube-proxy for by a name that is not heard any more.
 const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
 
@@ -200,9 +207,28 @@ impl Owner {
         }
     }
 
+    /// Whose slice of a global Service of semaphore-service-mirror's it is. They become
+    /// ours as they are, and go when there are others in their place.
+    fn of_semaphore(namespace: &str, labels: &Labels) -> Option<Self> {
+        let label = |name| labels.get(name).map(String::as_str);
+        let is_its = label(label::SLICE_MANAGED_BY) == Some(SEMAPHORE)
+            && label(GLOBAL_SLICE) == Some("true");
+        let service = label(label::SERVICE_NAME).filter(|_| is_its)?;
+        let cluster = as_label(label(GLOBAL_SLICE_CLUSTER)?);
+        Some(Self {
+            source: cluster.parse().ok(),
+            role: Role::Member,
+            is_released: false,
+            cluster: None,
+            service: None,
+            slice: None,
+            attached_to: Some(LocalKey::new(ObjectKey::new(namespace, service))),
+        })
+    }
+
     pub(super) fn read(namespace: &str, labels: &Labels, annotations: &Labels) -> Option<Self> {
         if !label::is_ours(labels, annotations) {
-            return None;
+            return Self::of_semaphore(namespace, labels);
         }
         let service = annotations
             .get(label::SOURCE_SERVICE)
@@ -297,4 +323,13 @@ fn set(object: &mut Map<String, Value>, owned: &[&str], wanted: &Labels) {
     for (name, value) in wanted {
         object.insert(name.clone(), json!(value));
     }
+}
+
+/// A cluster's name as semaphore-service-mirror wrote it, as the label that it is called
+/// by here.
+pub(super) fn as_label(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let label: String = lower.chars().map(legal).collect();
+    label.trim_matches('-').to_owned()
 }

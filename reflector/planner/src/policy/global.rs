@@ -1,8 +1,9 @@
 //! How Services of many clusters become one, as configured.
 
 use super::{Error, Policy, SourcePolicy, names};
+use crate::import::Import;
 use crate::name::{GlobalPlacement, Placement, RESERVED_PREFIX, SourceName};
-use crate::staleness::Staleness;
+use crate::staleness::{Staleness, StalenessOf};
 
 /// How Services of many clusters become one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,10 @@ pub struct MemberPolicy {
     pub name: SourceName,
     /// What becomes of its endpoints while it is silent.
     pub staleness: Staleness,
+    /// What becomes of some of its endpoints otherwise.
+    pub staleness_of: Vec<StalenessOf>,
+    /// What may come in from it.
+    pub import: Import,
 }
 
 impl Policy {
@@ -41,21 +46,18 @@ impl Policy {
         let local = MemberPolicy {
             name: global.cluster.clone(),
             staleness: Staleness::default(),
+            staleness_of: Vec::new(),
+            import: Import::default(),
         };
         for member in global.members.iter().chain([&local]) {
             let others = &self.sources[self.n_sources..];
             if others.iter().any(|other| other.name == member.name) {
                 return Err(Error::DuplicateSource(member.name.clone()));
             }
-            let source = self.sources().iter().find(|it| it.name == member.name);
-            let source = source.cloned();
             self.sources.push(SourcePolicy {
                 staleness: member.staleness,
-                // A member may bring in what it may as a source, and ages as it does.
-                staleness_of: source
-                    .as_ref()
-                    .map_or_else(Vec::new, |it| it.staleness_of.clone()),
-                import: source.map(|it| it.import).unwrap_or_default(),
+                staleness_of: member.staleness_of.clone(),
+                import: member.import.clone(),
                 ..SourcePolicy::new(member.name.clone(), placement.clone())
             });
         }
@@ -86,6 +88,7 @@ fn check_beside_global(source: &SourcePolicy) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::{GlobalPlacement, GlobalPolicy, MemberPolicy, Placement, Policy, SourcePolicy};
+    use crate::import::Import;
     use crate::staleness::Staleness;
 
     fn outcome(prefix: &str, cluster: &str, members: &[&str]) -> String {
@@ -97,6 +100,8 @@ mod tests {
         let member = |name: &&str| MemberPolicy {
             name: name.parse().unwrap(),
             staleness: Staleness::default(),
+            staleness_of: Vec::new(),
+            import: Import::default(),
         };
         let global = GlobalPolicy {
             cluster: cluster.parse().unwrap(),

@@ -94,9 +94,12 @@ impl World {
         let mirrors = mirrors.filter(|(_, it)| it.role == role && it.source.as_ref() == Some(name));
         let (mut gone, mut n_mirrors) = (HashSet::new(), 0);
         for (key, owner) in mirrors {
+            // What a replaced program wrote was never copied from a slice of that name.
+            let Some(original) = &owner.slice else {
+                continue;
+            };
             n_mirrors += 1;
-            let original = owner.slice.as_ref();
-            if !original.is_some_and(|original| slices.contains(original)) {
+            if !slices.contains(original) {
                 gone.insert(key.clone());
             }
         }

@@ -8,7 +8,9 @@ mod same_name;
 mod silence;
 
 use proto_types::Resource;
-use reflector_planner::{GlobalPlacement, GlobalPolicy, MemberPolicy, Policy, Role, Staleness};
+use reflector_planner::{
+    GlobalPlacement, GlobalPolicy, Import, MemberPolicy, Policy, Role, Staleness,
+};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -21,6 +23,8 @@ pub(crate) fn global_policy(cluster: &str, placement: GlobalPlacement, members: 
     let member = |it: &&str| MemberPolicy {
         name: name(it),
         staleness: Staleness::default(),
+        staleness_of: Vec::new(),
+        import: Import::default(),
     };
     let global = GlobalPolicy {
         cluster: name(cluster),
@@ -278,6 +282,9 @@ fn semaphores_global_service_is_taken_over_with_its_address() {
         ]},
     });
     lab.cluster.put(&(Resource::Services, key), theirs);
+    for cluster in ["east", "west"] {
+        semaphores_slice(&mut lab, cluster);
+    }
     lab.list("home", &[], &[]);
     lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
     lab.settle();
@@ -292,17 +299,49 @@ fn semaphores_global_service_is_taken_over_with_its_address() {
             .is_none()
     );
     // West was not asked yet, and may have the port that east has not.
-    assert_eq!(global["spec"]["ports"].as_array().unwrap().len(), 2);
-    lab.list("west", &[web(2021)], &[pods("10.2.0.1")]);
-    lab.settle();
-    assert_eq!(
+    let n_ports = |lab: &Lab| {
         lab.service(GLOBAL)["spec"]["ports"]
             .as_array()
             .unwrap()
-            .len(),
-        1
-    );
+            .len()
+    };
+    assert_eq!(n_ports(&lab), 2);
+    let left = |lab: &Lab| {
+        let slices = lab.slices().into_iter();
+        let left = slices.filter(|it| it.starts_with("mirrors/gl-old"));
+        left.collect::<Vec<_>>()
+    };
+    assert_eq!(left(&lab), ["mirrors/gl-old-west"]);
+    lab.list("west", &[web(2021)], &[pods("10.2.0.1")]);
+    lab.settle();
+    assert_eq!(n_ports(&lab), 1);
     assert_eq!(lab.service(GLOBAL)["metadata"]["uid"], "theirs");
+    assert_eq!(left(&lab), Vec::<String>::new());
+    // New slices were there before the old ones went.
+    let log = &lab.cluster.log;
+    let at = |it: &str| log.iter().position(|line| line.contains(it)).unwrap();
+    let (made, gone) = (
+        at("create EndpointSlice"),
+        at("delete EndpointSlice mirrors/gl-old-east"),
+    );
+    assert!(made < gone, "{log:?}");
+}
+
+/// A slice of semaphore-service-mirror's.
+fn semaphores_slice(lab: &mut Lab, cluster: &str) {
+    let key = format!("mirrors/gl-old-{cluster}");
+    let slice = slice(&key, "gl-demo-73736d-web", &["10.1.0.1"]);
+    let labels = json!({
+        "kubernetes.io/service-name": "gl-demo-73736d-web",
+        "endpointslice.kubernetes.io/managed-by": "semaphore-service-mirror",
+        "mirrored-endpoint-slice": "true",
+        "mirror-endpointslice-sync-name": cluster,
+    });
+    let slice = with(slice, "/metadata/labels", labels);
+    let key = proto_types::ObjectKey::parse(&key).unwrap();
+    for update in lab.cluster.put(&(Resource::EndpointSlices, key), slice) {
+        lab.update(update);
+    }
 }
 
 #[test]

@@ -1,0 +1,152 @@
+//! Global Services, as they are typed.
+
+use proto_types::label::{self, HELIOGRAPH};
+use proto_types::name::DnsLabel;
+use proto_types::{LabelSelector, Resource};
+use reflector_planner::mirror::SEMAPHORE;
+use reflector_planner::{GlobalPlacement, GlobalPolicy, MemberPolicy, Policy, SourceName};
+use serde::Deserialize;
+
+use super::{Config, Error, SourceEntry, source_policy};
+
+/// Which Services of this cluster and of the sources become one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GlobalEntry {
+    /// What this cluster is called among its peers, which call it the same.
+    pub cluster: SourceName,
+    /// Which Services are members, here and in every source.
+    #[serde(default = "default_selector")]
+    pub selector: String,
+    /// Whether a global Service has the namespace and name of its members.
+    #[serde(default)]
+    pub same_name: bool,
+}
+
+/// How members of global Services are followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobalConfig {
+    /// What this cluster is called.
+    pub cluster: SourceName,
+    /// Which Services are members.
+    pub selector: LabelSelector,
+}
+
+/// What marks a Service as a member unless configured otherwise.
+fn default_selector() -> String {
+    "heliograph.dev/global-service=true".to_owned()
+}
+
+impl GlobalEntry {
+    /// What it means, with the sources that take part.
+    pub(super) fn check(
+        &self,
+        sources: &[SourceEntry],
+        mirror_namespace: Option<&DnsLabel>,
+    ) -> Result<(GlobalConfig, GlobalPolicy), Error> {
+        let selector = self.selector.parse().map_err(|why| Error::GlobalSelector {
+            selector: self.selector.clone(),
+            why: format!("{why}"),
+        })?;
+        let placement = match (self.same_name, mirror_namespace) {
+            (true, _) => GlobalPlacement::SameName,
+            (false, Some(namespace)) => GlobalPlacement::Collected(namespace.clone()),
+            (false, None) => return Err(Error::NoGlobalNamespace),
+        };
+        let members = sources.iter().filter(|it| it.joins());
+        let members = members.map(|it| {
+            Ok(MemberPolicy {
+                name: it.name.clone(),
+                staleness: it.staleness.0,
+                staleness_of: it.exceptions()?,
+                import: it.imported()?,
+            })
+        });
+        let policy = GlobalPolicy {
+            cluster: self.cluster.clone(),
+            placement,
+            members: members.collect::<Result<_, Error>>()?,
+        };
+        let config = GlobalConfig {
+            cluster: self.cluster.clone(),
+            selector,
+        };
+        Ok((config, policy))
+    }
+}
+
+/// What to do with the sources, and with those that are members.
+pub(super) fn policy(
+    entries: &[SourceEntry],
+    members: Option<GlobalPolicy>,
+    mirror_namespace: Option<&DnsLabel>,
+) -> Result<Policy, Error> {
+    let mut policies = Vec::with_capacity(entries.len());
+    for entry in entries {
+        // Without mirrors of its own it may be a member all the same.
+        if entry.mirrors() || members.is_none() || !entry.joins() {
+            policies.push(source_policy(entry, mirror_namespace)?);
+        }
+    }
+    let policy = Policy::new(policies)?;
+    Ok(match members {
+        Some(members) => policy.with_global(members)?,
+        None => policy,
+    })
+}
+
+impl Config {
+    /// The only local namespace that has mirrors, where there is only one. No
+    /// more rights are needed than in that one.
+    #[must_use]
+    pub fn local_namespace(&self) -> Option<&DnsLabel> {
+        let mut only = None;
+        let (sources, members) = (self.policy.sources(), self.policy.members());
+        for source in sources.iter().chain(members) {
+            let namespace = source.namespace()?;
+            if only.is_some_and(|it| it != namespace) {
+                return None;
+            }
+            only = Some(namespace);
+        }
+        only
+    }
+
+    /// Selects what is ours here, of a resource. Where semaphore-service-mirror may have
+    /// made global Services before, their slices become ours.
+    #[must_use]
+    pub fn our_selector(&self, resource: Resource) -> LabelSelector {
+        let ours = match (resource, &self.global) {
+            (Resource::EndpointSlices, Some(_)) => {
+                format!("{} in ({HELIOGRAPH},{SEMAPHORE})", label::SLICE_MANAGED_BY)
+            }
+            (Resource::EndpointSlices | Resource::Services | Resource::Endpoints, _) => {
+                label::SOURCE.to_owned()
+            }
+        };
+        ours.parse().expect("names of labels are a selector")
+    }
+}
+
+impl GlobalConfig {
+    /// The selector that a server evaluates: never what is a mirror there.
+    #[must_use]
+    pub fn full_selector(&self) -> LabelSelector {
+        let never: LabelSelector = label::never_mirrored()
+            .parse()
+            .expect("a constant selector parses");
+        self.selector.clone().and(never)
+    }
+}
+
+impl SourceEntry {
+    /// Whether its Services may be members of global ones.
+    pub(super) fn joins(&self) -> bool {
+        self.global != Some(false)
+    }
+
+    /// Whether its Services are mirrored one by one.
+    pub(super) const fn mirrors(&self) -> bool {
+        self.prefix.is_some() || self.same_name
+    }
+}
