@@ -108,6 +108,13 @@ impl Lab {
         Ok(reflector)
     }
 
+    /// A file that goes with the lab.
+    pub(crate) fn file(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.keeper.directory().join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
     pub(crate) fn start(
         &self,
         name: &str,

@@ -8,6 +8,7 @@
 //! | `staleness` | how long a silent source is believed |
 //! | `leadership` | of several reflectors one writes, and another takes its place |
 //! | `compat` | flags, files and objects of the replaced programs |
+//! | `global` | Services of many clusters become one, the same in each |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `endings` | an emitter ends, or takes other files, without hurting who reads |
@@ -23,6 +24,7 @@ mod compat;
 mod conformance;
 mod disturbance;
 mod endings;
+mod global;
 mod input;
 mod lab;
 mod leadership;
@@ -72,6 +74,13 @@ fn main() -> ExitCode {
             scenario!(compat::service_reflectors_flags_start_ours),
             scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
             scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
+            scenario!(global::members_come_and_go_and_every_cluster_shows_the_same),
+            scenario!(global::a_conflict_is_told_everywhere_and_ends),
+            scenario!(global::a_global_service_may_have_its_members_own_name),
+            scenario!(global::a_full_mesh_of_five_settles_and_stays_silent),
+            scenario!(
+                global::semaphore::semaphores_global_services_become_ours_with_their_addresses
+            ),
             scenario!(telling::a_problem_is_an_event_once),
             scenario!(telling::a_running_reflector_explains_itself),
             scenario!(serving::kubectl_shows_what_the_api_server_shows),
