@@ -28,11 +28,8 @@ fn config(east: &Cluster) -> serde_json::Value {
     })
 }
 
-pub(crate) async fn semaphores_global_services_become_ours_with_their_addresses(
-    scene: Arc<Scene>,
-) -> anyhow::Result<()> {
-    let lab = Lab::new(scene)?;
-    let (east, local) = lab.clusters().await?;
+/// What it had written: a global Service, and a slice of it for each cluster.
+async fn semaphores_objects(local: &Cluster) -> anyhow::Result<()> {
     let (_, name) = GLOBAL.split_once('/').unwrap_or_default();
     let service = json!({
         "metadata": {
@@ -65,6 +62,15 @@ pub(crate) async fn semaphores_global_services_become_ours_with_their_addresses(
         let path = format!("/apis/discovery.k8s.io/v1/namespaces/{MIRRORS}/endpointslices");
         local.post(&path, &slice.to_string()).await?;
     }
+    Ok(())
+}
+
+pub(crate) async fn semaphores_global_services_become_ours_with_their_addresses(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, local) = lab.clusters().await?;
+    semaphores_objects(&local).await?;
     let before = local.service(GLOBAL).await?.context("it was created")?;
 
     join(&east, 80, "10.1.0.1").await?;
