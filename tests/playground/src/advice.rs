@@ -1,0 +1,181 @@
+//! The lines to try, and what each shows.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use proto_types::{ObjectKey, label};
+use reflector_planner::Placement;
+
+use crate::scene::{EXPORT, INTERNAL, MIRRORS, NAMESPACE, Places};
+
+/// A line to type in another terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Advice {
+    /// The line.
+    pub(crate) line: String,
+    /// What it shows.
+    pub(crate) shows: String,
+}
+
+/// What there is to try in a playground.
+pub(crate) fn advice(places: &Places, playground: &str) -> Vec<Advice> {
+    let source = places.sources.first().map_or("east", String::as_str);
+    let mut advice = looking(places, source);
+    advice.extend(changing(source));
+    advice.extend(breaking(places, source, playground));
+    advice
+}
+
+fn try_out(line: String, shows: impl Into<String>) -> Advice {
+    let shows = shows.into();
+    Advice { line, shows }
+}
+
+fn looking(places: &Places, source: &str) -> Vec<Advice> {
+    let kubeconfig = quoted(&places.kubeconfig());
+    let mirror = mirror(source, "web");
+    vec![
+        try_out(
+            format!("export KUBECONFIG={kubeconfig}"),
+            "lets the lines below find the clusters",
+        ),
+        try_out(
+            format!("kubectl --context {source} get services -n {NAMESPACE} --show-labels"),
+            format!("what {source} has"),
+        ),
+        try_out(
+            format!("kubectl --context {source}-emitter get services -A"),
+            format!("what its emitter lets out: all that has {EXPORT}=true"),
+        ),
+        try_out(
+            format!(
+                "kubectl --context local get services -A -l {}={source}",
+                label::SOURCE
+            ),
+            "what came of it here",
+        ),
+        try_out(
+            format!(
+                "kubectl --context local get endpointslices -n {MIRRORS} -l {}={mirror}",
+                label::SERVICE_NAME
+            ),
+            format!("where web of {source} is, kept up with its changes"),
+        ),
+    ]
+}
+
+fn changing(source: &str) -> Vec<Advice> {
+    vec![
+        try_out(
+            format!(
+                "kubectl --context {source} label services,endpointslices -n {NAMESPACE} \
+                 -l app={INTERNAL} {EXPORT}=true"
+            ),
+            format!("exports {INTERNAL}: one mirror more"),
+        ),
+        try_out(
+            format!(
+                "kubectl --context local delete service {} -n {MIRRORS}",
+                mirror(source, "web")
+            ),
+            "deletes a mirror, which comes back",
+        ),
+        try_out(
+            format!("kubectl --context {source} delete service cache -n {NAMESPACE}"),
+            "deletes a Service, and its mirror goes",
+        ),
+    ]
+}
+
+fn breaking(places: &Places, source: &str, playground: &str) -> Vec<Advice> {
+    // Without these cargo would take the flags for its own.
+    let dashes = if playground.starts_with("cargo ") {
+        "-- "
+    } else {
+        ""
+    };
+    let reflector = places.reflector;
+    vec![
+        try_out(
+            format!("{playground} status"),
+            "prints what is seen here, with the reasons",
+        ),
+        try_out(
+            format!("{playground} {dashes}reflector status --server http://{reflector}"),
+            "asks the reflector itself, as anybody can",
+        ),
+        try_out(
+            format!("{playground} break {source}"),
+            "stops its emitter; no mirror goes. Also: hang, corrupt, empty, apiserver",
+        ),
+        try_out(format!("{playground} heal {source}"), "brings it back"),
+    ]
+}
+
+/// What the mirror of a Service is called.
+fn mirror(source: &str, service: &str) -> String {
+    let label = |text: &str| text.parse().expect("the playground's names are labels");
+    let (prefix, namespace) = (label(source), label(MIRRORS));
+    let key = Placement::Prefixed { prefix, namespace }.local(&ObjectKey::new(NAMESPACE, service));
+    key.object().name().to_owned()
+}
+
+/// All of it, as text.
+pub(crate) fn text(advice: &[Advice]) -> String {
+    let mut text = String::from("To try in another terminal:\n");
+    for Advice { line, shows } in advice {
+        let _ = write!(text, "\n  # {shows}\n  {line}\n");
+    }
+    text
+}
+
+/// What to say where the lines cannot work.
+pub(crate) fn lacking_kubectl() -> Option<&'static str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has_it = std::env::split_paths(&path).any(|it| it.join("kubectl").is_file());
+    (!has_it).then_some(
+        "there is no kubectl on this machine's PATH, and the kubectl lines need one; \
+         https://kubernetes.io/docs/tasks/tools/ has it. All else works without",
+    )
+}
+
+/// How this program is called, as it was called.
+pub(crate) fn playground() -> String {
+    // cargo tells those it runs of itself.
+    if std::env::var_os("CARGO").is_some() {
+        let release = if cfg!(debug_assertions) {
+            ""
+        } else {
+            " --release"
+        };
+        return format!("cargo run{release} --bin playground");
+    }
+    let this = std::env::current_exe();
+    this.map_or_else(|_| "playground".to_owned(), |it| quoted(&it))
+}
+
+/// As a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "/._-+".contains(it);
+    if text.chars().all(is_plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_quoted_where_a_shell_would_read_them_otherwise() {
+        for (path, shown) in [
+            ("/tmp/a-b_c.d", "/tmp/a-b_c.d"),
+            ("/tmp/a b", "'/tmp/a b'"),
+            ("/tmp/it's", r"'/tmp/it'\''s'"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), shown);
+        }
+    }
+}
