@@ -16,6 +16,7 @@
 //! | `rights` | what the manifests grant is enough, and none of it too much |
 //! | `policies` | both policies for names give the verdicts of one table |
 //! | `conformance` | the same questions to both, item by item |
+//! | `playground` | what a newcomer types does what it says, and leaves nothing |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab`, `cluster`, `stream` | what scenarios are made of |
 
@@ -31,6 +32,7 @@ mod leadership;
 mod manifests;
 mod mirroring;
 mod ownership;
+mod playground;
 mod policies;
 mod rights;
 mod serving;
@@ -96,6 +98,10 @@ fn main() -> ExitCode {
             scenario!(policies::gator_and_admission_policy_agree_on_every_case),
             scenario!(conformance::an_emitter_answers_as_its_api_server_does),
             scenario!(conformance::fresh::a_read_sees_every_write_before_it),
+            scenario!(playground::a_newcomer_plays),
+            scenario!(playground::a_newcomer_plays_on_real_control_planes),
+            scenario!(playground::many_sources_are_counted_as_kubectl_counts),
+            scenario!(playground::a_playground_refuses_bad_input_in_plain_words),
             scenario!(input::an_emitter_refuses_bad_input_in_plain_words),
             scenario!(input::a_reflector_refuses_bad_input_in_plain_words),
         ],
@@ -122,6 +128,8 @@ fn build_programs() -> Result<(), String> {
         "emitter",
         "--package",
         "reflector",
+        "--package",
+        "playground",
     ]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
