@@ -255,6 +255,19 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A zone that is none of ours.
+    #[error(
+        "source {name}: its zone {theirs:?} is called {ours:?} here, which is none of this \
+         cluster's zones; name it in global.zones, or correct zones of the source"
+    )]
+    UnknownZone {
+        /// The source.
+        name: SourceName,
+        /// Its zone.
+        theirs: String,
+        /// What it is called here.
+        ours: String,
+    },
     /// Global Services without a place.
     #[error(
         "global: there is no namespace for global Services: name one with --mirror-namespace or \

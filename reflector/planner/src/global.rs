@@ -20,6 +20,7 @@ mod member;
 mod merge;
 mod ports;
 mod record;
+mod topology;
 
 use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource, label};
@@ -155,6 +156,12 @@ fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
         }
     }
     slices(case, members, (&ordered, &merged), &mut plan);
+    topology::prefer(
+        case,
+        members,
+        merged.spec.traffic_distribution.as_deref(),
+        &mut plan,
+    );
     leave(case, members, &mut plan);
     plan
 }

@@ -46,6 +46,8 @@ pub struct Endpoint {
     pub zone: Option<Box<str>>,
     /// On which node of its cluster.
     pub node: Option<Box<str>>,
+    /// The zones that it is to serve, where some are preferred.
+    pub hints: Box<[Box<str>]>,
 }
 
 /// Endpoints that were left out of a slice.
@@ -61,6 +63,9 @@ impl SliceSpec {
     /// What a source's slice asks for, without what may not pass.
     pub(crate) fn of_source(slice: wire::Slice) -> (Self, Option<LeftOut>) {
         let (mut spec, _) = Self::read(slice);
+        for endpoint in &mut spec.endpoints {
+            endpoint.hints = Box::default();
+        }
         if &*spec.address_type == "FQDN" {
             return (spec, None);
         }
@@ -108,9 +113,23 @@ impl wire::Slice {
     pub(crate) fn has_strays(&self) -> bool {
         self.endpoints.iter().flatten().any(|endpoint| {
             endpoint.target_ref.is_some()
-                || endpoint.hints.is_some()
+                || endpoint
+                    .hints
+                    .as_ref()
+                    .is_some_and(wire::Hints::names_nodes)
                 || endpoint.deprecated_topology.is_some()
         })
+    }
+}
+
+impl wire::Hints {
+    fn zones(self) -> Box<[Box<str>]> {
+        let zones = self.for_zones.into_iter().flatten();
+        zones.map(|it| it.name).collect()
+    }
+
+    fn names_nodes(&self) -> bool {
+        self.for_nodes.as_ref().is_some_and(|it| !it.is_empty())
     }
 }
 
@@ -146,6 +165,7 @@ impl Endpoint {
             hostname: endpoint.hostname,
             zone: endpoint.zone,
             node: endpoint.node_name,
+            hints: endpoint.hints.map(wire::Hints::zones).unwrap_or_default(),
         }
     }
 
@@ -169,6 +189,10 @@ impl Endpoint {
         }
         if let Some(node) = &self.node {
             endpoint["nodeName"] = json!(node);
+        }
+        if !self.hints.is_empty() {
+            let zones: Vec<_> = self.hints.iter().map(|it| json!({"name": it})).collect();
+            endpoint["hints"] = json!({"forZones": zones});
         }
         endpoint
     }

@@ -101,8 +101,20 @@ pub(crate) struct Endpoint {
     pub(crate) zone: Option<Box<str>>,
     pub(crate) node_name: Option<Box<str>>,
     pub(crate) target_ref: Option<IgnoredAny>,
-    pub(crate) hints: Option<IgnoredAny>,
+    pub(crate) hints: Option<Hints>,
     pub(crate) deprecated_topology: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Hints {
+    pub(crate) for_zones: Option<Vec<ForZone>>,
+    pub(crate) for_nodes: Option<Vec<IgnoredAny>>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ForZone {
+    pub(crate) name: Box<str>,
 }
 
 #[derive(Deserialize, Default)]

@@ -171,17 +171,31 @@ fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<Str
     let namespace = namespace.parse();
     let namespace = namespace.map_err(|why| wrong("mirrorNamespace", why))?;
     args.mirror_namespace = Some(namespace);
-    args.notes.push(format!(
-        "globalSvcRoutingStrategyLabel {routing:?} and localCluster.zones are not used yet"
-    ));
     let cluster = cluster(json, &mut args.notes)?;
     args.global = Some(GlobalEntry {
         cluster,
         selector: global_selector,
         same_name: false,
+        zones: zones(json)?,
+        local_first: routing,
     });
     note_unused(json, &mut args.notes)?;
     Ok(selector)
+}
+
+/// The zones of the local cluster's nodes.
+fn zones(json: &Value) -> Result<Vec<String>, Error> {
+    let local = get(json, "localCluster").unwrap_or(&Value::Null);
+    let Some(zones) = get(local, "zones") else {
+        return Ok(vec!["local".to_owned()]);
+    };
+    let zones: Vec<String> =
+        serde_json::from_value(zones.clone()).map_err(|why| wrong("localCluster.zones", why))?;
+    Ok(if zones.is_empty() {
+        vec!["local".to_owned()]
+    } else {
+        zones
+    })
 }
 
 /// What the local cluster is called.

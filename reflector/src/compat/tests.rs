@@ -163,7 +163,6 @@ fn semaphores_file_starts_as_it_is() {
             "source cluster-b: kubeconfig /etc/b\n  mirrors: example/b-NAMESPACE-73736d-NAME\n",
             "global Services: example/gl-NAMESPACE-73736d-NAME\n",
             "  selector: !heliograph.dev/source,mirror.semaphore.uw.io/global-service=true\n",
-            "note: globalSvcRoutingStrategyLabel",
             "note: serviceSync is accepted; mirrors always converge",
             "note: servicePrefix \"cluster-A\" cannot begin the name of a Service: cluster-a",
             "note: source cluster-a: resyncPeriod is accepted",
@@ -202,7 +201,7 @@ fn semaphores_flags_go_before_its_variables_and_those_before_its_file() {
             "local cluster: kubeconfig /flag\n",
             "mirrors: flag/b-NAMESPACE",
             "selector: !heliograph.dev/source,variable=true\n",
-            "globalSvcRoutingStrategyLabel \"variable=true\"",
+            "local endpoints first: where variable=true, in zones zone-a",
         ],
     );
 }

@@ -1,5 +1,7 @@
 //! Global Services, as they are typed.
 
+use std::collections::BTreeMap;
+
 use proto_types::label::{self, HELIOGRAPH};
 use proto_types::name::DnsLabel;
 use proto_types::{LabelSelector, Resource};
@@ -21,6 +23,12 @@ pub struct GlobalEntry {
     /// Whether a global Service has the namespace and name of its members.
     #[serde(default)]
     pub same_name: bool,
+    /// The zones of this cluster's nodes.
+    #[serde(default)]
+    pub zones: Vec<String>,
+    /// Which members ask for the local cluster's endpoints first, by their labels.
+    #[serde(default = "default_local_first")]
+    pub local_first: String,
 }
 
 /// How members of global Services are followed.
@@ -37,6 +45,18 @@ fn default_selector() -> String {
     "heliograph.dev/global-service=true".to_owned()
 }
 
+/// What asks for local endpoints first unless configured otherwise.
+fn default_local_first() -> String {
+    "heliograph.dev/routing=local-first".to_owned()
+}
+
+fn selector(text: &str) -> Result<LabelSelector, Error> {
+    text.parse().map_err(|why| Error::GlobalSelector {
+        selector: text.to_owned(),
+        why: format!("{why}"),
+    })
+}
+
 impl GlobalEntry {
     /// What it means, with the sources that take part.
     pub(super) fn check(
@@ -44,34 +64,50 @@ impl GlobalEntry {
         sources: &[SourceEntry],
         mirror_namespace: Option<&DnsLabel>,
     ) -> Result<(GlobalConfig, GlobalPolicy), Error> {
-        let selector = self.selector.parse().map_err(|why| Error::GlobalSelector {
-            selector: self.selector.clone(),
-            why: format!("{why}"),
-        })?;
+        let members = selector(&self.selector)?;
+        let local_first = selector(&self.local_first)?;
         let placement = match (self.same_name, mirror_namespace) {
             (true, _) => GlobalPlacement::SameName,
             (false, Some(namespace)) => GlobalPlacement::Collected(namespace.clone()),
             (false, None) => return Err(Error::NoGlobalNamespace),
         };
-        let members = sources.iter().filter(|it| it.joins());
-        let members = members.map(|it| {
+        let clusters = sources.iter().filter(|it| it.joins());
+        let clusters = clusters.map(|it| {
+            self.check_zones(it)?;
             Ok(MemberPolicy {
                 name: it.name.clone(),
                 staleness: it.staleness.0,
                 staleness_of: it.exceptions()?,
                 import: it.imported()?,
+                zones: it.translated_zones(),
             })
         });
         let policy = GlobalPolicy {
             cluster: self.cluster.clone(),
             placement,
-            members: members.collect::<Result<_, Error>>()?,
+            zones: self.zones.iter().map(|it| it.as_str().into()).collect(),
+            local_first: Some(local_first),
+            members: clusters.collect::<Result<_, Error>>()?,
         };
         let config = GlobalConfig {
             cluster: self.cluster.clone(),
-            selector,
+            selector: members,
         };
         Ok((config, policy))
+    }
+
+    /// Zones of others are to be called as ours are.
+    fn check_zones(&self, source: &SourceEntry) -> Result<(), Error> {
+        let mut zones = source.zones.iter();
+        let unknown = zones.find(|(_, ours)| !self.zones.contains(ours));
+        match unknown {
+            None => Ok(()),
+            Some((theirs, ours)) => Err(Error::UnknownZone {
+                name: source.name.clone(),
+                theirs: theirs.clone(),
+                ours: ours.clone(),
+            }),
+        }
     }
 }
 
@@ -143,6 +179,12 @@ impl SourceEntry {
     /// Whether its Services may be members of global ones.
     pub(super) fn joins(&self) -> bool {
         self.global != Some(false)
+    }
+
+    fn translated_zones(&self) -> BTreeMap<Box<str>, Box<str>> {
+        let zones = self.zones.iter();
+        let zones = zones.map(|(theirs, ours)| (theirs.as_str().into(), ours.as_str().into()));
+        zones.collect()
     }
 
     /// Whether its Services are mirrored one by one.

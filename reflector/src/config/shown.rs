@@ -4,7 +4,7 @@ use std::fmt;
 
 use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
-use reflector_planner::{Naming, Policy, RemovedSources, Staleness, StalenessOf};
+use reflector_planner::{GlobalPolicy, Naming, Policy, RemovedSources, Staleness, StalenessOf};
 use serde::Serialize;
 
 use super::{Config, Election, GlobalConfig, SourceConfig};
@@ -30,6 +30,7 @@ struct ShownGlobal {
     cluster: String,
     services: String,
     selector: String,
+    local_first: String,
     members: String,
 }
 
@@ -90,8 +91,18 @@ fn global(global: &GlobalConfig, policy: &Policy) -> ShownGlobal {
         cluster: global.cluster.to_string(),
         services: services.map_or_else(String::new, |it| it.local(&any()).to_string()),
         selector: global.full_selector().to_string(),
+        local_first: policy.global().map_or_else(String::new, local_first),
         members: members.join(", "),
     }
+}
+
+fn local_first(global: &GlobalPolicy) -> String {
+    if global.zones.is_empty() {
+        return "never, because global.zones does not name this cluster's zones".to_owned();
+    }
+    let selector = global.local_first.as_ref().map(ToString::to_string);
+    let zones = global.zones.join(", ");
+    format!("where {}, in zones {zones}", selector.unwrap_or_default())
 }
 
 /// Stands for any Service.
@@ -170,7 +181,8 @@ impl fmt::Display for ShownGlobal {
         writeln!(f, "global Services: {}", self.services)?;
         writeln!(f, "  this cluster: {}", self.cluster)?;
         writeln!(f, "  members: {}", self.members)?;
-        writeln!(f, "  selector: {}", self.selector)
+        writeln!(f, "  selector: {}", self.selector)?;
+        writeln!(f, "  local endpoints first: {}", self.local_first)
     }
 }
 

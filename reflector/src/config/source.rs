@@ -1,5 +1,6 @@
 //! One source, as it is typed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -49,6 +50,9 @@ pub struct SourceEntry {
     pub namespace: Option<DnsLabel>,
     /// Whether its Services may be members of global ones, where there are any.
     pub global: Option<bool>,
+    /// Its zones, and what they are called here.
+    #[serde(default)]
+    pub zones: BTreeMap<String, String>,
     /// What becomes of its endpoints while it is silent.
     #[serde(default)]
     pub staleness: StalenessEntry,
@@ -181,6 +185,7 @@ impl SourceEntry {
             selector: None,
             namespace: None,
             global: None,
+            zones: BTreeMap::new(),
             staleness: StalenessEntry::default(),
             staleness_of: Vec::new(),
             import: ImportEntry::default(),

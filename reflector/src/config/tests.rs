@@ -143,20 +143,22 @@ fn staleness_is_said_in_a_file_and_behind_a_flag() {
     );
 }
 
-#[test]
-fn global_services_are_of_this_cluster_and_of_all_sources_that_take_part() {
-    let text = |rest: &str| {
-        format!(
-            "mirrorNamespace: m
+/// A file with global Services, and three sources.
+fn with_global(rest: &str) -> String {
+    format!(
+        "mirrorNamespace: m
 global: {{{rest}}}
 sources:
 - {{name: east, url: 'http://e', prefix: e}}
 - {{name: west, url: 'http://w'}}
 - {{name: north, url: 'http://n', prefix: n, global: false}}
 "
-        )
-    };
-    let config = from_file(&text("cluster: home, selector: shared=true")).unwrap();
+    )
+}
+
+#[test]
+fn global_services_are_of_this_cluster_and_of_all_sources_that_take_part() {
+    let config = from_file(&with_global("cluster: home, selector: shared=true")).unwrap();
     let shown = Shown::from(&config).to_string();
     let expected = "\
 global Services: m/gl-NAMESPACE-73736d-NAME
@@ -170,7 +172,7 @@ global Services: m/gl-NAMESPACE-73736d-NAME
         "{shown}"
     );
     assert_eq!(config.local_namespace().unwrap().as_str(), "m");
-    let same = from_file(&text("cluster: home, sameName: true")).unwrap();
+    let same = from_file(&with_global("cluster: home, sameName: true")).unwrap();
     let shown = Shown::from(&same).to_string();
     assert!(shown.contains("global Services: NAMESPACE/NAME"), "{shown}");
     assert!(
@@ -178,17 +180,29 @@ global Services: m/gl-NAMESPACE-73736d-NAME
         "{shown}"
     );
     assert_eq!(same.local_namespace(), None);
+}
 
+#[test]
+fn global_services_that_cannot_be_made_are_named_with_the_remedy() {
     check(
-        from_file(&text("selector: shared=true")),
+        from_file(&with_global("selector: shared=true")),
         &["missing field `cluster`"],
     );
+    let mapped =
+        with_global("cluster: home, zones: [a]").replace("prefix: e", "prefix: e, zones: {x: b}");
     check(
-        from_file(&text("cluster: east")),
+        from_file(&mapped),
+        &[
+            "source east: its zone \"x\" is called \"b\" here",
+            "name it in global.zones",
+        ],
+    );
+    check(
+        from_file(&with_global("cluster: east")),
         &["the local cluster is called east, and so is a source"],
     );
     check(
-        from_file(&text("cluster: home, selector: a in")),
+        from_file(&with_global("cluster: home, selector: a in")),
         &["global: selector \"a in\""],
     );
     check(
@@ -196,7 +210,7 @@ global Services: m/gl-NAMESPACE-73736d-NAME
         &["there is no namespace for global Services"],
     );
     check(
-        from_file(&text("cluster: home").replace("prefix: n, ", "")),
+        from_file(&with_global("cluster: home").replace("prefix: n, ", "")),
         &["source north does not say where its mirrors go"],
     );
 }

@@ -24,6 +24,8 @@ pub(crate) struct Member<'a> {
     pub(crate) created: Option<Box<str>>,
     /// What it says, or said last.
     pub(crate) spec: Cow<'a, ServiceSpec>,
+    /// Whether it asks for the local cluster's endpoints first.
+    pub(crate) local_first: bool,
     /// Where it is known; nothing, where it is only remembered.
     pub(crate) rank: Option<Rank>,
 }
@@ -160,10 +162,17 @@ impl<'a> Collected<'_, 'a> {
                     name: Cow::Borrowed(name),
                     created: content.created.clone(),
                     spec,
+                    local_first: self.is_local_first(content),
                     rank: Some(rank),
                 });
             }
         }
+    }
+
+    fn is_local_first(&self, content: &ServiceContent) -> bool {
+        let global = self.case.world.policy().global();
+        let selector = global.and_then(|it| it.local_first.as_ref());
+        selector.is_some_and(|it| it.matches(&content.labels))
     }
 
     /// What of a member's Service may come in.
@@ -188,10 +197,11 @@ impl<'a> Collected<'_, 'a> {
         };
         let record = shows.marks.annotations.get(label::MEMBERS);
         let remembered = record.and_then(|it| record::read(it, name.as_str()));
-        let (created, spec) = match remembered {
-            Some(Remembered { created, spec }) => (created, spec),
-            None => (None, None),
-        };
+        let Remembered {
+            created,
+            spec,
+            local_first,
+        } = remembered.unwrap_or_default();
         self.case.note("Remembered", || {
             format!("source {name} counts with what it said last")
         });
@@ -199,6 +209,7 @@ impl<'a> Collected<'_, 'a> {
             name,
             created,
             spec: spec.map_or(Cow::Borrowed(&shows.spec), Cow::Owned),
+            local_first,
             rank: None,
         });
     }

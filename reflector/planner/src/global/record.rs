@@ -9,12 +9,14 @@ use crate::service::{Families, Family, Kind, ServiceSpec};
 use crate::wire;
 
 /// What one member said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Remembered {
     /// When its Service came to be.
     pub(crate) created: Option<Box<str>>,
     /// What it said; nothing, where that was too long to be written down.
     pub(crate) spec: Option<ServiceSpec>,
+    /// Whether it asked for the local cluster's endpoints first.
+    pub(crate) local_first: bool,
 }
 
 /// All that was written down. Members mostly say the same, which is written once.
@@ -25,12 +27,15 @@ struct Record {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Entry {
     cluster: Box<str>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     created: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     spec: Option<usize>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    local_first: bool,
 }
 
 /// An API server takes 256 KiB of annotations altogether.
@@ -49,6 +54,7 @@ pub(crate) fn written(members: &[Member<'_>]) -> String {
             cluster: member.name.as_str().into(),
             created: member.created.clone(),
             spec: Some(spec),
+            local_first: member.local_first,
         }
     });
     let mut record = Record {
@@ -75,6 +81,7 @@ pub(crate) fn read(text: &str, cluster: &str) -> Option<Remembered> {
     Some(Remembered {
         created: entry.created,
         spec: spec.and_then(decoded),
+        local_first: entry.local_first,
     })
 }
 
@@ -142,12 +149,14 @@ mod tests {
                 name: Cow::Borrowed(name),
                 created: Some("2026-01-01T00:00:00Z".into()),
                 spec: Cow::Borrowed(&spec),
+                local_first: true,
                 rank: None,
             });
             let text = written(&members);
             let remembered = Remembered {
                 created: Some("2026-01-01T00:00:00Z".into()),
                 spec: Some(spec.clone()),
+                local_first: true,
             };
             assert_eq!(read(&text, "west"), Some(remembered), "{text}");
             assert_eq!(read(&text, "north"), None);
@@ -164,11 +173,13 @@ mod tests {
             name,
             created: None,
             spec: Cow::Borrowed(&spec),
+            local_first: false,
             rank: None,
         }]);
         let nothing = Remembered {
             created: None,
             spec: None,
+            local_first: false,
         };
         assert_eq!(read(&text, "east"), Some(nothing));
     }

@@ -1,6 +1,10 @@
 //! How Services of many clusters become one, as configured.
 
-use super::{Error, Policy, SourcePolicy, names};
+use std::collections::BTreeMap;
+
+use proto_types::LabelSelector;
+
+use super::{Error, Policy, Rank, SourcePolicy, names};
 use crate::import::Import;
 use crate::name::{GlobalPlacement, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::{Staleness, StalenessOf};
@@ -13,6 +17,10 @@ pub struct GlobalPolicy {
     pub cluster: SourceName,
     /// Where they go.
     pub placement: GlobalPlacement,
+    /// The zones of this cluster's nodes.
+    pub zones: Box<[Box<str>]>,
+    /// Which members ask for the local cluster's endpoints first.
+    pub local_first: Option<LabelSelector>,
     /// The other clusters.
     pub members: Vec<MemberPolicy>,
 }
@@ -28,6 +36,8 @@ pub struct MemberPolicy {
     pub staleness_of: Vec<StalenessOf>,
     /// What may come in from it.
     pub import: Import,
+    /// Its zones, and what they are called here.
+    pub zones: BTreeMap<Box<str>, Box<str>>,
 }
 
 impl Policy {
@@ -48,6 +58,7 @@ impl Policy {
             staleness: Staleness::default(),
             staleness_of: Vec::new(),
             import: Import::default(),
+            zones: BTreeMap::new(),
         };
         for member in global.members.iter().chain([&local]) {
             let others = &self.sources[self.n_sources..];
@@ -63,6 +74,15 @@ impl Policy {
         }
         self.global = Some(global);
         Ok(self)
+    }
+
+    /// What a member's zones are called here, where that is something else.
+    pub(crate) fn zones(&self, rank: Rank) -> &BTreeMap<Box<str>, Box<str>> {
+        static NONE: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
+        let members = self.global.iter().flat_map(|it| &it.members);
+        let name = &self.source(rank).name;
+        let mut members = members.filter(|it| it.name == *name);
+        members.next().map_or(&NONE, |it| &it.zones)
     }
 
     /// What makes global Services, if anything does.
@@ -87,6 +107,8 @@ fn check_beside_global(source: &SourcePolicy) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{GlobalPlacement, GlobalPolicy, MemberPolicy, Placement, Policy, SourcePolicy};
     use crate::import::Import;
     use crate::staleness::Staleness;
@@ -102,10 +124,13 @@ mod tests {
             staleness: Staleness::default(),
             staleness_of: Vec::new(),
             import: Import::default(),
+            zones: BTreeMap::new(),
         };
         let global = GlobalPolicy {
             cluster: cluster.parse().unwrap(),
             placement: GlobalPlacement::Collected("mirrors".parse().unwrap()),
+            zones: Box::default(),
+            local_first: None,
             members: members.iter().map(member).collect(),
         };
         let policy = Policy::new(vec![source]).unwrap().with_global(global);

@@ -6,6 +6,10 @@ mod laws;
 mod same_name;
 // While sources cannot be asked.
 mod silence;
+// Which endpoints are preferred.
+mod topology;
+
+use std::collections::BTreeMap;
 
 use proto_types::Resource;
 use reflector_planner::{
@@ -25,10 +29,13 @@ pub(crate) fn global_policy(cluster: &str, placement: GlobalPlacement, members: 
         staleness: Staleness::default(),
         staleness_of: Vec::new(),
         import: Import::default(),
+        zones: BTreeMap::from([("theirs".into(), "ours".into())]),
     };
     let global = GlobalPolicy {
         cluster: name(cluster),
         placement,
+        zones: ["a".into(), "b".into()].into(),
+        local_first: Some("local-first=yes".parse().unwrap()),
         members: members.iter().map(member).collect(),
     };
     Policy::new(Vec::new())

@@ -1,0 +1,120 @@
+//! Which endpoints of a global Service kube-proxy prefers.
+//!
+//! kube-proxy looks at hints alone, and only where every ready endpoint has one
+//! (KEP-2433): so all of a Service's endpoints get one, or none does.
+
+use proto_types::label;
+
+use super::member::Members;
+use crate::diff::Verdict;
+use crate::mirror::{MirrorSlice, Role};
+use crate::name::SourceName;
+use crate::plan::{Case, Plan};
+use crate::policy::GlobalPolicy;
+use crate::slice::Endpoint;
+
+/// Where endpoints of other clusters are said to serve while local ones are preferred:
+/// no node is in that zone, so that they serve all nodes when no local one is ready.
+const ELSEWHERE: &str = "heliograph-elsewhere";
+
+/// What is preferred.
+enum Preference<'a> {
+    /// Nothing.
+    None,
+    /// What is in the node's zone.
+    SameZone,
+    /// What is in this cluster, whose nodes are in these zones.
+    Local(&'a GlobalPolicy),
+}
+
+/// Gives the endpoints of a global Service their zones here, and hints where there is
+/// something to prefer.
+pub(super) fn prefer(
+    case: &Case<'_>,
+    members: &Members<'_>,
+    distribution: Option<&str>,
+    plan: &mut Plan,
+) {
+    let slices = plan
+        .slices
+        .values_mut()
+        .filter_map(|verdict| match verdict {
+            Verdict::Want(slice) => Some(slice),
+            Verdict::Absent | Verdict::Unknown => None,
+        });
+    let mut slices: Vec<_> = slices.collect();
+    for slice in &mut slices {
+        translate(case, slice);
+    }
+    let mut ready = slices.iter().flat_map(|it| it.spec.endpoints.iter());
+    let preference = preference(case, members, distribution);
+    let is_ours = matches!(plan.service, Verdict::Want(_));
+    let preference = match preference {
+        // Kubernetes' own slices are there too, and have no such hints.
+        Preference::Local(_) if !is_ours => Preference::None,
+        Preference::SameZone if ready.any(|it| is_ready(it) && it.zone.is_none()) => {
+            case.note("NoHints", || {
+                "no endpoint gets a hint, because one has no zone".to_owned()
+            });
+            Preference::None
+        }
+        preference => preference,
+    };
+    for slice in slices {
+        let is_local = case.world.policy().global().is_some_and(|global| {
+            slice.marks.labels.get(label::SOURCE).map(String::as_str)
+                == Some(global.cluster.as_str())
+        });
+        for endpoint in &mut slice.spec.endpoints {
+            endpoint.hints = match preference {
+                Preference::None => Box::default(),
+                Preference::SameZone => endpoint.zone.iter().cloned().collect(),
+                Preference::Local(global) if is_local => global.zones.clone(),
+                Preference::Local(_) => Box::new([ELSEWHERE.into()]),
+            };
+        }
+    }
+}
+
+fn is_ready(endpoint: &Endpoint) -> bool {
+    endpoint.ready != Some(false)
+}
+
+/// The oldest member decides, as in everything.
+fn preference<'a>(
+    case: &Case<'a>,
+    members: &Members<'_>,
+    distribution: Option<&str>,
+) -> Preference<'a> {
+    let first = members.all.first();
+    let global = case.world.policy().global();
+    match (first, global) {
+        (Some(first), Some(global)) if first.local_first && !global.zones.is_empty() => {
+            case.note("LocalFirst", || {
+                let name = &first.name;
+                format!("source {name} asks for local endpoints first: they alone have hints for this cluster's zones")
+            });
+            Preference::Local(global)
+        }
+        (_, _) => match distribution {
+            Some("PreferSameZone" | "PreferClose" | "PreferSameNode") => Preference::SameZone,
+            Some(_) | None => Preference::None,
+        },
+    }
+}
+
+/// A source's zones are called otherwise here, where that is configured.
+fn translate(case: &Case<'_>, slice: &mut MirrorSlice) {
+    let policy = case.world.policy();
+    let source = slice.marks.labels.get(label::SOURCE);
+    let source = source.and_then(|it| it.parse::<SourceName>().ok());
+    let Some(rank) = source.and_then(|it| policy.rank(&it, Role::Member)) else {
+        return;
+    };
+    let zones = policy.zones(rank);
+    for endpoint in &mut slice.spec.endpoints {
+        if let Some(ours) = endpoint.zone.as_deref().and_then(|it| zones.get(it)) {
+            endpoint.zone = Some(ours.clone());
+        }
+    }
+}
