@@ -4,6 +4,7 @@
 //! spellings (`--emitter.…`) are accepted as aliases.
 
 mod serving;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use runtime::log::{LogFilter, LogFormat};
 
 pub use self::serving::Serving;
 use self::serving::ServingArgs;
+use self::upstream::UpstreamArgs;
 use crate::identity::Names;
 use crate::limits::{ConnectionLimits, Drain, RequestLimits};
 
@@ -66,6 +68,9 @@ pub struct Args {
     /// The kubeconfig's context to use; its current one if absent.
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     context: Option<String>,
+
+    #[command(flatten)]
+    upstream: UpstreamArgs,
 
     #[command(flatten)]
     serving: ServingArgs,
@@ -167,6 +172,7 @@ impl TryFrom<Args> for Config {
             cluster_set,
             kubeconfig,
             context,
+            upstream,
             serving,
             connections,
             requests,
@@ -179,9 +185,10 @@ impl TryFrom<Args> for Config {
             return Err(Error::EmptySelector);
         }
         Ok(Self {
-            access: match kubeconfig {
-                Some(path) => Access::Kubeconfig { path, context },
-                None => Access::InCluster,
+            access: match (upstream.into_access(), kubeconfig) {
+                (Some(access), _) => access,
+                (None, Some(path)) => Access::Kubeconfig { path, context },
+                (None, None) => Access::InCluster,
             },
             selector,
             namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
@@ -248,6 +255,11 @@ mod tests {
             ("--selector a=b --tls-cert-file x", "--tls-private-key-file"),
             ("--selector a=b --context x", "--kubeconfig"),
             ("--selector=", "--selector"),
+            (
+                "--selector a=b --upstream-url http://x --kubeconfig y",
+                "--upstream-url",
+            ),
+            ("--selector a=b --upstream-token-file x", "--upstream-url"),
         ] {
             let why = parse(line).unwrap_err();
             assert!(why.contains(word), "{line}: {why}");

@@ -34,6 +34,8 @@ pub struct Hub {
     form: &'static Form,
     encoder: Encoder,
     inner: Mutex<Inner>,
+    ingested: watch::Sender<Option<Revision>>,
+    /// The same, as far as it may be served.
     progress: watch::Sender<Option<Revision>>,
     lists: Mutex<HashMap<View, Listed>>,
     questions: Questions,
@@ -42,6 +44,8 @@ pub struct Hub {
 struct Inner {
     store: Store,
     feeds: HashMap<View, Weak<Feed>>,
+    /// The store is catching up, and nobody may read it.
+    is_past: bool,
 }
 
 /// Where a watch begins.
@@ -85,7 +89,9 @@ impl Hub {
             inner: Mutex::new(Inner {
                 store: Store::new(form, fields, limits),
                 feeds: HashMap::new(),
+                is_past: false,
             }),
+            ingested: watch::Sender::new(None),
             progress: watch::Sender::new(None),
             lists: Mutex::new(HashMap::new()),
             questions: Questions::default(),
@@ -182,8 +188,32 @@ impl Hub {
             self.lists.lock().clear();
         }
         let progress = inner.store.progress();
+        let is_past = inner.is_past;
+        drop(inner);
+        self.ingested.send_replace(progress);
+        if !is_past {
+            self.progress.send_replace(progress);
+        }
+    }
+
+    /// What is told from now on was long ago, until [`Self::settle`].
+    pub fn begin_in_the_past(&self) {
+        self.inner.lock().is_past = true;
+    }
+
+    /// What is known is the present.
+    pub fn settle(&self) {
+        let mut inner = self.inner.lock();
+        inner.is_past = false;
+        let progress = inner.store.progress();
         drop(inner);
         self.progress.send_replace(progress);
+    }
+
+    /// The revision up to which everything has been told, also while catching up.
+    #[must_use]
+    pub fn ingested(&self) -> watch::Receiver<Option<Revision>> {
+        self.ingested.subscribe()
     }
 
     /// Whether protobuf can say all that there is.

@@ -95,9 +95,25 @@ pub async fn answer(hub: Arc<Hub>, client: kube::Client, scope: Scope) {
     }
 }
 
+/// Returns when the store has all that had happened at the time of the call.
+pub async fn catch_up(hub: Arc<Hub>, client: kube::Client, scope: Scope) {
+    loop {
+        let listed = tokio::time::timeout(PATIENCE, list(&client, &scope)).await;
+        if let Ok(Ok((versions, revision))) = listed
+            && wait_for(&hub, &versions, revision).await
+        {
+            return;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Between two attempts to catch up.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Whether the store came to hold those versions, or newer ones.
 async fn wait_for(hub: &Hub, versions: &Versions, revision: Revision) -> bool {
-    let mut progress = hub.progress();
+    let mut progress = hub.ingested();
     let reached = async {
         loop {
             let reached = progress

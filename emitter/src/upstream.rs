@@ -16,8 +16,12 @@ use runtime::follow::{Event, Limits, Reader, Scope};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use self::past::Phase;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::probe;
+
+mod past;
 
 /// What is exported: the user's selection, and never what was mirrored from
 /// elsewhere. The API server evaluates both, so that an object leaves the export in
@@ -48,10 +52,25 @@ impl Follower {
     /// Follows for ever.
     pub async fn follow(self, client: kube::Client, scope: Scope) {
         let resource = scope.resource;
+        let caught_up = probe::catch_up(Arc::clone(&self.hub), client.clone(), scope.clone());
+        let mut caught_up = std::pin::pin!(caught_up);
+        let oldest = past::oldest(&client, &scope).await;
         let mut reader = Reader::new(client, scope, Limits::default());
+        let mut phase = Phase::Present;
+        if let Some(oldest) = oldest {
+            phase = Phase::Before(oldest);
+            reader = reader.beginning_at(oldest);
+            self.hub.begin_in_the_past();
+        }
         let mut is_lost = false;
         loop {
-            let event = reader.next().await;
+            let event = tokio::select! {
+                event = reader.next() => event,
+                () = &mut caught_up, if phase == Phase::CatchingUp => {
+                    phase = self.arrive();
+                    continue;
+                }
+            };
             match &event {
                 Event::Failed(failure) => {
                     self.metrics.upstream_failed(resource.names());
@@ -68,13 +87,30 @@ impl Follower {
                 | Event::Deleted(_)
                 | Event::Progress(_) => {}
             }
-            let is_list = matches!(event, Event::Listed(_));
+            let listed = match &event {
+                Event::Listed(listing) => Some(listing.revision),
+                _ => None,
+            };
             self.hub
                 .ingest(without_the_api_server(event), Timestamp::now());
-            if is_list {
-                self.ready.raise();
-            }
+            phase = match (listed, phase) {
+                (None, phase) => phase,
+                (Some(revision), Phase::Before(past)) if revision == past => Phase::CatchingUp,
+                // What was between the past and this list is not known.
+                (Some(_), Phase::Before(_) | Phase::CatchingUp) => {
+                    self.hub.compact();
+                    self.arrive()
+                }
+                (Some(_), Phase::Present) => self.arrive(),
+            };
         }
+    }
+
+    /// Everything is known from now on.
+    fn arrive(&self) -> Phase {
+        self.hub.settle();
+        self.ready.raise();
+        Phase::Present
     }
 }
 

@@ -109,6 +109,7 @@ enum State {
 #[derive(Debug, Clone, Copy)]
 enum Step {
     List { at_least: Option<Revision> },
+    ListAt { revision: Revision },
     Watch { from: Revision },
 }
 
@@ -130,6 +131,14 @@ impl Reader {
             n_behind: 0,
             has_expired: false,
         }
+    }
+
+    /// The same, which lists first what was at a revision, and tells what happened
+    /// since. Where the server does not know any more, it lists the present.
+    #[must_use]
+    pub fn beginning_at(mut self, revision: Revision) -> Self {
+        self.begin(Step::ListAt { revision });
+        self
     }
 
     /// What is followed.
@@ -356,6 +365,10 @@ impl Server {
             Step::List { at_least } => State::Listing {
                 list: Box::pin(self.list(at_least)),
                 at_least,
+            },
+            Step::ListAt { revision } => State::Listing {
+                list: Box::pin(self.list_at(revision)),
+                at_least: None,
             },
             Step::Watch { from } => State::Opening {
                 watch: Box::pin(self.watch(from)),

@@ -58,18 +58,30 @@ impl From<Cause> for Trouble {
 impl Server {
     /// Lists everything: as it is now, or no older than that.
     pub(super) async fn list(self, at_least: Option<Revision>) -> Result<Page, Trouble> {
-        let limit = self.limits.list;
-        tokio::time::timeout(limit, self.pages(at_least))
-            .await
-            .unwrap_or(Err(Cause::Slow(limit).into()))
-    }
-
-    async fn pages(&self, at_least: Option<Revision>) -> Result<Page, Trouble> {
         let mut query = Query::of(&self.scope);
         if let Some(revision) = at_least {
             query.push("resourceVersion", &revision.to_string());
             query.push("resourceVersionMatch", "NotOlderThan");
         }
+        self.pages_in_time(query).await
+    }
+
+    /// Lists what was at a revision.
+    pub(super) async fn list_at(self, revision: Revision) -> Result<Page, Trouble> {
+        let mut query = Query::of(&self.scope);
+        query.push("resourceVersion", &revision.to_string());
+        query.push("resourceVersionMatch", "Exact");
+        self.pages_in_time(query).await
+    }
+
+    async fn pages_in_time(&self, query: Query) -> Result<Page, Trouble> {
+        let limit = self.limits.list;
+        tokio::time::timeout(limit, self.pages(query))
+            .await
+            .unwrap_or(Err(Cause::Slow(limit).into()))
+    }
+
+    async fn pages(&self, query: Query) -> Result<Page, Trouble> {
         let (mut whole, mut rest) = self.page(query).await?;
         while let Some(token) = rest {
             let mut query = Query::of(&self.scope);

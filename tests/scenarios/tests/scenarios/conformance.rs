@@ -33,8 +33,18 @@ const TRIES: usize = 3;
 pub(crate) async fn an_emitter_answers_as_its_api_server_does(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
+    compare(scene, 0).await
+}
+
+pub(crate) async fn a_relay_of_a_relay_answers_as_the_api_server_does(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    compare(scene, 2).await
+}
+
+async fn compare(scene: Arc<Scene>, n_relays: usize) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
-    let world = World::new(&lab).await?;
+    let world = World::new(&lab, n_relays).await?;
     let questions = question::all(&world);
     let n_items = questions.len();
     let asked = futures::stream::iter(questions.into_iter().map(|it| differs(&world, it)));

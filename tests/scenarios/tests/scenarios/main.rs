@@ -17,12 +17,14 @@
 //! | `policies` | both policies for names give the verdicts of one table |
 //! | `conformance` | the same questions to both, item by item |
 //! | `playground` | what a newcomer types does what it says, and leaves nothing |
+//! | `continuity` | consumers go on after a restart, at another replica, at another tier |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab`, `cluster`, `stream` | what scenarios are made of |
 
 mod cluster;
 mod compat;
 mod conformance;
+mod continuity;
 mod disturbance;
 mod endings;
 mod global;
@@ -97,6 +99,9 @@ fn main() -> ExitCode {
             scenario!(rights::the_rights_are_enough_and_none_is_too_much),
             scenario!(policies::gator_and_admission_policy_agree_on_every_case),
             scenario!(conformance::an_emitter_answers_as_its_api_server_does),
+            scenario!(conformance::a_relay_of_a_relay_answers_as_the_api_server_does),
+            scenario!(continuity::who_watched_before_a_restart_goes_on_after_it),
+            scenario!(continuity::a_consumer_may_move_between_tiers),
             scenario!(conformance::fresh::a_read_sees_every_write_before_it),
             scenario!(playground::a_newcomer_plays),
             scenario!(playground::a_newcomer_plays_on_real_control_planes),

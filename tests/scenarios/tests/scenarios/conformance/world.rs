@@ -5,6 +5,7 @@ use anyhow::Context;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use proto_types::{Resource, Revision};
 
+use crate::continuity::relay;
 use crate::lab::{Cluster, EXPORT, Lab, Program, eventually};
 
 /// A cluster and an emitter that exports all of the namespace `demo`.
@@ -16,15 +17,22 @@ pub(super) struct World {
     /// What it has seen after them.
     pub(super) last: Vec<Revision>,
     _cluster: Cluster,
-    _program: Program,
+    _programs: Vec<Program>,
 }
 
 impl World {
-    pub(super) async fn new(lab: &Lab) -> anyhow::Result<Self> {
+    /// With so many relays in front of the emitter, the last of which is asked.
+    pub(super) async fn new(lab: &Lab, n_relays: usize) -> anyhow::Result<Self> {
         let cluster = lab.cluster("east").await?;
         populate(&cluster).await?;
-        let program = lab.emitter(&cluster, &["--fields=all"]).await?;
+        let mut program = lab.emitter(&cluster, &["--fields=all"]).await?;
+        let mut programs = Vec::new();
+        for _ in 0..n_relays {
+            let next = relay(lab, &program.url).await?;
+            programs.push(std::mem::replace(&mut program, next));
+        }
         let emitter = client(kube::Config::new(program.url.parse()?))?;
+        programs.push(program);
         let kubeconfig = Kubeconfig::read_from(cluster.plane.kubeconfig())?;
         let options = KubeConfigOptions::default();
         let upstream = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
@@ -37,7 +45,7 @@ impl World {
             emitter,
             before,
             _cluster: cluster,
-            _program: program,
+            _programs: programs,
         })
     }
 }

@@ -1,0 +1,38 @@
+//! Another emitter as the upstream: a relay.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use http::Uri;
+use runtime::client::Access;
+use runtime::{Authority, Token};
+
+/// Flags of a relay.
+#[derive(Debug, Args)]
+pub(super) struct UpstreamArgs {
+    /// Follow what answers at this URL, such as another emitter, instead of a cluster:
+    /// fan-out grows as a tree, whose tiers tell the same revisions.
+    #[arg(long, value_name = "URL", conflicts_with = "kubeconfig")]
+    upstream_url: Option<Uri>,
+
+    /// The authorities whose certificates --upstream-url may have, in PEM; the system's
+    /// if absent.
+    #[arg(long, value_name = "FILE", requires = "upstream_url")]
+    upstream_ca_file: Option<PathBuf>,
+
+    /// A file with the bearer token for --upstream-url, read again for every request.
+    #[arg(long, value_name = "FILE", requires = "upstream_url")]
+    upstream_token_file: Option<PathBuf>,
+}
+
+impl UpstreamArgs {
+    /// How the upstream is reached, if it is no cluster.
+    pub(super) fn into_access(self) -> Option<Access> {
+        let url = self.upstream_url?;
+        Some(Access::Url {
+            url,
+            authority: self.upstream_ca_file.map(Authority::File),
+            token: self.upstream_token_file.map(Token::File),
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Beginning in the past: who watched before a restart goes on after it.
+//!
+//! An emitter that listed the present would know no history, and every consumer would
+//! have to list again, all at once. So it lists what was at the oldest revision from
+//! which its upstream still tells all changes, and follows from there. Until it has
+//! caught up with the present it answers nobody.
+
+use std::time::Duration;
+
+use futures::AsyncBufReadExt;
+use futures::TryStreamExt;
+use futures::io::BufReader;
+use http::{Request, header};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use proto_types::frame::{EventType, WatchEvent};
+use proto_types::{Revision, Status};
+use runtime::follow::Scope;
+use tracing::debug;
+
+/// An upstream that does not say so soon has nothing to say against it.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// For the answer to begin.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// How far a follower is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is about to list that revision.
+    Before(Revision),
+    /// It follows what happened since.
+    CatchingUp,
+    /// It is where its upstream is.
+    Present,
+}
+
+/// The oldest revision from which the upstream tells all changes, if it says so: a
+/// watch from the first one is refused with the oldest that would do.
+pub(super) async fn oldest(client: &kube::Client, scope: &Scope) -> Option<Revision> {
+    let first = tokio::time::timeout(ANSWER + PATIENCE, first_line(client, scope)).await;
+    let oldest = match first {
+        Ok(Ok(Some(line))) => told_by(&line),
+        Ok(Ok(None)) => Some(FIRST),
+        Ok(Err(error)) => {
+            debug!(resource = %scope.resource, %error, "cannot ask for the history");
+            None
+        }
+        Err(_) => None,
+    };
+    oldest.filter(|oldest| !oldest.is_zero())
+}
+
+const FIRST: Revision = Revision::new(1);
+
+async fn first_line(client: &kube::Client, scope: &Scope) -> anyhow::Result<Option<String>> {
+    let selector = scope.selector.to_string();
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("watch", "1")
+        .append_pair("resourceVersion", &FIRST.to_string())
+        .append_pair("timeoutSeconds", "1")
+        .append_pair("labelSelector", &selector)
+        .finish();
+    let path = scope.resource.collection(scope.namespace.as_deref());
+    let request = Request::get(format!("{path}?{query}"))
+        .header(header::ACCEPT, "application/json")
+        .body(Body::empty())?;
+    let response = tokio::time::timeout(ANSWER, client.send(request)).await??;
+    anyhow::ensure!(response.status() == 200, "status {}", response.status());
+    let bytes = response.into_body().into_data_stream();
+    let bytes = bytes.map_err(std::io::Error::other).into_async_read();
+    let mut lines = BufReader::new(bytes).lines();
+    match tokio::time::timeout(PATIENCE, lines.try_next()).await {
+        Ok(line) => Ok(line?),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What the first event says about the oldest revision. The number stands in a message
+/// for people; where it reads otherwise one day, we begin with the present.
+fn told_by(line: &str) -> Option<Revision> {
+    let WatchEvent { event_type, object } = serde_json::from_str(line).ok()?;
+    if event_type != EventType::Error {
+        return Some(FIRST);
+    }
+    let status: Status = serde_json::from_str(object.get()).ok()?;
+    let (_, oldest) = status
+        .message
+        .strip_prefix("too old resource version: ")?
+        .split_once(" (")?;
+    oldest.strip_suffix(')')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIRST, Revision, told_by};
+
+    #[test]
+    fn a_refusal_tells_the_oldest_revision() {
+        let refused = |message: &str| {
+            let status = proto_types::Status::failure(410, "Expired", message);
+            told_by(&format!(
+                r#"{{"type":"ERROR","object":{}}}"#,
+                status.to_json()
+            ))
+        };
+        let oldest = refused("too old resource version: 1 (123)");
+        assert_eq!(oldest, Some(Revision::new(123)));
+        for other in [
+            "",
+            "too old resource version: 1",
+            "too old resource version: 1 (x)",
+            "gone",
+        ] {
+            assert_eq!(refused(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn whoever_tells_of_the_first_change_has_them_all() {
+        assert_eq!(
+            told_by(r#"{"type":"ADDED","object":{"metadata":{}}}"#),
+            Some(FIRST)
+        );
+        assert_eq!(told_by("nonsense"), None);
+    }
+}
