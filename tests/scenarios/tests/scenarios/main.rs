@@ -45,72 +45,79 @@ mod telling;
 use std::process::{Command, ExitCode};
 
 use control_plane::assets::{self, Found};
-use control_plane::{scenario, suite};
+use control_plane::{Scenario, scenario, suite};
 
 fn main() -> ExitCode {
     if let Err(why) = build_programs() {
         eprintln!("{why}");
         return ExitCode::FAILURE;
     }
-    suite::run_with(
-        "scenarios",
-        prepare,
-        vec![
-            scenario!(mirroring::a_labelled_service_is_mirrored_within_a_second),
-            scenario!(mirroring::changes_of_services_and_of_endpoints_alone_are_followed),
-            scenario!(mirroring::every_type_of_service_can_be_used_here),
-            scenario!(mirroring::what_cannot_be_mirrored_is_told),
-            scenario!(mirroring::a_service_keeps_its_name_where_that_is_wanted),
-            scenario!(mirroring::mirrors_are_never_exported_again),
-            scenario!(disturbance::a_stopped_emitter_removes_nothing),
-            scenario!(disturbance::the_sources_api_server_may_restart),
-            scenario!(disturbance::history_may_be_compacted_under_a_watch),
-            scenario!(disturbance::what_a_reflector_missed_it_makes_good),
-            scenario!(disturbance::a_dead_source_delays_nothing),
-            scenario!(disturbance::the_local_api_server_may_restart),
-            scenario!(ownership::what_others_change_is_repaired),
-            scenario!(ownership::what_others_delete_comes_back),
-            scenario!(ownership::what_is_not_ours_is_left_alone),
-            scenario!(ownership::nothing_is_written_when_nothing_changed),
-            scenario!(staleness::a_silent_source_is_not_ready_then_dropped_then_back),
-            scenario!(leadership::a_standby_takes_over_and_nobody_writes_beside_it),
-            scenario!(leadership::who_lost_its_lease_writes_nothing_more),
-            scenario!(compat::service_reflectors_flags_start_ours),
-            scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
-            scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
-            scenario!(global::members_come_and_go_and_every_cluster_shows_the_same),
-            scenario!(global::a_conflict_is_told_everywhere_and_ends),
-            scenario!(global::a_global_service_may_have_its_members_own_name),
-            scenario!(global::a_full_mesh_of_five_settles_and_stays_silent),
-            scenario!(
-                global::semaphore::semaphores_global_services_become_ours_with_their_addresses
-            ),
-            scenario!(telling::a_problem_is_an_event_once),
-            scenario!(telling::a_running_reflector_explains_itself),
-            scenario!(serving::kubectl_shows_what_the_api_server_shows),
-            scenario!(serving::kubectl_watches_describes_and_explains),
-            scenario!(serving::an_emitter_tells_what_its_upstream_tells),
-            scenario!(serving::a_watch_resumes_from_every_revision),
-            scenario!(serving::many_watchers_cost_one_encoding),
-            scenario!(serving::nothing_is_exported_but_what_is_selected),
-            scenario!(endings::an_emitter_ends_in_good_order),
-            scenario!(endings::certificates_are_exchanged_under_open_watches),
-            scenario!(manifests::manifests_are_accepted_without_a_warning),
-            scenario!(rights::the_rights_are_enough_and_none_is_too_much),
-            scenario!(policies::gator_and_admission_policy_agree_on_every_case),
-            scenario!(conformance::an_emitter_answers_as_its_api_server_does),
-            scenario!(conformance::a_relay_of_a_relay_answers_as_the_api_server_does),
-            scenario!(continuity::who_watched_before_a_restart_goes_on_after_it),
-            scenario!(continuity::a_consumer_may_move_between_tiers),
-            scenario!(conformance::fresh::a_read_sees_every_write_before_it),
-            scenario!(playground::a_newcomer_plays),
-            scenario!(playground::a_newcomer_plays_on_real_control_planes),
-            scenario!(playground::many_sources_are_counted_as_kubectl_counts),
-            scenario!(playground::a_playground_refuses_bad_input_in_plain_words),
-            scenario!(input::an_emitter_refuses_bad_input_in_plain_words),
-            scenario!(input::a_reflector_refuses_bad_input_in_plain_words),
-        ],
-    )
+    let mut scenarios = of_the_contract();
+    scenarios.extend(of_the_programs());
+    suite::run_with("scenarios", prepare, scenarios)
+}
+
+/// An emitter is a Kubernetes API server, as far as it goes.
+fn of_the_contract() -> Vec<Scenario> {
+    vec![
+        scenario!(serving::kubectl_shows_what_the_api_server_shows),
+        scenario!(serving::kubectl_watches_describes_and_explains),
+        scenario!(serving::an_emitter_tells_what_its_upstream_tells),
+        scenario!(serving::a_watch_resumes_from_every_revision),
+        scenario!(serving::many_watchers_cost_one_encoding),
+        scenario!(serving::nothing_is_exported_but_what_is_selected),
+        scenario!(conformance::an_emitter_answers_as_its_api_server_does),
+        scenario!(conformance::a_relay_of_a_relay_answers_as_the_api_server_does),
+        scenario!(continuity::who_watched_before_a_restart_goes_on_after_it),
+        scenario!(continuity::a_consumer_may_move_between_tiers),
+        scenario!(conformance::fresh::a_read_sees_every_write_before_it),
+    ]
+}
+
+/// Both programs do what they are for.
+fn of_the_programs() -> Vec<Scenario> {
+    vec![
+        scenario!(mirroring::a_labelled_service_is_mirrored_within_a_second),
+        scenario!(mirroring::changes_of_services_and_of_endpoints_alone_are_followed),
+        scenario!(mirroring::every_type_of_service_can_be_used_here),
+        scenario!(mirroring::what_cannot_be_mirrored_is_told),
+        scenario!(mirroring::a_service_keeps_its_name_where_that_is_wanted),
+        scenario!(mirroring::mirrors_are_never_exported_again),
+        scenario!(disturbance::a_stopped_emitter_removes_nothing),
+        scenario!(disturbance::the_sources_api_server_may_restart),
+        scenario!(disturbance::history_may_be_compacted_under_a_watch),
+        scenario!(disturbance::what_a_reflector_missed_it_makes_good),
+        scenario!(disturbance::a_dead_source_delays_nothing),
+        scenario!(disturbance::the_local_api_server_may_restart),
+        scenario!(ownership::what_others_change_is_repaired),
+        scenario!(ownership::what_others_delete_comes_back),
+        scenario!(ownership::what_is_not_ours_is_left_alone),
+        scenario!(ownership::nothing_is_written_when_nothing_changed),
+        scenario!(staleness::a_silent_source_is_not_ready_then_dropped_then_back),
+        scenario!(leadership::a_standby_takes_over_and_nobody_writes_beside_it),
+        scenario!(leadership::who_lost_its_lease_writes_nothing_more),
+        scenario!(compat::service_reflectors_flags_start_ours),
+        scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
+        scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
+        scenario!(global::members_come_and_go_and_every_cluster_shows_the_same),
+        scenario!(global::a_conflict_is_told_everywhere_and_ends),
+        scenario!(global::a_global_service_may_have_its_members_own_name),
+        scenario!(global::a_full_mesh_of_five_settles_and_stays_silent),
+        scenario!(global::semaphore::semaphores_global_services_become_ours_with_their_addresses),
+        scenario!(telling::a_problem_is_an_event_once),
+        scenario!(telling::a_running_reflector_explains_itself),
+        scenario!(endings::an_emitter_ends_in_good_order),
+        scenario!(endings::certificates_are_exchanged_under_open_watches),
+        scenario!(manifests::manifests_are_accepted_without_a_warning),
+        scenario!(rights::the_rights_are_enough_and_none_is_too_much),
+        scenario!(policies::gator_and_admission_policy_agree_on_every_case),
+        scenario!(playground::a_newcomer_plays),
+        scenario!(playground::a_newcomer_plays_on_real_control_planes),
+        scenario!(playground::many_sources_are_counted_as_kubectl_counts),
+        scenario!(playground::a_playground_refuses_bad_input_in_plain_words),
+        scenario!(input::an_emitter_refuses_bad_input_in_plain_words),
+        scenario!(input::a_reflector_refuses_bad_input_in_plain_words),
+    ]
 }
 
 /// Building gator may take longer than a scenario may.
