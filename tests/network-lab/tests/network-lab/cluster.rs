@@ -75,7 +75,8 @@ impl Cluster {
     }
 
     async fn create_node(&self) -> anyhow::Result<()> {
-        let node = json!({ "metadata": { "name": self.node } });
+        let zone = json!({ "topology.kubernetes.io/zone": self.plane.name() });
+        let node = json!({ "metadata": { "name": self.node, "labels": zone } });
         self.post("/api/v1/nodes", &node).await?;
         // kube-proxy waits half a minute for it.
         let addresses = json!([
@@ -187,6 +188,16 @@ impl Cluster {
         )
         .await?;
         Ok(pod)
+    }
+
+    /// A pod passes or fails its readiness probe.
+    pub(crate) async fn set_ready(&self, pod: &str, is_ready: bool) -> anyhow::Result<()> {
+        let status = if is_ready { "True" } else { "False" };
+        let status = json!({ "status": {
+            "conditions": [{ "type": "Ready", "status": status }],
+        } });
+        let path = format!("/api/v1/namespaces/demo/pods/{pod}/status");
+        self.patch(&path, &status).await
     }
 
     /// Asks a pod to end, as a rollout does. It goes on answering.

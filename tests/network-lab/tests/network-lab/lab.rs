@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, ensure};
 use control_plane::assets::{self, Found};
 use control_plane::{Keeper, Process, Scene};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -106,6 +106,23 @@ impl Lab {
             .args(["--mirror-namespace", MIRRORS, "--source", source])
             .args(["--listen=0.0.0.0:9002", "--kubeconfig"])
             .arg(local.plane.kubeconfig());
+        let reflector = self.start("reflector", &command)?;
+        ready(SocketAddr::new(local.address().into(), 9002)).await?;
+        Ok(reflector)
+    }
+
+    /// A reflector on the node, by a file.
+    pub(crate) async fn configured_reflector(
+        &self,
+        local: &Cluster,
+        config: &Value,
+    ) -> anyhow::Result<Program> {
+        let file = self.keeper.directory().join("reflector.json");
+        fs::write(&file, config.to_string())?;
+        let mut command = local.command(program("reflector")?);
+        command.args(["--listen=0.0.0.0:9002", "--kubeconfig"]);
+        command.arg(local.plane.kubeconfig());
+        command.arg("--config").arg(file);
         let reflector = self.start("reflector", &command)?;
         ready(SocketAddr::new(local.address().into(), 9002)).await?;
         Ok(reflector)

@@ -4,6 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `addresses` | scenarios: a mirror is reached by its address, whatever happens meanwhile |
+//! | `globals` | scenarios: one Service of two clusters, reached as its members ask for it |
 //! | `names` | scenarios: a mirror is reached by a name, with the recipes of docs/dns.md |
 //! | `lab` | clusters, and our programs in them |
 //! | `cluster` | one cluster: its node, its pods, its objects |
@@ -15,6 +16,7 @@
 mod addresses;
 mod cluster;
 mod dns;
+mod globals;
 mod lab;
 mod names;
 mod network;
@@ -43,6 +45,9 @@ fn main() -> ExitCode {
             scenario!(names::pods_of_a_headless_service_have_names_of_their_own),
             scenario!(names::a_mirror_of_the_older_name_order_has_its_name_too),
             scenario!(names::a_service_that_keeps_its_name_needs_no_recipe),
+            scenario!(globals::a_global_service_reaches_all_members_by_address_and_by_name),
+            scenario!(globals::local_endpoints_come_first_and_others_while_none_is_ready),
+            scenario!(globals::a_port_that_means_something_else_gets_no_traffic),
         ],
     )
 }

@@ -11,20 +11,22 @@ use tokio::process::Command;
 use crate::lab::{Cluster, program};
 
 /// All that can be installed by itself.
-const INSTALLABLE: [&str; 6] = [
+const INSTALLABLE: [&str; 7] = [
     "manifests/emitter",
     "manifests/reflector",
     "manifests/examples/two-clusters/east",
     "manifests/examples/two-clusters/west",
     "manifests/examples/same-name",
+    "manifests/examples/global",
     "manifests/examples/replacement",
 ];
 
 /// What of that has sources.
-const CONFIGURED: [&str; 4] = [
+const CONFIGURED: [&str; 5] = [
     "manifests/examples/two-clusters/east",
     "manifests/examples/two-clusters/west",
     "manifests/examples/same-name",
+    "manifests/examples/global",
     "manifests/examples/replacement",
 ];
 
