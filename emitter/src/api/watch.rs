@@ -260,7 +260,12 @@ impl Watcher {
         if let Some(due) = self.next_bookmark.filter(|due| *due <= now) {
             let end = self.deadline;
             self.next_bookmark = Some(next_bookmark(due, end));
-            return Wake::Bookmark(self.bookmark(progress));
+            // Who knows more than there is must not take silence for agreement: history
+            // may have gone back, and only a new list tells.
+            return match self.known <= progress {
+                true => Wake::Bookmark(self.bookmark(progress)),
+                false => Wake::News,
+            };
         }
         let until = self
             .next_bookmark

@@ -1,9 +1,10 @@
 //! How watches end that could have gone on.
 
+use http_body_util::BodyExt;
 use proto_types::Revision;
 use runtime::follow::Event;
 
-use super::Lab;
+use super::{Body, Lab, Request};
 
 #[tokio::test]
 async fn shutdown_ends_watches_cleanly() {
@@ -21,4 +22,14 @@ async fn shutdown_leaves_a_bookmark_to_resume_from_where_that_is_allowed() {
     lab.shutdown.cancel();
     assert_eq!(watch.events().await, ["BOOKMARK @150"]);
     assert_eq!(watch.line().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_knows_more_than_there_is_gets_no_sign_of_life() {
+    let lab = Lab::with(&["a"]);
+    let path =
+        "/api/v1/services?watch=1&resourceVersion=200&allowWatchBookmarks=1&timeoutSeconds=130";
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let (_, _, mut body) = lab.send(request).await;
+    assert!(body.frame().await.is_none());
 }
