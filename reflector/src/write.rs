@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
+use proto_types::object::Fields;
 use proto_types::{ObjectKey, RawObject, Resource, Status};
 use reflector_planner::{
     LocalChange, LocalKey, Met, Mirror, MirrorService, MirrorSlice, Obstacle, Seen, Step, Update,
@@ -254,6 +255,13 @@ impl Writer {
         };
         let late = |_| Err(Refusal::Unavailable(format!("no answer in {TIMEOUT:?}")));
         let (code, body) = answer.unwrap_or_else(late)?;
+        let is_object = serde_json::from_slice::<Fields<'_>>(&body).is_ok();
+        // Whoever stands between us and the API server can neither store nor remove.
+        if !is_object && (code.is_success() || code == StatusCode::NOT_FOUND) {
+            let text = String::from_utf8_lossy(&body[..body.len().min(100)]).into_owned();
+            let why = format!("{code}, but not from an API server: {text}");
+            return Err(Refusal::Unavailable(why));
+        }
         if code.is_success() {
             return Ok(body);
         }

@@ -208,6 +208,16 @@ async fn a_lost_race_is_looked_into_and_planned_anew() {
 }
 
 #[tokio::test]
+async fn only_an_api_server_can_say_that_something_is_gone() {
+    for code in [200, 404] {
+        let world = world(&[], &[mirror()]);
+        let outcome = perform(world, vec![(DELETE, code, json!("It works!"))]).await;
+        assert!(outcome.written.unavailable.is_some(), "{code}");
+        assert!(!outcome.left().is_empty(), "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_delete_names_the_version_it_is_about() {
     let world = world(&[], &[mirror()]);
     let outcome = perform(world, vec![(DELETE, 200, json!({"kind": "Status"}))]).await;
