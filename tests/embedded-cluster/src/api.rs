@@ -132,7 +132,10 @@ impl Api {
         })?;
         match route {
             Route::Collection { kind, scope, watch } => match call.method {
-                Method::GET => self.read(asked, kind, Place { scope, watch }).await,
+                Method::GET => {
+                    let place = Place { scope, watch };
+                    self.read(asked, call, kind, place).await
+                }
                 Method::POST if scope != Scope::Cluster && watch == WatchPath::No => {
                     self.create(asked, call, kind, scope.namespace().unwrap_or(""), &body)
                 }
@@ -166,15 +169,20 @@ impl Api {
         }
     }
 
-    async fn read(&self, asked: &Asked, kind: Kind, place: Place) -> Result<Response, Status> {
-        let verbs = [Verb::List, Verb::Watch];
-        let met = verbs.map(|verb| self.faults.met(Some((verb, kind))));
-        let is_empty = met.iter().flatten().any(|it| *it == Fault::EmptyLists);
+    async fn read(
+        &self,
+        asked: &Asked,
+        call: &Call,
+        kind: Kind,
+        place: Place,
+    ) -> Result<Response, Status> {
+        let subject = call.collection_verb(&place.watch).map(|verb| (verb, kind));
+        let lacks_everything = self.faults.met(subject).contains(&Fault::EmptyLists);
         let context = Context {
             shutdown: self.shutdown.clone(),
             metrics: Arc::clone(&self.metrics),
         };
-        let hub = match is_empty {
+        let hub = match lacks_everything && call.wants_state(&place.watch) {
             true => self.storage.empty_hub(kind),
             false => Arc::clone(self.storage.hub(kind)),
         };

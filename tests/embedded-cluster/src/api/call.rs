@@ -63,14 +63,7 @@ impl Call {
     pub(super) fn subject(&self, route: &Route) -> Option<Subject> {
         match route {
             Route::Collection { kind, watch, .. } => {
-                let verb = match self.method {
-                    Method::GET if *watch != WatchPath::No || self.is_watch() => Verb::Watch,
-                    Method::GET => Verb::List,
-                    Method::POST => Verb::Create,
-                    Method::DELETE => Verb::DeleteCollection,
-                    _ => return None,
-                };
-                Some((verb, *kind))
+                self.collection_verb(watch).map(|verb| (verb, *kind))
             }
             Route::Object { kind, .. } => {
                 let verb = match self.method {
@@ -84,6 +77,25 @@ impl Call {
             }
             Route::Document(_) | Route::Probe | Route::UnknownResource | Route::Unknown => None,
         }
+    }
+
+    pub(super) fn collection_verb(&self, watch: &WatchPath) -> Option<Verb> {
+        match self.method {
+            Method::GET if *watch != WatchPath::No || self.is_watch() => Some(Verb::Watch),
+            Method::GET => Some(Verb::List),
+            Method::POST => Some(Verb::Create),
+            Method::DELETE => Some(Verb::DeleteCollection),
+            _ => None,
+        }
+    }
+
+    /// Whether all that there is was asked for, and not only what happens to it.
+    pub(super) fn wants_state(&self, watch: &WatchPath) -> bool {
+        let from = self.parameter("resourceVersion").unwrap_or_default();
+        let initial = self.parameter("sendInitialEvents");
+        self.collection_verb(watch) == Some(Verb::List)
+            || initial.is_some_and(|it| it != "false")
+            || initial.is_none() && matches!(from, "" | "0")
     }
 
     pub(super) fn is_dry_run(&self) -> bool {

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `mirroring` | what a source does is done here: the main job |
 //! | `disturbance` | what breaks removes nothing, and what comes back converges |
+//! | `faults` | every way to fail, on clusters that fail on demand |
+//! | `scale` | many sources, and one that hurts |
 //! | `ownership` | what is ours is repaired, what is not is left alone |
 //! | `staleness` | how long a silent source is believed |
 //! | `leadership` | of several reflectors one writes, and another takes its place |
@@ -19,14 +21,16 @@
 //! | `playground` | what a newcomer types does what it says, and leaves nothing |
 //! | `continuity` | consumers go on after a restart, at another replica, at another tier |
 //! | `input` | bad flags and files are refused in plain words |
-//! | `lab`, `cluster`, `stream` | what scenarios are made of |
+//! | `lab`, `cluster`, `embedded`, `stream` | what scenarios are made of |
 
 mod cluster;
 mod compat;
 mod conformance;
 mod continuity;
 mod disturbance;
+mod embedded;
 mod endings;
+mod faults;
 mod global;
 mod input;
 mod lab;
@@ -37,6 +41,7 @@ mod ownership;
 mod playground;
 mod policies;
 mod rights;
+mod scale;
 mod serving;
 mod staleness;
 mod stream;
@@ -54,6 +59,7 @@ fn main() -> ExitCode {
     }
     let mut scenarios = of_the_contract();
     scenarios.extend(of_the_programs());
+    scenarios.extend(on_embedded_clusters());
     suite::run_with("scenarios", prepare, scenarios)
 }
 
@@ -71,6 +77,18 @@ fn of_the_contract() -> Vec<Scenario> {
         scenario!(continuity::who_watched_before_a_restart_goes_on_after_it),
         scenario!(continuity::a_consumer_may_move_between_tiers),
         scenario!(conformance::fresh::a_read_sees_every_write_before_it),
+    ]
+}
+
+/// Those that need clusters which fail on demand, or by the hundred.
+fn on_embedded_clusters() -> Vec<Scenario> {
+    vec![
+        scenario!(faults::however_a_source_fails_its_mirrors_stay_and_come_right),
+        scenario!(faults::a_source_may_go_back_in_time),
+        scenario!(faults::the_local_api_server_may_fail_in_every_way),
+        scenario!(faults::a_reflector_may_be_killed_at_any_point),
+        scenario!(scale::fifty_churning_sources_are_mirrored_one_by_one),
+        scenario!(scale::a_hostile_source_does_not_slow_the_others),
     ]
 }
 
