@@ -23,8 +23,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use emitter_cache::Encoding;
 use emitter_cache::table::Include;
+use emitter_cache::{Encoding, Grant};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use proto_types::{Resource, Status};
 use tokio_util::sync::CancellationToken;
@@ -92,6 +92,12 @@ impl Asked {
             caller: request.extensions().get().cloned(),
             query,
         }
+    }
+
+    /// What the consumer may see; everything where nobody knows who it is.
+    fn grant(&self) -> Grant {
+        let caller = self.caller.as_ref();
+        caller.map(|it| it.grant.clone()).unwrap_or_default()
     }
 
     /// What the request is about; its path has been percent-decoded.

@@ -3,6 +3,7 @@
 //! Names are those of kube-apiserver where it has the thing, and service-reflector's
 //! spellings (`--emitter.…`) are accepted as aliases.
 
+mod access;
 mod serving;
 mod upstream;
 
@@ -16,9 +17,11 @@ use proto_types::name::DnsLabel;
 use runtime::client::Access;
 use runtime::log::{LogFilter, LogFormat};
 
+use self::access::{AccessArgs, Beside};
 pub use self::serving::Serving;
 use self::serving::ServingArgs;
 use self::upstream::UpstreamArgs;
+use crate::access::Settings;
 use crate::identity::Names;
 use crate::limits::{ConnectionLimits, Drain, RequestLimits};
 
@@ -28,8 +31,21 @@ use crate::limits::{ConnectionLimits, Drain, RequestLimits};
 #[command(name = "emitter", version, max_term_width = 100)]
 pub struct Args {
     /// Export the objects with these labels, such as `heliograph.dev/export=true`.
-    #[arg(long, alias = "emitter.selector", value_name = "SELECTOR")]
-    selector: LabelSelector,
+    #[arg(
+        long,
+        value_name = "SELECTOR",
+        required_unless_present = "emitter_selector"
+    )]
+    selector: Option<LabelSelector>,
+
+    /// As service-reflector spells it; whoever does is served as it served.
+    #[arg(
+        long = "emitter.selector",
+        value_name = "SELECTOR",
+        hide = true,
+        conflicts_with = "selector"
+    )]
+    emitter_selector: Option<LabelSelector>,
 
     /// Export only from this namespace; from all if empty.
     #[arg(long, value_name = "NAMESPACE", default_value = "")]
@@ -74,6 +90,9 @@ pub struct Args {
 
     #[command(flatten)]
     serving: ServingArgs,
+
+    #[command(flatten)]
+    access: AccessArgs,
 
     #[command(flatten)]
     connections: ConnectionLimits,
@@ -129,6 +148,8 @@ pub struct Config {
     pub names: Names,
     /// Where is served.
     pub serving: Serving,
+    /// Who may see what.
+    pub settings: Settings,
     /// How connections are served.
     pub connections: ConnectionLimits,
     /// What may be asked.
@@ -150,6 +171,13 @@ pub enum Error {
          set at least one of them"
     )]
     NoPort,
+    /// Everybody would be refused.
+    #[error(
+        "nobody could read: say how consumers are known (--client-ca-file, \
+         --token-auth-file, --access-config, --delegate-authentication), or let in \
+         whoever reaches the port (--anonymous)"
+    )]
+    Nobody,
     /// Exporting everything must be said, and is not what an empty value says.
     #[error(
         "--selector is empty and would export everything; name the label that exported \
@@ -164,6 +192,7 @@ impl TryFrom<Args> for Config {
     fn try_from(args: Args) -> Result<Self, Error> {
         let Args {
             selector,
+            emitter_selector,
             namespace,
             fields,
             annotations,
@@ -174,6 +203,7 @@ impl TryFrom<Args> for Config {
             context,
             upstream,
             serving,
+            access,
             connections,
             requests,
             drain,
@@ -181,6 +211,13 @@ impl TryFrom<Args> for Config {
             log_level,
             log_format,
         } = args;
+        let beside = Beside {
+            has_client_ca: serving.has_client_ca(),
+            is_service_reflector: emitter_selector.is_some(),
+            names_insecure_port: serving.names_insecure_port(),
+        };
+        let serving = serving.serving(access.knows_consumers() || beside.has_client_ca)?;
+        let selector = selector.or(emitter_selector).unwrap_or_default();
         if selector.is_empty() {
             return Err(Error::EmptySelector);
         }
@@ -201,7 +238,8 @@ impl TryFrom<Args> for Config {
                 cluster: cluster_name,
                 cluster_set,
             },
-            serving: serving.try_into()?,
+            serving,
+            settings: access.settings(&beside)?,
             connections,
             requests,
             drain,
@@ -223,8 +261,8 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_is_all_it_takes() {
-        let config = parse("--selector export=yes").unwrap();
+    fn a_selector_and_who_may_read_is_all_it_takes() {
+        let config = parse("--selector export=yes --anonymous").unwrap();
         assert_eq!(config.access, Access::InCluster);
         assert_eq!(config.serving.http.unwrap().to_string(), "0.0.0.0:8080");
         let (address, sources) = config.serving.https.unwrap();
@@ -239,6 +277,43 @@ mod tests {
         let config = config.unwrap();
         assert_eq!(config.serving.https, None);
         assert_eq!(config.serving.http.unwrap().port(), 81);
+    }
+
+    #[test]
+    fn nobody_is_let_in_unless_that_was_asked_for() {
+        for (line, anonymous) in [
+            ("--selector a=b", None),
+            ("--selector a=b --insecure-port 0", None),
+            ("--selector a=b --anonymous=false --insecure-port 1", None),
+            ("--selector a=b --insecure-port 1", Some(true)),
+            ("--selector a=b --anonymous", Some(true)),
+            ("--emitter.selector a=b", Some(true)),
+            (
+                "--emitter.selector a=b --emitter.insecure-port 0",
+                Some(true),
+            ),
+            (
+                "--selector a=b --insecure-port 1 --access-config x",
+                Some(false),
+            ),
+            ("--selector a=b --client-ca-file x", Some(false)),
+            ("--selector a=b --token-auth-file x --anonymous", Some(true)),
+            (
+                "--selector a=b --delegate-authorization --anonymous",
+                Some(true),
+            ),
+        ] {
+            let settings = parse(line).map(|config| config.settings.anonymous);
+            match anonymous {
+                Some(anonymous) => assert_eq!(settings, Ok(anonymous), "{line}"),
+                None => assert!(settings.unwrap_err().contains("--anonymous"), "{line}"),
+            }
+        }
+        let config = parse("--selector a=b --token-auth-file x").unwrap();
+        assert_eq!(
+            config.serving.http, None,
+            "a token should not travel in the clear"
+        );
     }
 
     #[test]

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use emitter_cache::View;
 use emitter_cache::ring::Cursor;
+use emitter_cache::{Grant, View};
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use proto_types::Status;
 use proto_types::resource::Names;
+use proto_types::{Revision, Status};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Right;
 use crate::connections::Connection;
 use crate::hub::Feed;
 use crate::limits::RequestLimits;
@@ -45,6 +46,10 @@ struct Open {
 pub struct Caller {
     /// What it is called: its user, or its address where it is anonymous.
     pub name: Arc<str>,
+    /// What it may see.
+    pub grant: Grant,
+    /// By what right; absent where nobody asks for one.
+    pub right: Option<Arc<Right>>,
     /// By which connection it came.
     pub connection: Option<Arc<Connection>>,
     /// Where its watches are counted.
@@ -199,6 +204,18 @@ impl Caller {
         met.map_or(Ok(()), |limit| Err(consumers.refuse(limit)))
     }
 
+    /// A watch from before that revision must begin anew.
+    #[must_use]
+    pub fn floor(&self) -> Revision {
+        self.right.as_ref().map_or(Revision::ZERO, |it| it.floor)
+    }
+
+    /// What its view is called.
+    #[must_use]
+    pub fn view(&self) -> &str {
+        self.right.as_ref().map_or("all", |it| &it.view)
+    }
+
     /// Notes a watch.
     #[must_use]
     pub fn watch(&self, resource: &'static Names, feed: &Arc<Feed>, cursor: Cursor) -> Session {
@@ -312,6 +329,8 @@ mod tests {
         let subscription = hub.subscribe(&view, Start::Now).ok().unwrap();
         let caller = Caller {
             name: "somebody".into(),
+            grant: Grant::default(),
+            right: None,
             connection,
             consumers: Arc::clone(consumers),
         };

@@ -1,16 +1,17 @@
 //! What every request passes before it is answered: limits, and who asks.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use proto_types::Status;
 use proto_types::status::Details;
 
-use crate::api::{Asked, respond};
+use crate::access::{Access, Credentials, Denied};
+use crate::api::{Asked, Attributes, respond};
 use crate::connections::Connection;
 use crate::consumers::{Caller, Consumers};
 use crate::metrics::{Limit, Metrics};
@@ -21,6 +22,8 @@ pub struct Gate {
     pub consumers: Arc<Consumers>,
     /// Counts who is refused.
     pub metrics: Arc<Metrics>,
+    /// Decides who may see what.
+    pub access: Arc<Access>,
 }
 
 /// Lets a request pass, or refuses it.
@@ -30,10 +33,18 @@ pub async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Nex
         // A body that was announced is not waited for.
         return closing(respond::refusal(&asked, &status));
     }
-    let caller = gate.caller(&request);
-    let is_watch = asked
-        .attributes(request.method(), request.uri().path())
-        .is_watch();
+    let attributes = asked.attributes(request.method(), &decoded(request.uri().path()));
+    let is_watch = attributes.is_watch();
+    let is_about_objects = attributes.target.is_some();
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
+    let caller = gate.caller(connection, request.headers(), attributes);
+    let caller = match caller.await {
+        Ok(caller) => caller,
+        Err(denied) => return deny(&asked, &request, denied),
+    };
+    if is_about_objects {
+        gate.metrics.asked(caller.view(), is_watch);
+    }
     if is_watch && let Err(status) = caller.may_watch() {
         let refusal = respond::refusal(&asked, &status);
         return match gate.consumers.is_closing() {
@@ -80,18 +91,52 @@ impl Gate {
         Ok(())
     }
 
-    fn caller(&self, request: &Request) -> Caller {
-        let connection = request.extensions().get::<Arc<Connection>>().cloned();
+    async fn caller(
+        &self,
+        connection: Option<Arc<Connection>>,
+        headers: &HeaderMap,
+        attributes: Attributes,
+    ) -> Result<Caller, Denied> {
+        let certificates = connection.as_ref().map(|it| it.certificates.lock().clone());
+        let credentials = Credentials::of(headers, certificates.unwrap_or_default());
+        let right = self.access.right(credentials, attributes).await?;
         let address = connection.as_ref().map(|it| it.address.ip().to_canonical());
-        Caller {
-            name: address
-                .as_ref()
-                .map_or_else(|| "unknown".to_owned(), IpAddr::to_string)
-                .into(),
+        let name = match right.user.is_anonymous() {
+            true => address.map_or_else(|| "unknown".to_owned(), |it| it.to_string()),
+            false => right.user.name.clone(),
+        };
+        Ok(Caller {
+            name: name.into(),
+            grant: right.grant.clone(),
+            right: Some(Arc::new(right)),
             connection,
             consumers: Arc::clone(&self.consumers),
-        }
+        })
     }
+}
+
+/// What a path says; one that is no text names nothing.
+fn decoded(path: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(path).decode_utf8_lossy()
+}
+
+/// A refusal, as a kube-apiserver writes it.
+fn deny(asked: &Asked, request: &Request, denied: Denied) -> Response {
+    let mut response = match denied {
+        Denied::Refused(status) => respond::refusal(asked, &status),
+        Denied::Failed(why) => {
+            let uri = request.uri().path_and_query().map_or("/", |it| it.as_str());
+            let text = format!("Internal Server Error: {uri:?}: {why}\n");
+            let code = StatusCode::INTERNAL_SERVER_ERROR;
+            respond::with_type(asked, code, "text/plain; charset=utf-8", text)
+        }
+    };
+    if response.status() != StatusCode::UNAUTHORIZED {
+        let nosniff = HeaderValue::from_static("nosniff");
+        let headers = response.headers_mut();
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    }
+    response
 }
 
 /// An answer after which its connection ends, so that its client connects anew.
@@ -126,6 +171,7 @@ mod tests {
             let consumers = Consumers::new(limits, Arc::clone(&metrics));
             let gate = Arc::new(Gate {
                 consumers: Arc::clone(&consumers),
+                access: crate::access::tests::open_to_all(&metrics),
                 metrics,
             });
             let slow = async || tokio::time::sleep(Duration::from_secs(60)).await;
@@ -198,6 +244,8 @@ mod tests {
         let lab = Lab::new(|limits| limits.max_watches_per_consumer = one());
         let caller = |name: &str| Caller {
             name: name.into(),
+            grant: emitter_cache::Grant::default(),
+            right: None,
             connection: None,
             consumers: Arc::clone(&lab.consumers),
         };

@@ -6,6 +6,7 @@
 //! of distinct views, never on the number of watchers.
 
 mod feed;
+mod joins;
 mod listed;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 pub use self::feed::Feed;
+use self::joins::Joins;
 pub use self::listed::Listed;
 use crate::probe::{Questions, Versions};
 
@@ -43,6 +45,7 @@ pub struct Hub {
 
 struct Inner {
     store: Store,
+    joins: Joins,
     feeds: HashMap<View, Weak<Feed>>,
     /// The store is catching up, and nobody may read it.
     is_past: bool,
@@ -88,6 +91,7 @@ impl Hub {
             encoder: Encoder::new(form),
             inner: Mutex::new(Inner {
                 store: Store::new(form, fields, limits),
+                joins: Joins::default(),
                 feeds: HashMap::new(),
                 is_past: false,
             }),
@@ -283,6 +287,7 @@ impl Hub {
             Start::Now => (Vec::new(), Vec::new(), progress),
             Start::State => (inner.store.snapshot(view).entries, Vec::new(), progress),
             Start::After(revision) => {
+                inner.joins.check(view, revision)?;
                 let missed = inner.store.since(revision)?;
                 let frames = missed.filter_map(|change| change.frame(view, &self.encoder));
                 (Vec::new(), frames.collect(), revision.max(progress))
@@ -317,8 +322,7 @@ impl Inner {
             Replaced::Fresh => {
                 info!(%resource, n_objects, %revision, "listed the exported objects");
                 for feed in self.feeds.drain().filter_map(|(_, feed)| feed.upgrade()) {
-                    feed.ring.write().close();
-                    feed.news.send_replace(());
+                    feed.close();
                 }
                 Vec::new()
             }

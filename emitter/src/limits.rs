@@ -112,7 +112,7 @@ pub struct Drain {
 }
 
 /// A duration as people write it.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().ok();
     let parsed = parsed.and_then(|it| Duration::try_from(it).ok());
     parsed.ok_or_else(|| format!("{text:?} is not a duration: write it as 500ms, 30s or 5m"))

@@ -1,5 +1,7 @@
 //! What is counted. Names are stable: dashboards and alerts stand on them.
 
+mod reason;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -12,6 +14,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Metric, Registry};
 use proto_types::resource::Names;
 
+pub use self::reason::{Eviction, Limit};
 use crate::hub::Hub;
 
 /// The resource that a number is about.
@@ -24,75 +27,6 @@ impl From<&'static Names> for Labels {
     fn from(resource: &'static Names) -> Self {
         Self {
             resource: resource.plural,
-        }
-    }
-}
-
-/// Why somebody was refused or cut off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// Of connections.
-    Connections,
-    /// Of connections of one address.
-    ConnectionsPerAddress,
-    /// Of the time for a handshake.
-    Handshake,
-    /// Of the time for a request's head.
-    Header,
-    /// Of the time for which a client may take nothing.
-    Write,
-    /// Of watches.
-    Watches,
-    /// Of watches of one consumer.
-    WatchesPerConsumer,
-    /// Of requests that are answered at a time.
-    Requests,
-    /// Of the length of path and query.
-    Uri,
-    /// Of the length of a body.
-    Body,
-    /// It is shutting down.
-    Shutdown,
-}
-
-impl Limit {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Connections => "connections",
-            Self::ConnectionsPerAddress => "connections_per_address",
-            Self::Handshake => "handshake_timeout",
-            Self::Header => "header_timeout",
-            Self::Write => "write_timeout",
-            Self::Watches => "watches",
-            Self::WatchesPerConsumer => "watches_per_consumer",
-            Self::Requests => "requests_inflight",
-            Self::Uri => "uri_bytes",
-            Self::Body => "body_bytes",
-            Self::Shutdown => "shutdown",
-        }
-    }
-}
-
-/// Why a watch was ended that its consumer would have gone on with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Eviction {
-    /// Its reader was too slow.
-    Slow,
-    /// Its reader took nothing at all.
-    Stalled,
-    /// Its consumer may see something else now, or nothing.
-    Access,
-    /// This replica ends.
-    Shutdown,
-}
-
-impl Eviction {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Slow => "slow",
-            Self::Stalled => "stalled",
-            Self::Access => "access",
-            Self::Shutdown => "shutdown",
         }
     }
 }
@@ -115,6 +49,23 @@ struct ReloadLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AuthenticationLabels {
+    method: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AuthorizationLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ViewLabels {
+    view: String,
+    verb: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FileLabels {
     file: &'static str,
 }
@@ -132,6 +83,9 @@ pub struct Metrics {
     refusals: Family<LimitLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     reload_failing: Family<FileLabels, Gauge>,
+    authentications: Family<AuthenticationLabels, Counter>,
+    authorizations: Family<AuthorizationLabels, Counter>,
+    view_requests: Family<ViewLabels, Counter>,
 }
 
 struct Registering<'a>(&'a mut Registry);
@@ -168,10 +122,7 @@ impl Metrics {
             bytes_sent,
             evictions,
             upstream_failures,
-            sent,
-            refusals,
-            reloads,
-            reload_failing,
+            ..
         } = self;
         let mut at = Registering(registry);
         at.add("emitter_lists", "LIST requests", lists);
@@ -196,6 +147,21 @@ impl Metrics {
             "Times the upstream API server was lost",
             upstream_failures,
         );
+        self.register_serving(registry);
+    }
+
+    fn register_serving(&self, registry: &mut Registry) {
+        let Self {
+            sent,
+            refusals,
+            reloads,
+            reload_failing,
+            authentications,
+            authorizations,
+            view_requests,
+            ..
+        } = self;
+        let mut at = Registering(registry);
         at.add(
             "emitter_sent_bytes",
             "Bytes that sockets of consumers took, with what TLS and HTTP add",
@@ -216,6 +182,21 @@ impl Metrics {
             "1 while a changed file cannot be used",
             reload_failing,
         );
+        at.add(
+            "emitter_authentications",
+            "Requests by how their consumer was known; refused with 401 if it was not",
+            authentications,
+        );
+        at.add(
+            "emitter_authorizations",
+            "Requests of known consumers that were allowed, or refused with 403",
+            authorizations,
+        );
+        at.add(
+            "emitter_view_requests",
+            "Requests for objects, by the consumer's view",
+            view_requests,
+        );
     }
 
     /// A consumer's socket took bytes.
@@ -227,6 +208,29 @@ impl Metrics {
     pub fn refused(&self, limit: Limit) {
         let limit = limit.name();
         self.refusals.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// A request came from somebody who is known by that method, or is not.
+    pub fn authenticated(&self, method: &'static str, is_known: bool) {
+        let result = if is_known { "ok" } else { "refused" };
+        let labels = AuthenticationLabels { method, result };
+        self.authentications.get_or_create(&labels).inc();
+    }
+
+    /// Somebody who is known may do what it asks, or may not.
+    pub fn authorized(&self, is_allowed: bool) {
+        let result = if is_allowed { "allowed" } else { "denied" };
+        let labels = AuthorizationLabels { result };
+        self.authorizations.get_or_create(&labels).inc();
+    }
+
+    /// Somebody asks for objects by that view.
+    pub fn asked(&self, view: &str, is_watch: bool) {
+        let labels = ViewLabels {
+            view: view.to_owned(),
+            verb: if is_watch { "watch" } else { "read" },
+        };
+        self.view_requests.get_or_create(&labels).inc();
     }
 
     /// A changed file was read again.

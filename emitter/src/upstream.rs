@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use emitter_cache::grant::{Owner, Owners};
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
@@ -46,6 +47,38 @@ pub struct Follower {
     pub metrics: Arc<Metrics>,
     /// Raised by the first list.
     pub ready: Flag,
+    /// Told of every Service; only who follows Services has it.
+    pub joining: Option<Joining>,
+}
+
+/// Tells slices and Endpoints what the Services are that they belong to.
+pub struct Joining {
+    /// The Services.
+    pub owners: Arc<Owners>,
+    /// What belongs to them.
+    pub dependents: Vec<Arc<Hub>>,
+}
+
+impl Joining {
+    fn learn(&self, event: &Event) {
+        match event {
+            Event::Listed(listing) => listing.objects.iter().for_each(|it| self.set(it)),
+            Event::Applied(service) => self.set(service),
+            Event::Deleted(service) => self.owners.remove(&service.key),
+            Event::Progress(_) | Event::Connected | Event::Failed(_) => {}
+        }
+    }
+
+    fn set(&self, service: &RawObject) {
+        let Ok(owner) = Owner::read(service) else {
+            return;
+        };
+        if let Some((before, after)) = self.owners.set(&service.key, owner) {
+            for hub in &self.dependents {
+                hub.rejoin(&service.key, before.clone(), Arc::clone(&after));
+            }
+        }
+    }
 }
 
 impl Follower {
@@ -91,8 +124,11 @@ impl Follower {
                 Event::Listed(listing) => Some(listing.revision),
                 _ => None,
             };
-            self.hub
-                .ingest(without_the_api_server(event), Timestamp::now());
+            let event = without_the_api_server(event);
+            if let Some(joining) = &self.joining {
+                joining.learn(&event);
+            }
+            self.hub.ingest(event, Timestamp::now());
             phase = match (listed, phase) {
                 (None, phase) => phase,
                 (Some(revision), Phase::Before(past)) if revision == past => Phase::CatchingUp,

@@ -35,7 +35,16 @@ pub enum Seen<'a> {
     Deleted(&'a Entry),
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    const fn of(before: Option<&'a Entry>, after: Option<&'a Entry>) -> Option<Self> {
+        match (before, after) {
+            (None, Some(after)) => Some(Self::Added(after)),
+            (Some(_), Some(after)) => Some(Self::Modified(after)),
+            (Some(before), None) => Some(Self::Deleted(before)),
+            (None, None) => None,
+        }
+    }
+
     /// As a watch event calls it.
     #[must_use]
     pub const fn event_type(&self) -> EventType {
@@ -76,23 +85,29 @@ impl Change {
     pub fn seen_through(&self, view: &View) -> Option<Seen<'_>> {
         let before = self.before.as_deref().filter(|entry| view.sees(entry));
         let after = self.after.as_deref().filter(|entry| view.sees(entry));
-        match (before, after) {
-            (None, Some(after)) => Some(Seen::Added(after)),
-            (Some(_), Some(after)) => Some(Seen::Modified(after)),
-            (Some(before), None) => Some(Seen::Deleted(before)),
-            (None, None) => None,
-        }
+        Seen::of(before, after)
     }
 
     /// The frame that tells a view's watchers, encoded at most once for all views
     /// that share event type and encoding.
     #[must_use]
     pub fn frame(&self, view: &View, encoder: &Encoder) -> Option<Bytes> {
+        if view.grant.cuts() {
+            return self.cut_frame(view, encoder);
+        }
         let seen = self.seen_through(view)?;
         let slots = self.frames.get_or_init(Box::default);
         Some(slots.get(view.encoding, seen.event_type(), || {
             encoder.seen(seen, self.revision, view.encoding, self.at)
         }))
+    }
+
+    /// The same for a view that shows objects otherwise than they are: its own frame.
+    fn cut_frame(&self, view: &View, encoder: &Encoder) -> Option<Bytes> {
+        let before = self.before.as_ref().and_then(|entry| view.show(entry));
+        let after = self.after.as_ref().and_then(|entry| view.show(entry));
+        let seen = Seen::of(before.as_deref(), after.as_deref())?;
+        Some(encoder.seen(seen, self.revision, view.encoding, self.at))
     }
 
     /// How many bytes history holds for it.

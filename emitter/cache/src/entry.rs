@@ -63,6 +63,12 @@ impl Entry {
         })
     }
 
+    /// The form of it.
+    #[must_use]
+    pub const fn form(&self) -> &'static Form {
+        self.form
+    }
+
     /// Namespace and name.
     #[must_use]
     pub const fn key(&self) -> &ObjectKey {

@@ -7,6 +7,7 @@
 //! | [`entry`] | one version of an object, with what selectors and encodings need |
 //! | [`change`] | one step of history, and what a consumer's view sees of it |
 //! | [`store`] | the objects, their history, relists as the fewest changes |
+//! | [`grant`] | what one consumer may see, whatever it asks for |
 //! | [`view`] | what one kind of consumer asks for: scope, selectors, encoding |
 //! | [`encode`] | watch frames and list bodies, made of the upstream's bytes |
 //! | [`protobuf`] | the same in Kubernetes' protobuf, by a table of its fields |
@@ -26,6 +27,7 @@ pub mod encode;
 pub mod entry;
 pub mod fields;
 pub mod form;
+pub mod grant;
 pub mod page;
 pub mod protobuf;
 pub mod ring;
@@ -37,6 +39,7 @@ pub use change::{Change, Seen};
 pub use entry::Entry;
 pub use fields::Fields;
 pub use form::Form;
+pub use grant::Grant;
 pub use ring::Ring;
 pub use store::{Limits, Store};
 pub use view::{Encoding, Scope, View};

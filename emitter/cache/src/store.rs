@@ -216,6 +216,17 @@ impl Store {
         Ok(self.history.range(first..))
     }
 
+    /// The objects that belong to a Service.
+    #[must_use]
+    pub fn of_service(&self, service: &ObjectKey) -> Vec<Arc<Entry>> {
+        let first = ObjectKey::new(service.namespace(), "");
+        let entries = self.objects.range(first..).map(|(_, entry)| entry);
+        let here = entries.take_while(|it| it.key().namespace() == service.namespace());
+        here.filter(|it| crate::grant::service_of(it).as_ref() == Some(service))
+            .cloned()
+            .collect()
+    }
+
     fn record(
         &mut self,
         revision: Revision,
@@ -275,7 +286,6 @@ fn in_view(objects: &OrdMap<ObjectKey, Arc<Entry>>, view: &View) -> Vec<Arc<Entr
             Scope::Cluster => true,
             Scope::Namespace(namespace) => entry.key().namespace() == namespace,
         })
-        .filter(|entry| view.sees(entry))
-        .cloned()
+        .filter_map(|entry| view.show(entry))
         .collect()
 }

@@ -1,9 +1,11 @@
 //! What one kind of consumer asks for.
 
+use std::sync::Arc;
+
 use proto_types::{FieldSelector, LabelSelector, Revision};
 
 use crate::entry::Part;
-use crate::{Entry, table};
+use crate::{Entry, Grant, table};
 
 /// A scope, selectors and an encoding. Watchers whose views are equal share
 /// everything that is computed for them.
@@ -17,6 +19,8 @@ pub struct View {
     pub fields: FieldSelector,
     /// How objects are written.
     pub encoding: Encoding,
+    /// What its consumer may see.
+    pub grant: Grant,
 }
 
 /// Where a view looks.
@@ -46,14 +50,27 @@ impl View {
     #[must_use]
     pub fn sees(&self, entry: &Entry) -> bool {
         self.scope.contains(entry)
+            && self.grant.sees(entry)
             && self.labels.matches(&entry.object().labels)
             && self.fields.matches(|field| entry.field(field))
     }
 
+    /// An object as it is in view, if it is.
+    #[must_use]
+    pub fn show(&self, entry: &Arc<Entry>) -> Option<Arc<Entry>> {
+        let is_seen = self.scope.contains(entry)
+            && self.labels.matches(&entry.object().labels)
+            && self.fields.matches(|field| entry.field(field));
+        is_seen.then(|| self.grant.show(entry)).flatten()
+    }
+
     /// Whether every object is in view.
     #[must_use]
-    pub const fn sees_all(&self) -> bool {
-        matches!(self.scope, Scope::Cluster) && self.labels.is_empty() && self.fields.is_empty()
+    pub fn sees_all(&self) -> bool {
+        matches!(self.scope, Scope::Cluster)
+            && self.labels.is_empty()
+            && self.fields.is_empty()
+            && self.grant.rules().show_all()
     }
 }
 
@@ -80,5 +97,5 @@ pub struct Snapshot {
     /// When.
     pub revision: Revision,
     /// What.
-    pub entries: Vec<std::sync::Arc<Entry>>,
+    pub entries: Vec<Arc<Entry>>,
 }

@@ -121,6 +121,7 @@ fn view(selector: &str, namespace: Option<&str>) -> View {
         labels: selector.parse().unwrap(),
         fields: FieldSelector::default(),
         encoding: Encoding::Object,
+        grant: emitter_cache::Grant::default(),
     }
 }
 

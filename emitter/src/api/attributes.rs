@@ -4,7 +4,7 @@
 //! API, served or not.
 
 use http::Method;
-use proto_types::FieldSelector;
+use proto_types::{FieldSelector, Resource};
 
 use super::Asked;
 
@@ -78,10 +78,42 @@ impl Attributes {
         self.target.is_some() && self.verb == "watch"
     }
 
-    /// Whether it reads objects that may be exported.
+    /// Whether it asks what nobody needs a right for whom this server knows: what there
+    /// is, of which version, whether it works, and which cluster this is.
     #[must_use]
-    pub const fn is_about_objects(&self) -> bool {
-        self.target.is_some()
+    pub fn is_for_everybody(&self) -> bool {
+        let Some(target) = &self.target else {
+            return !self.is_metrics();
+        };
+        let names = (target.group.as_str(), target.resource.as_str());
+        let is_identity = match names {
+            ("", "namespaces") => target.name == "kube-system",
+            ("about.k8s.io", "clusterproperties") => true,
+            _ => false,
+        };
+        is_identity && matches!(self.verb.as_str(), "get" | "list")
+    }
+
+    /// Whether it asks for numbers about everybody.
+    #[must_use]
+    pub fn is_metrics(&self) -> bool {
+        self.target.is_none() && self.path.trim_end_matches('/') == "/metrics"
+    }
+
+    /// Whether it reads a resource that consumers are given.
+    #[must_use]
+    pub fn reads_what_is_served(&self) -> bool {
+        let is_read = matches!(self.verb.as_str(), "get" | "list" | "watch");
+        let is_served = self.target.as_ref().is_some_and(|target| {
+            let root = match target.group.as_str() {
+                "" => format!("/api/{}", target.version),
+                group => format!("/apis/{group}/{}", target.version),
+            };
+            let resource = Resource::find(&root, &target.resource);
+            let is_whole = matches!(target.subresource.as_str(), "" | "status");
+            is_whole && (resource.is_some() || target.resource == "namespaces")
+        });
+        is_read && is_served
     }
 }
 

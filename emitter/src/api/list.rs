@@ -43,7 +43,8 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
         })?),
     };
     fresh::wait(hub, Need::of(revision)).await?;
-    let Some(entry) = hub.get(key) else {
+    let entry = hub.get(key).and_then(|entry| asked.grant().show(&entry));
+    let Some(entry) = entry else {
         return Err(Status::not_found(hub.names(), key.name()));
     };
     single(asked, hub, &entry, StatusCode::OK)

@@ -86,6 +86,7 @@ async fn list_or_watch(
         labels: options.labels.clone(),
         fields: options.fields.clone(),
         encoding: manner.encoding,
+        grant: asked.grant(),
     };
     match verb {
         Verb::Watch if manner.refused.is_some() => manner.settle(Response::default()),

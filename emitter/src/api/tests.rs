@@ -17,6 +17,7 @@ use super::{
 };
 
 mod ending;
+mod granted;
 mod large;
 mod protobuf;
 
@@ -380,6 +381,7 @@ async fn a_whole_list_is_encoded_once_for_all_who_ask() {
         labels: "".parse().unwrap(),
         fields: "".parse().unwrap(),
         encoding: emitter_cache::Encoding::Object,
+        grant: emitter_cache::Grant::default(),
     };
     let now = Timestamp::now();
     let first = lab.services.list(&view, now).items;

@@ -23,7 +23,7 @@ use super::accept::Format;
 use super::fresh::Need;
 use super::query::Options;
 use super::{Asked, Context, fresh, respond};
-use crate::consumers::Session;
+use crate::consumers::{Caller, Session};
 use crate::hub::{Feed, Hub, Start, Subscription};
 use crate::metrics::{Eviction, Gauged, Metrics};
 
@@ -49,7 +49,7 @@ pub(super) async fn watch(
 ) -> Result<Response, Status> {
     // Not synced yet is the one thing that is told with an HTTP status.
     fresh::wait(hub, Need::Any).await?;
-    let body = match open(hub, &view, options).await {
+    let body = match open(asked, hub, &view, options).await {
         Ok(subscription) => {
             let session = asked.caller.as_ref().map(|caller| {
                 let Subscription { feed, cursor, .. } = &subscription;
@@ -69,7 +69,12 @@ pub(super) async fn watch(
     Ok(respond::with_type(asked, StatusCode::OK, media_type, body))
 }
 
-async fn open(hub: &Hub, view: &View, options: &Options) -> Result<Subscription, Status> {
+async fn open(
+    asked: &Asked,
+    hub: &Hub,
+    view: &View,
+    options: &Options,
+) -> Result<Subscription, Status> {
     let revision = options.revision.filter(|revision| !revision.is_zero());
     let start = match (revision, options.send_initial_events) {
         (_, Some(true)) => Start::State,
@@ -78,6 +83,13 @@ async fn open(hub: &Hub, view: &View, options: &Options) -> Result<Subscription,
     };
     if start == Start::State {
         fresh::wait(hub, Need::of(options.revision)).await?;
+    }
+    // Its consumer saw something else then, which history does not tell.
+    let floor = asked.caller.as_ref().map_or(Revision::ZERO, Caller::floor);
+    if let Start::After(revision) = start
+        && revision < floor
+    {
+        return Err(Status::too_old(revision, floor));
     }
     hub.subscribe(view, start)
         .map_err(|Expired { oldest }| Status::too_old(revision.unwrap_or_default(), oldest))

@@ -28,14 +28,10 @@ pub(super) struct ServingArgs {
     #[arg(long, alias = "emitter.insecure-bind-address", value_name = "IP", default_value_t = ANY)]
     insecure_bind_address: IpAddr,
 
-    /// Serve HTTP on this port; 0 for not at all.
-    #[arg(
-        long,
-        alias = "emitter.insecure-port",
-        value_name = "PORT",
-        default_value_t = 8080
-    )]
-    insecure_port: u16,
+    /// Serve HTTP on this port; 0 for not at all. If absent 8080, or 0 where a flag says
+    /// how consumers are known: a token should not travel in the clear.
+    #[arg(long, alias = "emitter.insecure-port", value_name = "PORT")]
+    insecure_port: Option<u16>,
 
     /// The certificate for HTTPS, in PEM; one for localhost is made up if absent. Read
     /// again when it changes, as its key and the authorities below are.
@@ -62,6 +58,8 @@ pub(super) struct ServingArgs {
     client_ca_file: Option<PathBuf>,
 }
 
+const HTTP_PORT: u16 = 8080;
+
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Where is served.
@@ -73,25 +71,35 @@ pub struct Serving {
     pub https: Option<(SocketAddr, Sources)>,
 }
 
-impl TryFrom<ServingArgs> for Serving {
-    type Error = Error;
+impl ServingArgs {
+    pub(super) const fn has_client_ca(&self) -> bool {
+        self.client_ca_file.is_some()
+    }
 
-    fn try_from(args: ServingArgs) -> Result<Self, Error> {
-        if args.secure_port == 0 && args.insecure_port == 0 {
+    pub(super) fn names_insecure_port(&self) -> bool {
+        self.insecure_port.is_some_and(|port| port != 0)
+    }
+
+    /// Where is served, if consumers are known by something that must not be overheard or
+    /// not.
+    pub(super) fn serving(self, knows_consumers: bool) -> Result<Serving, Error> {
+        let http = self.insecure_port;
+        let http = http.unwrap_or(if knows_consumers { 0 } else { HTTP_PORT });
+        if self.secure_port == 0 && http == 0 {
             return Err(Error::NoPort);
         }
-        let certificate = match (args.tls_cert_file, args.tls_private_key_file) {
+        let certificate = match (self.tls_cert_file, self.tls_private_key_file) {
             (Some(cert), Some(key)) => Certificate::Files { cert, key },
             _ => Certificate::SelfSigned,
         };
         let sources = Sources {
             certificate,
-            client_ca: args.client_ca_file,
+            client_ca: self.client_ca_file,
         };
         let on = |ip, port| (port != 0).then(|| SocketAddr::new(ip, port));
-        Ok(Self {
-            http: on(args.insecure_bind_address, args.insecure_port),
-            https: on(args.bind_address, args.secure_port).map(|address| (address, sources)),
+        Ok(Serving {
+            http: on(self.insecure_bind_address, http),
+            https: on(self.bind_address, self.secure_port).map(|address| (address, sources)),
         })
     }
 }

@@ -19,6 +19,12 @@ impl std::fmt::Debug for Feed {
 }
 
 impl Feed {
+    /// Ends all watches: who reads on must list again.
+    pub(super) fn close(&self) {
+        self.ring.write().close();
+        self.news.send_replace(());
+    }
+
     /// The view.
     #[must_use]
     pub const fn view(&self) -> &View {

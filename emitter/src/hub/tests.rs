@@ -14,6 +14,7 @@ pub(crate) fn hub_and_view() -> (Hub, View) {
         labels: "".parse().unwrap(),
         fields: "".parse().unwrap(),
         encoding: emitter_cache::Encoding::Object,
+        grant: emitter_cache::Grant::default(),
     };
     (hub, view)
 }

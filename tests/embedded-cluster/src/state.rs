@@ -88,6 +88,7 @@ impl Storage {
             labels: labels.clone(),
             fields: FieldSelector::default(),
             encoding: Encoding::Object,
+            grant: emitter_cache::Grant::default(),
         };
         self.hub(kind).snapshot(&view).entries
     }

@@ -88,6 +88,7 @@ impl Rig {
         let mut command = Command::new(beside("emitter")?);
         command
             .args(["--selector=export=yes", "--fields=all", "--insecure-port=0"])
+            .arg("--anonymous")
             .args([
                 "--bind-address=127.0.0.1",
                 &format!("--secure-port={}", emitter.port()),

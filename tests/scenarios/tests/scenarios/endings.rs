@@ -126,6 +126,7 @@ async fn secure(
     let mut command = Command::new(program("emitter")?);
     command
         .args(["--selector", &format!("{EXPORT}=true"), "--insecure-port=0"])
+        .arg("--anonymous")
         .args(["--bind-address=127.0.0.1", &format!("--secure-port={port}")])
         .args(["--shutdown-delay=0s", "--shutdown-spread=0s"])
         .arg("--kubeconfig")

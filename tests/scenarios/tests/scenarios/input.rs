@@ -78,9 +78,19 @@ pub(crate) async fn an_emitter_refuses_bad_input_in_plain_words(
     let (malformed, nowhere) = (&files.malformed, &files.nowhere);
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let port = taken.local_addr()?.port();
-    let flags = |rest: &str| format!("--selector a=b {rest}");
+    let flags = |rest: &str| format!("--selector a=b --anonymous {rest}");
     let cases = [
         (flags("--nonsense"), vec!["--nonsense"]),
+        (
+            format!("--selector a=b --kubeconfig {nowhere}"),
+            vec!["nobody could read", "--anonymous", "--token-auth-file"],
+        ),
+        (
+            flags(&format!(
+                "--kubeconfig {nowhere} --access-config {malformed}"
+            )),
+            vec![malformed, "--access-config"],
+        ),
         (
             "--selector a==b==c".to_owned(),
             vec!["--selector", "a==b==c"],

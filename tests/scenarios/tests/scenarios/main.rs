@@ -13,6 +13,7 @@
 //! | `global` | Services of many clusters become one, the same in each |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
+//! | `access` | who may see what, as the API server or the access configuration says |
 //! | `endings` | an emitter ends, or takes other files, without hurting who reads |
 //! | `manifests` | what is installed is accepted and understood |
 //! | `rights` | what the manifests grant is enough, and none of it too much |
@@ -23,6 +24,7 @@
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab`, `cluster`, `embedded`, `stream` | what scenarios are made of |
 
+mod access;
 mod cluster;
 mod compat;
 mod conformance;
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
 /// An emitter is a Kubernetes API server, as far as it goes.
 fn of_the_contract() -> Vec<Scenario> {
     vec![
+        scenario!(access::the_api_server_decides_and_refusals_are_worded_as_its_own),
+        scenario!(access::workloads_see_what_they_are_granted_by_their_own_tokens),
         scenario!(serving::kubectl_shows_what_the_api_server_shows),
         scenario!(serving::kubectl_watches_describes_and_explains),
         scenario!(serving::an_emitter_tells_what_its_upstream_tells),

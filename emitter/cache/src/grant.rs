@@ -1,0 +1,170 @@
+//! What one consumer may see, whatever it asks for.
+//!
+//! Slices and Endpoints follow their Service: they are in sight if it is, with the ports
+//! of it that are. Who may not see something cannot tell it from what does not exist.
+
+mod owner;
+mod ports;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proto_types::{LabelSelector, Labels, RawObject};
+
+use crate::{Entry, Fields};
+
+pub(crate) use owner::service_of;
+pub use owner::{Owner, Owners, Rejoined};
+
+/// What may be seen. Two grants are equal that show the same.
+#[derive(Debug, Clone, Default)]
+pub struct Grant {
+    rules: Rules,
+    owners: Arc<Owners>,
+}
+
+/// The rules of a grant; by default all may be seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Rules {
+    /// Only in these namespaces; in all if absent.
+    pub namespaces: Option<BTreeSet<String>>,
+    /// Only Services with these labels.
+    pub labels: LabelSelector,
+    /// Only these ports of them; all if absent.
+    pub ports: Option<BTreeSet<Port>>,
+}
+
+/// A port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Port {
+    /// By its name; a Service's only port may have none.
+    Name(String),
+    /// By its number.
+    Number(u16),
+}
+
+impl PartialEq for Grant {
+    fn eq(&self, other: &Self) -> bool {
+        self.rules == other.rules
+    }
+}
+
+impl Eq for Grant {}
+
+impl std::hash::Hash for Grant {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.rules.hash(state);
+    }
+}
+
+impl Rules {
+    /// Whether everything may be seen.
+    #[must_use]
+    pub fn show_all(&self) -> bool {
+        self.namespaces.is_none() && self.labels.is_empty() && self.ports.is_none()
+    }
+
+    /// Whether the Service with these labels and ports may be seen.
+    fn allow(&self, labels: &Labels, ports: Option<&[owner::ServicePort]>) -> bool {
+        let has_port = match (&self.ports, ports) {
+            (Some(_), Some(ports)) => ports.iter().any(|port| self.allow_port(port)),
+            (None, _) | (Some(_), None) => true,
+        };
+        has_port && self.labels.matches(labels)
+    }
+
+    fn allow_port(&self, port: &owner::ServicePort) -> bool {
+        self.ports.as_ref().is_none_or(|ports| {
+            ports.contains(&Port::Number(port.number))
+                || ports.contains(&Port::Name(port.name.clone()))
+        })
+    }
+}
+
+impl Grant {
+    /// A grant by those rules; Services are known to `owners`.
+    #[must_use]
+    pub const fn new(rules: Rules, owners: Arc<Owners>) -> Self {
+        Self { rules, owners }
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Whether an object may be seen.
+    #[must_use]
+    pub fn sees(&self, entry: &Entry) -> bool {
+        if self.rules.show_all() {
+            return true;
+        }
+        self.sees_as(entry, self.owners.of(entry).as_deref())
+    }
+
+    /// The object as it may be seen: without the ports that may not.
+    #[must_use]
+    pub fn show(&self, entry: &Arc<Entry>) -> Option<Arc<Entry>> {
+        if !self.sees(entry) {
+            return None;
+        }
+        if self.rules.ports.is_none() {
+            return Some(Arc::clone(entry));
+        }
+        self.cut(entry)
+    }
+
+    /// Whether objects are shown otherwise than they are.
+    #[must_use]
+    pub const fn cuts(&self) -> bool {
+        self.rules.ports.is_some()
+    }
+
+    /// Whether an object may be seen if its Service is like that. Where the Service is
+    /// not known, the object's own labels count, which controllers copy.
+    fn sees_as(&self, entry: &Entry, owner: Option<&Owner>) -> bool {
+        let key = entry.key();
+        let namespaces = self.rules.namespaces.as_ref();
+        if namespaces.is_some_and(|allowed| !allowed.contains(key.namespace())) {
+            return false;
+        }
+        match owner {
+            Some(owner) => self.rules.allow(&owner.labels, Some(&owner.ports)),
+            None => self.rules.allow(&entry.object().labels, None),
+        }
+    }
+
+    /// Ports by number are known by their Service alone; its slices have the numbers of
+    /// the pods.
+    fn names(&self, owner: Option<&Owner>) -> BTreeSet<String> {
+        let by_name = self.rules.ports.iter().flatten();
+        let by_name = by_name.filter_map(|port| match port {
+            Port::Name(name) => Some(name.clone()),
+            Port::Number(_) => None,
+        });
+        let by_number = owner.into_iter().flat_map(|owner| &owner.ports);
+        let by_number = by_number.filter(|port| self.rules.allow_port(port));
+        by_name
+            .chain(by_number.map(|port| port.name.clone()))
+            .collect()
+    }
+
+    /// `None` if no port is left of those that there were.
+    fn cut(&self, entry: &Entry) -> Option<Arc<Entry>> {
+        let object = entry.object();
+        let names = self.names(self.owners.of(entry).as_deref());
+        // Managed fields and annotations would tell of ports too.
+        let needed = Fields::needed().cut(entry.form(), &object.json).ok()??;
+        let json = ports::cut(&needed, &names).ok()??;
+        let object = RawObject {
+            json: json.into(),
+            ..object.clone()
+        };
+        let entry = Entry::new(entry.form(), &Fields::All, object).ok()?;
+        Some(Arc::new(entry))
+    }
+}
+
+#[cfg(test)]
+mod tests;

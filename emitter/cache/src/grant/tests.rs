@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use proto_types::{ObjectKey, RawObject, Resource, Revision};
+
+use super::{Grant, Owner, Owners, Port, Rejoined, Rules};
+use crate::{Entry, Fields};
+
+fn raw(resource: Resource, text: &str) -> RawObject {
+    RawObject::parse(resource.names(), &text.to_owned().into()).unwrap()
+}
+
+fn entry(resource: Resource, text: &str) -> Arc<Entry> {
+    Arc::new(Entry::new(resource, &Fields::All, raw(resource, text)).unwrap())
+}
+
+fn service(team: &str) -> String {
+    format!(
+        r#"{{"kind":"Service","apiVersion":"v1","metadata":{{"name":"web","namespace":"a","uid":"u","resourceVersion":"1","labels":{{"team":"{team}"}},"annotations":{{"last":"9090"}}}},"spec":{{"ports":[{{"name":"http","port":80}},{{"name":"admin","port":9090}}]}}}}"#
+    )
+}
+
+const SLICE: &str = r#"{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{"name":"web-1","namespace":"a","uid":"s","resourceVersion":"2","labels":{"kubernetes.io/service-name":"web"}},"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"]}],"ports":[{"name":"http","port":8080},{"name":"admin","port":9091}]}"#;
+
+const ENDPOINTS: &str = r#"{"kind":"Endpoints","apiVersion":"v1","metadata":{"name":"web","namespace":"a","uid":"e","resourceVersion":"2"},"subsets":[{"addresses":[{"ip":"10.0.0.1"}],"ports":[{"name":"http","port":8080}]},{"addresses":[{"ip":"10.0.0.2"}],"ports":[{"name":"admin","port":9091}]}]}"#;
+
+fn owners(team: &str) -> Arc<Owners> {
+    let owners = Owners::default();
+    let owner = Owner::read(&raw(Resource::Services, &service(team))).unwrap();
+    assert!(owners.set(&ObjectKey::new("a", "web"), owner).is_some());
+    Arc::new(owners)
+}
+
+fn grant(rules: Rules) -> Grant {
+    Grant::new(rules, owners("blue"))
+}
+
+fn shown(grant: &Grant, resource: Resource, text: &str) -> Option<String> {
+    let shown = grant.show(&entry(resource, text))?;
+    Some(String::from_utf8(shown.json().to_vec()).unwrap())
+}
+
+#[test]
+fn what_belongs_to_a_service_is_in_sight_as_the_service_is() {
+    for (selector, is_seen) in [("team=blue", true), ("team=red", false), ("", true)] {
+        let grant = grant(Rules {
+            labels: selector.parse().unwrap(),
+            ..Rules::default()
+        });
+        for (resource, text) in [
+            (Resource::Services, service("blue").as_str()),
+            (Resource::EndpointSlices, SLICE),
+            (Resource::Endpoints, ENDPOINTS),
+        ] {
+            let seen = grant.sees(&entry(resource, text));
+            assert_eq!(seen, is_seen, "{selector} {resource:?}");
+        }
+    }
+}
+
+#[test]
+fn only_what_is_in_its_namespaces_is_in_sight() {
+    let rules = |namespace: &str| Rules {
+        namespaces: Some([namespace.to_owned()].into()),
+        ..Rules::default()
+    };
+    assert!(grant(rules("a")).sees(&entry(Resource::EndpointSlices, SLICE)));
+    assert!(!grant(rules("b")).sees(&entry(Resource::EndpointSlices, SLICE)));
+}
+
+#[test]
+fn ports_that_may_not_be_seen_leave_no_trace() {
+    for port in [Port::Name("http".to_owned()), Port::Number(80)] {
+        let grant = grant(Rules {
+            ports: Some([port].into()),
+            ..Rules::default()
+        });
+        let service = shown(&grant, Resource::Services, &service("blue")).unwrap();
+        assert!(
+            service.contains("http") && !service.contains("9090"),
+            "{service}"
+        );
+        let slice = shown(&grant, Resource::EndpointSlices, SLICE).unwrap();
+        assert!(slice.contains("8080") && !slice.contains("9091"), "{slice}");
+        let endpoints = shown(&grant, Resource::Endpoints, ENDPOINTS).unwrap();
+        assert!(endpoints.contains("10.0.0.1"), "{endpoints}");
+        assert!(!endpoints.contains("10.0.0.2"), "{endpoints}");
+    }
+}
+
+#[test]
+fn what_has_no_port_left_is_not_in_sight() {
+    let grant = grant(Rules {
+        ports: Some([Port::Name("grpc".to_owned())].into()),
+        ..Rules::default()
+    });
+    assert_eq!(shown(&grant, Resource::Services, &service("blue")), None);
+    assert_eq!(shown(&grant, Resource::EndpointSlices, SLICE), None);
+    assert_eq!(shown(&grant, Resource::Endpoints, ENDPOINTS), None);
+}
+
+#[test]
+fn a_service_that_changes_concerns_only_who_sees_something_else() {
+    let owner = |team| Arc::new(Owner::read(&raw(Resource::Services, &service(team))).unwrap());
+    let rejoined = Rejoined {
+        revision: Revision::new(7),
+        entries: vec![entry(Resource::EndpointSlices, SLICE)],
+        before: Some(owner("blue")),
+        after: Some(owner("red")),
+    };
+    for (selector, is_concerned) in [
+        ("team=blue", true),
+        ("team=red", true),
+        ("", false),
+        ("team", false),
+    ] {
+        let grant = grant(Rules {
+            labels: selector.parse().unwrap(),
+            ..Rules::default()
+        });
+        assert_eq!(rejoined.concerns(&grant), is_concerned, "{selector}");
+    }
+}

@@ -1,0 +1,396 @@
+//! Who asks, and what it may see.
+//!
+//! Who asks is found out by its certificate, by a token of the file, by a token that a
+//! trusted issuer signed, or by the upstream's API server, in this order. What it may see
+//! is what the access configuration grants; failing that, everything, if the upstream's
+//! API server says that it may read there.
+//!
+//! Files are read again when they change. A watch whose consumer may see something else
+//! then is ended with 410, so that the consumer lists again; no other watch notices.
+
+mod cached;
+mod certificate;
+mod delegated;
+mod keys;
+pub mod policy;
+mod refusal;
+mod ruling;
+mod tokens;
+mod user;
+mod workload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use emitter_cache::Grant;
+use emitter_cache::grant::{Owners, Rules};
+use http::{HeaderMap, header};
+use parking_lot::RwLock;
+use proto_types::{Revision, Status};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Notify;
+use tracing::{debug, warn};
+
+pub use self::policy::PolicyError;
+pub use self::ruling::Error;
+use self::ruling::Ruling;
+use self::tokens::Tokens;
+pub use self::tokens::TokensError;
+pub use self::user::User;
+use crate::api::Attributes;
+use crate::consumers::Consumers;
+use crate::hub::Hub;
+use crate::metrics::{Eviction, Metrics};
+use crate::tls::Certificates;
+
+/// How access is configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether somebody whom nobody knows may ask.
+    pub anonymous: bool,
+    /// Tokens, and whose they are.
+    pub tokens: Option<PathBuf>,
+    /// The access configuration.
+    pub policy: Option<PathBuf>,
+    /// Whether the upstream is asked whose a token is.
+    pub delegate_authentication: bool,
+    /// Whether the upstream is asked who may do what.
+    pub delegate_authorization: bool,
+    /// How long its answers count.
+    pub delegation_ttl: Duration,
+}
+
+/// What access stands on.
+pub struct Parts {
+    /// How it is configured.
+    pub settings: Settings,
+    /// The authorities of clients' certificates.
+    pub certificates: Option<Arc<Certificates>>,
+    /// The upstream.
+    pub client: kube::Client,
+    /// All Services, for grants.
+    pub owners: Arc<Owners>,
+    /// What is served.
+    pub hubs: Vec<Arc<Hub>>,
+    /// Counts who is let in.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Decides who may see what.
+pub struct Access {
+    parts: Parts,
+    tokens: RwLock<Arc<Tokens>>,
+    ruling: RwLock<Arc<Ruling>>,
+    authentication: Option<delegated::Authentication>,
+    authorization: Option<delegated::Authorization>,
+    changed: Notify,
+}
+
+/// What a request brings to say who asks.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// The client's certificate, and what leads to its authority.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// A bearer token.
+    pub token: Option<String>,
+}
+
+/// How somebody was known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    /// By its certificate.
+    Certificate,
+    /// By a token of the file.
+    Token,
+    /// By a token of this issuer.
+    Issuer(String),
+    /// By the upstream.
+    Delegated,
+    /// It was not.
+    Anonymous,
+}
+
+impl Method {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Certificate => "certificate",
+            Self::Token => "token",
+            Self::Issuer(_) => "issuer",
+            Self::Delegated => "delegated",
+            Self::Anonymous => "anonymous",
+        }
+    }
+}
+
+/// By what right a request is answered.
+#[derive(Debug, Clone)]
+pub struct Right {
+    credentials: Credentials,
+    method: Method,
+    /// Whose it is.
+    pub user: User,
+    attributes: Attributes,
+    /// What may be seen.
+    pub grant: Grant,
+    /// What the view is called.
+    pub view: Arc<str>,
+    /// A watch from before must begin anew, since its consumer saw something else then.
+    pub floor: Revision,
+}
+
+/// Why a request is not answered.
+#[derive(Debug)]
+pub enum Denied {
+    /// In words for the client.
+    Refused(Status),
+    /// Nobody could be asked.
+    Failed(String),
+}
+
+/// How often rights are looked at again that the upstream gave.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+impl Credentials {
+    /// What a request brings.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, certificates: Vec<CertificateDer<'static>>) -> Self {
+        let value = headers.get(header::AUTHORIZATION);
+        let words = value.and_then(|it| it.to_str().ok()?.trim().split_once(' '));
+        let token = words.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = token.map(|(_, token)| token.trim().to_owned());
+        Self {
+            certificates,
+            token: token.filter(|it| !it.is_empty()),
+        }
+    }
+}
+
+impl Access {
+    /// Reads all files for the first time.
+    pub fn open(parts: Parts) -> Result<Arc<Self>, Error> {
+        let settings = &parts.settings;
+        let ttl = settings.delegation_ttl;
+        let client = || parts.client.clone();
+        let authentication = settings.delegate_authentication;
+        let authentication = authentication.then(|| delegated::Authentication::new(client(), ttl));
+        let authorization = settings.delegate_authorization;
+        let authorization = authorization.then(|| delegated::Authorization::new(client(), ttl));
+        let tokens = settings.tokens.as_deref().map(Tokens::read).transpose()?;
+        let ruling = Ruling::read(settings.policy.as_deref())?;
+        Ok(Arc::new(Self {
+            tokens: RwLock::new(Arc::new(tokens.unwrap_or_default())),
+            ruling: RwLock::new(Arc::new(ruling)),
+            authentication,
+            authorization,
+            changed: Notify::new(),
+            parts,
+        }))
+    }
+
+    /// Reads the tokens again.
+    pub fn reload_tokens(&self) -> Result<(), Error> {
+        if let Some(path) = &self.parts.settings.tokens {
+            *self.tokens.write() = Arc::new(Tokens::read(path)?);
+        }
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Reads the access configuration again.
+    pub fn reload_policy(&self) -> Result<(), Error> {
+        let next = Ruling::read(self.parts.settings.policy.as_deref())?;
+        let revision = |hub: &Arc<Hub>| {
+            let progress = *hub.progress().borrow();
+            (hub.names().plural, progress.unwrap_or_default())
+        };
+        let now = self.parts.hubs.iter().map(revision).collect();
+        let mut ruling = self.ruling.write();
+        *ruling = Arc::new(next.after(&ruling, now));
+        drop(ruling);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Clients' authorities have been exchanged.
+    pub fn certificates_changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// By what right somebody may do something.
+    pub async fn right(
+        &self,
+        credentials: Credentials,
+        attributes: Attributes,
+    ) -> Result<Right, Denied> {
+        let known = self.user(&credentials).await;
+        let metrics = &self.parts.metrics;
+        let (user, method) = match known {
+            Ok(known) => known,
+            Err(why) => {
+                debug!(%why, "nobody knows who asks");
+                metrics.authenticated("none", false);
+                return Err(Denied::Refused(refusal::unauthorized()));
+            }
+        };
+        metrics.authenticated(method.name(), true);
+        let granted = self.granted(&user, &attributes).await;
+        metrics.authorized(granted.is_ok());
+        let (rules, view) = granted?;
+        let resource = attributes.target.as_ref();
+        let floor = resource.map(|it| self.ruling.read().floor(&user, &it.resource));
+        Ok(Right {
+            grant: Grant::new(rules, Arc::clone(&self.parts.owners)),
+            floor: floor.unwrap_or_default(),
+            credentials,
+            method,
+            user,
+            attributes,
+            view,
+        })
+    }
+
+    async fn user(&self, credentials: &Credentials) -> Result<(User, Method), String> {
+        let mut whys = Vec::new();
+        match self.by_certificate(&credentials.certificates) {
+            Some(Ok(user)) => return Ok((user, Method::Certificate)),
+            Some(Err(why)) => whys.push(why),
+            None => {}
+        }
+        if let Some(token) = credentials.token.as_deref().filter(|_| self.reads_tokens()) {
+            match self.by_token(token).await {
+                Ok(known) => return Ok(known),
+                Err(why) => whys.push(why),
+            }
+        }
+        match self.parts.settings.anonymous && whys.is_empty() {
+            true => Ok((User::anonymous(), Method::Anonymous)),
+            false => Err(whys.join("; ")),
+        }
+    }
+
+    /// Whether a token says anything here.
+    fn reads_tokens(&self) -> bool {
+        let settings = &self.parts.settings;
+        settings.tokens.is_some()
+            || settings.delegate_authentication
+            || !self.ruling.read().issuers.is_empty()
+    }
+
+    fn by_certificate(&self, chain: &[CertificateDer<'static>]) -> Option<Result<User, String>> {
+        let own = chain.first()?;
+        let trusted = self.parts.certificates.as_ref()?.trusts(chain)?;
+        let user = trusted.map(|()| certificate::user(own));
+        user.map_err(|why| why.to_string()).transpose()
+    }
+
+    async fn by_token(&self, token: &str) -> Result<(User, Method), String> {
+        let tokens = Arc::clone(&self.tokens.read());
+        if let Some(user) = tokens.user(token) {
+            return Ok((user.clone(), Method::Token));
+        }
+        let ruling = Arc::clone(&self.ruling.read());
+        if let Some(name) = workload::claimed_issuer(token)
+            && let Some(issuer) = ruling.issuer(&name)
+        {
+            let user = issuer.user(token).await?;
+            return Ok((user, Method::Issuer(name)));
+        }
+        let Some(authentication) = &self.authentication else {
+            return Err("the token is not known".to_owned());
+        };
+        match authentication.user(token).await {
+            Ok(Some(user)) => Ok((user, Method::Delegated)),
+            Ok(None) => Err("the upstream does not know the token".to_owned()),
+            Err(why) => {
+                warn!(%why, "cannot ask the upstream whose a token is");
+                Err(why.to_string())
+            }
+        }
+    }
+
+    /// What somebody may see, and what that is called.
+    async fn granted(
+        &self,
+        user: &User,
+        attributes: &Attributes,
+    ) -> Result<(Rules, Arc<str>), Denied> {
+        let ruling = Arc::clone(&self.ruling.read());
+        let everything = || Ok((Rules::default(), Arc::from("all")));
+        let forbidden = |reason: &str| {
+            Err(Denied::Refused(refusal::forbidden(
+                user, attributes, reason,
+            )))
+        };
+        if attributes.is_for_everybody() {
+            return everything();
+        }
+        if let Some(consumer) = ruling.policy.consumer(user) {
+            let rules = consumer.rules();
+            let may = match attributes.is_metrics() {
+                true => rules.show_all(),
+                false => attributes.reads_what_is_served(),
+            };
+            return match may {
+                true => Ok((rules, Arc::from(consumer.name.as_str()))),
+                false => forbidden(""),
+            };
+        }
+        let Some(authorization) = &self.authorization else {
+            return match ruling.policy.consumers {
+                None => everything(),
+                Some(_) => forbidden(""),
+            };
+        };
+        match authorization.verdict(user, attributes).await {
+            Ok(verdict) if verdict.allowed => everything(),
+            Ok(verdict) => forbidden(&verdict.reason),
+            Err(why) => Err(Denied::Failed(why.to_string())),
+        }
+    }
+
+    /// Ends, for ever, the watches of consumers that may see something else now.
+    pub async fn follow(self: Arc<Self>, consumers: Arc<Consumers>) {
+        loop {
+            let changed = self.changed.notified();
+            match self.authorization {
+                None => changed.await,
+                Some(_) => drop(tokio::time::timeout(LOOK_AGAIN, changed).await),
+            }
+            for watch in consumers.watches() {
+                if let Some(right) = &watch.caller.right
+                    && !self.still_holds(right).await
+                {
+                    watch.end(Eviction::Access);
+                }
+            }
+        }
+    }
+
+    /// Whether a right is what it was. Where nobody can be asked, it is.
+    async fn still_holds(&self, right: &Right) -> bool {
+        let is_known = match &right.method {
+            Method::Certificate => {
+                let user = self.by_certificate(&right.credentials.certificates);
+                user.is_some_and(|it| it.is_ok())
+            }
+            Method::Token => {
+                let token = right.credentials.token.as_deref().unwrap_or_default();
+                self.tokens.read().user(token) == Some(&right.user)
+            }
+            Method::Issuer(name) => self.ruling.read().issuer(name).is_some(),
+            Method::Delegated | Method::Anonymous => true,
+        };
+        if !is_known {
+            return false;
+        }
+        match self.granted(&right.user, &right.attributes).await {
+            Ok((rules, _)) => rules == *right.grant.rules(),
+            Err(Denied::Refused(_)) => false,
+            Err(Denied::Failed(_)) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

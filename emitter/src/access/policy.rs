@@ -1,0 +1,310 @@
+//! The access configuration: whose tokens are believed, and who may see what.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use emitter_cache::grant::{Port, Rules};
+use http::Uri;
+use proto_types::LabelSelector;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::User;
+
+/// The configuration file, in YAML or JSON.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    /// Whose tokens are believed.
+    #[serde(default)]
+    pub issuers: Vec<Issuer>,
+    /// Who may see what; the first that fits counts. If absent, whoever is known may see
+    /// everything.
+    pub consumers: Option<Vec<Consumer>>,
+}
+
+/// A cluster, or another issuer of OpenID tokens.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Issuer {
+    /// What its tokens have as `iss`.
+    pub issuer: String,
+    /// One of these must be in `aud`.
+    pub audiences: Vec<String>,
+    /// Its public keys.
+    pub keys: Keys,
+    /// What its users and groups begin with here, so that service accounts of two
+    /// clusters are not confused. It may be empty.
+    pub user_prefix: String,
+}
+
+/// Where an issuer's keys are, as a JSON Web Key Set.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Keys {
+    /// In a file.
+    pub file: Option<PathBuf>,
+    /// At a URL.
+    #[serde(default, deserialize_with = "url")]
+    pub url: Option<Uri>,
+    /// The authority of that URL; the system's if absent.
+    pub ca_file: Option<PathBuf>,
+    /// A bearer token for that URL.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Somebody, and what it may see.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Consumer {
+    /// What its view is called in logs and metrics.
+    pub name: String,
+    /// These users, or who is in these groups.
+    #[serde(default)]
+    pub users: Vec<String>,
+    /// Who is in one of these groups.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Whose token claims all this.
+    #[serde(default)]
+    pub claims: Value,
+    /// Only in these namespaces; in all if absent.
+    namespaces: Option<BTreeSet<String>>,
+    /// Only Services with these labels.
+    #[serde(default, deserialize_with = "selector")]
+    selector: LabelSelector,
+    /// Only these ports of them, by name or number; all if absent.
+    ports: Option<Vec<PortEntry>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum PortEntry {
+    Number(u16),
+    Name(String),
+}
+
+/// Why a file is not an access configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It does not open.
+    #[error("cannot read access configuration {path} (--access-config): {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It says something else than an access configuration does.
+    #[error("access configuration {path} (--access-config) is not valid: {why}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        why: String,
+    },
+}
+
+impl Policy {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, PolicyError> {
+        let text = std::fs::read_to_string(path).map_err(|source| PolicyError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text).map_err(|why| PolicyError::Invalid {
+            path: path.to_owned(),
+            why,
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // A file that is being written must not open every door.
+        if text.trim().is_empty() {
+            return Err("it is empty; write `consumers: []` to let in nobody".to_owned());
+        }
+        let policy: Self = serde_saphyr::from_str(text)
+            .map_err(|why| why.to_string().trim_start_matches("error: ").to_owned())?;
+        policy.check()?;
+        Ok(policy)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut prefixes = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        for it in &self.issuers {
+            let issuer = &it.issuer;
+            if it.audiences.is_empty() {
+                return Err(format!(
+                    "issuer {issuer:?} has no audiences: name those that tokens for this \
+                     emitter are issued for"
+                ));
+            }
+            if it.keys.file.is_some() == it.keys.url.is_some() {
+                return Err(format!(
+                    "issuer {issuer:?}: keys need either a file or a url"
+                ));
+            }
+            if !names.insert(issuer) {
+                return Err(format!("issuer {issuer:?} is there twice"));
+            }
+            if !prefixes.insert(&it.user_prefix) {
+                let prefix = &it.user_prefix;
+                return Err(format!(
+                    "two issuers have the userPrefix {prefix:?}: their users could not be \
+                     told apart"
+                ));
+            }
+        }
+        let mut names = BTreeSet::new();
+        for it in self.consumers.iter().flatten() {
+            let name = &it.name;
+            if !names.insert(name) {
+                return Err(format!("consumer {name:?} is there twice"));
+            }
+            if it.users.is_empty() && it.groups.is_empty() && it.claims.is_null() {
+                return Err(format!(
+                    "consumer {name:?} is nobody: give it users, groups or claims"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a user is to this policy.
+    #[must_use]
+    pub fn consumer(&self, user: &User) -> Option<&Consumer> {
+        self.consumers.iter().flatten().find(|it| it.fits(user))
+    }
+}
+
+impl Consumer {
+    fn fits(&self, user: &User) -> bool {
+        let by_name = self.users.contains(&user.name);
+        let by_group = user.groups.iter().any(|it| self.groups.contains(it));
+        let by_claims = self.claims.is_null() || contains(&user.claims, &self.claims);
+        let by_any = self.users.is_empty() && self.groups.is_empty();
+        (by_name || by_group || by_any) && by_claims
+    }
+
+    /// What it may see.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        let port = |it: &PortEntry| match it {
+            PortEntry::Number(number) => Port::Number(*number),
+            PortEntry::Name(name) => Port::Name(name.clone()),
+        };
+        Rules {
+            namespaces: self.namespaces.clone(),
+            labels: self.selector.clone(),
+            ports: self.ports.as_ref().map(|it| it.iter().map(port).collect()),
+        }
+    }
+}
+
+/// Whether all of `part` is in `whole`; of a list one element is enough.
+fn contains(whole: &Value, part: &Value) -> bool {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => part
+            .iter()
+            .all(|(name, part)| whole.get(name).is_some_and(|it| contains(it, part))),
+        (Value::Array(whole), part) if !part.is_array() => whole.contains(part),
+        (whole, part) => whole == part,
+    }
+}
+
+fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LabelSelector, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uri>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let url = text.map(|it| it.parse::<Uri>()).transpose();
+    url.map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const FILE: &str = "
+issuers:
+  - issuer: https://west.example
+    audiences: [heliograph]
+    keys: {file: /etc/west.json}
+    userPrefix: 'west:'
+consumers:
+  - name: shop
+    users: ['west:system:serviceaccount:shop:reader']
+    namespaces: [demo]
+    selector: team=a
+    ports: [http, 9090]
+  - name: blue
+    groups: [blue]
+    claims: {kubernetes.io: {namespace: blue}}
+  - name: rest
+    claims: {aud: heliograph}
+";
+
+    #[test]
+    fn the_first_consumer_that_fits_counts() {
+        let policy = Policy::parse(FILE).unwrap();
+        let user = |name: &str, group: &str, claims: Value| {
+            let mut user = User::known(name, vec![group.to_owned()]);
+            user.claims = claims;
+            policy.consumer(&user).map(|it| it.name.clone())
+        };
+        let reader = "west:system:serviceaccount:shop:reader";
+        let blue = json!({"kubernetes.io": {"namespace": "blue", "pod": "x"}});
+        for (name, group, claims, expected) in [
+            (reader, "", Value::Null, Some("shop")),
+            ("system:serviceaccount:shop:reader", "", Value::Null, None),
+            ("x", "blue", blue.clone(), Some("blue")),
+            ("x", "blue", Value::Null, None),
+            ("x", "red", blue, None),
+            ("x", "", json!({"aud": ["heliograph", "y"]}), Some("rest")),
+        ] {
+            let found = user(name, group, claims.clone());
+            assert_eq!(found.as_deref(), expected, "{name} {group} {claims}");
+        }
+        let rules = policy.consumers.as_ref().unwrap()[0].rules();
+        assert_eq!(rules.labels, "team=a".parse().unwrap());
+        let ports = [Port::Name("http".to_owned()), Port::Number(9090)];
+        assert_eq!(rules.ports, Some(ports.into()));
+    }
+
+    #[test]
+    fn bad_configuration_is_explained() {
+        let issuer = "issuers: [{issuer: a, audiences: [x], keys: {file: f}, userPrefix: ''}";
+        for (text, words) in [
+            ("", "consumers: []"),
+            ("consumer: []", "consumer"),
+            ("consumers: [{name: a}]", "\"a\" is nobody"),
+            ("consumers: [{name: a, users: [x], ports: [70000]}]", ""),
+            ("consumers: [{name: a, users: [x], selector: 'a in'}]", ""),
+            (
+                "consumers: [{name: a, users: [x]}, {name: a, users: [y]}]",
+                "\"a\" is there twice",
+            ),
+            (
+                "issuers: [{issuer: a, audiences: [], keys: {file: f}, userPrefix: ''}]",
+                "audiences",
+            ),
+            (
+                "issuers: [{issuer: a, audiences: [x], keys: {}, userPrefix: ''}]",
+                "file or a url",
+            ),
+            (
+                &format!(
+                    "{issuer}, {{issuer: b, audiences: [x], keys: {{file: f}}, userPrefix: ''}}]"
+                ),
+                "two issuers have the userPrefix",
+            ),
+        ] {
+            let why = Policy::parse(text).unwrap_err();
+            assert!(why.contains(words), "{text}: {why}");
+        }
+    }
+}

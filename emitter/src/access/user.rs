@@ -1,0 +1,66 @@
+//! Who a consumer is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Who somebody is, as Kubernetes says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// Such as `system:serviceaccount:heliograph:reflector`.
+    #[serde(default, rename = "username")]
+    pub name: String,
+    /// What stays the same when a name is given to somebody else.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The groups that it belongs to.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Whatever its authenticator adds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extra: BTreeMap<String, Vec<String>>,
+    /// What its token claims; nothing where it has none.
+    #[serde(skip)]
+    pub claims: Value,
+}
+
+const AUTHENTICATED: &str = "system:authenticated";
+
+impl User {
+    /// Somebody whom an authenticator knows.
+    #[must_use]
+    pub fn known(name: impl Into<String>, groups: Vec<String>) -> Self {
+        let user = Self {
+            name: name.into(),
+            groups,
+            ..Self::default()
+        };
+        user.authenticated()
+    }
+
+    /// Nobody in particular.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self {
+            name: "system:anonymous".to_owned(),
+            groups: vec!["system:unauthenticated".to_owned()],
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is nobody in particular.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.name == "system:anonymous"
+    }
+
+    /// With the group of all whom somebody knows.
+    #[must_use]
+    pub fn authenticated(mut self) -> Self {
+        if !self.groups.iter().any(|it| it == AUTHENTICATED) {
+            self.groups.push(AUTHENTICATED.to_owned());
+        }
+        self
+    }
+}

@@ -1,0 +1,128 @@
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rcgen::{KeyPair, PublicKeyData};
+use serde_json::json;
+
+use super::*;
+use crate::access::policy;
+
+struct Lab {
+    key: KeyPair,
+    trusted: Trusted,
+    _directory: tempfile::TempDir,
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+impl Lab {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        // An uncompressed point: a byte that says so, then both coordinates.
+        let point = key.der_bytes();
+        let coordinate = |range| URL_SAFE_NO_PAD.encode(&point[range]);
+        let set = json!({"keys": [{
+            "kty": "EC", "crv": "P-256", "use": "sig", "kid": "one",
+            "x": coordinate(1..33), "y": coordinate(33..65),
+        }]});
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("keys.json");
+        std::fs::write(&file, set.to_string()).unwrap();
+        let issuer = Issuer {
+            issuer: "https://west".to_owned(),
+            audiences: vec!["heliograph".to_owned()],
+            keys: policy::Keys {
+                file: Some(file),
+                url: None,
+                ca_file: None,
+                token_file: None,
+            },
+            user_prefix: "west:".to_owned(),
+        };
+        Self {
+            key,
+            trusted: Trusted::open(&issuer).unwrap(),
+            _directory: directory,
+        }
+    }
+
+    /// Signs what a token of a service account claims, with that changed.
+    fn token(&self, kid: &str, change: &Value) -> String {
+        let mut claims = json!({
+            "iss": "https://west",
+            "sub": "system:serviceaccount:shop:reader",
+            "aud": ["heliograph"],
+            "exp": now() + 600,
+            "nbf": now() - 1,
+            "kubernetes.io": {"namespace": "shop", "serviceaccount": {"name": "reader", "uid": "u"}},
+        });
+        for (name, value) in change.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(kid.to_owned());
+        let key = EncodingKey::from_ec_der(&self.key.serialize_der());
+        encode(&header, &claims, &key).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_service_account_of_another_cluster_is_known_by_its_own_token() {
+    let lab = Lab::new();
+    let token = lab.token("one", &json!({}));
+    assert_eq!(claimed_issuer(&token).as_deref(), Some("https://west"));
+    let user = lab.trusted.user(&token).await.unwrap();
+    assert_eq!(user.name, "west:system:serviceaccount:shop:reader");
+    let groups = [
+        "west:system:serviceaccounts",
+        "west:system:serviceaccounts:shop",
+        "system:authenticated",
+    ];
+    assert_eq!(
+        (user.groups, user.uid.as_str()),
+        (groups.map(str::to_owned).to_vec(), "u")
+    );
+    assert_eq!(user.claims["kubernetes.io"]["namespace"], "shop");
+}
+
+#[tokio::test]
+async fn what_is_not_for_this_emitter_or_not_now_is_not_believed() {
+    let lab = Lab::new();
+    for (what, change) in [
+        (
+            "another audience",
+            json!({"aud": ["https://kubernetes.default.svc"]}),
+        ),
+        ("another issuer", json!({"iss": "https://east"})),
+        ("expired", json!({"exp": now() - 60})),
+        ("not yet", json!({"nbf": now() + 60})),
+        ("no end", json!({"exp": null})),
+        ("nobody", json!({"sub": ""})),
+    ] {
+        let token = lab.token("one", &change);
+        assert!(lab.trusted.user(&token).await.is_err(), "{what}");
+    }
+    let unknown_key = lab.token("two", &json!({}));
+    assert!(lab.trusted.user(&unknown_key).await.is_err());
+    let forged = Lab::new().token("one", &json!({}));
+    assert!(lab.trusted.user(&forged).await.is_err());
+    let good = lab.token("one", &json!({}));
+    let (head, _) = good.rsplit_once('.').unwrap();
+    assert!(lab.trusted.user(&format!("{head}.")).await.is_err());
+    // Claims that are not signed at all.
+    let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","kid":"one"}"#);
+    let claims = good.split('.').nth(1).unwrap();
+    assert!(
+        lab.trusted
+            .user(&format!("{none}.{claims}."))
+            .await
+            .is_err()
+    );
+}
+
+#[test]
+fn text_that_is_no_token_claims_nothing() {
+    for text in ["", "x", "a.b.c", "a.e30.c", &"x".repeat(1 << 20)] {
+        assert_eq!(claimed_issuer(text), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! Flags that say who may see what.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Error;
+use crate::access::Settings;
+use crate::limits::duration;
+
+/// Who may see what.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Access")]
+pub(super) struct AccessArgs {
+    /// Let in whoever reaches a port, also without saying who it is. Follows from
+    /// --insecure-port, where no other flag here says how consumers are known.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    anonymous: Option<bool>,
+
+    /// Bearer tokens: lines of TOKEN,USER,UID,"GROUP,GROUP", as for kube-apiserver. Read
+    /// again when it changes.
+    #[arg(long, value_name = "FILE")]
+    token_auth_file: Option<PathBuf>,
+
+    /// Whose tokens are believed and who may see what, in YAML or JSON. Read again when it
+    /// changes.
+    #[arg(long, value_name = "FILE")]
+    access_config: Option<PathBuf>,
+
+    /// Ask the upstream's API server whose a token is (TokenReview).
+    #[arg(long)]
+    delegate_authentication: bool,
+
+    /// Ask the upstream's API server whether somebody may get, list or watch, unless
+    /// --access-config grants it (SubjectAccessReview).
+    #[arg(long)]
+    delegate_authorization: bool,
+
+    /// How long answers of the upstream's API server count; while it does not answer, the
+    /// last ones count two minutes more.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    delegation_cache_ttl: Duration,
+}
+
+/// What else says how consumers are known, or that nobody wants to know.
+pub(super) struct Beside {
+    /// There is an authority of clients' certificates.
+    pub(super) has_client_ca: bool,
+    /// The flags are spelled as service-reflector's.
+    pub(super) is_service_reflector: bool,
+    /// HTTP is asked for.
+    pub(super) names_insecure_port: bool,
+}
+
+impl AccessArgs {
+    /// Whether any of these says how consumers are known.
+    pub(super) const fn knows_consumers(&self) -> bool {
+        self.token_auth_file.is_some()
+            || self.access_config.is_some()
+            || self.delegate_authentication
+    }
+
+    pub(super) fn settings(self, beside: &Beside) -> Result<Settings, Error> {
+        let knows = self.knows_consumers() || beside.has_client_ca;
+        let follows = beside.is_service_reflector || beside.names_insecure_port;
+        let anonymous = match (self.anonymous, knows) {
+            (Some(asked), _) => asked,
+            (None, true) => false,
+            (None, false) => follows,
+        };
+        if !anonymous && !knows {
+            return Err(Error::Nobody);
+        }
+        Ok(Settings {
+            anonymous,
+            tokens: self.token_auth_file,
+            policy: self.access_config,
+            delegate_authentication: self.delegate_authentication,
+            delegate_authorization: self.delegate_authorization,
+            delegation_ttl: self.delegation_cache_ttl,
+        })
+    }
+}

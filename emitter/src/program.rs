@@ -1,0 +1,243 @@
+//! What runs: everything that the flags ask for, as tasks.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::{Router, middleware};
+use emitter_cache::Limits;
+use emitter_cache::grant::Owners;
+use prometheus_client::registry::Registry;
+use proto_types::Resource;
+use runtime::{Readiness, Tasks, admin, client, listen};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::access::{self, Access};
+use crate::api::{self, Api};
+use crate::config::{Config, ConsistentReads};
+use crate::connections::Connections;
+use crate::consumers::Consumers;
+use crate::gate::{self, Gate};
+use crate::hub::Hub;
+use crate::identity::{self, Identity, Upstream};
+use crate::metrics::Metrics;
+use crate::probe;
+use crate::reload::Files;
+use crate::serve::{self, End, Transport};
+use crate::shutdown::Shutdown;
+use crate::tls::{self, Certificates};
+use crate::upstream::{self, Documents, Follower, Joining};
+
+/// How we introduce ourselves.
+const AGENT: &str = concat!("heliograph-emitter/", env!("CARGO_PKG_VERSION"));
+
+/// What the parts of an emitter share.
+pub(crate) struct Program {
+    config: Config,
+    client: kube::Client,
+    hubs: Vec<Arc<Hub>>,
+    owners: Arc<Owners>,
+    registry: Registry,
+    metrics: Arc<Metrics>,
+    consumers: Arc<Consumers>,
+    connections: Arc<Connections>,
+    readiness: Readiness,
+    tasks: Tasks,
+    end: End,
+}
+
+impl Program {
+    /// Nothing runs yet.
+    pub(crate) async fn new(config: Config) -> anyhow::Result<Self> {
+        let hubs = Resource::ALL.map(|resource| {
+            let hub = Hub::new(resource, config.fields.clone(), Limits::default());
+            Arc::new(hub)
+        });
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry, &hubs);
+        Ok(Self {
+            client: runtime::connect(&config.access, AGENT).await?,
+            hubs: hubs.to_vec(),
+            owners: Arc::default(),
+            registry,
+            consumers: Consumers::new(config.requests.clone(), Arc::clone(&metrics)),
+            connections: Connections::new(config.connections.clone(), Arc::clone(&metrics)),
+            metrics,
+            readiness: Readiness::default(),
+            tasks: Tasks::new(CancellationToken::new()),
+            end: End::default(),
+            config,
+        })
+    }
+
+    /// Serves until `shutdown` is cancelled, or until a task fails.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.follow_upstream();
+        let identity = self.learn_identity();
+        let (access, certificates) = self.open_access()?;
+        self.end_with(shutdown);
+        let admin = admin::router(
+            self.readiness.clone(),
+            Arc::new(std::mem::take(&mut self.registry)),
+        );
+        let router = self.router(&admin, identity, access);
+        self.serve(&router, certificates).await?;
+        let cut = Arc::clone(&self.consumers).cut_stalled(self.config.connections.write_timeout);
+        self.spawn("cutting stalled watches", cut);
+        let listener = listen::bind(self.config.listen, "--listen").await?;
+        let admin = admin::serve(listener, admin, self.tasks.shutdown().clone());
+        self.tasks.spawn("probes and metrics", admin);
+        self.tasks.run().await.context("the emitter stops")
+    }
+
+    /// Spawns what would never end by itself.
+    fn spawn(&mut self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.tasks.shutdown().clone();
+        self.tasks.spawn(name, async move {
+            stop.run_until_cancelled_owned(task).await;
+            anyhow::Ok(())
+        });
+    }
+
+    /// Keeps the hubs as the upstream is.
+    fn follow_upstream(&mut self) {
+        for (hub, resource) in self.hubs.clone().into_iter().zip(Resource::ALL) {
+            let config = &self.config;
+            let namespace = config.namespace.as_deref();
+            let scope = upstream::exported(resource, &config.selector, namespace);
+            let joining = (resource == Resource::Services).then(|| Joining {
+                owners: Arc::clone(&self.owners),
+                dependents: self.hubs[1..].to_vec(),
+            });
+            let follower = Follower {
+                hub: Arc::clone(&hub),
+                metrics: Arc::clone(&self.metrics),
+                ready: self.readiness.flag(resource.plural(), "not listed yet"),
+                joining,
+            };
+            if config.consistent_reads == ConsistentReads::Upstream {
+                let answer = probe::answer(hub, self.client.clone(), scope.clone());
+                self.spawn(format!("probing {resource}"), answer);
+            }
+            let follow = follower.follow(self.client.clone(), scope);
+            self.spawn(format!("following {resource}"), follow);
+        }
+    }
+
+    /// Finds out which cluster this is.
+    fn learn_identity(&mut self) -> Arc<Identity> {
+        let identity = Arc::new(Identity::new(self.config.names.clone()));
+        let upstream = match &self.config.access {
+            client::Access::Url { .. } => Upstream::Emitter,
+            client::Access::InCluster | client::Access::Kubeconfig { .. } => Upstream::ApiServer,
+        };
+        let learn = Arc::clone(&identity).follow(self.client.clone(), upstream);
+        self.spawn("learning the identity", learn);
+        identity
+    }
+
+    /// Reads who may see what and with what is served, and goes on reading it.
+    fn open_access(&mut self) -> anyhow::Result<(Arc<Access>, Option<Arc<Certificates>>)> {
+        let settings = self.config.settings.clone();
+        let sources = self.config.serving.https.as_ref();
+        let sources = sources.map(|(_, sources)| sources.clone());
+        // What is followed is looked at before it is used, so that no change is missed.
+        let tokens = Files::new("tokens", settings.tokens.clone());
+        let policy = Files::new("access", settings.policy.clone());
+        let paths = sources.as_ref().map(tls::Sources::paths);
+        let served = Files::new("certificates", paths.unwrap_or_default());
+        let certificates = sources.map(Certificates::load).transpose()?;
+        let access = Access::open(access::Parts {
+            settings,
+            certificates: certificates.clone(),
+            client: self.client.clone(),
+            owners: Arc::clone(&self.owners),
+            hubs: self.hubs.clone(),
+            metrics: Arc::clone(&self.metrics),
+        })?;
+        let metrics = || Arc::clone(&self.metrics);
+        let it = Arc::clone(&access);
+        let tokens = tokens.follow(metrics(), move || it.reload_tokens());
+        let it = Arc::clone(&access);
+        let policy = policy.follow(metrics(), move || it.reload_policy());
+        let (it, used) = (Arc::clone(&access), certificates.clone());
+        let served = served.follow(metrics(), move || {
+            used.as_ref().map_or(Ok(()), |it| it.reload())?;
+            it.certificates_changed();
+            Ok::<(), tls::Error>(())
+        });
+        self.spawn("following tokens", tokens);
+        self.spawn("following the access configuration", policy);
+        self.spawn("following certificates", served);
+        let rights = Arc::clone(&access).follow(Arc::clone(&self.consumers));
+        self.spawn("following rights", rights);
+        Ok((access, certificates))
+    }
+
+    /// Ends everything in order when that is asked for.
+    fn end_with(&mut self, shutdown: CancellationToken) {
+        let ending = Shutdown {
+            drain: self.config.drain,
+            ready: self.readiness.flag("shutdown", "not serving yet"),
+            consumers: Arc::clone(&self.consumers),
+            end: self.end.clone(),
+        };
+        let ending = ending.follow(shutdown, self.tasks.shutdown().clone());
+        self.tasks.spawn("shutting down", async move {
+            ending.await;
+            anyhow::Ok(())
+        });
+    }
+
+    /// All that is served, behind the gate.
+    fn router(&self, admin: &Router, identity: Arc<Identity>, access: Arc<Access>) -> Router {
+        let api = Api {
+            hubs: self.hubs.clone(),
+            documents: Documents::new(self.client.clone()),
+            metrics: Arc::clone(&self.metrics),
+            shutdown: self.end.ended.clone(),
+        };
+        let gate = Arc::new(Gate {
+            consumers: Arc::clone(&self.consumers),
+            metrics: Arc::clone(&self.metrics),
+            access,
+        });
+        api::router(Arc::new(api))
+            .merge(admin.clone())
+            .merge(identity::router(Arc::clone(&identity)))
+            .layer(middleware::from_fn_with_state(identity, identity::sign))
+            .layer(middleware::from_fn_with_state(gate, gate::pass))
+    }
+
+    /// Starts the servers. When they have ended, so has the program.
+    async fn serve(
+        &mut self,
+        router: &Router,
+        certificates: Option<Arc<Certificates>>,
+    ) -> anyhow::Result<()> {
+        let mut servers = Vec::new();
+        if let Some(address) = self.config.serving.http {
+            let listener = listen::bind(address, "--insecure-port").await?;
+            info!(%address, "serving HTTP");
+            servers.push((listener, Transport::Plain));
+        }
+        if let (Some((address, _)), Some(certificates)) = (&self.config.serving.https, certificates)
+        {
+            let listener = listen::bind(*address, "--secure-port").await?;
+            info!(%address, "serving HTTPS");
+            servers.push((listener, Transport::Tls(certificates)));
+        }
+        let servers = servers.into_iter().map(|(listener, transport)| {
+            let (router, connections) = (router.clone(), Arc::clone(&self.connections));
+            serve::serve(listener, transport, router, connections, self.end.clone())
+        });
+        let servers = futures::future::join_all(servers);
+        let stopped = self.tasks.shutdown().clone();
+        self.tasks.spawn("serving", async move {
+            let outcome: std::io::Result<Vec<()>> = servers.await.into_iter().collect();
+            stopped.cancel();
+            outcome.map(|_| ())
+        });
+        Ok(())
+    }
+}
