@@ -201,6 +201,35 @@ fn a_terminal_that_closes_takes_everything_along() {
 }
 
 #[test]
+fn a_playground_that_is_killed_takes_everything_along() {
+    let terminal = Terminal::open(80, 24, "--sources 1");
+    terminal.shows("synced");
+    assert!(!processes_with(terminal.folder.path()).is_empty());
+    let playground = playground_of(&terminal).to_string();
+    let killed = Command::new("kill").args(["-KILL", &playground]).status();
+    assert!(killed.unwrap().success());
+    terminal.leaves_nothing();
+}
+
+#[test]
+fn a_reflector_that_ends_by_itself_ends_the_playground_with_its_log() {
+    let terminal = Terminal::open(80, 24, "--sources 1 --plain");
+    terminal.shows("synced");
+    let processes = processes_with(terminal.folder.path());
+    let reflector = processes
+        .iter()
+        .find(|(_, line)| line.contains(" reflector "));
+    let (reflector, _) = reflector.unwrap();
+    let killed = Command::new("kill")
+        .args(["-KILL", &reflector.to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    terminal.shows("the reflector has ended by itself");
+    terminal.shows("reflecting");
+    terminal.is_given_back("1");
+}
+
+#[test]
 fn a_terminal_may_change_its_size_and_be_too_small_for_a_while() {
     let terminal = Terminal::open(80, 24, "--sources 1");
     terminal.shows("synced");
