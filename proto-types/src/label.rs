@@ -36,6 +36,13 @@ pub const CARRIED_ANNOTATIONS: &str = "heliograph.dev/carried-annotations";
 /// On a mirror whose deletion is held: it may go now.
 pub const RELEASE: &str = "heliograph.dev/release";
 
+/// On a member of a global Service: in which order clusters serve it.
+pub const FAILOVER: &str = "heliograph.dev/failover";
+
+/// On a member of a global Service: how much of a cluster must be ready so that the next
+/// one stands by.
+pub const FAILOVER_MIN: &str = "heliograph.dev/failover-min";
+
 /// The Service that a slice belongs to.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 

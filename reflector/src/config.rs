@@ -22,7 +22,7 @@ use runtime::{Access, Authority, LogFilter, LogFormat};
 use crate::ask::Output;
 
 pub use file::{File, FileError};
-pub use global::{GlobalConfig, GlobalEntry};
+pub use global::{FailbackEntry, GlobalConfig, GlobalEntry};
 pub use import::ImportEntry;
 pub use naming::NamingEntry;
 pub use shown::Shown;
@@ -255,6 +255,9 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A time that is none.
+    #[error("global.failback: {0}")]
+    Failback(String),
     /// A zone that is none of ours.
     #[error(
         "source {name}: its zone {theirs:?} is called {ours:?} here, which is none of this \

@@ -17,12 +17,21 @@ pub enum Fields {
     All,
     /// What is needed to use a Service from elsewhere: no managed fields, owner
     /// references, selectors, node names or load balancers, and of the annotations
-    /// only [`label::LAST_CHANGE`], [`label::ALIAS`] and these.
+    /// only those that are made for readers ([`label::LAST_CHANGE`], [`label::ALIAS`],
+    /// [`label::FAILOVER`], [`label::FAILOVER_MIN`]) and these.
     Needed {
         /// Further annotations to keep, by full name.
         annotations: Vec<String>,
     },
 }
+
+/// Annotations that are made for readers.
+const FREE: [&str; 4] = [
+    label::LAST_CHANGE,
+    label::ALIAS,
+    label::FAILOVER,
+    label::FAILOVER_MIN,
+];
 
 /// What to keep below some point of an object.
 #[derive(Debug)]
@@ -162,8 +171,7 @@ fn copy(
         Keep::Annotations if text.starts_with('{') => {
             let JsonFields(fields) = serde_json::from_str(text)?;
             let kept = fields.into_iter().filter_map(|(name, value)| {
-                let allowed = [label::LAST_CHANGE, label::ALIAS].contains(&&*name)
-                    || annotations.iter().any(|it| *it == name);
+                let allowed = FREE.contains(&&*name) || annotations.iter().any(|it| *it == name);
                 allowed.then_some((name, value, &Keep::Whole))
             });
             copy_fields(kept, annotations, out)

@@ -20,6 +20,7 @@ mod member;
 mod merge;
 mod ports;
 mod record;
+mod tiers;
 mod topology;
 
 use proto_types::name::MAX_LABEL;
@@ -40,6 +41,7 @@ use member::{Member, Members};
 use merge::{Merged, merge};
 use ports::Frame;
 pub(crate) use ports::Routes;
+pub(crate) use tiers::STEPS;
 
 /// Whose the Service under a global name is.
 enum Holder {
@@ -156,6 +158,7 @@ fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
         }
     }
     slices(case, members, (&ordered, &merged), &mut plan);
+    tiers::stand_by(case, members, &mut plan);
     topology::prefer(
         case,
         members,

@@ -33,6 +33,8 @@ pub struct Plan {
     pub slices: BTreeMap<ObjectKey, Verdict<MirrorSlice>>,
     /// What people should know.
     pub problems: Vec<Problem>,
+    /// Whether clusters still serve though earlier ones suffice.
+    pub(crate) is_failing_back: bool,
 }
 
 /// What becomes of a mirror that nothing asks for.

@@ -60,6 +60,24 @@ pub enum Cause {
         /// What it differs in.
         conflict: Conflict,
     },
+    /// An order of clusters names one that is none.
+    #[error(
+        "heliograph.dev/failover names {name}, which is neither here nor the name of a source; that name \
+         is skipped; correct the annotation, or configure the source"
+    )]
+    UnknownTier {
+        /// The name.
+        name: Box<str>,
+    },
+    /// A threshold that is none.
+    #[error(
+        "heliograph.dev/failover-min is {value:?}, which is neither a number nor a share such as 50%; 1 is \
+         used; correct the annotation"
+    )]
+    InvalidThreshold {
+        /// What it says.
+        value: Box<str>,
+    },
     /// A name cannot be a member.
     #[error(
         "it joins no global Service, because it is of type ExternalName, which has no endpoints; \
@@ -178,6 +196,8 @@ impl Cause {
             Self::NameTooLong { .. } => "NameTooLong",
             Self::Collision { .. } => "Collision",
             Self::Conflict { conflict, .. } => conflict.reason(),
+            Self::UnknownTier { .. } => "UnknownTier",
+            Self::InvalidThreshold { .. } => "InvalidThreshold",
             Self::ExternalMember => "InvalidServiceType",
             Self::Undecodable { .. } => "Undecodable",
             Self::NotImported(refusal) => refusal.reason(),

@@ -1,6 +1,7 @@
 //! All that is known, and which plans an update touches.
 
 mod claims;
+mod failback;
 mod judge;
 mod reconfigure;
 
@@ -18,6 +19,7 @@ use crate::service::Kind;
 use crate::source::{Change, Services, Slices, Source, SourceService, SourceSlice, SourceState};
 
 use claims::Claims;
+use failback::Failbacks;
 
 /// All that is known. Plans depend on it alone, and never on what happened last.
 ///
@@ -30,6 +32,7 @@ pub struct World {
     sources: Vec<Source>,
     local: Local,
     claims: Claims,
+    failbacks: Failbacks,
     now: Moment,
 }
 
@@ -82,6 +85,7 @@ impl World {
             policy,
             sources,
             local: Local::default(),
+            failbacks: Failbacks::new(),
             now: Moment::default(),
         }
     }
@@ -106,6 +110,12 @@ impl World {
 
     /// Takes over something new; returns the keys to plan again.
     pub fn update(&mut self, update: Update) -> Touched {
+        let touched = self.take(update);
+        self.judge_failbacks(&touched);
+        touched
+    }
+
+    fn take(&mut self, update: Update) -> Touched {
         match update {
             Update::Services(name, change) => {
                 self.hear_services(self.policy.rank(&name, Role::Mirror), change)
@@ -313,6 +323,7 @@ impl World {
                 touched.extend(self.local.home_of(&slice, &self.policy));
             }
         }
+        touched.extend(self.step_failbacks());
         for rank in self.policy.ranks() {
             touched.extend(self.judge_age(rank));
         }

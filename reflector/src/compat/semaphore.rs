@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::flags::{self, Dashes, Syntax};
 use super::settings::{Settings, words_of, wrong};
 use super::{Environment, Error, defaults, label_of};
-use crate::config::{Args, GlobalEntry, SourceEntry};
+use crate::config::{Args, FailbackEntry, GlobalEntry, SourceEntry};
 
 const SYNTAX: Syntax = Syntax {
     values: &[
@@ -178,6 +178,8 @@ fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<Str
         same_name: false,
         zones: zones(json)?,
         local_first: routing,
+        failover: Vec::new(),
+        failback: FailbackEntry::default(),
     });
     note_unused(json, &mut args.notes)?;
     Ok(selector)

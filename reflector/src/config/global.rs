@@ -1,6 +1,7 @@
 //! Global Services, as they are typed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proto_types::label::{self, HELIOGRAPH};
 use proto_types::name::DnsLabel;
@@ -29,6 +30,32 @@ pub struct GlobalEntry {
     /// Which members ask for the local cluster's endpoints first, by their labels.
     #[serde(default = "default_local_first")]
     pub local_first: String,
+    /// In which order clusters serve, where a Service does not say.
+    #[serde(default)]
+    pub failover: Vec<String>,
+    /// How the way back goes.
+    #[serde(default)]
+    pub failback: FailbackEntry,
+}
+
+/// How traffic goes back to a cluster that suffices again.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FailbackEntry {
+    /// How long the cluster suffices before it begins.
+    pub after: String,
+    /// How long it takes.
+    pub over: String,
+}
+
+impl Default for FailbackEntry {
+    fn default() -> Self {
+        let half_a_minute = || "30s".to_owned();
+        Self {
+            after: half_a_minute(),
+            over: half_a_minute(),
+        }
+    }
 }
 
 /// How members of global Services are followed.
@@ -48,6 +75,10 @@ fn default_selector() -> String {
 /// What asks for local endpoints first unless configured otherwise.
 fn default_local_first() -> String {
     "heliograph.dev/routing=local-first".to_owned()
+}
+
+fn duration(text: &str) -> Result<Duration, Error> {
+    super::staleness::parse(text).map_err(Error::Failback)
 }
 
 fn selector(text: &str) -> Result<LabelSelector, Error> {
@@ -87,6 +118,9 @@ impl GlobalEntry {
             placement,
             zones: self.zones.iter().map(|it| it.as_str().into()).collect(),
             local_first: Some(local_first),
+            failover: (!self.failover.is_empty()).then(|| self.failover.join(",").into()),
+            failback_after: duration(&self.failback.after)?,
+            failback_over: duration(&self.failback.over)?,
             members: clusters.collect::<Result<_, Error>>()?,
         };
         let config = GlobalConfig {

@@ -26,6 +26,10 @@ pub(crate) struct Member<'a> {
     pub(crate) spec: Cow<'a, ServiceSpec>,
     /// Whether it asks for the local cluster's endpoints first.
     pub(crate) local_first: bool,
+    /// In which order it asks clusters to serve.
+    pub(crate) failover: Option<Box<str>>,
+    /// How much must be ready of a cluster so that the next one stands by.
+    pub(crate) failover_min: Option<Box<str>>,
     /// Where it is known; nothing, where it is only remembered.
     pub(crate) rank: Option<Rank>,
 }
@@ -89,6 +93,10 @@ fn content_of<'a>(case: &Case<'a>, claim: &Claim) -> Option<Result<&'a ServiceCo
     let services = case.world.source(claim.rank).services.known()?;
     let content = services.get(&claim.service)?;
     Some(content.as_ref().map_err(|error| &**error))
+}
+
+fn annotation(content: &ServiceContent, name: &str) -> Option<Box<str>> {
+    content.annotations.get(name).map(|it| it.as_str().into())
 }
 
 struct Collected<'c, 'a> {
@@ -163,6 +171,8 @@ impl<'a> Collected<'_, 'a> {
                     created: content.created.clone(),
                     spec,
                     local_first: self.is_local_first(content),
+                    failover: annotation(content, label::FAILOVER),
+                    failover_min: annotation(content, label::FAILOVER_MIN),
                     rank: Some(rank),
                 });
             }
@@ -201,6 +211,8 @@ impl<'a> Collected<'_, 'a> {
             created,
             spec,
             local_first,
+            failover,
+            failover_min,
         } = remembered.unwrap_or_default();
         self.case.note("Remembered", || {
             format!("source {name} counts with what it said last")
@@ -210,6 +222,8 @@ impl<'a> Collected<'_, 'a> {
             created,
             spec: spec.map_or(Cow::Borrowed(&shows.spec), Cow::Owned),
             local_first,
+            failover,
+            failover_min,
             rank: None,
         });
     }

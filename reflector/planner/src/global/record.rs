@@ -17,6 +17,10 @@ pub(crate) struct Remembered {
     pub(crate) spec: Option<ServiceSpec>,
     /// Whether it asked for the local cluster's endpoints first.
     pub(crate) local_first: bool,
+    /// In which order it asked clusters to serve.
+    pub(crate) failover: Option<Box<str>>,
+    /// What sufficed to it.
+    pub(crate) failover_min: Option<Box<str>>,
 }
 
 /// All that was written down. Members mostly say the same, which is written once.
@@ -36,6 +40,10 @@ struct Entry {
     spec: Option<usize>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     local_first: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    failover: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    failover_min: Option<Box<str>>,
 }
 
 /// An API server takes 256 KiB of annotations altogether.
@@ -55,6 +63,8 @@ pub(crate) fn written(members: &[Member<'_>]) -> String {
             created: member.created.clone(),
             spec: Some(spec),
             local_first: member.local_first,
+            failover: member.failover.clone(),
+            failover_min: member.failover_min.clone(),
         }
     });
     let mut record = Record {
@@ -82,6 +92,8 @@ pub(crate) fn read(text: &str, cluster: &str) -> Option<Remembered> {
         created: entry.created,
         spec: spec.and_then(decoded),
         local_first: entry.local_first,
+        failover: entry.failover,
+        failover_min: entry.failover_min,
     })
 }
 
@@ -150,6 +162,8 @@ mod tests {
                 created: Some("2026-01-01T00:00:00Z".into()),
                 spec: Cow::Borrowed(&spec),
                 local_first: true,
+                failover: Some("here".into()),
+                failover_min: Some("2".into()),
                 rank: None,
             });
             let text = written(&members);
@@ -157,6 +171,8 @@ mod tests {
                 created: Some("2026-01-01T00:00:00Z".into()),
                 spec: Some(spec.clone()),
                 local_first: true,
+                failover: Some("here".into()),
+                failover_min: Some("2".into()),
             };
             assert_eq!(read(&text, "west"), Some(remembered), "{text}");
             assert_eq!(read(&text, "north"), None);
@@ -174,12 +190,16 @@ mod tests {
             created: None,
             spec: Cow::Borrowed(&spec),
             local_first: false,
+            failover: None,
+            failover_min: None,
             rank: None,
         }]);
         let nothing = Remembered {
             created: None,
             spec: None,
             local_first: false,
+            failover: None,
+            failover_min: None,
         };
         assert_eq!(read(&text, "east"), Some(nothing));
     }

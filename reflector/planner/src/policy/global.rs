@@ -1,6 +1,7 @@
 //! How Services of many clusters become one, as configured.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proto_types::LabelSelector;
 
@@ -21,6 +22,12 @@ pub struct GlobalPolicy {
     pub zones: Box<[Box<str>]>,
     /// Which members ask for the local cluster's endpoints first.
     pub local_first: Option<LabelSelector>,
+    /// In which order clusters serve, where a Service does not say.
+    pub failover: Option<Box<str>>,
+    /// How long a cluster suffices again before others begin to stand by.
+    pub failback_after: Duration,
+    /// How long it takes until all of these stand by.
+    pub failback_over: Duration,
     /// The other clusters.
     pub members: Vec<MemberPolicy>,
 }
@@ -108,6 +115,7 @@ fn check_beside_global(source: &SourcePolicy) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use super::{GlobalPlacement, GlobalPolicy, MemberPolicy, Placement, Policy, SourcePolicy};
     use crate::import::Import;
@@ -131,6 +139,9 @@ mod tests {
             placement: GlobalPlacement::Collected("mirrors".parse().unwrap()),
             zones: Box::default(),
             local_first: None,
+            failover: None,
+            failback_after: Duration::ZERO,
+            failback_over: Duration::ZERO,
             members: members.iter().map(member).collect(),
         };
         let policy = Policy::new(vec![source]).unwrap().with_global(global);

@@ -6,10 +6,13 @@ mod laws;
 mod same_name;
 // While sources cannot be asked.
 mod silence;
+// Which clusters serve, and which stand by.
+mod tiers;
 // Which endpoints are preferred.
 mod topology;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proto_types::Resource;
 use reflector_planner::{
@@ -36,6 +39,9 @@ pub(crate) fn global_policy(cluster: &str, placement: GlobalPlacement, members: 
         placement,
         zones: ["a".into(), "b".into()].into(),
         local_first: Some("local-first=yes".parse().unwrap()),
+        failover: None,
+        failback_after: Duration::from_secs(30),
+        failback_over: Duration::from_secs(30),
         members: members.iter().map(member).collect(),
     };
     Policy::new(Vec::new())

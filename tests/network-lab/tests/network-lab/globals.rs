@@ -25,7 +25,8 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(scene: Arc<Scene>, local_first: &str, here: &Value) -> anyhow::Result<Self> {
+    /// With these keys of `global`, and this of the local Service's `spec`.
+    async fn set(scene: Arc<Scene>, keys: &Value, here: &Value) -> anyhow::Result<Self> {
         let lab = Lab::new(scene)?;
         let (east, local) = lab.clusters().await?;
         east.create_service("web", &json!({})).await?;
@@ -34,14 +35,17 @@ impl Stage {
         tokio::time::sleep(Duration::from_millis(1100)).await;
         local.create_service("web", here).await?;
         local.run_pod("web", "web-local").await?;
+        let mut global = json!({
+            "cluster": "local",
+            "selector": format!("{EXPORT}=true"),
+            "zones": ["local"],
+        });
+        for (key, value) in keys.as_object().into_iter().flatten() {
+            global[key] = value.clone();
+        }
         let config = json!({
             "mirrorNamespace": "mirrors",
-            "global": {
-                "cluster": "local",
-                "selector": format!("{EXPORT}=true"),
-                "localFirst": local_first,
-                "zones": ["local"],
-            },
+            "global": global,
             "sources": [{"name": "east", "kubeconfig": east.plane.kubeconfig()}],
         });
         lab.configured_reflector(&local, &config).await?;
@@ -77,7 +81,7 @@ impl Stage {
 pub(crate) async fn a_global_service_reaches_all_members_by_address_and_by_name(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
-    let stage = Stage::set(scene, "nobody=asks", &json!({})).await?;
+    let stage = Stage::set(scene, &json!({}), &json!({})).await?;
     stage.eventually_answers(&["web-east", "web-local"]).await?;
     stage.check("both members", &["web-east", "web-local"])?;
     let dns = Dns::start(&stage.lab, &stage.local, &recipe("Global Services")?).await?;
@@ -91,7 +95,8 @@ pub(crate) async fn a_global_service_reaches_all_members_by_address_and_by_name(
 pub(crate) async fn local_endpoints_come_first_and_others_while_none_is_ready(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
-    let stage = Stage::set(scene, &format!("{EXPORT}=true"), &json!({})).await?;
+    let keys = json!({ "localFirst": format!("{EXPORT}=true") });
+    let stage = Stage::set(scene, &keys, &json!({})).await?;
     stage.eventually_answers(&["web-local"]).await?;
     stage.check("while the local pod is ready", &["web-local"])?;
     let traffic = Traffic::start(&stage.client.namespace, stage.global);
@@ -113,7 +118,29 @@ pub(crate) async fn a_port_that_means_something_else_gets_no_traffic(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let ports = json!({"ports": [{"name": "http", "port": 81, "targetPort": 8080}]});
-    let stage = Stage::set(scene, "nobody=asks", &ports).await?;
+    let stage = Stage::set(scene, &json!({}), &ports).await?;
     stage.eventually_answers(&["web-east"]).await?;
     stage.check("the oldest member's port 80", &["web-east"])
+}
+
+/// Here not by hints but by tiers, which need no zones.
+pub(crate) async fn a_later_cluster_serves_while_an_earlier_one_does_not_suffice(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let failback = json!({"after": "2s", "over": "2s"});
+    let keys = json!({"zones": [], "failover": ["east", "here"], "failback": failback});
+    let stage = Stage::set(scene, &keys, &json!({})).await?;
+    stage.eventually_answers(&["web-east"]).await?;
+    stage.check("while east suffices", &["web-east"])?;
+    let traffic = Traffic::start(&stage.client.namespace, stage.global);
+    stage.east.set_ready("web-east", false).await?;
+    stage.eventually_answers(&["web-local"]).await?;
+    stage.east.set_ready("web-east", true).await?;
+    // Both serve for a while.
+    stage.eventually_answers(&["web-east", "web-local"]).await?;
+    stage.eventually_answers(&["web-east"]).await?;
+    stage.check("when east suffices again", &["web-east"])?;
+    traffic
+        .end()?
+        .check("there and back", &["web-east", "web-local"])
 }

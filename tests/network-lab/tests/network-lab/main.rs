@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             scenario!(names::a_service_that_keeps_its_name_needs_no_recipe),
             scenario!(globals::a_global_service_reaches_all_members_by_address_and_by_name),
             scenario!(globals::local_endpoints_come_first_and_others_while_none_is_ready),
+            scenario!(globals::a_later_cluster_serves_while_an_earlier_one_does_not_suffice),
             scenario!(globals::a_port_that_means_something_else_gets_no_traffic),
         ],
     )

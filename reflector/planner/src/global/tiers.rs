@@ -1,0 +1,218 @@
+//! Which clusters serve a global Service, and which stand by.
+//!
+//! Clusters are tiers, in the order that is asked for. Those up to the first that suffices
+//! serve; the endpoints of the others are published as not ready. Where none suffices, all
+//! serve. Going down the tiers takes no time; going back up waits, and then takes steps,
+//! so that what has just recovered is neither believed nor loaded at once.
+
+use super::member::{Member, Members};
+use crate::diff::Verdict;
+use crate::name::SourceName;
+use crate::plan::{Case, Plan};
+use crate::problem::{Cause, Problem};
+use crate::slice::SliceSpec;
+
+/// How many steps there are on the way back.
+pub(crate) const STEPS: usize = 4;
+
+/// Says "the cluster that reads this" in a list of clusters.
+const HERE: &str = "here";
+
+/// How much of a tier must be ready so that it suffices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Enough {
+    /// So many endpoints.
+    Ready(usize),
+    /// That share of its endpoints, in hundredths.
+    Share(usize),
+}
+
+impl Enough {
+    /// One endpoint, unless asked otherwise.
+    const DEFAULT: Self = Self::Ready(1);
+
+    /// Reads `2`, or `50%`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (number, make): (_, fn(usize) -> Self) = match text.strip_suffix('%') {
+            Some(share) => (share.parse().ok().filter(|it| *it <= 100), Self::Share),
+            None => (text.parse().ok(), Self::Ready),
+        };
+        number.filter(|it| 0 < *it).map(make)
+    }
+
+    const fn is_met(self, n_ready: usize, n_all: usize) -> bool {
+        match self {
+            Self::Ready(n) => n <= n_ready,
+            Self::Share(share) => 0 < n_ready && share * n_all <= 100 * n_ready,
+        }
+    }
+}
+
+/// Takes endpoints of clusters that stand by out of service.
+pub(super) fn stand_by(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) {
+    let Some((order, enough)) = asked(case, members, plan) else {
+        return;
+    };
+    let tiers = tiers(members, &order);
+    let suffices = |tier: &&Vec<&Member<'_>>| {
+        let counts = tier.iter().map(|it| count(case, members, it));
+        let (n_ready, n_all) = counts.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+        enough.is_met(n_ready, n_all)
+    };
+    let Some(n) = tiers.iter().position(|it| suffices(&it)) else {
+        case.note("AllServe", || {
+            "no tier of clusters suffices, so that all of them serve".to_owned()
+        });
+        return;
+    };
+    let names = |members: &[&Member<'_>]| -> Vec<SourceName> {
+        members
+            .iter()
+            .map(|it| it.name.clone().into_owned())
+            .collect()
+    };
+    let standing_by: Vec<_> = tiers[n + 1..].iter().flat_map(|it| names(it)).collect();
+    let step = case.world.failback_step(case.key);
+    for name in &standing_by {
+        let serves = serves(case, name);
+        plan.is_failing_back |= serves;
+        // Who was not serving does not begin to.
+        let step = if serves { step } else { STEPS };
+        case.note("StandBy", || {
+            let done = 100 * step / STEPS;
+            format!("earlier clusters suffice: {done} % of the endpoints of {name} stand by")
+        });
+        withdraw(plan, name, step);
+    }
+}
+
+/// Whether endpoints of a member are published as ready.
+fn serves(case: &Case<'_>, name: &SourceName) -> bool {
+    let slices = case.world.local().slices_of(case.key);
+    let mut its = slices.filter(|(_, it)| it.owner.source.as_ref() == Some(name));
+    its.any(|(_, it)| it.shows.as_ref().is_some_and(|it| 0 < n_ready(&it.spec)))
+}
+
+/// The order of clusters that is asked for, if one is, and what suffices.
+fn asked(
+    case: &Case<'_>,
+    members: &Members<'_>,
+    plan: &mut Plan,
+) -> Option<(Vec<SourceName>, Enough)> {
+    let global = case.world.policy().global()?;
+    let first = members.all.first()?;
+    let order = first.failover.as_ref().or(global.failover.as_ref())?;
+    let mut tell = |cause| {
+        plan.problems.push(Problem {
+            source: first.name.clone().into_owned(),
+            object: members.service.clone(),
+            cause,
+        });
+    };
+    let mut clusters = Vec::new();
+    for name in order.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+        let name = if name == HERE {
+            global.cluster.as_str()
+        } else {
+            name
+        };
+        let known = case
+            .world
+            .policy()
+            .members()
+            .iter()
+            .find(|it| it.name.as_str() == name);
+        match known {
+            Some(member) => clusters.push(member.name.clone()),
+            None => tell(Cause::UnknownTier { name: name.into() }),
+        }
+    }
+    let enough = match &first.failover_min {
+        None => Enough::DEFAULT,
+        Some(text) => Enough::parse(text).unwrap_or_else(|| {
+            tell(Cause::InvalidThreshold {
+                value: text.clone(),
+            });
+            Enough::DEFAULT
+        }),
+    };
+    // Without any known cluster there is no order.
+    (!clusters.is_empty()).then_some((clusters, enough))
+}
+
+/// Members by tier. Those that are not named are the last one.
+fn tiers<'m, 'a>(members: &'m Members<'a>, order: &[SourceName]) -> Vec<Vec<&'m Member<'a>>> {
+    let of = |name: &SourceName| members.all.iter().filter(|it| *it.name == *name).collect();
+    let mut tiers: Vec<Vec<_>> = order.iter().map(of).collect();
+    let others = members.all.iter().filter(|it| !order.contains(&it.name));
+    tiers.push(others.collect());
+    tiers
+}
+
+/// How many endpoints of a member are ready, and how many there are.
+fn count(case: &Case<'_>, members: &Members<'_>, member: &Member<'_>) -> (usize, usize) {
+    let counts = |spec: &SliceSpec| (n_ready(spec), spec.endpoints.len());
+    let sum = |sum: (usize, usize), it: (usize, usize)| (sum.0 + it.0, sum.1 + it.1);
+    match member.rank {
+        Some(rank) => {
+            let age = case.world.age(rank, &members.service);
+            let slices = case.world.source(rank).slices.known().into_iter();
+            let slices = slices.flat_map(|it| it.of(&members.service));
+            let specs = slices.filter_map(|(_, it)| it.as_ref().ok());
+            specs.map(|it| counts(&age.of(&it.spec))).fold((0, 0), sum)
+        }
+        None => {
+            let slices = case.world.local().slices_of(case.key);
+            let its = slices.filter(|(_, it)| it.owner.source.as_ref() == Some(&*member.name));
+            let specs = its.filter_map(|(_, it)| it.shows.as_ref());
+            specs.map(|it| counts(&it.spec)).fold((0, 0), sum)
+        }
+    }
+}
+
+fn n_ready(spec: &SliceSpec) -> usize {
+    let endpoints = spec.endpoints.iter();
+    endpoints.filter(|it| it.ready != Some(false)).count()
+}
+
+/// Takes so many steps' share of a member's ready endpoints out of service: always the
+/// last ones, so that those that serve stay the same.
+fn withdraw(plan: &mut Plan, member: &SourceName, step: usize) {
+    let label = proto_types::label::SOURCE;
+    let its = plan
+        .slices
+        .values_mut()
+        .filter_map(|verdict| match verdict {
+            Verdict::Want(slice) => Some(slice),
+            Verdict::Absent | Verdict::Unknown => None,
+        });
+    let its =
+        its.filter(|it| it.marks.labels.get(label).map(String::as_str) == Some(member.as_str()));
+    let mut its: Vec<_> = its.collect();
+    let n_all: usize = its.iter().map(|it| n_ready(&it.spec)).sum();
+    let n_left = (n_all * (STEPS - step)).div_ceil(STEPS);
+    let endpoints = its.iter_mut().flat_map(|it| &mut it.spec.endpoints);
+    let ready = endpoints.filter(|it| it.ready != Some(false));
+    for endpoint in ready.skip(n_left) {
+        endpoint.ready = Some(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Enough;
+
+    #[test]
+    fn a_threshold_is_a_number_or_a_share() {
+        let check = |text, n_ready, n_all| Enough::parse(text).map(|it| it.is_met(n_ready, n_all));
+        assert_eq!(check("2", 1, 9), Some(false));
+        assert_eq!(check(" 2 ", 2, 9), Some(true));
+        assert_eq!(check("50%", 1, 3), Some(false));
+        assert_eq!(check("50%", 2, 4), Some(true));
+        assert_eq!(check("1%", 0, 0), Some(false));
+        for text in ["", "0", "0%", "101%", "many", "-1", "1.5"] {
+            assert_eq!(check(text, 1, 1), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Which clusters serve a global Service, and which stand by.
+
+use serde_json::{Value, json};
+
+use super::web;
+use crate::lab::Lab;
+use crate::object::{slice, with};
+
+/// Four endpoints, of which so many are ready.
+fn pods(net: u8, n_ready: usize) -> Value {
+    let addresses: Vec<_> = (1..5).map(|i| format!("10.{net}.0.{i}")).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let mut slice = slice("demo/web-1", "web", &addresses);
+    for i in n_ready..4 {
+        slice["endpoints"][i]["conditions"]["ready"] = json!(false);
+    }
+    slice
+}
+
+fn asking(order: &str, min: &str) -> Value {
+    let service = with(
+        web(2020),
+        "/metadata/annotations/heliograph.dev~1failover",
+        json!(order),
+    );
+    with(
+        service,
+        "/metadata/annotations/heliograph.dev~1failover-min",
+        json!(min),
+    )
+}
+
+fn n_ready(lab: &Lab, source: &str) -> usize {
+    let endpoints = lab.slice_of(source)["endpoints"].as_array().unwrap();
+    let ready = endpoints
+        .iter()
+        .filter(|it| it["conditions"]["ready"] == true);
+    ready.count()
+}
+
+fn serving(lab: &Lab) -> [usize; 3] {
+    ["home", "east", "west"].map(|it| n_ready(lab, it))
+}
+
+/// Home serves first, then east, then west.
+fn lab(min: &str) -> Lab {
+    let mut lab = Lab::of_members();
+    lab.list("home", &[asking("here, east", min)], &[pods(1, 4)]);
+    lab.list("east", &[web(2021)], &[pods(2, 4)]);
+    lab.list("west", &[web(2022)], &[pods(3, 4)]);
+    lab.settle();
+    lab
+}
+
+#[test]
+fn the_first_cluster_that_suffices_serves_and_later_ones_stand_by() {
+    let mut lab = lab("2");
+    assert_eq!(serving(&lab), [4, 0, 0]);
+    lab.apply_slice("home", &pods(1, 1));
+    lab.settle();
+    assert_eq!(serving(&lab), [1, 4, 0], "what is ready goes on serving");
+    lab.apply_slice("east", &pods(2, 0));
+    lab.settle();
+    assert_eq!(serving(&lab), [1, 0, 4]);
+    lab.apply_slice("west", &pods(3, 1));
+    lab.settle();
+    assert_eq!(serving(&lab), [1, 0, 1], "all are thin, and all serve");
+    assert_eq!(lab.reasons(), Vec::<String>::new());
+}
+
+#[test]
+fn a_threshold_may_be_a_share() {
+    let mut lab = lab("75%");
+    lab.apply_slice("home", &pods(1, 3));
+    lab.settle();
+    assert_eq!(serving(&lab), [3, 0, 0]);
+    lab.apply_slice("home", &pods(1, 2));
+    lab.settle();
+    assert_eq!(serving(&lab), [2, 4, 0]);
+}
+
+#[test]
+fn the_way_back_waits_and_then_takes_steps() {
+    let mut lab = lab("1");
+    lab.apply_slice("home", &pods(1, 0));
+    lab.settle();
+    assert_eq!(serving(&lab), [0, 4, 0]);
+    lab.apply_slice("home", &pods(1, 4));
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 4, 0]);
+    for (seconds, expected) in [(29, 4), (1, 3), (9, 3), (1, 2), (10, 1), (10, 0)] {
+        lab.wait(seconds);
+        lab.settle();
+        assert_eq!(serving(&lab), [4, expected, 0]);
+    }
+    lab.wait(100);
+    assert_eq!(lab.settle(), Vec::<String>::new());
+}
+
+#[test]
+fn a_relapse_begins_the_wait_anew() {
+    let mut lab = lab("1");
+    lab.apply_slice("home", &pods(1, 0));
+    lab.settle();
+    lab.apply_slice("home", &pods(1, 4));
+    lab.settle();
+    lab.wait(35);
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 3, 0]);
+    lab.apply_slice("home", &pods(1, 0));
+    lab.settle();
+    assert_eq!(serving(&lab), [0, 4, 0]);
+    lab.apply_slice("home", &pods(1, 4));
+    lab.settle();
+    lab.wait(29);
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 4, 0]);
+}
+
+#[test]
+fn unknown_clusters_and_values_are_told_and_the_rest_counts() {
+    let mut lab = Lab::of_members();
+    lab.list("home", &[asking("mars, here", "some")], &[pods(1, 4)]);
+    lab.list("east", &[web(2021)], &[pods(2, 4)]);
+    lab.list("west", &[], &[]);
+    lab.settle();
+    assert_eq!([n_ready(&lab, "home"), n_ready(&lab, "east")], [4, 0]);
+    assert_eq!(lab.reasons(), ["home UnknownTier", "home InvalidThreshold"]);
+}
+
+#[test]
+fn a_restart_with_nobody_to_ask_changes_nothing() {
+    let mut lab = lab("1").restarted();
+    assert_eq!(lab.settle(), Vec::<String>::new());
+    lab.list("east", &[web(2021)], &[pods(2, 4)]);
+    assert_eq!(lab.settle(), Vec::<String>::new());
+}
