@@ -10,6 +10,7 @@ mod joins;
 mod listed;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -40,6 +41,7 @@ pub struct Hub {
     /// The same, as far as it may be served.
     progress: watch::Sender<Option<Revision>>,
     lists: Mutex<HashMap<View, Listed>>,
+    list_hits: AtomicU64,
     questions: Questions,
 }
 
@@ -98,6 +100,7 @@ impl Hub {
             ingested: watch::Sender::new(None),
             progress: watch::Sender::new(None),
             lists: Mutex::new(HashMap::new()),
+            list_hits: AtomicU64::new(0),
             questions: Questions::default(),
         }
     }
@@ -254,6 +257,7 @@ impl Hub {
         let inner = self.inner.lock();
         let revision = inner.store.progress().unwrap_or_default();
         if let Some(listed) = self.lists.lock().get(view) {
+            self.list_hits.fetch_add(1, Ordering::Relaxed);
             let listed = listed.clone();
             return Listed { revision, ..listed };
         }
@@ -264,6 +268,12 @@ impl Hub {
         let listed = Listed::new(items, revision);
         self.keep(view, &listed);
         listed
+    }
+
+    /// How many lists were ready when they were asked for.
+    #[must_use]
+    pub fn list_hits(&self) -> u64 {
+        self.list_hits.load(Ordering::Relaxed)
     }
 
     /// Keeps a list for the next who asks, unless it is old news already.

@@ -21,13 +21,14 @@
 //! | [`gate`], [`consumers`] | what every request passes, and who watches what |
 //! | [`serve`], [`connections`], [`tls`] | sockets, their number, certificates |
 //! | [`limits`], [`shutdown`], [`reload`] | how much, how it ends, files that change |
-//! | [`metrics`] | what is counted |
+//! | [`metrics`], [`debug`] | what is counted, and who is there |
 
 pub mod access;
 pub mod api;
 pub mod config;
 pub mod connections;
 pub mod consumers;
+pub mod debug;
 pub mod gate;
 pub mod hub;
 pub mod identity;

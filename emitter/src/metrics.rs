@@ -5,6 +5,7 @@ mod reason;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -79,6 +80,7 @@ pub struct Metrics {
     bytes_sent: Family<Labels, Counter<u64, AtomicU64>>,
     evictions: Family<EvictionLabels, Counter>,
     upstream_failures: Family<Labels, Counter>,
+    last_contact: Family<Labels, Gauge>,
     sent: Counter<u64, AtomicU64>,
     refusals: Family<LimitLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
@@ -122,6 +124,7 @@ impl Metrics {
             bytes_sent,
             evictions,
             upstream_failures,
+            last_contact,
             ..
         } = self;
         let mut at = Registering(registry);
@@ -146,6 +149,11 @@ impl Metrics {
             "emitter_upstream_failures",
             "Times the upstream API server was lost",
             upstream_failures,
+        );
+        at.add(
+            "emitter_upstream_last_contact_timestamp_seconds",
+            "When the upstream API server was last heard",
+            last_contact,
         );
         self.register_serving(registry);
     }
@@ -273,6 +281,12 @@ impl Metrics {
         self.evictions.get_or_create(&labels).inc();
     }
 
+    /// The upstream said something.
+    pub fn upstream_heard(&self, resource: &'static Names, now: Timestamp) {
+        let gauge = self.last_contact.get_or_create(&resource.into());
+        gauge.set(now.as_second());
+    }
+
     /// The upstream was lost.
     pub fn upstream_failed(&self, resource: &'static Names) {
         self.upstream_failures.get_or_create(&resource.into()).inc();
@@ -306,6 +320,23 @@ impl Hubs {
     }
 }
 
+impl Hubs {
+    fn counter(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        value: impl Fn(&Hub) -> u64,
+    ) -> Result<(), std::fmt::Error> {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for hub in &self.0 {
+            let counter = ConstCounter::new(value(hub));
+            counter.encode(family.encode_family(&Labels::from(hub.names()))?)?;
+        }
+        Ok(())
+    }
+}
+
 impl Collector for Hubs {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let size = |size| u64::try_from(size).unwrap_or(u64::MAX);
@@ -328,16 +359,21 @@ impl Collector for Hubs {
             "Resource version up to which everything is known",
             |hub| hub.progress().borrow().unwrap_or_default().number(),
         )?;
-        let mut family = encoder.encode_descriptor(
+        self.counter(
+            encoder,
+            "emitter_list_cache_hits",
+            "Lists that were ready when they were asked for",
+            |hub| hub.list_hits(),
+        )?;
+        self.counter(
+            encoder,
             "emitter_frames_encoded",
             "Watch frames encoded, however many watchers got them",
-            None,
-            MetricType::Counter,
+            |hub| hub.encoder().encoded(),
         )?;
-        for hub in &self.0 {
-            let counter = ConstCounter::new(hub.encoder().encoded());
-            counter.encode(family.encode_family(&Labels::from(hub.names()))?)?;
-        }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use crate::api::{self, Api};
 use crate::config::{Config, ConsistentReads};
 use crate::connections::Connections;
 use crate::consumers::Consumers;
+use crate::debug::{self, Present};
 use crate::gate::{self, Gate};
 use crate::hub::Hub;
 use crate::identity::{self, Identity, Upstream};
@@ -76,6 +77,11 @@ impl Program {
         let identity = self.learn_identity();
         let (access, certificates) = self.open_access()?;
         self.end_with(shutdown);
+        let present = Present {
+            connections: Arc::clone(&self.connections),
+            consumers: Arc::clone(&self.consumers),
+        };
+        self.registry.register_collector(Box::new(present.clone()));
         let admin = admin::router(
             self.readiness.clone(),
             Arc::new(std::mem::take(&mut self.registry)),
@@ -85,6 +91,7 @@ impl Program {
         let cut = Arc::clone(&self.consumers).cut_stalled(self.config.connections.write_timeout);
         self.spawn("cutting stalled watches", cut);
         let listener = listen::bind(self.config.listen, "--listen").await?;
+        let admin = admin.merge(debug::router(present));
         let admin = admin::serve(listener, admin, self.tasks.shutdown().clone());
         self.tasks.spawn("probes and metrics", admin);
         self.tasks.run().await.context("the emitter stops")

@@ -104,6 +104,7 @@ impl Follower {
                     continue;
                 }
             };
+            self.hear(&event, resource);
             match &event {
                 Event::Failed(failure) => {
                     self.metrics.upstream_failed(resource.names());
@@ -139,6 +140,13 @@ impl Follower {
                 }
                 (Some(_), Phase::Present) => self.arrive(),
             };
+        }
+    }
+
+    fn hear(&self, event: &Event, resource: Resource) {
+        if !matches!(event, Event::Failed(_)) {
+            let now = Timestamp::now();
+            self.metrics.upstream_heard(resource.names(), now);
         }
     }
 

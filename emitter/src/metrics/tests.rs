@@ -1,0 +1,75 @@
+//! Names are stable, and what stands on them stands on names that there are.
+
+use std::collections::BTreeSet;
+
+use crate::connections::Connections;
+use crate::consumers::Consumers;
+use crate::debug::Present;
+use crate::hub::tests::hub_and_view;
+use crate::limits::{ConnectionLimits, RequestLimits};
+
+use super::{Arc, Eviction, Limit, Metrics, Registry};
+
+const DASHBOARD: &str = include_str!("../../../manifests/dashboards/emitter.json");
+const OPERATING: &str = include_str!("../../../docs/operating.md");
+
+/// Every name, as it is in queries.
+fn names() -> BTreeSet<String> {
+    let mut registry = Registry::default();
+    let (hub, _) = hub_and_view();
+    let metrics = Metrics::register(&mut registry, &[Arc::new(hub)]);
+    touch(&metrics);
+    let present = Present {
+        connections: Connections::new(ConnectionLimits::standard(), Arc::clone(&metrics)),
+        consumers: Consumers::new(RequestLimits::standard(), metrics),
+    };
+    registry.register_collector(Box::new(present));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let names = types.filter_map(|line| match line.split_once(' ')? {
+        (name, "counter") => Some(format!("{name}_total")),
+        (name, _) => Some(name.to_owned()),
+    });
+    names.collect()
+}
+
+/// What has never been counted is not there.
+fn touch(metrics: &Metrics) {
+    let names = proto_types::Resource::Services.names();
+    metrics.listed(names);
+    drop(metrics.watch_opened(names));
+    metrics.event_sent(names, 1);
+    metrics.watch_evicted(names, Eviction::Slow);
+    metrics.upstream_failed(names);
+    metrics.upstream_heard(names, jiff::Timestamp::UNIX_EPOCH);
+    metrics.refused(Limit::Watches);
+    metrics.reloaded("tokens", true);
+    metrics.authenticated("token", true);
+    metrics.authorized(true);
+    metrics.asked("all", true);
+}
+
+/// The names of ours in a text.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    let ours = words.filter(|word| word.starts_with("emitter_"));
+    ours.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_dashboard_shows_every_metric_and_no_other() {
+    assert_eq!(named(DASHBOARD), names());
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+    assert!(
+        dashboard["panels"]
+            .as_array()
+            .is_some_and(|it| !it.is_empty())
+    );
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let documented = named(OPERATING);
+    assert_eq!(documented, names());
+}
