@@ -28,6 +28,8 @@ struct Args {
 enum Command {
     /// What an event to many watchers costs, and what a list costs
     Serving(serving::Args),
+    /// What hostile clients change for well-behaved watchers
+    Hostile(serving::hostile::Args),
     /// How long many Services take, and one change; what is kept in memory
     Mirroring(mirroring::Args),
     /// The floor of serving; started by that measurement itself
@@ -42,6 +44,7 @@ async fn main() -> anyhow::Result<()> {
     runtime::files::raise_limit();
     match args.command {
         Command::Serving(args) => serving::run(&args).await,
+        Command::Hostile(args) => serving::hostile::run(&args).await,
         Command::Mirroring(args) => mirroring::run(&args).await,
         Command::Bare(bare) => bare.serve().await,
     }

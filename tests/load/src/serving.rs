@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `consumer` | a watch over TLS that only counts and clocks |
 //! | `bare` | the floor: sends what it is told to everybody who connected |
+//! | `hostile` | well-behaved watchers beside clients that are in the way |
 //! | `rig` | the three servers, and what happens to them |
 
 mod bare;
 mod consumer;
+pub(crate) mod hostile;
 mod rig;
 
 use std::net::SocketAddr;

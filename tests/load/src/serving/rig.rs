@@ -144,7 +144,11 @@ impl Rig {
         Consumer::open(&self.connector, self.address(server)?, &path, &token).await
     }
 
-    fn address(&self, server: Server) -> anyhow::Result<SocketAddr> {
+    pub(crate) fn connector(&self) -> TlsConnector {
+        self.connector.clone()
+    }
+
+    pub(crate) fn address(&self, server: Server) -> anyhow::Result<SocketAddr> {
         match server {
             Server::Apiserver => {
                 let url = self.plane.url();
