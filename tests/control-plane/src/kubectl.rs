@@ -42,6 +42,15 @@ impl Kubectl {
         }
     }
 
+    /// The same client with another kubeconfig.
+    #[must_use]
+    pub fn for_kubeconfig(&self, kubeconfig: &Path) -> Self {
+        Self {
+            target: Target::Kubeconfig(kubeconfig.to_owned()),
+            ..self.clone()
+        }
+    }
+
     /// A command that is ready to be run, or to be left running.
     #[must_use]
     pub fn command<S: AsRef<OsStr>>(

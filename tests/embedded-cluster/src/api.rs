@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use self::call::Call;
 use crate::audit::Notes;
 use crate::fault::{Fault, Faults, Subject};
-use crate::metadata::text;
 use crate::route::{Document, Route};
 use crate::state::{Storage, value};
 use crate::write::{DeleteOptions, Outcome, Part, gone};
@@ -301,21 +300,20 @@ impl Api {
             }
         }
         let names = kind.names();
+        let revision = self
+            .storage
+            .hub(kind)
+            .progress()
+            .borrow()
+            .unwrap_or_default();
         let list = serde_json::json!({
             "kind": format!("{}List", names.kind),
             "apiVersion": names.api_version,
-            "metadata": { "resourceVersion": last_version(&deleted) },
+            "metadata": { "resourceVersion": revision.to_string() },
             "items": deleted,
         });
         Ok(respond::document(asked, StatusCode::OK, list.to_string()))
     }
-}
-
-fn last_version(objects: &[serde_json::Value]) -> &str {
-    let versions = objects.iter().map(|it| text(it, "resourceVersion"));
-    versions
-        .max_by_key(|it| it.parse::<u64>().unwrap_or(0))
-        .unwrap_or("")
 }
 
 fn delete_options(call: &Call, body: &Bytes) -> Result<DeleteOptions, Status> {

@@ -147,7 +147,8 @@ fn find_unknown(sent: &Value, known: &Value, path: &str, unknown: &mut Vec<Strin
                 };
                 match known.get(name) {
                     Some(known) => find_unknown(value, known, &path, unknown),
-                    None if is_nothing(value) => {}
+                    None if value.is_null() => {}
+                    None if is_nothing(value) && OMITTED.contains(&name.as_str()) => {}
                     None => unknown.push(path),
                 }
             }

@@ -127,7 +127,12 @@ fn service(spec: &Value, wrongs: &mut Vec<Wrong>) {
             &["ClientIP", "None"],
         ));
     }
-    for (i, address) in strings(&spec["clusterIPs"]).enumerate() {
+    let one = spec["clusterIP"].as_str().filter(|it| !it.is_empty());
+    let all: Vec<&str> = match spec["clusterIPs"].is_array() {
+        true => strings(&spec["clusterIPs"]).collect(),
+        false => one.into_iter().collect(),
+    };
+    for (i, address) in all.into_iter().enumerate() {
         if address != "None" && address.parse::<IpAddr>().is_err() {
             wrongs.push(Wrong::invalid(
                 format!("spec.clusterIPs[{i}]"),

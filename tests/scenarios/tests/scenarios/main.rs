@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mirroring` | what a source does is done here: the main job |
 //! | `disturbance` | what breaks removes nothing, and what comes back converges |
+//! | `backends` | one suite of reads and writes on a real and an embedded cluster |
 //! | `faults` | every way to fail, on clusters that fail on demand |
 //! | `scale` | many sources, and one that hurts |
 //! | `ownership` | what is ours is repaired, what is not is left alone |
@@ -25,6 +26,7 @@
 //! | `lab`, `cluster`, `embedded`, `stream` | what scenarios are made of |
 
 mod access;
+mod backends;
 mod cluster;
 mod compat;
 mod conformance;
@@ -87,6 +89,7 @@ fn of_the_contract() -> Vec<Scenario> {
 /// Those that need clusters which fail on demand, or by the hundred.
 fn on_embedded_clusters() -> Vec<Scenario> {
     vec![
+        scenario!(backends::an_embedded_cluster_answers_as_a_real_one_does),
         scenario!(faults::however_a_source_fails_its_mirrors_stay_and_come_right),
         scenario!(faults::a_source_may_go_back_in_time),
         scenario!(faults::the_local_api_server_may_fail_in_every_way),
