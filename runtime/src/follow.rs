@@ -10,6 +10,7 @@
 
 mod delay;
 mod failure;
+mod identity;
 mod limits;
 mod server;
 mod watch;
@@ -28,6 +29,7 @@ use server::{Server, Trouble};
 use watch::{Heard, Watch};
 
 pub use failure::{Cause, Failure, Verb};
+pub use identity::{Guard, Identity};
 pub use limits::Limits;
 
 // A lagging replica catches up within seconds, and each attempt already waits
@@ -121,6 +123,7 @@ impl Reader {
             client,
             scope: Arc::new(scope),
             limits,
+            guard: None,
         };
         Self {
             state: server.clone().begin(Step::List { at_least: None }),
@@ -138,6 +141,14 @@ impl Reader {
     #[must_use]
     pub fn beginning_at(mut self, revision: Revision) -> Self {
         self.begin(Step::ListAt { revision });
+        self
+    }
+
+    /// The same, as long as the guard wants to go on with the server.
+    #[must_use]
+    pub fn guarded(mut self, guard: Guard) -> Self {
+        self.server.guard = Some(guard);
+        self.begin(Step::List { at_least: None });
         self
     }
 

@@ -28,6 +28,6 @@ mod scripted;
 
 pub use admin::{Flag, Readiness};
 pub use client::{Access, Authority, Token, connect};
-pub use follow::{Cause, Event, Failure, Limits, Listing, Reader, Scope};
+pub use follow::{Cause, Event, Failure, Guard, Identity, Limits, Listing, Reader, Scope};
 pub use log::{LogFilter, LogFormat};
 pub use task::Tasks;

@@ -55,6 +55,9 @@ pub enum Cause {
         /// The server's words.
         message: String,
     },
+    /// The server is of another cluster than the one that is followed.
+    #[error("another cluster answers: {0}")]
+    Replaced(String),
     /// Any other answer that is none.
     #[error("the server refused the request ({status}): {message}")]
     Refused {
@@ -108,6 +111,7 @@ impl Cause {
             Self::NotServed(_) => "NotServed",
             Self::Throttled(_) => "Throttled",
             Self::Server { .. } => "Server",
+            Self::Replaced(_) => "OtherCluster",
             Self::Refused { .. } => "Refused",
             Self::Behind(_) => "Behind",
             Self::Expired => "Expired",

@@ -15,7 +15,7 @@ use proto_types::frame::List;
 use proto_types::{RawObject, Resource, Revision};
 
 use super::watch::Watch;
-use super::{Cause, Limits, Scope};
+use super::{Cause, Guard, Limits, Scope, identity};
 
 pub(super) use refusal::{innermost, meaning};
 
@@ -25,6 +25,7 @@ pub(super) struct Server {
     pub(super) client: kube::Client,
     pub(super) scope: Arc<Scope>,
     pub(super) limits: Limits,
+    pub(super) guard: Option<Guard>,
 }
 
 /// A page of a list, or all its pages together.
@@ -82,25 +83,34 @@ impl Server {
     }
 
     async fn pages(&self, query: Query) -> Result<Page, Trouble> {
-        let (mut whole, mut rest) = self.page(query).await?;
+        let (mut whole, mut rest, mut cluster) = self.page(query).await?;
         while let Some(token) = rest {
             let mut query = Query::of(&self.scope);
             query.push("continue", &token);
-            let (page, further) = self.page(query).await?;
+            let (page, further, again) = self.page(query).await?;
+            cluster = again;
             // All pages have one revision. Should they not, a watch from the
             // oldest repeats some changes, but misses none.
             whole.revision = whole.revision.min(page.revision);
             whole.objects.extend(page.objects);
             rest = further;
         }
+        self.verify(cluster).await?;
         Ok(whole)
     }
 
-    async fn page(&self, query: Query) -> Result<(Page, Option<String>), Trouble> {
+    /// A page, where the next one starts, and which cluster it says it is of.
+    async fn page(
+        &self,
+        query: Query,
+    ) -> Result<(Page, Option<String>, Option<Box<str>>), Trouble> {
         let response = self.get(query).await?;
         let limit = self.limits.page_bytes;
+        let cluster = identity::of_answer(response.headers());
         let body = collect(response.into_body(), limit).await?;
-        parse(self.scope.resource, &body).map_err(|why| Cause::Garbage(why).into())
+        let page = parse(self.scope.resource, &body);
+        let (page, rest) = page.map_err(|why| Trouble::from(Cause::Garbage(why)))?;
+        Ok((page, rest, cluster))
     }
 
     /// Watches what changes after that revision.
@@ -111,6 +121,7 @@ impl Server {
         query.push("resourceVersion", &from.to_string());
         query.push("timeoutSeconds", &watch_seconds().to_string());
         let response = self.get(query).await?;
+        self.verify(identity::of_answer(response.headers())).await?;
         Ok(Watch::new(
             self.scope.resource,
             response.into_body(),
@@ -120,25 +131,23 @@ impl Server {
 
     async fn get(&self, query: Query) -> Result<Response<Body>, Trouble> {
         let limit = self.limits.response;
-        let answer = async {
-            let request = query.into_request(&self.scope);
-            let response = self
-                .client
-                .send(request)
-                .await
-                .map_err(|why| refusal::unsent(&why))?;
-            if response.status() == StatusCode::OK {
-                return Ok(response);
-            }
-            Err(refusal::read(response).await)
-        };
+        let answer = self.send(query.into_request(&self.scope));
         tokio::time::timeout(limit, answer)
             .await
             .unwrap_or(Err(Cause::Slow(limit).into()))
     }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Trouble> {
+        let response = self.client.send(request).await;
+        let response = response.map_err(|why| refusal::unsent(&why))?;
+        if response.status() == StatusCode::OK {
+            return Ok(response);
+        }
+        Err(refusal::read(response).await)
+    }
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, Trouble> {
+pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Trouble> {
     match Limited::new(body, limit).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(why) if why.is::<LengthLimitError>() => Err(Cause::TooLarge(limit).into()),

@@ -6,6 +6,7 @@ use super::{Cause, Event, Limits, Listing, Reader, Scope};
 use crate::scripted::{Answer, Scripted, Then};
 
 mod failing;
+mod guarded;
 mod relisting;
 mod watching;
 
