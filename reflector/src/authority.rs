@@ -2,11 +2,9 @@
 //! and again, so that a rotation needs no restart. A source waits for its own, and
 //! keeps nobody else waiting.
 
-use std::convert::Infallible;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -35,7 +33,7 @@ pub(crate) struct Authority {
     url: Uri,
     file: PathBuf,
     progress: watch::Sender<Progress>,
-    _directory: Arc<TempDir>,
+    _directory: TempDir,
 }
 
 // A new authority is published well before it is needed.
@@ -45,41 +43,40 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 // A bundle of the whole web's authorities has a quarter of that.
 const MAX_BYTES: usize = 1 << 20;
 
-/// A directory for fetched authorities that nobody else can write to. It goes with
-/// the last of them.
-pub(crate) fn directory() -> anyhow::Result<Arc<TempDir>> {
+/// A directory that nobody else can write to.
+fn directory() -> anyhow::Result<TempDir> {
     let created = TempDir::with_prefix("heliograph-");
-    let directory = created.with_context(|| {
+    created.with_context(|| {
         let parent = std::env::temp_dir();
         format!("cannot write to {}: mount a volume there", parent.display())
-    })?;
-    Ok(Arc::new(directory))
+    })
 }
 
 impl Authority {
-    /// The one at a URL, to be kept in a file of that directory.
-    pub(crate) fn new(
-        url: Uri,
-        file: PathBuf,
-        directory: Arc<TempDir>,
-    ) -> (Self, watch::Receiver<Progress>) {
+    /// The one at a URL, and how far it is.
+    pub(crate) fn new(url: Uri) -> anyhow::Result<(Self, watch::Receiver<Progress>)> {
+        let directory = directory()?;
         let (progress, receiver) = watch::channel(Progress::Began);
         let authority = Self {
             url,
-            file,
+            file: directory.path().join("ca.pem"),
             progress,
             _directory: directory,
         };
-        (authority, receiver)
+        Ok((authority, receiver))
     }
 
-    /// Fetches until `shutdown`.
-    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
+    /// Where it is, as long as somebody keeps it.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.file.clone()
+    }
+
+    /// Fetches until it is to stop.
+    pub(crate) async fn run(self, stop: CancellationToken) {
         tokio::select! {
             () = self.keep() => {}
-            () = shutdown.cancelled() => {}
+            () = stop.cancelled() => {}
         }
-        Ok(())
     }
 
     async fn keep(&self) {

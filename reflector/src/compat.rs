@@ -25,6 +25,22 @@ use one_remote::Dialect;
 /// The variables around a process.
 pub type Environment = BTreeMap<String, String>;
 
+/// What was typed, and the variables around it.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The words behind the program's name.
+    pub words: Vec<String>,
+    /// The variables.
+    pub environment: Environment,
+}
+
+impl Line {
+    /// What it asks for, as it is now.
+    pub fn read(&self) -> Result<Args, Error> {
+        parse(&self.words, &self.environment)
+    }
+}
+
 /// Why a command line of a replaced program does not work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

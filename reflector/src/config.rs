@@ -22,6 +22,7 @@ use runtime::{Access, Authority, LogFilter, LogFormat};
 use crate::ask::Output;
 
 pub use file::{File, FileError};
+pub(crate) use global::our_selector;
 pub use global::{FailbackEntry, GlobalConfig, GlobalEntry};
 pub use import::ImportEntry;
 pub use naming::NamingEntry;
@@ -110,6 +111,9 @@ pub struct Args {
     /// What a front end accepted without need
     #[arg(skip)]
     pub(crate) notes: Vec<String>,
+    /// What a front end read, beside the configuration
+    #[arg(skip)]
+    pub(crate) inputs: Vec<PathBuf>,
 
     /// Whether it is no mistake to have no sources
     #[arg(skip)]
@@ -197,6 +201,8 @@ pub struct Config {
     pub election: Option<Election>,
     /// What should be known of what was accepted.
     pub notes: Vec<String>,
+    /// The files and directories that say all this.
+    pub inputs: Vec<PathBuf>,
 }
 
 /// How several processes agree on who writes.
@@ -223,6 +229,8 @@ pub struct SourceConfig {
     pub mirrors: bool,
     /// Whether its Services may be members of global ones.
     pub joins: bool,
+    /// Which cluster it must be, by the uid of its `kube-system` namespace.
+    pub cluster: Option<Box<str>>,
     /// What of it is mirrored.
     pub selector: LabelSelector,
     /// The only namespace that is mirrored; all of them if absent.
@@ -305,8 +313,10 @@ impl TryFrom<Args> for Config {
             log_format: _,
             global,
             notes,
+            mut inputs,
             may_be_empty,
         } = args;
+        inputs.extend(config.clone());
         let file = config.map(|path| File::read(&path)).transpose()?;
         let file = file.unwrap_or_default();
         let mirror_namespace = mirror_namespace.or(file.mirror_namespace);
@@ -343,6 +353,7 @@ impl TryFrom<Args> for Config {
                 duration: lease_duration,
             }),
             notes,
+            inputs,
         })
     }
 }

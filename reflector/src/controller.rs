@@ -5,10 +5,11 @@
 
 mod event;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
+use proto_types::name::DnsLabel;
 use reflector_planner::{LocalKey, Moment, Policy, Touched, Update, World, explain, plan, steps};
 use runtime::Readiness;
 use tokio::sync::mpsc;
@@ -20,9 +21,11 @@ use tracing::{error, info, warn};
 use crate::admin::Question;
 use crate::announce::Announcer;
 use crate::feed::News;
+use crate::following::{Following, Opened};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::{Again, Lane, Queue};
+use crate::reload::{Change, Reload};
 use crate::report::Report;
 use crate::write::{Writer, Written};
 
@@ -33,6 +36,8 @@ pub(crate) struct Controller {
     world: World,
     queue: Queue,
     inbox: Inbox,
+    following: Following,
+    local_namespace: Option<DnsLabel>,
     writer: Writer,
     report: Report,
     metrics: Metrics,
@@ -49,8 +54,16 @@ pub(crate) struct Controller {
 pub(crate) struct Parts {
     /// What to do.
     pub(crate) policy: Policy,
-    /// What all feeds hear.
-    pub(crate) feeds: Vec<mpsc::Receiver<News>>,
+    /// What should be known of the configuration.
+    pub(crate) notes: Vec<String>,
+    /// The only namespace that has mirrors, if there is one.
+    pub(crate) local_namespace: Option<DnsLabel>,
+    /// The sources, with the ways to them.
+    pub(crate) opened: Vec<Opened>,
+    /// What follows them.
+    pub(crate) following: Following,
+    /// Other configurations, where that may come.
+    pub(crate) reloads: Option<mpsc::Receiver<Reload>>,
     /// Those who want to know how things are.
     pub(crate) questions: mpsc::Receiver<Question>,
     /// The local API server.
@@ -80,7 +93,11 @@ impl Controller {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts {
             policy,
-            feeds,
+            notes,
+            local_namespace,
+            opened,
+            mut following,
+            reloads,
             questions,
             writer,
             announcer,
@@ -90,11 +107,20 @@ impl Controller {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
-        let report = Report::new(&policy, metrics.clone(), &readiness, announcer);
+        let report = Report::new(&policy, metrics.clone(), &readiness, announcer, notes);
+        let world = World::new(policy);
+        let mut inbox = Inbox::new(questions, reloads, tick);
+        inbox.add(following.follow_local(local_namespace.as_ref()));
+        inbox.add(following.follow_local_members());
+        for source in opened {
+            inbox.add(following.follow(source, &world));
+        }
         Self {
-            world: World::new(policy),
+            world,
             queue: Queue::default(),
-            inbox: Inbox::new(feeds, questions, tick),
+            inbox,
+            following,
+            local_namespace,
             leadership: writer.leadership.clone(),
             writer,
             report,
@@ -134,6 +160,7 @@ impl Controller {
         let due = self.due();
         tokio::select! {
             event = self.inbox.next() => event,
+            error = self.following.failure() => Event::FeedFailed(error),
             () = self.leadership.changed() => Event::Leadership,
             () = self.queue.retry() => Event::Retry,
             () = tokio::time::sleep_until(due), if has_turn => Event::Turn,
@@ -163,8 +190,36 @@ impl Controller {
                 self.metrics.retrying.set(count(self.queue.n_retries()));
             }
             Event::Asked(question) => self.answer(question),
+            Event::Reload(Reload::Changed(change)) => self.change(*change),
+            Event::Reload(Reload::Refused(why)) => self.report.refused(why),
+            Event::FeedFailed(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Goes on by another configuration. What it does not change is not disturbed.
+    fn change(&mut self, change: Change) {
+        let Change {
+            policy,
+            stopped,
+            opened,
+            is_everywhere,
+            notes,
+        } = change;
+        for name in &stopped {
+            self.following.stop(name);
+        }
+        let anew: HashSet<_> = opened.iter().map(|it| it.source.name.clone()).collect();
+        let touched = self.world.reconfigure(policy, &anew);
+        self.report.reconfigured(self.world.policy(), &anew, notes);
+        for source in opened {
+            self.inbox.add(self.following.follow(source, &self.world));
+        }
+        // It is never narrowed: what is there would be forgotten, and not told of.
+        if is_everywhere && self.local_namespace.take().is_some() {
+            self.inbox.add(self.following.follow_local(None));
+        }
+        self.touch(&None, touched);
     }
 
     /// Whoever asked may have left.
@@ -172,7 +227,9 @@ impl Controller {
         match question {
             Question::Status(asker) => {
                 let leads = self.leadership.holds();
-                let _ = asker.send(self.report.status(&self.world, self.queue.len(), leads));
+                let mut status = self.report.status(&self.world, self.queue.len(), leads);
+                status.identify(self.following.identities());
+                let _ = asker.send(status);
             }
             Question::Explain(service, asker) => {
                 let _ = asker.send(explain(&self.world, &service));
@@ -183,6 +240,7 @@ impl Controller {
     fn hear(&mut self, news: News) {
         let News { feed, sign, update } = news;
         let touched = update.map(|update| self.world.update(update));
+        self.following.settle(&self.world);
         self.report.heard(&feed, &sign, &self.world);
         let lane = feed.source().cloned();
         self.touch(&lane, touched.unwrap_or_default());

@@ -5,6 +5,8 @@
 
 mod way;
 
+use std::sync::Arc;
+
 use proto_types::{RawObject, Resource};
 use reflector_planner::{
     Change, Exported, LocalChange, LocalList, Mirror, Policy, Role, Seen, SourceName, Update,
@@ -12,10 +14,12 @@ use reflector_planner::{
 use runtime::{Cause, Event, Failure, Reader};
 use tokio::sync::mpsc;
 
+use crate::identity::Identity;
+
 pub(crate) use way::Way;
 
 /// What is followed. The sources' resources and the local ones, each alone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Feed {
     /// A source's Services.
     Services(SourceName),
@@ -88,14 +92,21 @@ impl Feed {
 
     /// Everything that is followed of a source.
     pub(crate) fn all_of(source: &SourceName, policy: &Policy) -> Vec<Self> {
-        let all = [
+        let is_followed = |it: &Self| policy.rank(source, it.role()).is_some();
+        Self::every(source)
+            .into_iter()
+            .filter(is_followed)
+            .collect()
+    }
+
+    /// Everything that may be followed of a source.
+    pub(crate) fn every(source: &SourceName) -> [Self; 4] {
+        [
             Self::Services(source.clone()),
             Self::Slices(source.clone()),
             Self::MemberServices(source.clone()),
             Self::MemberSlices(source.clone()),
-        ];
-        let is_followed = |it: &Self| policy.rank(source, it.role()).is_some();
-        all.into_iter().filter(is_followed).collect()
+        ]
     }
 
     /// For metrics and people.
@@ -114,16 +125,41 @@ impl Feed {
         mpsc::channel(BACKLOG)
     }
 
-    /// Follows until nobody listens.
-    pub(crate) async fn follow(self, mut reader: Reader, sender: mpsc::Sender<News>) {
+    /// Follows until nobody listens. Which cluster a source is, if it is one, is told
+    /// before what it says.
+    pub(crate) async fn follow(
+        self,
+        mut reader: Reader,
+        sender: mpsc::Sender<News>,
+        identity: Option<Arc<Identity>>,
+    ) {
+        let mut told = None;
         loop {
             let news = tokio::select! {
                 event = reader.next() => self.news(event),
                 () = sender.closed() => return,
             };
+            let cluster = identity.as_ref().and_then(|it| it.cluster());
+            if cluster != told {
+                told.clone_from(&cluster);
+                let news = self.identified(cluster);
+                if sender.send(news).await.is_err() {
+                    return;
+                }
+            }
             if sender.send(news).await.is_err() {
                 return;
             }
+        }
+    }
+
+    fn identified(&self, cluster: Option<Box<str>>) -> News {
+        let source = self.source().cloned();
+        let update = source.zip(cluster);
+        News {
+            feed: self.clone(),
+            sign: Sign::Alive,
+            update: update.map(|(source, cluster)| Update::Identified(source, cluster)),
         }
     }
 

@@ -3,26 +3,27 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use reflector::compat;
+use reflector::compat::{Error, FlagError, Line};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let text = |it: OsString| it.to_string_lossy().into_owned();
-    let words: Vec<_> = std::env::args_os().skip(1).map(text).collect();
+    let words = std::env::args_os().skip(1).map(text);
     let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-    let done = match compat::parse(&words, &variables.collect()) {
-        Ok(args) => reflector::main(args).await,
-        Err(compat::Error::Flag(usage @ compat::FlagError::Help(_))) => {
-            reflector::complain(&usage.into());
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => Err(error.into()),
+    let line = Line {
+        words: words.collect(),
+        environment: variables.collect(),
     };
-    match done {
+    match reflector::main(line).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             reflector::complain(&error);
-            ExitCode::FAILURE
+            let is_answer = matches!(error.downcast_ref(), Some(Error::Flag(FlagError::Help(_))));
+            if is_answer {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

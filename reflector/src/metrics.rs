@@ -8,6 +8,11 @@ use prometheus_client::registry::{Registry, Unit};
 use proto_types::Resource;
 use reflector_planner::SourceName;
 
+use crate::feed::Feed;
+
+/// The reason of a problem that a source has as a whole.
+pub(crate) const OTHER_CLUSTER: &str = "OtherCluster";
+
 /// The metrics, shared by those who count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
@@ -23,6 +28,8 @@ pub(crate) struct Metrics {
     pub(crate) problems: Family<ProblemLabels, Gauge>,
     /// Events about problems.
     pub(crate) events: Family<EventLabels, Counter>,
+    /// Whether the configuration that is there is not the one that is followed.
+    pub(crate) configuration_refused: Gauge,
     /// Whether this process writes.
     pub(crate) leader: Gauge,
     /// Plans made.
@@ -106,6 +113,11 @@ impl Metrics {
             it.events.clone(),
         );
         all.register(
+            "configuration_refused",
+            "Whether the configuration changed and is wrong, so that the former one goes on",
+            it.configuration_refused.clone(),
+        );
+        all.register(
             "leader",
             "Whether this process writes: 1, or 0 while another one does",
             it.leader.clone(),
@@ -122,6 +134,22 @@ impl Metrics {
             it.retrying.clone(),
         );
         (it, all)
+    }
+
+    /// A source is not followed any more, or anew.
+    pub(crate) fn forget(&self, source: &SourceName) {
+        for feed in Feed::every(source) {
+            let source = source.clone();
+            let resource = feed.resource_name();
+            let labels = FeedLabels { source, resource };
+            self.source_state.remove(&labels);
+            self.source_objects.remove(&labels);
+            self.source_last_contact.remove(&labels);
+        }
+        self.problems.remove(&ProblemLabels {
+            source: source.clone(),
+            reason: OTHER_CLUSTER,
+        });
     }
 }
 

@@ -3,19 +3,21 @@
 
 mod digest;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto_types::Resource;
 use reflector_planner::{LocalKey, Policy, Problem, SourceName, World};
-use runtime::{Flag, Readiness};
+use runtime::{Cause, Failure, Flag, Readiness};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::announce::{Announcer, Notice};
 use crate::feed::{Feed, Sign};
-use crate::metrics::{FeedLabels, Metrics, ProblemLabels};
-use crate::status::{FeedStatus, Mirrors, NOT_FOLLOWED, SourceStatus, Status};
+use crate::metrics::{FeedLabels, Metrics, OTHER_CLUSTER, ProblemLabels};
+use crate::status::{
+    ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, ProblemStatus, SourceStatus, Status,
+};
 
 use digest::Digest;
 
@@ -24,7 +26,10 @@ pub(crate) struct Report {
     metrics: Metrics,
     feeds: HashMap<Feed, Contact>,
     sources: Vec<SourceName>,
+    configuration: ConfigurationStatus,
     problems: HashMap<LocalKey, BTreeSet<Problem>>,
+    /// Sources behind which another cluster answers.
+    replaced: BTreeMap<Feed, String>,
     digest: Digest,
     announcer: Announcer,
     local: Flag,
@@ -44,14 +49,9 @@ impl Report {
         metrics: Metrics,
         readiness: &Readiness,
         announcer: Announcer,
+        notes: Vec<String>,
     ) -> Self {
-        let all = policy.sources().iter().chain(policy.members());
-        let mut sources: Vec<SourceName> = Vec::new();
-        for source in all {
-            if !sources.contains(&source.name) {
-                sources.push(source.name.clone());
-            }
-        }
+        let sources = names(policy);
         let flag = |name: &SourceName| {
             let flag = readiness.flag(format!("source {name}"), "neither listed nor failed yet");
             (name.clone(), flag)
@@ -59,7 +59,12 @@ impl Report {
         Self {
             metrics,
             feeds: HashMap::new(),
+            configuration: ConfigurationStatus {
+                refused: None,
+                notes,
+            },
             problems: HashMap::new(),
+            replaced: BTreeMap::new(),
             digest: Digest::default(),
             announcer,
             local: readiness.flag("local", "the local cluster is not listed yet"),
@@ -68,9 +73,49 @@ impl Report {
         }
     }
 
+    /// From now on there are these sources; what these said is not known any more.
+    pub(crate) fn reconfigured(
+        &mut self,
+        policy: &Policy,
+        anew: &HashSet<SourceName>,
+        notes: Vec<String>,
+    ) {
+        let sources = names(policy);
+        info!(n_sources = sources.len(), "configuration changed");
+        let stays = |name: &SourceName| sources.contains(name) && !anew.contains(name);
+        self.feeds.retain(|feed, _| feed.source().is_none_or(stays));
+        self.replaced
+            .retain(|feed, _| feed.source().is_none_or(stays));
+        for name in self.sources.iter().filter(|it| !stays(it)) {
+            info!(source = %name, "not followed any more as it was");
+            self.ready.remove(name);
+            self.metrics.forget(name);
+        }
+        for name in anew {
+            info!(source = %name, "followed from now on");
+        }
+        self.sources = sources;
+        self.configuration = ConfigurationStatus {
+            refused: None,
+            notes,
+        };
+        self.metrics.configuration_refused.set(0);
+    }
+
+    /// Another configuration cannot be taken over.
+    pub(crate) fn refused(&mut self, why: String) {
+        warn!(
+            why,
+            "the configuration changed and is wrong; the former one goes on"
+        );
+        self.configuration.refused = Some(why);
+        self.metrics.configuration_refused.set(1);
+    }
+
     /// A feed heard something, and the world took it over.
     pub(crate) fn heard(&mut self, feed: &Feed, sign: &Sign, world: &World) {
         let contact = self.feeds.entry(feed.clone()).or_default();
+        note_cluster(&mut self.replaced, &self.metrics, feed, sign);
         let lost = match sign {
             Sign::Alive => None,
             Sign::Rewound => {
@@ -126,15 +171,20 @@ impl Report {
     pub(crate) fn status(&self, world: &World, n_waiting: usize, leads: bool) -> Status {
         let sources = self.sources.iter();
         let problems: BTreeSet<_> = self.problems.values().flatten().collect();
+        let replaced = self.replaced.iter();
+        let replaced = replaced.map(|(feed, why)| replaced_problem(feed, why));
         Status {
             sources: sources.map(|name| self.source(name, world)).collect(),
-            problems: problems.into_iter().map(Into::into).collect(),
+            problems: replaced
+                .chain(problems.into_iter().map(Into::into))
+                .collect(),
             mirrors: Mirrors {
                 services: world.local().services().count(),
                 slices: world.local().slices().count(),
             },
             waiting: n_waiting,
             leads,
+            configuration: self.configuration.clone(),
         }
     }
 
@@ -153,6 +203,8 @@ impl Report {
         });
         SourceStatus {
             name: name.to_string(),
+            cluster: None,
+            cluster_unknown: None,
             feeds: feeds.collect(),
         }
     }
@@ -208,6 +260,17 @@ impl Report {
 }
 
 /// How much is known of what a feed follows, and how many objects that are.
+/// All sources, each once, as mirrored and as members.
+fn names(policy: &Policy) -> Vec<SourceName> {
+    let mut names: Vec<SourceName> = Vec::new();
+    for source in policy.sources().iter().chain(policy.members()) {
+        if !names.contains(&source.name) {
+            names.push(source.name.clone());
+        }
+    }
+    names
+}
+
 fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
     let rank = feed
         .source()
@@ -225,6 +288,46 @@ fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
             let known = source.slices.known();
             (source.slices.as_str(), known.map_or(0, |it| it.len()))
         }
+    }
+}
+
+/// Remembers behind which sources another cluster answers.
+fn note_cluster(
+    replaced: &mut BTreeMap<Feed, String>,
+    metrics: &Metrics,
+    feed: &Feed,
+    sign: &Sign,
+) {
+    let why = match sign {
+        Sign::Lost(Failure {
+            cause: why @ Cause::Replaced(_),
+            ..
+        }) => Some(why.to_string()),
+        // Not to be reached says nothing of who answers.
+        Sign::Lost(_) => return,
+        Sign::Alive | Sign::Rewound => None,
+    };
+    let Some(source) = feed.source().cloned() else {
+        return;
+    };
+    match why {
+        Some(why) => replaced.insert(feed.clone(), why),
+        None => replaced.remove(feed),
+    };
+    let count = replaced.keys().filter(|it| it.source() == Some(&source));
+    let count = i64::try_from(count.count()).unwrap_or(i64::MAX);
+    let reason = OTHER_CLUSTER;
+    let labels = ProblemLabels { source, reason };
+    metrics.problems.get_or_create(&labels).set(count);
+}
+
+fn replaced_problem(feed: &Feed, why: &str) -> ProblemStatus {
+    let source = feed.source().map(ToString::to_string).unwrap_or_default();
+    ProblemStatus {
+        reason: OTHER_CLUSTER.to_owned(),
+        object: feed.resource().plural().to_owned(),
+        message: format!("no {feed} are taken over: {why}"),
+        source,
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Write};
 
-use reflector_planner::Problem;
+use reflector_planner::{Problem, SourceName};
 use serde::{Deserialize, Serialize};
+
+use crate::identity::Identity;
 
 /// What losing a source means here; in the log, in the status, wherever it is told.
 pub const NOT_FOLLOWED: &str = "not followed; mirrors stay as they are, trying again";
@@ -22,6 +24,20 @@ pub struct Status {
     pub waiting: usize,
     /// Whether this process writes; another one does, if not.
     pub leads: bool,
+    /// How it is with the configuration.
+    #[serde(default)]
+    pub configuration: ConfigurationStatus,
+}
+
+/// How it is with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigurationStatus {
+    /// Why what is there now is not taken over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// What should be known of what was accepted.
+    pub notes: Vec<String>,
 }
 
 /// How a source is.
@@ -30,6 +46,12 @@ pub struct Status {
 pub struct SourceStatus {
     /// The source.
     pub name: String,
+    /// Which cluster it is, by the uid of its `kube-system` namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// Why that is not known, so that another one would not be noticed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_unknown: Option<String>,
     /// Each of its resources.
     pub feeds: Vec<FeedStatus>,
 }
@@ -93,8 +115,26 @@ impl From<&Problem> for ProblemStatus {
     }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Status {
+    /// Adds which cluster each source is.
+    pub(crate) fn identify<'a>(
+        &mut self,
+        identities: impl Iterator<Item = (&'a SourceName, &'a Identity)>,
+    ) {
+        for (name, identity) in identities {
+            let source = self.sources.iter_mut().find(|it| it.name == name.as_str());
+            let Some(source) = source else {
+                continue;
+            };
+            source.cluster = identity.cluster().map(Into::into);
+            source.cluster_unknown = identity.why_unknown();
+        }
+    }
+}
+
+impl Status {
+    /// What is followed, a row each, under the names of the columns.
+    fn rows(&self) -> Vec<Vec<String>> {
         let mut rows = vec![
             [
                 "SOURCE",
@@ -120,7 +160,13 @@ impl fmt::Display for Status {
                 ]);
             }
         }
-        f.write_str(&table(&rows))?;
+        rows
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&table(&self.rows()))?;
         let lost: Vec<_> = self.sources.iter().filter(|it| it.is_lost()).collect();
         if !lost.is_empty() {
             writeln!(f)?;
@@ -133,6 +179,19 @@ impl fmt::Display for Status {
             f,
             "\n{services} mirror Services, {slices} mirror EndpointSlices"
         )?;
+        for SourceStatus {
+            name,
+            cluster_unknown,
+            ..
+        } in &self.sources
+        {
+            if let Some(why) = cluster_unknown {
+                writeln!(f, "Source {name} does not tell which cluster it is: {why}")?;
+            }
+        }
+        if let Some(why) = &self.configuration.refused {
+            writeln!(f, "The configuration changed and is wrong: {why}")?;
+        }
         if !self.leads {
             return f.write_str("Standing by: another process writes, and knows the problems\n");
         }
@@ -164,7 +223,7 @@ fn table(rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{FeedStatus, Mirrors, ProblemStatus, SourceStatus, Status};
+    use super::{ConfigurationStatus, FeedStatus, Mirrors, ProblemStatus, SourceStatus, Status};
 
     #[test]
     fn a_status_prints_as_a_table_and_sentences() {
@@ -178,6 +237,8 @@ mod tests {
         let status = Status {
             sources: vec![SourceStatus {
                 name: "east".to_owned(),
+                cluster: Some("uid".to_owned()),
+                cluster_unknown: None,
                 feeds: vec![
                     feed("services", None),
                     feed("endpointslices", Some("cannot list")),
@@ -195,6 +256,7 @@ mod tests {
             },
             waiting: 0,
             leads: true,
+            configuration: ConfigurationStatus::default(),
         };
         assert_eq!(
             status.to_string(),

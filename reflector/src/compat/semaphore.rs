@@ -92,6 +92,11 @@ pub(super) fn translate(words: &[String], environment: &Environment) -> Result<A
     let json = read(&settings)?;
     let mut args = defaults();
     settings.note(&mut args.notes);
+    args.inputs = settings
+        .get("config", "SSM_CONFIG")
+        .map(Into::into)
+        .into_iter()
+        .collect();
     args.kubeconfig = settings
         .get("kube-config", "SSM_KUBE_CONFIG")
         .map(Into::into);

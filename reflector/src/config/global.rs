@@ -181,21 +181,18 @@ impl Config {
         }
         only
     }
+}
 
-    /// Selects what is ours here, of a resource. Where semaphore-service-mirror may have
-    /// made global Services before, their slices become ours.
-    #[must_use]
-    pub fn our_selector(&self, resource: Resource) -> LabelSelector {
-        let ours = match (resource, &self.global) {
-            (Resource::EndpointSlices, Some(_)) => {
-                format!("{} in ({HELIOGRAPH},{SEMAPHORE})", label::SLICE_MANAGED_BY)
-            }
-            (Resource::EndpointSlices | Resource::Services | Resource::Endpoints, _) => {
-                label::SOURCE.to_owned()
-            }
-        };
-        ours.parse().expect("names of labels are a selector")
-    }
+/// Selects what is ours here, of a resource. Where semaphore-service-mirror may have
+/// made global Services before, their slices become ours.
+pub(crate) fn our_selector(resource: Resource, global: Option<&GlobalConfig>) -> LabelSelector {
+    let ours = match (resource, global) {
+        (Resource::EndpointSlices, Some(_)) => {
+            format!("{} in ({HELIOGRAPH},{SEMAPHORE})", label::SLICE_MANAGED_BY)
+        }
+        (_, _) => label::SOURCE.to_owned(),
+    };
+    ours.parse().expect("names of labels are a selector")
 }
 
 impl GlobalConfig {

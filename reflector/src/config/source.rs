@@ -39,6 +39,8 @@ pub struct SourceEntry {
     pub token_file: Option<PathBuf>,
     /// The variable of this process that has that token.
     pub token_variable: Option<String>,
+    /// Which cluster it must be, by the uid of its `kube-system` namespace.
+    pub cluster: Option<Box<str>>,
     /// What its mirrors' names begin with.
     pub prefix: Option<DnsLabel>,
     /// Whether its mirrors have the namespace and name of their originals.
@@ -144,7 +146,7 @@ pub enum InvalidSource {
     },
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "name",
     "url",
     "kubeconfig",
@@ -154,6 +156,7 @@ const KEYS: [&str; 17] = [
     "caUrl",
     "tokenFile",
     "tokenVariable",
+    "cluster",
     "prefix",
     "sameName",
     "global",
@@ -180,6 +183,7 @@ impl SourceEntry {
             ca_url: None,
             token_file: None,
             token_variable: None,
+            cluster: None,
             prefix: None,
             same_name: false,
             selector: None,
@@ -212,6 +216,7 @@ impl SourceEntry {
             name: self.name,
             access,
             ca_url,
+            cluster: self.cluster,
             selector,
             namespace: self.namespace,
         })

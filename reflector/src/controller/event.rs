@@ -1,8 +1,9 @@
 //! What may happen to the controller, and where it comes from.
 
-use futures::stream::{self, BoxStream, SelectAll};
+use futures::stream::{BoxStream, SelectAll};
 
-use super::{Interval, JoinError, JoinSet, News, Question, StreamExt, Written, mpsc};
+use super::{Interval, JoinError, JoinSet, News, Question, Reload, StreamExt, Written, mpsc};
+use crate::following::Heard;
 
 /// Everything that may happen.
 pub(super) enum Event {
@@ -20,6 +21,10 @@ pub(super) enum Event {
     Tick,
     /// Somebody wants to know how things are.
     Asked(Question),
+    /// There is another configuration.
+    Reload(Reload),
+    /// A feed ended, which none should.
+    FeedFailed(JoinError),
 }
 
 /// Where events come from.
@@ -27,26 +32,30 @@ pub(super) struct Inbox {
     /// All feeds, polled in turns, so that none can keep the others from being heard.
     feeds: SelectAll<BoxStream<'static, News>>,
     questions: mpsc::Receiver<Question>,
+    /// None where the configuration does not change.
+    reloads: Option<mpsc::Receiver<Reload>>,
     tick: Interval,
     pub(super) writes: JoinSet<Written>,
 }
 
 impl Inbox {
     pub(super) fn new(
-        feeds: Vec<mpsc::Receiver<News>>,
         questions: mpsc::Receiver<Question>,
+        reloads: Option<mpsc::Receiver<Reload>>,
         tick: Interval,
     ) -> Self {
-        let feeds = feeds.into_iter().map(|feed| {
-            let next = async |mut feed: mpsc::Receiver<News>| Some((feed.recv().await?, feed));
-            stream::unfold(feed, next).boxed()
-        });
         Self {
-            feeds: feeds.collect(),
+            feeds: SelectAll::new(),
             questions,
+            reloads,
             tick,
             writes: JoinSet::new(),
         }
+    }
+
+    /// Listens to these too, until they end.
+    pub(super) fn add(&mut self, feeds: Heard) {
+        self.feeds.extend(feeds);
     }
 
     /// What happens next. A dropped call loses nothing.
@@ -55,7 +64,15 @@ impl Inbox {
             Some(news) = self.feeds.next() => Event::News(Box::new(news)),
             Some(written) = self.writes.join_next() => Event::Written(written),
             Some(question) = self.questions.recv() => Event::Asked(question),
+            Some(reload) = recv(&mut self.reloads) => Event::Reload(reload),
             _ = self.tick.tick() => Event::Tick,
         }
+    }
+}
+
+async fn recv(reloads: &mut Option<mpsc::Receiver<Reload>>) -> Option<Reload> {
+    match reloads {
+        Some(reloads) => reloads.recv().await,
+        None => None,
     }
 }

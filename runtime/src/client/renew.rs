@@ -4,7 +4,6 @@
 //! once a second. A watch that is open goes on as it is; what follows it uses what is
 //! there then.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use tower::service_fn;
 use tracing::{info, warn};
 
 use super::{Access, Made};
+use crate::files::content;
 
 // Reading a few files is cheap, but not next to each of a thousand writes a second.
 const LOOK: Duration = Duration::from_secs(1);
@@ -122,14 +122,6 @@ impl Renewing {
             }
         }
     }
-}
-
-fn content(files: &[PathBuf]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for file in files {
-        std::fs::read(file).ok().hash(&mut hasher);
-    }
-    hasher.finish()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

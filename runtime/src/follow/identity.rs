@@ -90,5 +90,5 @@ impl Server {
 /// What a server says with an answer.
 pub(super) fn of_answer(headers: &HeaderMap) -> Option<Box<str>> {
     let uid = headers.get(HEADER)?.to_str().ok()?;
-    Some(uid.into()).filter(|uid: &Box<str>| !uid.is_empty())
+    (!uid.is_empty()).then(|| uid.into())
 }

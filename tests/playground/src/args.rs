@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, value_parser};
+use reflector::compat::{Environment, Line};
 
 use crate::scene::Fault;
 
@@ -88,5 +89,14 @@ impl Words {
     /// The flags of that program.
     pub(crate) fn read_as<T: Parser>(self, program: &str) -> T {
         T::parse_from(std::iter::once(OsString::from(program)).chain(self.words))
+    }
+
+    /// The same, for a program that reads what was typed more than once.
+    pub(crate) fn into_line(self) -> Line {
+        let words = self.words.into_iter();
+        Line {
+            words: words.map(|it| it.to_string_lossy().into_owned()).collect(),
+            environment: Environment::new(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What a control plane reads: certificates, tokens, kubeconfigs.
 
 use std::fs;
+use std::path::PathBuf;
 
 use super::{ADMIN, ControlPlane};
 use crate::audit;
@@ -29,6 +30,26 @@ impl ControlPlane {
             fs::write(self.file(name), text)?;
         }
         Ok(())
+    }
+
+    /// Gives the API server a certificate of another authority, in the same files, which
+    /// it reads when it starts.
+    pub fn rotate_authority(&self) -> anyhow::Result<()> {
+        let certificates = Certificates::new(self.builder.address)?;
+        for (name, text) in [
+            ("ca.crt", &certificates.authority),
+            ("serving.crt", &certificates.serving),
+            ("serving.key", &certificates.serving_key),
+        ] {
+            fs::write(self.file(name), text)?;
+        }
+        Ok(())
+    }
+
+    /// Where the authority's certificate is, as it is now.
+    #[must_use]
+    pub fn authority_file(&self) -> PathBuf {
+        self.file("ca.crt")
     }
 
     fn kubeconfig_text(&self, user: &str, token: &str) -> String {

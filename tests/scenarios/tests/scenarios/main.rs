@@ -12,6 +12,7 @@
 //! | `leadership` | of several reflectors one writes, and another takes its place |
 //! | `compat` | flags, files and objects of the replaced programs |
 //! | `global` | Services of many clusters become one, the same in each |
+//! | `configuration` | sources, credentials and clusters that change while all goes on |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `access` | who may see what, as the API server or the access configuration says |
@@ -29,6 +30,7 @@ mod access;
 mod backends;
 mod cluster;
 mod compat;
+mod configuration;
 mod conformance;
 mod continuity;
 mod disturbance;
@@ -124,6 +126,9 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(compat::service_reflectors_flags_start_ours),
         scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
         scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
+        scenario!(configuration::sources_come_and_go_and_disturb_no_other),
+        scenario!(configuration::credentials_are_rotated_without_a_write),
+        scenario!(configuration::another_cluster_behind_the_same_url_is_refused),
         scenario!(global::members_come_and_go_and_every_cluster_shows_the_same),
         scenario!(global::a_conflict_is_told_everywhere_and_ends),
         scenario!(global::a_global_service_may_have_its_members_own_name),

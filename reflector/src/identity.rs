@@ -1,0 +1,218 @@
+//! Which cluster a source is, and that it stays that one.
+//!
+//! The first cluster that answers is the source, unless its mirrors here, or the
+//! configuration, say another one. Nothing that another cluster says is believed: its
+//! lists would delete all mirrors. A source that does not tell which cluster it is
+//! cannot be held to it, which is said in its status.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use reflector_planner::SourceName;
+use runtime::{Cause, Guard, Identity as Told};
+use tokio::sync::watch;
+
+use crate::config::SourceConfig;
+
+/// Clusters, by the uids of their `kube-system` namespaces.
+pub(crate) type Clusters = BTreeSet<Box<str>>;
+
+/// Which cluster a source is.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    source: SourceName,
+    configured: Option<Box<str>>,
+    /// One of these; any, if there are none. None before that is known.
+    expected: watch::Sender<Option<Clusters>>,
+    found: Mutex<Option<Told>>,
+}
+
+impl Identity {
+    /// Of a source, of which nothing is known yet.
+    pub(crate) fn new(source: &SourceConfig) -> Self {
+        Self {
+            source: source.name.clone(),
+            configured: source.cluster.clone(),
+            expected: watch::Sender::new(None),
+            found: Mutex::new(None),
+        }
+    }
+
+    /// Its mirrors here are of these clusters.
+    pub(crate) fn expect(&self, clusters: Clusters) {
+        self.expected.send_replace(Some(clusters));
+    }
+
+    /// Waits until it is known what to expect.
+    pub(crate) async fn settled(&self) {
+        let mut expected = self.expected.subscribe();
+        // Who changes it is kept by whoever waits.
+        let _ = expected.wait_for(Option::is_some).await;
+    }
+
+    /// Asked whenever the source has answered.
+    pub(crate) fn guard(self: &Arc<Self>) -> Guard {
+        let this = Arc::clone(self);
+        Arc::new(move |told| this.judge(told))
+    }
+
+    /// The cluster that it is.
+    pub(crate) fn cluster(&self) -> Option<Box<str>> {
+        match &*self.found.lock() {
+            Some(Told::Known(uid)) => Some(uid.clone()),
+            Some(Told::Untold(_) | Told::Failed(_)) | None => None,
+        }
+    }
+
+    /// Why it is not known.
+    pub(crate) fn why_unknown(&self) -> Option<String> {
+        match &*self.found.lock() {
+            Some(Told::Untold(why) | Told::Failed(why)) => Some(why.to_string()),
+            Some(Told::Known(_)) | None => None,
+        }
+    }
+
+    fn judge(&self, told: Told) -> Result<(), Cause> {
+        // Both resources ask at once, and must get one answer.
+        let mut found = self.found.lock();
+        let expected = self.expected.borrow().clone().unwrap_or_default();
+        self.verdict(&told, &expected)?;
+        if let Told::Known(uid) = &told {
+            let only = Clusters::from([uid.clone()]);
+            self.expected.send_replace(Some(only));
+        }
+        *found = Some(told);
+        Ok(())
+    }
+
+    fn verdict(&self, told: &Told, expected: &Clusters) -> Result<(), Cause> {
+        let source = &self.source;
+        match (&self.configured, told) {
+            (Some(it), Told::Known(uid)) if it == uid => Ok(()),
+            (Some(it), Told::Known(uid)) => Err(Cause::Replaced(format!(
+                "the uid of its kube-system namespace is {uid}, and source {source} is configured \
+                 with cluster {it}; correct its address or that"
+            ))),
+            (Some(it), Told::Untold(why)) => Err(Cause::Replaced(format!(
+                "it does not tell whether it is cluster {it} ({why}); let source {source} get \
+                 namespace kube-system, or configure no cluster for it"
+            ))),
+            (None, Told::Known(uid)) if expected.is_empty() || expected.contains(uid) => Ok(()),
+            (None, Told::Known(uid)) => {
+                let expected: Vec<_> = expected.iter().map(|it| &**it).collect();
+                let expected = expected.join(" and ");
+                Err(Cause::Replaced(format!(
+                    "the uid of its kube-system namespace is {uid}, and mirrors here are of \
+                     {expected}; if that is right, configure cluster: {uid} for source {source}"
+                )))
+            }
+            (None, Told::Untold(_)) => Ok(()),
+            // An emitter that has just started may not know it yet.
+            (None, Told::Failed(_)) if expected.is_empty() => Ok(()),
+            (_, Told::Failed(why)) => Err(why.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::Access;
+
+    fn identity(configured: Option<&str>, expected: &[&str]) -> Arc<Identity> {
+        let it = Identity::new(&SourceConfig {
+            name: "east".parse().unwrap(),
+            access: Access::InCluster,
+            ca_url: None,
+            cluster: configured.map(Into::into),
+            mirrors: true,
+            joins: false,
+            selector: "a=b".parse().unwrap(),
+            namespace: None,
+        });
+        it.expect(expected.iter().map(|it| (*it).into()).collect());
+        Arc::new(it)
+    }
+
+    fn known(uid: &str) -> Told {
+        Told::Known(uid.into())
+    }
+
+    fn untold() -> Told {
+        Told::Untold(Cause::Forbidden("no".to_owned()))
+    }
+
+    fn failed() -> Told {
+        Told::Failed(Cause::Throttled("later".to_owned()))
+    }
+
+    #[test]
+    fn the_first_cluster_that_answers_is_the_source() {
+        let it = identity(None, &[]);
+        let guard = it.guard();
+        guard(failed()).unwrap();
+        assert_eq!(it.cluster(), None);
+        guard(known("a")).unwrap();
+        assert_eq!(it.cluster().as_deref(), Some("a"));
+        let said = guard(known("b")).unwrap_err().to_string();
+        assert!(
+            said.contains("uid of its kube-system namespace is b"),
+            "{said}"
+        );
+        assert!(
+            said.contains("configure cluster: b for source east"),
+            "{said}"
+        );
+        guard(known("a")).unwrap();
+    }
+
+    #[test]
+    fn mirrors_remember_it() {
+        let it = identity(None, &["a", "b"]);
+        it.guard()(known("c")).unwrap_err();
+        it.guard()(failed()).unwrap_err();
+        it.guard()(known("b")).unwrap();
+        it.guard()(known("a")).unwrap_err();
+    }
+
+    #[test]
+    fn what_does_not_tell_is_not_held_to_it() {
+        let it = identity(None, &["a"]);
+        it.guard()(untold()).unwrap();
+        assert_eq!(it.why_unknown().as_deref(), Some("not allowed: no"));
+    }
+
+    #[test]
+    fn configuration_goes_before_what_mirrors_say() {
+        let it = identity(Some("b"), &["a"]);
+        it.guard()(known("b")).unwrap();
+        let said = it.guard()(known("a")).unwrap_err().to_string();
+        assert!(said.contains("configured with cluster b"), "{said}");
+        let said = it.guard()(untold()).unwrap_err().to_string();
+        assert!(
+            said.contains("let source east get namespace kube-system"),
+            "{said}"
+        );
+        it.guard()(failed()).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_before_it_is_known_what_to_expect() {
+        let it = Arc::new(Identity::new(&SourceConfig {
+            name: "east".parse().unwrap(),
+            access: Access::InCluster,
+            ca_url: None,
+            cluster: None,
+            mirrors: true,
+            joins: false,
+            selector: "a=b".parse().unwrap(),
+            namespace: None,
+        }));
+        let waiter = Arc::clone(&it);
+        let mut waits = Box::pin(async move { waiter.settled().await });
+        assert!(futures::poll!(&mut waits).is_pending());
+        it.expect(Clusters::new());
+        waits.await;
+    }
+}
