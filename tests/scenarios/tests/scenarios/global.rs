@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::lab::{Cluster, Lab, MIRRORS, Program, eventually, get, meanwhile, program};
 
 const MEMBER: &str = "heliograph.dev/global-service";
-const GLOBAL: &str = "mirrors/gl-demo-73736d-web";
+pub(crate) const GLOBAL: &str = "mirrors/gl-demo-73736d-web";
 
 /// Clusters of which each has a reflector that follows all others.
 struct Mesh {
@@ -120,7 +120,7 @@ impl Mesh {
 }
 
 /// Creates a member of a global Service with one endpoint.
-async fn join(cluster: &Cluster, port: u16, address: &str) -> anyhow::Result<()> {
+pub(crate) async fn join(cluster: &Cluster, port: u16, address: &str) -> anyhow::Result<()> {
     let service = json!({
         "metadata": {"name": "web", "labels": {MEMBER: "true"}},
         "spec": {"ports": [{"name": "http", "port": port}]},
@@ -141,7 +141,7 @@ async fn join(cluster: &Cluster, port: u16, address: &str) -> anyhow::Result<()>
     cluster.post(path, &slice.to_string()).await
 }
 
-async fn leave(cluster: &Cluster) -> anyhow::Result<()> {
+pub(crate) async fn leave(cluster: &Cluster) -> anyhow::Result<()> {
     cluster.delete_service("demo/web").await?;
     let path = "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices/web-1";
     cluster.delete(path).await

@@ -140,6 +140,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(endings::certificates_are_exchanged_under_open_watches),
         scenario!(manifests::manifests_are_accepted_without_a_warning),
         scenario!(rights::the_rights_are_enough_and_none_is_too_much),
+        scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
         scenario!(policies::gator_and_admission_policy_agree_on_every_case),
         scenario!(playground::a_newcomer_plays),
         scenario!(playground::a_newcomer_plays_on_real_control_planes),

@@ -5,6 +5,7 @@
 //! refused exactly that, and something that it should do is not done.
 
 mod emitting;
+pub(crate) mod joining;
 mod reflecting;
 
 use std::path::PathBuf;
