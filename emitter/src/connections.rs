@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::ConnectionLimits;
@@ -51,15 +52,14 @@ pub struct Connection {
     pub certificates: Mutex<Vec<CertificateDer<'static>>>,
     /// Ends it without a word.
     pub cut: CancellationToken,
-    activity: Activity,
+    requests: watch::Sender<Requests>,
 }
 
-/// Which requests there are.
-#[derive(Debug, Default)]
-struct Activity {
-    n_requests: AtomicU64,
-    n_in_flight: AtomicUsize,
-    changed: Notify,
+/// How many requests there were, and are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Requests {
+    n_begun: u64,
+    n_in_flight: usize,
 }
 
 /// A place among the connections, for as long as it lives.
@@ -147,7 +147,7 @@ impl Connections {
             bytes_written: AtomicU64::new(0),
             certificates: Mutex::default(),
             cut: CancellationToken::new(),
-            activity: Activity::default(),
+            requests: watch::Sender::default(),
         });
         open.all.insert(connection.id, Arc::clone(&connection));
         let here = open.addresses.entry(from).or_insert_with(|| Address {
@@ -228,32 +228,29 @@ impl Connection {
     /// A request has come; it counts until the guard is dropped.
     #[must_use]
     pub fn request(self: &Arc<Self>) -> InFlight {
-        self.activity.n_requests.fetch_add(1, Ordering::Relaxed);
-        self.activity.n_in_flight.fetch_add(1, Ordering::Relaxed);
-        self.activity.changed.notify_one();
+        self.requests.send_modify(|requests| {
+            requests.n_begun += 1;
+            requests.n_in_flight += 1;
+        });
         InFlight(Arc::clone(self))
     }
 
     /// Returns when a first request has come.
     pub async fn first_request(&self) {
-        while self.activity.n_requests.load(Ordering::Relaxed) == 0 {
-            self.activity.changed.notified().await;
-        }
+        let mut requests = self.requests.subscribe();
+        // The sender is ours, and lives as long as we do.
+        let _ = requests.wait_for(|it| 0 < it.n_begun).await;
     }
 
     /// Returns when no request has been there for that long.
-    pub async fn idle(&self, timeout: std::time::Duration) {
+    pub async fn idle(&self, timeout: Duration) {
+        let mut requests = self.requests.subscribe();
         loop {
-            let n_requests = self.activity.n_requests.load(Ordering::Relaxed);
-            let is_idle = self.activity.n_in_flight.load(Ordering::Relaxed) == 0;
-            let changed = self.activity.changed.notified();
-            if !is_idle {
-                changed.await;
-                continue;
-            }
-            let waited = tokio::time::timeout(timeout, changed).await;
-            let is_same = n_requests == self.activity.n_requests.load(Ordering::Relaxed);
-            if waited.is_err() && is_same {
+            let _ = requests.wait_for(|it| it.n_in_flight == 0).await;
+            if tokio::time::timeout(timeout, requests.changed())
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -262,15 +259,14 @@ impl Connection {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.activity.n_in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.0.activity.changed.notify_one();
+        let requests = &self.0.requests;
+        requests.send_modify(|requests| requests.n_in_flight -= 1);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn connections(all: usize, each: usize) -> Arc<Connections> {
         let mut limits = ConnectionLimits::standard();
@@ -324,6 +320,25 @@ mod tests {
         assert!(matches!(other, Admission::Refuse(_)), "{other:?}");
         let elsewhere = from(&connections, "[2001:db8:0:1::1]");
         assert!(matches!(elsewhere, Admission::Serve(_)), "{elsewhere:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_request_is_noticed_by_all_who_wait_for_it() {
+        let connections = connections(10, 10);
+        let Admission::Serve(place) = from(&connections, "10.0.0.1") else {
+            unreachable!("there is room");
+        };
+        let patience = Duration::from_secs(60);
+        let first = tokio::time::timeout(patience, place.connection.first_request());
+        let idle = tokio::time::timeout(patience, place.connection.idle(2 * patience));
+        let ask = async {
+            tokio::task::yield_now().await;
+            let request = place.connection.request();
+            tokio::time::sleep(2 * patience).await;
+            drop(request);
+        };
+        let (first, idle, ()) = tokio::join!(first, idle, ask);
+        assert!(first.is_ok() && idle.is_err());
     }
 
     #[tokio::test(start_paused = true)]
