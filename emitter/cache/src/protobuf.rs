@@ -197,6 +197,22 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_message_or_a_misfit(
+            text in "[\\[\\]{}\":,a-z0-9.]{0,60}",
+            field in "(metadata|spec|ports|labels|clusterIP|creationTimestamp|kind)",
+        ) {
+            for json in [text.clone(), format!("{{\"{field}\":{text}}}")] {
+                let Encoded { bytes, misfit } = encode(schema::SERVICE, json.as_bytes());
+                proptest::prop_assert!(!bytes.is_empty(), "metadata is always written");
+                let is_object = json.starts_with('{')
+                    && serde_json::from_str::<serde_json::Value>(&json).is_ok();
+                proptest::prop_assert!(is_object || misfit.is_some(), "{json}");
+            }
+        }
+    }
+
     #[test]
     fn an_event_has_its_length_before_it() {
         let refused = status(&Status::bad_request("no"));

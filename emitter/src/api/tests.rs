@@ -16,6 +16,7 @@ use super::{
     StatusCode, router,
 };
 
+mod arbitrary;
 mod ending;
 mod granted;
 mod large;

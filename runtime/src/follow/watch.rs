@@ -102,3 +102,42 @@ fn parse(resource: Resource, object: &RawValue) -> Result<RawObject, Trouble> {
 fn garbage(why: impl std::fmt::Display) -> Trouble {
     Cause::Garbage(why.to_string()).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, Heard, Resource, read};
+    use proptest::prelude::{Strategy, any, prop, proptest};
+    use proptest::prop_oneof;
+
+    fn line() -> impl Strategy<Value = String> {
+        let words = prop::sample::select(
+            &[
+                r#"{"type":""#,
+                "ADDED",
+                "BOOKMARK",
+                "ERROR",
+                r#"","object":"#,
+                r#"{"metadata":"#,
+                r#"{"name":"a","resourceVersion":"1"}"#,
+                "}",
+                "null",
+                "{",
+                "\"",
+                "[",
+                r#""code":410"#,
+            ][..],
+        );
+        let pieces = prop_oneof![6 => words.prop_map(str::to_owned), 1 => any::<String>()];
+        prop::collection::vec(pieces, 0..10).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_an_event_or_an_error(line in line()) {
+            let heard = read(Resource::Services, &Bytes::from(line.clone()));
+            if let Ok(Heard::Applied(object) | Heard::Deleted(object)) = heard {
+                proptest::prop_assert!(!object.key.name().is_empty(), "{}", line);
+            }
+        }
+    }
+}

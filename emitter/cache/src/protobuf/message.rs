@@ -156,6 +156,7 @@ pub fn encode(message: Message, json: &[u8]) -> Encoded {
     };
     let mut reader = serde_json::Deserializer::from_slice(json);
     let payload = seed.deserialize(&mut reader);
+    let payload = payload.and_then(|payload| reader.end().map(|()| payload));
     let bytes = match payload {
         Ok(Some(Payload::Bytes(bytes))) => bytes,
         Ok(_) | Err(_) => {
