@@ -23,9 +23,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use emitter_cache::form::NAMESPACES;
 use emitter_cache::table::Include;
 use emitter_cache::{Encoding, Grant};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use proto_types::resource::Names;
 use proto_types::{Resource, Status};
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +44,7 @@ use crate::upstream::Documents;
 
 /// What the API serves from.
 pub struct Api {
-    /// One hub for each of [`Resource::ALL`].
+    /// One hub for each of [`Resource::ALL`], and perhaps one for namespaces.
     pub hubs: Vec<Arc<Hub>>,
     /// The upstream's own documents: version, OpenAPI.
     pub documents: Documents,
@@ -206,6 +208,21 @@ impl Api {
         hub.expect("there is a hub for every resource")
     }
 
+    /// Namespaces are for those who may see all of them.
+    fn namespaces(&self, asked: &Asked) -> Result<&Arc<Hub>, Status> {
+        if !asked.grant().rules().show_all() {
+            return Err(not_served());
+        }
+        let mut hubs = self.hubs.iter();
+        let hub = hubs.find(|hub| hub.names() == NAMESPACES.names);
+        hub.ok_or_else(not_served)
+    }
+
+    fn served(&self, root: &str) -> Vec<&'static Names> {
+        let names = self.hubs.iter().map(|hub| hub.names());
+        names.filter(|it| it.root == root).collect()
+    }
+
     async fn get(&self, asked: &Asked, route: Route, uri: &http::Uri) -> Result<Response, Status> {
         match route {
             Route::Collection {
@@ -220,9 +237,22 @@ impl Api {
                 let place = Place { scope, watch };
                 read::collection(asked, self.hub(resource), place, context).await
             }
+            Route::Namespaces(watch) => {
+                let context = Context {
+                    shutdown: self.shutdown.clone(),
+                    metrics: Arc::clone(&self.metrics),
+                };
+                let scope = emitter_cache::Scope::Cluster;
+                let place = Place { scope, watch };
+                read::collection(asked, self.namespaces(asked)?, place, context).await
+            }
+            Route::Namespace(name) => {
+                let key = proto_types::ObjectKey::new("", &name);
+                read::object(asked, self.namespaces(asked)?, &key).await
+            }
             Route::Object { resource, key } => read::object(asked, self.hub(resource), &key).await,
             Route::CoreVersions => {
-                let aggregated = || discovery::aggregated("/api");
+                let aggregated = || discovery::aggregated("", &self.served("/api/v1"));
                 Ok(respond::discovered(
                     asked,
                     discovery::core_versions,
@@ -230,19 +260,19 @@ impl Api {
                 ))
             }
             Route::Groups => {
-                let aggregated = || discovery::aggregated("/apis");
+                let aggregated = || {
+                    discovery::aggregated(
+                        discovery::GROUP,
+                        &self.served("/apis/discovery.k8s.io/v1"),
+                    )
+                };
                 Ok(respond::discovered(asked, discovery::groups, aggregated))
             }
             Route::Group => Ok(ok(asked, discovery::group())),
-            Route::Resources(root) => Ok(ok(asked, discovery::resources(root))),
+            Route::Resources(root) => Ok(ok(asked, discovery::resources(root, &self.served(root)))),
             Route::Root => Ok(ok(asked, discovery::root())),
             Route::Version | Route::OpenApi => self.upstream_document(asked, uri).await,
-            Route::UnknownResource | Route::Unknown => Err(Status::failure(
-                404,
-                "NotFound",
-                "the server could not find the requested resource",
-            )
-            .about(proto_types::status::Details::default())),
+            Route::UnknownResource | Route::Unknown => Err(not_served()),
         }
     }
 
@@ -274,6 +304,12 @@ impl Api {
         headers.insert("audit-id", asked.audit_id.clone());
         Ok(response)
     }
+}
+
+fn not_served() -> Status {
+    let message = "the server could not find the requested resource";
+    let details = proto_types::status::Details::default();
+    Status::failure(404, "NotFound", message).about(details)
 }
 
 fn ok(asked: &Asked, document: String) -> Response {

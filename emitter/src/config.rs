@@ -67,6 +67,11 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = ConsistentReads::Upstream)]
     consistent_reads: ConsistentReads,
 
+    /// Also serve the namespaces in which Services are exported, by name only: CoreDNS,
+    /// for one, looks there first. Told only to consumers that may see everything.
+    #[arg(long)]
+    serve_namespaces: bool,
+
     /// What this cluster is called: told to consumers as the ClusterProperty
     /// `cluster.clusterset.k8s.io`; the uid of its namespace kube-system if absent.
     #[arg(long, value_name = "NAME")]
@@ -144,6 +149,8 @@ pub struct Config {
     pub fields: Fields,
     /// What a read is sure to see.
     pub consistent_reads: ConsistentReads,
+    /// Whether namespaces are served.
+    pub serve_namespaces: bool,
     /// What the cluster is called.
     pub names: Names,
     /// Where is served.
@@ -197,6 +204,7 @@ impl TryFrom<Args> for Config {
             fields,
             annotations,
             consistent_reads,
+            serve_namespaces,
             cluster_name,
             cluster_set,
             kubeconfig,
@@ -234,6 +242,7 @@ impl TryFrom<Args> for Config {
                 FieldsArg::All => Fields::All,
             },
             consistent_reads,
+            serve_namespaces,
             names: Names {
                 cluster: cluster_name,
                 cluster_set,

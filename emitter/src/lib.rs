@@ -14,6 +14,7 @@
 //! | [`config`], `program` | flags, what they mean, and what runs for them |
 //! | [`upstream`] | what is exported, and following it |
 //! | [`hub`] | one resource's store and the feeds its watchers share |
+//! | [`namespaces`] | the namespaces of what is exported |
 //! | [`probe`] | reads that see every write before them |
 //! | [`api`] | paths, parameters, get, list, watch, discovery |
 //! | [`identity`] | which cluster this is |
@@ -34,6 +35,7 @@ pub mod hub;
 pub mod identity;
 pub mod limits;
 pub mod metrics;
+pub mod namespaces;
 pub mod probe;
 mod program;
 pub mod reload;

@@ -22,6 +22,7 @@ use crate::gate::{self, Gate};
 use crate::hub::Hub;
 use crate::identity::{self, Identity, Upstream};
 use crate::metrics::Metrics;
+use crate::namespaces::Namespaces;
 use crate::probe;
 use crate::reload::Files;
 use crate::serve::{self, End, Transport};
@@ -37,6 +38,9 @@ pub(crate) struct Program {
     config: Config,
     client: kube::Client,
     hubs: Vec<Arc<Hub>>,
+    /// And what is made of them.
+    served: Vec<Arc<Hub>>,
+    namespaces: Option<Namespaces>,
     owners: Arc<Owners>,
     registry: Registry,
     metrics: Arc<Metrics>,
@@ -56,9 +60,14 @@ impl Program {
         });
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry, &hubs);
+        let namespaces = config.serve_namespaces.then(Namespaces::default);
+        let mut served = hubs.to_vec();
+        served.extend(namespaces.as_ref().map(|it| Arc::clone(&it.hub)));
         Ok(Self {
             client: runtime::connect(&config.access, AGENT).await?,
             hubs: hubs.to_vec(),
+            served,
+            namespaces,
             owners: Arc::default(),
             registry,
             consumers: Consumers::new(config.requests.clone(), Arc::clone(&metrics)),
@@ -121,6 +130,7 @@ impl Program {
                 metrics: Arc::clone(&self.metrics),
                 ready: self.readiness.flag(resource.plural(), "not listed yet"),
                 joining,
+                namespaces: self.namespaces.take_if(|_| resource == Resource::Services),
             };
             if config.consistent_reads == ConsistentReads::Upstream {
                 let answer = probe::answer(hub, self.client.clone(), scope.clone());
@@ -199,7 +209,7 @@ impl Program {
     /// All that is served, behind the gate.
     fn router(&self, admin: &Router, identity: Arc<Identity>, access: Arc<Access>) -> Router {
         let api = Api {
-            hubs: self.hubs.clone(),
+            hubs: self.served.clone(),
             documents: Documents::new(self.client.clone()),
             metrics: Arc::clone(&self.metrics),
             shutdown: self.end.ended.clone(),

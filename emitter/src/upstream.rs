@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use self::past::Phase;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::namespaces::Namespaces;
 use crate::probe;
 
 mod past;
@@ -45,6 +46,8 @@ pub struct Follower {
     pub hub: Arc<Hub>,
     /// Counts failures.
     pub metrics: Arc<Metrics>,
+    /// The namespaces of what is followed, where they are served.
+    pub namespaces: Option<Namespaces>,
     /// Raised by the first list.
     pub ready: Flag,
     /// Told of every Service; only who follows Services has it.
@@ -83,7 +86,7 @@ impl Joining {
 
 impl Follower {
     /// Follows for ever.
-    pub async fn follow(self, client: kube::Client, scope: Scope) {
+    pub async fn follow(mut self, client: kube::Client, scope: Scope) {
         let resource = scope.resource;
         let caught_up = probe::catch_up(Arc::clone(&self.hub), client.clone(), scope.clone());
         let mut caught_up = std::pin::pin!(caught_up);
@@ -93,7 +96,7 @@ impl Follower {
         if let Some(oldest) = oldest {
             phase = Phase::Before(oldest);
             reader = reader.beginning_at(oldest);
-            self.hub.begin_in_the_past();
+            self.hubs().for_each(|hub| hub.begin_in_the_past());
         }
         let mut is_lost = false;
         loop {
@@ -125,17 +128,13 @@ impl Follower {
                 Event::Listed(listing) => Some(listing.revision),
                 _ => None,
             };
-            let event = without_the_api_server(event);
-            if let Some(joining) = &self.joining {
-                joining.learn(&event);
-            }
-            self.hub.ingest(event, Timestamp::now());
+            self.take_in(without_the_api_server(event));
             phase = match (listed, phase) {
                 (None, phase) => phase,
                 (Some(revision), Phase::Before(past)) if revision == past => Phase::CatchingUp,
                 // What was between the past and this list is not known.
                 (Some(_), Phase::Before(_) | Phase::CatchingUp) => {
-                    self.hub.compact();
+                    self.hubs().for_each(|hub| hub.compact());
                     self.arrive()
                 }
                 (Some(_), Phase::Present) => self.arrive(),
@@ -150,9 +149,27 @@ impl Follower {
         }
     }
 
+    fn take_in(&mut self, event: Event) {
+        let now = Timestamp::now();
+        if let Some(joining) = &self.joining {
+            joining.learn(&event);
+        }
+        if let Some(namespaces) = &mut self.namespaces {
+            namespaces.tell(&event, now);
+        }
+        self.hub.ingest(event, now);
+    }
+
+    fn hubs(&self) -> impl Iterator<Item = &Hub> {
+        let namespaces = self.namespaces.as_ref().map(|it| &it.hub);
+        std::iter::once(&self.hub)
+            .chain(namespaces)
+            .map(AsRef::as_ref)
+    }
+
     /// Everything is known from now on.
     fn arrive(&self) -> Phase {
-        self.hub.settle();
+        self.hubs().for_each(|hub| hub.settle());
         self.ready.raise();
         Phase::Present
     }

@@ -1,5 +1,8 @@
 //! What sets the objects of one resource apart, wherever they are stored or written.
 
+mod namespaces;
+
+pub use self::namespaces::NAMESPACES;
 use jiff::Timestamp;
 use proto_types::Resource;
 use proto_types::resource::Names;

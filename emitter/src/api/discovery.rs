@@ -2,14 +2,16 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use emitter_cache::form::NAMESPACES;
 use http::HeaderValue;
 use proto_types::Resource;
+use proto_types::resource::Names;
 use serde_json::{Value, json};
 
 /// What can be done with every resource.
 const VERBS: [&str; 3] = ["get", "list", "watch"];
 
-const GROUP: &str = "discovery.k8s.io";
+pub(super) const GROUP: &str = "discovery.k8s.io";
 
 /// `/api`.
 pub(super) fn core_versions() -> String {
@@ -42,9 +44,8 @@ pub(super) fn root() -> String {
 }
 
 /// `/api/v1` and `/apis/discovery.k8s.io/v1`.
-pub(super) fn resources(root: &str) -> String {
-    let rooted = || Resource::ALL.into_iter().filter(|it| it.root() == root);
-    let list: Vec<String> = rooted().map(|it| entry(it).to_string()).collect();
+pub(super) fn resources(root: &str, served: &[&Names]) -> String {
+    let list: Vec<String> = served.iter().map(|it| entry(it).to_string()).collect();
     let list = list.join(",");
     // The core group's document has never had an apiVersion.
     let head = match root {
@@ -54,26 +55,28 @@ pub(super) fn resources(root: &str) -> String {
     format!(r#"{head},"resources":[{list}]}}"#)
 }
 
-fn entry(resource: Resource) -> Value {
+fn is_namespaced(names: &Names) -> bool {
+    names != NAMESPACES.names
+}
+
+fn entry(names: &Names) -> Value {
     let entry = json!({
-        "name": resource.plural(),
-        "singularName": resource.singular(),
-        "namespaced": true,
-        "kind": resource.kind(),
+        "name": names.plural,
+        "singularName": names.singular,
+        "namespaced": is_namespaced(names),
+        "kind": names.kind,
         "verbs": VERBS,
     });
-    with_nicknames(resource, entry)
+    with_nicknames(names, entry)
 }
 
 /// `/api` or `/apis` for clients that want everything in one answer.
-pub(super) fn aggregated(path: &str) -> String {
-    let (group, root) = match path {
-        "/api" => (None, "/api/v1"),
-        _ => (Some(GROUP), "/apis/discovery.k8s.io/v1"),
+pub(super) fn aggregated(group: &str, served: &[&Names]) -> String {
+    let resources: Vec<Value> = served.iter().map(|it| aggregated_entry(it)).collect();
+    let metadata = match group {
+        "" => json!({}),
+        group => json!({ "name": group }),
     };
-    let rooted = Resource::ALL.into_iter().filter(|it| it.root() == root);
-    let resources: Vec<Value> = rooted.map(aggregated_entry).collect();
-    let metadata = group.map_or_else(|| json!({}), |name| json!({ "name": name }));
     json!({
         "kind": "APIGroupDiscoveryList",
         "apiVersion": "apidiscovery.k8s.io/v2",
@@ -86,23 +89,27 @@ pub(super) fn aggregated(path: &str) -> String {
     .to_string()
 }
 
-fn aggregated_entry(resource: Resource) -> Value {
+fn aggregated_entry(names: &Names) -> Value {
+    let scope = match is_namespaced(names) {
+        true => "Namespaced",
+        false => "Cluster",
+    };
     let entry = json!({
-        "resource": resource.plural(),
-        "responseKind": { "group": "", "version": "", "kind": resource.kind() },
-        "scope": "Namespaced",
-        "singularResource": resource.singular(),
+        "resource": names.plural,
+        "responseKind": { "group": "", "version": "", "kind": names.kind },
+        "scope": scope,
+        "singularResource": names.singular,
         "verbs": VERBS,
     });
-    with_nicknames(resource, entry)
+    with_nicknames(names, entry)
 }
 
 /// Adds what people may call a resource instead of its name.
-fn with_nicknames(resource: Resource, mut entry: Value) -> Value {
-    if let Some(short) = resource.short_name() {
+fn with_nicknames(names: &Names, mut entry: Value) -> Value {
+    if let Some(short) = names.short {
         entry["shortNames"] = json!([short]);
     }
-    if resource == Resource::Services {
+    if names == Resource::Services.names() {
         entry["categories"] = json!(["all"]);
     }
     entry
@@ -122,16 +129,26 @@ pub(super) const AGGREGATED: &str =
 
 #[cfg(test)]
 mod tests {
-    use super::{Value, aggregated, resources};
+    use super::{GROUP, Names, Resource, Value, aggregated, resources};
+
+    fn rooted(root: &str) -> Vec<&'static Names> {
+        let names = Resource::ALL.into_iter().map(Resource::names);
+        names.filter(|it| it.root == root).collect()
+    }
 
     #[test]
     fn every_resource_is_discovered_where_it_lives() {
-        let core: Value = serde_json::from_str(&resources("/api/v1")).unwrap();
+        let core: Value = serde_json::from_str(&resources("/api/v1", &rooted("/api/v1"))).unwrap();
         assert_eq!(core["resources"][0]["name"], "services");
         assert_eq!(core["resources"][1]["name"], "endpoints");
-        let slices: Value = serde_json::from_str(&resources("/apis/discovery.k8s.io/v1")).unwrap();
+        let slices: Value = {
+            let root = "/apis/discovery.k8s.io/v1";
+            serde_json::from_str(&resources(root, &rooted(root)))
+        }
+        .unwrap();
         assert_eq!(slices["resources"][0]["kind"], "EndpointSlice");
-        let all: Value = serde_json::from_str(&aggregated("/apis")).unwrap();
+        let all: Value =
+            serde_json::from_str(&aggregated(GROUP, &rooted("/apis/discovery.k8s.io/v1"))).unwrap();
         assert_eq!(all["items"][0]["metadata"]["name"], "discovery.k8s.io");
     }
 }

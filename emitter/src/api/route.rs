@@ -22,6 +22,10 @@ pub(super) enum Route {
         /// Which.
         key: ObjectKey,
     },
+    /// The namespaces, to list or watch.
+    Namespaces(WatchPath),
+    /// One namespace, to get.
+    Namespace(String),
     /// `/api`.
     CoreVersions,
     /// `/apis`.
@@ -89,6 +93,8 @@ impl Route {
                     Self::Object { resource, key }
                 })
             }
+            ["namespaces"] if root == "/api/v1" => Self::Namespaces(WatchPath::No),
+            ["namespaces", name] if root == "/api/v1" => Self::Namespace((*name).to_owned()),
             [plural] => Self::collection(root, plural, None, WatchPath::No),
             _ => Self::UnknownResource,
         }
@@ -96,6 +102,10 @@ impl Route {
 
     fn watch(root: &str, rest: &[&str]) -> Self {
         match rest {
+            ["namespaces"] if root == "/api/v1" => Self::Namespaces(WatchPath::All),
+            ["namespaces", name] if root == "/api/v1" => {
+                Self::Namespaces(WatchPath::One((*name).to_owned()))
+            }
             [plural] => Self::collection(root, plural, None, WatchPath::All),
             ["namespaces", namespace, plural] => {
                 Self::collection(root, plural, Some(namespace), WatchPath::All)
@@ -167,6 +177,16 @@ mod tests {
         check("/api/v1/namespaces/a/services/web/status", web);
         check("/api/v1/endpointslices", Route::UnknownResource);
         check("/api/v1/pods", Route::UnknownResource);
+        check("/api/v1/namespaces", Route::Namespaces(WatchPath::No));
+        check("/api/v1/namespaces/a/", Route::Namespace("a".to_owned()));
+        check(
+            "/api/v1/watch/namespaces/a",
+            Route::Namespaces(WatchPath::One("a".to_owned())),
+        );
+        check(
+            "/apis/discovery.k8s.io/v1/namespaces",
+            Route::UnknownResource,
+        );
         check("/apis/apps/v1/deployments", Route::Unknown);
         check("/apis/discovery.k8s.io/v2", Route::UnknownResource);
         check("/", Route::Root);

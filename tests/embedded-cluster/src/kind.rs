@@ -4,7 +4,7 @@ use std::fmt;
 
 use emitter_cache::Form;
 use emitter_cache::fields::Keep;
-use emitter_cache::form::select_nothing;
+use emitter_cache::form::{NAMESPACES, select_nothing};
 use proto_types::Resource;
 use proto_types::resource::Names;
 
@@ -158,27 +158,6 @@ static SECRETS: Form = Form {
     empty_tail: "}",
     columns: include_str!("columns/secrets.json").trim_ascii_end(),
     cells: rows::secret,
-    protobuf: None,
-    warning: None,
-};
-
-static NAMESPACES: Form = Form {
-    names: &Names {
-        plural: "namespaces",
-        singular: "namespace",
-        short: Some("ns"),
-        kind: "Namespace",
-        qualified: "namespaces",
-        object_head: r#"{"kind":"Namespace","apiVersion":"v1","#,
-        ..CORE
-    },
-    package: "core",
-    keep: Keep::Whole,
-    selectable: &["status.phase"],
-    select: rows::select_namespace,
-    empty_tail: r#","spec":{},"status":{}}"#,
-    columns: include_str!("columns/namespaces.json").trim_ascii_end(),
-    cells: rows::namespace,
     protobuf: None,
     warning: None,
 };

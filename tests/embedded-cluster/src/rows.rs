@@ -53,15 +53,6 @@ pub(crate) fn secret(json: &[u8], now: Timestamp) -> Vec<Value> {
     ]
 }
 
-pub(crate) fn namespace(json: &[u8], now: Timestamp) -> Vec<Value> {
-    let it: Plain = read(json);
-    vec![
-        json!(it.metadata.name),
-        json!(it.status.phase),
-        json!(it.metadata.age(now)),
-    ]
-}
-
 pub(crate) fn lease(json: &[u8], now: Timestamp) -> Vec<Value> {
     let it: Plain = read(json);
     vec![
@@ -178,11 +169,6 @@ pub(crate) fn event(json: &[u8], now: Timestamp) -> Vec<Value> {
 pub(crate) fn select_secret(json: &[u8]) -> Selected {
     let it: Plain = serde_json::from_slice(json)?;
     Ok(vec![it.secret_type.into()])
-}
-
-pub(crate) fn select_namespace(json: &[u8]) -> Selected {
-    let it: Plain = serde_json::from_slice(json)?;
-    Ok(vec![it.status.phase.into()])
 }
 
 pub(crate) const CORE_EVENT_FIELDS: &[&str] = &[

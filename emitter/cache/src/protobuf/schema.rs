@@ -34,6 +34,15 @@ pub static ENDPOINTS: Message = &[
     repeated(2, "subsets", Nested(SUBSET)),
 ];
 
+/// `v1.Namespace`.
+pub static NAMESPACE: Message = &[
+    unwritten("kind"),
+    unwritten("apiVersion"),
+    always(1, "metadata", Nested(OBJECT_META)),
+    always(2, "spec", Nested(NAMESPACE_SPEC)),
+    always(3, "status", Nested(NAMESPACE_STATUS)),
+];
+
 /// `meta.k8s.io/v1.PartialObjectMetadata`.
 pub static METADATA: Message = &[always(1, "metadata", Nested(OBJECT_META))];
 
@@ -169,6 +178,21 @@ const CONDITION: Message = &[
     always(1, "type", Text),
     always(2, "status", Text),
     always(3, "observedGeneration", Integer),
+    always(4, "lastTransitionTime", Time),
+    always(5, "reason", Text),
+    always(6, "message", Text),
+];
+
+const NAMESPACE_SPEC: Message = &[repeated(1, "finalizers", Text)];
+
+const NAMESPACE_STATUS: Message = &[
+    always(1, "phase", Text),
+    repeated(2, "conditions", Nested(NAMESPACE_CONDITION)),
+];
+
+const NAMESPACE_CONDITION: Message = &[
+    always(1, "type", Text),
+    always(2, "status", Text),
     always(4, "lastTransitionTime", Time),
     always(5, "reason", Text),
     always(6, "message", Text),

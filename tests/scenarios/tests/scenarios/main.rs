@@ -23,6 +23,7 @@
 //! | `conformance` | the same questions to both, item by item |
 //! | `playground` | what a newcomer types does what it says, and leaves nothing |
 //! | `continuity` | consumers go on after a restart, at another replica, at another tier |
+//! | `coredns` | stock CoreDNS with an emitter for its API server |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab`, `cluster`, `embedded`, `stream` | what scenarios are made of |
 
@@ -33,6 +34,7 @@ mod compat;
 mod configuration;
 mod conformance;
 mod continuity;
+mod coredns;
 mod disturbance;
 mod embedded;
 mod endings;
@@ -84,6 +86,7 @@ fn of_the_contract() -> Vec<Scenario> {
         scenario!(conformance::a_relay_of_a_relay_answers_as_the_api_server_does),
         scenario!(continuity::who_watched_before_a_restart_goes_on_after_it),
         scenario!(continuity::a_consumer_may_move_between_tiers),
+        scenario!(coredns::stock_coredns_answers_for_what_is_exported),
         scenario!(conformance::fresh::a_read_sees_every_write_before_it),
     ]
 }
@@ -153,7 +156,7 @@ fn of_the_programs() -> Vec<Scenario> {
 
 /// Building gator may take longer than a scenario may.
 fn prepare() -> anyhow::Result<Found> {
-    match assets::find_or_build_with(&["gator"])? {
+    match assets::find_or_build_with(&["gator", "coredns"])? {
         ready @ Found::Ready(_) => Ok(ready),
         // A directory that somebody named may lack it, which only one scenario minds.
         Found::Missing(_) => assets::find_or_build(),
