@@ -11,6 +11,7 @@
 //! | `staleness` | how long a silent source is believed |
 //! | `leadership` | of several reflectors one writes, and another takes its place |
 //! | `compat` | flags, files and objects of the replaced programs |
+//! | `old_rights` | ours runs with the rights of the replaced programs' manifests |
 //! | `global` | Services of many clusters become one, the same in each |
 //! | `configuration` | sources, credentials and clusters that change while all goes on |
 //! | `telling` | what is wrong is told where people look |
@@ -45,6 +46,7 @@ mod lab;
 mod leadership;
 mod manifests;
 mod mirroring;
+mod old_rights;
 mod ownership;
 mod playground;
 mod policies;
@@ -129,6 +131,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(compat::service_reflectors_flags_start_ours),
         scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
         scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
+        scenario!(old_rights::semaphores_rights_are_enough_for_its_mirrors),
         scenario!(configuration::sources_come_and_go_and_disturb_no_other),
         scenario!(configuration::credentials_are_rotated_without_a_write),
         scenario!(configuration::another_cluster_behind_the_same_url_is_refused),

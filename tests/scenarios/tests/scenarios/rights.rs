@@ -226,27 +226,37 @@ impl Account<'_> {
 
     /// A kubeconfig with a token such as its pods get.
     async fn kubeconfig(&self, keeper: &Keeper) -> anyhow::Result<PathBuf> {
-        let line = ["create", "token", self.name, "-n", "heliograph"];
-        let token = self.cluster.plane.kubectl().run(line).await?;
-        let authority = keeper.directory().join(format!("{}.crt", self.name));
-        std::fs::write(&authority, self.cluster.plane.authority())?;
-        let kubeconfig = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "it",
-            "clusters": [{"name": "it", "cluster": {
-                "server": self.cluster.plane.url(),
-                "certificate-authority": authority,
-            }}],
-            "users": [{"name": "it", "user": {"token": token.trim()}}],
-            "contexts": [{"name": "it", "context": {
-                "cluster": "it", "user": "it", "namespace": "heliograph",
-            }}],
-        });
-        let path = keeper.directory().join(format!("{}.kubeconfig", self.name));
-        std::fs::write(&path, kubeconfig.to_string())?;
-        Ok(path)
+        kubeconfig_of(self.cluster, "heliograph", self.name, keeper).await
     }
+}
+
+/// A kubeconfig with a token such as the pods of a service account get.
+pub(crate) async fn kubeconfig_of(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    keeper: &Keeper,
+) -> anyhow::Result<PathBuf> {
+    let line = ["create", "token", name, "-n", namespace];
+    let token = cluster.plane.kubectl().run(line).await?;
+    let authority = keeper.directory().join(format!("{name}.crt"));
+    std::fs::write(&authority, cluster.plane.authority())?;
+    let kubeconfig = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {
+            "server": cluster.plane.url(),
+            "certificate-authority": authority,
+        }}],
+        "users": [{"name": "it", "user": {"token": token.trim()}}],
+        "contexts": [{"name": "it", "context": {
+            "cluster": "it", "user": "it", "namespace": namespace,
+        }}],
+    });
+    let path = keeper.directory().join(format!("{name}.kubeconfig"));
+    std::fs::write(&path, kubeconfig.to_string())?;
+    Ok(path)
 }
 
 fn texts(array: &Value) -> impl Iterator<Item = &str> {
