@@ -51,7 +51,7 @@ pub struct RawObject {
     pub uid: Box<str>,
     /// Its labels.
     pub labels: Labels,
-    /// The whole object, beginning with [`Resource::object_head`].
+    /// The whole object, beginning with [`crate::resource::Names::object_head`].
     pub json: Bytes,
 }
 

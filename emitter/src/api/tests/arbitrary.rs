@@ -1,6 +1,6 @@
 //! Requests that no client would send: each is answered, and as Kubernetes would.
 //!
-//! `PROPTEST_CASES` says how many of each; CI runs more of them than a plain test does.
+//! `PROPTEST_CASES` says how many of each, if 256 are not enough.
 
 use std::sync::OnceLock;
 

@@ -341,8 +341,13 @@ impl Playground {
         let code =
             tokio::time::timeout(std::time::Duration::from_secs(30), process.wait()).await??;
         ensure!(code == Some(0), "it ended with {code:?}");
-        let left = processes_with(&folder);
-        ensure!(left.is_empty(), "processes are left: {left:?}");
+        // What was killed with it may take a moment to be gone.
+        eventually("no process is left", async || {
+            let left = processes_with(&folder);
+            ensure!(left.is_empty(), "processes are left: {left:?}");
+            Ok(())
+        })
+        .await?;
         let files = std::fs::read_dir(&self.temporary)?
             .flatten()
             .map(|it| it.file_name());
