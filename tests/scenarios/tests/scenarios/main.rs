@@ -11,6 +11,7 @@
 //! | `staleness` | how long a silent source is believed |
 //! | `leadership` | of several reflectors one writes, and another takes its place |
 //! | `compat` | flags, files and objects of the replaced programs |
+//! | `migration` | mirrors of a replaced program become ours as its page says |
 //! | `old_rights` | ours runs with the rights of the replaced programs' manifests |
 //! | `global` | Services of many clusters become one, the same in each |
 //! | `configuration` | sources, credentials and clusters that change while all goes on |
@@ -45,6 +46,7 @@ mod input;
 mod lab;
 mod leadership;
 mod manifests;
+mod migration;
 mod mirroring;
 mod old_rights;
 mod ownership;
@@ -131,6 +133,8 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(compat::service_reflectors_flags_start_ours),
         scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
         scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
+        scenario!(migration::service_reflectors_mirrors_become_ours_with_two_more_rights),
+        scenario!(migration::kube_service_mirrors_mirrors_become_ours_by_their_names),
         scenario!(old_rights::semaphores_rights_are_enough_for_its_mirrors),
         scenario!(configuration::sources_come_and_go_and_disturb_no_other),
         scenario!(configuration::credentials_are_rotated_without_a_write),

@@ -7,19 +7,23 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use control_plane::{Keeper, Scene};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, eventually, mirror, program};
 use crate::rights::kubeconfig_of;
 
-/// A service account with rules, bound in its namespace or everywhere.
-fn account(name: &str, namespace: &str, role: &str, verbs: &[&str]) -> String {
-    let group = "rbac.authorization.k8s.io";
-    let version = format!("{group}/v1");
-    let rules = json!([
+/// What somebody may do with Services, Endpoints and slices.
+pub(crate) fn mirror_rules(verbs: &[&str]) -> Value {
+    json!([
         {"apiGroups": [""], "resources": ["services", "endpoints"], "verbs": verbs},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": verbs},
-    ]);
+    ])
+}
+
+/// A service account with rules, bound in its namespace or everywhere.
+pub(crate) fn account(name: &str, namespace: &str, role: &str, rules: &Value) -> String {
+    let group = "rbac.authorization.k8s.io";
+    let version = format!("{group}/v1");
     let metadata = json!({"name": name, "namespace": namespace});
     let items = json!([
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
@@ -46,9 +50,9 @@ async fn semaphore(
     const THERE: &str = "semaphore-service-mirror-remote";
     let read = ["get", "list", "watch"];
     let write = ["get", "list", "watch", "create", "update", "delete"];
-    let there = account(THERE, "kube-system", "ClusterRole", &read);
+    let there = account(THERE, "kube-system", "ClusterRole", &mirror_rules(&read));
     east.plane.kubectl().apply(&there).await?;
-    let here = account(HERE, MIRRORS, "Role", &write);
+    let here = account(HERE, MIRRORS, "Role", &mirror_rules(&write));
     local.plane.kubectl().apply(&here).await?;
     let config = json!({
         "global": {

@@ -1,0 +1,149 @@
+//! Mirrors of a replaced program become ours as its migration page says: with its flags or
+//! variables, under their names, with their addresses.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use control_plane::{Keeper, Scene};
+use serde_json::{Value, json};
+
+use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, eventually, program};
+use crate::old_rights::{account, mirror_rules};
+use crate::rights::kubeconfig_of;
+
+/// A mirror that somebody else made, with an address that is not true any more.
+async fn leave(local: &Cluster, key: &str, metadata: Value) -> anyhow::Result<Value> {
+    let (namespace, name) = key.split_once('/').context("a key is namespace/name")?;
+    let mut metadata = metadata;
+    metadata["name"] = Value::from(name);
+    let spec = json!({"ports": [{"name": "http", "port": 80}]});
+    let service = json!({"metadata": metadata, "spec": spec});
+    let ports = json!([{"name": "http", "port": 8080}]);
+    let subsets = json!([{"addresses": [{"ip": "10.1.0.9"}], "ports": ports}]);
+    let endpoints = json!({"metadata": metadata, "subsets": subsets});
+    let path = format!("/api/v1/namespaces/{namespace}");
+    local
+        .post(&format!("{path}/services"), &service.to_string())
+        .await?;
+    local
+        .post(&format!("{path}/endpoints"), &endpoints.to_string())
+        .await?;
+    local.service(key).await?.context("it was created")
+}
+
+/// Waits until it is ours, and is still the one that was left.
+async fn is_taken_over(
+    local: &Cluster,
+    key: &str,
+    before: &Value,
+    source: &str,
+) -> anyhow::Result<()> {
+    local.eventually_has(key, &["10.1.0.1"]).await?;
+    eventually("it is ours, and as it was", async || {
+        let after = local.service(key).await?.context("it is gone")?;
+        let (old, new) = (&before["metadata"], &after["metadata"]);
+        ensure!(new["labels"]["heliograph.dev/source"] == source, "{new}");
+        ensure!(new["uid"] == old["uid"], "it was created again");
+        ensure!(
+            after["spec"]["clusterIP"] == before["spec"]["clusterIP"],
+            "another address"
+        );
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) async fn service_reflectors_mirrors_become_ours_with_two_more_rights(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    const HERE: &str = "service-reflector";
+    let lab = Lab::new(scene)?;
+    let keeper = Keeper::new("migration")?;
+    let (east, local) = lab.clusters().await?;
+    let emitter = lab.emitter(&east, &[]).await?;
+    let annotations = json!({
+        "service-reflector.squat.ai/reflected": "true",
+        "service-reflector.squat.ai/source": emitter.url,
+    });
+    let labels = json!({EXPORT: "true"});
+    let metadata = json!({"annotations": annotations, "labels": labels});
+    let before = leave(&local, "demo/web", metadata).await?;
+    east.create_service("web").await?;
+    east.set_endpoints("web", &["10.1.0.1"]).await?;
+
+    let verbs = ["list", "watch", "create", "update", "delete"];
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["services", "endpoints"], "verbs": verbs},
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch", "create", "delete"]},
+    ]);
+    let may = async |rules: &Value| {
+        let here = account(HERE, "default", "ClusterRole", rules);
+        local.plane.kubectl().apply(&here).await
+    };
+    may(&rules).await?;
+    let kubeconfig = kubeconfig_of(&local, "default", HERE, &keeper).await?;
+    let mut command = Command::new(program("reflector")?);
+    command
+        .args(["--emitter.secure-port=6443", "--emitter.insecure-port=8080"])
+        .arg(format!("--reflector.source-api={}", emitter.url))
+        .arg(format!("--kubeconfig={}", kubeconfig.display()));
+    let reflector = lab.start("reflector", command, None)?;
+    eventually("it says what is missing", async || {
+        let log = reflector.log();
+        ensure!(
+            log.contains("cannot list resource \\\"endpointslices"),
+            "{log}"
+        );
+        Ok(())
+    })
+    .await?;
+    let meanwhile = local.service("demo/web").await?;
+    ensure!(meanwhile.as_ref() == Some(&before), "{meanwhile:?}");
+
+    let verbs = ["get", "list", "watch", "create", "update", "delete"];
+    may(&mirror_rules(&verbs)).await?;
+    reflector.ready().await?;
+    let status = reflector.status().await?;
+    let source = status["sources"][0]["name"].as_str();
+    let source = source.context("it has a source")?;
+    is_taken_over(&local, "demo/web", &before, source).await?;
+    east.delete_service("demo/web").await?;
+    local.eventually_lacks("demo/web").await
+}
+
+pub(crate) async fn kube_service_mirrors_mirrors_become_ours_by_their_names(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, local) = lab.clusters().await?;
+    // The name goes before the namespace.
+    let old = format!("{MIRRORS}/east-web-6d6972726f720a-demo");
+    let labels = json!({"mirrored-svc": "true", "mirror-svc-prefix-sync": "east"});
+    let before = leave(&local, &old, json!({"labels": labels})).await?;
+    for name in ["web", "db"] {
+        east.create_service(name).await?;
+        east.set_endpoints(name, &["10.1.0.1"]).await?;
+    }
+
+    let mut command = Command::new(program("reflector")?);
+    command
+        .env("KSM_KUBE_CONFIG", local.plane.kubeconfig())
+        .env("KSM_TARGET_KUBE_CONFIG", east.plane.kubeconfig())
+        .env("KSM_MIRROR_NS", MIRRORS)
+        .env("KSM_SVC_PREFIX", "east")
+        .env("KSM_LABEL_SELECTOR", format!("{EXPORT}=true"));
+    let reflector = lab.start("reflector", command, None)?;
+    reflector.ready().await?;
+    is_taken_over(&local, &old, &before, "east").await?;
+    let new = format!("{MIRRORS}/east-db-6d6972726f720a-demo");
+    local.eventually_has(&new, &["10.1.0.1"]).await?;
+    let after = local.service(&new).await?.context("it is there")?;
+    let labels = &after["metadata"]["labels"];
+    ensure!(labels["mirrored-svc"] == "true", "{labels}");
+    ensure!(labels["mirror-svc-prefix-sync"] == "east", "{labels}");
+    let status = reflector.status().await?;
+    ensure!(status["problems"] == json!([]), "{status}");
+    east.delete_service("demo/web").await?;
+    local.eventually_lacks(&old).await
+}
