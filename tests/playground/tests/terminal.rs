@@ -11,6 +11,9 @@ const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
 const SHOW_CURSOR: &str = "\x1b[?25h";
 
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
 /// A shell on a terminal, in which a playground runs.
 struct Terminal {
     script: Child,
@@ -77,7 +80,8 @@ impl Terminal {
     #[track_caller]
     fn is_given_back(&self, code: &str) {
         eventually("the shell goes on", || {
-            if self.file("after").exists() {
+            let written = std::fs::metadata(self.file("after"));
+            if written.is_ok_and(|it| 0 < it.len()) {
                 Ok(())
             } else {
                 Err(self.shown())
@@ -107,15 +111,19 @@ impl Terminal {
 }
 
 impl Drop for Terminal {
+    /// A playground finds what it started by its folder, which therefore goes after it.
     fn drop(&mut self) {
         let _ = self.script.kill();
         let _ = self.script.wait();
+        let deadline = SystemTime::now() + PATIENCE;
+        while !processes_with(self.folder.path()).is_empty() && SystemTime::now() < deadline {
+            std::thread::sleep(POLL);
+        }
     }
 }
 
 #[track_caller]
 fn eventually(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
-    const PATIENCE: Duration = Duration::from_secs(60);
     let deadline = SystemTime::now() + PATIENCE;
     loop {
         let Err(why) = holds() else { return };
@@ -123,7 +131,7 @@ fn eventually(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
             SystemTime::now() < deadline,
             "not after {PATIENCE:?}: {what}: {why}"
         );
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(POLL);
     }
 }
 
@@ -231,7 +239,7 @@ fn a_reflector_that_ends_by_itself_ends_the_playground_with_its_log() {
 
 #[test]
 fn a_terminal_may_change_its_size_and_be_too_small_for_a_while() {
-    let terminal = Terminal::open(80, 24, "--sources 1");
+    let mut terminal = Terminal::open(80, 24, "--sources 1");
     terminal.shows("synced");
     let playground = playground_of(&terminal);
     let resize = |columns: u16, rows: u16| {
@@ -255,6 +263,9 @@ fn a_terminal_may_change_its_size_and_be_too_small_for_a_while() {
             Err(String::new())
         }
     });
+    resize(80, 24);
+    terminal.press("q");
+    terminal.is_given_back("0");
 }
 
 #[test]
@@ -305,4 +316,10 @@ fn without_kubectl_it_plays_and_says_what_the_lines_need() {
         .status();
     assert!(killed.unwrap().success());
     assert!(playground.wait().unwrap().success(), "{}", said());
+    eventually("nothing is left", || {
+        match processes_with(folder.path()).as_slice() {
+            [] => Ok(()),
+            left => Err(format!("{left:?}")),
+        }
+    });
 }
