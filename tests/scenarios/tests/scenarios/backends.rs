@@ -29,7 +29,9 @@ const DIFFERENCES: &str = include_str!("../../../../docs/embedded-differences.md
 pub(crate) async fn an_embedded_cluster_answers_as_a_real_one_does(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
-    let real = scene.start(ControlPlane::builder("real")).await?;
+    // Both have Services in one range, so that requests can name addresses of it.
+    let real = ControlPlane::builder("real").service_cidr("10.96.0.0/16");
+    let real = scene.start(real).await?;
     let embedded = EmbeddedCluster::start(Options::named("embedded")).await?;
     let keeper = Keeper::new("backends")?;
     let kubeconfig = keeper.directory().join("embedded.kubeconfig");
