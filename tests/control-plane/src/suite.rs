@@ -51,7 +51,8 @@ impl Scenario {
             // Caught here and not by the harness, which knows nothing of logs.
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.run(&scene)))
                 .unwrap_or_else(|_| Err(anyhow!("it panicked; see above")));
-            outcome.map_err(|error| Failed::from(format!("{error:?}\n{}", scene.logs())))
+            // The reason comes last, where a reader of a long log begins.
+            outcome.map_err(|error| Failed::from(format!("{}{error:?}", scene.logs())))
         })
     }
 
