@@ -205,6 +205,11 @@ impl Lab {
         });
     }
 
+    /// How many keys are to be planned again.
+    pub(crate) fn n_dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// Plans what was touched until there is nothing to do; returns the writes.
     /// Then nothing else must be left to do either: what is touched is enough.
     pub(crate) fn settle(&mut self) -> Vec<String> {

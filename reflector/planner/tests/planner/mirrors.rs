@@ -217,6 +217,33 @@ fn an_endpoint_only_change_writes_one_slice() {
 }
 
 #[test]
+fn what_a_change_touches_does_not_grow_with_the_number_of_services() {
+    let mut lab = east();
+    let name = |i: usize| format!("demo/s{i}");
+    let services: Vec<_> = (0..1000).map(|i| service(&name(i))).collect();
+    let slices: Vec<_> = (0..1000)
+        .map(|i| slice(&format!("{}-1", name(i)), &format!("s{i}"), &["10.0.0.1"]))
+        .collect();
+    lab.list("east", &services, &slices);
+    assert_eq!(lab.n_dirty(), 1000);
+    lab.settle();
+
+    // Time, a bookmark, one Service, one slice.
+    lab.wait(1);
+    lab.reconnect("east");
+    assert_eq!(lab.n_dirty(), 0);
+    lab.apply_slice("east", &slice("demo/s7-1", "s7", &["10.0.0.2"]));
+    assert_eq!(lab.n_dirty(), 1);
+    lab.settle();
+    let port = with(service("demo/s8"), "/spec/ports/0/port", json!(81));
+    lab.apply_service("east", &port);
+    assert_eq!(lab.n_dirty(), 1);
+    lab.settle();
+    lab.delete_slice("east", "demo/s9-1");
+    assert_eq!(lab.n_dirty(), 1);
+}
+
+#[test]
 fn a_change_that_a_mirror_does_not_show_writes_nothing() {
     let mut lab = east();
     let web = slice("demo/web-1", "web", &["10.0.0.1"]);
