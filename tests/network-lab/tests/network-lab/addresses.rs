@@ -88,13 +88,13 @@ pub(crate) async fn a_pod_reaches_a_sources_pods_through_a_mirror(
 pub(crate) async fn an_endpoint_that_goes_away_gets_no_more_connections(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
-    const BOUND: Duration = Duration::from_secs(5);
+    const BOUND: Duration = Duration::from_secs(8);
     let stage = Stage::set(scene).await?;
     let traffic = stage.traffic();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let deleted = Instant::now();
     stage.east.delete_pod("web-1").await?;
-    tokio::time::sleep(BOUND + Duration::from_secs(3)).await;
+    tokio::time::sleep(BOUND + Duration::from_secs(2)).await;
     let tally = traffic.end()?;
     tally.check("while a pod ends", &["web-0", "web-1"])?;
     let last = tally.answers.get("web-1").context("it has answered")?.last;

@@ -48,7 +48,8 @@ pub(crate) struct Answers {
 }
 
 const PAUSE: Duration = Duration::from_millis(5);
-const PATIENCE: Duration = Duration::from_secs(2);
+/// More than a machine that is shared stands still for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A scenario's time at that pace, and then some.
 const MOST: usize = 30_000;
@@ -116,7 +117,11 @@ impl Tally {
                 answers.n += 1;
                 answers.last = start;
             }
-            Err(error) => self.losses.push(error.to_string()),
+            Err(error) => {
+                let (sent, after) = (self.n_sent, start.elapsed());
+                self.losses
+                    .push(format!("request {sent}, after {after:?}: {error}"));
+            }
         }
     }
 
