@@ -16,7 +16,7 @@ use http::Uri;
 use proto_types::name::DnsLabel;
 use proto_types::{LabelSelector, ObjectKey, label};
 use reflector_planner::policy::{self, Policy};
-use reflector_planner::{Placement, RemovedSources, SourceName, SourcePolicy};
+use reflector_planner::{MissingNamespaces, Placement, RemovedSources, SourceName, SourcePolicy};
 use runtime::{Access, Authority, LogFilter, LogFormat};
 
 use crate::ask::Output;
@@ -389,6 +389,10 @@ fn source_policy(
         staleness: entry.staleness.0,
         staleness_of: entry.exceptions()?,
         known_as: entry.known_as().map(Into::into),
+        missing_namespaces: match entry.create_namespace {
+            true => MissingNamespaces::Created,
+            false => MissingNamespaces::Reported,
+        },
         ..SourcePolicy::new(entry.name.clone(), placement(entry, mirror_namespace)?)
     })
 }

@@ -18,7 +18,7 @@ use reflector_planner::{
     Version, Write,
 };
 use serde_json::json;
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::lease::Leadership;
 use crate::metrics::{Metrics, WriteLabels};
@@ -55,6 +55,7 @@ pub(crate) struct Written {
 const TIMEOUT: Duration = Duration::from_secs(30);
 // The limit of etcd is 1.5 MB.
 const MAX_ANSWER: usize = 16 << 20;
+const NAMESPACES: &str = "/api/v1/namespaces";
 
 impl Writer {
     /// Performs the steps in their order.
@@ -127,8 +128,34 @@ impl Writer {
 
     async fn create(&self, step: &Step, body: &Bytes) -> Result<RawObject, Refusal> {
         let path = step.resource.collection(Some(step.key.namespace()));
-        let answer = self.send(Method::POST, &path, body.clone()).await?;
-        parse(step.resource, &answer)
+        let answer = match (
+            self.send(Method::POST, &path, body.clone()).await,
+            &step.namespace,
+        ) {
+            (Err(Refusal::Status(StatusCode::NOT_FOUND, _)), Some(namespace)) => {
+                self.create_namespace(namespace).await?;
+                self.send(Method::POST, &path, body.clone()).await
+            }
+            (answer, _) => answer,
+        };
+        parse(step.resource, &answer?)
+    }
+
+    /// Creates a namespace that does not exist. Somebody may be faster.
+    async fn create_namespace(&self, namespace: &Bytes) -> Result<(), Refusal> {
+        let sent = self.send(Method::POST, NAMESPACES, namespace.clone());
+        match sent.await {
+            Ok(answer) => {
+                let namespace = parse(Resource::Services, &answer)?.key.name().to_owned();
+                info!(namespace, "created a namespace for mirrors");
+                Ok(())
+            }
+            Err(Refusal::Status(StatusCode::CONFLICT, _)) => Ok(()),
+            Err(Refusal::Status(code, status)) if !is_transient(code) => {
+                Err(Refusal::Namespace(status.message))
+            }
+            Err(refusal) => Err(refusal),
+        }
     }
 
     async fn delete(&self, step: &Step, version: &Version) -> Result<(), Refusal> {
@@ -161,6 +188,9 @@ impl Writer {
             Refusal::StandingBy => {
                 written.again = Some(Again::Later);
                 return;
+            }
+            Refusal::Namespace(why) => {
+                return written.blocked(step, Obstacle::NamespaceRefused(why.into()));
             }
         };
         let is_missing = code == StatusCode::NOT_FOUND;
@@ -303,7 +333,7 @@ impl Written {
                 self.again = self.again.max(Some(Again::Later));
                 return;
             }
-            Refusal::Unavailable(why) => (why, Again::Later),
+            Refusal::Unavailable(why) | Refusal::Namespace(why) => (why, Again::Later),
             Refusal::Status(_, status) => {
                 let details = status.details.unwrap_or_default();
                 let seconds = details.retry_after_seconds.map(u64::from);

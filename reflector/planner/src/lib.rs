@@ -65,7 +65,9 @@ pub use local::{Local, LocalChange, LocalList, Obstacle};
 pub use mirror::{Mirror, MirrorService, MirrorSlice, Observed, Role, Seen};
 pub use name::{GlobalPlacement, LocalKey, Naming, Placement, SourceName};
 pub use plan::{Plan, Reason, plan};
-pub use policy::{GlobalPolicy, MemberPolicy, Policy, Rank, RemovedSources, SourcePolicy};
+pub use policy::{
+    GlobalPolicy, MemberPolicy, MissingNamespaces, Policy, Rank, RemovedSources, SourcePolicy,
+};
 pub use problem::{Cause, Problem};
 pub use source::{Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState};
 pub use staleness::{Age, Staleness, StalenessOf};

@@ -41,6 +41,8 @@ pub enum Obstacle {
     Occupied,
     /// Its namespace does not exist.
     NamespaceMissing,
+    /// Nor does the API server create it.
+    NamespaceRefused(Box<str>),
     /// The API server refuses it.
     Refused(Box<str>),
     /// The API server stored something else.

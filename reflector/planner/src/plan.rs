@@ -14,8 +14,8 @@ use crate::diff::Verdict;
 use crate::global;
 use crate::import::Refusal;
 use crate::mirror::{MIRROR_PREFIX, MIRRORED, Marks, MirrorService, MirrorSlice, Owner};
-use crate::name::{LocalKey, Placement};
-use crate::policy::{RemovedSources, SourcePolicy};
+use crate::name::{LocalKey, Placement, SourceName};
+use crate::policy::{MissingNamespaces, RemovedSources, SourcePolicy};
 use crate::problem::{Cause, Problem};
 use crate::service::ServiceSpec;
 use crate::source::SliceContent;
@@ -31,6 +31,8 @@ pub struct Plan {
     pub service: Verdict<MirrorService>,
     /// Its slices, by their keys.
     pub slices: BTreeMap<ObjectKey, Verdict<MirrorSlice>>,
+    /// For whose mirror the namespace is created, where it does not exist.
+    pub namespace_for: Option<SourceName>,
     /// What people should know.
     pub problems: Vec<Problem>,
     /// Whether clusters still serve though earlier ones suffice.
@@ -163,6 +165,10 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
             let annotations = carry.annotations_of(&content.annotations);
             mirror.marks = mirror.marks.carrying(labels, annotations);
             plan.service = Verdict::Want(mirror);
+            plan.namespace_for = match policy.missing_namespaces {
+                MissingNamespaces::Reported => None,
+                MissingNamespaces::Created => Some(policy.name.clone()),
+            };
             slices::slices(case, winner, &mut plan);
         }
     }

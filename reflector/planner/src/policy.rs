@@ -50,6 +50,18 @@ pub struct SourcePolicy {
     pub import: Import,
     /// What its mirrors are called.
     pub naming: Naming,
+    /// What is done where their namespaces do not exist.
+    pub missing_namespaces: MissingNamespaces,
+}
+
+/// What is done where the namespace of a mirror does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingNamespaces {
+    /// That is reported.
+    #[default]
+    Reported,
+    /// It is created, and never deleted: whatever else came to be in it would go too.
+    Created,
 }
 
 /// What becomes of the mirrors of a source that is no longer configured.
@@ -267,11 +279,10 @@ impl SourcePolicy {
             known_as: None,
             import: Import::default(),
             naming: Naming::default(),
+            missing_namespaces: MissingNamespaces::default(),
         }
     }
-}
 
-impl SourcePolicy {
     /// Where the mirror of a Service belongs, unless it has an alias.
     #[must_use]
     pub fn local(&self, service: &ObjectKey) -> crate::LocalKey {

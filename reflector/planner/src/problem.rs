@@ -159,10 +159,24 @@ pub enum Cause {
         local: (Resource, ObjectKey),
     },
     /// The namespace for the mirror does not exist.
-    #[error("not mirrored, because namespace {namespace} does not exist here; create it")]
+    #[error(
+        "not mirrored, because namespace {namespace} does not exist here; create it, or set \
+         createNamespace: true for the source"
+    )]
     NamespaceMissing {
         /// The namespace.
         namespace: Box<str>,
+    },
+    /// Nor may it be created.
+    #[error(
+        "not mirrored, because namespace {namespace} does not exist here and the local API server \
+         refuses to create it: {message}"
+    )]
+    NamespaceRefused {
+        /// The namespace.
+        namespace: Box<str>,
+        /// What it said.
+        message: Box<str>,
     },
     /// The local API server does not take the mirror.
     #[error(
@@ -208,6 +222,7 @@ impl Cause {
             Self::SourceRemoved => "SourceRemoved",
             Self::Occupied { .. } => "Occupied",
             Self::NamespaceMissing { .. } => "NamespaceMissing",
+            Self::NamespaceRefused { .. } => "NamespaceRefused",
             Self::Refused { .. } => "Refused",
             Self::Overruled { .. } => "Overruled",
         }

@@ -1,6 +1,7 @@
 //! The writes that make a plan true, ready to be sent.
 
 use bytes::Bytes;
+use proto_types::label::{self, HELIOGRAPH};
 use proto_types::{ObjectKey, RawObject, Resource, Revision};
 use serde_json::{Map, Value, json};
 
@@ -8,7 +9,7 @@ use crate::adopt::Adoption;
 use crate::diff::{Action, Verdict, diff};
 use crate::local::Local;
 use crate::mirror::{Mirror, MirrorService, MirrorSlice, Observed, child};
-use crate::name::LocalKey;
+use crate::name::{LocalKey, SourceName};
 use crate::plan::Plan;
 
 /// One write.
@@ -22,6 +23,8 @@ pub struct Step {
     pub version: Option<Version>,
     /// What to write.
     pub write: Write,
+    /// The namespace, to be created first where it does not exist.
+    pub namespace: Option<Bytes>,
     wanted: Wanted,
 }
 
@@ -62,7 +65,10 @@ enum Wanted {
 pub fn steps(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Step> {
     let mut steps = Vec::new();
     let observed = local.service(key);
-    let service = step(&plan.service, key.object(), observed, Wanted::Service);
+    let mut service = step(&plan.service, key.object(), observed, Wanted::Service);
+    if let (Some(step), Some(source)) = (&mut service, &plan.namespace_for) {
+        step.namespace = Some(namespace(key, source));
+    }
     let removals_last = |absent: bool| {
         let slices = plan.slices.iter();
         slices.filter(move |(_, verdict)| absent == matches!(verdict, Verdict::Absent))
@@ -85,6 +91,14 @@ pub fn steps(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Step> {
     steps
 }
 
+/// The namespace of a mirror, with our marks.
+fn namespace(key: &LocalKey, source: &SourceName) -> Bytes {
+    let labels = json!({label::MANAGED_BY: HELIOGRAPH, label::SOURCE: source.as_str()});
+    let metadata = json!({"name": key.object().namespace(), "labels": labels});
+    let namespace = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": metadata});
+    namespace.to_string().into()
+}
+
 /// The end of the Endpoints that a replaced program wrote.
 fn removal(key: &ObjectKey, version: Version) -> Step {
     Step {
@@ -92,6 +106,7 @@ fn removal(key: &ObjectKey, version: Version) -> Step {
         key: key.clone(),
         version: Some(version.clone()),
         write: Write::Delete(version),
+        namespace: None,
         wanted: Wanted::Nothing,
     }
 }
@@ -120,6 +135,7 @@ fn step<T: Mirror>(
         key: key.clone(),
         version: version(),
         write,
+        namespace: None,
         wanted,
     })
 }

@@ -83,6 +83,7 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     }
     for source in &mut sources {
         source.same_name = true;
+        source.create_namespace = true;
         // Its users select on the labels of their originals.
         source.import = ImportEntry::carrying_all();
         source.selector = value("reflector.selector").map(ToOwned::to_owned);

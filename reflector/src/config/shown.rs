@@ -4,7 +4,9 @@ use std::fmt;
 
 use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
-use reflector_planner::{GlobalPolicy, Naming, Policy, RemovedSources, Staleness, StalenessOf};
+use reflector_planner::{
+    GlobalPolicy, MissingNamespaces, Naming, Policy, RemovedSources, Staleness, StalenessOf,
+};
 use serde::Serialize;
 
 use super::{Config, Election, GlobalConfig, SourceConfig};
@@ -42,6 +44,8 @@ struct ShownSource {
     mirrors: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     names: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_namespaces: Option<String>,
     selector: String,
     namespace: String,
     staleness: String,
@@ -124,6 +128,9 @@ fn shown(source: &SourceConfig, policy: &Policy) -> ShownSource {
         names: its
             .filter(|it| it.naming != Naming::default())
             .map(|it| it.naming.to_string()),
+        missing_namespaces: its
+            .filter(|it| it.missing_namespaces == MissingNamespaces::Created)
+            .map(|_| "created".to_owned()),
         selector: source.full_selector().to_string(),
         namespace: namespace.map_or("all".to_owned(), ToString::to_string),
         staleness: rules(its.map(|it| it.staleness).unwrap_or_default()),
@@ -192,6 +199,9 @@ impl fmt::Display for ShownSource {
         writeln!(f, "  mirrors: {}", self.mirrors)?;
         if let Some(names) = &self.names {
             writeln!(f, "  names: {names}")?;
+        }
+        if let Some(created) = &self.missing_namespaces {
+            writeln!(f, "  missing namespaces: {created}")?;
         }
         writeln!(f, "  selector: {}", self.selector)?;
         writeln!(f, "  namespace: {}", self.namespace)?;

@@ -46,6 +46,9 @@ pub struct SourceEntry {
     /// Whether its mirrors have the namespace and name of their originals.
     #[serde(default)]
     pub same_name: bool,
+    /// Whether namespaces that its mirrors lack are created.
+    #[serde(default)]
+    pub create_namespace: bool,
     /// What of it is mirrored.
     pub selector: Option<String>,
     /// The only namespace that is mirrored.
@@ -146,7 +149,7 @@ pub enum InvalidSource {
     },
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "name",
     "url",
     "kubeconfig",
@@ -159,6 +162,7 @@ const KEYS: [&str; 18] = [
     "cluster",
     "prefix",
     "sameName",
+    "createNamespace",
     "global",
     "selector",
     "namespace",
@@ -186,6 +190,7 @@ impl SourceEntry {
             cluster: None,
             prefix: None,
             same_name: false,
+            create_namespace: false,
             selector: None,
             namespace: None,
             global: None,
@@ -331,8 +336,8 @@ impl FromStr for SourceEntry {
                 return Err(InvalidSource::NotAPair(pair));
             };
             let value = match (key, value) {
-                ("sameName" | "global", "true") => json!(true),
-                ("sameName" | "global", "false") => json!(false),
+                ("sameName" | "createNamespace" | "global", "true") => json!(true),
+                ("sameName" | "createNamespace" | "global", "false") => json!(false),
                 (_, value) => json!(value),
             };
             let known = if STALENESS_KEYS.contains(&key) {

@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(
             lines[0],
             "Service demo/x of source east: not mirrored, because namespace demo does not exist \
-             here; create it"
+             here; create it, or set createNamespace: true for the source"
         );
         assert!(lines[1].starts_with("Service demo/web-0 of source east: its mirror stays"));
         assert!(lines[1].ends_with(

@@ -8,6 +8,8 @@ use proto_types::Status;
 pub(super) enum Refusal {
     /// The server answered: no.
     Status(StatusCode, Status),
+    /// There is no namespace, and the server does not create it.
+    Namespace(String),
     /// The server did not answer.
     Unavailable(String),
     /// Somebody else writes.
@@ -22,7 +24,7 @@ impl Refusal {
             Self::Status(StatusCode::CONFLICT, _) => "conflict",
             Self::Status(StatusCode::NOT_FOUND, _) => "missing",
             Self::Status(StatusCode::TOO_MANY_REQUESTS, _) => "throttled",
-            Self::Status(..) => "refused",
+            Self::Namespace(_) | Self::Status(..) => "refused",
         }
     }
 }

@@ -7,7 +7,9 @@ use axum::Router;
 use axum::body::Bytes as RequestBody;
 use axum::extract::State;
 use parking_lot::Mutex;
-use reflector_planner::{Change, Exported, LocalList, Placement, Policy, SourcePolicy, World};
+use reflector_planner::{
+    Change, Exported, LocalList, MissingNamespaces, Placement, Policy, SourcePolicy, World,
+};
 use reflector_planner::{plan, steps};
 use runtime::Access;
 use serde_json::Value;
@@ -72,7 +74,12 @@ fn raw(object: &Value) -> RawObject {
 
 /// East exports demo/web, and `local` is here.
 fn world(exports: &[Value], local: &[Value]) -> World {
-    let east = SourcePolicy::new("east".parse().unwrap(), Placement::SameName);
+    world_with(MissingNamespaces::Reported, exports, local)
+}
+
+fn world_with(missing: MissingNamespaces, exports: &[Value], local: &[Value]) -> World {
+    let mut east = SourcePolicy::new("east".parse().unwrap(), Placement::SameName);
+    east.missing_namespaces = missing;
     let mut world = World::new(Policy::new(vec![east]).unwrap());
     let seen = local
         .iter()
@@ -290,4 +297,39 @@ async fn a_flip_deletes_and_creates() {
     let outcome = perform(world, answers).await;
     assert_eq!(outcome.written.again, None);
     assert!(outcome.left().is_empty());
+}
+
+const POST_NAMESPACE: &str = "POST /api/v1/namespaces";
+
+#[tokio::test]
+async fn a_missing_namespace_is_created_where_that_is_wanted() {
+    let exported = || world_with(MissingNamespaces::Created, &[service(Value::Null)], &[]);
+    let missing = || (POST, 404, status(404, "namespaces \"demo\" not found"));
+    let namespace = json!({"metadata": {"name": "demo", "resourceVersion": "8"}});
+
+    let answers = vec![
+        missing(),
+        (POST_NAMESPACE, 201, namespace),
+        (POST, 201, mirror()),
+    ];
+    let outcome = perform(exported(), answers).await;
+    assert!(outcome.left().is_empty());
+    assert!(outcome.problems().is_empty());
+    let metadata = &outcome.bodies[1]["metadata"];
+    assert_eq!(metadata["name"], "demo");
+    assert_eq!(metadata["labels"]["heliograph.dev/source"], "east");
+
+    let faster = (POST_NAMESPACE, 409, status(409, "exists"));
+    let outcome = perform(exported(), vec![missing(), faster, (POST, 201, mirror())]).await;
+    assert!(outcome.left().is_empty());
+
+    let forbidden = (POST_NAMESPACE, 403, status(403, "may not"));
+    let outcome = perform(exported(), vec![missing(), forbidden]).await;
+    assert_eq!(outcome.problems(), ["NamespaceRefused"]);
+    assert_eq!(outcome.written.again, Some(Again::Later));
+
+    let down = (POST_NAMESPACE, 503, status(503, "etcd is away"));
+    let outcome = perform(exported(), vec![missing(), down]).await;
+    assert!(outcome.problems().is_empty());
+    assert!(outcome.written.unavailable.is_some());
 }

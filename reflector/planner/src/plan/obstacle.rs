@@ -61,6 +61,10 @@ impl Obstacle {
             Self::NamespaceMissing => Cause::NamespaceMissing {
                 namespace: object.namespace().into(),
             },
+            Self::NamespaceRefused(message) => Cause::NamespaceRefused {
+                namespace: object.namespace().into(),
+                message: message.clone(),
+            },
             Self::Refused(message) => Cause::Refused {
                 local,
                 message: message.clone(),

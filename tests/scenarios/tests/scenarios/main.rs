@@ -12,6 +12,7 @@
 //! | `leadership` | of several reflectors one writes, and another takes its place |
 //! | `compat` | flags, files and objects of the replaced programs |
 //! | `migration` | mirrors of a replaced program become ours as its page says |
+//! | `namespaces` | missing namespaces are created where that is wanted, and stay |
 //! | `old_rights` | ours runs with the rights of the replaced programs' manifests |
 //! | `global` | Services of many clusters become one, the same in each |
 //! | `configuration` | sources, credentials and clusters that change while all goes on |
@@ -48,6 +49,7 @@ mod leadership;
 mod manifests;
 mod migration;
 mod mirroring;
+mod namespaces;
 mod old_rights;
 mod ownership;
 mod playground;
@@ -135,6 +137,8 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
         scenario!(migration::service_reflectors_mirrors_become_ours_with_two_more_rights),
         scenario!(migration::kube_service_mirrors_mirrors_become_ours_by_their_names),
+        scenario!(namespaces::missing_namespaces_are_created_and_stay),
+        scenario!(namespaces::creating_namespaces_needs_one_right),
         scenario!(old_rights::semaphores_rights_are_enough_for_its_mirrors),
         scenario!(configuration::sources_come_and_go_and_disturb_no_other),
         scenario!(configuration::credentials_are_rotated_without_a_write),
