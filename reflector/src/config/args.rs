@@ -1,0 +1,166 @@
+//! What was typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proto_types::ObjectKey;
+use proto_types::name::DnsLabel;
+use runtime::{LogFilter, LogFormat};
+
+use super::{GlobalEntry, SourceEntry, staleness};
+use crate::ask::Output;
+
+/// Makes Services of other clusters usable in this one.
+#[derive(Debug, clap::Parser)]
+#[command(name = "reflector", version)]
+pub struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// Configuration in YAML or JSON: mirrorNamespace, removedSources, sources
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// A source, as in name=east,url=http://east:8080,prefix=east or
+    /// name=west,kubeconfig=/etc/west,sameName=true; keys as in the file; repeatable
+    #[arg(long = "source", global = true, value_name = "KEY=VALUE,...")]
+    pub(crate) sources: Vec<SourceEntry>,
+
+    /// Where prefixed mirrors go; takes precedence over the file's mirrorNamespace
+    #[arg(long, global = true, value_name = "NAMESPACE")]
+    pub(crate) mirror_namespace: Option<DnsLabel>,
+
+    /// The kubeconfig of the local cluster; without it, the one around this process
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+
+    /// The context in the local kubeconfig
+    #[arg(long, global = true, requires = "kubeconfig")]
+    pub(crate) context: Option<String>,
+
+    /// Where to serve /livez, /readyz, /metrics, /status and /explain
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:9090"
+    )]
+    pub(crate) listen: SocketAddr,
+
+    /// Let one of several processes write, and the others stand by
+    #[arg(
+        long,
+        global = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub(crate) leader_elect: bool,
+
+    /// The Lease by which they agree
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        default_value = "heliograph-reflector"
+    )]
+    pub(crate) lease_name: DnsLabel,
+
+    /// Where the Lease is; without it, the namespace of this process
+    #[arg(long, global = true, value_name = "NAMESPACE")]
+    pub(crate) lease_namespace: Option<DnsLabel>,
+
+    /// How long after its last sign of life a writer is replaced
+    #[arg(long, global = true, value_name = "DURATION", default_value = "8s", value_parser = lease)]
+    pub(crate) lease_duration: Duration,
+
+    /// error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL", default_value_t)]
+    pub(crate) log_level: LogFilter,
+
+    /// text or json
+    #[arg(long, global = true, value_name = "FORMAT", default_value_t)]
+    pub(crate) log_format: LogFormat,
+
+    /// Global Services, where a front end asks for them
+    #[arg(skip)]
+    pub(crate) global: Option<GlobalEntry>,
+
+    /// What a front end accepted without need
+    #[arg(skip)]
+    pub(crate) notes: Vec<String>,
+    /// What a front end read, beside the configuration
+    #[arg(skip)]
+    pub(crate) inputs: Vec<PathBuf>,
+
+    /// Whether it is no mistake to have no sources
+    #[arg(skip)]
+    pub(crate) may_be_empty: bool,
+}
+
+/// What to do other than to reflect.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Print the sources and problems of a running reflector
+    Status {
+        /// Where it listens
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+        server: http::Uri,
+        /// text or json
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+    },
+    /// Say why a Service is mirrored as it is, step by step
+    Explain {
+        /// svc
+        kind: Kind,
+        /// NAMESPACE/NAME, here or in a source
+        #[arg(value_name = "NAMESPACE/NAME", value_parser = service)]
+        service: ObjectKey,
+        /// Where the reflector listens
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+        server: http::Uri,
+        /// text or json
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+    },
+    /// Print what is understood of flags and file, and do nothing
+    Config {
+        /// text or json
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+    },
+}
+
+impl Command {
+    /// Asks what the other flags mean.
+    pub(crate) const fn config(json: bool) -> Self {
+        let output = if json { Output::Json } else { Output::Text };
+        Self::Config { output }
+    }
+}
+
+/// What can be explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// A Service.
+    #[value(alias = "service", alias = "services")]
+    Svc,
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let duration = staleness::parse(text)?;
+    // A Lease counts in seconds, and a round trip must fit several times.
+    if duration < Duration::from_secs(3) {
+        return Err("a lease lasts at least 3s".to_owned());
+    }
+    Ok(duration)
+}
+
+fn service(text: &str) -> Result<ObjectKey, String> {
+    let key = ObjectKey::parse(text);
+    key.ok_or_else(|| "write a Service as NAMESPACE/NAME".to_owned())
+}
