@@ -46,6 +46,11 @@ pub(crate) fn print<T: Serialize + Display>(answer: &T, output: Output) -> anyho
     })
 }
 
+/// Prints what only machines read.
+pub(crate) fn print_json<T: Serialize>(answer: &T) -> anyhow::Result<()> {
+    write(&json(answer)?)
+}
+
 /// Prints several answers.
 pub(crate) fn print_all<T: Serialize + Display>(
     answers: &[T],

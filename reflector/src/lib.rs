@@ -75,7 +75,8 @@ pub async fn main(line: Line) -> anyhow::Result<()> {
             let shutdown = runtime::shutdown::on_signal()?;
             reflect(config, Some(line), shutdown).await
         }
-        Some(Command::Config { output }) => {
+        Some(Command::Config { schema: true, .. }) => ask::print_json(&config::schema()),
+        Some(Command::Config { output, .. }) => {
             ask::print(&Shown::from(&Config::try_from(args)?), output)
         }
         Some(Command::Status { server, output }) => ask::print(&ask::status(server).await?, output),

@@ -129,6 +129,9 @@ pub(crate) enum Command {
     },
     /// Print what is understood of flags and file, and do nothing
     Config {
+        /// Print the JSON Schema of the file instead
+        #[arg(long, conflicts_with = "output")]
+        schema: bool,
         /// text or json
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Output,
@@ -139,7 +142,10 @@ impl Command {
     /// Asks what the other flags mean.
     pub(crate) const fn config(json: bool) -> Self {
         let output = if json { Output::Json } else { Output::Text };
-        Self::Config { output }
+        Self::Config {
+            schema: false,
+            output,
+        }
     }
 }
 

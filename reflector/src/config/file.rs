@@ -4,24 +4,30 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proto_types::name::DnsLabel;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use super::schema::{self, Label, Range};
 use super::{GlobalEntry, SourceEntry};
 
 /// The configuration file, in YAML or JSON.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(title = "reflector", transform = schema::of_file)]
 pub struct File {
     /// Where prefixed mirrors go.
+    #[schemars(with = "Option<Label>")]
     pub mirror_namespace: Option<DnsLabel>,
     /// What becomes of the mirrors of a source that is no longer here.
     #[serde(default)]
     pub removed_sources: RemovedSources,
     /// How long deletions are held that a list brought in mass.
     #[serde(default, deserialize_with = "seconds")]
+    #[schemars(with = "Option<u64>")]
     pub hold_seconds: Option<Duration>,
     /// The ranges of this cluster's own pods and Services.
     #[serde(default)]
+    #[schemars(with = "Vec<Range>")]
     pub local_ranges: Vec<String>,
     /// Services of this cluster and of the sources that become one.
     pub global: Option<GlobalEntry>,
@@ -31,7 +37,7 @@ pub struct File {
 }
 
 /// As the file spells the planner's enum.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RemovedSources {
     /// They stay.

@@ -8,15 +8,19 @@ use proto_types::name::DnsLabel;
 use proto_types::{LabelSelector, Resource};
 use reflector_planner::mirror::SEMAPHORE;
 use reflector_planner::{GlobalPlacement, GlobalPolicy, MemberPolicy, Policy, SourceName};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::schema::{Duration as DurationText, Label};
 use super::{Config, Error, SourceEntry, source_policy};
 
 /// Which Services of this cluster and of the sources become one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Global")]
 pub struct GlobalEntry {
     /// What this cluster is called among its peers, which call it the same.
+    #[schemars(with = "Label")]
     pub cluster: SourceName,
     /// Which Services are members, here and in every source.
     #[serde(default = "default_selector")]
@@ -39,12 +43,15 @@ pub struct GlobalEntry {
 }
 
 /// How traffic goes back to a cluster that suffices again.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "Failback")]
 pub struct FailbackEntry {
     /// How long the cluster suffices before it begins.
+    #[schemars(with = "DurationText")]
     pub after: String,
     /// How long it takes.
+    #[schemars(with = "DurationText")]
     pub over: String,
 }
 

@@ -6,36 +6,61 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use reflector_planner::Import;
 use reflector_planner::import::{Carry, NameRules, Nodes, Pattern, Ports, may_come};
+use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use super::schema::{Pattern as PatternText, Port, Range};
+
 /// A source's `import`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "Import")]
 pub struct ImportEntry {
+    /// Which namespaces' Services come in.
     namespaces: RulesEntry,
+    /// Which names' Services come in.
     names: RulesEntry,
+    /// Which ports of Services come in.
     #[serde(deserialize_with = "some_ports")]
+    #[schemars(with = "Vec<Port>", length(min = 1))]
     ports: Vec<String>,
+    /// Which ports of endpoints come in.
     #[serde(deserialize_with = "some_ports")]
+    #[schemars(with = "Vec<Port>", length(min = 1))]
     target_ports: Vec<String>,
+    /// Where endpoints may be: the source's pod ranges.
     #[serde(deserialize_with = "some")]
+    #[schemars(with = "Vec<Range>", length(min = 1))]
     addresses: Vec<String>,
+    /// How many Services come in.
     max_services: Option<usize>,
+    /// How many endpoints of one Service come in.
     max_endpoints: Option<usize>,
+    /// Which labels come along.
     #[serde(deserialize_with = "some")]
+    #[schemars(with = "Vec<PatternText>", length(min = 1))]
     labels: Vec<String>,
+    /// Which annotations come along.
     #[serde(deserialize_with = "some")]
+    #[schemars(with = "Vec<PatternText>", length(min = 1))]
     annotations: Vec<String>,
+    /// Whether endpoints keep the names of their nodes.
     node_names: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+/// What comes in by name; `deny` goes before `allow`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "Rules")]
 struct RulesEntry {
+    /// Only these.
     #[serde(deserialize_with = "some")]
+    #[schemars(with = "Vec<PatternText>", length(min = 1))]
     allow: Vec<String>,
+    /// Never these.
     #[serde(deserialize_with = "some")]
+    #[schemars(with = "Vec<PatternText>", length(min = 1))]
     deny: Vec<String>,
 }
 
@@ -147,6 +172,7 @@ fn some_ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
 #[cfg(test)]
 mod tests {
     use super::ImportEntry;
+    use crate::config::tests::schema::agrees_of_source;
 
     #[track_caller]
     fn check(yaml: &str, expected: &str) {
@@ -154,6 +180,8 @@ mod tests {
             Ok(entry) => entry.check().err().unwrap_or_default(),
             Err(error) => error.to_string(),
         };
+        let error = Some(&*outcome).filter(|it| !it.is_empty());
+        agrees_of_source("import", yaml, error);
         assert!(outcome.contains(expected), "{yaml}: {outcome}");
         assert_eq!(outcome.is_empty(), expected.is_empty(), "{yaml}: {outcome}");
     }

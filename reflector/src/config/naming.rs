@@ -5,25 +5,37 @@ use std::collections::BTreeMap;
 use proto_types::name::DnsLabel;
 use reflector_planner::Naming;
 use reflector_planner::name::{Aliases, LongNames};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::schema::{Label, Template as TemplateText};
+
 /// A source's `naming`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "Naming")]
 pub struct NamingEntry {
     /// The form of names.
+    #[schemars(with = "Option<TemplateText>")]
     pub template: Option<String>,
+    /// Where mirrors of a namespace go.
+    #[schemars(with = "BTreeMap<Label, Label>")]
     namespaces: BTreeMap<String, DnsLabel>,
+    /// What becomes of names over 63 characters.
     long: LongEntry,
+    /// Whether a Service may choose its mirror's name.
     aliases: bool,
 }
 
 /// As the file spells the planner's enum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "Long")]
 enum LongEntry {
+    /// The Service is reported.
     #[default]
     Refuse,
+    /// The name is cut, and ends with a hash.
     Shorten,
 }
 
@@ -56,13 +68,16 @@ impl NamingEntry {
 #[cfg(test)]
 mod tests {
     use super::NamingEntry;
+    use crate::config::tests::schema::agrees_of_source;
 
     #[track_caller]
     fn check(yaml: &str, expected: &str) {
         let outcome = match serde_saphyr::from_str::<NamingEntry>(yaml) {
-            Ok(entry) => entry.check().map_or_else(|why| why, |it| it.to_string()),
-            Err(error) => error.to_string(),
+            Ok(entry) => entry.check().map(|it| it.to_string()),
+            Err(error) => Err(error.to_string()),
         };
+        agrees_of_source("naming", yaml, outcome.as_ref().err().map(String::as_str));
+        let outcome = outcome.unwrap_or_else(|why| why);
         assert!(outcome.contains(expected), "{yaml}: {outcome}");
     }
 

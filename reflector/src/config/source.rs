@@ -9,19 +9,23 @@ use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
 use reflector_planner::{Import, Naming, SourceName, StalenessOf};
 use runtime::{Access, Authority, Token};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::SourceConfig;
 use super::import::ImportEntry;
 use super::naming::NamingEntry;
+use super::schema::{self, Label, Prefix};
 use super::staleness::{StalenessEntry, StalenessOfEntry};
 
 /// One source, as it is typed in a file or behind `--source`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Source", transform = schema::of_source)]
 pub struct SourceEntry {
     /// What it is called.
+    #[schemars(with = "Label")]
     pub name: SourceName,
     /// Where its emitter listens.
     pub url: Option<String>,
@@ -42,6 +46,7 @@ pub struct SourceEntry {
     /// Which cluster it must be, by the uid of its `kube-system` namespace.
     pub cluster: Option<Box<str>>,
     /// What its mirrors' names begin with.
+    #[schemars(with = "Option<Prefix>")]
     pub prefix: Option<DnsLabel>,
     /// Whether its mirrors have the namespace and name of their originals.
     #[serde(default)]
@@ -52,6 +57,7 @@ pub struct SourceEntry {
     /// What of it is mirrored.
     pub selector: Option<String>,
     /// The only namespace that is mirrored.
+    #[schemars(with = "Option<Label>")]
     pub namespace: Option<DnsLabel>,
     /// Whether its Services may be members of global ones, where there are any.
     pub global: Option<bool>,

@@ -1,24 +1,32 @@
 //! How long a silent source's endpoints are believed, as it is typed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use reflector_planner::import::Pattern;
 use reflector_planner::{Staleness, StalenessOf};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+use super::schema::{Duration as DurationText, ServicePattern};
 
 /// `keep`, or `notReadyAfter` and `dropAfter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StalenessEntry(pub Staleness);
 
 /// What holds for some Services alone.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "StalenessOf")]
 pub struct StalenessOfEntry {
+    /// For which Services.
+    #[schemars(with = "Vec<ServicePattern>")]
     services: Vec<String>,
+    /// What becomes of their endpoints.
     staleness: StalenessEntry,
 }
 
@@ -43,12 +51,32 @@ impl StalenessOfEntry {
     }
 }
 
-#[derive(Deserialize)]
+impl JsonSchema for StalenessEntry {
+    fn schema_name() -> Cow<'static, str> {
+        "Staleness".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let rules = generator.subschema_for::<Rules>();
+        json_schema!({
+            "description": "What becomes of endpoints while their source is silent.",
+            "anyOf": [{"const": "keep"}, rules],
+        })
+    }
+}
+
+/// Both count from when the source was last heard; `dropAfter` is the longer one.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "StalenessRules")]
 struct Rules {
+    /// When they count as not ready.
     #[serde(default, deserialize_with = "duration")]
+    #[schemars(with = "DurationText")]
     not_ready_after: Option<Duration>,
+    /// When they go.
     #[serde(default, deserialize_with = "duration")]
+    #[schemars(with = "DurationText")]
     drop_after: Option<Duration>,
 }
 

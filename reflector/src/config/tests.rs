@@ -1,3 +1,5 @@
+pub(crate) mod schema;
+
 use std::io::Write;
 
 use clap::Parser;
@@ -16,7 +18,9 @@ fn from_file(text: &str) -> Result<Config, String> {
         .tempfile()
         .unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    config(&["--config", file.path().to_str().unwrap()])
+    let outcome = config(&["--config", file.path().to_str().unwrap()]);
+    schema::agrees(text, outcome.as_ref().err().map(String::as_str));
+    outcome
 }
 
 #[track_caller]
@@ -151,7 +155,7 @@ global: {{{rest}}}
 sources:
 - {{name: east, url: 'http://e', prefix: e}}
 - {{name: west, url: 'http://w'}}
-- {{name: north, url: 'http://n', prefix: n, global: false}}
+- {{name: north, url: 'http://n', prefix: north, global: false}}
 "
     )
 }
@@ -210,7 +214,7 @@ fn global_services_that_cannot_be_made_are_named_with_the_remedy() {
         &["there is no namespace for global Services"],
     );
     check(
-        from_file(&with_global("cluster: home").replace("prefix: n, ", "")),
+        from_file(&with_global("cluster: home").replace("prefix: north, ", "")),
         &["source north does not say where its mirrors go"],
     );
 }

@@ -1,0 +1,130 @@
+//! The JSON Schema of the configuration file, derived from the types that read it.
+//!
+//! What it refuses, the program refuses. The program refuses more: what only a grammar
+//! of its own, or two places together, can tell.
+
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+use super::File;
+
+/// The schema of the configuration file, of the draft 2020-12.
+#[must_use]
+pub fn schema() -> Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    generator.into_root_schema_for::<File>().to_value()
+}
+
+/// Texts of one form each.
+macro_rules! texts {
+    ($($name:ident: $description:literal, $rules:tt;)*) => {$(
+        #[doc = $description]
+        pub(super) enum $name {}
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let mut schema = json_schema!($rules);
+                schema.insert("type".to_owned(), "string".into());
+                schema.insert("description".to_owned(), $description.into());
+                schema
+            }
+        }
+    )*};
+}
+
+texts! {
+    Label: "A DNS label: lower case letters, digits and dashes, at most 63", {
+        "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+    };
+    Prefix: "A DNS label that begins with a letter; gl is reserved", {
+        "pattern": "^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$",
+        "not": {"const": "gl"}
+    };
+    Duration: "A time, as 90s, 5m or 1h30m", {"pattern": "[1-9]"};
+    Range: "A range of addresses, as 10.1.0.0/16", {"pattern": "^[0-9A-Fa-f.:]+/[0-9]{1,3}$"};
+    Pattern: "A name, or the beginning of names and an asterisk, as shop-*", {
+        "pattern": "^([-A-Za-z0-9._/]+|[-A-Za-z0-9._/]*\\*)$"
+    };
+    ServicePattern: "A Service, or the beginning of Services, as demo/web or demo/*", {
+        "pattern": "^(\\*|[-A-Za-z0-9._/]*/[-A-Za-z0-9._/]*\\*?)$"
+    };
+    Template: "Text and the variables {prefix}, {source}, {namespace} and {name}", {
+        "pattern": "^([-a-z0-9]|\\{(prefix|source|namespace|name)\\})*\\{name\\}([-a-z0-9]|\\{(prefix|source|namespace)\\})*$"
+    };
+}
+
+/// A port, or a range of ports.
+pub(super) enum Port {}
+
+impl JsonSchema for Port {
+    fn schema_name() -> Cow<'static, str> {
+        "Port".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A port, or a range of ports, as 443 or 8000-8999",
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": 65535},
+                {"type": "string", "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$"},
+            ],
+        })
+    }
+}
+
+/// Something under a key: a null is as good as nothing.
+fn has(key: &str) -> Value {
+    json!({"required": [key], "properties": {key: {"not": {"type": "null"}}}})
+}
+
+fn is(key: &str, value: bool) -> Value {
+    json!({"required": [key], "properties": {key: {"const": value}}})
+}
+
+fn not(schema: &Value) -> Value {
+    json!({"not": schema})
+}
+
+fn both(one: &Value, other: &Value) -> Value {
+    json!({"allOf": [one, other]})
+}
+
+fn needs(key: &str, other: &str) -> Value {
+    json!({"if": has(key), "then": has(other)})
+}
+
+/// Which keys of a source go together.
+pub(super) fn of_source(schema: &mut Schema) {
+    let mut rules = vec![
+        json!({"oneOf": [has("url"), has("kubeconfig")]}),
+        not(&both(&has("prefix"), &is("sameName", true))),
+        needs("context", "kubeconfig"),
+    ];
+    let authorities = ["caFile", "ca", "caUrl"];
+    let tokens = ["tokenFile", "tokenVariable"];
+    rules.extend(authorities.iter().chain(&tokens).map(|it| needs(it, "url")));
+    let pairs = [(0, 1), (0, 2), (1, 2)].map(|(i, k)| (authorities[i], authorities[k]));
+    let pairs = pairs.into_iter().chain([(tokens[0], tokens[1])]);
+    rules.extend(pairs.map(|(one, other)| not(&both(&has(one), &has(other)))));
+    schema.insert("allOf".to_owned(), rules.into());
+}
+
+/// Without global Services, a source is there for its mirrors.
+pub(super) fn of_file(schema: &mut Schema) {
+    let mirrors = json!([has("prefix"), is("sameName", true)]);
+    let mut joins = mirrors.clone();
+    if let Some(ways) = joins.as_array_mut() {
+        ways.push(not(&is("global", false)));
+    }
+    let all = |ways: Value| json!({"properties": {"sources": {"items": {"anyOf": ways}}}});
+    schema.insert("if".to_owned(), has("global"));
+    schema.insert("then".to_owned(), all(joins));
+    schema.insert("else".to_owned(), all(mirrors));
+}
