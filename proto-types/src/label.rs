@@ -43,6 +43,18 @@ pub const FAILOVER: &str = "heliograph.dev/failover";
 /// one stands by.
 pub const FAILOVER_MIN: &str = "heliograph.dev/failover-min";
 
+/// On a member of a global Service: what it is while a workload moves from one cluster to
+/// another, in the words of k8s-endpoints-sync-controller.
+pub const MODE: &str = "vmware.com/syndicate-mode";
+
+/// What k8s-endpoints-sync-controller labels its replicas with, and so ours are where they
+/// take their place.
+pub const REPLICATED: &str = "replicated";
+
+/// Selects no pod. Without any selector, Kubernetes would leave the endpoints that it found
+/// by the one before.
+pub const PARKED: &str = "heliograph.dev/parked";
+
 /// The Service that a slice belongs to.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 

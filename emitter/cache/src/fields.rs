@@ -18,7 +18,7 @@ pub enum Fields {
     /// What is needed to use a Service from elsewhere: no managed fields, owner
     /// references, selectors, node names or load balancers, and of the annotations
     /// only those that are made for readers ([`label::LAST_CHANGE`], [`label::ALIAS`],
-    /// [`label::FAILOVER`], [`label::FAILOVER_MIN`]) and these.
+    /// [`label::FAILOVER`], [`label::FAILOVER_MIN`], [`label::MODE`]) and these.
     Needed {
         /// Further annotations to keep, by full name.
         annotations: Vec<String>,
@@ -26,11 +26,12 @@ pub enum Fields {
 }
 
 /// Annotations that are made for readers.
-const FREE: [&str; 4] = [
+const FREE: [&str; 5] = [
     label::LAST_CHANGE,
     label::ALIAS,
     label::FAILOVER,
     label::FAILOVER_MIN,
+    label::MODE,
 ];
 
 /// What to keep below some point of an object.
