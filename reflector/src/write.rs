@@ -349,10 +349,8 @@ impl Written {
 fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
     let key = answer.key.clone();
     let update = match step.resource {
-        Resource::Services => Update::LocalServices(LocalChange::Applied(key, Seen::read(answer))),
-        Resource::EndpointSlices | Resource::Endpoints => {
-            Update::LocalSlices(LocalChange::Applied(key, Seen::read(answer)))
-        }
+        Resource::Services => Update::LocalServices(now(key, answer)),
+        Resource::EndpointSlices | Resource::Endpoints => Update::LocalSlices(now(key, answer)),
     };
     let mut updates = vec![update];
     if !step.satisfied_by(answer) {
@@ -360,6 +358,14 @@ fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
         updates.push(Update::Blocked(step.resource, step.key.clone(), overruled));
     }
     updates
+}
+
+/// What an object is by an answer. One that lost our mark is not ours any more.
+fn now<T: Mirror>(key: ObjectKey, answer: &RawObject) -> LocalChange<T> {
+    match Seen::read(answer) {
+        Seen::Foreign => LocalChange::Deleted(key, answer.revision),
+        ours @ Seen::Ours(_) => LocalChange::Applied(key, ours),
+    }
 }
 
 fn gone(step: &Step, version: &Version) -> Update {

@@ -30,6 +30,18 @@ pub(crate) struct Adoption {
     pub(crate) endpoints: Option<Version>,
 }
 
+impl Adoption {
+    /// After which these Endpoints go.
+    pub(crate) fn with(endpoints: Option<&RawObject>) -> Self {
+        Self {
+            endpoints: endpoints.map(|it| Version {
+                uid: it.uid.clone(),
+                revision: it.revision,
+            }),
+        }
+    }
+}
+
 // service-reflector's annotations.
 const REFLECTED: &str = "service-reflector.squat.ai/reflected";
 const REFLECTED_FROM: &str = "service-reflector.squat.ai/source";
@@ -41,12 +53,7 @@ pub(crate) fn adoption(policy: &SourcePolicy, met: &Met) -> Option<Adoption> {
     }
     let endpoints = met.endpoints.as_ref();
     let endpoints = endpoints.filter(|it| is_mirror_of(policy, it));
-    Some(Adoption {
-        endpoints: endpoints.map(|it| Version {
-            uid: it.uid.clone(),
-            revision: it.revision,
-        }),
-    })
+    Some(Adoption::with(endpoints))
 }
 
 fn is_mirror_of(policy: &SourcePolicy, object: &RawObject) -> bool {

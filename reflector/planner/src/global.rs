@@ -18,6 +18,7 @@
 mod conflict;
 mod member;
 mod merge;
+mod modes;
 mod ports;
 mod record;
 mod tiers;
@@ -39,6 +40,8 @@ use crate::world::Claim;
 pub use conflict::Conflict;
 use member::{Member, Members};
 use merge::{Merged, merge};
+pub use modes::Unyielding;
+pub(crate) use modes::{adoption, is_announced};
 use ports::Frame;
 pub(crate) use ports::Routes;
 pub(crate) use tiers::STEPS;
@@ -55,7 +58,11 @@ enum Holder {
 
 /// What should exist under a key of a global Service; nothing, if it is none.
 pub(crate) fn plan(case: &Case<'_>) -> Option<Plan> {
-    let members = member::members(case)?;
+    let mut members = member::members(case)?;
+    if let Some(frozen) = modes::frozen(case) {
+        return Some(frozen);
+    }
+    modes::settle(case, &mut members);
     let holder = holder(case, &members);
     let mut plan = match holder {
         Holder::Unknown => Plan::default(),
@@ -220,12 +227,23 @@ fn service(case: &Case<'_>, members: &Members<'_>, spec: &ServiceSpec) -> Mirror
         let (first, clusters) = (&members.all[0].name, clusters.join(", "));
         format!("it shows what {clusters} have, and where they differ what {first} says")
     });
+    let marks = Marks::global_service(&members.service)
+        .annotation(GLOBAL_CLUSTERS, &clusters.join(","))
+        .annotation(label::MEMBERS, &record::written(&members.all));
+    let hand_over = modes::hand_over(case, members);
+    let marks = match &hand_over {
+        _ if !case.world.policy().is_by_mode() => marks,
+        None => modes::marks(marks, modes::labels(case, members)),
+        Some(_) => Marks {
+            labels: modes::labels(case, members),
+            ..Marks::default()
+        },
+    };
     MirrorService {
-        marks: Marks::global_service(&members.service)
-            .annotation(GLOBAL_CLUSTERS, &clusters.join(","))
-            .annotation(label::MEMBERS, &record::written(&members.all)),
+        marks,
         spec,
         has_strays: false,
+        hand_over,
     }
 }
 
@@ -238,7 +256,7 @@ fn slices(
 ) {
     let policy = case.world.policy();
     for (member, routes) in ordered.iter().zip(&merged.routes) {
-        let Some(rank) = member.rank else {
+        let (Some(rank), true) = (member.rank, member.serves) else {
             continue;
         };
         let same_name = Placement::Global(GlobalPlacement::SameName);

@@ -66,7 +66,8 @@ pub use mirror::{Mirror, MirrorService, MirrorSlice, Observed, Role, Seen};
 pub use name::{GlobalPlacement, LocalKey, Naming, Placement, SourceName};
 pub use plan::{Plan, Reason, plan};
 pub use policy::{
-    GlobalPolicy, MemberPolicy, MissingNamespaces, Policy, Rank, RemovedSources, SourcePolicy,
+    GlobalPolicy, MemberPolicy, MissingNamespaces, Policy, Rank, RemovedSources, Sharing,
+    SourcePolicy,
 };
 pub use problem::{Cause, Problem};
 pub use source::{Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState};

@@ -8,7 +8,7 @@ use proto_types::{Labels, RawObject, Resource, Revision};
 use serde_json::{Map, Value, json};
 
 use crate::name::SourceName;
-use crate::service::ServiceSpec;
+use crate::service::{self, ServiceSpec};
 use crate::slice::SliceSpec;
 use crate::wire;
 
@@ -44,6 +44,17 @@ pub struct MirrorService {
     pub spec: ServiceSpec,
     /// Whether it has what a mirror never has. What is wanted never does.
     pub has_strays: bool,
+    /// That it is not to be ours any more. What is observed never says so.
+    pub hand_over: Option<HandOver>,
+}
+
+/// How a Service of ours becomes the local cluster's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOver {
+    /// What it is from then on.
+    pub mode: &'static str,
+    /// What finds its pods; nothing, where somebody is to say that.
+    pub selector: Labels,
 }
 
 /// A mirror slice.
@@ -119,11 +130,15 @@ impl Mirror for MirrorService {
             marks,
             has_strays: spec.has_strays(),
             spec: ServiceSpec::observed(spec),
+            hand_over: None,
         };
         Ok((service, owner))
     }
 
     fn agrees(&self, observed: &Self) -> bool {
+        if self.hand_over.is_some() {
+            return !observed.marks.are_ours();
+        }
         self.marks == observed.marks
             && self.has_strays == observed.has_strays
             && self.spec.agrees(&observed.spec)
@@ -135,7 +150,13 @@ impl Mirror for MirrorService {
 
     fn write(&self, object: &mut Map<String, Value>) {
         self.marks.write(&SERVICE_LABELS, child(object, "metadata"));
-        self.spec.write(child(object, "spec"));
+        let spec = child(object, "spec");
+        self.spec.write(spec);
+        if let Some(HandOver { mode, selector }) = &self.hand_over {
+            spec.insert("selector".to_owned(), json!(selector));
+            let annotations = child(child(object, "metadata"), "annotations");
+            annotations.insert(label::MODE.to_owned(), json!(mode));
+        }
     }
 }
 
@@ -194,11 +215,14 @@ impl Observed<MirrorService> {
 
     /// A Service that is taken over; nothing, if it cannot be read.
     pub(crate) fn adopted(object: &RawObject, owner: Owner) -> Option<Self> {
-        let (shows, _) = MirrorService::observe(&object.json).ok()?;
+        let mut whole: Map<String, Value> = serde_json::from_slice(&object.json).ok()?;
+        service::park(child(&mut whole, "spec"));
+        let json = Bytes::from(Value::Object(whole).to_string());
+        let (shows, _) = MirrorService::observe(&json).ok()?;
         Some(Self {
             uid: object.uid.clone(),
             revision: object.revision,
-            json: Bytes::copy_from_slice(&object.json),
+            json,
             owner,
             shows: Some(shows),
         })

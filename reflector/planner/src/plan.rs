@@ -196,6 +196,7 @@ fn mirror(case: &Case<'_>, winner: &Claim, spec: ServiceSpec) -> MirrorService {
         marks,
         spec,
         has_strays: false,
+        hand_over: None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::mirror::{Owner, Role};
 use crate::name::{Naming, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::{Staleness, StalenessOf};
 
-pub use global::{GlobalPolicy, MemberPolicy};
+pub use global::{GlobalPolicy, MemberPolicy, Sharing};
 
 /// What to do, as configured. The order of the sources decides who wins where
 /// two want the same name.

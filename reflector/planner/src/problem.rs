@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use proto_types::label::MODE;
 use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource};
 use serde::{Serialize, Serializer};
 
-use crate::global::Conflict;
+use crate::global::{Conflict, Unyielding};
 use crate::import::Refusal;
 use crate::name::SourceName;
 
@@ -77,6 +78,45 @@ pub enum Cause {
     InvalidThreshold {
         /// What it says.
         value: Box<str>,
+    },
+    /// A mode that is none.
+    #[error(
+        "{MODE} is {value:?}, which means nothing; union, source, receiver or singular does; \
+         correct the annotation"
+    )]
+    UnknownMode {
+        /// What it says.
+        value: Box<str>,
+    },
+    /// It stays in its cluster.
+    #[error(
+        "not mirrored, because {annotated} is annotated {MODE}=singular; remove the annotation to \
+         have it mirrored"
+    )]
+    Singular {
+        /// Which of the two Services.
+        annotated: Box<str>,
+    },
+    /// Another cluster's Service has the name.
+    #[error(
+        "not mirrored, because source {winner} has a Service {local} too, which comes first; \
+         annotate both with {MODE}=union to have them serve together, or rename one"
+    )]
+    Apart {
+        /// What both are called.
+        local: ObjectKey,
+        /// Whose Service it is here.
+        winner: SourceName,
+    },
+    /// It would give itself up, and cannot.
+    #[error(
+        "its own endpoints stay beside those of the source that serves in its place, because \
+         {}; if they are to go, give it a selector that no pod has",
+        why.in_words()
+    )]
+    Unyielding {
+        /// Why not.
+        why: Unyielding,
     },
     /// A name cannot be a member.
     #[error(
@@ -212,6 +252,10 @@ impl Cause {
             Self::Conflict { conflict, .. } => conflict.reason(),
             Self::UnknownTier { .. } => "UnknownTier",
             Self::InvalidThreshold { .. } => "InvalidThreshold",
+            Self::UnknownMode { .. } => "UnknownMode",
+            Self::Singular { .. } => "Singular",
+            Self::Apart { .. } => "Apart",
+            Self::Unyielding { .. } => "Unyielding",
             Self::ExternalMember => "InvalidServiceType",
             Self::Undecodable { .. } => "Undecodable",
             Self::NotImported(refusal) => refusal.reason(),

@@ -1,5 +1,6 @@
 //! A Service as far as a mirror shows it: read from either side, and written.
 
+use proto_types::label;
 use serde_json::{Map, Value, json};
 
 use crate::wire;
@@ -176,7 +177,10 @@ impl ServiceSpec {
 
     /// Puts this into a `spec`, which may hold what others wrote.
     pub(crate) fn write(&self, spec: &mut Map<String, Value>) {
-        spec.remove("selector");
+        let selector = spec.get("selector").and_then(Value::as_object);
+        if !selector.is_some_and(|it| is_parked(it.keys())) {
+            spec.remove("selector");
+        }
         for field in EXPOSING_FIELDS {
             spec.remove(field);
         }
@@ -314,16 +318,37 @@ impl wire::ServiceSpec {
             .collect()
     }
 
+    /// Whether it is reached from outside of its cluster too.
+    pub(crate) fn is_exposed(&self) -> bool {
+        let service_type = self.service_type.as_deref();
+        matches!(service_type, Some("NodePort" | "LoadBalancer"))
+    }
+
     /// Whether it has what a mirror never has.
     pub(crate) fn has_strays(&self) -> bool {
         let exposed = !matches!(
             self.service_type.as_deref(),
             Some("ClusterIP" | "ExternalName")
         );
-        let selects = self.selector.as_ref().is_some_and(|it| !it.is_empty());
+        let selector = self.selector.iter().flatten();
+        let selects = selector.clone().next().is_some() && !is_parked(selector.map(|it| it.0));
         let mut ports = self.ports.iter().flatten();
         exposed || selects || ports.any(|port| port.node_port.is_some_and(|it| it != 0))
     }
+}
+
+/// Has a Service that becomes ours select no pod: then Kubernetes itself takes the
+/// endpoints away that it found.
+pub(crate) fn park(spec: &mut Map<String, Value>) {
+    let selector = spec.get("selector").and_then(Value::as_object);
+    if selector.is_some_and(|it| !it.is_empty()) {
+        spec.insert("selector".to_owned(), json!({ label::PARKED: "true" }));
+    }
+}
+
+/// Whether these are the names in a selector of no pod.
+fn is_parked<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
+    names.next().is_some_and(|it| it == label::PARKED) && names.next().is_none()
 }
 
 fn put(object: &mut Map<String, Value>, field: &str, value: Option<Value>) {

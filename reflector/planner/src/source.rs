@@ -66,6 +66,10 @@ pub struct ServiceContent {
     pub labels: Labels,
     /// Its annotations, where they decide something.
     pub annotations: Labels,
+    /// What finds its pods, where it may be told.
+    pub selector: Labels,
+    /// Whether it is reached from outside of its cluster too.
+    pub is_exposed: bool,
 }
 
 /// A slice of a source.
@@ -208,6 +212,7 @@ impl Exported<SourceService> {
         let mut service = Self::member(object);
         if let Some(Ok(content)) = &mut service.object {
             content.labels.retain(|name, _| may_come(name));
+            content.selector = Labels::new();
             content
                 .annotations
                 .retain(|name, _| may_come(name) || name == label::ALIAS);
@@ -225,7 +230,9 @@ impl Exported<SourceService> {
                 Err(_) => object.labels.contains_key(label::SOURCE),
             };
         let service = read
-            .map(|service: wire::Service| ServiceContent {
+            .map(|mut service: wire::Service| ServiceContent {
+                selector: service.spec.selector.take().unwrap_or_default(),
+                is_exposed: service.spec.is_exposed(),
                 spec: ServiceSpec::of_source(service.spec),
                 created: service.metadata.creation_timestamp,
                 labels: service.metadata.labels.unwrap_or_default(),

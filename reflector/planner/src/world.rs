@@ -11,6 +11,7 @@ use proto_types::{ObjectKey, Resource};
 
 use crate::adopt::{self, Met};
 use crate::brake::Moment;
+use crate::global;
 use crate::local::{Local, LocalChange, Obstacle};
 use crate::mirror::{MirrorService, MirrorSlice, Observed, Owner, Role};
 use crate::name::{LocalKey, SourceName};
@@ -183,9 +184,13 @@ impl World {
     fn meet(&mut self, met: &Met) -> Touched {
         let key = met.service.key.clone();
         let winner = self.claims(&LocalKey::new(key.clone())).next();
+        let is_by_mode = self.policy.is_by_mode();
         let adopted = winner.and_then(|claim| {
             let policy = self.policy.source(claim.rank);
-            let adoption = adopt::adoption(policy, met)?;
+            let adoption = match is_by_mode {
+                true => global::adoption(self, &LocalKey::new(key.clone()), met)?,
+                false => adopt::adoption(policy, met)?,
+            };
             let owner = match self.policy.role(claim.rank) {
                 Role::Mirror => Owner::new(policy.name.clone(), claim.service.clone()),
                 Role::Member => Owner::global(claim.service.clone()),
@@ -197,6 +202,8 @@ impl World {
                 let concerned = self.local.adopt(key, adopted, &self.policy);
                 concerned.into_iter().collect()
             }
+            // What was handed over is heard of as the local cluster's own soon.
+            None if is_by_mode && global::is_announced(met) => Touched::new(),
             None => self.block(Resource::Services, key, Obstacle::Occupied),
         }
     }

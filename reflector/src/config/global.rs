@@ -7,7 +7,7 @@ use proto_types::label::{self, HELIOGRAPH};
 use proto_types::name::DnsLabel;
 use proto_types::{LabelSelector, Resource};
 use reflector_planner::mirror::SEMAPHORE;
-use reflector_planner::{GlobalPlacement, GlobalPolicy, MemberPolicy, Policy, SourceName};
+use reflector_planner::{GlobalPlacement, GlobalPolicy, MemberPolicy, Policy, Sharing, SourceName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -128,6 +128,7 @@ impl GlobalEntry {
             failover: (!self.failover.is_empty()).then(|| self.failover.join(",").into()),
             failback_after: duration(&self.failback.after)?,
             failback_over: duration(&self.failback.over)?,
+            sharing: Sharing::All,
             members: clusters.collect::<Result<_, Error>>()?,
         };
         let config = GlobalConfig {

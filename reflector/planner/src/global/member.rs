@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use proto_types::{ObjectKey, Resource, label};
 
+use super::modes::{self, Mode};
 use super::record::{self, Remembered};
 use crate::mirror::{GLOBAL_CLUSTERS, MirrorService, Observed, Role};
 use crate::name::SourceName;
@@ -30,8 +31,14 @@ pub(crate) struct Member<'a> {
     pub(crate) failover: Option<Box<str>>,
     /// How much must be ready of a cluster so that the next one stands by.
     pub(crate) failover_min: Option<Box<str>>,
+    /// What it is while a workload moves.
+    pub(crate) mode: Mode,
+    /// Whether its endpoints are published.
+    pub(crate) serves: bool,
     /// Where it is known; nothing, where it is only remembered.
     pub(crate) rank: Option<Rank>,
+    /// All that it says, where it is known.
+    pub(crate) content: Option<&'a ServiceContent>,
 }
 
 /// All members of one global Service.
@@ -166,6 +173,7 @@ impl<'a> Collected<'_, 'a> {
                     )
                 });
                 let spec = self.admitted(claim, &content.spec);
+                let mode = self.mode(claim, content);
                 self.members.all.push(Member {
                     name: Cow::Borrowed(name),
                     created: content.created.clone(),
@@ -173,10 +181,21 @@ impl<'a> Collected<'_, 'a> {
                     local_first: self.is_local_first(content),
                     failover: annotation(content, label::FAILOVER),
                     failover_min: annotation(content, label::FAILOVER_MIN),
+                    mode,
+                    serves: true,
                     rank: Some(rank),
+                    content: Some(content),
                 });
             }
         }
+    }
+
+    fn mode(&mut self, claim: &Claim, content: &ServiceContent) -> Mode {
+        if !self.case.world.policy().is_by_mode() {
+            return Mode::Plain;
+        }
+        let source = self.case.source(claim);
+        modes::heard(content, |cause| self.tell(source, &claim.service, cause))
     }
 
     fn is_local_first(&self, content: &ServiceContent) -> bool {
@@ -213,6 +232,7 @@ impl<'a> Collected<'_, 'a> {
             local_first,
             failover,
             failover_min,
+            mode,
         } = remembered.unwrap_or_default();
         self.case.note("Remembered", || {
             format!("source {name} counts with what it said last")
@@ -224,7 +244,10 @@ impl<'a> Collected<'_, 'a> {
             local_first,
             failover,
             failover_min,
+            mode,
+            serves: true,
             rank: None,
+            content: None,
         });
     }
 

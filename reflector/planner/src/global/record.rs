@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::member::Member;
+use super::modes::Mode;
 use crate::service::{Families, Family, Kind, ServiceSpec};
 use crate::wire;
 
@@ -21,6 +22,8 @@ pub(crate) struct Remembered {
     pub(crate) failover: Option<Box<str>>,
     /// What sufficed to it.
     pub(crate) failover_min: Option<Box<str>>,
+    /// What it was while a workload moved.
+    pub(crate) mode: Mode,
 }
 
 /// All that was written down. Members mostly say the same, which is written once.
@@ -44,6 +47,8 @@ struct Entry {
     failover: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     failover_min: Option<Box<str>>,
+    #[serde(skip_serializing_if = "str::is_empty", default)]
+    mode: Box<str>,
 }
 
 /// An API server takes 256 KiB of annotations altogether.
@@ -65,6 +70,7 @@ pub(crate) fn written(members: &[Member<'_>]) -> String {
             local_first: member.local_first,
             failover: member.failover.clone(),
             failover_min: member.failover_min.clone(),
+            mode: member.mode.as_str().into(),
         }
     });
     let mut record = Record {
@@ -94,6 +100,7 @@ pub(crate) fn read(text: &str, cluster: &str) -> Option<Remembered> {
         local_first: entry.local_first,
         failover: entry.failover,
         failover_min: entry.failover_min,
+        mode: Mode::parse(&entry.mode).unwrap_or_default(),
     })
 }
 
@@ -122,7 +129,7 @@ fn decoded(spec: &Value) -> Option<ServiceSpec> {
 mod tests {
     use std::borrow::Cow;
 
-    use super::{Remembered, read, written};
+    use super::{Mode, Remembered, read, written};
     use crate::global::member::Member;
     use crate::service::{Affinity, Families, Family, Kind, ServicePort, ServiceSpec, Target};
 
@@ -164,7 +171,10 @@ mod tests {
                 local_first: true,
                 failover: Some("here".into()),
                 failover_min: Some("2".into()),
+                mode: Mode::Union,
+                serves: true,
                 rank: None,
+                content: None,
             });
             let text = written(&members);
             let remembered = Remembered {
@@ -173,6 +183,7 @@ mod tests {
                 local_first: true,
                 failover: Some("here".into()),
                 failover_min: Some("2".into()),
+                mode: Mode::Union,
             };
             assert_eq!(read(&text, "west"), Some(remembered), "{text}");
             assert_eq!(read(&text, "north"), None);
@@ -192,7 +203,10 @@ mod tests {
             local_first: false,
             failover: None,
             failover_min: None,
+            mode: Mode::Plain,
+            serves: true,
             rank: None,
+            content: None,
         }]);
         let nothing = Remembered {
             created: None,
@@ -200,6 +214,7 @@ mod tests {
             local_first: false,
             failover: None,
             failover_min: None,
+            mode: Mode::Plain,
         };
         assert_eq!(read(&text, "east"), Some(nothing));
     }

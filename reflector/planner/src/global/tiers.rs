@@ -151,7 +151,7 @@ fn tiers<'m, 'a>(members: &'m Members<'a>, order: &[SourceName]) -> Vec<Vec<&'m 
 }
 
 /// How many endpoints of a member are ready, and how many there are.
-fn count(case: &Case<'_>, members: &Members<'_>, member: &Member<'_>) -> (usize, usize) {
+pub(super) fn count(case: &Case<'_>, members: &Members<'_>, member: &Member<'_>) -> (usize, usize) {
     let counts = |spec: &SliceSpec| (n_ready(spec), spec.endpoints.len());
     let sum = |sum: (usize, usize), it: (usize, usize)| (sum.0 + it.0, sum.1 + it.1);
     match member.rank {

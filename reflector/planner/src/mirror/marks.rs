@@ -98,6 +98,8 @@ pub struct Owner {
     pub attached_to: Option<LocalKey>,
     /// Whether somebody said that it may go.
     pub is_released: bool,
+    /// What somebody said that it is while a workload moves.
+    pub mode: Option<Box<str>>,
 }
 
 impl Marks {
@@ -151,6 +153,19 @@ impl Marks {
         self
     }
 
+    /// Whether they say that an object is ours.
+    pub(super) fn are_ours(&self) -> bool {
+        label::is_ours(&self.labels, &self.annotations)
+    }
+
+    /// Those labels that came along from a source.
+    pub(crate) fn carried_labels(&self) -> Labels {
+        let note = self.annotations.get(label::CARRIED_LABELS);
+        let names = carried(note.map(String::as_str)).into_iter();
+        let labels = names.filter_map(|name| Some((name.clone(), self.labels.get(&name)?.clone())));
+        labels.collect()
+    }
+
     /// With what comes along from the source, and a note of its names: what does not
     /// come along any more goes by it.
     #[must_use]
@@ -191,6 +206,7 @@ impl Owner {
             slice: None,
             attached_to: None,
             is_released: false,
+            mode: None,
         }
     }
 
@@ -204,6 +220,7 @@ impl Owner {
             slice: None,
             attached_to: None,
             is_released: false,
+            mode: None,
         }
     }
 
@@ -219,6 +236,7 @@ impl Owner {
             source: cluster.parse().ok(),
             role: Role::Member,
             is_released: false,
+            mode: None,
             cluster: None,
             service: None,
             slice: None,
@@ -257,6 +275,7 @@ impl Owner {
             is_released: annotations
                 .get(label::RELEASE)
                 .is_some_and(|it| it == "true"),
+            mode: annotations.get(label::MODE).map(|it| it.as_str().into()),
         })
     }
 }

@@ -28,8 +28,21 @@ pub struct GlobalPolicy {
     pub failback_after: Duration,
     /// How long it takes until all of these stand by.
     pub failback_over: Duration,
+    /// Which of the members serve.
+    pub sharing: Sharing,
     /// The other clusters.
     pub members: Vec<MemberPolicy>,
+}
+
+/// Which members of a global Service serve it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that say so by [`label::MODE`](proto_types::label::MODE), else the first one
+    /// alone.
+    ByMode,
 }
 
 /// One member's share of the policy.
@@ -92,6 +105,12 @@ impl Policy {
         members.next().map_or(&NONE, |it| &it.zones)
     }
 
+    /// Whether members say which of them serve.
+    pub(crate) fn is_by_mode(&self) -> bool {
+        let sharing = self.global.as_ref().map(|it| it.sharing);
+        sharing == Some(Sharing::ByMode)
+    }
+
     /// What makes global Services, if anything does.
     #[must_use]
     pub const fn global(&self) -> Option<&GlobalPolicy> {
@@ -117,7 +136,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::{GlobalPlacement, GlobalPolicy, MemberPolicy, Placement, Policy, SourcePolicy};
+    use super::{
+        GlobalPlacement, GlobalPolicy, MemberPolicy, Placement, Policy, Sharing, SourcePolicy,
+    };
     use crate::import::Import;
     use crate::staleness::Staleness;
 
@@ -142,6 +163,7 @@ mod tests {
             failover: None,
             failback_after: Duration::ZERO,
             failback_over: Duration::ZERO,
+            sharing: Sharing::All,
             members: members.iter().map(member).collect(),
         };
         let policy = Policy::new(vec![source]).unwrap().with_global(global);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proto_types::{ObjectKey, Resource};
+use proto_types::{ObjectKey, Resource, Revision};
 use reflector_planner::{LocalChange, Met, Mirror, Obstacle, Seen, Step, Update, Version, Write};
 use serde_json::{Value, json};
 
@@ -101,7 +101,13 @@ impl Cluster {
             _ => slice_rules(object),
         };
         let update = applied(id, &object);
-        self.objects.insert(id.clone(), object);
+        let before = self.objects.insert(id.clone(), object);
+        let was_ours = before.is_some_and(|it| applied(id, &it).is_some());
+        if was_ours && update.is_none() && id.0 == Resource::Services {
+            let revision = Revision::new(self.revision);
+            let lost = LocalChange::Deleted(id.1.clone(), revision);
+            return vec![Update::LocalServices(lost)];
+        }
         update.into_iter().collect()
     }
 
@@ -148,7 +154,13 @@ fn service_defaults(mut object: Value) -> Value {
     let name = object["metadata"]["name"].as_str().unwrap();
     assert!(name.len() <= 63, "{name}");
     let spec = &mut object["spec"];
-    assert!(spec.get("selector").is_none());
+    let selector = spec.get("selector").cloned().unwrap_or_default();
+    let is_ours = object["metadata"]["labels"]
+        .get("heliograph.dev/source")
+        .is_some();
+    let parked = json!({"heliograph.dev/parked": "true"});
+    assert!(!is_ours || selector.is_null() || selector == parked);
+    let spec = &mut object["spec"];
     let fill = |spec: &mut Value, field: &str, value: Value| {
         if spec.get(field).is_none() {
             spec[field] = value;

@@ -4,6 +4,8 @@
 mod laws;
 // Where the local cluster has a Service of the same name.
 mod same_name;
+// While a workload moves from one cluster to another.
+mod modes;
 // While sources cannot be asked.
 mod silence;
 // Which clusters serve, and which stand by.
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use proto_types::Resource;
 use reflector_planner::{
-    GlobalPlacement, GlobalPolicy, Import, MemberPolicy, Policy, Role, Staleness,
+    GlobalPlacement, GlobalPolicy, Import, MemberPolicy, Policy, Role, Sharing, Staleness,
 };
 use serde_json::{Value, json};
 
@@ -42,6 +44,7 @@ pub(crate) fn global_policy(cluster: &str, placement: GlobalPlacement, members: 
         failover: None,
         failback_after: Duration::from_secs(30),
         failback_over: Duration::from_secs(30),
+        sharing: Sharing::All,
         members: members.iter().map(member).collect(),
     };
     Policy::new(Vec::new())

@@ -232,6 +232,17 @@ impl Lab {
         self.cluster.log[before..].to_vec()
     }
 
+    /// Plans once what was touched, as far as it is known now.
+    pub(crate) fn work(&mut self) {
+        for key in std::mem::take(&mut self.dirty) {
+            self.perform(&key);
+            // What was in vain is tried again.
+            if !self.steps(&key).is_empty() {
+                self.dirty.insert(key);
+            }
+        }
+    }
+
     fn perform(&mut self, key: &LocalKey) {
         let mut has_service = true;
         for step in self.steps(key) {
