@@ -187,6 +187,9 @@ fn build_programs() -> Result<(), String> {
         "reflector",
         "--package",
         "playground",
+        // It has no program, but the features of what the programs are built with.
+        "--package",
+        "scenarios",
     ]);
     // What cargo says of this package is news to ring's build script: ring and all that
     // needs it would be built again, here and then for the tests, at every run.
