@@ -247,8 +247,9 @@ impl Api {
                 read::collection(asked, self.namespaces(asked)?, place, context).await
             }
             Route::Namespace(name) => {
+                let namespaces = self.namespaces(asked).map_err(|_| not_told(&name))?;
                 let key = proto_types::ObjectKey::new("", &name);
-                read::object(asked, self.namespaces(asked)?, &key).await
+                read::object(asked, namespaces, &key).await
             }
             Route::Object { resource, key } => read::object(asked, self.hub(resource), &key).await,
             Route::CoreVersions => {
@@ -310,6 +311,20 @@ fn not_served() -> Status {
     let message = "the server could not find the requested resource";
     let details = proto_types::status::Details::default();
     Status::failure(404, "NotFound", message).about(details)
+}
+
+/// What is not found in a namespace, kubectl calls so only where it is not told that
+/// there is no such namespace. So this is no 404: whether there is one, we do not tell.
+fn not_told(namespace: &str) -> Status {
+    let message = format!(
+        "namespaces {namespace:?} is forbidden: which namespaces there are is not told here"
+    );
+    let details = proto_types::status::Details {
+        name: namespace.to_owned(),
+        kind: NAMESPACES.names.plural.to_owned(),
+        ..Default::default()
+    };
+    Status::failure(403, "Forbidden", message).about(details)
 }
 
 fn ok(asked: &Asked, document: String) -> Response {

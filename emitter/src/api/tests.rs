@@ -358,6 +358,9 @@ async fn unknown_paths_are_refused_as_a_kube_apiserver_refuses_them() {
         lab.get("/apis/apps/v1").await,
         (404, "404 page not found\n".to_owned())
     );
+    // A 404 would be kubectl's answer for whatever is not found in that namespace.
+    let (code, body) = lab.get("/api/v1/namespaces/demo").await;
+    assert_eq!(code, 403, "{body}");
 }
 
 #[tokio::test]
