@@ -63,6 +63,29 @@ pub fn find_or_build_with(further: &[&str]) -> anyhow::Result<Found> {
     Ok(Found::Ready(assets))
 }
 
+/// A client, `informers` or `kubectl-1.28`: from `KUBEBUILDER_ASSETS` if it is there, from
+/// the cache, or built.
+pub fn find_or_build_client(name: &str) -> anyhow::Result<Found> {
+    let client = toolchain::CLIENTS.iter().find(|it| it.name == name);
+    let client = client.with_context(|| format!("there is no client {name}"))?;
+    let named = std::env::var_os(OVERRIDE).map(|it| PathBuf::from(it).join(name));
+    let directory = match named.filter(|it| it.is_absolute() && it.is_file()) {
+        Some(path) => path.with_file_name(""),
+        None => toolchain::cache_of(client)?,
+    };
+    let assets = Assets { directory };
+    if assets.lacks_one_of(&[name]).is_none() {
+        return Ok(Found::Ready(assets));
+    }
+    if let Err(why) = toolchain::go() {
+        return Ok(Found::Missing(format!(
+            "{why}; install Go 1.26 or later, or put {name} into {OVERRIDE}"
+        )));
+    }
+    toolchain::build_all(&assets.directory, [client])?;
+    Ok(Found::Ready(assets))
+}
+
 impl Assets {
     fn named(directory: PathBuf) -> anyhow::Result<Self> {
         ensure!(

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -72,14 +72,22 @@ pub(crate) const FURTHER: [Tool; 3] = [
     },
 ];
 
-/// Without these `/version` is wrong, and kubectl warns of a version skew. The commit
-/// is not part of what a module says of itself.
-const LINK: &str = "-s -w \
-    -X k8s.io/component-base/version.gitVersion=v1.36.3 \
-    -X k8s.io/component-base/version.gitMajor=1 \
-    -X k8s.io/component-base/version.gitMinor=36 \
-    -X k8s.io/component-base/version.gitCommit=unknown \
-    -X k8s.io/component-base/version.gitTreeState=clean";
+/// Clients that only scenarios about clients need. Each lies in a folder of its own, so
+/// that a change of one builds nothing else.
+pub(crate) const CLIENTS: [Tool; 2] = [
+    Tool {
+        name: "informers",
+        module: "informers",
+        package: "heliograph.dev/tools/informers",
+        minutes: "a minute",
+    },
+    Tool {
+        name: "kubectl-1.28",
+        module: "kubectl-1.28",
+        package: "k8s.io/kubernetes/cmd/kubectl",
+        minutes: "a minute",
+    },
+];
 
 /// The oldest Go that builds the modules, as their go.mod files say.
 const OLDEST_GO: (u32, u32) = (1, 26);
@@ -94,28 +102,81 @@ fn module(tool: &Tool) -> PathBuf {
 
 /// The directory for exactly these versions.
 pub(crate) fn cache() -> anyhow::Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    link(&TOOLS[0])?.hash(&mut hasher);
+    machine().hash(&mut hasher);
+    for tool in TOOLS.iter().chain(&FURTHER) {
+        for file in ["go.mod", "go.sum"] {
+            read(&module(tool).join(file))?.hash(&mut hasher);
+        }
+    }
+    Ok(root()?.join(format!("{:016x}", hasher.finish())))
+}
+
+/// The directory for exactly this client.
+pub(crate) fn cache_of(client: &Tool) -> anyhow::Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    link(client)?.hash(&mut hasher);
+    machine().hash(&mut hasher);
+    let module = module(client);
+    let files = fs::read_dir(&module).with_context(|| format!("no {}", module.display()))?;
+    let mut files: Vec<PathBuf> = files.map(|it| Ok(it?.path())).collect::<io::Result<_>>()?;
+    files.sort();
+    for file in files {
+        file.file_name().hash(&mut hasher);
+        read(&file)?.hash(&mut hasher);
+    }
+    Ok(root()?.join(format!("{}-{:016x}", client.name, hasher.finish())))
+}
+
+/// A home may be shared between machines of different kinds.
+const fn machine() -> (&'static str, &'static str) {
+    (std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// Where all caches are.
+fn root() -> anyhow::Result<PathBuf> {
     let named = |name| {
         std::env::var_os(name)
             .filter(|it| !it.is_empty())
             .map(PathBuf::from)
     };
-    let root = named(CACHE)
+    named(CACHE)
         .or_else(|| named("XDG_CACHE_HOME").map(|it| it.join("heliograph/tools")))
         .or_else(|| named("HOME").map(|it| it.join(".cache/heliograph/tools")))
-        .with_context(|| format!("no place for a cache: set HOME or {CACHE}"))?;
-    let mut hasher = DefaultHasher::new();
-    LINK.hash(&mut hasher);
-    // A home may be shared between machines of different kinds.
-    (std::env::consts::OS, std::env::consts::ARCH).hash(&mut hasher);
-    for tool in TOOLS.iter().chain(&FURTHER) {
-        for file in ["go.mod", "go.sum"] {
-            let path = module(tool).join(file);
-            let pins =
-                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            pins.hash(&mut hasher);
-        }
-    }
-    Ok(root.join(format!("{:016x}", hasher.finish())))
+        .with_context(|| format!("no place for a cache: set HOME or {CACHE}"))
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// What the linker is told. Kubernetes does not know its version otherwise: `/version`
+/// would be wrong, and kubectl would warn of a version skew. The commit is not part of
+/// what a module says of itself.
+fn link(tool: &Tool) -> anyhow::Result<String> {
+    let pins = String::from_utf8(read(&module(tool).join("go.mod"))?)?;
+    Ok(match kubernetes_of(&pins) {
+        None => "-s -w".to_owned(),
+        Some((version, [major, minor])) => format!(
+            "-s -w \
+             -X k8s.io/component-base/version.gitVersion=v{version} \
+             -X k8s.io/component-base/version.gitMajor={major} \
+             -X k8s.io/component-base/version.gitMinor={minor} \
+             -X k8s.io/component-base/version.gitCommit=unknown \
+             -X k8s.io/component-base/version.gitTreeState=clean"
+        ),
+    })
+}
+
+/// The version of Kubernetes that a go.mod pins, and its first two numbers.
+fn kubernetes_of(pins: &str) -> Option<(&str, [&str; 2])> {
+    let mut pins = pins.lines().map(str::trim);
+    let version = pins.find_map(|line| line.strip_prefix("k8s.io/kubernetes v"))?;
+    let version = version.split_whitespace().next()?;
+    let mut numbers = version.split('.');
+    let numbers = [numbers.next()?, numbers.next()?];
+    Some((version, numbers))
 }
 
 /// Whether there is a Go toolchain that can build the modules.
@@ -155,11 +216,19 @@ fn is_recent(version: &str) -> bool {
 
 /// Builds what is not there yet: all [`TOOLS`], and those of [`FURTHER`] that are named.
 pub(crate) fn build(directory: &Path, further: &[&str]) -> anyhow::Result<()> {
+    let further = FURTHER.iter().filter(|it| further.contains(&it.name));
+    build_all(directory, TOOLS.iter().chain(further))
+}
+
+/// Builds those that are not there yet.
+pub(crate) fn build_all<'a>(
+    directory: &Path,
+    tools: impl IntoIterator<Item = &'a Tool>,
+) -> anyhow::Result<()> {
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
     let _lock = lock(directory)?;
-    let further = FURTHER.iter().filter(|it| further.contains(&it.name));
-    for tool in TOOLS.iter().chain(further) {
+    for tool in tools {
         let path = directory.join(tool.name);
         if path.is_file() {
             continue;
@@ -196,9 +265,9 @@ fn lock(directory: &Path) -> anyhow::Result<File> {
 
 fn compile(tool: &Tool, path: &Path) -> anyhow::Result<()> {
     // Under its name only when it is whole.
-    let partial = path.with_extension("partial");
+    let partial = path.with_file_name(format!("{}.partial", tool.name));
     let output = Command::new("go")
-        .args(["build", "-trimpath", "-ldflags", LINK, "-o"])
+        .args(["build", "-trimpath", "-ldflags", &link(tool)?, "-o"])
         .arg(&partial)
         .arg(tool.package)
         .current_dir(module(tool))
@@ -251,9 +320,22 @@ mod tests {
 
     #[test]
     fn the_version_that_is_linked_is_the_one_that_is_pinned() {
-        let module = fs::read_to_string(module(&TOOLS[0]).join("go.mod")).unwrap();
-        let line = module.lines().find(|it| it.contains("k8s.io/kubernetes v"));
-        let version = line.unwrap().split_whitespace().nth(1).unwrap();
-        assert!(LINK.contains(&format!("version.gitVersion={version} ")));
+        for (tool, numbers) in [(&TOOLS[0], "36"), (&CLIENTS[1], "28")] {
+            let link = link(tool).unwrap();
+            assert!(link.contains("version.gitMajor=1 "), "{link}");
+            let minor = format!("version.gitVersion=v1.{numbers}.");
+            assert!(link.contains(&minor), "{link}");
+            let minor = format!("version.gitMinor={numbers} ");
+            assert!(link.contains(&minor), "{link}");
+        }
+        assert_eq!(link(&CLIENTS[0]).unwrap(), "-s -w");
+    }
+
+    #[test]
+    fn every_client_has_a_directory_of_its_own() {
+        let directories = CLIENTS.map(|it| cache_of(&it).unwrap());
+        assert_ne!(directories[0], directories[1]);
+        assert!(!directories.contains(&cache().unwrap()));
+        assert_eq!(directories[0], cache_of(&CLIENTS[0]).unwrap());
     }
 }
