@@ -26,12 +26,14 @@
 //! | `conformance` | the same questions to both, item by item |
 //! | `playground` | what a newcomer types does what it says, and leaves nothing |
 //! | `continuity` | consumers go on after a restart, at another replica, at another tier |
+//! | `clients` | informers, watchers and kubectl of others, through every disturbance |
 //! | `coredns` | stock CoreDNS with an emitter for its API server |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab`, `cluster`, `embedded`, `stream` | what scenarios are made of |
 
 mod access;
 mod backends;
+mod clients;
 mod cluster;
 mod compat;
 mod configuration;
@@ -92,6 +94,9 @@ fn of_the_contract() -> Vec<Scenario> {
         scenario!(conformance::a_relay_of_a_relay_answers_as_the_api_server_does),
         scenario!(continuity::who_watched_before_a_restart_goes_on_after_it),
         scenario!(continuity::a_consumer_may_move_between_tiers),
+        scenario!(clients::every_client_is_told_every_change_once),
+        scenario!(clients::kubectl::an_older_kubectl_shows_what_the_api_server_shows),
+        scenario!(clients::storm::upstream_is_asked_as_by_one_consumer),
         scenario!(coredns::stock_coredns_answers_for_what_is_exported),
         scenario!(conformance::fresh::a_read_sees_every_write_before_it),
     ]
@@ -165,8 +170,11 @@ fn of_the_programs() -> Vec<Scenario> {
     ]
 }
 
-/// Building gator may take longer than a scenario may.
+/// Building gator may take longer than a scenario may, and so may building clients.
 fn prepare() -> anyhow::Result<Found> {
+    for client in ["informers", "kubectl-1.28"] {
+        assets::find_or_build_client(client)?;
+    }
     match assets::find_or_build_with(&["gator", "coredns"])? {
         ready @ Found::Ready(_) => Ok(ready),
         // A directory that somebody named may lack it, which only one scenario minds.

@@ -22,7 +22,16 @@ pub(crate) struct Watch(futures::stream::BoxStream<'static, anyhow::Result<Strin
 
 impl Watch {
     pub(crate) async fn open(client: &kube::Client, query: &str) -> anyhow::Result<Self> {
-        let path = format!("{SERVICES}?watch=1&labelSelector={EXPORT}%3Dtrue&{query}");
+        Self::of(client, SERVICES, query).await
+    }
+
+    /// A watch of another collection.
+    pub(crate) async fn of(
+        client: &kube::Client,
+        collection: &str,
+        query: &str,
+    ) -> anyhow::Result<Self> {
+        let path = format!("{collection}?watch=1&labelSelector={EXPORT}%3Dtrue&{query}");
         let response = client.send(Request::get(path).body(Body::empty())?).await?;
         ensure!(response.status() == 200, "{}", response.status());
         let bytes = response.into_body().into_data_stream();
