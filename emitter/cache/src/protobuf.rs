@@ -13,10 +13,14 @@ use crate::entry::Part;
 use crate::{Entry, Form};
 
 pub mod message;
+mod read;
 pub mod schema;
 mod wire;
+mod write;
 
-pub use message::{Encoded, Message, encode};
+pub use message::Message;
+pub use read::{Envelope, Unreadable, open, read};
+pub use write::{Encoded, encode};
 
 /// What every body begins with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -130,7 +134,9 @@ fn metadata_message(json: &[u8]) -> Vec<u8> {
     encode(schema::METADATA, &wrapped).bytes
 }
 
-fn enveloped(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
+/// A message in its envelope.
+#[must_use]
+pub fn enveloped(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
     let mut out = head(api_version, kind);
     wire::bytes(2, message, &mut out);
     out.extend_from_slice(TAIL);

@@ -66,6 +66,22 @@ pub const LIST_META: Message = &[
     present(4, "remainingItemCount", Integer),
 ];
 
+/// `runtime.TypeMeta`.
+pub(super) const TYPE_META: Message = &[always(1, "apiVersion", Text), always(2, "kind", Text)];
+
+/// `intstr.IntOrString`.
+pub(super) const INTEGER_OR_TEXT: Message = &[
+    always(1, "type", Integer),
+    always(2, "number", Integer),
+    always(3, "text", Text),
+];
+
+/// `meta.k8s.io/v1.Time`.
+pub(super) const MOMENT: Message = &[
+    always(1, "seconds", Integer),
+    always(2, "nanoseconds", Integer),
+];
+
 const STATUS_DETAILS: Message = &[
     always(1, "name", Text),
     always(2, "group", Text),
@@ -81,7 +97,8 @@ const STATUS_CAUSE: Message = &[
     always(3, "field", Text),
 ];
 
-const OBJECT_META: Message = &[
+/// `meta.k8s.io/v1.ObjectMeta`.
+pub const OBJECT_META: Message = &[
     always(1, "name", Text),
     always(2, "generateName", Text),
     always(3, "namespace", Text),
@@ -249,7 +266,8 @@ const ENDPOINT_PORT: Message = &[
     present(4, "appProtocol", Text),
 ];
 
-const OBJECT_REFERENCE: Message = &[
+/// `v1.ObjectReference`.
+pub const OBJECT_REFERENCE: Message = &[
     always(1, "kind", Text),
     always(2, "namespace", Text),
     always(3, "name", Text),
