@@ -68,6 +68,8 @@ impl Kubectl {
         command
             .args(args)
             .env("HOME", &self.home)
+            // Who edits puts a `z` where `a` is `b` or `c`.
+            .env("KUBE_EDITOR", "sed -i /a:.[bc]$/s/[bc]$/z/")
             // Either would lead it out of its home again.
             .env_remove("KUBECACHEDIR")
             .env_remove("KUBERC");
@@ -87,7 +89,8 @@ impl Kubectl {
         self.feed(["apply", "-f", "-"], manifest).await
     }
 
-    async fn feed<S: AsRef<OsStr>>(
+    /// The same with something to read.
+    pub async fn feed<S: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
         input: &str,

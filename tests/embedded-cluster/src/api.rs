@@ -20,12 +20,14 @@ use proto_types::{LabelSelector, ObjectKey, Status};
 use tokio_util::sync::CancellationToken;
 
 use self::call::Call;
+use self::patch::Patch;
 use crate::audit::Notes;
 use crate::fault::{Fault, Faults, Subject};
+use crate::managed::Application;
 use crate::route::{Document, Route};
 use crate::state::{Storage, value};
 use crate::write::{DeleteOptions, Outcome, Part, gone};
-use crate::{Kind, Verb, Write, decode, discovery};
+use crate::{Kind, Verb, Write, body, discovery};
 
 /// What requests are answered from.
 pub(crate) struct Api {
@@ -212,7 +214,7 @@ impl Api {
         body: &Bytes,
     ) -> Result<Response, Status> {
         let intent = call.intent("CreateOptions")?;
-        let sent = decode::parse(kind, call.json(body)?)?;
+        let sent = call.object(kind, body)?;
         let outcome = self.storage.create(kind, namespace, sent, &intent)?;
         self.written(asked, kind, &outcome)
     }
@@ -225,7 +227,7 @@ impl Api {
         body: &Bytes,
     ) -> Result<Response, Status> {
         let intent = call.intent("UpdateOptions")?;
-        let sent = decode::parse(kind, call.json(body)?)?;
+        let sent = call.object(kind, body)?;
         let outcome = self.storage.update(kind, key, part, sent, &intent)?;
         self.written(asked, kind, &outcome)
     }
@@ -238,9 +240,20 @@ impl Api {
         body: &Bytes,
     ) -> Result<Response, Status> {
         let intent = call.intent("PatchOptions")?;
-        let patch = patch::Patch::parse(call.header(header::CONTENT_TYPE), body)?;
-        let change = |old: &serde_json::Value| patch.apply(kind, old);
-        let outcome = self.storage.change(kind, key, part, &intent, change)?;
+        let patch = Patch::parse(call.header(header::CONTENT_TYPE), body)?;
+        let outcome = match &patch {
+            Patch::Apply(config) => {
+                let manager = call.parameter("fieldManager").unwrap_or_default();
+                let force = call.is_set("force");
+                let application = Application { config, force };
+                self.storage
+                    .apply((kind, key, part), manager, application, &intent)?
+            }
+            Patch::Json(_) | Patch::Merge(_) | Patch::Strategic(_) => {
+                let change = |old: &serde_json::Value| patch.merged(kind, old);
+                self.storage.change(kind, key, part, &intent, change)?
+            }
+        };
         self.written(asked, kind, &outcome)
     }
 
@@ -293,7 +306,7 @@ impl Api {
         let mut deleted = Vec::new();
         for entry in self.storage.list(kind, scope.clone(), &labels) {
             match self.storage.delete(kind, entry.key(), &options) {
-                Ok(entry) => deleted.push(value(&entry)),
+                Ok(entry) => deleted.push(item(&entry)),
                 // Somebody else was faster.
                 Err(status) if status.code == 404 => {}
                 Err(status) => return Err(status),
@@ -316,14 +329,19 @@ impl Api {
     }
 }
 
+/// An object as it stands in a list, which says what its items are.
+fn item(entry: &emitter_cache::Entry) -> serde_json::Value {
+    let mut object = value(entry);
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("kind");
+        fields.remove("apiVersion");
+    }
+    object
+}
+
 fn delete_options(call: &Call, body: &Bytes) -> Result<DeleteOptions, Status> {
     call.intent("DeleteOptions")?;
-    let mut options: DeleteOptions = match body.is_empty() {
-        true => DeleteOptions::default(),
-        false => serde_json::from_slice(body).map_err(|why| {
-            Status::bad_request(format!("cannot read the options of a deletion: {why}"))
-        })?,
-    };
+    let mut options: DeleteOptions = body::delete_options(call.header(header::CONTENT_TYPE), body)?;
     if call.is_dry_run() {
         options.dry_run = vec!["All".to_owned()];
     }

@@ -18,21 +18,6 @@ pub(crate) struct Decoded {
     pub(crate) unknown: Vec<String>,
 }
 
-/// Reads the text of an object.
-pub(crate) fn parse(kind: Kind, text: &[u8]) -> Result<Value, Status> {
-    let why = match serde_json::from_slice(text) {
-        Ok(value @ Value::Object(_)) => return Ok(value),
-        Ok(_) => "it is not an object".to_owned(),
-        Err(_) if text.is_empty() => "unexpected end of JSON input (<empty>)".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    let kind = kind.names().kind;
-    Err(Status::bad_request(format!(
-        "the object provided is unrecognized (must be of type {kind}): \
-         couldn't get version/kind; json parse error: {why}"
-    )))
-}
-
 /// Reads an object of that kind, which need not say that it is one.
 pub(crate) fn decode(kind: Kind, mut sent: Value) -> Result<Decoded, Status> {
     let names = kind.names();
@@ -65,10 +50,30 @@ pub(crate) fn decode(kind: Kind, mut sent: Value) -> Result<Decoded, Status> {
     }
     sent["kind"] = names.kind.into();
     sent["apiVersion"] = names.api_version.into();
+    empty_texts(&mut sent);
     let object = typed(kind, &sent).map_err(|why| refused(format!("json: {why}")))?;
     let mut unknown = Vec::new();
     find_unknown(&sent, &object, "", &mut unknown);
     Ok(Decoded { object, unknown })
+}
+
+/// Where texts are, null is an empty one.
+fn empty_texts(object: &mut Value) {
+    const MAPS: [&str; 6] = [
+        "/data",
+        "/binaryData",
+        "/stringData",
+        "/metadata/labels",
+        "/metadata/annotations",
+        "/spec/selector",
+    ];
+    for path in MAPS {
+        let texts = object.pointer_mut(path).and_then(Value::as_object_mut);
+        let nulls = texts.into_iter().flat_map(serde_json::Map::values_mut);
+        for null in nulls.filter(|it| it.is_null()) {
+            *null = "".into();
+        }
+    }
 }
 
 fn typed(kind: Kind, sent: &Value) -> serde_json::Result<Value> {
@@ -96,7 +101,9 @@ fn through<T: DeserializeOwned + Serialize>(sent: &Value) -> serde_json::Result<
 }
 
 /// Go omits these where they are empty.
-const OMITTED: [&str; 13] = [
+const OMITTED: [&str; 15] = [
+    "data",
+    "binaryData",
     "labels",
     "annotations",
     "finalizers",
@@ -173,7 +180,7 @@ fn is_nothing(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, decode, parse};
+    use super::{Kind, decode};
     use serde_json::json;
 
     #[test]
@@ -208,7 +215,5 @@ mod tests {
         assert!(
             refused(json!({"spec": {"ports": [{"port": "80"}]}})).contains("cannot be handled")
         );
-        assert!(parse(Kind::Services, b"").is_err());
-        assert!(parse(Kind::Services, b"[]").is_err());
     }
 }

@@ -75,6 +75,12 @@ fn service(object: &mut Value) {
     }
     if service_type == "LoadBalancer" {
         default(spec, "allocateLoadBalancerNodePorts", || json!(true));
+        for ingress in items(&mut object["status"]["loadBalancer"], "ingress") {
+            let has_address = ingress["ip"].as_str().is_some_and(|it| !it.is_empty());
+            if has_address {
+                default(ingress, "ipMode", || json!("VIP"));
+            }
+        }
     }
 }
 

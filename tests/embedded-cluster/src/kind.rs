@@ -5,10 +5,11 @@ use std::fmt;
 use emitter_cache::Form;
 use emitter_cache::fields::Keep;
 use emitter_cache::form::{NAMESPACES, select_nothing};
+use emitter_cache::protobuf::Message;
 use proto_types::Resource;
 use proto_types::resource::Names;
 
-use crate::rows;
+use crate::{rows, schema};
 
 /// A served resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +68,12 @@ impl Kind {
     #[must_use]
     pub fn names(self) -> &'static Names {
         self.form().names
+    }
+
+    /// Its fields in protobuf.
+    pub(crate) fn message(self) -> Message {
+        let message = self.form().protobuf;
+        message.expect("every kind that is served has its fields in protobuf")
     }
 
     /// Whether its objects are in namespaces.
@@ -137,7 +144,7 @@ static CONFIG_MAPS: Form = Form {
     empty_tail: "}",
     columns: include_str!("columns/configmaps.json").trim_ascii_end(),
     cells: rows::config_map,
-    protobuf: None,
+    protobuf: Some(schema::CONFIG_MAP),
     warning: None,
 };
 
@@ -158,7 +165,7 @@ static SECRETS: Form = Form {
     empty_tail: "}",
     columns: include_str!("columns/secrets.json").trim_ascii_end(),
     cells: rows::secret,
-    protobuf: None,
+    protobuf: Some(schema::SECRET),
     warning: None,
 };
 
@@ -181,7 +188,7 @@ static LEASES: Form = Form {
     empty_tail: r#","spec":{}}"#,
     columns: include_str!("columns/leases.json").trim_ascii_end(),
     cells: rows::lease,
-    protobuf: None,
+    protobuf: Some(schema::LEASE),
     warning: None,
 };
 
@@ -202,7 +209,7 @@ static CORE_EVENTS: Form = Form {
     empty_tail: r#","involvedObject":{},"source":{},"firstTimestamp":null,"lastTimestamp":null,"eventTime":null,"reportingComponent":"","reportingInstance":""}"#,
     columns: include_str!("columns/events.json").trim_ascii_end(),
     cells: rows::event,
-    protobuf: None,
+    protobuf: Some(schema::CORE_EVENT),
     warning: None,
 };
 
@@ -225,7 +232,7 @@ static EVENTS: Form = Form {
     empty_tail: r#","eventTime":null,"regarding":{},"deprecatedSource":{}}"#,
     columns: include_str!("columns/events.json").trim_ascii_end(),
     cells: rows::event,
-    protobuf: None,
+    protobuf: Some(schema::EVENT),
     warning: None,
 };
 
@@ -256,6 +263,7 @@ mod tests {
             assert_eq!(columns.len(), cells.len(), "{kind}");
             let fields = (form.select)(b"{}").unwrap();
             assert_eq!(form.selectable.len(), fields.len(), "{kind}");
+            assert!(!kind.message().is_empty(), "{kind}");
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! It keeps and serves objects as an emitter does, with the same store, lists and
 //! watches, and adds what writing needs: defaults, validation, conflicts, patches,
-//! addresses of Services. Tens of clusters run in one process; each has a listener, an
-//! authority and a kubeconfig of its own, and can be told to fail in every way that a
-//! real one can.
+//! server-side apply, addresses of Services. Tens of clusters run in one process; each
+//! has a listener, an authority and a kubeconfig of its own, and can be told to fail in
+//! every way that a real one can.
 //!
 //! ```text
 //!            ┌ connections ┐    ┌ faults ┐     ┌ write ┐ admission ┌ Hub ┐
@@ -26,6 +26,7 @@
 mod address;
 mod api;
 pub mod audit;
+mod body;
 mod certificate;
 pub mod cluster;
 mod decode;
@@ -33,10 +34,12 @@ mod defaults;
 mod discovery;
 pub mod fault;
 pub mod kind;
+mod managed;
 mod metadata;
 mod refusal;
 mod route;
 mod rows;
+mod schema;
 mod serve;
 mod service;
 mod state;

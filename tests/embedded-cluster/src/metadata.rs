@@ -53,6 +53,16 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
     bare(a) == bare(b)
 }
 
+/// The same apart from its metadata; labels count.
+pub(crate) fn same_content(a: &Value, b: &Value) -> bool {
+    let bare = |object: &Value| {
+        let mut object = object.clone();
+        object["metadata"] = json!({ "labels": object["metadata"]["labels"] });
+        object
+    };
+    bare(a) == bare(b)
+}
+
 /// An object of which only the metadata is said.
 pub(crate) fn named(api_version: &str, kind: &str, name: &str) -> Value {
     json!({ "apiVersion": api_version, "kind": kind, "metadata": { "name": name } })

@@ -16,6 +16,19 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
 const PORT: &str = "must be between 1 and 65535, inclusive";
 const ADDRESS: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 
+/// What is wrong with a status that is written.
+pub(crate) fn check_status(kind: Kind, object: &Value) -> Vec<Wrong> {
+    let ingress = object["status"]["loadBalancer"]["ingress"].as_array();
+    let has_ingress = kind == Kind::Services && ingress.is_some_and(|it| !it.is_empty());
+    match has_ingress && object["spec"]["type"] != "LoadBalancer" {
+        true => vec![Wrong::forbidden(
+            "status.loadBalancer.ingress",
+            "may only be used when `spec.type` is 'LoadBalancer'",
+        )],
+        false => Vec::new(),
+    }
+}
+
 /// What is wrong with an object, with its defaults filled in.
 pub(crate) fn check(kind: Kind, object: &Value) -> Vec<Wrong> {
     let mut wrongs = Vec::new();

@@ -3,7 +3,9 @@
 //! Invariant: a write is decided and stored under one lock, so that of two that met
 //! the same version one wins and the other is told.
 
+mod apply;
 mod delete;
+mod intent;
 
 use std::sync::Arc;
 
@@ -14,34 +16,16 @@ use serde_json::{Value, json};
 
 use crate::Kind;
 use crate::decode::{Decoded, decode};
-use crate::metadata::{has_finalizers, key, same, set, text, unset};
+use crate::managed;
+use crate::metadata::{has_finalizers, key, same, same_content, set, text, unset};
 use crate::refusal::{MODIFIED, Wrong, already_exists, conflict, invalid};
 use crate::state::{State, Storage, value};
 use crate::{defaults, service, validate};
 
+use self::apply::Writing;
 use self::delete::Dependents;
 pub(crate) use self::delete::{DeleteOptions, gone};
-
-/// How a write is meant.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Intent {
-    /// Whether to stop short of storing.
-    pub(crate) dry_run: bool,
-    /// What becomes of fields that nobody knows.
-    pub(crate) validation: Validation,
-}
-
-/// What becomes of fields that nobody knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Validation {
-    /// They are cut.
-    Ignore,
-    /// They are cut, and told.
-    #[default]
-    Warn,
-    /// They are refused.
-    Strict,
-}
+pub(crate) use self::intent::{Intent, Ownership, Validation};
 
 /// What came of a write.
 #[derive(Debug)]
@@ -85,6 +69,12 @@ impl Storage {
         set(&mut new, "creationTimestamp", now());
         unset(&mut new, "deletionTimestamp");
         defaults::fill(kind, &mut new);
+        let writer = Writing {
+            kind,
+            part: Part::Main,
+            old: None,
+        };
+        writer.own(&mut new, &intent.ownership);
         if kind == Kind::Namespaces {
             new["spec"]["finalizers"] = json!(["kubernetes"]);
         }
@@ -170,6 +160,12 @@ impl Storage {
         let name = text(old, "name").to_owned();
         place(kind, &mut new, text(old, "namespace"))?;
         check_version(kind, old, &new)?;
+        let writer = Writing {
+            kind,
+            part,
+            old: Some(old),
+        };
+        writer.own(&mut new, &intent.ownership);
         let mut new = match part {
             Part::Main => {
                 if kind.has_status() {
@@ -178,8 +174,8 @@ impl Storage {
                 new
             }
             Part::Status => {
-                let mut whole = old.clone();
-                whole["status"] = new["status"].take();
+                let mut whole = new;
+                whole["spec"] = old["spec"].clone();
                 whole
             }
         };
@@ -202,6 +198,9 @@ impl Storage {
         defaults::fill(kind, &mut new);
         let mut wrongs = validate::check_update(kind, old, &new);
         wrongs.extend(validate::check(kind, &new));
+        if part == Part::Status {
+            wrongs.extend(validate::check_status(kind, &new));
+        }
         refuse(kind, &name, wrongs)?;
         self.settle(state, kind, old, new, intent)
     }
@@ -226,8 +225,8 @@ impl Storage {
         }
         let version = text(old, "resourceVersion").to_owned();
         set(&mut new, "resourceVersion", version);
-        let is_same = same(old, &new);
-        if kind == Kind::EndpointSlices && !old.is_null() && !is_same {
+        let is_same = same(old, &new) && managed::same(old, &new);
+        if kind == Kind::EndpointSlices && !old.is_null() && !same_content(old, &new) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
             set(&mut new, "generation", generation + 1);
         }

@@ -6,12 +6,13 @@ use emitter::api::WatchPath;
 use http::{HeaderMap, Method, header};
 use proto_types::Status;
 use proto_types::status::{Cause, Details};
+use serde_json::Value;
 
 use super::patch;
-use crate::Verb;
 use crate::fault::Subject;
 use crate::route::Route;
-use crate::write::{Intent, Validation};
+use crate::write::{Intent, Ownership, Validation};
+use crate::{Kind, Verb, body};
 
 /// A request's parts that outlive its body.
 pub(super) struct Call {
@@ -45,19 +46,13 @@ impl Call {
         value.unwrap_or_default()
     }
 
-    /// The body, if it is of a form that is read here.
-    pub(super) fn json<'a>(&self, body: &'a Bytes) -> Result<&'a Bytes, Status> {
-        let media_type = self.header(header::CONTENT_TYPE);
-        let media_type = media_type.split(';').next().unwrap_or_default().trim();
-        match media_type {
-            "" | "application/json" => Ok(body),
-            _ => Err(patch::unsupported(&["application/json"])),
-        }
+    /// The object in a body.
+    pub(super) fn object(&self, kind: Kind, body: &Bytes) -> Result<Value, Status> {
+        body::object(kind, self.header(header::CONTENT_TYPE), body)
     }
 
     pub(super) fn is_watch(&self) -> bool {
-        let watch = self.parameter("watch");
-        watch.is_some_and(|it| it != "0" && !it.eq_ignore_ascii_case("false"))
+        self.is_set("watch")
     }
 
     pub(super) fn subject(&self, route: &Route) -> Option<Subject> {
@@ -106,17 +101,7 @@ impl Call {
     pub(super) fn intent(&self, options: &str) -> Result<Intent, Status> {
         let wrong = |field: &str, value: String, supported: &str| {
             let why = format!("Unsupported value: {value}: supported values: {supported}");
-            let message = format!("{options}.meta.k8s.io \"\" is invalid: {field}: {why}");
-            Status::failure(422, "Invalid", message).about(Details {
-                group: "meta.k8s.io".to_owned(),
-                kind: options.to_owned(),
-                causes: vec![Cause {
-                    reason: "FieldValueNotSupported".to_owned(),
-                    message: why,
-                    field: field.to_owned(),
-                }],
-                ..Details::default()
-            })
+            invalid(options, field, "FieldValueNotSupported", why)
         };
         match self.parameter("dryRun") {
             None | Some("" | "All") => {}
@@ -131,9 +116,62 @@ impl Call {
                 return Err(wrong("fieldValidation", format!("{other:?}"), supported));
             }
         };
+        self.check_manager(options)?;
         Ok(Intent {
             dry_run: self.is_dry_run(),
             validation,
+            ownership: Ownership::Manager(self.manager()),
         })
     }
+
+    /// Who writes, as the client says it, or as the program is called.
+    fn manager(&self) -> String {
+        let said = self.parameter("fieldManager").filter(|it| !it.is_empty());
+        let program = || self.header(header::USER_AGENT).split('/').next();
+        let name = said.or_else(program).unwrap_or_default();
+        name.chars().take(MAX_MANAGER).collect()
+    }
+
+    fn check_manager(&self, options: &str) -> Result<(), Status> {
+        let manager = self.parameter("fieldManager").unwrap_or_default();
+        let is_apply = self.header(header::CONTENT_TYPE).starts_with(patch::APPLY);
+        let is_patch = options == "PatchOptions";
+        if is_patch && is_apply && manager.is_empty() {
+            let why = "Required value: is required for apply patch".to_owned();
+            return Err(invalid(options, "fieldManager", "FieldValueRequired", why));
+        }
+        if is_patch && !is_apply && self.parameter("force").is_some() {
+            let why = "Forbidden: may not be specified for non-apply patch".to_owned();
+            return Err(invalid(options, "force", "FieldValueForbidden", why));
+        }
+        if MAX_MANAGER < manager.len() {
+            let why = format!("Too long: may not be more than {MAX_MANAGER} bytes");
+            return Err(invalid(options, "fieldManager", "FieldValueTooLong", why));
+        }
+        Ok(())
+    }
+
+    /// Whether a parameter says yes.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        let value = self.parameter(name);
+        value.is_some_and(|it| it != "0" && !it.eq_ignore_ascii_case("false"))
+    }
+}
+
+/// As long as the name of a manager may be.
+const MAX_MANAGER: usize = 128;
+
+/// 422: the parameters of a request are not what they may be.
+fn invalid(options: &str, field: &str, reason: &str, why: String) -> Status {
+    let message = format!("{options}.meta.k8s.io \"\" is invalid: {field}: {why}");
+    Status::failure(422, "Invalid", message).about(Details {
+        group: "meta.k8s.io".to_owned(),
+        kind: options.to_owned(),
+        causes: vec![Cause {
+            reason: reason.to_owned(),
+            message: why,
+            field: field.to_owned(),
+        }],
+        ..Details::default()
+    })
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::strategic;
 use crate::Kind;
+use crate::body::{self, unsupported};
 
 /// A patch that was read.
 pub(super) enum Patch {
@@ -15,6 +16,8 @@ pub(super) enum Patch {
     Merge(Value),
     /// The same, with lists that are merged.
     Strategic(Value),
+    /// What is to be so, whatever was.
+    Apply(Value),
 }
 
 impl Patch {
@@ -33,12 +36,17 @@ impl Patch {
             "application/strategic-merge-patch+json" => Ok(Self::Strategic(
                 serde_json::from_slice(body).map_err(unreadable)?,
             )),
+            APPLY => {
+                let decoded = body::yaml(body);
+                let unreadable = |why| Status::bad_request(format!("error decoding YAML: {why}"));
+                Ok(Self::Apply(decoded.map_err(unreadable)?))
+            }
             _ => Err(unsupported(&ACCEPTED)),
         }
     }
 
     /// What the patch makes of an object.
-    pub(super) fn apply(&self, kind: Kind, old: &Value) -> Result<Value, Status> {
+    pub(super) fn merged(&self, kind: Kind, old: &Value) -> Result<Value, Status> {
         let mut new = old.clone();
         match self {
             Self::Json(patch) => json_patch::patch(&mut new, patch).map_err(|why| {
@@ -47,24 +55,20 @@ impl Patch {
                 );
                 Status::failure(422, "Invalid", message)
             })?,
-            Self::Merge(patch) => json_patch::merge(&mut new, patch),
+            // Who owns what decides about the last, elsewhere.
+            Self::Merge(patch) | Self::Apply(patch) => json_patch::merge(&mut new, patch),
             Self::Strategic(patch) => strategic::merge(kind, &mut new, patch),
         }
         Ok(new)
     }
 }
 
-const ACCEPTED: [&str; 3] = [
+/// The media type of server-side apply.
+pub(super) const APPLY: &str = "application/apply-patch+yaml";
+
+const ACCEPTED: [&str; 4] = [
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
+    APPLY,
 ];
-
-/// 415: what was sent is in none of these forms.
-pub(super) fn unsupported(accepted: &[&str]) -> Status {
-    let accepted = accepted.join(", ");
-    let message = format!(
-        "the body of the request was in an unknown format - accepted media types include: {accepted}"
-    );
-    Status::failure(415, "UnsupportedMediaType", message)
-}

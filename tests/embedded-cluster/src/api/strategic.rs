@@ -57,9 +57,11 @@ pub(super) fn merge(kind: Kind, target: &mut Value, patch: &Value) {
         }
     }
     for (name, order) in patch {
-        if let Some(list) = name.strip_prefix(ORDER) {
-            let key = merge_key(kind, list);
-            sort(fields.get_mut(list), order, key);
+        let list = name.strip_prefix(ORDER);
+        let items = list.and_then(|list| fields.get_mut(list)?.as_array_mut());
+        if let (Some(list), Some(items), Some(order)) = (list, items, order.as_array()) {
+            let before = items.clone();
+            arrange(items, order, &before, merge_key(kind, list));
         }
     }
 }
@@ -100,6 +102,7 @@ fn merge_list(kind: Kind, name: &str, target: &mut Value, patch: &[Value]) {
     let Some(items) = target.as_array_mut() else {
         return;
     };
+    let before = items.clone();
     for element in patch {
         let at = items.iter().position(|it| same(it, element, key));
         match (at, element[PATCH] == "delete") {
@@ -109,6 +112,7 @@ fn merge_list(kind: Kind, name: &str, target: &mut Value, patch: &[Value]) {
             (None, false) => items.push(element.clone()),
         }
     }
+    arrange(items, patch, &before, key);
 }
 
 fn same(a: &Value, b: &Value, key: Key) -> bool {
@@ -125,12 +129,28 @@ fn remove_from(list: Option<&mut Value>, gone: &Value) {
     }
 }
 
-/// Elements that are named come in that order; others keep their places before them.
-fn sort(list: Option<&mut Value>, order: &Value, key: Key) {
-    let order = order.as_array().map_or(&[][..], Vec::as_slice);
-    if let Some(items) = list.and_then(Value::as_array_mut) {
-        items.sort_by_key(|item| order.iter().position(|it| same(item, it, key)));
+/// Elements that the patch names come in its order; the others keep theirs, and stand
+/// before those that they stood before.
+fn arrange(items: &mut Vec<Value>, order: &[Value], before: &[Value], key: Key) {
+    let place = |list: &[Value], item: &Value| list.iter().position(|it| same(it, item, key));
+    let all = std::mem::take(items);
+    let (mut named, others): (Vec<Value>, Vec<Value>) = all
+        .into_iter()
+        .partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    let mut named = named.into_iter().peekable();
+    for other in others {
+        let stood = place(before, &other);
+        let comes_first = |item: &Value| {
+            let theirs = place(before, item);
+            theirs.is_none() || stood.is_none() || theirs < stood
+        };
+        while let Some(item) = named.next_if(comes_first) {
+            items.push(item);
+        }
+        items.push(other);
     }
+    items.extend(named);
 }
 
 #[cfg(test)]
@@ -165,7 +185,7 @@ mod tests {
         check(
             service.clone(),
             &json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}}),
-            &json!({"metadata": {"finalizers": ["b", "c"]}, "spec": {"a": 1, "b": 2}}),
+            &json!({"metadata": {"finalizers": ["c", "b"]}, "spec": {"a": 1, "b": 2}}),
         );
         check(
             service.clone(),

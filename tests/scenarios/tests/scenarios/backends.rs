@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use control_plane::{ControlPlane, Keeper, Scene};
-use embedded_cluster::{EmbeddedCluster, Options};
+use embedded_cluster::{EmbeddedCluster, Kind, Options};
+use emitter_cache::protobuf;
 use http::Request;
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -105,13 +106,42 @@ async fn answer(client: &kube::Client, ask: &Ask) -> anyhow::Result<String> {
         }
     }
     let body = resolved(client, &ask.body).await?;
-    let response = client
-        .send(request.body(Body::from(body.into_bytes()))?)
-        .await?;
+    let body = match ask.media_type.as_str() {
+        requests::PROTOBUF => to_protobuf(&body)?,
+        _ => body.into_bytes(),
+    };
+    let response = client.send(request.body(Body::from(body))?).await?;
     let code = response.status().as_u16();
     let body = response.into_body().collect().await?.to_bytes();
-    let lines: Vec<String> = String::from_utf8_lossy(&body).lines().map(plain).collect();
+    let body = match body.starts_with(b"k8s\0") {
+        true => from_protobuf(&body)?,
+        false => String::from_utf8_lossy(&body).into_owned(),
+    };
+    let lines: Vec<String> = body.lines().map(plain).collect();
     Ok(format!("{code} {}", lines.join("\n")))
+}
+
+/// An object in protobuf; what is none goes as it stands.
+fn to_protobuf(text: &str) -> anyhow::Result<Vec<u8>> {
+    let Ok(object) = serde_json::from_str::<Value>(text) else {
+        return Ok(text.as_bytes().to_vec());
+    };
+    let said = |field: &str| object[field].as_str().unwrap_or_default();
+    let (version, kind) = (said("apiVersion"), said("kind"));
+    let known = Kind::of(version, kind).and_then(|kind| kind.form().protobuf);
+    let message = known.map_or_else(Vec::new, |it| protobuf::encode(it, text.as_bytes()).bytes);
+    Ok(protobuf::enveloped(version, kind, &message))
+}
+
+fn from_protobuf(body: &[u8]) -> anyhow::Result<String> {
+    let it = protobuf::open(body)?;
+    let message = match &*it.kind {
+        "Status" => Some(protobuf::schema::STATUS),
+        kind => Kind::of(&it.api_version, kind).and_then(|kind| kind.form().protobuf),
+    };
+    let message = message.with_context(|| format!("no fields of {}", it.kind))?;
+    let object = protobuf::read(message, it.message)?;
+    Ok(format!("{} {}\n{object}", it.api_version, it.kind))
 }
 
 /// Puts the present version of `web` where a request names it.
@@ -145,13 +175,15 @@ fn plain(line: &str) -> String {
 fn simplify(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            for field in [
-                "managedFields",
-                "creationTimestamp",
-                "continue",
-                "serverAddress",
-            ] {
+            for field in ["creationTimestamp", "continue", "serverAddress"] {
                 fields.remove(field);
+            }
+            if let Some(Value::Array(managers)) = fields.get_mut("managedFields") {
+                // Their order follows from the time, to the second.
+                managers.sort_by_key(|it| format!("{}{}", it["manager"], it["operation"]));
+                for manager in managers.iter_mut().filter(|it| it["time"].is_string()) {
+                    manager["time"] = "...".into();
+                }
             }
             for (name, field) in fields.iter_mut() {
                 match (name.as_str(), &field) {

@@ -24,7 +24,25 @@ pub(super) const ALL: &[&str] = &[
     "delete cm c -n play",
     "delete svc,endpointslices --all -n play",
     "get svc -n play",
+    "apply service --server-side",
+    "apply service --server-side --force-conflicts",
+    "apply service --server-side",
+    "apply changed",
+    "apply changed --server-side --field-manager=other",
+    "apply service --server-side --field-manager=other",
+    "apply service --server-side --field-manager=other --force-conflicts",
+    "apply changed --server-side --dry-run=server --force-conflicts",
+    "get svc,cm,endpointslices -n play --show-managed-fields -o jsonpath={.items[*].metadata.managedFields[*].manager}",
+    "edit cm c -n play",
+    "get cm c -n play -o jsonpath={.data}",
+    "get cm c -n play --show-managed-fields -o jsonpath={.metadata.managedFields[*].manager}",
     "create configmap made -n play --from-literal=a=b",
+    "create configmap made -n play --from-literal=a=b",
+    "create namespace made",
+    "create service clusterip made -n play --tcp=80:8080",
+    "create service externalname outside -n play --external-name=a.b",
+    "create secret generic made -n play --from-literal=a=b",
+    "get svc,cm,secret -n play",
     "explain service.spec.ports",
 ];
 
@@ -59,9 +77,13 @@ pub(super) async fn run(kubectl: &Kubectl, command: &str) -> anyhow::Result<Stri
         ),
         _ => None,
     };
-    let printed = match command.strip_prefix("apply ").and_then(manifest) {
-        Some(manifest) => kubectl.apply(&manifest).await,
-        None => kubectl.run(command.split(' ')).await,
+    let mut words = command.split(' ');
+    let printed = match (words.next(), words.next().and_then(manifest)) {
+        (Some("apply"), Some(manifest)) => {
+            let args = ["apply", "-f", "-"].into_iter().chain(words);
+            kubectl.feed(args, &manifest).await
+        }
+        _ => kubectl.run(command.split(' ')).await,
     };
     let text = printed.unwrap_or_else(|why| {
         let why = format!("{why:#}");

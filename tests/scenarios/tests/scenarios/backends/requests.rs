@@ -1,5 +1,7 @@
 //! What is asked, in this order.
 
+mod applying;
+mod bodies;
 mod others;
 
 /// A request, and what it is called in the list of differences.
@@ -12,6 +14,8 @@ pub(super) struct Ask {
     pub(super) body: String,
 }
 
+/// Bodies of this type stand here as JSON.
+pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
@@ -75,6 +79,8 @@ pub(super) fn all() -> Vec<Ask> {
     all.extend(other_patches());
     all.extend(others::slices());
     all.extend(others::other_kinds());
+    all.extend(bodies::all());
+    all.extend(applying::all());
     all.extend(reads());
     all.extend(others::deletions());
     all
