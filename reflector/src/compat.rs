@@ -4,6 +4,7 @@
 //! made and checked. What it accepts and does not need, it notes: `reflector config`
 //! prints the notes.
 
+mod endpoints_sync;
 mod flags;
 mod one_remote;
 mod semaphore;
@@ -69,8 +70,8 @@ pub enum Error {
     Words(String),
     /// The choice of a program is none.
     #[error(
-        "--compat {0:?} is not known: use service-reflector, semaphore-service-mirror or \
-         kube-service-mirror"
+        "--compat {0:?} is not known: use service-reflector, semaphore-service-mirror, \
+         kube-service-mirror or k8s-endpoints-sync-controller"
     )]
     Unknown(String),
 }
@@ -78,6 +79,7 @@ pub enum Error {
 const SERVICE_REFLECTOR: &str = "service-reflector";
 const SEMAPHORE: &str = "semaphore-service-mirror";
 const KUBE_SERVICE_MIRROR: &str = "kube-service-mirror";
+const ENDPOINTS_SYNC: &str = "k8s-endpoints-sync-controller";
 
 /// Which program's command line it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,7 @@ enum Program {
     ServiceReflector,
     Semaphore,
     OneRemote(Dialect),
+    EndpointsSync,
 }
 
 /// What was typed, whichever program it was typed for. Exits, as clap does, where it is
@@ -102,6 +105,7 @@ pub fn parse(words: &[String], environment: &Environment) -> Result<Args, Error>
         Program::ServiceReflector => service_reflector::translate(flags)?,
         Program::Semaphore => semaphore::translate(flags, environment)?,
         Program::OneRemote(dialect) => one_remote::translate(flags, environment, dialect)?,
+        Program::EndpointsSync => endpoints_sync::translate(flags, environment)?,
     };
     Ok(Args { command, ..args })
 }
@@ -120,7 +124,12 @@ fn chosen(words: &[String]) -> Result<(Option<String>, Vec<String>), Error> {
                 continue;
             }
         };
-        let known = [SERVICE_REFLECTOR, SEMAPHORE, KUBE_SERVICE_MIRROR];
+        let known = [
+            SERVICE_REFLECTOR,
+            SEMAPHORE,
+            KUBE_SERVICE_MIRROR,
+            ENDPOINTS_SYNC,
+        ];
         if !known.contains(&value) {
             return Err(Error::Unknown(value.to_owned()));
         }
@@ -136,6 +145,7 @@ fn program(chosen: Option<&str>, words: &[String], environment: &Environment) ->
     let is_semaphore = semaphore::is_its(words, environment);
     match chosen {
         Some(SERVICE_REFLECTOR) => Program::ServiceReflector,
+        Some(ENDPOINTS_SYNC) => Program::EndpointsSync,
         Some(KUBE_SERVICE_MIRROR) => Program::OneRemote(Dialect::Kube),
         Some(_) if is_one_remote => Program::OneRemote(Dialect::Semaphore),
         Some(_) => Program::Semaphore,
@@ -144,6 +154,7 @@ fn program(chosen: Option<&str>, words: &[String], environment: &Environment) ->
         }
         None if is_one_remote => Program::OneRemote(Dialect::of(environment)),
         None if is_semaphore => Program::Semaphore,
+        None if endpoints_sync::is_its(words, environment) => Program::EndpointsSync,
         None => Program::Ours,
     }
 }

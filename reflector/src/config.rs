@@ -18,7 +18,7 @@ use http::Uri;
 use proto_types::name::DnsLabel;
 use proto_types::{LabelSelector, label};
 use reflector_planner::policy::{self, Policy};
-use reflector_planner::{MissingNamespaces, Placement, RemovedSources, SourceName, SourcePolicy};
+use reflector_planner::{Placement, RemovedSources, SourceName, SourcePolicy};
 use runtime::{Access, Authority};
 
 pub use args::Args;
@@ -112,6 +112,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Modes without the names that they are about.
+    #[error(
+        "global: migration moves Services under their own names, and so goes with sameName: true: \
+         add that, or remove migration"
+    )]
+    MigrationElsewhere,
     /// A time that is none.
     #[error("global.failback: {0}")]
     Failback(String),
@@ -238,10 +244,7 @@ fn source_policy(
         staleness: entry.staleness.0,
         staleness_of: entry.exceptions()?,
         known_as: entry.known_as().map(Into::into),
-        missing_namespaces: match entry.create_namespace {
-            true => MissingNamespaces::Created,
-            false => MissingNamespaces::Reported,
-        },
+        missing_namespaces: entry.missing_namespaces(),
         ..SourcePolicy::new(entry.name.clone(), placement(entry, mirror_namespace)?)
     })
 }

@@ -30,9 +30,10 @@ use proto_types::{ObjectKey, Resource, label};
 use crate::diff::Verdict;
 use crate::local::Obstacle;
 use crate::mirror::{GLOBAL_CLUSTERS, Marks, MirrorService, MirrorSlice, Observed, Role};
-use crate::name::{GlobalPlacement, Placement};
+use crate::name::{GlobalPlacement, Placement, SourceName};
 use crate::plan::slices::{Shape, leftover, wanted_slices};
 use crate::plan::{Case, Fate, Plan, collision, fate, problem_of};
+use crate::policy::MissingNamespaces;
 use crate::problem::{Cause, Problem};
 use crate::service::{Kind, ServiceSpec};
 use crate::world::Claim;
@@ -152,6 +153,7 @@ fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
     report(case, members, &ordered, &merged, &mut plan);
     if let Holder::Ours = holder {
         plan.service = Verdict::Want(service(case, members, &merged.spec));
+        plan.namespace_for = creator(case, members);
         let local = case.world.local();
         let occupied = local.obstacle(Resource::Services, case.key.object());
         if occupied == Some(&Obstacle::Occupied) {
@@ -213,6 +215,14 @@ fn report(
         case.note("Conflict", || problem.to_string());
         plan.problems.push(problem);
     }
+}
+
+/// For whom the namespace is created, if it is missing.
+fn creator(case: &Case<'_>, members: &Members<'_>) -> Option<SourceName> {
+    let ranks = members.all.iter().filter_map(|it| it.rank);
+    let mut policies = ranks.map(|rank| case.world.policy().source(rank));
+    let creator = policies.find(|it| it.missing_namespaces == MissingNamespaces::Created);
+    creator.map(|it| it.name.clone())
 }
 
 fn service(case: &Case<'_>, members: &Members<'_>, spec: &ServiceSpec) -> MirrorService {

@@ -97,6 +97,12 @@ pub enum Cause {
         /// Which of the two Services.
         annotated: Box<str>,
     },
+    /// It was never meant for others.
+    #[error(
+        "not mirrored, because by its name k8s-endpoints-sync-controller made it on the way to \
+         a union; end that, and delete it, or rename it"
+    )]
+    Makeshift,
     /// Another cluster's Service has the name.
     #[error(
         "not mirrored, because source {winner} has a Service {local} too, which comes first; \
@@ -255,6 +261,7 @@ impl Cause {
             Self::UnknownMode { .. } => "UnknownMode",
             Self::Singular { .. } => "Singular",
             Self::Apart { .. } => "Apart",
+            Self::Makeshift => "Makeshift",
             Self::Unyielding { .. } => "Unyielding",
             Self::ExternalMember => "InvalidServiceType",
             Self::Undecodable { .. } => "Undecodable",

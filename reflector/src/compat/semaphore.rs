@@ -185,6 +185,7 @@ fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<Str
         local_first: routing,
         failover: Vec::new(),
         failback: FailbackEntry::default(),
+        migration: false,
     });
     note_unused(json, &mut args.notes)?;
     Ok(selector)

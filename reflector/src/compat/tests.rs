@@ -1,3 +1,4 @@
+mod endpoints_sync;
 mod readmes;
 
 use std::io::Write;

@@ -37,6 +37,10 @@ pub struct GlobalEntry {
     /// In which order clusters serve, where a Service does not say.
     #[serde(default)]
     pub failover: Vec<String>,
+    /// Whether members say by annotation which of them serve, while a workload moves from
+    /// one cluster to another.
+    #[serde(default)]
+    pub migration: bool,
     /// How the way back goes.
     #[serde(default)]
     pub failback: FailbackEntry,
@@ -118,6 +122,7 @@ impl GlobalEntry {
                 staleness_of: it.exceptions()?,
                 import: it.imported()?,
                 zones: it.translated_zones(),
+                missing_namespaces: it.missing_namespaces(),
             })
         });
         let policy = GlobalPolicy {
@@ -128,7 +133,11 @@ impl GlobalEntry {
             failover: (!self.failover.is_empty()).then(|| self.failover.join(",").into()),
             failback_after: duration(&self.failback.after)?,
             failback_over: duration(&self.failback.over)?,
-            sharing: Sharing::All,
+            sharing: match (self.migration, self.same_name) {
+                (false, _) => Sharing::All,
+                (true, true) => Sharing::ByMode,
+                (true, false) => return Err(Error::MigrationElsewhere),
+            },
             members: clusters.collect::<Result<_, Error>>()?,
         };
         let config = GlobalConfig {

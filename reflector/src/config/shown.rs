@@ -3,9 +3,11 @@
 use std::fmt;
 
 use proto_types::ObjectKey;
+use proto_types::label;
 use proto_types::name::DnsLabel;
 use reflector_planner::{
-    GlobalPolicy, MissingNamespaces, Naming, Policy, RemovedSources, Staleness, StalenessOf,
+    GlobalPolicy, MissingNamespaces, Naming, Policy, RemovedSources, Sharing, Staleness,
+    StalenessOf,
 };
 use serde::Serialize;
 
@@ -33,6 +35,7 @@ struct ShownGlobal {
     services: String,
     selector: String,
     local_first: String,
+    serving: String,
     members: String,
 }
 
@@ -96,6 +99,12 @@ fn global(global: &GlobalConfig, policy: &Policy) -> ShownGlobal {
         services: services.map_or_else(String::new, |it| it.local(&any()).to_string()),
         selector: global.full_selector().to_string(),
         local_first: policy.global().map_or_else(String::new, local_first),
+        serving: match policy.global().map(|it| it.sharing) {
+            Some(Sharing::ByMode) => {
+                format!("the first alone, or as {} says", label::MODE)
+            }
+            Some(Sharing::All) | None => "all".to_owned(),
+        },
         members: members.join(", "),
     }
 }
@@ -189,6 +198,7 @@ impl fmt::Display for ShownGlobal {
         writeln!(f, "  this cluster: {}", self.cluster)?;
         writeln!(f, "  members: {}", self.members)?;
         writeln!(f, "  selector: {}", self.selector)?;
+        writeln!(f, "  who serves: {}", self.serving)?;
         writeln!(f, "  local endpoints first: {}", self.local_first)
     }
 }

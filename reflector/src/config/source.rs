@@ -7,7 +7,7 @@ use std::str::FromStr;
 use http::Uri;
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
-use reflector_planner::{Import, Naming, SourceName, StalenessOf};
+use reflector_planner::{Import, MissingNamespaces, Naming, SourceName, StalenessOf};
 use runtime::{Access, Authority, Token};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -236,6 +236,14 @@ impl SourceEntry {
     /// What may come in from it.
     pub(crate) fn imported(&self) -> Result<Import, InvalidSource> {
         self.import.check().map_err(|why| self.unclear(why))
+    }
+
+    /// What is done where the namespaces of its mirrors do not exist.
+    pub(crate) const fn missing_namespaces(&self) -> MissingNamespaces {
+        match self.create_namespace {
+            true => MissingNamespaces::Created,
+            false => MissingNamespaces::Reported,
+        }
     }
 
     /// What its mirrors are called.

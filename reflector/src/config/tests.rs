@@ -206,6 +206,10 @@ fn global_services_that_cannot_be_made_are_named_with_the_remedy() {
         &["the local cluster is called east, and so is a source"],
     );
     check(
+        from_file(&with_global("cluster: home, migration: true")),
+        &["goes with sameName: true: add that, or remove migration"],
+    );
+    check(
         from_file(&with_global("cluster: home, selector: a in")),
         &["global: selector \"a in\""],
     );

@@ -51,6 +51,9 @@ const TIERS: [&[Mode]; 3] = [
     &[Mode::Receiver],
 ];
 
+/// What the names of Services end with that k8s-endpoints-sync-controller made on the way.
+const MAKESHIFT: &str = "-syndicate";
+
 impl Mode {
     /// Reads an annotation; nothing, where it is none of these.
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -136,6 +139,11 @@ pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
     }
     let is_local = |it: &Member<'_>| it.rank.is_some_and(|rank| policy.is_local(rank));
     let mut told = Vec::new();
+    if members.service.name().ends_with(MAKESHIFT) {
+        let others = members.all.drain(..).filter(|it| !is_local(it));
+        told.extend(others.map(|it| (it.name.into_owned(), Cause::Makeshift)));
+        return tell(case, members, told);
+    }
     members.all.retain(|it| {
         let stays = it.mode != Mode::Singular || is_local(it);
         if !stays {

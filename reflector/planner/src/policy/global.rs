@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto_types::LabelSelector;
 
-use super::{Error, Policy, Rank, SourcePolicy, names};
+use super::{Error, MissingNamespaces, Policy, Rank, SourcePolicy, names};
 use crate::import::Import;
 use crate::name::{GlobalPlacement, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::{Staleness, StalenessOf};
@@ -58,6 +58,8 @@ pub struct MemberPolicy {
     pub import: Import,
     /// Its zones, and what they are called here.
     pub zones: BTreeMap<Box<str>, Box<str>>,
+    /// What is done where its Services' namespaces do not exist.
+    pub missing_namespaces: MissingNamespaces,
 }
 
 impl Policy {
@@ -79,6 +81,7 @@ impl Policy {
             staleness_of: Vec::new(),
             import: Import::default(),
             zones: BTreeMap::new(),
+            missing_namespaces: MissingNamespaces::default(),
         };
         for member in global.members.iter().chain([&local]) {
             let others = &self.sources[self.n_sources..];
@@ -89,6 +92,7 @@ impl Policy {
                 staleness: member.staleness,
                 staleness_of: member.staleness_of.clone(),
                 import: member.import.clone(),
+                missing_namespaces: member.missing_namespaces,
                 ..SourcePolicy::new(member.name.clone(), placement.clone())
             });
         }
@@ -137,7 +141,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        GlobalPlacement, GlobalPolicy, MemberPolicy, Placement, Policy, Sharing, SourcePolicy,
+        GlobalPlacement, GlobalPolicy, MemberPolicy, MissingNamespaces, Placement, Policy, Sharing,
+        SourcePolicy,
     };
     use crate::import::Import;
     use crate::staleness::Staleness;
@@ -154,6 +159,7 @@ mod tests {
             staleness_of: Vec::new(),
             import: Import::default(),
             zones: BTreeMap::new(),
+            missing_namespaces: MissingNamespaces::default(),
         };
         let global = GlobalPolicy {
             cluster: cluster.parse().unwrap(),

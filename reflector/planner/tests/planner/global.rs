@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use proto_types::Resource;
 use reflector_planner::{
-    GlobalPlacement, GlobalPolicy, Import, MemberPolicy, Policy, Role, Sharing, Staleness,
+    GlobalPlacement, GlobalPolicy, Import, MemberPolicy, MissingNamespaces, Policy, Role, Sharing,
+    Staleness,
 };
 use serde_json::{Value, json};
 
@@ -35,6 +36,7 @@ pub(crate) fn global_policy(cluster: &str, placement: GlobalPlacement, members: 
         staleness_of: Vec::new(),
         import: Import::default(),
         zones: BTreeMap::from([("theirs".into(), "ours".into())]),
+        missing_namespaces: MissingNamespaces::default(),
     };
     let global = GlobalPolicy {
         cluster: name(cluster),

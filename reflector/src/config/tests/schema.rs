@@ -12,7 +12,7 @@ const FILE: &str = "docs/reflector.schema.json";
 
 /// What the program refuses and the schema does not, by words of the message: what
 /// flags may complete, what has a grammar of its own, and what two places say together.
-const BEYOND: [&str; 8] = [
+const BEYOND: [&str; 9] = [
     "no sources",
     "there is no namespace",
     "selector",
@@ -21,6 +21,7 @@ const BEYOND: [&str; 8] = [
     "range of ports",
     "never comes along",
     "make it longer",
+    "moves Services under their own names",
 ];
 
 fn root() -> PathBuf {

@@ -3,16 +3,17 @@
 // From the beginning to the end, whatever comes first.
 mod walks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use proto_types::{ObjectKey, Resource};
-use reflector_planner::{GlobalPlacement, Policy, Role, Sharing};
+use reflector_planner::policy::MissingNamespaces;
+use reflector_planner::{GlobalPlacement, LocalKey, Policy, Role, Sharing, plan};
 use serde_json::{Value, json};
 
 use super::{global_policy, pods, web};
 use crate::cluster::Cluster;
 use crate::lab::Lab;
-use crate::object::{slice, with};
+use crate::object::{service, slice, with};
 
 const MODE: &str = "vmware.com/syndicate-mode";
 
@@ -341,4 +342,34 @@ fn who_says_source_before_the_union_is_there_is_heard() {
     let service = lab.service("demo/web");
     assert_eq!(service["metadata"]["annotations"], json!({MODE: "source"}));
     assert_eq!(service["spec"]["selector"], json!({"app": "web"}));
+}
+
+#[test]
+fn what_the_replaced_program_made_on_the_way_is_no_ones_member() {
+    let mut lab = by_mode(&["east"]);
+    lab.list("home", &[service("demo/web-syndicate")], &[]);
+    lab.list("east", &[service("demo/web-syndicate")], &[]);
+    assert_eq!(lab.settle(), Vec::<String>::new());
+    assert_eq!(lab.reasons(), ["east Makeshift"]);
+}
+
+#[test]
+fn a_namespace_is_created_for_a_member_that_may_have_it() {
+    let mut lab = by_mode(&["east", "west"]);
+    let mut global = lab.world.policy().global().unwrap().clone();
+    global.members[1].missing_namespaces = MissingNamespaces::Created;
+    let policy = Policy::new(Vec::new()).unwrap();
+    lab.reconfigure(policy.with_global(global).unwrap(), &HashSet::new());
+    let namespace_for = |lab: &Lab| {
+        let key = LocalKey::new(ObjectKey::new("demo", "web"));
+        plan(&lab.world, &key)
+            .namespace_for
+            .map(|it| it.to_string())
+    };
+    lab.list("home", &[], &[]);
+    lab.list("east", &[web(2020)], &[]);
+    assert_eq!(namespace_for(&lab), None);
+    lab.list("east", &[], &[]);
+    lab.list("west", &[web(2020)], &[]);
+    assert_eq!(namespace_for(&lab).as_deref(), Some("west"));
 }
