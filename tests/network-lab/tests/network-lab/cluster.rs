@@ -229,8 +229,7 @@ impl Cluster {
     pub(crate) async fn service_addresses(&self, key: &str) -> anyhow::Result<Vec<SocketAddr>> {
         let (namespace, name) = key.split_once('/').context("a key is namespace/name")?;
         let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
-        let request = Request::get(path).body(Vec::new())?;
-        let service: Value = self.client.request(request).await?;
+        let service = self.get(&path).await?;
         let addresses = service["spec"]["clusterIPs"].as_array();
         let addresses = addresses.context("it has no address")?.iter();
         addresses
@@ -258,7 +257,12 @@ impl Cluster {
         Ok(())
     }
 
-    async fn patch(&self, path: &str, patch: &Value) -> anyhow::Result<()> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let request = Request::get(path).body(Vec::new())?;
+        Ok(self.client.request(request).await?)
+    }
+
+    pub(crate) async fn patch(&self, path: &str, patch: &Value) -> anyhow::Result<()> {
         let request = Request::patch(path)
             .header("content-type", "application/strategic-merge-patch+json")
             .body(patch.to_string().into_bytes())?;

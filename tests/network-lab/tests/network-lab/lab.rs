@@ -156,14 +156,14 @@ pub(crate) fn tool(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// The path of one of our programs, which lie beside the tests.
-fn program(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     let tests = std::env::current_exe()?;
     let profile = tests.parent().and_then(std::path::Path::parent);
     let program = profile.map(|it| it.join(name)).filter(|it| it.is_file());
     program.with_context(|| format!("there is no program {name} beside the tests"))
 }
 
-async fn ready(admin: SocketAddr) -> anyhow::Result<()> {
+pub(crate) async fn ready(admin: SocketAddr) -> anyhow::Result<()> {
     eventually(&format!("{admin} is ready"), async || {
         let answer = get(admin, "/readyz?verbose")?;
         ensure!(answer.contains("check passed"), "{answer}");

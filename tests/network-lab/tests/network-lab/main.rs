@@ -6,6 +6,7 @@
 //! | `addresses` | scenarios: a mirror is reached by its address, whatever happens meanwhile |
 //! | `globals` | scenarios: one Service of two clusters, reached as its members ask for it |
 //! | `names` | scenarios: a mirror is reached by a name, with the recipes of docs/dns.md |
+//! | `walks` | scenarios: a workload moves from one cluster to another |
 //! | `lab` | clusters, and our programs in them |
 //! | `cluster` | one cluster: its node, its pods, its objects |
 //! | `traffic` | requests, and what became of them |
@@ -21,6 +22,7 @@ mod lab;
 mod names;
 mod network;
 mod traffic;
+mod walks;
 mod world;
 
 use std::process::{Command, ExitCode};
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
             scenario!(globals::local_endpoints_come_first_and_others_while_none_is_ready),
             scenario!(globals::a_later_cluster_serves_while_an_earlier_one_does_not_suffice),
             scenario!(globals::a_port_that_means_something_else_gets_no_traffic),
+            scenario!(walks::a_stateless_workload_moves_and_no_request_is_lost),
+            scenario!(walks::a_stateful_workload_moves_and_no_request_is_lost),
         ],
     )
 }
