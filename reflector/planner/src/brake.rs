@@ -9,22 +9,26 @@ use proto_types::ObjectKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Moment(pub Duration);
 
-/// Holds deletions that a list would bring about in mass: a source that forgot
-/// more than half of what it exported is more often broken than cleaned up.
+/// Holds deletions that a list would bring about in mass: a source that forgot more than
+/// half of what it exported is more often broken than cleaned up.
+///
+/// Time alone releases nothing. When the hold is over the source is asked for another
+/// list, and only what that one lacks too may go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Brake {
-    /// Nothing is held.
-    #[default]
-    Open,
-    /// These stay, though the source does not have them.
-    Held {
-        /// Since when.
-        since: Moment,
-        /// Local objects.
-        mirrors: HashSet<ObjectKey>,
-    },
+pub struct Brake {
+    held: Option<Held>,
     /// The hold is over for these: they may go.
-    Released(HashSet<ObjectKey>),
+    released: HashSet<ObjectKey>,
+}
+
+/// What stays, though the source does not have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Held {
+    since: Moment,
+    /// Local objects.
+    mirrors: HashSet<ObjectKey>,
+    /// Whether the hold is over, so that the next list decides.
+    is_asked: bool,
 }
 
 /// Fewer deletions at once are an ordinary day's work.
@@ -34,54 +38,38 @@ impl Brake {
     /// Judges a completed list: of `n_mirrors` local objects of the source it
     /// leaves `gone` without a reason to exist.
     pub(crate) fn judge(&mut self, gone: &HashSet<ObjectKey>, n_mirrors: usize, now: Moment) {
-        let released = match self {
-            Self::Released(released) => released.clone(),
-            Self::Open | Self::Held { .. } => HashSet::new(),
-        };
-        let fresh: HashSet<_> = gone.difference(&released).cloned().collect();
-        *self = if SMALL < fresh.len() && n_mirrors < 2 * fresh.len() {
-            Self::Held {
-                since: self.since().unwrap_or(now),
+        let held = self.held.take();
+        self.released.retain(|it| gone.contains(it));
+        let mut since = held.as_ref().map(|it| it.since);
+        if let Some(held) = held.filter(|it| it.is_asked) {
+            self.released.extend(&held.mirrors & gone);
+            since = None;
+        }
+        let fresh = gone - &self.released;
+        if SMALL < fresh.len() && n_mirrors < 2 * fresh.len() {
+            self.held = Some(Held {
+                since: since.unwrap_or(now),
                 mirrors: fresh,
-            }
-        } else if released.is_disjoint(gone) {
-            Self::Open
-        } else {
-            Self::Released(&released & gone)
-        };
+                is_asked: false,
+            });
+        }
     }
 
-    /// Releases what was held long enough, and says what that was.
-    pub(crate) fn tick(&mut self, now: Moment, hold: Duration) -> Vec<ObjectKey> {
-        let over = self
-            .since()
-            .is_some_and(|since| hold <= now.0.saturating_sub(since.0));
-        let Self::Held { mirrors, .. } = self else {
-            return Vec::new();
+    /// Whether the hold is over as of now, so that the source is to be asked again.
+    pub(crate) fn tick(&mut self, now: Moment, hold: Duration) -> bool {
+        let Some(held) = &mut self.held else {
+            return false;
         };
-        if !over {
-            return Vec::new();
-        }
-        let mirrors = std::mem::take(mirrors);
-        let released = mirrors.iter().cloned().collect();
-        *self = Self::Released(mirrors);
-        released
+        let is_over = hold <= now.0.saturating_sub(held.since.0);
+        !std::mem::replace(&mut held.is_asked, is_over) && is_over
     }
 
     /// Whether a local object stays though its source does not have it.
     #[must_use]
     pub fn holds(&self, mirror: &ObjectKey) -> bool {
-        match self {
-            Self::Held { mirrors, .. } => mirrors.contains(mirror),
-            Self::Open | Self::Released(_) => false,
-        }
-    }
-
-    const fn since(&self) -> Option<Moment> {
-        match self {
-            Self::Held { since, .. } => Some(*since),
-            Self::Open | Self::Released(_) => None,
-        }
+        self.held
+            .as_ref()
+            .is_some_and(|held| held.mirrors.contains(mirror))
     }
 }
 
@@ -117,13 +105,31 @@ mod tests {
     }
 
     #[test]
-    fn what_was_held_long_enough_goes_and_is_not_held_again() {
+    fn what_was_held_long_enough_goes_when_another_list_lacks_it_too() {
         let mut brake = Brake::default();
-        brake.judge(&mirrors(20), 20, at(0));
-        assert!(brake.tick(at(59), HOLD).is_empty());
-        assert_eq!(brake.tick(at(60), HOLD).len(), 20);
-        brake.judge(&mirrors(20), 20, at(61));
-        assert!(!brake.holds(&ObjectKey::new("mirrors", "m0")));
+        let all = mirrors(20);
+        let is_held = |brake: &Brake| all.iter().any(|it| brake.holds(it));
+        brake.judge(&all, 20, at(0));
+        assert!(!brake.tick(at(59), HOLD));
+        assert!(brake.tick(at(60), HOLD), "the source is asked");
+        assert!(!brake.tick(at(61), HOLD), "once");
+        assert!(is_held(&brake), "time alone releases nothing");
+        brake.judge(&all, 20, at(62));
+        assert!(!is_held(&brake));
+        brake.judge(&all, 20, at(63));
+        assert!(!is_held(&brake), "nor is it held again");
+    }
+
+    #[test]
+    fn what_the_second_list_lacks_for_the_first_time_is_held_anew() {
+        let mut brake = Brake::default();
+        brake.judge(&mirrors(15), 20, at(0));
+        brake.tick(at(60), HOLD);
+        brake.judge(&mirrors(100), 100, at(61));
+        assert!(!brake.holds(&ObjectKey::new("mirrors", "m14")));
+        assert!(brake.holds(&ObjectKey::new("mirrors", "m15")));
+        assert!(!brake.tick(at(120), HOLD), "for as long again");
+        assert!(brake.tick(at(121), HOLD));
     }
 
     #[test]
@@ -131,7 +137,7 @@ mod tests {
         let mut brake = Brake::default();
         brake.judge(&mirrors(20), 20, at(0));
         brake.judge(&mirrors(21), 21, at(50));
-        assert_eq!(brake.tick(at(60), HOLD).len(), 21);
+        assert!(brake.tick(at(60), HOLD));
     }
 
     #[test]
@@ -139,6 +145,6 @@ mod tests {
         let mut brake = Brake::default();
         brake.judge(&mirrors(20), 20, at(0));
         brake.judge(&mirrors(0), 20, at(1));
-        assert_eq!(brake, Brake::Open);
+        assert_eq!(brake, Brake::default());
     }
 }

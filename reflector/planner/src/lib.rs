@@ -73,4 +73,4 @@ pub use problem::{Cause, Problem};
 pub use source::{Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState};
 pub use staleness::{Age, Staleness, StalenessOf};
 pub use step::{Step, Version, Write, steps};
-pub use world::{Claim, Touched, Update, World};
+pub use world::{Claim, Doubt, Touched, Update, World};

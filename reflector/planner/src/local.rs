@@ -136,11 +136,6 @@ impl Local {
         self.slices.by_home.keys()
     }
 
-    /// The Service that a slice belongs to.
-    pub(crate) fn home_of(&self, slice: &ObjectKey, policy: &Policy) -> Option<LocalKey> {
-        home::<MirrorSlice>(slice, &self.slice(slice)?.owner, policy)
-    }
-
     /// How our Service of that name is taken over, if it is.
     pub(crate) fn adoption(&self, key: &LocalKey) -> Option<&Adoption> {
         self.adoptions.get(key.object())

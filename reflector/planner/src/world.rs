@@ -21,6 +21,7 @@ use crate::source::{Change, Services, Slices, Source, SourceService, SourceSlice
 
 use claims::Claims;
 use failback::Failbacks;
+pub use judge::Doubt;
 
 /// All that is known. Plans depend on it alone, and never on what happened last.
 ///
@@ -34,6 +35,7 @@ pub struct World {
     local: Local,
     claims: Claims,
     failbacks: Failbacks,
+    doubts: Vec<Doubt>,
     now: Moment,
 }
 
@@ -87,6 +89,7 @@ impl World {
             sources,
             local: Local::default(),
             failbacks: Failbacks::new(),
+            doubts: Vec::new(),
             now: Moment::default(),
         }
     }
@@ -107,6 +110,11 @@ impl World {
     #[must_use]
     pub const fn local(&self) -> &Local {
         &self.local
+    }
+
+    /// What is to be listed once more, each once: the next list decides.
+    pub fn doubts(&mut self) -> Vec<Doubt> {
+        std::mem::take(&mut self.doubts)
     }
 
     /// Takes over something new; returns the keys to plan again.
@@ -320,17 +328,8 @@ impl World {
 
     fn tick(&mut self, now: Moment) -> Touched {
         self.now = now;
-        let hold = self.policy.hold;
-        let mut touched = Touched::new();
-        for source in &mut self.sources {
-            for service in source.service_brake.tick(now, hold) {
-                touched.insert(LocalKey::new(service));
-            }
-            for slice in source.slice_brake.tick(now, hold) {
-                touched.extend(self.local.home_of(&slice, &self.policy));
-            }
-        }
-        touched.extend(self.step_failbacks());
+        self.doubt_what_was_held();
+        let mut touched = self.step_failbacks();
         for rank in self.policy.ranks() {
             touched.extend(self.judge_age(rank));
         }

@@ -2,15 +2,46 @@
 
 use std::collections::HashSet;
 
-use proto_types::ObjectKey;
+use proto_types::{ObjectKey, Resource};
 
 use super::{Touched, World};
 use crate::mirror::{Observed, Role};
+use crate::name::SourceName;
 use crate::policy::Rank;
 use crate::source::SourceState;
 use crate::staleness::{Age, Ages};
 
+/// What a source said of one resource, and has to say once more before it is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The source.
+    pub source: SourceName,
+    /// What its objects are here.
+    pub role: Role,
+    /// The resource.
+    pub resource: Resource,
+}
+
 impl World {
+    /// Doubts what held deletions long enough.
+    pub(super) fn doubt_what_was_held(&mut self) {
+        let (now, hold) = (self.now, self.policy.hold);
+        for rank in self.policy.ranks() {
+            let it = self.source_mut(rank);
+            let is_over = [
+                (Resource::Services, it.service_brake.tick(now, hold)),
+                (Resource::EndpointSlices, it.slice_brake.tick(now, hold)),
+            ];
+            for (resource, _) in is_over.into_iter().filter(|(_, is_over)| *is_over) {
+                self.doubts.push(Doubt {
+                    source: self.policy.source(rank).name.clone(),
+                    role: self.policy.role(rank),
+                    resource,
+                });
+            }
+        }
+    }
+
     /// What a source's silence means now for one of its Services.
     pub(crate) fn age(&self, rank: Rank, service: &ObjectKey) -> Age {
         let policy = self.policy.source(rank);

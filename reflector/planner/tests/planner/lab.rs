@@ -180,6 +180,13 @@ impl Lab {
         self.update(Update::Tick(Moment(Duration::from_secs(seconds))));
     }
 
+    /// What is to be listed once more.
+    pub(crate) fn doubts(&mut self) -> Vec<String> {
+        let doubts = self.world.doubts().into_iter();
+        let said = doubts.map(|it| format!("{:?} of {}", it.resource, it.source));
+        said.collect()
+    }
+
     /// Somebody edits an object here.
     pub(crate) fn edit(&mut self, resource: Resource, key: &str, edit: impl FnOnce(&mut Value)) {
         let id = (resource, ObjectKey::parse(key).unwrap());

@@ -231,7 +231,29 @@ fn a_list_that_lacks_most_mirrors_is_held_and_then_believed() {
     lab.pass(69);
     assert!(lab.settle().is_empty());
     lab.pass(70);
-    assert_eq!(lab.settle().len(), 15);
+    assert!(lab.settle().is_empty(), "time alone is no evidence");
+    assert_eq!(lab.doubts(), ["Services of east"]);
+    lab.list_services("east", &many(10));
+    assert_eq!(
+        lab.settle().len(),
+        11,
+        "web-0 is back, and what both lack goes"
+    );
+    assert!(lab.problems().is_empty());
+}
+
+#[test]
+fn what_is_held_when_its_source_is_lost_waits_for_it() {
+    let mut lab = Lab::new(vec![prefixed("east")]);
+    lab.list("east", &many(20), &[]);
+    lab.settle();
+    lab.list_services("east", &[]);
+    lab.lose("east");
+    lab.pass(600);
+    lab.reconnect("east");
+    assert!(lab.settle().is_empty());
+    lab.list_services("east", &many(20));
+    assert!(lab.settle().is_empty());
     assert!(lab.problems().is_empty());
 }
 
@@ -263,6 +285,9 @@ fn a_list_that_lacks_most_slices_is_held() {
     assert!(lab.settle().is_empty());
     assert_eq!(reasons(&lab), ["DeletionHeld"; 20]);
     lab.pass(300);
+    assert!(lab.settle().is_empty());
+    assert_eq!(lab.doubts(), ["EndpointSlices of east"]);
+    lab.list_slices("east", &[]);
     assert_eq!(lab.settle().len(), 20);
 }
 

@@ -160,5 +160,9 @@ fn a_list_that_lacks_too_much_is_held() {
     assert_eq!(lab.reasons()[0], "east DeletionHeld");
     lab.wait(60);
     lab.settle();
+    assert_eq!(lab.services().len(), 20, "time alone is no evidence");
+    assert_eq!(lab.doubts(), ["Services of east"]);
+    lab.list_services("east", &[]);
+    lab.settle();
     assert_eq!(lab.services().len(), 0);
 }
