@@ -25,6 +25,12 @@ pub trait Mirror: Clone + Sized {
     /// What an object here shows, and whose it says it is, if it is ours.
     fn observe(json: &[u8]) -> Result<(Self, Option<Owner>), serde_json::Error>;
 
+    /// Its marks.
+    fn marks(&self) -> &Marks;
+
+    /// When the change that it shows was made, where its source says so.
+    fn last_change(&self) -> Option<&str>;
+
     /// Whether an object here that shows `observed` needs no write.
     fn agrees(&self, observed: &Self) -> bool;
 
@@ -135,6 +141,14 @@ impl Mirror for MirrorService {
         Ok((service, owner))
     }
 
+    fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    fn last_change(&self) -> Option<&str> {
+        None
+    }
+
     fn agrees(&self, observed: &Self) -> bool {
         if self.hand_over.is_some() {
             return !observed.marks.are_ours();
@@ -176,6 +190,14 @@ impl Mirror for MirrorSlice {
             spec,
         };
         Ok((slice, owner))
+    }
+
+    fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    fn last_change(&self) -> Option<&str> {
+        self.last_change.as_deref()
     }
 
     fn agrees(&self, observed: &Self) -> bool {

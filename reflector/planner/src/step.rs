@@ -25,6 +25,10 @@ pub struct Step {
     pub write: Write,
     /// The namespace, to be created first where it does not exist.
     pub namespace: Option<Bytes>,
+    /// Whose mirror it is, as it is marked.
+    pub source: Box<str>,
+    /// When the change was made at the source that this carries on, where that is known.
+    pub changed: Option<Box<str>>,
     wanted: Wanted,
 }
 
@@ -83,7 +87,8 @@ pub fn steps(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Step> {
         Some(Adoption { endpoints }) => {
             steps.extend(wanted);
             let endpoints = endpoints.clone();
-            steps.extend(endpoints.map(|version| removal(key.object(), version)));
+            let source = source_of(plan);
+            steps.extend(endpoints.map(|version| removal(key.object(), version, source)));
             steps.extend(service);
         }
     }
@@ -100,15 +105,30 @@ fn namespace(key: &LocalKey, source: &SourceName) -> Bytes {
 }
 
 /// The end of the Endpoints that a replaced program wrote.
-fn removal(key: &ObjectKey, version: Version) -> Step {
+fn removal(key: &ObjectKey, version: Version, source: &str) -> Step {
     Step {
         resource: Resource::Endpoints,
         key: key.clone(),
         version: Some(version.clone()),
         write: Write::Delete(version),
         namespace: None,
+        source: source.into(),
+        changed: None,
         wanted: Wanted::Nothing,
     }
+}
+
+/// What a plan's Service says of whose it is.
+fn source_of(plan: &Plan) -> &str {
+    match &plan.service {
+        Verdict::Want(service) => mark_of(service),
+        Verdict::Absent | Verdict::Unknown => "",
+    }
+}
+
+fn mark_of<T: Mirror>(mirror: &T) -> &str {
+    let mark = mirror.marks().labels.get(label::SOURCE);
+    mark.map(String::as_str).unwrap_or_default()
 }
 
 fn step<T: Mirror>(
@@ -118,6 +138,15 @@ fn step<T: Mirror>(
     wanted: fn(T) -> Wanted,
 ) -> Option<Step> {
     let version = || observed.map(Observed::version);
+    let shows = observed.and_then(|it| it.shows.as_ref());
+    let (source, changed) = match verdict {
+        Verdict::Want(mirror) => {
+            let before = shows.and_then(Mirror::last_change);
+            let changed = mirror.last_change().filter(|it| Some(*it) != before);
+            (mark_of(mirror), changed.map(Into::into))
+        }
+        Verdict::Absent | Verdict::Unknown => (shows.map(mark_of).unwrap_or_default(), None),
+    };
     let (write, wanted) = match diff(verdict, observed)? {
         Action::Create(mirror) => (Write::Create(created(key, &mirror)), wanted(mirror)),
         Action::Update(mirror) => {
@@ -136,6 +165,8 @@ fn step<T: Mirror>(
         version: version(),
         write,
         namespace: None,
+        source: source.into(),
+        changed,
         wanted,
     })
 }
