@@ -158,6 +158,16 @@ impl Reader {
         &self.server.scope
     }
 
+    /// Lists what is there now, as soon as it may ask: what it told is doubted. Such a
+    /// list comes of the server's storage and not of what it remembers.
+    pub fn list_again(&mut self) {
+        let step = Step::List { at_least: None };
+        match &mut self.state {
+            State::Waiting { then, .. } => *then = step,
+            State::Listing { .. } | State::Opening { .. } | State::Watching(_) => self.begin(step),
+        }
+    }
+
     /// The next event. A dropped call loses nothing: the next one goes on.
     pub async fn next(&mut self) -> Event {
         loop {

@@ -180,3 +180,39 @@ async fn a_bookmark_from_the_past_tells_that_a_server_is_behind() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn what_is_doubted_is_listed_as_it_is_now() {
+    let answers = vec![
+        list(5, &[]),
+        stream(&[], Then::Silence),
+        list(9, &[&item("a", 8)]),
+    ];
+    let server = Scripted::start(answers).await;
+    let mut reader = reader(&server, limits()).await;
+    let mut said = vec![next(&mut reader).await, next(&mut reader).await];
+    reader.list_again();
+    said.push(next(&mut reader).await);
+    let said: Vec<_> = said.iter().map(in_short).collect();
+    assert_eq!(said, ["listed 5 []", "connected", "listed 9 [a]"]);
+    let asked: Vec<_> = server.asked().iter().map(|it| asked(it)).collect();
+    assert_eq!(asked, ["list", "watch >5", "list"]);
+}
+
+#[tokio::test]
+async fn doubt_does_not_shorten_a_delay() {
+    let limits = Limits {
+        first_delay: Duration::from_secs(3600),
+        longest_delay: Duration::from_secs(3600),
+        ..limits()
+    };
+    let server = Scripted::start(vec![list(5, &[]), gone(), gone()]).await;
+    let mut reader = reader(&server, limits).await;
+    for _ in 0..2 {
+        next(&mut reader).await;
+    }
+    reader.list_again();
+    let soon = tokio::time::timeout(Duration::from_millis(100), reader.next());
+    assert!(soon.await.is_err());
+    assert_eq!(server.asked().len(), 3);
+}
