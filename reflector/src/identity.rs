@@ -2,8 +2,9 @@
 //!
 //! The first cluster that answers is the source, unless its mirrors here, or the
 //! configuration, say another one. Nothing that another cluster says is believed: its
-//! lists would delete all mirrors. A source that does not tell which cluster it is
-//! cannot be held to it, which is said in its status.
+//! lists would delete all mirrors. A source that never told which cluster it is cannot
+//! be held to it, which is said in its status; one that told once is not believed when
+//! it does not tell any more.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use crate::config::SourceConfig;
 
 /// Clusters, by the uids of their `kube-system` namespaces.
 pub(crate) type Clusters = BTreeSet<Box<str>>;
+
+/// What is configured where a source may be any cluster, and another one at any time.
+const ANY: &str = "any";
 
 /// Which cluster a source is.
 #[derive(Debug)]
@@ -89,6 +93,7 @@ impl Identity {
     fn verdict(&self, told: &Told, expected: &Clusters) -> Result<(), Cause> {
         let source = &self.source;
         match (&self.configured, told) {
+            (Some(any), _) if **any == *ANY => Ok(()),
             (Some(it), Told::Known(uid)) if it == uid => Ok(()),
             (Some(it), Told::Known(uid)) => Err(Cause::Replaced(format!(
                 "the uid of its kube-system namespace is {uid}, and source {source} is configured \
@@ -100,19 +105,29 @@ impl Identity {
             ))),
             (None, Told::Known(uid)) if expected.is_empty() || expected.contains(uid) => Ok(()),
             (None, Told::Known(uid)) => {
-                let expected: Vec<_> = expected.iter().map(|it| &**it).collect();
-                let expected = expected.join(" and ");
+                let expected = listed(expected);
                 Err(Cause::Replaced(format!(
                     "the uid of its kube-system namespace is {uid}, and mirrors here are of \
                      {expected}; if that is right, configure cluster: {uid} for source {source}"
                 )))
             }
-            (None, Told::Untold(_)) => Ok(()),
             // An emitter that has just started may not know it yet.
-            (None, Told::Failed(_)) if expected.is_empty() => Ok(()),
+            (None, Told::Untold(_) | Told::Failed(_)) if expected.is_empty() => Ok(()),
+            (None, Told::Untold(why)) => {
+                let expected = listed(expected);
+                Err(Cause::Replaced(format!(
+                    "it does not tell whether it is still cluster {expected} ({why}); let source \
+                     {source} get namespace kube-system, or configure cluster: any for it"
+                )))
+            }
             (_, Told::Failed(why)) => Err(why.clone()),
         }
     }
+}
+
+fn listed(clusters: &Clusters) -> String {
+    let clusters: Vec<_> = clusters.iter().map(|it| &**it).collect();
+    clusters.join(" and ")
 }
 
 #[cfg(test)]
@@ -177,10 +192,31 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_tell_is_not_held_to_it() {
-        let it = identity(None, &["a"]);
+    fn what_never_told_is_not_held_to_it() {
+        let it = identity(None, &[]);
         it.guard()(untold()).unwrap();
         assert_eq!(it.why_unknown().as_deref(), Some("not allowed: no"));
+    }
+
+    #[test]
+    fn what_told_once_and_does_not_tell_any_more_is_not_believed() {
+        let remembered = identity(None, &["a"]);
+        let told = identity(None, &[]);
+        told.guard()(known("a")).unwrap();
+        for it in [remembered, told] {
+            let said = it.guard()(untold()).unwrap_err().to_string();
+            assert!(said.contains("still cluster a (not allowed: no)"), "{said}");
+            assert!(said.contains("configure cluster: any"), "{said}");
+            it.guard()(known("a")).unwrap();
+        }
+    }
+
+    #[test]
+    fn any_cluster_is_right_where_that_is_configured() {
+        let it = identity(Some("any"), &["a"]);
+        for told in [untold(), failed(), known("b"), known("c")] {
+            it.guard()(told).unwrap();
+        }
     }
 
     #[test]
