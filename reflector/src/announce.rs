@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::lease::Leadership;
-use crate::metrics::{EventLabels, Metrics};
+use crate::metrics::Metrics;
 
 /// A problem, and the mirror that it is about.
 #[derive(Debug, Clone)]
@@ -267,7 +267,8 @@ fn now() -> String {
 
 fn count(metrics: &Metrics, outcome: Outcome) {
     let result = outcome.as_str();
-    metrics.events.get_or_create(&EventLabels { result }).inc();
+    let labels = [("result", result.into())];
+    metrics.events.get_or_create(&labels).inc();
 }
 
 impl Outcome {

@@ -84,6 +84,7 @@ async fn ask<T: DeserializeOwned>(server: Uri, path: &str) -> anyhow::Result<T> 
         url: server,
         authority: None,
         token: None,
+        proxy: None,
     };
     let client = runtime::connect(&access, crate::USER_AGENT).await?;
     let request = http::Request::get(path).body(Body::empty())?;

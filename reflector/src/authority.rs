@@ -14,19 +14,9 @@ use kube::client::Body;
 use runtime::Access;
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-/// How far the fetching is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// It began.
-    Began,
-    /// It failed so far.
-    Failed(String),
-    /// The file is there. It may become another one.
-    Fetched,
-}
+use crate::feed::{Progress, RETRY};
 
 /// One source's authority.
 pub(crate) struct Authority {
@@ -38,7 +28,6 @@ pub(crate) struct Authority {
 
 // A new authority is published well before it is needed.
 const REFRESH: Duration = Duration::from_mins(1);
-const RETRY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(10);
 // A bundle of the whole web's authorities has a quarter of that.
 const MAX_BYTES: usize = 1 << 20;
@@ -71,23 +60,23 @@ impl Authority {
         self.file.clone()
     }
 
-    /// Fetches until it is to stop.
-    pub(crate) async fn run(self, stop: CancellationToken) {
-        tokio::select! {
-            () = self.keep() => {}
-            () = stop.cancelled() => {}
-        }
-    }
-
-    async fn keep(&self) {
+    /// Fetches again and again, and opens the way that needs it.
+    pub(crate) async fn run(self, access: Access) {
+        // What the cluster needs to be reached, its authority needs too.
+        let proxy = match &access {
+            Access::Url { proxy, .. } => proxy.as_deref(),
+            Access::InCluster | Access::Kubeconfig { .. } => None,
+        };
         let mut has_it = false;
         loop {
-            let fetched = tokio::time::timeout(TIMEOUT, self.fetch()).await;
+            let fetched = tokio::time::timeout(TIMEOUT, self.fetch(proxy)).await;
             let fetched = fetched.map_err(anyhow::Error::from).flatten();
             match fetched {
+                Ok(()) if has_it => {}
                 Ok(()) => {
-                    has_it = true;
-                    self.progress.send_replace(Progress::Fetched);
+                    let now = Progress::of(&access).await;
+                    has_it = matches!(now, Progress::Open(_));
+                    self.progress.send_replace(now);
                 }
                 // What was fetched before still holds.
                 Err(error) if has_it => debug!(url = %self.url, "not fetched again: {error:#}"),
@@ -100,13 +89,14 @@ impl Authority {
         }
     }
 
-    async fn fetch(&self) -> anyhow::Result<()> {
+    async fn fetch(&self, proxy: Option<&Uri>) -> anyhow::Result<()> {
         let mut parts = self.url.clone().into_parts();
         let path = parts.path_and_query.replace("/".parse()?);
         let access = Access::Url {
             url: Uri::from_parts(parts)?,
             authority: None,
             token: None,
+            proxy: proxy.cloned().map(Box::new),
         };
         let client = runtime::connect(&access, crate::USER_AGENT).await?;
         let path = path.map_or("/".to_owned(), |it| it.to_string());

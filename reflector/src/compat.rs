@@ -16,10 +16,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use crate::config::{Args, Command, label_of};
 use clap::Parser;
-use proto_types::name::{DnsLabel, InvalidLabel};
-
-use crate::config::{Args, Command};
 pub use flags::FlagError;
 use one_remote::Dialect;
 
@@ -175,27 +173,4 @@ fn command(words: &[String]) -> (Option<Command>, &[String]) {
 /// Flags of ours, all at their defaults.
 fn defaults() -> Args {
     Args::parse_from(["reflector"])
-}
-
-/// A DNS label that is made of a text, the same at all times.
-fn label_of(text: &str) -> Result<DnsLabel, InvalidLabel> {
-    let lower = text.to_lowercase();
-    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let label: String = lower.chars().map(legal).collect();
-    let label = label.trim_matches('-');
-    // It may stand before something else in a name of 63 characters.
-    const LONGEST: usize = 40;
-    if label.len() <= LONGEST {
-        return label.parse();
-    }
-    let hash = hash_of(text);
-    format!("{}-{hash}", label[..LONGEST].trim_end_matches('-')).parse()
-}
-
-/// Eight digits that tell texts apart, the same through all releases: FNV-1a.
-fn hash_of(text: &str) -> String {
-    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    format!("{hash:08x}")
 }

@@ -117,7 +117,7 @@ impl Controller {
         }
         Self {
             world,
-            queue: Queue::default(),
+            queue: Queue::counted(metrics.clone()),
             inbox,
             following,
             local_namespace,
@@ -183,11 +183,20 @@ impl Controller {
                 let now = Moment(self.started.elapsed());
                 let touched = self.world.update(Update::Tick(now));
                 self.touch(&None, touched);
+                for doubt in self.world.doubts() {
+                    info!(source = %doubt.source, resource = %doubt.resource,
+                        "the hold of deletions is over: listing once more");
+                    self.following.doubt(doubt);
+                }
                 self.report.tell();
                 let leads = i64::from(self.leadership.holds());
                 self.metrics.leader.set(leads);
                 self.metrics.queue_depth.set(count(self.queue.len()));
                 self.metrics.retrying.set(count(self.queue.n_retries()));
+                if let Some(semaphore) = &self.metrics.semaphore {
+                    semaphore.count(&self.world);
+                    semaphore.loaded(self.queue.loads());
+                }
             }
             Event::Asked(question) => self.answer(question),
             Event::Reload(Reload::Changed(change)) => self.change(*change),
@@ -239,11 +248,21 @@ impl Controller {
 
     fn hear(&mut self, news: News) {
         let News { feed, sign, update } = news;
-        let touched = update.map(|update| self.world.update(update));
+        let touched = update.map(|update| {
+            self.note(&update);
+            self.world.update(update)
+        });
         self.following.settle(&self.world);
         self.report.heard(&feed, &sign, &self.world);
         let lane = feed.source().cloned();
         self.touch(&lane, touched.unwrap_or_default());
+    }
+
+    /// Counts what is new before it is known.
+    fn note(&self, update: &Update) {
+        if let Some(semaphore) = &self.metrics.semaphore {
+            semaphore.heard(&self.world, update);
+        }
     }
 
     fn finish(&mut self, written: Written) {
@@ -254,6 +273,7 @@ impl Controller {
             unavailable,
         } = written;
         for update in updates {
+            self.note(&update);
             let mut touched = self.world.update(update);
             // It is looked at again anyway, sooner or later.
             touched.remove(&key);
@@ -263,6 +283,7 @@ impl Controller {
         match again {
             None => self.queue.written(key),
             Some(again) => {
+                self.metrics.retries.inc();
                 if again != Again::Soon {
                     self.review(&key);
                 }

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use proto_types::{RawObject, Resource};
 use reflector_planner::{
-    Change, Exported, LocalChange, LocalList, Mirror, Policy, Role, Seen, SourceName, Update,
+    Change, Doubt, Exported, LocalChange, LocalList, Mirror, Policy, Role, Seen, SourceName, Update,
 };
 use runtime::{Cause, Event, Failure, Reader};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::identity::Identity;
 
-pub(crate) use way::Way;
+pub(crate) use way::{Progress, RETRY, Way};
 
 /// What is followed. The sources' resources and the local ones, each alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +90,23 @@ impl Feed {
         }
     }
 
+    /// The one that said what is doubted.
+    pub(crate) fn doubted(doubt: Doubt) -> Self {
+        let Doubt {
+            source,
+            role,
+            resource,
+        } = doubt;
+        match (role, resource) {
+            (Role::Mirror, Resource::Services) => Self::Services(source),
+            (Role::Member, Resource::Services) => Self::MemberServices(source),
+            (Role::Mirror, Resource::EndpointSlices | Resource::Endpoints) => Self::Slices(source),
+            (Role::Member, Resource::EndpointSlices | Resource::Endpoints) => {
+                Self::MemberSlices(source)
+            }
+        }
+    }
+
     /// Everything that is followed of a source.
     pub(crate) fn all_of(source: &SourceName, policy: &Policy) -> Vec<Self> {
         let is_followed = |it: &Self| policy.rank(source, it.role()).is_some();
@@ -126,17 +143,22 @@ impl Feed {
     }
 
     /// Follows until nobody listens. Which cluster a source is, if it is one, is told
-    /// before what it says.
+    /// before what it says; what is doubted, it lists once more.
     pub(crate) async fn follow(
         self,
         mut reader: Reader,
         sender: mpsc::Sender<News>,
         identity: Option<Arc<Identity>>,
+        doubted: Arc<Notify>,
     ) {
         let mut told = None;
         loop {
             let news = tokio::select! {
                 event = reader.next() => self.news(event),
+                () = doubted.notified() => {
+                    reader.list_again();
+                    continue;
+                }
                 () = sender.closed() => return,
             };
             let cluster = identity.as_ref().and_then(|it| it.cluster());

@@ -1,31 +1,36 @@
 //! What is followed now: the local cluster, and sources that come and go while the others
 //! go on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
-use reflector_planner::{SourceName, World};
-use runtime::{Limits, Reader, Scope};
-use tokio::sync::mpsc;
+use reflector_planner::{Doubt, SourceName, World};
+use runtime::{Access, Limits, Reader, Scope};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::Authority;
-use crate::config::{GlobalConfig, SourceConfig, our_selector};
-use crate::feed::{Feed, News, Way};
+use crate::config::{GlobalConfig, Origin, SourceConfig, our_selector};
+use crate::feed::{Feed, News, Progress, Way};
 use crate::identity::Identity;
+use crate::metrics::Metrics;
 
 /// What is followed now, each by tasks of its own.
 pub(crate) struct Following {
     client: kube::Client,
     global: Option<GlobalConfig>,
+    metrics: Metrics,
     local: CancellationToken,
     sources: BTreeMap<SourceName, Followed>,
+    /// Where a feed is told that what it said is doubted.
+    doubted: HashMap<Feed, Arc<Notify>>,
     /// Whether it is known which cluster each source is to be.
     is_settled: bool,
     tasks: JoinSet<()>,
@@ -41,30 +46,33 @@ pub(crate) struct Opened {
     /// The source.
     pub(crate) source: SourceConfig,
     way: Way,
-    authority: Option<Authority>,
+    /// What opens the way, where it is not open yet.
+    opening: Option<BoxFuture<'static, ()>>,
 }
 
 /// What feeds hear.
 pub(crate) type Heard = Vec<BoxStream<'static, News>>;
 
 impl Opened {
-    /// Opens the way to a source. A credential plugin may take its time.
+    /// Opens the way to a source, or begins to: what was found may be half written, and
+    /// holds up nobody. A credential plugin may take its time.
     pub(crate) async fn new(source: SourceConfig) -> anyhow::Result<Self> {
-        let Some(url) = source.ca_url.clone() else {
+        let (way, opening) = if let Some(url) = source.ca_url.clone() {
+            let (authority, progress) = Authority::new(url)?;
+            let access = source.access_by(authority.file());
+            (Way::Waiting(progress), Some(authority.run(access).boxed()))
+        } else if source.origin == Origin::Found {
+            let (sender, progress) = watch::channel(Progress::Began);
+            let opening = Progress::until_open(source.access.clone(), sender);
+            (Way::Waiting(progress), Some(opening.boxed()))
+        } else {
             let client = runtime::connect(&source.access, crate::USER_AGENT).await?;
-            let way = Way::Open(client);
-            return Ok(Self {
-                source,
-                way,
-                authority: None,
-            });
+            (Way::Open(client), None)
         };
-        let (authority, progress) = Authority::new(url)?;
-        let access = source.access_by(authority.file());
         Ok(Self {
             source,
-            way: Way::Waiting { access, progress },
-            authority: Some(authority),
+            way,
+            opening,
         })
     }
 }
@@ -72,12 +80,18 @@ impl Opened {
 impl Following {
     /// Nothing yet, and then what that client leads to, with members of global
     /// Services where there are some.
-    pub(crate) fn new(client: kube::Client, global: Option<GlobalConfig>) -> Self {
+    pub(crate) fn new(
+        client: kube::Client,
+        global: Option<GlobalConfig>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             client,
             global,
+            metrics,
             local: CancellationToken::new(),
             sources: BTreeMap::new(),
+            doubted: HashMap::new(),
             is_settled: false,
             tasks: JoinSet::new(),
         }
@@ -127,7 +141,8 @@ impl Following {
     ) -> BoxStream<'static, News> {
         let (sender, news) = Feed::channel();
         let reader = Reader::new(self.client.clone(), scope, Limits::default());
-        self.tasks.spawn(feed.follow(reader, sender, None));
+        let doubted = self.doubted.entry(feed.clone()).or_default().clone();
+        self.tasks.spawn(feed.follow(reader, sender, None, doubted));
         until(stop, news)
     }
 
@@ -136,12 +151,18 @@ impl Following {
         let Opened {
             source,
             way,
-            authority,
+            opening,
         } = opened;
         self.stop(&source.name);
         let stop = CancellationToken::new();
-        if let Some(authority) = authority {
-            self.tasks.spawn(authority.run(stop.clone()));
+        if let Some(opening) = opening {
+            let stopped = stop.clone().cancelled_owned();
+            self.tasks.spawn(async {
+                tokio::select! {
+                    () = opening => {}
+                    () = stopped => {}
+                }
+            });
         }
         let identity = Arc::new(Identity::new(&source));
         let feeds = self.feeds(&source).into_iter();
@@ -152,7 +173,18 @@ impl Following {
                 selector,
             };
             let (sender, news) = Feed::channel();
-            let follow = follow(feed, way.clone(), scope, sender, Arc::clone(&identity));
+            let doubted = Arc::new(Notify::new());
+            self.doubted.insert(feed.clone(), Arc::clone(&doubted));
+            let ears = Ears {
+                sender,
+                doubted,
+                identity: Arc::clone(&identity),
+                metrics: self.metrics.clone(),
+            };
+            let (access, way) = (source.access.clone(), way.clone());
+            let follow = async {
+                follow(feed, (access, way), scope, ears).await;
+            };
             self.tasks.spawn(follow);
             until(&stop, news)
         });
@@ -183,10 +215,20 @@ impl Following {
         feeds
     }
 
+    /// Has that listed once more.
+    pub(crate) fn doubt(&self, doubt: Doubt) {
+        if let Some(doubted) = self.doubted.get(&Feed::doubted(doubt)) {
+            doubted.notify_one();
+        }
+    }
+
     /// Hears nothing more from a source, not even what it has already said.
     pub(crate) fn stop(&mut self, name: &SourceName) {
         if let Some(followed) = self.sources.remove(name) {
             followed.stop.cancel();
+            for feed in Feed::every(name) {
+                self.doubted.remove(&feed);
+            }
         }
     }
 
@@ -228,19 +270,29 @@ fn until(stop: &CancellationToken, news: mpsc::Receiver<News>) -> BoxStream<'sta
     news.take_until(stop.clone().cancelled_owned()).boxed()
 }
 
-async fn follow(
-    feed: Feed,
-    way: Way,
-    scope: Scope,
+/// Who listens to a feed, and how.
+struct Ears {
     sender: mpsc::Sender<News>,
+    doubted: Arc<Notify>,
     identity: Arc<Identity>,
-) {
+    metrics: Metrics,
+}
+
+async fn follow(feed: Feed, (access, way): (Access, Way), scope: Scope, ears: Ears) {
+    let Ears {
+        sender,
+        doubted,
+        identity,
+        metrics,
+    } = ears;
     tokio::select! {
         () = identity.settled() => {}
         () = sender.closed() => return,
     }
     if let Some(client) = way.open(&feed, &sender).await {
+        let name = feed.source().map(ToString::to_string).unwrap_or_default();
+        let client = metrics.counting(client, name, &access).await;
         let reader = Reader::new(client, scope, Limits::default()).guarded(identity.guard());
-        feed.follow(reader, sender, Some(identity)).await;
+        feed.follow(reader, sender, Some(identity), doubted).await;
     }
 }

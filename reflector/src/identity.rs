@@ -133,6 +133,7 @@ fn listed(clusters: &Clusters) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Origin;
     use runtime::Access;
 
     fn identity(configured: Option<&str>, expected: &[&str]) -> Arc<Identity> {
@@ -145,6 +146,7 @@ mod tests {
             joins: false,
             selector: "a=b".parse().unwrap(),
             namespace: None,
+            origin: Origin::Written,
         });
         it.expect(expected.iter().map(|it| (*it).into()).collect());
         Arc::new(it)
@@ -244,6 +246,7 @@ mod tests {
             joins: false,
             selector: "a=b".parse().unwrap(),
             namespace: None,
+            origin: Origin::Written,
         }));
         let waiter = Arc::clone(&it);
         let mut waits = Box::pin(async move { waiter.settled().await });

@@ -16,6 +16,7 @@
 //! | `following` | which clusters are followed now |
 //! | `identity` | which cluster a source is, and that it stays that one |
 //! | `reload` | another configuration while all goes on |
+//! | `config_map` | reads what a ConfigMap says, again and again |
 //! | `controller` | owns the world: takes in, plans, has written |
 //! | `queue` | fair turns, one at a time per key, backoff |
 //! | `write` | sends steps to the local API server |
@@ -33,6 +34,7 @@ mod ask;
 mod authority;
 pub mod compat;
 pub mod config;
+mod config_map;
 mod controller;
 mod feed;
 mod following;
@@ -54,11 +56,12 @@ use tracing::info;
 
 use compat::Line;
 use config::{Command, Kind, Shown};
+use config_map::ConfigMapText;
 use controller::{Controller, Parts};
 use following::Following;
 use lease::{Elector, Leadership};
 use metrics::Metrics;
-use reload::{Reload, Reloader};
+use reload::Reloader;
 use write::Writer;
 
 pub use config::{Config, SourceConfig};
@@ -101,9 +104,15 @@ async fn reflect(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = runtime::listen::bind(config.listen, "--listen").await?;
+    let (metrics, registry) = Metrics::registered(config.semaphore_metrics);
     let local = runtime::connect(&config.local, USER_AGENT).await?;
+    let local = metrics.counting(local, "local".to_owned(), &config.local);
+    let local = local.await;
+    let (config, config_map) = tokio::select! {
+        whole = with_config_map(config, line.as_ref(), &local) => whole?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
     let readiness = Readiness::default();
-    let (metrics, registry) = Metrics::registered();
     let (questions, asked) = mpsc::channel(1);
     let router = admin::router(readiness.clone(), Arc::new(registry), questions);
 
@@ -117,14 +126,19 @@ async fn reflect(
         leadership.clone(),
         metrics.clone(),
     );
-    let reloads = line.map(|line| watch_configuration(line, &config, &mut tasks));
+    let reloads = line.map(|line| {
+        let (reloader, reloads) = Reloader::new(line, &config, config_map);
+        let shutdown = tasks.shutdown().clone();
+        tasks.spawn("configuration", reloader.run(shutdown));
+        reloads
+    });
     let n_sources = opened.len();
     let controller = Controller::new(Parts {
         local_namespace: config.local_namespace().cloned(),
         policy: config.policy,
         notes: config.notes,
         opened,
-        following: Following::new(local.clone(), config.global),
+        following: Following::new(local.clone(), config.global, metrics.clone()),
         reloads,
         questions: asked,
         writer: Writer {
@@ -149,11 +163,20 @@ async fn reflect(
     Ok(tasks.run().await?)
 }
 
-fn watch_configuration(line: Line, config: &Config, tasks: &mut Tasks) -> mpsc::Receiver<Reload> {
-    let (reloader, reloads) = Reloader::new(line, config);
-    let shutdown = tasks.shutdown().clone();
-    tasks.spawn("configuration", reloader.run(shutdown));
-    reloads
+/// With what a ConfigMap says, where one names sources.
+async fn with_config_map(
+    config: Config,
+    line: Option<&Line>,
+    client: &kube::Client,
+) -> anyhow::Result<(Config, Option<ConfigMapText>)> {
+    let (Some(key), Some(line)) = (&config.config_map, line) else {
+        return Ok((config, None));
+    };
+    let mut text = ConfigMapText::new(client.clone(), key.clone());
+    text.at_start().await;
+    let mut args = line.read()?;
+    args.config_map.clone_from(&text.text);
+    Ok((Config::try_from(args)?, Some(text)))
 }
 
 /// Says why the program cannot go on, on standard error, with all reasons.

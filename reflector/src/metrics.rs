@@ -1,33 +1,52 @@
 //! Every metric of this program. Objects are never labels.
 
-use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+pub(crate) mod semaphore;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
-use proto_types::Resource;
-use reflector_planner::SourceName;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry, Unit};
+use reflector_planner::{SourceName, Step};
+use runtime::Access;
+use runtime::client::{self, Exchange};
 
 use crate::feed::Feed;
+use crate::queue::Lane;
+use semaphore::{Outcome, Semaphore};
 
 /// The reason of a problem that a source has as a whole.
 pub(crate) const OTHER_CLUSTER: &str = "OtherCluster";
 
+/// Names of labels, and their values.
+pub(crate) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
+
 /// The metrics, shared by those who count.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     /// Writes to the local API server.
-    pub(crate) writes: Family<WriteLabels, Counter>,
+    writes: Family<Labels<4>, Counter>,
+    /// Requests to API servers.
+    requests: Family<Labels<3>, Counter>,
+    request_duration: Family<Labels<2>, Histogram>,
     /// How much is known of a source.
-    pub(crate) source_state: Family<FeedLabels, Gauge>,
+    pub(crate) source_state: Family<Labels<2>, Gauge>,
     /// How many objects of a source are known.
-    pub(crate) source_objects: Family<FeedLabels, Gauge>,
+    pub(crate) source_objects: Family<Labels<2>, Gauge>,
     /// When a source was last heard.
-    pub(crate) source_last_contact: Family<FeedLabels, Gauge>,
+    pub(crate) source_last_contact: Family<Labels<2>, Gauge>,
+    /// How often a source was lost, or not to be had.
+    pub(crate) source_failures: Family<Labels<3>, Counter>,
+    propagation: Family<Labels<1>, Histogram>,
     /// What is wrong now.
-    pub(crate) problems: Family<ProblemLabels, Gauge>,
+    pub(crate) problems: Family<Labels<2>, Gauge>,
     /// Events about problems.
-    pub(crate) events: Family<EventLabels, Counter>,
+    pub(crate) events: Family<Labels<1>, Counter>,
     /// Whether the configuration that is there is not the one that is followed.
     pub(crate) configuration_refused: Gauge,
     /// Whether this process writes.
@@ -36,150 +55,264 @@ pub(crate) struct Metrics {
     pub(crate) plans: Counter,
     /// Keys that wait for their plan.
     pub(crate) queue_depth: Gauge,
+    /// How long they waited.
+    queue_wait: Histogram,
     /// Keys that are tried again later.
     pub(crate) retrying: Gauge,
+    /// How often one was to be tried again.
+    pub(crate) retries: Counter,
+    /// The same by the names that semaphore-service-mirror had, where they are wanted.
+    pub(crate) semaphore: Option<Semaphore>,
+    /// What changed before was not waited for by this process.
+    began: Timestamp,
 }
 
-/// One resource of one source.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct FeedLabels {
-    /// The source.
-    pub(crate) source: SourceName,
-    /// The resource, and what it is for.
-    pub(crate) resource: &'static str,
+// From a write on the same machine to a source that was away for minutes.
+const PROPAGATION: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
+// Those that most programs have.
+const DURATIONS: [f64; 11] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// A registry that is being filled, and the names that are in it.
+struct Filling<'a> {
+    registry: &'a mut Registry,
+    prefix: &'static str,
+    names: &'a mut Vec<String>,
 }
 
-/// What was written, and how it ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct WriteLabels {
-    /// `create`, `update`, `replace` or `delete`.
-    pub(crate) verb: &'static str,
-    /// The resource.
-    pub(crate) resource: Resource,
-    /// `ok`, or why not.
-    pub(crate) result: &'static str,
-}
+impl Filling<'_> {
+    fn add<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        let total = match metric.metric_type() {
+            MetricType::Counter => "_total",
+            _ => "",
+        };
+        self.names.push(format!("{}_{name}{total}", self.prefix));
+        let registry = self.registry.sub_registry_with_prefix(self.prefix);
+        registry.register(name, help, metric.clone());
+        metric
+    }
 
-/// What came of an Event.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct EventLabels {
-    /// `created`, or why not.
-    pub(crate) result: &'static str,
-}
-
-/// A kind of problem of one source.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ProblemLabels {
-    /// The source.
-    pub(crate) source: SourceName,
-    /// Of which kind.
-    pub(crate) reason: &'static str,
+    fn seconds<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.names.push(format!("{}_{name}_seconds", self.prefix));
+        let registry = self.registry.sub_registry_with_prefix(self.prefix);
+        registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+        metric
+    }
 }
 
 impl Metrics {
-    /// The metrics, and where they are read.
-    pub(crate) fn registered() -> (Self, Registry) {
-        let it = Self::default();
-        let mut all = Registry::with_prefix("reflector");
-        all.register(
-            "writes",
-            "Writes to the local API server, by how they ended",
-            it.writes.clone(),
-        );
-        all.register(
-            "source_state",
-            "How much is known of a source: 0 nothing, 1 what was before it was lost, 2 all",
-            it.source_state.clone(),
-        );
-        all.register(
-            "source_objects",
-            "How many objects of a source are known",
-            it.source_objects.clone(),
-        );
-        all.register_with_unit(
-            "source_last_contact_timestamp",
-            "When a source was last heard, since 1970",
-            Unit::Seconds,
-            it.source_last_contact.clone(),
-        );
-        all.register(
-            "problems",
-            "What cannot be done as asked, see the log or /status",
-            it.problems.clone(),
-        );
-        all.register(
-            "events",
-            "Kubernetes Events about problems, by what came of them",
-            it.events.clone(),
-        );
-        all.register(
-            "configuration_refused",
-            "Whether the configuration changed and is wrong, so that the former one goes on",
-            it.configuration_refused.clone(),
-        );
-        all.register(
-            "leader",
-            "Whether this process writes: 1, or 0 while another one does",
-            it.leader.clone(),
-        );
-        all.register("plans", "Plans made", it.plans.clone());
-        all.register(
-            "queue_depth",
-            "Local Services that wait for their plan",
-            it.queue_depth.clone(),
-        );
-        all.register(
-            "retrying",
-            "Local Services whose writes failed and are tried again later",
-            it.retrying.clone(),
-        );
-        (it, all)
+    /// The metrics, and where they are read; `semaphore` says whether also by the names
+    /// that semaphore-service-mirror had.
+    pub(crate) fn registered(semaphore: bool) -> (Self, Registry) {
+        Self::named(semaphore, &mut Vec::new())
+    }
+
+    /// The same, with all names.
+    fn named(semaphore: bool, names: &mut Vec<String>) -> (Self, Registry) {
+        let mut registry = Registry::default();
+        let semaphore = semaphore.then(|| {
+            Semaphore::registered(Filling {
+                registry: &mut registry,
+                prefix: "semaphore_service_mirror",
+                names,
+            })
+        });
+        let filling = Filling {
+            registry: &mut registry,
+            prefix: "reflector",
+            names,
+        };
+        let it = Self::of_ours(filling, semaphore);
+        (it, registry)
+    }
+
+    fn of_ours(mut all: Filling<'_>, semaphore: Option<Semaphore>) -> Self {
+        Self {
+            writes: all.add(
+                "writes",
+                "Writes to the local API server, by how they ended",
+            ),
+            requests: all.add("client_requests", "Requests to API servers, by code"),
+            request_duration: all.seconds(
+                "client_request_duration",
+                "How long the head of an answer took",
+                durations(),
+            ),
+            source_state: all.add(
+                "source_state",
+                "How much is known: 0 nothing, 1 what was, 2 all",
+            ),
+            source_objects: all.add("source_objects", "How many objects of a source are known"),
+            source_last_contact: all.seconds(
+                "source_last_contact_timestamp",
+                "When a source was last heard, since 1970",
+                Family::default(),
+            ),
+            source_failures: all.add(
+                "source_failures",
+                "How often a source was lost or not to be had, and was tried again",
+            ),
+            propagation: all.seconds(
+                "propagation",
+                "From a change of endpoints at their source to its write here",
+                Family::new_with_constructor(|| Histogram::new(PROPAGATION)),
+            ),
+            problems: all.add(
+                "problems",
+                "What cannot be done as asked, see the log or /status",
+            ),
+            events: all.add(
+                "events",
+                "Kubernetes Events about problems, by what came of them",
+            ),
+            configuration_refused: all.add("configuration_refused", "Whether a wrong one is there"),
+            leader: all.add("leader", "Whether this process writes"),
+            plans: all.add("plans", "Plans made"),
+            queue_depth: all.add("queue_depth", "Local Services that wait for their plan"),
+            queue_wait: all.seconds(
+                "queue_wait",
+                "How long local Services waited for their plan",
+                Histogram::new(DURATIONS),
+            ),
+            retrying: all.add(
+                "retrying",
+                "Local Services whose writes failed and are tried again later",
+            ),
+            retries: all.add(
+                "retries",
+                "How often writes of a local Service were to be tried again",
+            ),
+            semaphore,
+            began: Timestamp::now(),
+        }
+    }
+
+    /// The same client, whose requests to that cluster are counted.
+    pub(crate) async fn counting(
+        &self,
+        client: kube::Client,
+        cluster: String,
+        access: &Access,
+    ) -> kube::Client {
+        let host = match self.semaphore {
+            Some(_) => client::host(access).await.ok(),
+            None => None,
+        };
+        let this = self.clone();
+        client::observed(client, move |exchange: &Exchange<'_>| {
+            this.asked(&cluster, host.as_deref(), exchange);
+        })
+    }
+
+    /// An API server was asked: a source's, or the local one.
+    fn asked(&self, cluster: &str, host: Option<&str>, exchange: &Exchange<'_>) {
+        let cluster: Cow<'static, str> = cluster.to_owned().into();
+        let verb = ("verb", Cow::Borrowed(exchange.verb));
+        let code = exchange
+            .code
+            .map_or("error".into(), |it| it.as_str().to_owned().into());
+        let labels = [("cluster", cluster.clone()), verb.clone(), ("code", code)];
+        self.requests.get_or_create(&labels).inc();
+        let took = exchange.took.as_secs_f64();
+        let labels = [("cluster", cluster), verb];
+        self.request_duration.get_or_create(&labels).observe(took);
+        if let (Some(semaphore), Some(host)) = (&self.semaphore, host) {
+            semaphore.asked(host, exchange);
+        }
+    }
+
+    /// A step was done, or not.
+    pub(crate) fn wrote(&self, step: &Step, result: &'static str) {
+        let labels = [
+            ("source", step.source.to_string().into()),
+            ("verb", step.write.verb().into()),
+            ("resource", step.resource.plural().into()),
+            ("result", result.into()),
+        ];
+        self.writes.get_or_create(&labels).inc();
+        if result == "ok"
+            && let Some(changed) = &step.changed
+            && let Some(took) = took(changed, self.began, Timestamp::now())
+        {
+            let labels = [("source", step.source.to_string().into())];
+            let propagation = self.propagation.get_or_create(&labels);
+            propagation.observe(took.as_secs_f64());
+        }
+    }
+
+    /// A key came to wait.
+    pub(crate) fn added(&self, lane: &Lane) {
+        if let Some(semaphore) = &self.semaphore {
+            semaphore.added(lane);
+        }
+    }
+
+    /// A key waited so long.
+    pub(crate) fn waited(&self, lane: &Lane, time: Duration) {
+        self.queue_wait.observe(time.as_secs_f64());
+        if let Some(semaphore) = &self.semaphore {
+            semaphore.waited(lane, time);
+        }
+    }
+
+    /// A key was in work so long.
+    pub(crate) fn worked(&self, lane: &Lane, time: Duration, outcome: Outcome) {
+        if let Some(semaphore) = &self.semaphore {
+            semaphore.worked(lane, time, outcome);
+        }
     }
 
     /// A source is not followed any more, or anew.
     pub(crate) fn forget(&self, source: &SourceName) {
         for feed in Feed::every(source) {
-            let source = source.clone();
-            let resource = feed.resource_name();
-            let labels = FeedLabels { source, resource };
+            let labels = of_feed(source, feed.resource_name());
             self.source_state.remove(&labels);
             self.source_objects.remove(&labels);
             self.source_last_contact.remove(&labels);
         }
-        self.problems.remove(&ProblemLabels {
-            source: source.clone(),
-            reason: OTHER_CLUSTER,
-        });
+        self.problems.remove(&of_problem(source, OTHER_CLUSTER));
     }
 }
 
-impl EncodeLabelSet for FeedLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
-        let source = self.source.as_str();
-        [("source", source), ("resource", self.resource)].encode(encoder)
-    }
+/// The labels of one resource of one source.
+pub(crate) fn of_feed(source: &SourceName, resource: &'static str) -> Labels<2> {
+    [("source", text(source)), ("resource", resource.into())]
 }
 
-impl EncodeLabelSet for WriteLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
-        let resource = self.resource.plural();
-        [
-            ("verb", self.verb),
-            ("resource", resource),
-            ("result", self.result),
-        ]
-        .encode(encoder)
-    }
+/// The labels of a kind of problem of one source.
+pub(crate) fn of_problem(source: &SourceName, reason: &'static str) -> Labels<2> {
+    [("source", text(source)), ("reason", reason.into())]
 }
 
-impl EncodeLabelSet for EventLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
-        [("result", self.result)].encode(encoder)
-    }
+/// The labels of a failure of one resource of one source.
+pub(crate) fn of_failure(
+    source: &SourceName,
+    resource: &'static str,
+    reason: &'static str,
+) -> Labels<3> {
+    let [source, resource] = of_feed(source, resource);
+    [source, resource, ("reason", reason.into())]
 }
 
-impl EncodeLabelSet for ProblemLabels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
-        [("source", self.source.as_str()), ("reason", self.reason)].encode(encoder)
-    }
+fn text(source: &SourceName) -> Cow<'static, str> {
+    source.to_string().into()
 }
+
+fn durations<const N: usize>() -> Family<Labels<N>, Histogram> {
+    Family::new_with_constructor(|| Histogram::new(DURATIONS))
+}
+
+/// How long a change took that a source dates so. What changed before this process began
+/// was not waited for; a source whose clock is ahead of ours is taken to be instant.
+fn took(changed: &str, began: Timestamp, now: Timestamp) -> Option<Duration> {
+    let changed: Timestamp = changed.parse().ok()?;
+    let took = now.duration_since(changed);
+    (began <= changed).then(|| Duration::try_from(took).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,15 @@
 //! Which keys are planned next: each once, in fair turns between sources, and those
 //! that failed again later.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use reflector_planner::{LocalKey, SourceName};
 use tokio::time::Instant;
 use tokio_util::time::{DelayQueue, delay_queue};
+
+use crate::metrics::Metrics;
+use crate::metrics::semaphore::{Load, Outcome};
 
 /// Whose change a key waits for; none for a local one.
 pub(crate) type Lane = Option<SourceName>;
@@ -18,10 +21,12 @@ pub(crate) struct Queue {
     /// Lanes that have keys, in turn.
     turns: VecDeque<Lane>,
     lanes: HashMap<Lane, VecDeque<LocalKey>>,
-    waiting: HashSet<LocalKey>,
+    /// Since when.
+    waiting: HashMap<LocalKey, Instant>,
     in_work: HashMap<LocalKey, Work>,
     retries: HashMap<LocalKey, Retry>,
     timers: DelayQueue<LocalKey>,
+    metrics: Option<Metrics>,
 }
 
 /// How soon it makes sense to try again.
@@ -38,6 +43,7 @@ pub(crate) enum Again {
 #[derive(Debug)]
 struct Work {
     lane: Lane,
+    began: Instant,
     /// Whether something changed since it began.
     is_outdated: bool,
 }
@@ -60,6 +66,32 @@ const LATER: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
 impl Queue {
+    /// One that counts.
+    pub(crate) fn counted(metrics: Metrics) -> Self {
+        Self {
+            metrics: Some(metrics),
+            ..Self::default()
+        }
+    }
+
+    /// How much there is to do, by lane.
+    pub(crate) fn loads(&self) -> BTreeMap<Lane, Load> {
+        let mut loads: BTreeMap<Lane, Load> = BTreeMap::new();
+        for (lane, keys) in &self.lanes {
+            loads.entry(lane.clone()).or_default().depth = count(keys.len());
+        }
+        for retry in self.retries.values().filter(|it| it.timer.is_some()) {
+            loads.entry(retry.lane.clone()).or_default().requeued += 1;
+        }
+        for work in self.in_work.values() {
+            let load = loads.entry(work.lane.clone()).or_default();
+            let time = work.began.elapsed();
+            load.unfinished += time;
+            load.longest = load.longest.max(time);
+        }
+        loads
+    }
+
     /// A key's plan may have changed.
     pub(crate) fn touch(&mut self, lane: &Lane, key: LocalKey) {
         if let Some(work) = self.in_work.get_mut(&key) {
@@ -105,9 +137,14 @@ impl Queue {
         } else {
             self.turns.push_back(lane.clone());
         }
-        self.waiting.remove(&key);
+        let since = self.waiting.remove(&key);
+        let waited = since.map(|it| it.elapsed()).unwrap_or_default();
+        if let Some(metrics) = &self.metrics {
+            metrics.waited(&lane, waited);
+        }
         let work = Work {
             lane,
+            began: Instant::now(),
             is_outdated: false,
         };
         self.in_work.insert(key.clone(), work);
@@ -117,7 +154,7 @@ impl Queue {
     /// There was nothing to do for a key.
     pub(crate) fn settled(&mut self, key: &LocalKey) {
         self.retries.remove(key);
-        if let Some(work) = self.in_work.remove(key)
+        if let Some(work) = self.end(key, Outcome::Done)
             && work.is_outdated
         {
             self.wait(work.lane, key.clone());
@@ -126,14 +163,14 @@ impl Queue {
 
     /// All was done for a key: its plan is looked at once more.
     pub(crate) fn written(&mut self, key: LocalKey) {
-        if let Some(work) = self.in_work.remove(&key) {
+        if let Some(work) = self.end(&key, Outcome::Done) {
             self.wait(work.lane, key);
         }
     }
 
     /// Something failed for a key.
     pub(crate) fn failed(&mut self, key: LocalKey, again: Again) {
-        let Some(work) = self.in_work.remove(&key) else {
+        let Some(work) = self.end(&key, Outcome::Again) else {
             return;
         };
         let n_failures = self.retries.get(&key).map_or(0, |retry| retry.n_failures);
@@ -173,9 +210,21 @@ impl Queue {
         self.wait(lane, key);
     }
 
+    fn end(&mut self, key: &LocalKey, outcome: Outcome) -> Option<Work> {
+        let work = self.in_work.remove(key)?;
+        if let Some(metrics) = &self.metrics {
+            metrics.worked(&work.lane, work.began.elapsed(), outcome);
+        }
+        Some(work)
+    }
+
     fn wait(&mut self, lane: Lane, key: LocalKey) {
-        if !self.waiting.insert(key.clone()) {
+        if self.waiting.contains_key(&key) {
             return;
+        }
+        self.waiting.insert(key.clone(), Instant::now());
+        if let Some(metrics) = &self.metrics {
+            metrics.added(&lane);
         }
         let keys = self.lanes.entry(lane.clone()).or_default();
         if keys.is_empty() {
@@ -183,6 +232,10 @@ impl Queue {
         }
         keys.push_back(key);
     }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn backoff(first: Duration, n_failures: u32) -> Duration {

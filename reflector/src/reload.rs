@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compat::Line;
 use crate::config::{Config, GlobalConfig, SourceConfig};
+use crate::config_map::ConfigMapText;
 use crate::following::Opened;
 
 /// What became of another configuration.
@@ -45,10 +46,14 @@ pub(crate) struct Reloader {
     line: Line,
     inputs: Vec<PathBuf>,
     seen: u64,
+    policy: Policy,
+    notes: Vec<String>,
     sources: Vec<SourceConfig>,
     local_namespace: Option<DnsLabel>,
     global: Option<GlobalConfig>,
     refused: Option<String>,
+    /// What names further sources, where a ConfigMap does.
+    config_map: Option<ConfigMapText>,
     reloads: mpsc::Sender<Reload>,
 }
 
@@ -57,16 +62,23 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Reloader {
     /// For what was read from that line, and runs now.
-    pub(crate) fn new(line: Line, config: &Config) -> (Self, mpsc::Receiver<Reload>) {
+    pub(crate) fn new(
+        line: Line,
+        config: &Config,
+        config_map: Option<ConfigMapText>,
+    ) -> (Self, mpsc::Receiver<Reload>) {
         let (reloads, receiver) = mpsc::channel(1);
         let reloader = Self {
             line,
             inputs: config.inputs.clone(),
             seen: content(&config.inputs),
+            policy: config.policy.clone(),
+            notes: config.notes.clone(),
             sources: config.sources.clone(),
             local_namespace: config.local_namespace().cloned(),
             global: config.global.clone(),
             refused: None,
+            config_map,
             reloads,
         };
         (reloader, receiver)
@@ -77,13 +89,7 @@ impl Reloader {
         let look = async {
             loop {
                 tokio::time::sleep(LOOK).await;
-                let seen = content(&self.inputs);
-                // What was refused may lack what has come by now.
-                if seen == self.seen && self.refused.is_none() {
-                    continue;
-                }
-                self.seen = seen;
-                let Some(reload) = self.reload().await else {
+                let Some(reload) = self.look().await else {
                     continue;
                 };
                 if self.reloads.send(reload).await.is_err() {
@@ -98,23 +104,63 @@ impl Reloader {
         Ok(())
     }
 
+    /// What there is to tell, if anything changed.
+    async fn look(&mut self) -> Option<Reload> {
+        let seen = content(&self.inputs);
+        let has_changed = match &mut self.config_map {
+            Some(config_map) => config_map.has_changed().await,
+            None => Ok(false),
+        };
+        let has_changed = match has_changed {
+            Ok(has_changed) => has_changed,
+            Err(error) => return self.refuse(&error),
+        };
+        // What was refused may lack what has come by now.
+        if seen == self.seen && !has_changed && self.refused.is_none() {
+            return None;
+        }
+        self.seen = seen;
+        self.reload().await
+    }
+
+    /// Says why another configuration is not taken over, once.
+    fn refuse(&mut self, error: &anyhow::Error) -> Option<Reload> {
+        let why = format!("{error:#}");
+        let is_known = self.refused.replace(why.clone()).as_ref() == Some(&why);
+        (!is_known).then_some(Reload::Refused(why))
+    }
+
     /// What there is to tell of what is there now.
     async fn reload(&mut self) -> Option<Reload> {
         match self.change().await {
             Ok(change) => {
-                self.refused = None;
-                Some(Reload::Changed(Box::new(change)))
+                let is_new = self.takes_over(&change);
+                let was_refused = self.refused.take().is_some();
+                (is_new || was_refused).then(|| Reload::Changed(Box::new(change)))
             }
-            Err(error) => {
-                let why = format!("{error:#}");
-                let is_known = self.refused.replace(why.clone()).as_ref() == Some(&why);
-                (!is_known).then_some(Reload::Refused(why))
-            }
+            Err(error) => self.refuse(&error),
         }
     }
 
+    /// Whether it says anything new: files may hold other words, or other credentials, for
+    /// the same.
+    fn takes_over(&mut self, change: &Change) -> bool {
+        let is_same = self.policy == change.policy
+            && self.notes == change.notes
+            && change.stopped.is_empty()
+            && change.opened.is_empty();
+        self.policy = change.policy.clone();
+        self.notes.clone_from(&change.notes);
+        !is_same
+    }
+
     async fn change(&mut self) -> anyhow::Result<Change> {
-        let config = Config::try_from(self.line.read()?)?;
+        let mut args = self.line.read()?;
+        args.config_map = self.config_map.as_ref().and_then(|it| it.text.clone());
+        let config = Config::try_from(args)?;
+        if config.config_map.as_ref() != self.config_map.as_ref().map(ConfigMapText::key) {
+            bail!("sourceApi names another ConfigMap: restart the reflector");
+        }
         let local_namespace = config.local_namespace().cloned();
         if let (Some(before), Some(now)) = (&self.local_namespace, &local_namespace)
             && before != now
@@ -136,8 +182,11 @@ impl Reloader {
         self.sources = config.sources;
         // Whoever looks at all namespaces goes on doing so.
         self.local_namespace = self.local_namespace.take().and(local_namespace.clone());
-        self.inputs = config.inputs;
-        self.seen = content(&self.inputs);
+        if self.inputs != config.inputs {
+            self.inputs = config.inputs;
+            // What is in them now may not be what was read.
+            self.seen = 0;
+        }
         Ok(Change {
             policy: config.policy,
             stopped,

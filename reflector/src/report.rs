@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::announce::{Announcer, Notice};
 use crate::feed::{Feed, Sign};
-use crate::metrics::{FeedLabels, Metrics, OTHER_CLUSTER, ProblemLabels};
+use crate::metrics::{Labels, Metrics, OTHER_CLUSTER, of_failure, of_feed, of_problem};
 use crate::status::{
     ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, ProblemStatus, SourceStatus, Status,
 };
@@ -122,7 +122,13 @@ impl Report {
                 warn!(%feed, "history went back, as after a restore from a backup; taken over");
                 None
             }
-            Sign::Lost(failure) => Some(failure.to_string()),
+            Sign::Lost(failure) => {
+                if let Some(source) = feed.source() {
+                    let labels = of_failure(source, feed.resource_name(), failure.reason());
+                    self.metrics.source_failures.get_or_create(&labels).inc();
+                }
+                Some(failure.to_string())
+            }
         };
         match (&lost, &contact.lost) {
             (Some(why), before) if before.as_ref() != Some(why) => {
@@ -213,10 +219,7 @@ impl Report {
         let Some(source) = feed.source() else {
             return;
         };
-        let labels = FeedLabels {
-            source: source.clone(),
-            resource: feed.resource_name(),
-        };
+        let labels = of_feed(source, feed.resource_name());
         let (state, objects) = known(feed, world);
         let number = match state {
             "synced" => 2,
@@ -307,17 +310,16 @@ fn note_cluster(
         Sign::Lost(_) => return,
         Sign::Alive | Sign::Rewound => None,
     };
-    let Some(source) = feed.source().cloned() else {
+    let Some(source) = feed.source() else {
         return;
     };
     match why {
         Some(why) => replaced.insert(feed.clone(), why),
         None => replaced.remove(feed),
     };
-    let count = replaced.keys().filter(|it| it.source() == Some(&source));
+    let count = replaced.keys().filter(|it| it.source() == Some(source));
     let count = i64::try_from(count.count()).unwrap_or(i64::MAX);
-    let reason = OTHER_CLUSTER;
-    let labels = ProblemLabels { source, reason };
+    let labels = of_problem(source, OTHER_CLUSTER);
     metrics.problems.get_or_create(&labels).set(count);
 }
 
@@ -331,9 +333,6 @@ fn replaced_problem(feed: &Feed, why: &str) -> ProblemStatus {
     }
 }
 
-fn label(problem: &Problem) -> ProblemLabels {
-    ProblemLabels {
-        source: problem.source.clone(),
-        reason: problem.cause.reason(),
-    }
+fn label(problem: &Problem) -> Labels<2> {
+    of_problem(&problem.source, problem.cause.reason())
 }

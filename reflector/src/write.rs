@@ -21,7 +21,7 @@ use serde_json::json;
 use tracing::{debug, info};
 
 use crate::lease::Leadership;
-use crate::metrics::{Metrics, WriteLabels};
+use crate::metrics::Metrics;
 use crate::queue::Again;
 
 use refusal::{Refusal, chain, is_transient};
@@ -77,7 +77,7 @@ impl Writer {
                 Ok(_) => "ok",
                 Err(refusal) => refusal.reason(),
             };
-            self.count(&step, label);
+            self.metrics.wrote(&step, label);
             let (verb, resource, key) = (step.write.verb(), step.resource, &step.key);
             debug!(%key, %resource, verb, result = label, "wrote");
             match result {
@@ -300,15 +300,6 @@ impl Writer {
             Status::failure(code.as_u16(), "", format!("{code}: {text}"))
         });
         Err(Refusal::Status(code, status))
-    }
-
-    fn count(&self, step: &Step, result: &'static str) {
-        let labels = WriteLabels {
-            verb: step.write.verb(),
-            resource: step.resource,
-            result,
-        };
-        self.metrics.writes.get_or_create(&labels).inc();
     }
 }
 

@@ -9,6 +9,8 @@
 
 mod access;
 mod error;
+mod exchange;
+mod proxy;
 mod renew;
 mod token;
 
@@ -26,6 +28,8 @@ use token::TokenSource;
 
 pub use access::{Access, Authority, Token};
 pub use error::Error;
+pub use exchange::{Exchange, observed};
+pub use proxy::parse as proxy;
 
 // Within a cluster a connection takes milliseconds, across the world half a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,6 +49,12 @@ pub async fn connect(access: &Access, user_agent: &str) -> Result<Client, Error>
         return Ok(made.client);
     }
     Ok(Renewing::new(access.clone(), user_agent, made).into_client())
+}
+
+/// Host and port of the server that an access leads to.
+pub async fn host(access: &Access) -> Result<String, Error> {
+    let url = parts(access).await?.config.cluster_url;
+    Ok(url.authority().map(ToString::to_string).unwrap_or_default())
 }
 
 /// A client, and what it is made of.
@@ -68,6 +78,11 @@ impl Made {
             token,
             files,
         } = parts(access).await?;
+        // kube knows the variables of some ways alone, and none of their exceptions.
+        if config.proxy_url.is_none() {
+            let variable = |name: &str| std::env::var(name).ok();
+            config.proxy_url = proxy::around(&config.cluster_url, variable)?;
+        }
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = None;
         config.write_timeout = Some(WRITE_TIMEOUT);
@@ -114,7 +129,12 @@ async fn parts(access: &Access) -> Result<Parts, Error> {
             url,
             authority,
             token,
-        } => from_url(url, authority.as_ref(), token.as_ref()),
+            proxy,
+        } => {
+            let mut parts = from_url(url, authority.as_ref(), token.as_ref())?;
+            parts.config.proxy_url = proxy.as_deref().cloned();
+            Ok(parts)
+        }
     }
 }
 
@@ -126,9 +146,13 @@ async fn from_kubeconfig(path: &Path, context: Option<&str>) -> Result<Parts, Er
         context: Some(choose(path, &kubeconfig, context)?),
         ..KubeConfigOptions::default()
     };
+    let proxy = proxy_of(&kubeconfig, options.context.as_deref());
+    let place = format!("proxy-url in kubeconfig {}", path.display());
+    let proxy = proxy.map(|it| proxy::parse(&it, &place)).transpose()?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .map_err(|source| invalid(path, source))?;
+    config.proxy_url = proxy;
     // As in client-go, the file goes before a token beside it.
     let token = config.auth_info.token_file.take();
     let token = token.map(|it| TokenSource::open(Path::new(&it)));
@@ -144,6 +168,17 @@ async fn from_kubeconfig(path: &Path, context: Option<&str>) -> Result<Parts, Er
     })
 }
 
+/// The proxy that a context's cluster names, if it names one.
+fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let mut contexts = kubeconfig.contexts.iter();
+    let context = contexts.find(|it| Some(it.name.as_str()) == context)?;
+    let cluster = &context.context.as_ref()?.cluster;
+    let mut clusters = kubeconfig.clusters.iter();
+    let cluster = clusters.find(|it| it.name == *cluster)?.cluster.as_ref()?;
+    let proxy = cluster.proxy_url.clone();
+    proxy.filter(|it| !it.is_empty())
+}
+
 /// The files that a kubeconfig refers to, but for tokens: those are read for each request.
 fn files_of(kubeconfig: &Kubeconfig) -> impl Iterator<Item = PathBuf> + use<'_> {
     let clusters = kubeconfig.clusters.iter();
@@ -154,15 +189,17 @@ fn files_of(kubeconfig: &Kubeconfig) -> impl Iterator<Item = PathBuf> + use<'_> 
     authorities.chain(identities.flatten()).map(PathBuf::from)
 }
 
-/// The context that is asked for, or else the current one.
+/// The context that is asked for, or else the current one, or else the only one.
 fn choose(path: &Path, kubeconfig: &Kubeconfig, asked: Option<&str>) -> Result<String, Error> {
     let path = path.to_owned();
     let contexts = kubeconfig.contexts.iter().map(|it| it.name.as_str());
-    let known = contexts.clone().collect::<Vec<_>>().join(", ");
+    let names: Vec<_> = contexts.clone().collect();
+    let known = names.join(", ");
     // `kubectl config unset current-context` leaves an empty one.
     let current = kubeconfig.current_context.as_deref();
     let current = current.filter(|name| !name.is_empty());
-    match asked.or(current) {
+    let only = names.first().copied().filter(|_| names.len() == 1);
+    match asked.or(current).or(only) {
         _ if known.is_empty() => Err(Error::NoContexts { path }),
         None => Err(Error::NoContext { path, known }),
         Some(name) if contexts.clone().any(|it| it == name) => Ok(name.to_owned()),

@@ -101,6 +101,7 @@ impl Scripted {
             url: self.url(""),
             authority: None,
             token: None,
+            proxy: None,
         }
     }
 

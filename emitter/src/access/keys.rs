@@ -118,6 +118,7 @@ impl Source {
                 url: server,
                 authority: keys.ca_file.clone().map(Authority::File),
                 token: keys.token_file.clone().map(Token::File),
+                proxy: None,
             },
         })
     }

@@ -33,6 +33,7 @@ impl UpstreamArgs {
             url,
             authority: self.upstream_ca_file.map(Authority::File),
             token: self.upstream_token_file.map(Token::File),
+            proxy: None,
         })
     }
 }

@@ -19,7 +19,7 @@ pub use global::{GlobalPolicy, MemberPolicy, Sharing};
 
 /// What to do, as configured. The order of the sources decides who wins where
 /// two want the same name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The sources, and behind them the members of global Services.
     sources: Vec<SourcePolicy>,

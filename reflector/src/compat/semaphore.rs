@@ -91,6 +91,7 @@ pub(super) fn translate(words: &[String], environment: &Environment) -> Result<A
     let settings = Settings { flags, environment };
     let json = read(&settings)?;
     let mut args = defaults();
+    args.semaphore_metrics = true;
     settings.note(&mut args.notes);
     args.inputs = settings
         .get("config", "SSM_CONFIG")

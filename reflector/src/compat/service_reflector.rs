@@ -5,14 +5,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use http::Uri;
 use kube::config::Kubeconfig;
-use reflector_planner::SourceName;
+use serde_json::json;
 
 use super::flags::{Dashes, Syntax, switch};
 use super::settings::wrong;
-use super::{Error, defaults, hash_of, label_of};
-use crate::config::{Args, ImportEntry, SourceEntry};
+use super::{Error, defaults};
+use crate::config::{Args, Each, ImportEntry, SourceApi, SourceEntry, name_of_url, whole};
 
 const SYNTAX: Syntax = Syntax {
     values: &[
@@ -21,6 +20,8 @@ const SYNTAX: Syntax = Syntax {
         "log-level",
         "namespace",
         "reflector.source-api",
+        "reflector.source-api-file",
+        "reflector.source-api-config-map",
         "reflector.source-kubeconfig",
         "reflector.selector",
         "emitter.selector",
@@ -93,6 +94,7 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
         };
     }
     args.sources = sources;
+    args.source_api = source_api(&value)?;
     args.may_be_empty = true;
     if flags.all().any(|(flag, _)| flag.starts_with("emitter")) || flags.last("emitter").is_none() {
         args.notes.push(
@@ -103,17 +105,45 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     Ok(args)
 }
 
+/// The ConfigMap that its flag took its value from, read as it is by now: flags of ours,
+/// so that its users need no restart.
+fn source_api<'a>(
+    value: &impl Fn(&'static str) -> Option<&'a str>,
+) -> Result<Option<SourceApi>, Error> {
+    const CONFIG_MAP: &str = "reflector.source-api-config-map";
+    let file = value("reflector.source-api-file").map(Into::into);
+    let config_map = value(CONFIG_MAP).map(str::parse).transpose();
+    let config_map = config_map.map_err(|why: String| wrong(&format!("--{CONFIG_MAP}"), why))?;
+    if file.is_none() && config_map.is_none() {
+        return Ok(None);
+    }
+    let mut each = json!({
+        "sameName": true,
+        "import": {"labels": ["*"], "annotations": ["*"]},
+    });
+    for (key, flag) in [
+        ("selector", "reflector.selector"),
+        ("namespace", "namespace"),
+    ] {
+        if let Some(value) = value(flag) {
+            each[key] = json!(value);
+        }
+    }
+    let each = each.as_object().cloned().unwrap_or_default();
+    Ok(Some(SourceApi {
+        file,
+        config_map,
+        each: Each(each),
+    }))
+}
+
 /// The source at a URL; none where the same URL is given twice.
 fn at_url(text: &str, others: &[SourceEntry]) -> Result<Option<SourceEntry>, Error> {
-    let url = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
-    };
+    let url = whole(text);
     if others.iter().any(|it| it.url.as_ref() == Some(&url)) {
         return Ok(None);
     }
-    let name = name_of("--reflector.source-api", &url, others)?;
+    let name = name_of_url(&url, others).map_err(|why| wrong("--reflector.source-api", why))?;
     Ok(Some(SourceEntry {
         url: Some(url),
         ..SourceEntry::named(name)
@@ -135,33 +165,12 @@ fn by_kubeconfig(path: &str, others: &[SourceEntry]) -> Result<SourceEntry, Erro
             format!("the current context of {path} leads to no server"),
         )
     })?;
-    let name = name_of(FLAG, &server, others)?;
+    let name = name_of_url(&server, others).map_err(|why| wrong(FLAG, why))?;
     Ok(SourceEntry {
         kubeconfig: Some(path.into()),
         server: Some(server),
         ..SourceEntry::named(name)
     })
-}
-
-/// A source's name: host and port of its URL, as a DNS label. What is told apart by
-/// more than those has a hash of the whole URL.
-fn name_of(flag: &str, url: &str, others: &[SourceEntry]) -> Result<SourceName, Error> {
-    let parsed: Uri = url
-        .parse()
-        .map_err(|why| wrong(flag, format!("{url:?}: {why}")))?;
-    let host = parsed.host().unwrap_or_default();
-    let text = match parsed.port_u16() {
-        Some(port) => format!("{host}-{port}"),
-        None => host.to_owned(),
-    };
-    let label = label_of(&text).map_err(|_| wrong(flag, format!("{url:?} names no host")))?;
-    let is_taken = others.iter().any(|it| it.name.as_str() == label.as_str());
-    let name = if is_taken {
-        format!("{label}-{}", hash_of(url))
-    } else {
-        label.to_string()
-    };
-    name.parse().map_err(|why| wrong(flag, why))
 }
 
 /// An address as Go writes it: without a host it is every one.

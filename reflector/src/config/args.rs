@@ -8,7 +8,7 @@ use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
 use runtime::{LogFilter, LogFormat};
 
-use super::{GlobalEntry, SourceEntry, staleness};
+use super::{GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, staleness};
 use crate::ask::Output;
 
 /// Makes Services of other clusters usable in this one.
@@ -88,6 +88,22 @@ pub struct Args {
     /// Global Services, where a front end asks for them
     #[arg(skip)]
     pub(crate) global: Option<GlobalEntry>,
+
+    /// Kubeconfigs that are sources, where a front end asks for them
+    #[arg(skip)]
+    pub(crate) kubeconfig_dir: Option<KubeconfigDir>,
+
+    /// URLs that are sources, where a front end asks for them
+    #[arg(skip)]
+    pub(crate) source_api: Option<SourceApi>,
+
+    /// What the ConfigMap says that these are in, if that is known
+    #[arg(skip)]
+    pub(crate) config_map: Option<String>,
+
+    /// Metrics also by the names that semaphore-service-mirror had
+    #[arg(skip)]
+    pub(crate) semaphore_metrics: bool,
 
     /// What a front end accepted without need
     #[arg(skip)]

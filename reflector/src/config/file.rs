@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proto_types::name::DnsLabel;
+use reflector_planner::policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::schema::{self, Label, Range};
-use super::{GlobalEntry, SourceEntry};
+use super::{GlobalEntry, KubeconfigDir, SourceApi, SourceEntry};
 
 /// The configuration file, in YAML or JSON.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -34,10 +35,17 @@ pub struct File {
     /// The sources; the first wins where two want the same name.
     #[serde(default)]
     pub sources: Vec<SourceEntry>,
+    /// Whether there are metrics also by the names that semaphore-service-mirror had.
+    #[serde(default)]
+    pub semaphore_metrics: bool,
+    /// Further sources, each by a kubeconfig that is found.
+    pub kubeconfig_dir: Option<KubeconfigDir>,
+    /// Further sources, each by a URL.
+    pub source_api: Option<SourceApi>,
 }
 
 /// As the file spells the planner's enum.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RemovedSources {
     /// They stay.
@@ -45,6 +53,15 @@ pub enum RemovedSources {
     Keep,
     /// They go.
     Delete,
+}
+
+impl From<RemovedSources> for policy::RemovedSources {
+    fn from(spelled: RemovedSources) -> Self {
+        match spelled {
+            RemovedSources::Keep => Self::Keep,
+            RemovedSources::Delete => Self::Delete,
+        }
+    }
 }
 
 /// Why a file is not a configuration.

@@ -11,8 +11,9 @@ use reflector_planner::{GlobalPlacement, GlobalPolicy, MemberPolicy, Policy, Sha
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::check::source_policy;
 use super::schema::{Duration as DurationText, Label};
-use super::{Config, Error, SourceEntry, source_policy};
+use super::{Config, Error, SourceEntry};
 
 /// Which Services of this cluster and of the sources become one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -187,8 +188,12 @@ impl Config {
     /// more rights are needed than in that one.
     #[must_use]
     pub fn local_namespace(&self) -> Option<&DnsLabel> {
-        let mut only = None;
         let (sources, members) = (self.policy.sources(), self.policy.members());
+        if sources.is_empty() && members.is_empty() {
+            // Whoever comes later may need more, and gets it then.
+            return self.mirror_namespace.as_ref();
+        }
+        let mut only = None;
         for source in sources.iter().chain(members) {
             let namespace = source.namespace()?;
             if only.is_some_and(|it| it != namespace) {

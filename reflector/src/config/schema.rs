@@ -55,6 +55,9 @@ texts! {
     ServicePattern: "A Service, or the beginning of Services, as demo/web or demo/*", {
         "pattern": "^(\\*|[-A-Za-z0-9._/]*/[-A-Za-z0-9._/]*\\*?)$"
     };
+    ConfigMap: "A ConfigMap, as NAMESPACE/NAME or NAMESPACE/NAME/KEY", {
+        "pattern": "^[^/]+/[^/]+(/[^/]+)?$"
+    };
     Template: "Text and the variables {prefix}, {source}, {namespace} and {name}", {
         "pattern": "^([-a-z0-9]|\\{(prefix|source|namespace|name)\\})*\\{name\\}([-a-z0-9]|\\{(prefix|source|namespace)\\})*$"
     };
@@ -106,6 +109,7 @@ pub(super) fn of_source(schema: &mut Schema) {
         json!({"oneOf": [has("url"), has("kubeconfig")]}),
         not(&both(&has("prefix"), &is("sameName", true))),
         needs("context", "kubeconfig"),
+        needs("proxyUrl", "url"),
     ];
     let authorities = ["caFile", "ca", "caUrl"];
     let tokens = ["tokenFile", "tokenVariable"];
@@ -114,6 +118,12 @@ pub(super) fn of_source(schema: &mut Schema) {
     let pairs = pairs.into_iter().chain([(tokens[0], tokens[1])]);
     rules.extend(pairs.map(|(one, other)| not(&both(&has(one), &has(other)))));
     schema.insert("allOf".to_owned(), rules.into());
+}
+
+/// URLs are in one place.
+pub(super) fn of_source_api(schema: &mut Schema) {
+    let places = json!([has("file"), has("configMap")]);
+    schema.insert("oneOf".to_owned(), places);
 }
 
 /// Without global Services, a source is there for its mirrors.

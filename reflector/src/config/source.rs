@@ -13,11 +13,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::SourceConfig;
 use super::import::ImportEntry;
 use super::naming::NamingEntry;
 use super::schema::{self, Label, Prefix};
 use super::staleness::{StalenessEntry, StalenessOfEntry};
+use super::{Origin, SourceConfig};
 
 /// One source, as it is typed in a file or behind `--source`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -43,6 +43,8 @@ pub struct SourceEntry {
     pub token_file: Option<PathBuf>,
     /// The variable of this process that has that token.
     pub token_variable: Option<String>,
+    /// The proxy that leads to the URL.
+    pub proxy_url: Option<String>,
     /// Which cluster it must be, by the uid of its `kube-system` namespace.
     pub cluster: Option<Box<str>>,
     /// What its mirrors' names begin with.
@@ -79,6 +81,9 @@ pub struct SourceEntry {
     /// The server that its kubeconfig leads to, where service-reflector called it so.
     #[serde(skip)]
     pub server: Option<String>,
+    /// Where it is from.
+    #[serde(skip)]
+    pub origin: Origin,
 }
 
 /// Why an entry is not a source.
@@ -155,7 +160,7 @@ pub enum InvalidSource {
     },
 }
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "name",
     "url",
     "kubeconfig",
@@ -165,6 +170,7 @@ const KEYS: [&str; 19] = [
     "caUrl",
     "tokenFile",
     "tokenVariable",
+    "proxyUrl",
     "cluster",
     "prefix",
     "sameName",
@@ -193,6 +199,7 @@ impl SourceEntry {
             ca_url: None,
             token_file: None,
             token_variable: None,
+            proxy_url: None,
             cluster: None,
             prefix: None,
             same_name: false,
@@ -206,6 +213,7 @@ impl SourceEntry {
             import: ImportEntry::default(),
             naming: NamingEntry::default(),
             server: None,
+            origin: Origin::Written,
         }
     }
 
@@ -230,6 +238,7 @@ impl SourceEntry {
             cluster: self.cluster,
             selector,
             namespace: self.namespace,
+            origin: self.origin,
         })
     }
 
@@ -292,6 +301,7 @@ impl SourceEntry {
                 url: self.uri(url)?,
                 authority: self.authority()?,
                 token: self.token()?,
+                proxy: self.proxy()?.map(Box::new),
             }),
             (None, Some(path)) => match self.credentials().next() {
                 Some(key) => Err(stray(key, "url")),
@@ -311,6 +321,7 @@ impl SourceEntry {
             ("caUrl", self.ca_url.is_some()),
             ("tokenFile", self.token_file.is_some()),
             ("tokenVariable", self.token_variable.is_some()),
+            ("proxyUrl", self.proxy_url.is_some()),
         ];
         let given = keys.into_iter().filter(|(_, is_given)| *is_given);
         given.map(|(key, _)| key)
@@ -324,6 +335,13 @@ impl SourceEntry {
         }
         let file = self.ca_file.clone().map(Authority::File);
         Ok(file.or_else(|| self.ca.clone().map(Authority::Pem)))
+    }
+
+    fn proxy(&self) -> Result<Option<Uri>, InvalidSource> {
+        let proxy = self.proxy_url.as_ref();
+        let proxy = proxy.map(|it| runtime::client::proxy(it, "proxyUrl"));
+        let proxy = proxy.transpose();
+        proxy.map_err(|why| self.unclear(why.to_string()))
     }
 
     fn token(&self) -> Result<Option<Token>, InvalidSource> {

@@ -7,24 +7,29 @@ use runtime::{Access, Cause, Failure};
 use tokio::sync::{mpsc, watch};
 
 use super::{Feed, News, Sign};
-use crate::authority::Progress;
 
 /// The way to a cluster.
 #[derive(Clone)]
 pub(crate) enum Way {
     /// It is open.
     Open(kube::Client),
-    /// It opens when the authority is there that the access needs.
-    Waiting {
-        /// How the cluster is reached.
-        access: Access,
-        /// How far the authority is.
-        progress: watch::Receiver<Progress>,
-    },
+    /// It opens when what the access needs is there.
+    Waiting(watch::Receiver<Progress>),
 }
 
-// As often as the authority is asked for where it cannot be had.
-const RETRY: Duration = Duration::from_secs(5);
+/// How far the opening of a way is.
+#[derive(Clone)]
+pub(crate) enum Progress {
+    /// It began.
+    Began,
+    /// It failed so far.
+    Failed(String),
+    /// It is open.
+    Open(kube::Client),
+}
+
+/// How often what failed is tried again.
+pub(crate) const RETRY: Duration = Duration::from_secs(5);
 
 impl Way {
     /// Waits until it is open, and tells why it is not; nothing, if nobody listens.
@@ -33,27 +38,44 @@ impl Way {
         feed: &Feed,
         sender: &mpsc::Sender<News>,
     ) -> Option<kube::Client> {
-        let (access, mut progress) = match self {
+        let mut progress = match self {
             Self::Open(client) => return Some(client),
-            Self::Waiting { access, progress } => (access, progress),
+            Self::Waiting(progress) => progress,
         };
         loop {
             let now = progress.borrow_and_update().clone();
-            let why = match now {
-                Progress::Began => None,
-                Progress::Failed(why) => Some(why),
-                Progress::Fetched => match runtime::connect(&access, crate::USER_AGENT).await {
-                    Ok(client) => return Some(client),
-                    Err(error) => Some(format!("{:#}", anyhow::Error::from(error))),
-                },
-            };
-            if let Some(why) = why {
-                sender.send(feed.unreachable(why)).await.ok()?;
+            match now {
+                Progress::Began => {}
+                Progress::Failed(why) => sender.send(feed.unreachable(why)).await.ok()?,
+                Progress::Open(client) => return Some(client),
             }
             tokio::select! {
                 changed = progress.changed() => changed.ok()?,
                 () = sender.closed() => return None,
             }
+        }
+    }
+}
+
+impl Progress {
+    /// Tries once.
+    pub(crate) async fn of(access: &Access) -> Self {
+        match runtime::connect(access, crate::USER_AGENT).await {
+            Ok(client) => Self::Open(client),
+            Err(error) => Self::Failed(format!("{:#}", anyhow::Error::from(error))),
+        }
+    }
+
+    /// Tries until the way is open.
+    pub(crate) async fn until_open(access: Access, progress: watch::Sender<Self>) {
+        loop {
+            let now = Self::of(&access).await;
+            let is_open = matches!(now, Self::Open(_));
+            progress.send_replace(now);
+            if is_open {
+                break;
+            }
+            tokio::time::sleep(RETRY).await;
         }
     }
 }

@@ -117,10 +117,11 @@ async fn perform(mut world: World, answers: Vec<Answer>) -> Outcome {
         url: url.parse().unwrap(),
         authority: None,
         token: None,
+        proxy: None,
     };
     let writer = Writer {
         client: runtime::connect(&access, "test").await.unwrap(),
-        metrics: Metrics::default(),
+        metrics: Metrics::registered(false).0,
         leadership: crate::lease::Leadership::always(),
     };
     let key = LocalKey::new(ObjectKey::new("demo", "web"));

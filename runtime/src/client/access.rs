@@ -25,6 +25,8 @@ pub enum Access {
         authority: Option<Authority>,
         /// A bearer token.
         token: Option<Token>,
+        /// The proxy that leads there; the one that variables name if absent.
+        proxy: Option<Box<Uri>>,
     },
 }
 

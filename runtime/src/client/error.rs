@@ -101,6 +101,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A proxy that is none.
+    #[error(
+        "{place} names no proxy that can be used: write it as http://HOST:PORT, \
+         https://HOST:PORT or socks5://HOST:PORT"
+    )]
+    Proxy {
+        /// Who names it.
+        place: String,
+    },
     /// The user agent cannot stand in a header.
     #[error("{0:?} cannot be a user agent: use printable ASCII")]
     UserAgent(String),

@@ -50,6 +50,7 @@ fn url(url: &str, ca_file: Option<PathBuf>) -> Access {
         url: url.parse().unwrap(),
         authority: ca_file.map(Authority::File),
         token: None,
+        proxy: None,
     }
 }
 
@@ -191,6 +192,7 @@ async fn an_authority_may_be_given_as_it_is() {
         url: "https://192.0.2.1".parse().unwrap(),
         authority: Some(Authority::Pem("nothing".to_owned())),
         token: None,
+        proxy: None,
     };
     let said = connect(&access, "test").await.err().unwrap().to_string();
     assert!(
@@ -216,6 +218,7 @@ async fn requests_carry_the_token_and_the_url_s_own_path() {
         url: server.url("/clusters/east/"),
         authority: None,
         token: Some(Token::File(files.with("token", "secret\n"))),
+        proxy: None,
     };
     let client = connect(&access, "heliograph/1").await.unwrap();
     let request = Request::get("/api/v1/services?limit=1").body(Body::empty());
@@ -231,12 +234,15 @@ async fn requests_carry_the_token_and_the_url_s_own_path() {
 
 #[tokio::test]
 async fn a_client_does_not_ask_again_by_itself() {
-    let busy = Answer::refusal("503 Service Unavailable", "");
-    let server = Scripted::start(vec![busy, Answer::ok("{}")]).await;
-    let client = connect(&server.access(), "test").await.unwrap();
-    let request = Request::get("/version").body(Body::empty()).unwrap();
-    assert_eq!(client.send(request).await.unwrap().status(), 503);
-    assert_eq!(server.asked().len(), 1);
+    for busy in ["429 Too Many Requests", "503 Service Unavailable"] {
+        let busy = Answer::refusal(busy, "");
+        let server = Scripted::start(vec![busy, Answer::ok("{}")]).await;
+        let client = connect(&server.access(), "test").await.unwrap();
+        let request = Request::get("/version").body(Body::empty()).unwrap();
+        let status = client.send(request).await.unwrap().status();
+        assert!(!status.is_success(), "{status}");
+        assert_eq!(server.asked().len(), 1);
+    }
 }
 
 #[test]

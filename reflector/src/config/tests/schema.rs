@@ -88,7 +88,7 @@ fn whole(block: &str) -> Option<String> {
         )),
         // Such a part is shown where global Services are described.
         "sources" => Some(format!("global: {{cluster: west}}\n{block}")),
-        "mirrorNamespace" | "global" => Some(block.to_owned()),
+        "mirrorNamespace" | "global" | "kubeconfigDir" | "sourceApi" => Some(block.to_owned()),
         _ => None,
     }
 }
@@ -160,6 +160,7 @@ fn what_of_a_source_does_not_go_together_is_refused_by_both() {
         "url: 'http://a', prefix: p, context: c",
         "kubeconfig: /k, prefix: p, tokenFile: /t",
         "kubeconfig: /k, prefix: p, caUrl: 'http://c'",
+        "kubeconfig: /k, prefix: p, proxyUrl: 'http://p'",
         "url: 'http://a', prefix: p, ca: x, caUrl: 'http://c'",
         "url: 'http://a', prefix: p, ca: x, caFile: /c",
         "url: 'http://a', prefix: p, tokenFile: /t, tokenVariable: T",

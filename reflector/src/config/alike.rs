@@ -1,0 +1,260 @@
+//! Sources that are alike, and are found: each file of a directory is one.
+//!
+//! What is found may be broken, half written or gone at any time; none of that may stop
+//! the program or disturb another source. A source is called after its file, whatever
+//! is in that, so that its mirrors remain its own while the file cannot be read.
+
+use std::path::{Path, PathBuf};
+
+use reflector_planner::{SourceName, policy};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::file::RemovedSources;
+use super::{Origin, SourceApi, SourceEntry, label_of};
+
+/// A directory in which each file is a kubeconfig, and so a source.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KubeconfigDir {
+    /// The directory.
+    pub path: PathBuf,
+    /// What its sources have in common.
+    #[serde(default)]
+    pub each: Each,
+}
+
+/// What sources that are alike have in common: keys of a source, but for its name and
+/// the way to it. In a prefix, `{source}` stands for the name.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Each(pub Map<String, Value>);
+
+/// All that is found.
+pub(super) struct Groups {
+    pub(super) directory: Option<KubeconfigDir>,
+    pub(super) urls: Option<SourceApi>,
+    /// What the ConfigMap says that the URLs are in, if that is known.
+    pub(super) config_map: Option<String>,
+}
+
+impl Groups {
+    pub(super) const fn are_none(&self) -> bool {
+        self.directory.is_none() && self.urls.is_none()
+    }
+
+    /// The files and directories where something is found.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let directory = self.directory.as_ref().map(|it| it.path.clone());
+        let file = self.urls.as_ref().and_then(|it| it.file.clone());
+        directory.into_iter().chain(file)
+    }
+
+    /// Adds what is found, and says what is none.
+    pub(super) fn add(
+        &self,
+        removed_sources: RemovedSources,
+        entries: &mut Vec<SourceEntry>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), InvalidGroup> {
+        if let Some(directory) = &self.directory {
+            directory.add(removed_sources, entries, notes)?;
+        }
+        if let Some(urls) = &self.urls {
+            urls.add(self.config_map.as_deref(), removed_sources, entries)?;
+        }
+        Ok(())
+    }
+
+    /// What becomes of the mirrors of who is not there. Who is not known yet was not
+    /// removed.
+    pub(super) fn removed_sources(&self, asked: RemovedSources) -> policy::RemovedSources {
+        let reads = self.urls.as_ref().is_some_and(|it| it.config_map.is_some());
+        if reads && self.config_map.is_none() {
+            return policy::RemovedSources::Keep;
+        }
+        asked.into()
+    }
+}
+
+/// Why sources that are alike are not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidGroup {
+    /// The directory does not open.
+    #[error(
+        "cannot read kubeconfigDir {path}: check that it is a directory, mounted, and may be read"
+    )]
+    Read {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A directory that is empty by accident would cost all mirrors.
+    #[error(
+        "kubeconfigDir {0} is empty, and with removedSources: delete the mirrors of all its \
+         sources would go; put a kubeconfig there, or remove kubeconfigDir"
+    )]
+    Empty(PathBuf),
+    /// The file of URLs does not open.
+    #[error("cannot read sourceApi.file {path}: check that it is mounted and may be read")]
+    ReadUrls {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// URLs that are nowhere, or in two places.
+    #[error("sourceApi: give it either file or configMap, in which the URLs are")]
+    NoPlace,
+    /// A URL that is none.
+    #[error("sourceApi: {why}; write URLs as http://HOST:PORT, one a line or between commas")]
+    Url {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A list that is empty by accident would cost all mirrors.
+    #[error(
+        "sourceApi has no URL, and with removedSources: delete the mirrors of all its sources \
+         would go; put a URL there, or remove sourceApi"
+    )]
+    NoUrls,
+    /// What they have in common is not what a source may have.
+    #[error("{group}.each: {why}")]
+    Each {
+        /// The group.
+        group: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+const GROUP: &str = "kubeconfigDir";
+const OF_ITS_OWN: [&str; 5] = ["name", "url", "kubeconfig", "context", "cluster"];
+// What people and tools append to the names of kubeconfigs.
+const EXTENSIONS: [&str; 6] = ["yaml", "yml", "json", "conf", "config", "kubeconfig"];
+
+impl KubeconfigDir {
+    /// Adds its sources, in the order of their files, and says which files are none.
+    pub(super) fn add(
+        &self,
+        removed_sources: RemovedSources,
+        entries: &mut Vec<SourceEntry>,
+        notes: &mut Vec<String>,
+    ) -> Result<(), InvalidGroup> {
+        let files = self.files().map_err(|source| InvalidGroup::Read {
+            path: self.path.clone(),
+            source,
+        })?;
+        if files.is_empty() && removed_sources == RemovedSources::Delete {
+            return Err(InvalidGroup::Empty(self.path.clone()));
+        }
+        // What is wrong with it is told before there is a file.
+        self.each.source(GROUP, &"name".parse().expect("a label"))?;
+        for file in files {
+            let shown = file.display();
+            let Some(name) = name_of(&file) else {
+                notes.push(format!(
+                    "{GROUP}: {shown} is no source: no letter or digit in its name"
+                ));
+                continue;
+            };
+            if entries.iter().any(|it| it.name == name) {
+                notes.push(format!(
+                    "{GROUP}: {shown} is no source: there is another source {name}"
+                ));
+                continue;
+            }
+            entries.push(SourceEntry {
+                kubeconfig: Some(file),
+                ..self.each.source(GROUP, &name)?
+            });
+        }
+        Ok(())
+    }
+
+    /// Its files, in the order of their names. What points nowhere is a file that cannot
+    /// be read.
+    fn files(&self) -> std::io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if !path.is_dir() && !is_aside(&path) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+impl Each {
+    /// A source of that name that has it, to which there is no way yet.
+    pub(super) fn source(
+        &self,
+        group: &'static str,
+        name: &SourceName,
+    ) -> Result<SourceEntry, InvalidGroup> {
+        let invalid = |why| InvalidGroup::Each { group, why };
+        let Self(each) = self;
+        if let Some(key) = OF_ITS_OWN.into_iter().find(|it| each.contains_key(*it)) {
+            return Err(invalid(format!("{key} is of one source: remove it")));
+        }
+        let mut entry = each.clone();
+        if let Some(Value::String(prefix)) = entry.get_mut("prefix") {
+            *prefix = prefix.replace("{source}", name.as_str());
+        }
+        entry.insert("name".to_owned(), Value::from(name.as_str()));
+        let entry: SourceEntry =
+            serde_json::from_value(Value::Object(entry)).map_err(|why| invalid(why.to_string()))?;
+        Ok(SourceEntry {
+            origin: Origin::Found,
+            ..entry
+        })
+    }
+}
+
+/// What editors and kubelets put beside the files.
+fn is_aside(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') || name.ends_with('~')
+}
+
+/// A source is called as its file, without an extension, and in letters that a name may
+/// have.
+fn name_of(file: &Path) -> Option<SourceName> {
+    let extension = file.extension().and_then(|it| it.to_str());
+    let is_known = extension.is_some_and(|it| EXTENSIONS.contains(&it));
+    let name = if is_known {
+        file.file_stem()
+    } else {
+        file.file_name()
+    };
+    let label = label_of(&name?.to_string_lossy()).ok()?;
+    label.as_str().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+
+    #[test]
+    fn a_source_is_called_as_its_file() {
+        for (file, name) in [
+            ("east", Some("east")),
+            ("east.yaml", Some("east")),
+            ("east.kubeconfig", Some("east")),
+            ("Prod_EU.conf", Some("prod-eu")),
+            ("east.example.org", Some("east-example-org")),
+            ("east.yaml.bak", Some("east-yaml-bak")),
+            ("___", None),
+        ] {
+            let path = std::path::Path::new("/etc/clusters").join(file);
+            let found = name_of(&path).map(|it| it.to_string());
+            assert_eq!(found.as_deref(), name, "{file}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use prometheus_client::encoding::text::encode;
+
+use runtime::client::Exchange;
+
+use super::{Metrics, took};
+
+/// Names of metrics, as a scrape shows them: with the suffixes of counters.
+fn exported() -> BTreeSet<String> {
+    let mut names = Vec::new();
+    Metrics::named(true, &mut names);
+    names.into_iter().collect()
+}
+
+/// Names of metrics that the page about operating has in a table.
+fn documented() -> BTreeSet<String> {
+    let page = include_str!("../../../docs/operating.md");
+    let rows = page.lines().filter(|it| it.starts_with("| `"));
+    let cells = rows.filter_map(|it| it.split('|').nth(1));
+    let names = cells.flat_map(|it| it.split('`').skip(1).step_by(2));
+    let ours = |it: &&str| it.starts_with("reflector_") || it.starts_with("semaphore_");
+    names.filter(ours).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_documented_is_exported_and_nothing_else() {
+    assert_eq!(documented(), exported());
+}
+
+#[test]
+fn a_scrape_has_the_names_that_are_counted_by() {
+    let (metrics, registry) = Metrics::registered(true);
+    metrics.asked(
+        "local",
+        Some("10.0.0.1:6443"),
+        &Exchange {
+            verb: "list",
+            method: &Method::GET,
+            code: Some(StatusCode::OK),
+            took: Duration::from_millis(3),
+        },
+    );
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    for line in [
+        r#"reflector_client_requests_total{cluster="local",verb="list",code="200"} 1"#,
+        r#"reflector_client_request_duration_seconds_count{cluster="local",verb="list"} 1"#,
+        r#"semaphore_service_mirror_kube_http_request_total{host="10.0.0.1:6443",code="200",method="GET"} 1"#,
+        r#"semaphore_service_mirror_kube_http_request_duration_seconds_count{host="10.0.0.1:6443",method="GET"} 1"#,
+        "reflector_leader 0",
+    ] {
+        assert!(text.lines().any(|it| it == line), "no {line} in {text}");
+    }
+}
+
+#[test]
+fn semaphores_names_are_there_where_they_are_wanted_alone() {
+    let mut text = String::new();
+    encode(&mut text, &Metrics::registered(false).1).unwrap();
+    assert!(!text.contains("semaphore"), "{text}");
+}
+
+#[test]
+fn a_change_took_as_long_as_two_clocks_say_and_never_less_than_nothing() {
+    let at = |second: i64| Timestamp::from_second(second).unwrap();
+    let changed = |second: i64| at(second).to_string();
+    for (changed, seconds) in [
+        (changed(100), Some(10)),
+        (changed(110), Some(0)),
+        // The clock of the source is ahead.
+        (changed(500), Some(0)),
+        // Before this process began.
+        (changed(99), None),
+        ("yesterday".to_owned(), None),
+    ] {
+        let found = took(&changed, at(100), at(110));
+        assert_eq!(found, seconds.map(Duration::from_secs), "{changed}");
+    }
+}

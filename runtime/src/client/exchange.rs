@@ -1,0 +1,152 @@
+//! What came of requests, for whoever counts them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use tokio::time::Instant;
+use tower::service_fn;
+
+/// A request, up to the head of its answer.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    /// What was asked for, as Kubernetes names it.
+    pub verb: &'static str,
+    /// The method.
+    pub method: &'a Method,
+    /// The answer; none where none came.
+    pub code: Option<StatusCode>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The same client, which tells of each request. One that nobody waits for any more had
+/// no answer.
+pub fn observed(client: Client, observe: impl Fn(&Exchange<'_>) + Send + Sync + 'static) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let observe = Arc::new(observe);
+    let service = service_fn(move |request: Request<Body>| {
+        let client = client.clone();
+        let pending = Pending {
+            verb: verb(&request),
+            method: request.method().clone(),
+            code: None,
+            began: Instant::now(),
+            observe: Arc::clone(&observe),
+        };
+        async move {
+            // All of it, so that what is dropped with the future tells.
+            let mut pending = pending;
+            let response = client.send(request).await;
+            pending.code = response.as_ref().ok().map(http::Response::status);
+            response
+        }
+    });
+    Client::new(service, namespace)
+}
+
+struct Pending<F: Fn(&Exchange<'_>)> {
+    verb: &'static str,
+    method: Method,
+    code: Option<StatusCode>,
+    began: Instant,
+    observe: Arc<F>,
+}
+
+impl<F: Fn(&Exchange<'_>)> Drop for Pending<F> {
+    fn drop(&mut self) {
+        (self.observe)(&Exchange {
+            verb: self.verb,
+            method: &self.method,
+            code: self.code,
+            took: self.began.elapsed(),
+        });
+    }
+}
+
+fn verb(request: &Request<Body>) -> &'static str {
+    let query = request.uri().query().unwrap_or_default();
+    if query.split('&').any(|it| it == "watch=true") {
+        return "watch";
+    }
+    match *request.method() {
+        Method::GET if is_collection(request.uri().path()) => "list",
+        Method::GET => "get",
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ => "other",
+    }
+}
+
+/// Whether a path leads to all objects of a kind, everywhere or in a namespace.
+fn is_collection(path: &str) -> bool {
+    let parts: Vec<_> = path.trim_matches('/').split('/').collect();
+    let (["api", _, within @ ..] | ["apis", _, _, within @ ..]) = &parts[..] else {
+        return false;
+    };
+    matches!(within, [_] | ["namespaces", _, _])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::connect;
+    use crate::scripted::{Answer, Scripted};
+    use parking_lot::Mutex;
+
+    #[test]
+    fn requests_are_named_as_kubernetes_names_them() {
+        for (method, uri, expected) in [
+            ("GET", "/api/v1/services", "list"),
+            (
+                "GET",
+                "/api/v1/namespaces/demo/services?labelSelector=a",
+                "list",
+            ),
+            (
+                "GET",
+                "/api/v1/services?watch=true&timeoutSeconds=1",
+                "watch",
+            ),
+            ("GET", "/api/v1/namespaces/demo/services/web", "get"),
+            ("GET", "/api/v1/namespaces/kube-system", "get"),
+            ("GET", "/apis/discovery.k8s.io/v1/endpointslices", "list"),
+            ("GET", "/version", "get"),
+            ("PUT", "/api/v1/namespaces/demo/services/web", "update"),
+            ("POST", "/api/v1/namespaces/demo/services", "create"),
+            ("DELETE", "/api/v1/namespaces/demo/services/web", "delete"),
+        ] {
+            let request = Request::builder().method(method).uri(uri);
+            let request = request.body(Body::empty()).unwrap();
+            assert_eq!(verb(&request), expected, "{method} {uri}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_request_is_told_of_once_with_its_answer() {
+        let busy = Answer::refusal("429 Too Many Requests", "");
+        let server = Scripted::start(vec![Answer::ok("{}"), busy]).await;
+        let client = connect(&server.access(), "test").await.unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let said = Arc::clone(&told);
+        let client = observed(client, move |it: &Exchange<'_>| {
+            said.lock().push((it.verb, it.code.map(|it| it.as_u16())));
+        });
+        for _ in 0..2 {
+            let request = Request::get("/version").body(Body::empty()).unwrap();
+            client.send(request).await.unwrap();
+        }
+        drop(server);
+        let request = Request::get("/api/v1/services").body(Body::empty());
+        assert!(client.send(request.unwrap()).await.is_err());
+        let told = told.lock().clone();
+        assert_eq!(
+            told,
+            [("get", Some(200)), ("get", Some(429)), ("list", None)]
+        );
+    }
+}
