@@ -27,6 +27,6 @@ mod toolchain;
 pub use assets::Assets;
 pub use audit::AuditEvent;
 pub use keeper::{Keeper, Process};
-pub use plane::{Builder, ControlPlane};
+pub use plane::{Builder, ControlPlane, EtcdBackup};
 pub use ports::free_port;
 pub use suite::{Scenario, Scene};

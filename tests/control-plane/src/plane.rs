@@ -24,6 +24,7 @@ use crate::keeper::{Keeper, Process};
 use crate::kubectl::Kubectl;
 
 use self::components::{Addresses, next_service_cidr};
+pub use self::history::EtcdBackup;
 
 /// What a control plane is to be like.
 #[derive(Debug, Clone)]

@@ -1,5 +1,8 @@
 //! What a control plane remembers of its past.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 use anyhow::Context;
 
 use super::ControlPlane;
@@ -27,6 +30,53 @@ impl ControlPlane {
         self.compact().await?;
         self.start_apiserver().await
     }
+}
+
+/// Everything in etcd as it was once.
+#[derive(Debug)]
+pub struct EtcdBackup(PathBuf);
+
+impl ControlPlane {
+    /// Keeps what is in etcd now, which goes on afterwards.
+    pub async fn back_up(&self) -> anyhow::Result<EtcdBackup> {
+        let backup = self.file("etcd-backup");
+        self.at_rest(|data| copy(data, &backup)).await?;
+        Ok(EtcdBackup(backup))
+    }
+
+    /// Goes back to what was in etcd then, revisions included.
+    pub async fn restore(&self, backup: &EtcdBackup) -> anyhow::Result<()> {
+        self.at_rest(|data| {
+            std::fs::remove_dir_all(data)?;
+            copy(&backup.0, data)
+        })
+        .await
+    }
+
+    /// Does that to etcd's data while nothing runs that writes it.
+    async fn at_rest(&self, what: impl FnOnce(&Path) -> io::Result<()>) -> anyhow::Result<()> {
+        self.stop_apiserver().await?;
+        let etcd = self.processes.lock().etcd.take();
+        etcd.context("etcd does not run")?.stop().await?;
+        what(&self.file("etcd")).context("cannot copy what is in etcd")?;
+        let etcd = self.spawn_etcd()?;
+        self.processes.lock().etcd = Some(etcd);
+        self.start_apiserver().await
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 async fn post(client: &kube::Client, path: &str, body: &str) -> anyhow::Result<serde_json::Value> {
