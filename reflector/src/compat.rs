@@ -16,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::config::{Args, Command, label_of};
+use crate::config::{Args, Command, hash_of, label_of};
 use clap::Parser;
 pub use flags::FlagError;
 use one_remote::Dialect;

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::lab::{Cluster, Lab, MIRRORS, Program, eventually, meanwhile, mirror, program};
 
 /// A reflector by a file, which may change.
-struct ByFile {
+pub(crate) struct ByFile {
     file: PathBuf,
-    reflector: Program,
+    pub(crate) reflector: Program,
     _keeper: Keeper,
 }
 
 impl ByFile {
-    async fn start(lab: &Lab, local: &Cluster, config: &Value) -> anyhow::Result<Self> {
+    pub(crate) async fn start(lab: &Lab, local: &Cluster, config: &Value) -> anyhow::Result<Self> {
         let keeper = Keeper::new("configuration")?;
         let file = keeper.directory().join("config.yaml");
         std::fs::write(&file, config.to_string())?;
@@ -34,14 +34,14 @@ impl ByFile {
         })
     }
 
-    fn becomes(&self, config: &str) -> anyhow::Result<()> {
+    pub(crate) fn becomes(&self, config: &str) -> anyhow::Result<()> {
         // As a kubelet does: all at once.
         let new = self.file.with_extension("new");
         std::fs::write(&new, config)?;
         Ok(std::fs::rename(new, &self.file)?)
     }
 
-    async fn eventually_says(&self, words: &str) -> anyhow::Result<()> {
+    pub(crate) async fn eventually_says(&self, words: &str) -> anyhow::Result<()> {
         eventually(&format!("the status says {words:?}"), async || {
             let status = self.reflector.status().await?.to_string();
             ensure!(status.contains(words), "{status}");
@@ -50,7 +50,7 @@ impl ByFile {
         .await
     }
 
-    async fn eventually_does_not_say(&self, words: &str) -> anyhow::Result<()> {
+    pub(crate) async fn eventually_does_not_say(&self, words: &str) -> anyhow::Result<()> {
         eventually(&format!("the status says no {words:?}"), async || {
             let status = self.reflector.status().await?.to_string();
             ensure!(!status.contains(words), "{status}");

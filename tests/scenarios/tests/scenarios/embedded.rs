@@ -11,7 +11,7 @@ use embedded_cluster::{EmbeddedCluster, Kind, Options, Verb};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::lab::{EXPORT, Lab, MIRRORS, Program, mirror, program};
+use crate::lab::{EXPORT, Lab, MIRRORS, Program, eventually, mirror, program};
 
 /// Sources, a local cluster, and a reflector that follows all of them into it.
 pub(crate) struct World {
@@ -31,6 +31,17 @@ impl World {
         scene: Arc<Scene>,
         names: &[&str],
         n_services: usize,
+    ) -> anyhow::Result<Self> {
+        // Longer than any scenario: what is held must come right without a release.
+        Self::holding(scene, names, n_services, Duration::from_secs(3600)).await
+    }
+
+    /// The same, with deletions in mass held so long.
+    pub(crate) async fn holding(
+        scene: Arc<Scene>,
+        names: &[&str],
+        n_services: usize,
+        hold: Duration,
     ) -> anyhow::Result<Self> {
         let lab = Lab::new(scene)?;
         let keeper = Keeper::new("clusters")?;
@@ -55,7 +66,7 @@ impl World {
         let kubeconfig = keeper.directory().join("local.kubeconfig");
         local.write_kubeconfig(&kubeconfig)?;
         let config = keeper.directory().join("reflector.yaml");
-        std::fs::write(&config, configuration(&sources).to_string())?;
+        std::fs::write(&config, configuration(&sources, hold).to_string())?;
         let mut command = Command::new(program("reflector")?);
         command.arg("--kubeconfig").arg(kubeconfig);
         command.arg("--config").arg(config);
@@ -89,13 +100,16 @@ impl World {
         const PATIENCE: Duration = Duration::from_secs(150);
         let deadline = Instant::now() + PATIENCE;
         loop {
+            let began = Instant::now();
             let Err(why) = self.agrees(names) else {
                 return Ok(());
             };
             if deadline < Instant::now() {
                 return Err(why.context(format!("not after {PATIENCE:?}")));
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // Looking at many thousand objects must not keep what is looked at from work.
+            let pause = 3 * began.elapsed();
+            tokio::time::sleep(pause.max(Duration::from_millis(100))).await;
         }
     }
 
@@ -125,6 +139,16 @@ impl World {
             ensure!(extra.is_none(), "{name}: {extra:?} should not be there");
         }
         Ok(())
+    }
+
+    /// Waits until deletions are held, or none are.
+    pub(crate) async fn is_held(&self, held: bool) -> anyhow::Result<()> {
+        eventually(&format!("deletions are held: {held}"), async || {
+            let status = self.reflector.status().await?.to_string();
+            ensure!(status.contains("DeletionHeld") == held, "{status}");
+            Ok(())
+        })
+        .await
     }
 
     /// The name of the slice of a mirror that has one.
@@ -171,7 +195,7 @@ impl World {
     }
 }
 
-fn configuration(sources: &[EmbeddedCluster]) -> Value {
+fn configuration(sources: &[EmbeddedCluster], hold: Duration) -> Value {
     let sources = sources.iter().map(|source| {
         json!({
             "name": source.name(),
@@ -181,8 +205,7 @@ fn configuration(sources: &[EmbeddedCluster]) -> Value {
         })
     });
     let sources: Vec<Value> = sources.collect();
-    // Longer than any scenario: what is held must come right without a release.
-    json!({ "mirrorNamespace": MIRRORS, "holdSeconds": 3600, "sources": sources })
+    json!({ "mirrorNamespace": MIRRORS, "holdSeconds": hold.as_secs(), "sources": sources })
 }
 
 /// Creates an exported Service with one slice, or changes it.

@@ -1,6 +1,8 @@
 //! Whatever fails, in whatever way: no mirror goes that its source still has, and what
 //! comes back converges. The embedded clusters' own notes tell what was written.
 
+pub(crate) mod real;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +94,69 @@ fn change(source: &EmbeddedCluster) -> anyhow::Result<()> {
     remove_service(source, "svc-0");
     set_service(source, "svc-1", 81, &["10.2.0.1", "10.2.0.2"])?;
     set_service(source, "svc-new", 80, &["10.2.0.3"])
+}
+
+/// Longer than it takes to heal a source, and short enough to wait for.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// What happens meanwhile is forgotten, so that the next thing to do is to list.
+fn forgets(source: &EmbeddedCluster, port: u16) -> anyhow::Result<()> {
+    source.fail(Fault::Refuse);
+    source.cut_connections();
+    set_service(source, "svc-1", port, &["10.2.0.1"])?;
+    source.compact();
+    source.heal();
+    Ok(())
+}
+
+/// Lists nothing from now on.
+fn lies(source: &EmbeddedCluster, port: u16) -> anyhow::Result<()> {
+    forgets(source, port)?;
+    source.fail(Fault::EmptyLists);
+    Ok(())
+}
+
+pub(crate) async fn a_list_that_is_empty_once_deletes_nothing(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let world = World::holding(scene, &["east"], N_SERVICES, HOLD).await?;
+    let east = world.source("east")?;
+    // Only the list was wrong; the watch that follows it is as good as any.
+    lies(east, 81)?;
+    world.is_held(true).await?;
+    east.heal();
+    world.is_held(false).await?;
+    world.converges().await?;
+    ensure!(world.deleted().is_empty(), "{:?}", world.deleted());
+    // Nothing comes of it when the source is gone by the end of the hold.
+    lies(east, 82)?;
+    world.is_held(true).await?;
+    east.fail(Fault::Refuse);
+    east.cut_connections();
+    tokio::time::sleep(2 * HOLD).await;
+    ensure!(world.deleted().is_empty(), "{:?}", world.deleted());
+    east.heal();
+    world.is_held(false).await?;
+    world.converges().await?;
+    ensure!(world.deleted().is_empty(), "{:?}", world.deleted());
+    world.restarts_without_a_write().await
+}
+
+pub(crate) async fn an_empty_list_is_believed_when_it_is_said_twice(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let world = World::holding(scene, &["east"], N_SERVICES, HOLD).await?;
+    let east = world.source("east")?;
+    lies(east, 81)?;
+    world.is_held(true).await?;
+    eventually("it said so twice", async || {
+        ensure!(world.deleted().len() == N_SERVICES);
+        Ok(())
+    })
+    .await?;
+    forgets(east, 82)?;
+    world.converges().await?;
+    world.restarts_without_a_write().await
 }
 
 pub(crate) async fn a_source_may_go_back_in_time(scene: Arc<Scene>) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@
 //! | `old_rights` | ours runs with the rights of the replaced programs' manifests |
 //! | `global` | Services of many clusters become one, the same in each |
 //! | `configuration` | sources, credentials and clusters that change while all goes on |
+//! | `found` | sources that are found: kubeconfigs in a directory, URLs in a ConfigMap |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `access` | who may see what, as the API server or the access configuration says |
@@ -44,6 +45,7 @@ mod disturbance;
 mod embedded;
 mod endings;
 mod faults;
+mod found;
 mod global;
 mod input;
 mod lab;
@@ -107,6 +109,8 @@ fn on_embedded_clusters() -> Vec<Scenario> {
     vec![
         scenario!(backends::an_embedded_cluster_answers_as_a_real_one_does),
         scenario!(faults::however_a_source_fails_its_mirrors_stay_and_come_right),
+        scenario!(faults::a_list_that_is_empty_once_deletes_nothing),
+        scenario!(faults::an_empty_list_is_believed_when_it_is_said_twice),
         scenario!(faults::a_source_may_go_back_in_time),
         scenario!(faults::the_local_api_server_may_fail_in_every_way),
         scenario!(faults::a_reflector_may_be_killed_at_any_point),
@@ -128,6 +132,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(disturbance::the_sources_api_server_may_restart),
         scenario!(disturbance::history_may_be_compacted_under_a_watch),
         scenario!(disturbance::what_a_reflector_missed_it_makes_good),
+        scenario!(faults::real::a_real_source_may_be_restored_from_a_backup),
         scenario!(disturbance::a_dead_source_delays_nothing),
         scenario!(disturbance::the_local_api_server_may_restart),
         scenario!(ownership::what_others_change_is_repaired),
@@ -148,6 +153,9 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(configuration::sources_come_and_go_and_disturb_no_other),
         scenario!(configuration::credentials_are_rotated_without_a_write),
         scenario!(configuration::another_cluster_behind_the_same_url_is_refused),
+        scenario!(found::a_directory_of_kubeconfigs_is_a_set_of_sources),
+        scenario!(found::source_api::urls_of_a_config_map_come_and_go),
+        scenario!(found::source_api::service_reflectors_mounted_urls_need_no_restart),
         scenario!(global::members_come_and_go_and_every_cluster_shows_the_same),
         scenario!(global::a_conflict_is_told_everywhere_and_ends),
         scenario!(global::a_global_service_may_have_its_members_own_name),
