@@ -25,7 +25,7 @@ use self::churn::churn;
 use self::world::{Server, World};
 use crate::lab::Lab;
 
-/// Through cut connections, another replica, a restart of the emitter and one of the API
+/// Through cut connections, another replica, an update, a restart of the emitter and one of the API
 /// server, every client lists once, and is told every change once and in order.
 pub(crate) async fn every_client_is_told_every_change_once(
     scene: Arc<Scene>,
@@ -50,6 +50,10 @@ pub(crate) async fn every_client_is_told_every_change_once(
         world.fail_over();
     });
     churned?;
+    world.check(Server::Emitter, Due::EveryChange).await?;
+
+    // That replica ends in good order, and another serves.
+    tokio::try_join!(churn(&world.cluster, 160), world.roll_over())?;
     world.check(Server::Emitter, Due::EveryChange).await?;
 
     // The replica is killed and comes back, and things change meanwhile.

@@ -71,6 +71,12 @@ impl Proxy {
         self.n_cut.load(Ordering::Relaxed)
     }
 
+    /// The next connections lead there; those that are open stay where they are.
+    pub(super) fn lead_next_to(&self, target: SocketAddr) {
+        self.orders
+            .send_modify(|orders| orders.target = Some(target));
+    }
+
     /// Ends all connections; the next lead there.
     pub(super) fn lead_to(&self, target: SocketAddr) {
         self.order(Some(target));

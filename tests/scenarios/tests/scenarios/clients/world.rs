@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -162,9 +163,20 @@ impl World {
         self.secure.lead_to(self.replicas[1].secure);
     }
 
-    /// Kills the second replica, which serves, and starts it again.
+    /// The second replica is asked to end, as in an update; new connections go to the first.
+    pub(super) async fn roll_over(&self) -> anyhow::Result<()> {
+        let [first, second] = &self.replicas;
+        second.program.signal("TERM").await?;
+        // A load balancer needs a moment to notice.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.plain.lead_next_to(first.plain);
+        self.secure.lead_next_to(first.secure);
+        second.program.wait().await
+    }
+
+    /// Kills the first replica, which serves, and starts it again.
     pub(super) async fn restart_emitter(&self) -> anyhow::Result<()> {
-        let replica = &self.replicas[1];
+        let [replica, _] = &self.replicas;
         self.plain.refuse().await?;
         self.secure.refuse().await?;
         replica.program.kill().await?;
