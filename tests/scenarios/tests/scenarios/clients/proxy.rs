@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -33,9 +34,13 @@ struct Orders {
     cuts: bool,
 }
 
-/// A reader that is cut off within a second of its start, before its first event, takes
-/// that for a server's fault and lists again. So no connection is cut that young.
+/// A reader that is cut off within a second of its question, before its first event,
+/// takes that for a server's fault and lists again. So no connection is cut so soon after
+/// a question.
 const LIFETIMES: std::ops::Range<u64> = 1500..4000;
+
+/// What a client sends in so many bytes is a question, and no mere acknowledgement.
+const QUESTION: usize = 100;
 
 impl Proxy {
     pub(super) async fn new(target: SocketAddr) -> anyhow::Result<Self> {
@@ -160,13 +165,26 @@ async fn carry(
         return;
     };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let dies = Instant::now() + Duration::from_millis(fastrand::u64(LIFETIMES));
+    let lifetime = || Instant::now() + Duration::from_millis(fastrand::u64(LIFETIMES));
+    let dies = Mutex::new(lifetime());
     let cuts = orders.clone();
-    let may_cut = || cuts.borrow().cuts && dies < Instant::now();
+    let may_cut = || cuts.borrow().cuts && *dies.lock() < Instant::now();
     {
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = server.split();
-        let up = tokio::io::copy(&mut from_client, &mut to_server);
+        let up = async {
+            let mut buffer = vec![0; 16 << 10];
+            loop {
+                let n_read = from_client.read(&mut buffer).await?;
+                if QUESTION < n_read {
+                    *dies.lock() = lifetime();
+                }
+                to_server.write_all(&buffer[..n_read]).await?;
+                if n_read == 0 {
+                    return std::io::Result::Ok(());
+                }
+            }
+        };
         let down = async {
             let mut buffer = vec![0; 16 << 10];
             loop {

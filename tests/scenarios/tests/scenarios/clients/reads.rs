@@ -53,7 +53,8 @@ where
     let mut page = exported.clone().limit(2);
     loop {
         let told = api.list(&page).await?;
-        pages.push(told.items);
+        // Where pages end depends on what is not exported, which an emitter does not know.
+        pages.extend(told.items);
         match told.metadata.continue_.filter(|it| !it.is_empty()) {
             Some(next) => page = page.continue_token(&next),
             None => break,
