@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::lab::{Cluster, EXPORT, service_path};
+use crate::lab::{Cluster, EXPORT, eventually, service_path};
 
 /// The last one has few Services, so that it has none now and then.
 const NAMESPACES: [&str; 2] = ["demo", "mirrors"];
@@ -38,6 +39,18 @@ pub(super) async fn populate(cluster: &Cluster) -> anyhow::Result<()> {
         cluster.post(path, &endpoints.to_string()).await?;
     }
     Ok(())
+}
+
+/// Waits until controllers have made all that they make of it.
+pub(super) async fn settle(cluster: &Cluster) -> anyhow::Result<()> {
+    eventually("there is a slice of all Endpoints", async || {
+        let path = "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices";
+        let slices = cluster.read(path).await?;
+        let n_slices = slices["items"].as_array().map_or(0, Vec::len);
+        ensure!(n_slices == 2 * N_SLICES, "{n_slices} slices");
+        Ok(())
+    })
+    .await
 }
 
 /// Objects are changed, deleted, created; they leave the export and return.

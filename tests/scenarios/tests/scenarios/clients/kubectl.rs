@@ -11,7 +11,7 @@ use control_plane::{Keeper, Scene};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::churn::populate;
+use super::churn::{populate, settle};
 use crate::lab::{Cluster, Lab};
 
 /// What it is asked, where everything is exported.
@@ -57,6 +57,7 @@ pub(crate) async fn an_older_kubectl_shows_what_the_api_server_shows(
     let lab = Lab::new(scene)?;
     let east = lab.cluster("east").await?;
     populate(&east).await?;
+    settle(&east).await?;
     let emitter = lab.emitter(&east, &["--fields=all"]).await?;
     let home = Keeper::new("kubectl")?;
     let theirs = Kubectl::new(binary().await?, home.directory(), east.plane.kubeconfig());

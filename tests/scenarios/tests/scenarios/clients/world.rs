@@ -11,7 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use proto_types::Resource;
 
 use super::change::{Due, Objects};
-use super::churn::populate;
+use super::churn::{populate, settle};
 use super::informers::{Informers, Lists, Reached};
 use super::kube_rs::Watchers;
 use super::proxy::Proxy;
@@ -49,6 +49,7 @@ impl World {
     pub(super) async fn new(lab: &Lab) -> anyhow::Result<Self> {
         let cluster = lab.cluster("east").await?;
         populate(&cluster).await?;
+        settle(&cluster).await?;
         let certificate = Certificate::new(lab)?;
         let replicas = [
             Replica::start(lab, &cluster, &certificate)?,
