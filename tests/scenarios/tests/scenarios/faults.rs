@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use control_plane::Scene;
-use embedded_cluster::{EmbeddedCluster, Fault, Verb};
+use embedded_cluster::{EmbeddedCluster, Fault, Kind, Verb};
 
 use crate::embedded::{World, remove_service, set_service};
 use crate::lab::{eventually, mirror};
@@ -174,6 +174,64 @@ pub(crate) async fn a_source_may_go_back_in_time(scene: Arc<Scene>) -> anyhow::R
     ensure!(deleted == BTreeSet::from(gone), "{deleted:?}");
     set_service(east, "svc-2", 82, &["10.2.0.5"])?;
     world.converges().await?;
+    world.restarts_without_a_write().await
+}
+
+pub(crate) async fn a_source_may_be_replaced_by_another_cluster(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let world = World::new(scene, &["east", "west"], N_SERVICES).await?;
+    let east = world.source("east")?;
+    let (backup, mirrors) = (east.backup(), world.local.list(Kind::Services));
+    world.local.forget_audit();
+    east.become_another();
+    set_service(east, "svc-1", 99, &["10.9.0.1"])?;
+    set_service(east, "svc-strange", 99, &["10.9.0.2"])?;
+    eventually("it is refused, and that is said", async || {
+        let status = world.reflector.status().await?.to_string();
+        ensure!(status.contains("OtherCluster"), "{status}");
+        ensure!(status.contains("configure cluster: "), "{status}");
+        Ok(())
+    })
+    .await?;
+    let problems = world.reflector.metric("reflector_problems", "OtherCluster");
+    ensure!(0.5 < problems.await?, "the metric says nothing");
+    // Neither is the other source held up, nor is anything of this one touched, though
+    // the reflector starts anew.
+    set_service(world.source("west")?, "svc-1", 81, &["10.2.0.1"])?;
+    world.converges_for(&["west"]).await?;
+    world.reflector.stop().await?;
+    world.reflector.start().await?;
+    set_service(world.source("west")?, "svc-2", 82, &["10.2.0.2"])?;
+    world.converges_for(&["west"]).await?;
+    eventually("it is still refused", async || {
+        let status = world.reflector.status().await?.to_string();
+        ensure!(status.contains("OtherCluster"), "{status}");
+        Ok(())
+    })
+    .await?;
+    let of_east = |all: &[serde_json::Value]| -> Vec<serde_json::Value> {
+        let is_its =
+            |it: &&serde_json::Value| it["metadata"]["labels"]["heliograph.dev/source"] == "east";
+        all.iter().filter(is_its).cloned().collect()
+    };
+    let (before, now) = (
+        of_east(&mirrors),
+        of_east(&world.local.list(Kind::Services)),
+    );
+    ensure!(before.len() == N_SERVICES && now == before, "{now:#?}");
+    ensure!(world.deleted().is_empty(), "{:?}", world.deleted());
+
+    east.restore(&backup);
+    set_service(east, "svc-3", 83, &["10.2.0.3"])?;
+    world.converges().await?;
+    eventually("nothing is said any more", async || {
+        let status = world.reflector.status().await?.to_string();
+        ensure!(!status.contains("OtherCluster"), "{status}");
+        Ok(())
+    })
+    .await?;
+    ensure!(world.deleted().is_empty(), "{:?}", world.deleted());
     world.restarts_without_a_write().await
 }
 

@@ -112,6 +112,7 @@ fn on_embedded_clusters() -> Vec<Scenario> {
         scenario!(faults::a_list_that_is_empty_once_deletes_nothing),
         scenario!(faults::an_empty_list_is_believed_when_it_is_said_twice),
         scenario!(faults::a_source_may_go_back_in_time),
+        scenario!(faults::a_source_may_be_replaced_by_another_cluster),
         scenario!(faults::the_local_api_server_may_fail_in_every_way),
         scenario!(faults::a_reflector_may_be_killed_at_any_point),
         scenario!(scale::fifty_churning_sources_are_mirrored_one_by_one),
