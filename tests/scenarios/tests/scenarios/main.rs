@@ -148,6 +148,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
         scenario!(migration::service_reflectors_mirrors_become_ours_with_two_more_rights),
         scenario!(migration::kube_service_mirrors_mirrors_become_ours_by_their_names),
+        scenario!(migration::endpoints_sync_controllers_replicas_become_ours_by_its_directory),
         scenario!(namespaces::missing_namespaces_are_created_and_stay),
         scenario!(namespaces::creating_namespaces_needs_one_right),
         scenario!(old_rights::semaphores_rights_are_enough_for_its_mirrors),

@@ -1,6 +1,8 @@
 //! Mirrors of a replaced program become ours as its migration page says: with its flags or
 //! variables, under their names, with their addresses.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -146,4 +148,57 @@ pub(crate) async fn kube_service_mirrors_mirrors_become_ours_by_their_names(
     ensure!(status["problems"] == json!([]), "{status}");
     east.delete_service("demo/web").await?;
     local.eventually_lacks(&old).await
+}
+
+/// Its directory: east, and a cluster that does not answer.
+fn kubeconfigs(east: &Cluster, keeper: &Keeper) -> anyhow::Result<PathBuf> {
+    let directory = keeper.directory().join("kubeconfigs");
+    fs::create_dir(&directory)?;
+    let kubeconfig = fs::read_to_string(east.plane.kubeconfig())?;
+    fs::write(directory.join("east.yaml"), &kubeconfig)?;
+    let silent = kubeconfig.replace(&east.plane.url(), "https://127.0.0.1:1");
+    ensure!(silent != kubeconfig, "its server is another one");
+    fs::write(directory.join("silent"), silent)?;
+    Ok(directory)
+}
+
+pub(crate) async fn endpoints_sync_controllers_replicas_become_ours_by_its_directory(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let keeper = Keeper::new("syncing")?;
+    let (east, local) = lab.clusters().await?;
+    let labels = json!({"replicated": "true"});
+    let before = leave(&local, "demo/web", json!({"labels": labels})).await?;
+    for name in ["web", "db"] {
+        east.create_service(name).await?;
+        east.set_endpoints(name, &["10.1.0.1"]).await?;
+    }
+    let directory = kubeconfigs(&east, &keeper)?;
+    let mut command = Command::new(program("reflector")?);
+    command
+        .env("KUBECONFIGS", &directory)
+        .env("EXCLUDE", "kube-system")
+        .arg("--kubeconfig")
+        .arg(local.plane.kubeconfig());
+    let reflector = lab.start("reflector", command, None)?;
+    is_taken_over(&local, "demo/web", &before, "global").await?;
+    local.eventually_has("demo/db", &["10.1.0.1"]).await?;
+    let path = "/api/v1/namespaces/demo/endpoints/web";
+    eventually("the old Endpoints are gone", async || {
+        let gone = local.read(path).await;
+        ensure!(gone.is_err(), "they are there");
+        Ok(())
+    })
+    .await?;
+    // What changes while it is down is made right, and the cluster that does not answer may
+    // have what is gone.
+    reflector.kill().await?;
+    east.set_endpoints("web", &["10.1.0.2"]).await?;
+    east.delete_service("demo/db").await?;
+    reflector.start().await?;
+    local.eventually_has("demo/web", &["10.1.0.2"]).await?;
+    ensure!(local.service("demo/db").await?.is_some(), "it is gone");
+    fs::remove_file(directory.join("silent"))?;
+    local.eventually_lacks("demo/db").await
 }
