@@ -13,7 +13,7 @@
 //! | [`local`] | what is observed here, ours only |
 //! | [`world`] | [`World`]: all of it, and which keys an [`Update`] touches |
 //! | [`plan`](mod@plan) | what should exist under a [`LocalKey`] |
-//! | [`explain`](mod@explain) | the same, with the reasons |
+//! | [`explain`](mod@explain), [`prospect`] | the same, with the reasons |
 //! | [`diff`](mod@diff) | [`Verdict`] against what is observed |
 //! | [`step`] | the writes, ready to be sent |
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
@@ -47,6 +47,7 @@ pub mod name;
 pub mod plan;
 pub mod policy;
 pub mod problem;
+pub mod prospect;
 pub mod service;
 pub mod slice;
 pub mod source;
@@ -70,6 +71,7 @@ pub use policy::{
     SourcePolicy,
 };
 pub use problem::{Cause, Problem};
+pub use prospect::{Deed, Prospect, prospects};
 pub use source::{Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState};
 pub use staleness::{Age, Staleness, StalenessOf};
 pub use step::{Step, Version, Write, steps};

@@ -323,7 +323,7 @@ impl World {
             self.judge_services(rank);
             self.judge_slices(rank);
         }
-        self.everything()
+        self.keys()
     }
 
     fn tick(&mut self, now: Moment) -> Touched {

@@ -12,7 +12,7 @@ impl World {
     /// those to be asked `anew`, because it is reached in another way or asked for
     /// something else. What is wanted here may have changed anywhere.
     pub fn reconfigure(&mut self, policy: Policy, anew: &HashSet<SourceName>) -> Touched {
-        let mut touched = self.everything();
+        let mut touched = self.keys();
         let mut known: BTreeMap<_, _> = self.policy.ranks().zip(self.sources.drain(..)).collect();
         let sources = policy.ranks().map(|rank| {
             let name = &policy.source(rank).name;
@@ -34,12 +34,13 @@ impl World {
             // What its silence means may be another thing now.
             self.judge_age(rank);
         }
-        touched.extend(self.everything());
+        touched.extend(self.keys());
         touched
     }
 
     /// Every key that there is anything to plan for.
-    pub(super) fn everything(&self) -> Touched {
+    #[must_use]
+    pub fn keys(&self) -> Touched {
         let services = self.local.services();
         let homes = services.map(|(key, _)| LocalKey::new(key.clone()));
         let homes = homes.chain(self.local.homes().cloned());

@@ -1,5 +1,7 @@
 //! What holds in all worlds.
 
+mod changed;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
