@@ -1,9 +1,10 @@
 //! Asks a running reflector, and prints what it answers.
 
 use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use http::Uri;
 use http_body_util::BodyExt;
 use kube::client::Body;
@@ -28,14 +29,37 @@ pub(crate) enum Output {
 // The reflector answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Where reflectors listen: ours, and what is in the place of a replaced program.
+const PORTS: [u16; 2] = [9090, 8080];
+
+/// Where a reflector may be that listens there.
+pub(crate) fn servers(named: Option<Uri>, listen: SocketAddr) -> Vec<Uri> {
+    if let Some(server) = named {
+        return vec![server];
+    }
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let others = PORTS.into_iter().filter(|port| *port != listen.port());
+    let others = others.filter(|_| PORTS.contains(&listen.port()));
+    let ports = std::iter::once(listen.port()).chain(others);
+    let addresses = ports.map(|port| format!("http://{}", SocketAddr::new(ip, port)));
+    addresses.filter_map(|it| it.parse().ok()).collect()
+}
+
 /// How a running reflector is.
-pub(crate) async fn status(server: Uri) -> anyhow::Result<Status> {
-    ask(server, "/status").await
+pub(crate) async fn status(servers: &[Uri]) -> anyhow::Result<Status> {
+    ask(servers, "/status").await
 }
 
 /// Why a Service is mirrored as it is.
-pub(crate) async fn explain(server: Uri, service: &ObjectKey) -> anyhow::Result<Vec<Explanation>> {
-    ask(server, &format!("/explain/{service}")).await
+pub(crate) async fn explain(
+    servers: &[Uri],
+    service: &ObjectKey,
+) -> anyhow::Result<Vec<Explanation>> {
+    ask(servers, &format!("/explain/{service}")).await
 }
 
 /// Prints one answer.
@@ -78,10 +102,25 @@ fn write(text: &str) -> anyhow::Result<()> {
     }
 }
 
-async fn ask<T: DeserializeOwned>(server: Uri, path: &str) -> anyhow::Result<T> {
-    let context = format!("cannot ask {server}: is a reflector running there?");
+/// Asks the first that answers as a reflector does.
+async fn ask<T: DeserializeOwned>(servers: &[Uri], path: &str) -> anyhow::Result<T> {
+    let mut why = anyhow!("there is no address to ask");
+    for server in servers {
+        match ask_one(server, path).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => why = error,
+        }
+    }
+    let names: Vec<_> = servers.iter().map(ToString::to_string).collect();
+    let names = names.join(" or ");
+    Err(why.context(format!(
+        "cannot ask {names}: is a reflector running there? name where it listens with --server"
+    )))
+}
+
+async fn ask_one<T: DeserializeOwned>(server: &Uri, path: &str) -> anyhow::Result<T> {
     let access = Access::Url {
-        url: server,
+        url: server.clone(),
         authority: None,
         token: None,
         proxy: None,
@@ -96,8 +135,5 @@ async fn ask<T: DeserializeOwned>(server: Uri, path: &str) -> anyhow::Result<T> 
         Ok(serde_json::from_slice(&body)?)
     };
     let answer = tokio::time::timeout(TIMEOUT, answer).await;
-    answer
-        .map_err(anyhow::Error::from)
-        .flatten()
-        .context(context)
+    answer.map_err(anyhow::Error::from).flatten()
 }

@@ -79,6 +79,18 @@ const SEMAPHORE: &str = "semaphore-service-mirror";
 const KUBE_SERVICE_MIRROR: &str = "kube-service-mirror";
 const ENDPOINTS_SYNC: &str = "k8s-endpoints-sync-controller";
 
+const COMMANDS: [&str; 4] = ["config", "explain", "plan", "status"];
+
+/// What stands behind them and before a replaced program's flags.
+const COMMAND_FLAGS: [&str; 6] = [
+    "-o",
+    "--output",
+    "--schema",
+    "--server",
+    "--local-objects",
+    "--source-objects",
+];
+
 /// Which program's command line it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Program {
@@ -96,16 +108,23 @@ pub fn parse(words: &[String], environment: &Environment) -> Result<Args, Error>
     let (command, flags) = command(&words);
     let program = program(chosen.as_deref(), flags, environment);
     let args = match program {
-        Program::Ours => {
-            let name = std::iter::once("reflector".to_owned());
-            return Ok(Args::parse_from(name.chain(words.iter().cloned())));
-        }
-        Program::ServiceReflector => service_reflector::translate(flags)?,
-        Program::Semaphore => semaphore::translate(flags, environment)?,
-        Program::OneRemote(dialect) => one_remote::translate(flags, environment, dialect)?,
-        Program::EndpointsSync => endpoints_sync::translate(flags, environment)?,
+        Program::Ours => return Ok(ours(&words)),
+        Program::ServiceReflector => service_reflector::translate(flags),
+        Program::Semaphore => semaphore::translate(flags, environment),
+        Program::OneRemote(dialect) => one_remote::translate(flags, environment, dialect),
+        Program::EndpointsSync => endpoints_sync::translate(flags, environment),
     };
-    Ok(Args { command, ..args })
+    let command = (!command.is_empty())
+        .then(|| ours(command).command)
+        .flatten();
+    match (args, &command) {
+        // Whoever asks how it is need not say again what it is to do.
+        (Err(_), Some(Command::Status { .. } | Command::Explain { .. })) => Ok(Args {
+            command,
+            ..defaults()
+        }),
+        (args, _) => Ok(Args { command, ..args? }),
+    }
 }
 
 /// The program that `--compat` names, and the other words.
@@ -157,17 +176,26 @@ fn program(chosen: Option<&str>, words: &[String], environment: &Environment) ->
     }
 }
 
-/// `config` before the flags is ours, and asks what they mean.
-fn command(words: &[String]) -> (Option<Command>, &[String]) {
-    let Some(("config", rest)) = words.split_first().map(|(first, rest)| (&**first, rest)) else {
-        return (None, words);
-    };
-    match rest {
-        [flag, format, rest @ ..] if flag == "-o" && format == "json" => {
-            (Some(Command::config(true)), rest)
+/// A command of ours, with the flags that only it has, and then the others.
+fn command(words: &[String]) -> (&[String], &[String]) {
+    let is_command = words.first().is_some_and(|it| COMMANDS.contains(&&**it));
+    let mut n_words = 0;
+    while is_command && let Some(word) = words.get(n_words) {
+        let name = word.split('=').next().unwrap_or_default();
+        let is_its = COMMAND_FLAGS.contains(&name);
+        if word.starts_with('-') && !is_its {
+            break;
         }
-        _ => (Some(Command::config(false)), rest),
+        // A value is the next word, where the flag does not bring it.
+        let has_value = is_its && name == word && name != "--schema";
+        n_words += if has_value { 2 } else { 1 };
     }
+    words.split_at(n_words.min(words.len()))
+}
+
+fn ours(words: &[String]) -> Args {
+    let name = std::iter::once("reflector".to_owned());
+    Args::parse_from(name.chain(words.iter().cloned()))
 }
 
 /// Flags of ours, all at their defaults.

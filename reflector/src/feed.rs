@@ -185,7 +185,8 @@ impl Feed {
         }
     }
 
-    fn news(&self, event: Event) -> News {
+    /// What an event means.
+    pub(crate) fn news(&self, event: Event) -> News {
         let sign = match &event {
             Event::Failed(failure) => Sign::Lost(failure.clone()),
             Event::Listed(listing) if listing.rewound => Sign::Rewound,

@@ -165,7 +165,7 @@ impl Following {
             });
         }
         let identity = Arc::new(Identity::new(&source));
-        let feeds = self.feeds(&source).into_iter();
+        let feeds = feeds(&source, self.global.as_ref()).into_iter();
         let heard = feeds.map(|(feed, selector)| {
             let scope = Scope {
                 resource: feed.resource(),
@@ -195,24 +195,6 @@ impl Following {
         self.sources
             .insert(source.name.clone(), Followed { identity, stop });
         heard
-    }
-
-    /// What is followed of a source. An EndpointSlice carries its Service's labels, so
-    /// that one selector fits both.
-    fn feeds(&self, source: &SourceConfig) -> Vec<(Feed, LabelSelector)> {
-        let name = &source.name;
-        let mut feeds = Vec::new();
-        if source.mirrors {
-            let selector = source.full_selector();
-            feeds.push((Feed::Services(name.clone()), selector.clone()));
-            feeds.push((Feed::Slices(name.clone()), selector));
-        }
-        if let (true, Some(global)) = (source.joins, &self.global) {
-            let selector = global.full_selector();
-            feeds.push((Feed::MemberServices(name.clone()), selector.clone()));
-            feeds.push((Feed::MemberSlices(name.clone()), selector));
-        }
-        feeds
     }
 
     /// Has that listed once more.
@@ -258,6 +240,27 @@ impl Following {
         }
         pending().await
     }
+}
+
+/// What is followed of a source. An EndpointSlice carries its Service's labels, so that
+/// one selector fits both.
+pub(crate) fn feeds(
+    source: &SourceConfig,
+    global: Option<&GlobalConfig>,
+) -> Vec<(Feed, LabelSelector)> {
+    let name = &source.name;
+    let mut feeds = Vec::new();
+    if source.mirrors {
+        let selector = source.full_selector();
+        feeds.push((Feed::Services(name.clone()), selector.clone()));
+        feeds.push((Feed::Slices(name.clone()), selector));
+    }
+    if let (true, Some(global)) = (source.joins, global) {
+        let selector = global.full_selector();
+        feeds.push((Feed::MemberServices(name.clone()), selector.clone()));
+        feeds.push((Feed::MemberSlices(name.clone()), selector));
+    }
+    feeds
 }
 
 fn settle(name: &SourceName, identity: &Identity, world: &World) {

@@ -25,6 +25,7 @@
 //! | `announce` | problems as Kubernetes Events |
 //! | [`status`], `admin` | `/status`, `/explain`, and their texts |
 //! | `ask` | the subcommands that ask a running reflector |
+//! | `foresee` | what a configuration would make, without a write |
 //!
 //! What should exist is decided in `reflector-planner` alone.
 
@@ -38,6 +39,7 @@ mod config_map;
 mod controller;
 mod feed;
 mod following;
+mod foresee;
 mod identity;
 mod lease;
 mod metrics;
@@ -47,6 +49,7 @@ mod report;
 pub mod status;
 mod write;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use runtime::{Readiness, Tasks};
@@ -68,28 +71,52 @@ pub use config::{Config, SourceConfig};
 
 pub(crate) const USER_AGENT: &str = concat!("heliograph-reflector/", env!("CARGO_PKG_VERSION"));
 
+/// What `reflector plan` exits with where something would be written.
+const CHANGES: u8 = 2;
+
 /// Does what was asked for.
-pub async fn main(line: Line) -> anyhow::Result<()> {
+pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
     let mut args = line.read()?;
     runtime::log::init(args.log_format, &args.log_level);
-    match args.command.take() {
+    let done = match args.command.take() {
         None => {
             let config = Config::try_from(args)?;
             let shutdown = runtime::shutdown::on_signal()?;
             reflect(config, Some(line), shutdown).await
         }
+        Some(Command::Plan {
+            local_objects,
+            source_objects,
+            output,
+        }) => {
+            let config = Config::try_from(args)?;
+            let forecast = match local_objects {
+                Some(local) => foresee::by_files(config, &local, &source_objects)?,
+                None => foresee::by_clusters(config).await?,
+            };
+            ask::print(&forecast, output)?;
+            let code = if forecast.is_change() { CHANGES } else { 0 };
+            return Ok(ExitCode::from(code));
+        }
         Some(Command::Config { schema: true, .. }) => ask::print_json(&config::schema()),
         Some(Command::Config { output, .. }) => {
             ask::print(&Shown::from(&Config::try_from(args)?), output)
         }
-        Some(Command::Status { server, output }) => ask::print(&ask::status(server).await?, output),
+        Some(Command::Status { server, output }) => {
+            let servers = ask::servers(server, args.listen);
+            ask::print(&ask::status(&servers).await?, output)
+        }
         Some(Command::Explain {
             kind: Kind::Svc,
             service,
             server,
             output,
-        }) => ask::print_all(&ask::explain(server, &service).await?, output),
-    }
+        }) => {
+            let servers = ask::servers(server, args.listen);
+            ask::print_all(&ask::explain(&servers, &service).await?, output)
+        }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Reflects until `shutdown`, or until any task fails, which none should.

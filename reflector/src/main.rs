@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
         environment: variables.collect(),
     };
     match reflector::main(line).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             reflector::complain(&error);
             let is_answer = matches!(error.downcast_ref(), Some(Error::Flag(FlagError::Help(_))));

@@ -262,9 +262,8 @@ impl Report {
     }
 }
 
-/// How much is known of what a feed follows, and how many objects that are.
 /// All sources, each once, as mirrored and as members.
-fn names(policy: &Policy) -> Vec<SourceName> {
+pub(crate) fn names(policy: &Policy) -> Vec<SourceName> {
     let mut names: Vec<SourceName> = Vec::new();
     for source in policy.sources().iter().chain(policy.members()) {
         if !names.contains(&source.name) {
@@ -274,7 +273,8 @@ fn names(policy: &Policy) -> Vec<SourceName> {
     names
 }
 
-fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
+/// How much is known of what a feed follows, and how many objects that are.
+pub(crate) fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
     let rank = feed
         .source()
         .and_then(|name| world.policy().rank(name, feed.role()));

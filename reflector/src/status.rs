@@ -132,41 +132,36 @@ impl Status {
     }
 }
 
-impl Status {
-    /// What is followed, a row each, under the names of the columns.
-    fn rows(&self) -> Vec<Vec<String>> {
-        let mut rows = vec![
-            [
-                "SOURCE",
-                "RESOURCE",
-                "STATE",
-                "OBJECTS",
-                "AGE",
-                "LAST ERROR",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-        ];
-        for source in &self.sources {
-            for feed in &source.feeds {
-                rows.push(vec![
-                    source.name.clone(),
-                    feed.resource.clone(),
-                    feed.state.clone(),
-                    feed.objects.to_string(),
-                    feed.age_seconds
-                        .map_or("-".to_owned(), |age| format!("{age}s")),
-                    feed.last_error.clone().unwrap_or_else(|| "-".to_owned()),
-                ]);
-            }
+/// What is followed, a row each, under the names of the columns.
+pub(crate) fn source_table(sources: &[SourceStatus]) -> String {
+    let columns = [
+        "SOURCE",
+        "RESOURCE",
+        "STATE",
+        "OBJECTS",
+        "AGE",
+        "LAST ERROR",
+    ];
+    let mut rows = vec![columns.map(str::to_owned).to_vec()];
+    for source in sources {
+        for feed in &source.feeds {
+            rows.push(vec![
+                source.name.clone(),
+                feed.resource.clone(),
+                feed.state.clone(),
+                feed.objects.to_string(),
+                feed.age_seconds
+                    .map_or("-".to_owned(), |age| format!("{age}s")),
+                feed.last_error.clone().unwrap_or_else(|| "-".to_owned()),
+            ]);
         }
-        rows
     }
+    table(&rows)
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&table(&self.rows()))?;
+        f.write_str(&source_table(&self.sources))?;
         let lost: Vec<_> = self.sources.iter().filter(|it| it.is_lost()).collect();
         if !lost.is_empty() {
             writeln!(f)?;

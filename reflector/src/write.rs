@@ -3,6 +3,7 @@
 //! No step meets an object that is not ours: a POST is refused where there is one, and
 //! a PUT or DELETE names uid and resource version of what it is about.
 
+mod foresee;
 mod refusal;
 
 use std::time::Duration;
@@ -23,7 +24,6 @@ use tracing::{debug, info};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::Again;
-
 use refusal::{Refusal, chain, is_transient};
 
 /// Writes to the local API server.

@@ -6,7 +6,8 @@ use std::io::Write;
 use tempfile::NamedTempFile;
 
 use super::{Environment, parse};
-use crate::config::{Config, Shown};
+use crate::ask::servers;
+use crate::config::{Args, Command, Config, Shown};
 
 /// As semaphore-service-mirror documents it, every key that it reads.
 const SEMAPHORE: &str = r#"{
@@ -268,4 +269,72 @@ fn our_own_flags_stay_ours() {
         &[],
     );
     check(&text, &["source a: http://a/\n", "listen: 0.0.0.0:9090\n"]);
+}
+
+fn parsed(words: &[&str], environment: &[(&str, &str)]) -> Args {
+    let words: Vec<_> = words.iter().map(|it| (*it).to_owned()).collect();
+    let variables = environment.iter();
+    let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    parse(&words, &Environment::from_iter(variables)).unwrap()
+}
+
+#[test]
+fn who_asks_what_is_in_the_place_of_a_program_asks_where_that_listened() {
+    let file = file(SEMAPHORE);
+    let path = file.path().to_str().unwrap();
+    let asked = |words: &[&str], environment: &[(&str, &str)]| {
+        let args = parsed(words, environment);
+        let named = match args.command {
+            Some(Command::Status { server, .. } | Command::Explain { server, .. }) => server,
+            other => panic!("{words:?}: {other:?}"),
+        };
+        let servers = servers(named, args.listen);
+        let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        servers.join(" ")
+    };
+    let (ours, theirs) = ("http://127.0.0.1:9090/", "http://127.0.0.1:8080/");
+    let theirs_first = format!("{theirs} {ours}");
+    assert_eq!(asked(&["status"], &[]), format!("{ours} {theirs}"));
+    assert_eq!(asked(&["status"], &[("SSM_CONFIG", path)]), theirs_first);
+    assert_eq!(asked(&["status", "-config", path], &[]), theirs_first);
+    let explain = ["explain", "svc", "a/b", "-o", "json", "-config", path];
+    assert_eq!(asked(&explain, &[]), theirs_first);
+    let one_remote = [("KSM_SVC_PREFIX", "a")];
+    assert!(
+        asked(&["status"], &one_remote).contains(ours),
+        "though more is missing"
+    );
+    let listen = ["status", "--listen", "127.0.0.1:9091"];
+    assert_eq!(asked(&listen, &[]), "http://127.0.0.1:9091/");
+    let listen = ["status", "--reflector", "--listen=[::1]:7"];
+    assert_eq!(asked(&listen, &[]), "http://[::1]:7/");
+    let server = ["status", "--server", "http://there"];
+    assert_eq!(asked(&server, &[("SSM_CONFIG", path)]), "http://there/");
+}
+
+#[test]
+fn what_a_replaced_programs_flags_would_make_can_be_asked() {
+    let file = file(SEMAPHORE);
+    let path = file.path().to_str().unwrap();
+    let words = [
+        "plan",
+        "-o",
+        "json",
+        "--local-objects=here",
+        "--source-objects",
+        "a=there",
+    ];
+    let words: Vec<_> = words.into_iter().chain(["-config", path]).collect();
+    let args = parsed(&words, &[]);
+    let Some(Command::Plan {
+        local_objects,
+        source_objects,
+        ..
+    }) = &args.command
+    else {
+        panic!("{:?}", args.command);
+    };
+    assert_eq!(local_objects.as_deref(), Some("here".as_ref()));
+    assert_eq!(source_objects.len(), 1);
+    assert_eq!(args.sources.len(), 2);
 }

@@ -10,6 +10,7 @@ use runtime::{LogFilter, LogFormat};
 
 use super::{GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, staleness};
 use crate::ask::Output;
+use crate::foresee::SourceFile;
 
 /// Makes Services of other clusters usable in this one.
 #[derive(Debug, clap::Parser)]
@@ -122,9 +123,9 @@ pub struct Args {
 pub(crate) enum Command {
     /// Print the sources and problems of a running reflector
     Status {
-        /// Where it listens
-        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
-        server: http::Uri,
+        /// Where it listens; without it, where flags and variables say, or where it would
+        #[arg(long, value_name = "URL")]
+        server: Option<http::Uri>,
         /// text or json
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Output,
@@ -136,9 +137,24 @@ pub(crate) enum Command {
         /// NAMESPACE/NAME, here or in a source
         #[arg(value_name = "NAMESPACE/NAME", value_parser = service)]
         service: ObjectKey,
-        /// Where the reflector listens
-        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
-        server: http::Uri,
+        /// Where the reflector listens; without it, as for status
+        #[arg(long, value_name = "URL")]
+        server: Option<http::Uri>,
+        /// text or json
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: Output,
+    },
+    /// Print what would be written by flags and file, and why; write nothing.
+    ///
+    /// Exits with 0 if nothing would be written, with 2 if something would, and with 1 if
+    /// that cannot be said.
+    Plan {
+        /// Ask no cluster, and take this file for all Services and EndpointSlices here
+        #[arg(long, value_name = "FILE")]
+        local_objects: Option<PathBuf>,
+        /// The file of a source's objects, as kubectl get -o yaml writes it; repeatable
+        #[arg(long, value_name = "SOURCE=FILE", requires = "local_objects")]
+        source_objects: Vec<SourceFile>,
         /// text or json
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Output,
@@ -152,17 +168,6 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Output,
     },
-}
-
-impl Command {
-    /// Asks what the other flags mean.
-    pub(crate) const fn config(json: bool) -> Self {
-        let output = if json { Output::Json } else { Output::Text };
-        Self::Config {
-            schema: false,
-            output,
-        }
-    }
 }
 
 /// What can be explained.

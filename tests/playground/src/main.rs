@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
         Some(Command::Heal { source }) => ask(Request::Do(Order::Heal(source))).await,
         Some(Command::Status) => ask(Request::Status).await,
         Some(Command::Emitter(words)) => emitter::main(words.read_as("emitter")).await,
-        Some(Command::Reflector(words)) => reflector::main(words.into_line()).await,
+        Some(Command::Reflector(words)) => reflector::main(words.into_line()).await.map(drop),
         Some(Command::Stranger { port }) => stranger::run(port).await,
     };
     match done {

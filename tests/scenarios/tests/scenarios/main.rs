@@ -16,6 +16,7 @@
 //! | `old_rights` | ours runs with the rights of the replaced programs' manifests |
 //! | `global` | Services of many clusters become one, the same in each |
 //! | `configuration` | sources, credentials and clusters that change while all goes on |
+//! | `foresight` | what a configuration would make is told before |
 //! | `found` | sources that are found: kubeconfigs in a directory, URLs in a ConfigMap |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
@@ -45,6 +46,7 @@ mod disturbance;
 mod embedded;
 mod endings;
 mod faults;
+mod foresight;
 mod found;
 mod global;
 mod input;
@@ -163,6 +165,8 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(global::a_global_service_may_have_its_members_own_name),
         scenario!(global::a_full_mesh_of_five_settles_and_stays_silent),
         scenario!(global::semaphore::semaphores_global_services_become_ours_with_their_addresses),
+        scenario!(foresight::what_is_planned_is_what_is_then_written),
+        scenario!(foresight::a_source_that_cannot_be_read_is_told_and_held),
         scenario!(telling::a_problem_is_an_event_once),
         scenario!(telling::a_running_reflector_explains_itself),
         scenario!(endings::an_emitter_ends_in_good_order),

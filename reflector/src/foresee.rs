@@ -1,0 +1,143 @@
+//! `reflector plan`: what a configuration would make of what is there, by the code that
+//! makes it, and without a write.
+//!
+//! A source that cannot be read is told, and what is known of it by its mirrors is held.
+
+mod files;
+mod live;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use proto_types::Resource;
+use reflector_planner::{
+    Deed, Obstacle, Prospect, SourceName, Step, Update, World, plan, prospects, steps,
+};
+use serde::Serialize;
+
+use crate::feed::Feed;
+use crate::report::{known, names};
+use crate::status::{FeedStatus, SourceStatus, source_table};
+
+pub(crate) use files::{SourceFile, by_files};
+pub(crate) use live::by_clusters;
+
+/// What a configuration would make of what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Forecast {
+    /// Every source, in the order of the configuration.
+    sources: Vec<SourceStatus>,
+    /// How many objects there are of each action.
+    summary: BTreeMap<String, usize>,
+    /// The namespaces that would be created.
+    namespaces: BTreeSet<String>,
+    /// The local Services of which there is something to tell.
+    services: Vec<Prospect>,
+}
+
+/// Why nothing is known of a feed.
+type Lost = BTreeMap<Feed, String>;
+
+impl Forecast {
+    fn of(world: &World, lost: &Lost, namespaces: BTreeSet<String>) -> Self {
+        let services = prospects(world);
+        let actions = ["create", "update", "replace", "delete", "hold"];
+        let mut summary = BTreeMap::from(actions.map(|it| (it.to_owned(), 0)));
+        for deed in services.iter().flat_map(|it| &it.deeds) {
+            *summary.entry(deed.action.clone()).or_default() += 1;
+        }
+        Self {
+            sources: sources(world, lost),
+            summary,
+            namespaces,
+            services,
+        }
+    }
+
+    /// Whether anything would be written.
+    pub(crate) fn is_change(&self) -> bool {
+        let mut deeds = self.services.iter().flat_map(|it| &it.deeds);
+        deeds.any(Deed::is_write) || !self.namespaces.is_empty()
+    }
+}
+
+fn sources(world: &World, lost: &Lost) -> Vec<SourceStatus> {
+    let feeds = |name: &SourceName| {
+        let feeds = Feed::all_of(name, world.policy());
+        let feeds = feeds.into_iter().map(|feed| {
+            let (state, objects) = known(&feed, world);
+            FeedStatus {
+                resource: feed.resource_name().to_owned(),
+                state: state.to_owned(),
+                objects,
+                age_seconds: None,
+                last_error: lost.get(&feed).cloned(),
+            }
+        });
+        feeds.collect()
+    };
+    let names = names(world.policy()).into_iter();
+    let sources = names.map(|name| SourceStatus {
+        name: name.to_string(),
+        cluster: None,
+        cluster_unknown: None,
+        feeds: feeds(&name),
+    });
+    sources.collect()
+}
+
+/// What would be written now, before it is known what stands in the way.
+fn intended(world: &World) -> Vec<Step> {
+    let mut keys: Vec<_> = world.keys().into_iter().collect();
+    keys.sort();
+    let all = keys.iter();
+    let all = all.flat_map(|key| steps(&plan(world, key), key, world.local()));
+    all.collect()
+}
+
+/// Says of Services that are to be created where there is no namespace whether it would
+/// be created too; returns those that would.
+fn without_namespaces(world: &mut World, missing: &BTreeSet<String>) -> BTreeSet<String> {
+    let steps = intended(world).into_iter();
+    let steps = steps.filter(|it| it.resource == Resource::Services && it.makes_service());
+    let mut created = BTreeSet::new();
+    for step in steps.filter(|it| missing.contains(it.key.namespace())) {
+        if step.namespace.is_some() {
+            created.insert(step.key.namespace().to_owned());
+        } else {
+            let obstacle = Obstacle::NamespaceMissing;
+            world.update(Update::Blocked(step.resource, step.key, obstacle));
+        }
+    }
+    created
+}
+
+impl fmt::Display for Forecast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&source_table(&self.sources))?;
+        for SourceStatus { name, .. } in self.sources.iter().filter(|it| it.is_lost()) {
+            writeln!(f, "Source {name} is not read; its mirrors are held")?;
+        }
+        if !self.namespaces.is_empty() {
+            writeln!(f)?;
+        }
+        for namespace in &self.namespaces {
+            writeln!(f, "create Namespace {namespace}")?;
+        }
+        for service in &self.services {
+            write!(f, "\n{service}")?;
+        }
+        let count = |action| self.summary.get(action).copied().unwrap_or_default();
+        writeln!(
+            f,
+            "\n{} to create, {} to update, {} to replace, {} to delete, {} held; nothing was \
+             written",
+            count("create"),
+            count("update"),
+            count("replace"),
+            count("delete"),
+            count("hold"),
+        )
+    }
+}

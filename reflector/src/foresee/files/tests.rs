@@ -1,0 +1,208 @@
+use std::io::Write;
+
+use clap::Parser;
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use super::{SourceFile, by_files};
+use crate::config::{Args, Config};
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn config(placement: &str) -> Config {
+    let source = format!("name=east,url=http://east,{placement}");
+    let words = [
+        "reflector",
+        "--mirror-namespace=mirrors",
+        "--source",
+        &source,
+    ];
+    Args::parse_from(words).try_into().unwrap()
+}
+
+/// As `kubectl get services,endpointslices -A -o yaml` has it.
+const EAST: &str = "\
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Service
+  metadata: {name: web, namespace: demo, resourceVersion: '5', uid: u, labels: {app: 'n'}}
+  spec: {ports: [{name: http, port: 80, protocol: TCP}], clusterIP: 10.96.0.7, type: ClusterIP}
+- apiVersion: discovery.k8s.io/v1
+  kind: EndpointSlice
+  metadata: {name: web-1, namespace: demo, labels: {kubernetes.io/service-name: web}}
+  addressType: IPv4
+  ports: [{name: http, port: 8080, protocol: TCP}]
+  endpoints: [{addresses: [10.1.0.1], conditions: {ready: true}}]
+";
+
+const NOTHING: &str = r#"{"apiVersion": "v1", "kind": "List", "items": []}"#;
+
+fn forecast(placement: &str, local: &str, east: Option<&str>) -> Value {
+    let local = file(local);
+    let east = east.map(file);
+    let sources = east.as_ref().map(|it| SourceFile {
+        source: "east".parse().unwrap(),
+        path: it.path().to_owned(),
+    });
+    let sources: Vec<_> = sources.into_iter().collect();
+    let forecast = by_files(config(placement), local.path(), &sources).unwrap();
+    let json = serde_json::to_value(&forecast).unwrap();
+    let n_writes = ["create", "update", "replace", "delete"].map(|it| json["summary"][it].as_u64());
+    assert_eq!(
+        forecast.is_change(),
+        n_writes.iter().any(|it| *it != Some(0))
+    );
+    json
+}
+
+fn deeds(forecast: &Value) -> Vec<String> {
+    let services = forecast["services"].as_array().unwrap().iter();
+    let deeds = services.flat_map(|it| it["deeds"].as_array().unwrap());
+    let text = |it: &Value, key: &str| it[key].as_str().unwrap().to_owned();
+    deeds
+        .map(|it| {
+            ["action", "kind", "object"]
+                .map(|key| text(it, key))
+                .join(" ")
+        })
+        .collect()
+}
+
+fn service(name: &str, labels: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": "mirrors", "uid": name, "labels": labels},
+        "spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}]},
+    })
+}
+
+fn list(items: &[Value]) -> String {
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+const WEB: &str = "mirrors/east-demo-73736d-web";
+
+#[test]
+fn what_a_source_has_would_be_created_with_its_reasons() {
+    let forecast = forecast("prefix=east", NOTHING, Some(EAST));
+    let deeds = deeds(&forecast);
+    assert_eq!(deeds.len(), 2, "{deeds:?}");
+    assert_eq!(deeds[0], format!("create Service {WEB}"));
+    assert!(
+        deeds[1].starts_with("create EndpointSlice mirrors/"),
+        "{deeds:?}"
+    );
+    let rules = forecast["services"][0]["reasons"].as_array().unwrap();
+    assert_eq!(rules[0]["rule"], "Claimed");
+    assert_eq!(forecast["sources"][0]["feeds"][0]["state"], "synced");
+}
+
+#[test]
+fn a_source_that_was_not_read_has_its_mirrors_held() {
+    let marks = json!({"heliograph.dev/source": "east"});
+    let local = list(&[service("east-demo-73736d-old", &marks)]);
+    let only_services = EAST.split("- apiVersion: discovery").next();
+    for (east, services) in [(None, "unsynced"), (only_services, "synced")] {
+        let forecast = forecast("prefix=east", &local, east);
+        let feeds = &forecast["sources"][0]["feeds"];
+        assert_eq!(feeds[0]["state"], services);
+        assert_eq!(feeds[1]["state"], "unsynced");
+        let why = feeds[1]["lastError"].as_str().unwrap();
+        assert!(why.contains("file"), "{why}");
+    }
+    let held = forecast("prefix=east", &local, None);
+    assert_eq!(deeds(&held), ["hold Service mirrors/east-demo-73736d-old"]);
+    let rule = &held["services"][0]["reasons"][1]["rule"];
+    assert_eq!(rule, "SourceNotFollowed", "{held}");
+}
+
+#[test]
+fn what_is_somebody_elses_is_in_the_way_and_what_a_replaced_program_left_is_taken_over() {
+    let web = WEB.split_once('/').unwrap().1;
+    let foreign = forecast(
+        "prefix=east",
+        &list(&[service(web, &json!({}))]),
+        Some(EAST),
+    );
+    assert_eq!(deeds(&foreign), [format!("hold Service {WEB}")]);
+    let problem = foreign["services"][0]["problems"][0].as_str().unwrap();
+    assert!(problem.contains("is not Heliograph's"), "{problem}");
+
+    let marks = json!({"mirrored-svc": "true", "mirror-svc-prefix-sync": "east"});
+    let left = service(web, &marks);
+    let mut endpoints = left.clone();
+    endpoints["kind"] = json!("Endpoints");
+    let adopted = forecast("prefix=east", &list(&[left, endpoints]), Some(EAST));
+    let deeds = deeds(&adopted);
+    assert!(
+        deeds[0].starts_with("create EndpointSlice mirrors/"),
+        "{deeds:?}"
+    );
+    let last = [
+        format!("delete Endpoints {WEB}"),
+        format!("update Service {WEB}"),
+    ];
+    assert_eq!(deeds[1..], last);
+}
+
+#[test]
+fn a_missing_namespace_is_told_or_created() {
+    let namespace = json!({"kind": "Namespace", "metadata": {"name": "mirrors"}});
+    let local = list(&[namespace]);
+    assert_eq!(deeds(&forecast("prefix=east", &local, Some(EAST))).len(), 2);
+    let told = forecast("sameName=true", &local, Some(EAST));
+    assert_eq!(deeds(&told), ["hold Service demo/web"]);
+    let created = forecast("sameName=true,createNamespace=true", &local, Some(EAST));
+    assert_eq!(created["namespaces"], json!(["demo"]));
+    assert_eq!(deeds(&created).len(), 2);
+}
+
+#[test]
+fn another_cluster_than_the_mirrors_are_of_is_not_believed() {
+    let mut mirror = service(
+        "east-demo-73736d-old",
+        &json!({"heliograph.dev/source": "east"}),
+    );
+    mirror["metadata"]["annotations"] = json!({"heliograph.dev/source-cluster": "before"});
+    let kube_system = "- {kind: Namespace, metadata: {name: kube-system, uid: now}}\n";
+    let east = format!("{EAST}{kube_system}");
+    let forecast = forecast("prefix=east", &list(&[mirror]), Some(&east));
+    assert_eq!(
+        deeds(&forecast),
+        ["hold Service mirrors/east-demo-73736d-old"]
+    );
+    let why = forecast["sources"][0]["feeds"][0]["lastError"]
+        .as_str()
+        .unwrap();
+    assert!(why.contains("another cluster answers"), "{why}");
+}
+
+#[test]
+fn a_file_that_is_none_is_named_with_the_remedy() {
+    let refused = |local: &str, source: &str| {
+        let (local, east) = (file(local), file(EAST));
+        let path = east.path().display();
+        let source = format!("{source}={path}").parse().unwrap();
+        let refused = by_files(config("prefix=east"), local.path(), &[source]);
+        format!("{:#}", refused.unwrap_err())
+    };
+    let words = refused("just words", "east");
+    assert!(
+        words.contains("holds no Kubernetes objects: write it with kubectl"),
+        "{words}"
+    );
+    let words = refused(&list(&[json!({"kind": "Service"})]), "east");
+    assert!(words.contains("cannot read an object of"), "{words}");
+    let words = refused(NOTHING, "west");
+    assert!(
+        words.contains("the configuration has no source west"),
+        "{words}"
+    );
+    assert!("east".parse::<SourceFile>().is_err());
+}

@@ -1,0 +1,153 @@
+//! By what the sources and the local cluster say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::bail;
+use futures::stream::{self, BoxStream, SelectAll};
+use futures::{FutureExt, StreamExt};
+use reflector_planner::World;
+use tokio::time::Instant;
+
+use super::{Forecast, Lost, intended, without_namespaces};
+use crate::config::Config;
+use crate::feed::{Feed, News, Sign};
+use crate::following::Following;
+use crate::lease::Leadership;
+use crate::metrics::Metrics;
+use crate::reload;
+use crate::report::{known, names};
+use crate::write::Writer;
+
+// What fails for a moment is asked again; what is not there is not waited for.
+const ATTEMPTS: usize = 3;
+// A list may take a minute; what has not come by then does not come.
+const TIMEOUT: Duration = Duration::from_secs(60);
+// As many as a reflector writes at once.
+const LOOKS: usize = 16;
+
+/// What the configuration would make of what is there now. Lists, watches and gets.
+pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<Forecast> {
+    let client = runtime::connect(&config.local, crate::USER_AGENT).await?;
+    let namespace = config.local_namespace().cloned();
+    let opened = reload::open(config.sources).await?;
+    let mut world = World::new(config.policy);
+    let metrics = Metrics::registered(false).0;
+    let mut following = Following::new(client.clone(), config.global, metrics.clone());
+    let mut reading = Reading::new(&world);
+    reading.add(following.follow_local(namespace.as_ref()));
+    reading.add(following.follow_local_members());
+    for source in opened {
+        reading.add(following.follow(source, &world));
+    }
+    reading.run(&mut world, &mut following).await?;
+    let writer = Writer {
+        client,
+        metrics,
+        leadership: Leadership::always(),
+    };
+    let created = look_ahead(&mut world, &writer).await;
+    Ok(Forecast::of(&world, &reading.lost, created))
+}
+
+/// Finds what stands in the way; returns the namespaces that would be created.
+async fn look_ahead(world: &mut World, writer: &Writer) -> BTreeSet<String> {
+    let looks = stream::iter(intended(world)).map(|step| {
+        let writer = writer.clone();
+        async move { writer.foresee(&step).await }
+    });
+    let looks: Vec<_> = looks.buffered(LOOKS).collect().await;
+    for update in looks.into_iter().flatten() {
+        world.update(update);
+    }
+    let steps = intended(world);
+    let namespaces: BTreeSet<_> = steps.iter().map(|it| it.key.namespace()).collect();
+    let mut missing = BTreeSet::new();
+    for namespace in namespaces {
+        if writer.lacks_namespace(namespace).await {
+            missing.insert(namespace.to_owned());
+        }
+    }
+    without_namespaces(world, &missing)
+}
+
+/// Feeds, until each has told all that it has or has failed for good.
+struct Reading {
+    feeds: SelectAll<BoxStream<'static, News>>,
+    open: BTreeSet<Feed>,
+    failures: BTreeMap<Feed, usize>,
+    lost: Lost,
+}
+
+impl Reading {
+    fn new(world: &World) -> Self {
+        let names = names(world.policy());
+        let all = names.iter().flat_map(|it| Feed::all_of(it, world.policy()));
+        let open = all.chain([Feed::LocalServices, Feed::LocalSlices]);
+        Self {
+            feeds: SelectAll::new(),
+            open: open.collect(),
+            failures: BTreeMap::new(),
+            lost: Lost::new(),
+        }
+    }
+
+    fn add(&mut self, feeds: Vec<BoxStream<'static, News>>) {
+        self.feeds.extend(feeds);
+    }
+
+    async fn run(&mut self, world: &mut World, following: &mut Following) -> anyhow::Result<()> {
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.open.is_empty() {
+            let Ok(Some(news)) = tokio::time::timeout_at(deadline, self.feeds.next()).await else {
+                break;
+            };
+            self.hear(news, world);
+            following.settle(world);
+            if let Some(error) = following.failure().now_or_never() {
+                return Err(error.into());
+            }
+        }
+        for feed in &self.open {
+            let why = || format!("no answer in {TIMEOUT:?}");
+            self.lost.entry(feed.clone()).or_insert_with(why);
+        }
+        match [Feed::LocalServices, Feed::LocalSlices].map(|it| self.lost.get(&it)) {
+            [Some(why), _] | [None, Some(why)] => bail!("cannot read the local cluster: {why}"),
+            [None, None] => Ok(()),
+        }
+    }
+
+    fn hear(&mut self, news: News, world: &mut World) {
+        let News { feed, sign, update } = news;
+        if let Some(update) = update {
+            world.update(update);
+        }
+        match sign {
+            Sign::Lost(failure) => {
+                let n_failures = self.failures.entry(feed.clone()).or_default();
+                *n_failures += 1;
+                // A source is not asked before the local cluster has answered.
+                if ATTEMPTS <= *n_failures {
+                    self.open.remove(&feed);
+                }
+                self.lost.insert(feed, failure.to_string());
+            }
+            Sign::Alive | Sign::Rewound => {
+                self.lost.remove(&feed);
+                if is_listed(&feed, world) {
+                    self.open.remove(&feed);
+                }
+                if world.local().is_listed() {
+                    self.open.remove(&Feed::LocalServices);
+                    self.open.remove(&Feed::LocalSlices);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a source's feed has told all that it has.
+fn is_listed(feed: &Feed, world: &World) -> bool {
+    feed.source().is_some() && known(feed, world).0 == "synced"
+}

@@ -1,0 +1,39 @@
+//! What a write would meet, found out without one.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use reflector_planner::{LocalKey, Step, Update, Write};
+
+use super::{Look, NAMESPACES, Refusal, Writer, Written};
+
+impl Writer {
+    /// What is where a step would create something, as far as reading tells.
+    pub(crate) async fn foresee(&self, step: &Step) -> Vec<Update> {
+        if !matches!(step.write, Write::Create(_)) {
+            return Vec::new();
+        }
+        let mut written = Written {
+            key: LocalKey::new(step.key.clone()),
+            updates: Vec::new(),
+            again: None,
+            unavailable: None,
+        };
+        match self.look(step).await {
+            Ok(Look::Ours(update)) => written.updates.extend(update),
+            Ok(Look::Foreign(update, object)) => {
+                written.updates.extend(update);
+                self.meet(step, object, &mut written).await;
+            }
+            // Who may not look finds out when it is written.
+            Ok(Look::Gone(_)) | Err(_) => {}
+        }
+        written.updates
+    }
+
+    /// Whether a namespace is known not to exist.
+    pub(crate) async fn lacks_namespace(&self, name: &str) -> bool {
+        let path = format!("{NAMESPACES}/{name}");
+        let answer = self.send(Method::GET, &path, Bytes::new()).await;
+        matches!(answer, Err(Refusal::Status(StatusCode::NOT_FOUND, _)))
+    }
+}
