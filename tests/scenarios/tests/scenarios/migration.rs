@@ -14,6 +14,8 @@ use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, eventually, program};
 use crate::old_rights::{account, mirror_rules};
 use crate::rights::kubeconfig_of;
 
+const KUBE_SERVICE_MIRROR: &str = "kube-service-mirror";
+
 /// A mirror that somebody else made, with an address that is not true any more.
 async fn leave(local: &Cluster, key: &str, metadata: Value) -> anyhow::Result<Value> {
     let (namespace, name) = key.split_once('/').context("a key is namespace/name")?;
@@ -128,14 +130,43 @@ pub(crate) async fn kube_service_mirrors_mirrors_become_ours_by_their_names(
         east.set_endpoints(name, &["10.1.0.1"]).await?;
     }
 
+    let accounts = [(&east, "ClusterRole"), (&local, "Role")];
+    let may = async |rules: [Value; 2]| {
+        for ((cluster, role), rules) in accounts.into_iter().zip(rules) {
+            let account = account(KUBE_SERVICE_MIRROR, MIRRORS, role, &rules);
+            cluster.plane.kubectl().apply(&account).await?;
+        }
+        anyhow::Ok(())
+    };
+    // What its manifests grant.
+    let core = |verbs: &[&str]| json!([{"apiGroups": [""], "resources": ["services", "endpoints"], "verbs": verbs}]);
+    let (read, write) = (
+        ["get", "list", "watch"],
+        ["get", "create", "update", "delete"],
+    );
+    may([core(&read), core(&write)]).await?;
+    let keepers = (Keeper::new("remote")?, Keeper::new("local")?);
+    let there = kubeconfig_of(&east, MIRRORS, KUBE_SERVICE_MIRROR, &keepers.0).await?;
+    let here = kubeconfig_of(&local, MIRRORS, KUBE_SERVICE_MIRROR, &keepers.1).await?;
     let mut command = Command::new(program("reflector")?);
     command
-        .env("KSM_KUBE_CONFIG", local.plane.kubeconfig())
-        .env("KSM_TARGET_KUBE_CONFIG", east.plane.kubeconfig())
+        .env("KSM_KUBE_CONFIG", here)
+        .env("KSM_TARGET_KUBE_CONFIG", there)
         .env("KSM_MIRROR_NS", MIRRORS)
         .env("KSM_SVC_PREFIX", "east")
         .env("KSM_LABEL_SELECTOR", format!("{EXPORT}=true"));
     let reflector = lab.start("reflector", command, None)?;
+    eventually("it says what is missing", async || {
+        let log = reflector.log();
+        ensure!(log.contains("cannot list resource \\\"services"), "{log}");
+        Ok(())
+    })
+    .await?;
+    let meanwhile = local.service(&old).await?;
+    ensure!(meanwhile.as_ref() == Some(&before), "{meanwhile:?}");
+    // And what its page adds.
+    let all = ["get", "list", "watch", "create", "update", "delete"];
+    may([mirror_rules(&read), mirror_rules(&all)]).await?;
     reflector.ready().await?;
     is_taken_over(&local, &old, &before, "east").await?;
     let new = format!("{MIRRORS}/east-db-6d6972726f720a-demo");
