@@ -24,6 +24,7 @@
 //! | `endings` | an emitter ends, or takes other files, without hurting who reads |
 //! | `manifests` | what is installed is accepted and understood |
 //! | `rights` | what the manifests grant is enough, and none of it too much |
+//! | `policy` | what comes in, what it is called, and what is released by hand |
 //! | `policies` | both policies for names give the verdicts of one table |
 //! | `conformance` | the same questions to both, item by item |
 //! | `playground` | what a newcomer types does what it says, and leaves nothing |
@@ -60,6 +61,7 @@ mod old_rights;
 mod ownership;
 mod playground;
 mod policies;
+mod policy;
 mod rights;
 mod scale;
 mod serving;
@@ -165,6 +167,8 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(global::a_global_service_may_have_its_members_own_name),
         scenario!(global::a_full_mesh_of_five_settles_and_stays_silent),
         scenario!(global::semaphore::semaphores_global_services_become_ours_with_their_addresses),
+        scenario!(policy::what_comes_in_and_its_name_are_as_configured),
+        scenario!(policy::a_mass_deletion_is_held_and_released_by_hand),
         scenario!(foresight::what_is_planned_is_what_is_then_written),
         scenario!(foresight::a_source_that_cannot_be_read_is_told_and_held),
         scenario!(telling::a_problem_is_an_event_once),
