@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `serving` | an emitter beside its kube-apiserver, and a bare socket writer |
 //! | `mirroring` | a reflector beside a program that writes the same objects and decides nothing |
+//! | `merging` | the same, for global Services of many clusters |
 //! | `process` | what the kernel says a process used |
 //! | `programs` | where the measured programs are |
 //!
 //! Absolute figures belong to the machine; the ratios are what to look at.
 
+mod merging;
 mod mirroring;
 mod process;
 mod programs;
@@ -32,6 +34,8 @@ enum Command {
     Hostile(serving::hostile::Args),
     /// How long many Services take, and one change; what is kept in memory
     Mirroring(mirroring::Args),
+    /// How long global Services of many clusters take; what is kept in memory
+    Merging(merging::Args),
     /// The floor of serving; started by that measurement itself
     #[command(hide = true)]
     Bare(serving::Bare),
@@ -46,6 +50,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Serving(args) => serving::run(&args).await,
         Command::Hostile(args) => serving::hostile::run(&args).await,
         Command::Mirroring(args) => mirroring::run(&args).await,
+        Command::Merging(args) => merging::run(&args).await,
         Command::Bare(bare) => bare.serve().await,
     }
 }

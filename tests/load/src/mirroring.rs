@@ -8,8 +8,8 @@
 //! | `relay` | the floor of a change: a watch, a write |
 
 mod change;
-mod cluster;
-mod cold;
+pub(crate) mod cluster;
+pub(crate) mod cold;
 mod relay;
 
 use std::time::Duration;
@@ -50,7 +50,15 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     for round in 1..=args.rounds {
         eprintln!("round {round}: the reflector");
         let local = Local::start(&format!("reflected-{round}")).await?;
-        let (reflector, reflected) = cold::reflect(&source, &local, args.services).await?;
+        let arguments = [
+            format!("--mirror-namespace={MIRRORS}"),
+            format!(
+                "--source=name=east,prefix=east,url=http://{}",
+                source.emitter
+            ),
+        ];
+        let n_objects = [args.services, args.services];
+        let (reflector, reflected) = cold::reflect(&local, &arguments, n_objects).await?;
         let changed = change::measure(&source, &local, MIRRORS, args).await?;
         drop(reflector);
 

@@ -112,17 +112,18 @@ impl Local {
     }
 
     /// Looks for mirrors from now on. What this returns ends when there are so many
-    /// new Services, and as many new slices.
+    /// new Services, and so many new slices.
     pub(crate) async fn fill(
         &self,
-        n: usize,
+        n_services: usize,
+        n_slices: usize,
     ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
         let services = watch::<Service>(&self.client, &services_path(MIRRORS)).await?;
         let slices = watch::<EndpointSlice>(&self.client, &slices_path(MIRRORS)).await?;
         Ok(async move {
             tokio::try_join!(
-                distinct(n, services.map_ok(|it| it.metadata.name)),
-                distinct(n, slices.map_ok(|it| it.metadata.name)),
+                distinct(n_services, services.map_ok(|it| it.metadata.name)),
+                distinct(n_slices, slices.map_ok(|it| it.metadata.name)),
             )?;
             Ok(())
         })

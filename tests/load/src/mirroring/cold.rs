@@ -7,7 +7,7 @@ use control_plane::Keeper;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::cluster::{Local, MIRRORS, Source, create_all};
+use super::cluster::{Local, create_all};
 use crate::process::Process;
 use crate::programs::{beside, free_address};
 
@@ -21,11 +21,11 @@ pub(crate) struct Cold {
     pub(crate) peak: Option<f64>,
 }
 
-/// Starts a reflector, and waits until it has written everything.
+/// Starts a reflector, and waits until it has written so many Services and slices.
 pub(crate) async fn reflect(
-    source: &Source,
     local: &Local,
-    services: usize,
+    arguments: &[String],
+    [n_services, n_slices]: [usize; 2],
 ) -> anyhow::Result<(Keeper, Cold)> {
     let keeper = Keeper::new("load-reflector")?;
     let listen = free_address()?;
@@ -33,13 +33,9 @@ pub(crate) async fn reflect(
     command
         .arg("--kubeconfig")
         .arg(local.plane.kubeconfig())
-        .args(["--mirror-namespace", MIRRORS])
-        .arg(format!(
-            "--source=name=east,prefix=east,url=http://{}",
-            source.emitter
-        ))
+        .args(arguments)
         .arg(format!("--listen={listen}"));
-    let filled = local.fill(services).await?;
+    let filled = local.fill(n_services, n_slices).await?;
     let start = Instant::now();
     keeper.spawn("reflector", &command)?;
     filled.await?;
@@ -61,7 +57,10 @@ pub(crate) async fn reflect(
 pub(crate) async fn write(local: &Local, objects: &[(String, Value)]) -> anyhow::Result<Cold> {
     let objects = objects.to_vec();
     let process = Process::own();
-    let filled = local.fill(objects.len() / 2).await?;
+    let is_service = |it: &&(String, Value)| it.0.ends_with("/services");
+    let n_services = objects.iter().filter(is_service).count();
+    let n_slices = objects.len() - n_services;
+    let filled = local.fill(n_services, n_slices).await?;
     let (start, cpu) = (Instant::now(), process.cpu()?);
     tokio::try_join!(filled, create_all(&local.client, objects))?;
     Ok(Cold {
