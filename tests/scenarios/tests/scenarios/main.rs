@@ -28,6 +28,7 @@
 //! | `policies` | both policies for names give the verdicts of one table |
 //! | `conformance` | the same questions to both, item by item |
 //! | `playground` | what a newcomer types does what it says, and leaves nothing |
+//! | `connections` | what one connection carries, beside the same at the API server |
 //! | `continuity` | consumers go on after a restart, at another replica, at another tier |
 //! | `clients` | informers, watchers and kubectl of others, through every disturbance |
 //! | `coredns` | stock CoreDNS with an emitter for its API server |
@@ -41,6 +42,7 @@ mod cluster;
 mod compat;
 mod configuration;
 mod conformance;
+mod connections;
 mod continuity;
 mod coredns;
 mod disturbance;
@@ -98,6 +100,8 @@ fn of_the_contract() -> Vec<Scenario> {
         scenario!(serving::nothing_is_exported_but_what_is_selected),
         scenario!(conformance::an_emitter_answers_as_its_api_server_does),
         scenario!(conformance::a_relay_of_a_relay_answers_as_the_api_server_does),
+        scenario!(connections::one_connection_carries_what_it_does_at_the_api_server),
+        scenario!(connections::bookmarks_come_when_the_api_servers_do),
         scenario!(continuity::who_watched_before_a_restart_goes_on_after_it),
         scenario!(continuity::a_consumer_may_move_between_tiers),
         scenario!(clients::every_client_is_told_every_change_once),
