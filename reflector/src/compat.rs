@@ -5,7 +5,6 @@
 //! prints the notes.
 
 mod endpoints_sync;
-mod flags;
 mod one_remote;
 mod semaphore;
 mod service_reflector;
@@ -16,10 +15,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::config::{Args, Command, hash_of, label_of};
 use clap::Parser;
-pub use flags::FlagError;
-use one_remote::Dialect;
+pub use runtime::flags::FlagError;
+use runtime::flags::service_reflector::is_its;
+
+use self::one_remote::Dialect;
+use crate::config::{Args, Command, hash_of, label_of};
 
 /// The variables around a process.
 pub type Environment = BTreeMap<String, String>;
@@ -166,9 +167,7 @@ fn program(chosen: Option<&str>, words: &[String], environment: &Environment) ->
         Some(KUBE_SERVICE_MIRROR) => Program::OneRemote(Dialect::Kube),
         Some(_) if is_one_remote => Program::OneRemote(Dialect::Semaphore),
         Some(_) => Program::Semaphore,
-        None if words.iter().any(|word| service_reflector::is_its(word)) => {
-            Program::ServiceReflector
-        }
+        None if words.iter().any(|word| is_its(word)) => Program::ServiceReflector,
         None if is_one_remote => Program::OneRemote(Dialect::of(environment)),
         None if is_semaphore => Program::Semaphore,
         None if endpoints_sync::is_its(words, environment) => Program::EndpointsSync,

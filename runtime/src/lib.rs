@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`client`] | builds a client for a cluster, without contacting it |
 //! | [`files`] | how many connections a process may have |
+//! | [`flags`] | reads flags as Go programs do, for the programs that these replace |
 //! | [`follow`] | follows one resource of one cluster: list, watch, and again |
 //! | [`listen`] | binds a socket, and says what is wrong where it cannot |
 //! | [`admin`] | liveness, readiness and metrics over HTTP |
@@ -17,6 +18,7 @@
 pub mod admin;
 pub mod client;
 pub mod files;
+pub mod flags;
 pub mod follow;
 pub mod listen;
 pub mod log;

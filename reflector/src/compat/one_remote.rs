@@ -8,10 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use reflector_planner::name::Template;
 
-use super::flags::{Dashes, Syntax, is_duration, switch};
 use super::settings::{Settings, words_of, wrong};
 use super::{Environment, Error, defaults, label_of};
 use crate::config::{Args, SourceEntry};
+use runtime::flags::{Dashes, Syntax, is_duration, switch};
 
 /// Whose names and variables it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

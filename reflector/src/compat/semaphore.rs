@@ -7,10 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use reflector_planner::SourceName;
 use serde_json::Value;
 
-use super::flags::{self, Dashes, Syntax};
 use super::settings::{Settings, words_of, wrong};
 use super::{Environment, Error, defaults, label_of};
 use crate::config::{Args, FailbackEntry, GlobalEntry, SourceEntry};
+use runtime::flags::{self, Dashes, Syntax};
 
 const SYNTAX: Syntax = Syntax {
     values: &[

@@ -3,56 +3,23 @@
 //! It was emitter and reflector in one; here the emitter is a program of its own, which
 //! reads the `--emitter.*` flags itself.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
+use clap::Parser;
 use kube::config::Kubeconfig;
+use runtime::flags::service_reflector::{SYNTAX, log_level};
+use runtime::flags::{address, switch};
 use serde_json::json;
 
-use super::flags::{Dashes, Syntax, switch};
 use super::settings::wrong;
 use super::{Error, defaults};
 use crate::config::{Args, Each, ImportEntry, SourceApi, SourceEntry, name_of_url, whole};
-
-const SYNTAX: Syntax = Syntax {
-    values: &[
-        "kubeconfig",
-        "listen",
-        "log-level",
-        "namespace",
-        "reflector.source-api",
-        "reflector.source-api-file",
-        "reflector.source-api-config-map",
-        "reflector.source-kubeconfig",
-        "reflector.selector",
-        "emitter.selector",
-        "emitter.insecure-bind-address",
-        "emitter.insecure-port",
-        "emitter.bind-address",
-        "emitter.secure-port",
-        "emitter.cert-dir",
-        "emitter.tls-cert-file",
-        "emitter.tls-private-key-file",
-        "emitter.tls-cipher-suites",
-        "emitter.tls-min-version",
-        "emitter.tls-sni-cert-key",
-        "emitter.http2-max-streams-per-connection",
-    ],
-    switches: &["emitter", "reflector"],
-    dashes: Dashes::Two,
-};
-
-/// Whether a word is a flag that only service-reflector has.
-pub(super) fn is_its(word: &str) -> bool {
-    let name = SYNTAX.name_of(word).unwrap_or_default();
-    let name = name.split('=').next().unwrap_or_default();
-    let its = |it: &str| name == it || name.starts_with(&format!("{it}."));
-    its("reflector") || its("emitter")
-}
 
 /// The same in our flags.
 pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     let flags = SYNTAX.read(words)?;
     let value = |name| flags.last(name).filter(|it| !it.is_empty());
+    if flags.last("version").and_then(switch) == Some(true) {
+        return Ok(Args::parse_from(["reflector", "--version"]));
+    }
     if let Some(on) = flags.last("reflector")
         && switch(on) != Some(true)
     {
@@ -63,10 +30,10 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     let mut args = defaults();
     args.kubeconfig = value("kubeconfig").map(Into::into);
     if let Some(listen) = value("listen") {
-        args.listen = address(listen)?;
+        args.listen = address(listen).map_err(|why| wrong("--listen", why))?;
     }
     if let Some(level) = value("log-level") {
-        args.log_level = log_level(level)?;
+        args.log_level = log_level(level).map_err(Error::Words)?;
     }
     let mut sources: Vec<SourceEntry> = Vec::new();
     for (flag, value) in flags.all() {
@@ -171,34 +138,4 @@ fn by_kubeconfig(path: &str, others: &[SourceEntry]) -> Result<SourceEntry, Erro
         server: Some(server),
         ..SourceEntry::named(name)
     })
-}
-
-/// An address as Go writes it: without a host it is every one.
-fn address(text: &str) -> Result<SocketAddr, Error> {
-    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let ip = match host {
-        "" => Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        host => host.parse(),
-    };
-    let ip = ip.map_err(|why| wrong("--listen", format!("{text:?}: {why}")))?;
-    let port = port.parse();
-    let port = port.map_err(|why| wrong("--listen", format!("{text:?}: {why}")))?;
-    Ok(SocketAddr::new(ip, port))
-}
-
-fn log_level(text: &str) -> Result<runtime::LogFilter, Error> {
-    let level = match text {
-        "all" => "trace",
-        "none" => "off",
-        "debug" | "info" | "warn" | "error" => text,
-        _ => {
-            let words = format!(
-                "log level {text} unknown; possible values are: all, debug, info, warn, error, none"
-            );
-            return Err(Error::Words(words));
-        }
-    };
-    level.parse().map_err(|why| wrong("--log-level", why))
 }

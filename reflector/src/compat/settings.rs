@@ -1,8 +1,8 @@
 //! What was set, by flags and variables: a variable is a flag's default, as in Go's
 //! programs. What is empty is not set.
 
-use super::flags::Flags;
 use super::{Environment, Error};
+use runtime::flags::Flags;
 
 /// Flags, and the variables behind them.
 pub(super) struct Settings<'a> {

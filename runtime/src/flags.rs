@@ -1,20 +1,23 @@
 //! Flags as Go programs read them.
 
+pub mod service_reflector;
+
 use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Which flags there are, and how they are written.
-pub(crate) struct Syntax {
+pub struct Syntax {
     /// Those that take a value.
-    pub(crate) values: &'static [&'static str],
+    pub values: &'static [&'static str],
     /// Those that are true when they are there, and take a value only after `=`.
-    pub(crate) switches: &'static [&'static str],
+    pub switches: &'static [&'static str],
     /// How Go reads them.
-    pub(crate) dashes: Dashes,
+    pub dashes: Dashes,
 }
 
 /// Go's two ways to read flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dashes {
+pub enum Dashes {
     /// `flag`: one dash is as good as two, and the first word that is no flag ends them.
     OneOrTwo,
     /// `pflag`: two dashes, and words that are no flags may stand between them.
@@ -23,10 +26,10 @@ pub(crate) enum Dashes {
 
 /// What was typed.
 #[derive(Debug, Default)]
-pub(crate) struct Flags {
+pub struct Flags {
     given: Vec<(&'static str, String)>,
     /// What Go's programs never looked at.
-    pub(crate) ignored: Vec<String>,
+    pub ignored: Vec<String>,
 }
 
 /// A flag that is none.
@@ -48,7 +51,7 @@ pub enum FlagError {
 
 impl Syntax {
     /// All flags with their values, in order.
-    pub(crate) fn read(&self, words: &[String]) -> Result<Flags, FlagError> {
+    pub fn read(&self, words: &[String]) -> Result<Flags, FlagError> {
         let mut flags = Flags::default();
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -91,7 +94,7 @@ impl Syntax {
     }
 
     /// What follows the dashes, if there are enough.
-    pub(crate) fn name_of<'a>(&self, word: &'a str) -> Option<&'a str> {
+    pub fn name_of<'a>(&self, word: &'a str) -> Option<&'a str> {
         let long = word.strip_prefix("--");
         let short = match self.dashes {
             Dashes::OneOrTwo => word.strip_prefix('-'),
@@ -101,7 +104,7 @@ impl Syntax {
     }
 
     /// Whether a word is one of these flags.
-    pub(crate) fn has(&self, word: &str) -> Option<&'static str> {
+    pub fn has(&self, word: &str) -> Option<&'static str> {
         let name = self.name_of(word)?.split('=').next()?;
         known(self.switches, name).or_else(|| known(self.values, name))
     }
@@ -124,13 +127,13 @@ impl Syntax {
 
 impl Flags {
     /// The last of a flag's values, which is the one that counts.
-    pub(crate) fn last(&self, name: &str) -> Option<&str> {
+    pub fn last(&self, name: &str) -> Option<&str> {
         let values = self.given.iter().rev().filter(|(it, _)| *it == name);
         values.map(|(_, value)| value.as_str()).next()
     }
 
     /// All that was typed, in order.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.given.iter().map(|(name, value)| (*name, &**value))
     }
 }
@@ -140,7 +143,7 @@ fn known(flags: &[&'static str], name: &str) -> Option<&'static str> {
 }
 
 /// A switch's value, as Go's `strconv.ParseBool` reads it.
-pub(crate) fn switch(value: &str) -> Option<bool> {
+pub fn switch(value: &str) -> Option<bool> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
@@ -148,8 +151,22 @@ pub(crate) fn switch(value: &str) -> Option<bool> {
     }
 }
 
+/// An address as Go's programs listen on it: without a host it is every one.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let ip = match host {
+        "" => Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        host => host.parse(),
+    };
+    let ip = ip.map_err(|why| format!("{text:?}: {why}"))?;
+    let port = port.parse().map_err(|why| format!("{text:?}: {why}"))?;
+    Ok(SocketAddr::new(ip, port))
+}
+
 /// Whether Go's `time.ParseDuration` reads a text.
-pub(crate) fn is_duration(text: &str) -> bool {
+pub fn is_duration(text: &str) -> bool {
     let text = text.strip_prefix(['-', '+']).unwrap_or(text);
     if text == "0" {
         return true;
@@ -171,7 +188,7 @@ pub(crate) fn is_duration(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dashes, FlagError, Syntax, is_duration};
+    use super::{Dashes, FlagError, Syntax, address, is_duration};
 
     const GO: Syntax = Syntax {
         values: &["config", "mirror-ns"],
@@ -245,6 +262,21 @@ mod tests {
         }
         for bad in ["", "60", "soon", "1d", "1.2.3s", "h", ".s", "-"] {
             assert!(!is_duration(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_read_as_go_listens_on_them() {
+        for (text, read) in [
+            (":9090", "0.0.0.0:9090"),
+            ("localhost:1", "127.0.0.1:1"),
+            ("[::1]:80", "[::1]:80"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+        ] {
+            assert_eq!(address(text).unwrap().to_string(), read);
+        }
+        for wrong in ["", ":", "a:1", ":70000", "10.0.0.1"] {
+            assert!(address(wrong).is_err(), "{wrong}");
         }
     }
 }
