@@ -1,11 +1,15 @@
 //! Flags, and what they mean.
 //!
-//! Names are those of kube-apiserver where it has the thing, and service-reflector's
-//! spellings (`--emitter.…`) are accepted as aliases.
+//! Names are those of kube-apiserver where it has the thing; service-reflector's spellings
+//! (`--emitter.…`) become these in [`crate::compat`].
 
 mod access;
 mod serving;
+mod spelling;
 mod upstream;
+
+#[cfg(test)]
+mod documented;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +24,7 @@ use runtime::log::{LogFilter, LogFormat};
 use self::access::{AccessArgs, Beside};
 pub use self::serving::Serving;
 use self::serving::ServingArgs;
+pub(crate) use self::spelling::Spelling;
 use self::upstream::UpstreamArgs;
 use crate::access::Settings;
 use crate::identity::Names;
@@ -28,24 +33,17 @@ use crate::limits::{ConnectionLimits, Drain, RequestLimits};
 /// Serves the Services, EndpointSlices and Endpoints of this cluster that carry a
 /// label, read-only, as a Kubernetes API server would.
 #[derive(Debug, Parser)]
-#[command(name = "emitter", version, max_term_width = 100)]
+#[command(
+    name = "emitter",
+    version,
+    max_term_width = 100,
+    args_override_self = true
+)]
 pub struct Args {
-    /// Export the objects with these labels, such as `heliograph.dev/export=true`.
-    #[arg(
-        long,
-        value_name = "SELECTOR",
-        required_unless_present = "emitter_selector"
-    )]
+    /// Export the objects with these labels, such as `heliograph.dev/export=true`. Required:
+    /// nothing leaves a cluster by accident.
+    #[arg(long, value_name = "SELECTOR")]
     selector: Option<LabelSelector>,
-
-    /// As service-reflector spells it; whoever does is served as it served.
-    #[arg(
-        long = "emitter.selector",
-        value_name = "SELECTOR",
-        hide = true,
-        conflicts_with = "selector"
-    )]
-    emitter_selector: Option<LabelSelector>,
 
     /// Export only from this namespace; from all if empty.
     #[arg(long, value_name = "NAMESPACE", default_value = "")]
@@ -68,7 +66,7 @@ pub struct Args {
     consistent_reads: ConsistentReads,
 
     /// Also serve the namespaces in which Services are exported, by name only: CoreDNS,
-    /// for one, looks there first. Told only to consumers that may see everything.
+    /// for one, looks there first. A consumer is told of those of which it may see all.
     #[arg(long)]
     serve_namespaces: bool,
 
@@ -119,12 +117,24 @@ pub struct Args {
     /// How to log: text or json.
     #[arg(long, value_name = "FORMAT", default_value_t)]
     log_format: LogFormat,
+
+    #[arg(skip)]
+    spelling: Spelling,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum FieldsArg {
     Needed,
     All,
+}
+
+impl FieldsArg {
+    fn fields(self, annotations: Vec<String>) -> Fields {
+        match self {
+            Self::Needed => Fields::Needed { annotations },
+            Self::All => Fields::All,
+        }
+    }
 }
 
 /// What a read without a resource version is sure to see.
@@ -167,6 +177,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What is logged.
     pub log: (LogFormat, LogFilter),
+    /// What people should know of the flags.
+    pub notes: Vec<String>,
 }
 
 /// Flags that cannot be followed.
@@ -187,10 +199,20 @@ pub enum Error {
     Nobody,
     /// Exporting everything must be said, and is not what an empty value says.
     #[error(
-        "--selector is empty and would export everything; name the label that exported \
-         objects carry, such as heliograph.dev/export=true"
+        "--selector is missing or empty, which would export everything; name the label that \
+         exported objects carry, such as heliograph.dev/export=true"
     )]
     EmptySelector,
+    /// A cipher suite that is none.
+    #[error(transparent)]
+    Suites(#[from] crate::tls::SuitesError),
+}
+
+impl Args {
+    /// The same, as somebody typed it.
+    pub(crate) fn spelled(self, spelling: Spelling) -> Self {
+        Self { spelling, ..self }
+    }
 }
 
 impl TryFrom<Args> for Config {
@@ -199,7 +221,6 @@ impl TryFrom<Args> for Config {
     fn try_from(args: Args) -> Result<Self, Error> {
         let Args {
             selector,
-            emitter_selector,
             namespace,
             fields,
             annotations,
@@ -218,17 +239,19 @@ impl TryFrom<Args> for Config {
             listen,
             log_level,
             log_format,
+            mut spelling,
         } = args;
         let beside = Beside {
             has_client_ca: serving.has_client_ca(),
-            is_service_reflector: emitter_selector.is_some(),
+            is_service_reflector: matches!(spelling, Spelling::ServiceReflector { .. }),
             names_insecure_port: serving.names_insecure_port(),
         };
         let serving = serving.serving(access.knows_consumers() || beside.has_client_ca)?;
-        let selector = selector.or(emitter_selector).unwrap_or_default();
-        if selector.is_empty() {
-            return Err(Error::EmptySelector);
-        }
+        let notes = serving.notes();
+        let selector = match selector.filter(|it| !it.is_empty()) {
+            Some(selector) => selector,
+            None => spelling.everything()?,
+        };
         Ok(Self {
             access: match (upstream.into_access(), kubeconfig) {
                 (Some(access), _) => access,
@@ -237,10 +260,7 @@ impl TryFrom<Args> for Config {
             },
             selector,
             namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
-            fields: match fields {
-                FieldsArg::Needed => Fields::Needed { annotations },
-                FieldsArg::All => Fields::All,
-            },
+            fields: fields.fields(annotations),
             consistent_reads,
             serve_namespaces,
             names: Names {
@@ -254,6 +274,7 @@ impl TryFrom<Args> for Config {
             drain,
             listen,
             log: (log_format, log_level),
+            notes: [notes, spelling.notes()].concat(),
         })
     }
 }
@@ -261,12 +282,15 @@ impl TryFrom<Args> for Config {
 #[cfg(test)]
 mod tests {
     use super::{Access, Args, Config, Parser};
+    use crate::compat::Line;
     use crate::tls::Certificate;
 
     fn parse(line: &str) -> Result<Config, String> {
-        let words = std::iter::once("emitter").chain(line.split_whitespace());
+        let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        let line = Line::read(&words).map_err(|why| why.to_string())?;
+        let words = std::iter::once("emitter".to_owned()).chain(line.words);
         let args = Args::try_parse_from(words).map_err(|why| why.to_string())?;
-        Config::try_from(args).map_err(|why| why.to_string())
+        Config::try_from(args.spelled(line.spelling)).map_err(|why| why.to_string())
     }
 
     #[test]
@@ -277,15 +301,6 @@ mod tests {
         let (address, sources) = config.serving.https.unwrap();
         assert_eq!(address.to_string(), "0.0.0.0:6443");
         assert_eq!(sources.certificate, Certificate::SelfSigned);
-    }
-
-    #[test]
-    fn service_reflectors_spellings_are_known() {
-        let config =
-            parse("--emitter.selector=a=b --emitter.secure-port=0 --emitter.insecure-port=81");
-        let config = config.unwrap();
-        assert_eq!(config.serving.https, None);
-        assert_eq!(config.serving.http.unwrap().port(), 81);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`config`], `program` | flags, what they mean, and what runs for them |
+//! | [`config`], [`compat`], `program` | flags, what they mean, and what runs for them |
 //! | [`upstream`] | what is exported, and following it |
 //! | [`hub`] | one resource's store and the feeds its watchers share |
 //! | [`namespaces`] | the namespaces of what is exported |
@@ -26,6 +26,7 @@
 
 pub mod access;
 pub mod api;
+pub mod compat;
 pub mod config;
 pub mod connections;
 pub mod consumers;
@@ -53,6 +54,9 @@ pub async fn main(args: Args) -> anyhow::Result<()> {
     let config = Config::try_from(args)?;
     let (format, filter) = &config.log;
     runtime::log::init(*format, filter);
+    for note in &config.notes {
+        tracing::warn!(%note, "about the flags");
+    }
     let max_files = runtime::files::raise_limit();
     tracing::debug!(?max_files, "each consumer takes one");
     run(config, runtime::shutdown::on_signal()?).await

@@ -56,7 +56,6 @@ pub struct ConnectionLimits {
     /// kube-apiserver's default.
     #[arg(
         long,
-        alias = "emitter.http2-max-streams-per-connection",
         value_name = "N",
         default_value = "100",
         value_parser = clap::value_parser!(u32).range(1..)

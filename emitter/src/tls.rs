@@ -1,4 +1,4 @@
-//! The serving certificate, from files or made up where there are none, and the authority
+//! The serving certificates, from files or made up where there are none, and the authority
 //! of clients' certificates.
 //!
 //! A client's certificate is not judged in the handshake, where refusing it says nothing,
@@ -6,17 +6,24 @@
 //! replaced counts for the connections that are open.
 
 mod client;
+mod named;
+mod pair;
+mod suites;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use self::client::{AnyClient, Authority};
+use self::named::ByName;
+pub use self::named::NamedPair;
+use self::pair::Flags;
+pub use self::suites::{MinVersion, Suites, SuitesError};
 
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +35,8 @@ pub enum Certificate {
         /// Its private key.
         key: PathBuf,
     },
+    /// One for `localhost`, signed by itself, kept in this directory.
+    Kept(PathBuf),
     /// One for `localhost`, signed by itself, as long as the process lives.
     SelfSigned,
 }
@@ -48,8 +57,38 @@ pub enum Error {
         source: rustls::pki_types::pem::Error,
     },
     /// Certificate and key do not belong together, or are of a kind that is not known.
-    #[error("cannot serve with this certificate and key: {0}")]
-    Use(#[from] rustls::Error),
+    #[error("cannot serve with certificate {cert} and key {key}: {why}")]
+    Use {
+        /// The certificate.
+        cert: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// What is wrong with them.
+        why: rustls::Error,
+    },
+    /// One of the two files that belong together is missing.
+    #[error(
+        "{directory} (--cert-dir) has one of emitter.crt and emitter.key: bring the other, or \
+         remove it, so that both are made"
+    )]
+    Half {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The directory cannot be written.
+    #[error(
+        "cannot keep a certificate in {directory} (--cert-dir): {source}; mount a volume there, \
+         or leave the flag out for one that lives as long as the process"
+    )]
+    Keep {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What is asked for does not go together.
+    #[error("cannot serve TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The file holds no authority.
     #[error("cannot trust the authority of clients {path} (--client-ca-file): {why}")]
     Authority {
@@ -68,6 +107,10 @@ pub enum Error {
 pub struct Sources {
     /// The serving certificate.
     pub certificate: Certificate,
+    /// Others, by the name that a client asks for.
+    pub named: Vec<NamedPair>,
+    /// Which suites and versions.
+    pub suites: Suites,
     /// The authorities of clients' certificates, in PEM; without, none is asked for.
     pub client_ca: Option<PathBuf>,
 }
@@ -78,13 +121,14 @@ impl Sources {
     pub fn paths(&self) -> Vec<PathBuf> {
         let Self {
             certificate,
+            named,
+            suites: _,
             client_ca,
         } = self;
-        let mut paths: Vec<PathBuf> = client_ca.iter().cloned().collect();
-        if let Certificate::Files { cert, key } = certificate {
-            paths.extend([cert.clone(), key.clone()]);
-        }
-        paths
+        let named = named.iter().map(|it| (it.cert.clone(), it.key.clone()));
+        let pairs = certificate.paths().into_iter().chain(named);
+        let paths = pairs.flat_map(|(cert, key)| [cert, key]);
+        paths.chain(client_ca.clone()).collect()
     }
 }
 
@@ -131,17 +175,27 @@ impl Certificates {
 }
 
 fn current(sources: &Sources) -> Result<Current, Error> {
-    let (chain, key) = match &sources.certificate {
-        Certificate::Files { cert, key } => read(cert, key)?,
-        Certificate::SelfSigned => make()?,
+    let provider = sources.suites.provider();
+    let read = |pair: &NamedPair| {
+        let flag = "--tls-sni-cert-key";
+        let flags = Flags {
+            cert: flag,
+            key: flag,
+        };
+        let key = pair::read(&pair.cert, &pair.key, &flags, &provider)?;
+        Ok((pair.names.clone(), Arc::new(key)))
     };
+    let named = sources.named.iter().map(read);
+    let named = named.collect::<Result<_, Error>>()?;
+    let certificates = ByName::new(named, sources.certificate.load(&provider)?);
     let authority = sources.client_ca.as_deref().map(authority).transpose()?;
-    let builder = ServerConfig::builder();
+    let builder = ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(sources.suites.versions())?;
     let builder = match &authority {
         Some(authority) => builder.with_client_cert_verifier(AnyClient::of(authority)),
         None => builder.with_no_client_auth(),
     };
-    let mut server = builder.with_single_cert(chain, key)?;
+    let mut server = builder.with_cert_resolver(Arc::new(certificates));
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Current {
         server: Arc::new(server),
@@ -164,62 +218,5 @@ fn authority(path: &Path) -> Result<Authority, Error> {
     })
 }
 
-type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn read(cert: &Path, key: &Path) -> Result<Pair, Error> {
-    let failed = |what, path: &Path, flag| {
-        let path = path.to_owned();
-        move |source| Error::Read {
-            what,
-            path,
-            flag,
-            source,
-        }
-    };
-    let chain = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect)
-        .map_err(failed("the certificate", cert, "--tls-cert-file"))?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(failed(
-        "the private key",
-        key,
-        "--tls-private-key-file",
-    ))?;
-    Ok((chain, key))
-}
-
-fn make() -> Result<Pair, Error> {
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let made = rcgen::generate_simple_self_signed(names)?;
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    Ok((vec![made.cert.der().clone()], key.into()))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{Certificate, Certificates, Sources, make};
-
-    fn load(certificate: Certificate) -> Result<std::sync::Arc<Certificates>, super::Error> {
-        runtime::client::install_crypto();
-        Certificates::load(Sources {
-            certificate,
-            client_ca: None,
-        })
-    }
-
-    #[test]
-    fn a_certificate_is_made_where_there_is_none() {
-        let made = load(Certificate::SelfSigned).unwrap();
-        assert!(made.sources.paths().is_empty());
-        assert!(made.trusts(&make().unwrap().0).is_none());
-    }
-
-    #[test]
-    fn a_missing_file_is_named_with_its_flag() {
-        let files = Certificate::Files {
-            cert: "/nowhere/tls.crt".into(),
-            key: "/nowhere/tls.key".into(),
-        };
-        let why = load(files).err().unwrap().to_string();
-        assert!(why.contains("/nowhere/tls.crt (--tls-cert-file)"), "{why}");
-    }
-}
+mod tests;

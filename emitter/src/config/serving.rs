@@ -6,51 +6,60 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Error;
-use crate::tls::{Certificate, Sources};
+use crate::tls::{Certificate, MinVersion, NamedPair, Sources, Suites};
 
 /// Where is served, and with what.
 #[derive(Debug, Args)]
 pub(super) struct ServingArgs {
     /// Serve HTTPS on this address.
-    #[arg(long, alias = "emitter.bind-address", value_name = "IP", default_value_t = ANY)]
+    #[arg(long, value_name = "IP", default_value_t = ANY)]
     bind_address: IpAddr,
 
     /// Serve HTTPS on this port; 0 for not at all.
-    #[arg(
-        long,
-        alias = "emitter.secure-port",
-        value_name = "PORT",
-        default_value_t = 6443
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 6443)]
     secure_port: u16,
 
     /// Serve HTTP on this address.
-    #[arg(long, alias = "emitter.insecure-bind-address", value_name = "IP", default_value_t = ANY)]
+    #[arg(long, value_name = "IP", default_value_t = ANY)]
     insecure_bind_address: IpAddr,
 
     /// Serve HTTP on this port; 0 for not at all. If absent 8080, or 0 where a flag says
     /// how consumers are known: a token should not travel in the clear.
-    #[arg(long, alias = "emitter.insecure-port", value_name = "PORT")]
+    #[arg(long, value_name = "PORT")]
     insecure_port: Option<u16>,
 
     /// The certificate for HTTPS, in PEM; one for localhost is made up if absent. Read
     /// again when it changes, as its key and the authorities below are.
-    #[arg(
-        long,
-        alias = "emitter.tls-cert-file",
-        value_name = "FILE",
-        requires = "tls_private_key_file"
-    )]
+    #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
     tls_cert_file: Option<PathBuf>,
 
     /// The private key of --tls-cert-file, in PEM.
-    #[arg(
-        long,
-        alias = "emitter.tls-private-key-file",
-        value_name = "FILE",
-        requires = "tls_cert_file"
-    )]
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     tls_private_key_file: Option<PathBuf>,
+
+    /// Without --tls-cert-file: where the certificate that is made up is kept as
+    /// emitter.crt and emitter.key, so that it stays the same after a restart. What is
+    /// there is used.
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+
+    /// A certificate and its key in PEM, for clients that ask for one of these names;
+    /// `*.` may begin one. For the names in the certificate if there are none here; others
+    /// get the certificate above. Repeatable: of two for one name the first counts. Read
+    /// again when it changes.
+    #[arg(long, value_name = "CERT,KEY[:NAME,…]")]
+    tls_sni_cert_key: Vec<NamedPair>,
+
+    /// The cipher suites that are used, by their names in Go and at IANA. All that are
+    /// secure if absent, and all of TLS 1.3 if none of them is named. Suites that have
+    /// known weaknesses are passed over with a warning.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    tls_cipher_suites: Vec<String>,
+
+    /// The oldest version of TLS that is used: VersionTLS12 or VersionTLS13. VersionTLS10
+    /// and VersionTLS11 are taken for the oldest that is secure.
+    #[arg(long, value_name = "VERSION", default_value_t)]
+    tls_min_version: MinVersion,
 
     /// The authorities of clients' certificates, in PEM: a certificate's common name is its
     /// user, its organizations are the user's groups.
@@ -71,6 +80,14 @@ pub struct Serving {
     pub https: Option<(SocketAddr, Sources)>,
 }
 
+impl Serving {
+    /// What people should know of the flags.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let suites = self.https.as_ref().map(|(_, sources)| &sources.suites);
+        suites.map(|it| it.notes.clone()).unwrap_or_default()
+    }
+}
+
 impl ServingArgs {
     pub(super) const fn has_client_ca(&self) -> bool {
         self.client_ca_file.is_some()
@@ -88,12 +105,16 @@ impl ServingArgs {
         if self.secure_port == 0 && http == 0 {
             return Err(Error::NoPort);
         }
-        let certificate = match (self.tls_cert_file, self.tls_private_key_file) {
-            (Some(cert), Some(key)) => Certificate::Files { cert, key },
-            _ => Certificate::SelfSigned,
+        let certificate = match (self.tls_cert_file, self.tls_private_key_file, self.cert_dir) {
+            (Some(cert), Some(key), _) => Certificate::Files { cert, key },
+            (_, _, Some(directory)) => Certificate::Kept(directory),
+            (_, _, None) => Certificate::SelfSigned,
         };
+        let suites = Suites::named(&self.tls_cipher_suites, self.tls_min_version)?;
         let sources = Sources {
             certificate,
+            named: self.tls_sni_cert_key,
+            suites,
             client_ca: self.client_ca_file,
         };
         let on = |ip, port| (port != 0).then(|| SocketAddr::new(ip, port));

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::metrics::Metrics;
-use crate::tls::{Certificate, Sources};
+use crate::tls::{Certificate, Sources, Suites};
 
 /// Longer than any limit that is set here, and than a busy machine's hiccups.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -212,6 +212,8 @@ async fn a_handshake_that_hangs_ends_and_others_wait_their_turn() {
     runtime::client::install_crypto();
     let sources = Sources {
         certificate: Certificate::SelfSigned,
+        named: Vec::new(),
+        suites: Suites::default(),
         client_ca: None,
     };
     let certificates = crate::tls::Certificates::load(sources).unwrap();
