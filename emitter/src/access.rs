@@ -11,6 +11,7 @@
 mod cached;
 mod certificate;
 mod delegated;
+mod follow_keys;
 mod keys;
 pub mod policy;
 mod refusal;
@@ -32,6 +33,7 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
+pub use self::follow_keys::follow_keys;
 pub use self::policy::PolicyError;
 pub use self::ruling::Error;
 use self::ruling::Ruling;
@@ -378,7 +380,8 @@ impl Access {
                 let token = right.credentials.token.as_deref().unwrap_or_default();
                 self.tokens.read().user(token) == Some(&right.user)
             }
-            Method::Issuer(name) => self.ruling.read().issuer(name).is_some(),
+            Method::Issuer(name) => (self.ruling.read().issuer(name))
+                .is_some_and(|issuer| issuer.still_knows(&right.user)),
             Method::Delegated | Method::Anonymous => true,
         };
         if !is_known {

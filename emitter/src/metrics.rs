@@ -247,8 +247,13 @@ impl Metrics {
         self.reloads
             .get_or_create(&ReloadLabels { file, result })
             .inc();
+        self.failing(file, !is_usable);
+    }
+
+    /// Whether a file cannot be used at present.
+    pub fn failing(&self, file: &'static str, is_failing: bool) {
         let failing = self.reload_failing.get_or_create(&FileLabels { file });
-        failing.set(i64::from(!is_usable));
+        failing.set(i64::from(is_failing));
     }
 
     /// Someone asked for a list.

@@ -186,6 +186,8 @@ impl Program {
         self.spawn("following tokens", tokens);
         self.spawn("following the access configuration", policy);
         self.spawn("following certificates", served);
+        let keys = access::follow_keys(Arc::clone(&access));
+        self.spawn("following keys of issuers", keys);
         let rights = Arc::clone(&access).follow(Arc::clone(&self.consumers));
         self.spawn("following rights", rights);
         Ok((access, certificates))

@@ -31,7 +31,8 @@ pub struct Issuer {
     pub issuer: String,
     /// One of these must be in `aud`.
     pub audiences: Vec<String>,
-    /// Its public keys.
+    /// Its public keys; where its discovery document says, if absent.
+    #[serde(default)]
     pub keys: Keys,
     /// What its users and groups begin with here, so that service accounts of two
     /// clusters are not confused. It may be empty.
@@ -39,7 +40,7 @@ pub struct Issuer {
 }
 
 /// Where an issuer's keys are, as a JSON Web Key Set.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Keys {
     /// In a file.
@@ -47,9 +48,12 @@ pub struct Keys {
     /// At a URL.
     #[serde(default, deserialize_with = "url")]
     pub url: Option<Uri>,
-    /// The authority of that URL; the system's if absent.
+    /// Where the discovery document is, if it is not below the issuer's own URL.
+    #[serde(default, deserialize_with = "url")]
+    pub discovery_url: Option<Uri>,
+    /// The authority of these URLs; the system's if absent.
     pub ca_file: Option<PathBuf>,
-    /// A bearer token for that URL.
+    /// A bearer token for these URLs.
     pub token_file: Option<PathBuf>,
 }
 
@@ -140,9 +144,17 @@ impl Policy {
                      emitter are issued for"
                 ));
             }
-            if it.keys.file.is_some() == it.keys.url.is_some() {
+            let Keys {
+                file,
+                url,
+                discovery_url,
+                ..
+            } = &it.keys;
+            let ways = [file.is_some(), url.is_some(), discovery_url.is_some()];
+            if 1 < ways.iter().filter(|is_there| **is_there).count() {
                 return Err(format!(
-                    "issuer {issuer:?}: keys need either a file or a url"
+                    "issuer {issuer:?}: keys are in a file, at a url or where discoveryUrl \
+                     says, which is one of the three"
                 ));
             }
             if !names.insert(issuer) {
@@ -175,6 +187,28 @@ impl Policy {
     #[must_use]
     pub fn consumer(&self, user: &User) -> Option<&Consumer> {
         self.consumers.iter().flatten().find(|it| it.fits(user))
+    }
+}
+
+impl Issuer {
+    /// Whether one of its audiences is this.
+    pub(super) fn is_for(&self, audience: &str) -> bool {
+        self.audiences.iter().any(|it| it == audience)
+    }
+
+    /// Where its discovery document is.
+    pub(super) fn document(&self) -> Result<Uri, String> {
+        if let Some(url) = &self.keys.discovery_url {
+            return Ok(url.clone());
+        }
+        let base = self.issuer.trim_end_matches('/');
+        let url = format!("{base}/.well-known/openid-configuration").parse::<Uri>();
+        let url = url.ok().filter(|url| url.scheme().is_some());
+        url.ok_or_else(|| {
+            "it is no URL, below which its keys could be found: give keys a file, a url or a \
+             discoveryUrl"
+                .to_owned()
+        })
     }
 }
 
@@ -293,8 +327,8 @@ consumers:
                 "audiences",
             ),
             (
-                "issuers: [{issuer: a, audiences: [x], keys: {}, userPrefix: ''}]",
-                "file or a url",
+                "issuers: [{issuer: a, audiences: [x], keys: {file: f, discoveryUrl: 'https://x'}, userPrefix: ''}]",
+                "one of the three",
             ),
             (
                 &format!(

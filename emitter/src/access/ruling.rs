@@ -65,6 +65,12 @@ impl Ruling {
 
     /// The same after another one, which it replaces now.
     pub(super) fn after(mut self, before: &Self, now: Revisions) -> Self {
+        for issuer in &mut self.issuers {
+            let same = before.issuer(&issuer.issuer.issuer);
+            if let Some(same) = same.and_then(|same| issuer.with_keys_of(&same)) {
+                *issuer = Arc::new(same);
+            }
+        }
         self.past.clone_from(&before.past);
         self.forgotten.clone_from(&before.forgotten);
         self.past.push_back((Arc::clone(&before.policy), now));

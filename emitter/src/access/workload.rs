@@ -1,6 +1,8 @@
 //! Tokens that other clusters issued: a consumer's own ServiceAccount token, projected for
 //! this emitter's audience, so that no secret is ever exchanged.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Validation, decode, decode_header};
@@ -19,16 +21,41 @@ const MAX_TOKEN: usize = 16 << 10;
 /// An issuer, and its keys.
 pub(super) struct Trusted {
     pub(super) issuer: Issuer,
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<Keys>,
 }
 
 impl Trusted {
     pub(super) fn open(issuer: &Issuer) -> Result<Self, String> {
-        let keys = Keys::open(&issuer.keys);
+        let keys = Keys::open(issuer);
         Ok(Self {
-            keys: keys.map_err(|why| format!("issuer {:?}: {why}", issuer.issuer))?,
+            keys: Arc::new(keys.map_err(|why| format!("issuer {:?}: {why}", issuer.issuer))?),
             issuer: issuer.clone(),
         })
+    }
+
+    /// With the keys that are known, if these are of the same place: nobody is kept out
+    /// because that cannot be reached now.
+    pub(super) fn with_keys_of(&self, before: &Self) -> Option<Self> {
+        let (new, old) = (&self.issuer, &before.issuer);
+        let is_same = new.issuer == old.issuer && new.keys == old.keys;
+        // A file has been read.
+        (is_same && new.keys.file.is_none()).then(|| Self {
+            issuer: new.clone(),
+            keys: Arc::clone(&before.keys),
+        })
+    }
+
+    /// Whether somebody whom a token of this issuer made known would be the same now, for
+    /// all that has been configured since.
+    pub(super) fn still_knows(&self, known: &User) -> bool {
+        let audience = &known.claims["aud"];
+        let is_for = |it: &Value| it.as_str().is_some_and(|it| self.issuer.is_for(it));
+        let is_for_us = match audience {
+            Value::Array(all) => all.iter().any(is_for),
+            one => is_for(one),
+        };
+        let same = user(known.claims.clone(), &self.issuer.user_prefix);
+        is_for_us && same.as_ref() == Some(known)
     }
 
     /// Who has that token, of which it is known that it claims to be this issuer's.

@@ -33,9 +33,7 @@ impl Lab {
             audiences: vec!["heliograph".to_owned()],
             keys: policy::Keys {
                 file: Some(file),
-                url: None,
-                ca_file: None,
-                token_file: None,
+                ..policy::Keys::default()
             },
             user_prefix: "west:".to_owned(),
         };
@@ -125,4 +123,48 @@ fn text_that_is_no_token_claims_nothing() {
     for text in ["", "x", "a.b.c", "a.e30.c", &"x".repeat(1 << 20)] {
         assert_eq!(claimed_issuer(text), None);
     }
+}
+
+#[tokio::test]
+async fn who_was_known_is_known_as_long_as_nothing_says_otherwise() {
+    let lab = Lab::new();
+    let user = lab
+        .trusted
+        .user(&lab.token("one", &json!({})))
+        .await
+        .unwrap();
+    let now = |change: &dyn Fn(&mut Issuer)| {
+        let mut issuer = lab.trusted.issuer.clone();
+        change(&mut issuer);
+        Trusted::open(&issuer).unwrap().still_knows(&user)
+    };
+    assert!(now(&|_| {}));
+    assert!(now(&|it| it.audiences.push("more".to_owned())));
+    assert!(!now(&|it| it.audiences = vec!["other".to_owned()]));
+    assert!(!now(&|it| it.user_prefix = "east:".to_owned()));
+}
+
+#[test]
+fn keys_that_are_known_stay_with_their_issuer() {
+    let lab = Lab::new();
+    let mut issuer = lab.trusted.issuer.clone();
+    issuer.keys = policy::Keys {
+        url: "https://west.example/jwks".parse().ok(),
+        ..policy::Keys::default()
+    };
+    let before = Trusted::open(&issuer).unwrap();
+    issuer.audiences.push("more".to_owned());
+    let after = Trusted::open(&issuer)
+        .unwrap()
+        .with_keys_of(&before)
+        .unwrap();
+    assert!(Arc::ptr_eq(&after.keys, &before.keys));
+    assert_eq!(after.issuer.audiences.len(), 2);
+    issuer.keys.url = "https://east.example/jwks".parse().ok();
+    let moved = Trusted::open(&issuer).unwrap();
+    assert!(moved.with_keys_of(&before).is_none());
+    assert!(
+        lab.trusted.with_keys_of(&lab.trusted).is_none(),
+        "a file has been read"
+    );
 }

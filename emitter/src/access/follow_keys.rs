@@ -1,0 +1,31 @@
+//! Keys of issuers, as they change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+
+use super::Access;
+
+/// How often it is looked whether an issuer should be asked. The first time is at the
+/// start, so that an issuer that cannot be reached is told before somebody needs it.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Asks the issuers for their keys, for ever. One that hangs delays no other.
+pub async fn follow_keys(access: Arc<Access>) {
+    let mut failing = 0;
+    loop {
+        let issuers = access.ruling.read().issuers.clone();
+        let asked = join_all(issuers.iter().map(|it| it.keys.refresh())).await;
+        for is_usable in asked.into_iter().flatten() {
+            access.parts.metrics.reloaded("keys", is_usable);
+        }
+        let now = join_all(issuers.iter().map(|it| it.keys.is_failing())).await;
+        let now = now.into_iter().filter(|is_failing| *is_failing).count();
+        if now != failing || 0 < now {
+            access.parts.metrics.failing("keys", 0 < now);
+        }
+        failing = now;
+        tokio::time::sleep(LOOK).await;
+    }
+}
