@@ -208,9 +208,9 @@ impl Api {
         hub.expect("there is a hub for every resource")
     }
 
-    /// Namespaces are for those who may see all of them.
+    /// Namespaces are for those who may see all that is in one.
     fn namespaces(&self, asked: &Asked) -> Result<&Arc<Hub>, Status> {
-        if !asked.grant().rules().show_all() {
+        if !asked.grant().rules().show_whole_namespaces() {
             return Err(not_served());
         }
         let mut hubs = self.hubs.iter();

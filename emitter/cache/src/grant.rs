@@ -61,7 +61,13 @@ impl Rules {
     /// Whether everything may be seen.
     #[must_use]
     pub fn show_all(&self) -> bool {
-        self.namespaces.is_none() && self.labels.is_empty() && self.ports.is_none()
+        self.namespaces.is_none() && self.show_whole_namespaces()
+    }
+
+    /// Whether all is shown of what is in a namespace, if anything is.
+    #[must_use]
+    pub fn show_whole_namespaces(&self) -> bool {
+        self.labels.is_empty() && self.ports.is_none()
     }
 
     /// Whether the Service with these labels and ports may be seen.
@@ -126,6 +132,12 @@ impl Grant {
     fn sees_as(&self, entry: &Entry, owner: Option<&Owner>) -> bool {
         let key = entry.key();
         let namespaces = self.rules.namespaces.as_ref();
+        if entry.form().names.plural == "namespaces" {
+            // It is there because of a Service, and which one is not known here: only who
+            // may see all that a namespace exports may know of it.
+            let is_whole = self.rules.show_whole_namespaces();
+            return is_whole && namespaces.is_none_or(|allowed| allowed.contains(key.name()));
+        }
         if namespaces.is_some_and(|allowed| !allowed.contains(key.namespace())) {
             return false;
         }

@@ -120,3 +120,34 @@ fn a_service_that_changes_concerns_only_who_sees_something_else() {
         assert_eq!(rejoined.concerns(&grant), is_concerned, "{selector}");
     }
 }
+
+#[test]
+fn a_namespace_is_in_sight_of_who_may_see_all_that_is_in_it() {
+    let text = r#"{"metadata":{"name":"a","resourceVersion":"1","labels":{"x":"y"}}}"#;
+    let form = &crate::form::NAMESPACES;
+    let object = RawObject::parse(form.names, &text.to_owned().into()).unwrap();
+    let namespace = Entry::new(form, &Fields::All, object).unwrap();
+    let within = |names: &[&str]| Rules {
+        namespaces: Some(names.iter().map(|&it| it.to_owned()).collect()),
+        ..Rules::default()
+    };
+    let labels = |selector: &str| Rules {
+        labels: selector.parse().unwrap(),
+        ..Rules::default()
+    };
+    let ports = Rules {
+        ports: Some([Port::Number(80)].into()),
+        ..Rules::default()
+    };
+    for (rules, is_seen) in [
+        (Rules::default(), true),
+        (within(&["a", "b"]), true),
+        (within(&["b"]), false),
+        // What a selector says of Services it does not say of their namespace.
+        (labels("x=y"), false),
+        (labels("z!=y"), false),
+        (ports, false),
+    ] {
+        assert_eq!(grant(rules.clone()).sees(&namespace), is_seen, "{rules:?}");
+    }
+}
