@@ -21,85 +21,89 @@ fn read(line: &str) -> (String, usize) {
     (read.words.join(" "), notes)
 }
 
+/// Theirs, ours, and how many notes are made of it.
+const FLAGS: &[(&str, &str, usize)] = &[
+    ("--kubeconfig /k", "--kubeconfig=/k", 0),
+    ("--kubeconfig=", "", 0),
+    ("--listen :9090", "--listen=0.0.0.0:9090", 0),
+    ("--listen=0.0.0.0:1", "--listen=0.0.0.0:1", 0),
+    ("--log-level=all", "--log-level=trace", 0),
+    ("--log-level=none", "--log-level=off", 0),
+    ("--log-level debug", "--log-level=debug", 0),
+    (
+        "--log-level=info,runtime=debug",
+        "--log-level=info,runtime=debug",
+        0,
+    ),
+    ("--namespace=demo", "--namespace=demo", 0),
+    ("--namespace=", "", 0),
+    ("--version", "--version", 0),
+    ("--version=false", "", 0),
+    ("--emitter=true", "", 0),
+    ("--emitter=1", "", 0),
+    ("--emitter", "", 0),
+    ("--emitter true", "", 1),
+    ("--reflector=false", "", 0),
+    ("--reflector=F", "", 0),
+    ("--reflector", "", 1),
+    ("--emitter.selector=a=b,c=d", "--selector=a=b,c=d", 0),
+    ("--emitter.selector a=b", "--selector=a=b", 0),
+    ("--emitter.selector=", "", 0),
+    (
+        "--emitter.insecure-bind-address=::1",
+        "--insecure-bind-address=::1",
+        0,
+    ),
+    ("--emitter.insecure-port=0", "--insecure-port=0", 0),
+    (
+        "--emitter.bind-address 1.2.3.4",
+        "--bind-address=1.2.3.4",
+        0,
+    ),
+    ("--emitter.secure-port=6443", "--secure-port=6443", 0),
+    ("--emitter.cert-dir=c", "--cert-dir=c", 0),
+    ("--emitter.tls-cert-file=c", "--tls-cert-file=c", 0),
+    (
+        "--emitter.tls-private-key-file=k",
+        "--tls-private-key-file=k",
+        0,
+    ),
+    (
+        "--emitter.tls-cipher-suites=A,B",
+        "--tls-cipher-suites=A,B",
+        0,
+    ),
+    ("--emitter.tls-min-version=", "", 0),
+    (
+        "--emitter.tls-min-version=VersionTLS13",
+        "--tls-min-version=VersionTLS13",
+        0,
+    ),
+    (
+        "--emitter.tls-sni-cert-key=c,k:n --emitter.tls-sni-cert-key d,l",
+        "--tls-sni-cert-key=c,k:n --tls-sni-cert-key=d,l",
+        0,
+    ),
+    ("--emitter.http2-max-streams-per-connection=0", "", 0),
+    (
+        "--emitter.http2-max-streams-per-connection=7",
+        "--http2-max-streams-per-connection=7",
+        0,
+    ),
+    ("--reflector.source-api=http://a,http://b", "", 1),
+    ("--reflector.source-kubeconfig /k", "", 1),
+    ("--reflector.selector a=b", "", 1),
+    ("x y", "", 2),
+    ("-- --nonsense", "", 0),
+];
+
 #[test]
 fn every_flag_of_service_reflector_is_accepted_as_it_was() {
-    for (theirs, ours, n_notes) in [
-        ("--kubeconfig /k", "--kubeconfig=/k", 0),
-        ("--kubeconfig=", "", 0),
-        ("--listen :9090", "--listen=0.0.0.0:9090", 0),
-        ("--listen=0.0.0.0:1", "--listen=0.0.0.0:1", 0),
-        ("--log-level=all", "--log-level=trace", 0),
-        ("--log-level=none", "--log-level=off", 0),
-        ("--log-level debug", "--log-level=debug", 0),
-        (
-            "--log-level=info,runtime=debug",
-            "--log-level=info,runtime=debug",
-            0,
-        ),
-        ("--namespace=demo", "--namespace=demo", 0),
-        ("--namespace=", "", 0),
-        ("--version", "--version", 0),
-        ("--version=false", "", 0),
-        ("--emitter=true", "", 0),
-        ("--emitter=1", "", 0),
-        ("--emitter", "", 0),
-        ("--emitter true", "", 1),
-        ("--reflector=false", "", 0),
-        ("--reflector=F", "", 0),
-        ("--reflector", "", 1),
-        ("--emitter.selector=a=b,c=d", "--selector=a=b,c=d", 0),
-        ("--emitter.selector a=b", "--selector=a=b", 0),
-        ("--emitter.selector=", "", 0),
-        (
-            "--emitter.insecure-bind-address=::1",
-            "--insecure-bind-address=::1",
-            0,
-        ),
-        ("--emitter.insecure-port=0", "--insecure-port=0", 0),
-        (
-            "--emitter.bind-address 1.2.3.4",
-            "--bind-address=1.2.3.4",
-            0,
-        ),
-        ("--emitter.secure-port=6443", "--secure-port=6443", 0),
-        ("--emitter.cert-dir=c", "--cert-dir=c", 0),
-        ("--emitter.tls-cert-file=c", "--tls-cert-file=c", 0),
-        (
-            "--emitter.tls-private-key-file=k",
-            "--tls-private-key-file=k",
-            0,
-        ),
-        (
-            "--emitter.tls-cipher-suites=A,B",
-            "--tls-cipher-suites=A,B",
-            0,
-        ),
-        ("--emitter.tls-min-version=", "", 0),
-        (
-            "--emitter.tls-min-version=VersionTLS13",
-            "--tls-min-version=VersionTLS13",
-            0,
-        ),
-        (
-            "--emitter.tls-sni-cert-key=c,k:n --emitter.tls-sni-cert-key d,l",
-            "--tls-sni-cert-key=c,k:n --tls-sni-cert-key=d,l",
-            0,
-        ),
-        ("--emitter.http2-max-streams-per-connection=0", "", 0),
-        (
-            "--emitter.http2-max-streams-per-connection=7",
-            "--http2-max-streams-per-connection=7",
-            0,
-        ),
-        ("--reflector.source-api=http://a,http://b", "", 1),
-        ("--reflector.source-kubeconfig /k", "", 1),
-        ("--reflector.selector a=b", "", 1),
-        ("x y", "", 2),
-        ("-- --nonsense", "", 0),
-    ] {
+    for (theirs, ours, n_notes) in FLAGS {
         // What is not its alone is told to be its by another flag.
         let line = format!("--reflector=false {theirs}");
-        assert_eq!(read(&line), (ours.to_owned(), n_notes), "{theirs}");
+        let expected = ((*ours).to_owned(), *n_notes);
+        assert_eq!(read(&line), expected, "{theirs}");
     }
 }
 

@@ -14,6 +14,7 @@ struct Server {
     url: String,
     says: Arc<Locked<HashMap<String, (u16, String)>>>,
     asked: Arc<Locked<Vec<String>>>,
+    task: Arc<Locked<tokio::task::JoinSet<std::io::Result<()>>>>,
 }
 
 const JWKS: &str = "/openid/v1/jwks";
@@ -27,19 +28,21 @@ impl Server {
             url: format!("http://{}", listener.local_addr().unwrap()),
             says: Arc::default(),
             asked: Arc::default(),
+            task: Arc::default(),
         };
         let router = Router::new().fallback(answer).with_state(server.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let serve = async move { axum::serve(listener, router).await };
+        server.task.lock().spawn(serve);
         server
     }
 
-    fn says(&self, path: &str, status: u16, text: impl ToString) {
+    fn says(&self, path: &str, status: u16, text: &impl ToString) {
         let answer = (status, text.to_string());
         self.says.lock().insert(path.to_owned(), answer);
     }
 
     fn has_keys(&self, names: &[&str]) {
-        self.says(JWKS, 200, set(names));
+        self.says(JWKS, 200, &set(names));
     }
 
     fn n_asked(&self) -> usize {
@@ -167,7 +170,7 @@ async fn a_discovery_document_leads_to_the_keys() {
         (&server.url, "nowhere".to_owned(), false),
         (&server.url, format!("{}{JWKS}", other.url), true),
     ] {
-        server.says(DOCUMENT, 200, document(issuer, &jwks));
+        server.says(DOCUMENT, 200, &document(issuer, &jwks));
         server.has_keys(&["here"]);
         other.has_keys(&["there"]);
         assert_eq!(keys.refresh().await, Some(is_usable), "{issuer} {jwks}");

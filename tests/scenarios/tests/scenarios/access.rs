@@ -15,7 +15,7 @@ use crate::lab::{Cluster, EXPORT, Lab, eventually};
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/demo";
 
 /// Somebody who asks one server.
-struct Asker(kube::Client);
+pub(crate) struct Asker(kube::Client);
 
 impl Asker {
     fn new(mut config: kube::Config, token: Option<&str>) -> anyhow::Result<Self> {
@@ -28,7 +28,7 @@ impl Asker {
         Ok(Self(kube::Client::try_from(config)?))
     }
 
-    fn of_emitter(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) fn of_emitter(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
         Self::new(kube::Config::new(url.parse()?), token)
     }
 
@@ -48,7 +48,7 @@ impl Asker {
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
-    async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
         self.ask(&Method::GET, path).await
     }
 }
@@ -177,7 +177,11 @@ async fn labelled(cluster: &Cluster, name: &str, team: &str) -> anyhow::Result<(
 }
 
 /// A token of a service account, for an audience.
-async fn token(cluster: &Cluster, account: &str, audience: &str) -> anyhow::Result<String> {
+pub(crate) async fn token(
+    cluster: &Cluster,
+    account: &str,
+    audience: &str,
+) -> anyhow::Result<String> {
     let request = json!({"spec": {"audiences": [audience], "expirationSeconds": 600}});
     let path = format!("/api/v1/namespaces/demo/serviceaccounts/{account}/token");
     let request = Request::post(path).body(serde_json::to_vec(&request)?)?;
@@ -187,7 +191,7 @@ async fn token(cluster: &Cluster, account: &str, audience: &str) -> anyhow::Resu
 }
 
 /// What a list has.
-fn names(list: &str) -> Vec<String> {
+pub(crate) fn names(list: &str) -> Vec<String> {
     let list: Value = serde_json::from_str(list).unwrap_or_default();
     let items = list["items"].as_array().cloned().unwrap_or_default();
     let name = |it: &Value| it["metadata"]["name"].as_str().map(str::to_owned);

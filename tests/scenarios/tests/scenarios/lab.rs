@@ -108,6 +108,11 @@ impl Lab {
         Ok(reflector)
     }
 
+    /// A directory that goes with the lab.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.keeper.directory()
+    }
+
     /// A file that goes with the lab.
     pub(crate) fn file(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
         let path = self.keeper.directory().join(name);

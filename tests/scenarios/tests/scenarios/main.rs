@@ -37,6 +37,7 @@
 
 mod access;
 mod backends;
+mod client_certificates;
 mod clients;
 mod cluster;
 mod compat;
@@ -53,12 +54,14 @@ mod foresight;
 mod found;
 mod global;
 mod input;
+mod issuers;
 mod lab;
 mod leadership;
 mod manifests;
 mod migration;
 mod mirroring;
 mod namespaces;
+mod old_flags;
 mod old_rights;
 mod ownership;
 mod playground;
@@ -70,6 +73,7 @@ mod serving;
 mod staleness;
 mod stream;
 mod telling;
+mod tls;
 
 use std::process::{Command, ExitCode};
 
@@ -108,6 +112,7 @@ fn of_the_contract() -> Vec<Scenario> {
         scenario!(clients::kubectl::an_older_kubectl_shows_what_the_api_server_shows),
         scenario!(clients::storm::upstream_is_asked_as_by_one_consumer),
         scenario!(coredns::stock_coredns_answers_for_what_is_exported),
+        scenario!(coredns::stock_coredns_answers_for_what_it_may_see),
         scenario!(conformance::fresh::a_read_sees_every_write_before_it),
     ]
 }
@@ -152,6 +157,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(leadership::a_standby_takes_over_and_nobody_writes_beside_it),
         scenario!(leadership::who_lost_its_lease_writes_nothing_more),
         scenario!(compat::service_reflectors_flags_start_ours),
+        scenario!(old_flags::service_reflectors_flags_start_an_emitter),
         scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
         scenario!(compat::semaphores_mirrors_become_ours_with_their_addresses),
         scenario!(migration::service_reflectors_mirrors_become_ours_with_two_more_rights),
@@ -179,6 +185,8 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(telling::a_running_reflector_explains_itself),
         scenario!(endings::an_emitter_ends_in_good_order),
         scenario!(endings::certificates_are_exchanged_under_open_watches),
+        scenario!(client_certificates::a_client_certificate_says_who_asks),
+        scenario!(issuers::a_cluster_vouches_for_its_workloads),
         scenario!(manifests::manifests_are_accepted_without_a_warning),
         scenario!(rights::the_rights_are_enough_and_none_is_too_much),
         scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
