@@ -1,5 +1,7 @@
 //! Each limit, met by a client on a real socket.
 
+mod http2;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -193,6 +195,24 @@ async fn a_head_that_is_too_long_is_refused() {
     let _ = client.write_all(head.as_bytes()).await;
     let told = read_to_end(&mut client).await;
     assert!(told.starts_with("HTTP/1.1 431"), "{told}");
+}
+
+#[tokio::test]
+async fn requests_sent_at_once_are_answered_in_turn() {
+    let lab = Lab::plain(|_| {}).await;
+    let last = "GET /short HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut client = lab
+        .ask(&format!("{SHORT_REQUEST}{SHORT_REQUEST}{last}"))
+        .await;
+    let told = read_to_end(&mut client).await;
+    let answers: Vec<&str> = told.split("HTTP/1.1 ").skip(1).collect();
+    assert_eq!(answers.len(), 3, "{told}");
+    for answer in answers {
+        assert!(
+            answer.starts_with("200") && answer.ends_with("short"),
+            "{told}"
+        );
+    }
 }
 
 #[tokio::test]
