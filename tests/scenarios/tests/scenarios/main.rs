@@ -86,6 +86,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut scenarios = of_the_contract();
+    scenarios.extend(of_mirrors());
+    scenarios.extend(of_replaced_programs());
     scenarios.extend(of_the_programs());
     scenarios.extend(on_embedded_clusters());
     suite::run_with("scenarios", prepare, scenarios)
@@ -133,8 +135,8 @@ fn on_embedded_clusters() -> Vec<Scenario> {
     ]
 }
 
-/// Both programs do what they are for.
-fn of_the_programs() -> Vec<Scenario> {
+/// What a source does is done here, whatever breaks.
+fn of_mirrors() -> Vec<Scenario> {
     vec![
         scenario!(mirroring::a_labelled_service_is_mirrored_within_a_second),
         scenario!(mirroring::changes_of_services_and_of_endpoints_alone_are_followed),
@@ -156,6 +158,12 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(staleness::a_silent_source_is_not_ready_then_dropped_then_back),
         scenario!(leadership::a_standby_takes_over_and_nobody_writes_beside_it),
         scenario!(leadership::who_lost_its_lease_writes_nothing_more),
+    ]
+}
+
+/// What the replaced programs' users bring along.
+fn of_replaced_programs() -> Vec<Scenario> {
+    vec![
         scenario!(compat::service_reflectors_flags_start_ours),
         scenario!(old_flags::service_reflectors_flags_start_an_emitter),
         scenario!(compat::semaphores_file_starts_ours_with_a_fetched_authority),
@@ -166,6 +174,13 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(namespaces::missing_namespaces_are_created_and_stay),
         scenario!(namespaces::creating_namespaces_needs_one_right),
         scenario!(old_rights::semaphores_rights_are_enough_for_its_mirrors),
+        scenario!(global::semaphore::semaphores_global_services_become_ours_with_their_addresses),
+    ]
+}
+
+/// What else the programs are asked to do, and how they are installed.
+fn of_the_programs() -> Vec<Scenario> {
+    vec![
         scenario!(configuration::sources_come_and_go_and_disturb_no_other),
         scenario!(configuration::credentials_are_rotated_without_a_write),
         scenario!(configuration::another_cluster_behind_the_same_url_is_refused),
@@ -176,7 +191,6 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(global::a_conflict_is_told_everywhere_and_ends),
         scenario!(global::a_global_service_may_have_its_members_own_name),
         scenario!(global::a_full_mesh_of_five_settles_and_stays_silent),
-        scenario!(global::semaphore::semaphores_global_services_become_ours_with_their_addresses),
         scenario!(policy::what_comes_in_and_its_name_are_as_configured),
         scenario!(policy::a_mass_deletion_is_held_and_released_by_hand),
         scenario!(foresight::what_is_planned_is_what_is_then_written),
