@@ -60,7 +60,9 @@ pub struct List<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMeta {
-    /// The revision at which all items stood as they are.
+    /// The revision at which all items stood as they are; zero where the server tells
+    /// none.
+    #[serde(default)]
     pub resource_version: Revision,
     /// Where the next page starts; empty on the last.
     #[serde(default, rename = "continue")]
@@ -110,7 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_a_revision_is_an_error() {
-        assert!(serde_json::from_str::<List<'_>>(r#"{"metadata":{},"items":[]}"#).is_err());
+    fn a_list_without_a_revision_is_at_zero() {
+        let list: List<'_> = serde_json::from_str(r#"{"metadata":{},"items":[]}"#).unwrap();
+        assert!(list.metadata.resource_version.is_zero());
     }
 }

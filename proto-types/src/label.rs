@@ -73,6 +73,15 @@ pub const HEADLESS: &str = "service.kubernetes.io/headless";
 /// When the change that a slice shows was made, for latency metrics.
 pub const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
+/// On a mirror Service that has core/v1 Endpoints of ours beside its slices.
+pub const CORE_ENDPOINTS: &str = "heliograph.dev/core-endpoints";
+
+/// Tells Kubernetes to make no slices of Endpoints: there are some already.
+pub const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
+
+/// On Endpoints that had no room for all addresses.
+pub const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
+
 /// The annotation of the bookmark that ends a watch's initial events.
 pub const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 

@@ -124,6 +124,7 @@ impl Reader {
             scope: Arc::new(scope),
             limits,
             guard: None,
+            poll_every: None,
         };
         Self {
             state: server.clone().begin(Step::List { at_least: None }),
@@ -148,6 +149,15 @@ impl Reader {
     #[must_use]
     pub fn guarded(mut self, guard: Guard) -> Self {
         self.server.guard = Some(guard);
+        self.begin(Step::List { at_least: None });
+        self
+    }
+
+    /// The same, which asks again after that time where a list has no revision, and so
+    /// cannot be watched from. Without this, such a list is none.
+    #[must_use]
+    pub fn polling(mut self, every: Duration) -> Self {
+        self.server.poll_every = Some(every);
         self.begin(Step::List { at_least: None });
         self
     }
@@ -213,7 +223,15 @@ impl Reader {
                 self.progress = Some(revision);
                 self.last = None;
                 self.n_behind = 0;
-                self.begin(Step::Watch { from: revision });
+                match self.server.poll_every.filter(|_| revision.is_zero()) {
+                    None => self.begin(Step::Watch { from: revision }),
+                    Some(every) => {
+                        // There is nothing to come back behind.
+                        self.progress = None;
+                        self.delays.reset();
+                        self.wait(every, Step::List { at_least: None });
+                    }
+                }
                 Some(Event::Listed(Listing {
                     revision,
                     objects,

@@ -26,6 +26,8 @@ pub(super) struct Server {
     pub(super) scope: Arc<Scope>,
     pub(super) limits: Limits,
     pub(super) guard: Option<Guard>,
+    /// How often it is asked where it tells no revision.
+    pub(super) poll_every: Option<Duration>,
 }
 
 /// A page of a list, or all its pages together.
@@ -110,6 +112,10 @@ impl Server {
         let body = collect(response.into_body(), limit).await?;
         let page = parse(self.scope.resource, &body);
         let (page, rest) = page.map_err(|why| Trouble::from(Cause::Garbage(why)))?;
+        if page.revision.is_zero() && self.poll_every.is_none() {
+            let why = "a list at no resource version".to_owned();
+            return Err(Cause::Garbage(why).into());
+        }
         Ok((page, rest, cluster))
     }
 
@@ -160,9 +166,6 @@ pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Trouble> 
 fn parse(resource: Resource, body: &Bytes) -> Result<(Page, Option<String>), String> {
     let list: List<'_> = serde_json::from_slice(body).map_err(|why| why.to_string())?;
     let revision = list.metadata.resource_version;
-    if revision.is_zero() {
-        return Err("a list at no resource version".to_owned());
-    }
     let objects = list
         .items
         .unwrap_or_default()

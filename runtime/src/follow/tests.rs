@@ -7,6 +7,7 @@ use crate::scripted::{Answer, Scripted, Then};
 
 mod failing;
 mod guarded;
+mod polling;
 mod relisting;
 mod watching;
 
