@@ -3,6 +3,7 @@
 mod alike;
 mod args;
 mod check;
+mod endpoints;
 mod error;
 mod file;
 mod global;
@@ -29,6 +30,7 @@ use runtime::{Access, Authority};
 pub use alike::{Each, InvalidGroup, KubeconfigDir};
 pub use args::Args;
 pub(crate) use args::{Command, Kind};
+pub use endpoints::EndpointsFrom;
 pub use error::Error;
 pub use file::{File, FileError};
 pub(crate) use global::our_selector;
@@ -102,6 +104,10 @@ pub struct SourceConfig {
     pub namespace: Option<DnsLabel>,
     /// Where it is from.
     pub origin: Origin,
+    /// What of it says where its Services' endpoints are.
+    pub endpoints_from: EndpointsFrom,
+    /// How often it is asked where its lists cannot be watched from; not at all, if absent.
+    pub poll_every: Option<Duration>,
 }
 
 /// Where a source is from.

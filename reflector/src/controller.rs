@@ -111,6 +111,9 @@ impl Controller {
         let world = World::new(policy);
         let mut inbox = Inbox::new(questions, reloads, tick);
         inbox.add(following.follow_local(local_namespace.as_ref()));
+        if world.concerns_endpoints() {
+            inbox.add(following.follow_endpoints(local_namespace.as_ref()));
+        }
         inbox.add(following.follow_local_members());
         for source in opened {
             inbox.add(following.follow(source, &world));
@@ -228,7 +231,17 @@ impl Controller {
         if is_everywhere && self.local_namespace.take().is_some() {
             self.inbox.add(self.following.follow_local(None));
         }
+        self.attend_to_endpoints();
         self.touch(&None, touched);
+    }
+
+    /// Follows our Endpoints where they matter: where some are wanted, and where there
+    /// still are some that are not.
+    fn attend_to_endpoints(&mut self) {
+        if self.world.concerns_endpoints() {
+            let namespace = self.local_namespace.as_ref();
+            self.inbox.add(self.following.follow_endpoints(namespace));
+        }
     }
 
     /// Whoever asked may have left.
@@ -248,10 +261,14 @@ impl Controller {
 
     fn hear(&mut self, news: News) {
         let News { feed, sign, update } = news;
+        let was_listed = self.world.local().is_listed();
         let touched = update.map(|update| {
             self.note(&update);
             self.world.update(update)
         });
+        if !was_listed && self.world.local().is_listed() {
+            self.attend_to_endpoints();
+        }
         self.following.settle(&self.world);
         self.report.heard(&feed, &sign, &self.world);
         let lane = feed.source().cloned();

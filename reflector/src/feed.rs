@@ -3,6 +3,7 @@
 //! Objects are decoded here, in the feed's own task: a source with much to say, or
 //! with garbage, costs the others nothing.
 
+mod served;
 mod way;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::identity::Identity;
 
+pub(crate) use served::{Served, served};
 pub(crate) use way::{Progress, RETRY, Way};
 
 /// What is followed. The sources' resources and the local ones, each alone.
@@ -33,6 +35,8 @@ pub(crate) enum Feed {
     LocalServices,
     /// Our slices here.
     LocalSlices,
+    /// Our Endpoints here, where there are some.
+    LocalEndpoints,
 }
 
 /// What a feed heard.
@@ -66,6 +70,7 @@ impl Feed {
         match self {
             Self::Services(_) | Self::MemberServices(_) | Self::LocalServices => Resource::Services,
             Self::Slices(_) | Self::MemberSlices(_) | Self::LocalSlices => Resource::EndpointSlices,
+            Self::LocalEndpoints => Resource::Endpoints,
         }
     }
 
@@ -76,7 +81,7 @@ impl Feed {
             | Self::Slices(source)
             | Self::MemberServices(source)
             | Self::MemberSlices(source) => Some(source),
-            Self::LocalServices | Self::LocalSlices => None,
+            Self::LocalServices | Self::LocalSlices | Self::LocalEndpoints => None,
         }
     }
 
@@ -84,9 +89,11 @@ impl Feed {
     pub(crate) const fn role(&self) -> Role {
         match self {
             Self::MemberServices(_) | Self::MemberSlices(_) => Role::Member,
-            Self::Services(_) | Self::Slices(_) | Self::LocalServices | Self::LocalSlices => {
-                Role::Mirror
-            }
+            Self::Services(_)
+            | Self::Slices(_)
+            | Self::LocalServices
+            | Self::LocalSlices
+            | Self::LocalEndpoints => Role::Mirror,
         }
     }
 
@@ -154,7 +161,7 @@ impl Feed {
         let mut told = None;
         loop {
             let news = tokio::select! {
-                event = reader.next() => self.news(event),
+                event = reader.next() => self.news(event, reader.scope().resource),
                 () = doubted.notified() => {
                     reader.list_again();
                     continue;
@@ -185,8 +192,8 @@ impl Feed {
         }
     }
 
-    /// What an event means.
-    pub(crate) fn news(&self, event: Event) -> News {
+    /// What an event means. Endpoints may stand for slices.
+    pub(crate) fn news(&self, event: Event, resource: Resource) -> News {
         let sign = match &event {
             Event::Failed(failure) => Sign::Lost(failure.clone()),
             Event::Listed(listing) if listing.rewound => Sign::Rewound,
@@ -200,6 +207,14 @@ impl Feed {
             Self::Services(source) => {
                 let change = change(event, Exported::service);
                 Some(Update::Services(source.clone(), change))
+            }
+            Self::Slices(source) if resource == Resource::Endpoints => {
+                let change = change(event, Exported::endpoints);
+                Some(Update::Endpoints(source.clone(), change))
+            }
+            Self::MemberSlices(source) if resource == Resource::Endpoints => {
+                let change = change(event, Exported::endpoints);
+                Some(Update::MemberEndpoints(source.clone(), change))
             }
             Self::Slices(source) => {
                 let change = change(event, Exported::slice);
@@ -215,6 +230,7 @@ impl Feed {
             }
             Self::LocalServices => local_change(event).map(Update::LocalServices),
             Self::LocalSlices => local_change(event).map(Update::LocalSlices),
+            Self::LocalEndpoints => local_change(event).map(Update::LocalEndpoints),
         };
         News {
             feed: self.clone(),

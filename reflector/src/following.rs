@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
-use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
+use proto_types::{LabelSelector, Resource};
 use reflector_planner::{Doubt, SourceName, World};
 use runtime::{Access, Limits, Reader, Scope};
 use tokio::sync::{Notify, mpsc, watch};
@@ -17,8 +18,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::Authority;
-use crate::config::{GlobalConfig, Origin, SourceConfig, our_selector};
-use crate::feed::{Feed, News, Progress, Way};
+use crate::config::{EndpointsFrom, GlobalConfig, Origin, SourceConfig, our_selector};
+use crate::feed::{Feed, News, Progress, RETRY, Served, Way, served};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 
@@ -28,6 +29,8 @@ pub(crate) struct Following {
     global: Option<GlobalConfig>,
     metrics: Metrics,
     local: CancellationToken,
+    /// Whether our Endpoints are followed too.
+    with_endpoints: bool,
     sources: BTreeMap<SourceName, Followed>,
     /// Where a feed is told that what it said is doubted.
     doubted: HashMap<Feed, Arc<Notify>>,
@@ -49,6 +52,16 @@ pub(crate) struct Opened {
     /// What opens the way, where it is not open yet.
     opening: Option<BoxFuture<'static, ()>>,
 }
+
+/// What a source is asked for, and how.
+struct Asked {
+    scope: Scope,
+    endpoints_from: EndpointsFrom,
+    poll_every: Option<Duration>,
+}
+
+// An emitter is replaced by another, or a cluster upgraded, once in a long time.
+const LOOK_FOR_SLICES: Duration = Duration::from_secs(15);
 
 /// What feeds hear.
 pub(crate) type Heard = Vec<BoxStream<'static, News>>;
@@ -90,6 +103,7 @@ impl Following {
             global,
             metrics,
             local: CancellationToken::new(),
+            with_endpoints: false,
             sources: BTreeMap::new(),
             doubted: HashMap::new(),
             is_settled: false,
@@ -101,16 +115,32 @@ impl Following {
     pub(crate) fn follow_local(&mut self, namespace: Option<&DnsLabel>) -> Heard {
         self.local.cancel();
         self.local = CancellationToken::new();
+        let endpoints = self.with_endpoints.then_some(Feed::LocalEndpoints);
+        let feeds = [Feed::LocalServices, Feed::LocalSlices].into_iter();
+        let feeds = feeds.chain(endpoints);
+        feeds.map(|it| self.follow_ours(it, namespace)).collect()
+    }
+
+    /// Follows our Endpoints here too, from now on.
+    pub(crate) fn follow_endpoints(&mut self, namespace: Option<&DnsLabel>) -> Heard {
+        if std::mem::replace(&mut self.with_endpoints, true) {
+            return Heard::new();
+        }
+        vec![self.follow_ours(Feed::LocalEndpoints, namespace)]
+    }
+
+    fn follow_ours(
+        &mut self,
+        feed: Feed,
+        namespace: Option<&DnsLabel>,
+    ) -> BoxStream<'static, News> {
+        let scope = Scope {
+            resource: feed.resource(),
+            namespace: namespace.map(ToString::to_string),
+            selector: our_selector(feed.resource(), self.global.as_ref()),
+        };
         let stop = self.local.clone();
-        let feeds = [Feed::LocalServices, Feed::LocalSlices].map(|feed| {
-            let scope = Scope {
-                resource: feed.resource(),
-                namespace: namespace.map(ToString::to_string),
-                selector: our_selector(feed.resource(), self.global.as_ref()),
-            };
-            self.follow_here(feed, scope, &stop)
-        });
-        feeds.into()
+        self.follow_here(feed, scope, &stop)
     }
 
     /// Follows the members of global Services that are here.
@@ -173,6 +203,11 @@ impl Following {
                 selector,
             };
             let (sender, news) = Feed::channel();
+            let asked = Asked {
+                scope,
+                endpoints_from: source.endpoints_from,
+                poll_every: source.poll_every,
+            };
             let doubted = Arc::new(Notify::new());
             self.doubted.insert(feed.clone(), Arc::clone(&doubted));
             let ears = Ears {
@@ -183,7 +218,7 @@ impl Following {
             };
             let (access, way) = (source.access.clone(), way.clone());
             let follow = async {
-                follow(feed, (access, way), scope, ears).await;
+                follow(feed, (access, way), asked, ears).await;
             };
             self.tasks.spawn(follow);
             until(&stop, news)
@@ -281,7 +316,7 @@ struct Ears {
     metrics: Metrics,
 }
 
-async fn follow(feed: Feed, (access, way): (Access, Way), scope: Scope, ears: Ears) {
+async fn follow(feed: Feed, (access, way): (Access, Way), asked: Asked, ears: Ears) {
     let Ears {
         sender,
         doubted,
@@ -292,10 +327,53 @@ async fn follow(feed: Feed, (access, way): (Access, Way), scope: Scope, ears: Ea
         () = identity.settled() => {}
         () = sender.closed() => return,
     }
-    if let Some(client) = way.open(&feed, &sender).await {
-        let name = feed.source().map(ToString::to_string).unwrap_or_default();
-        let client = metrics.counting(client, name, &access).await;
-        let reader = Reader::new(client, scope, Limits::default()).guarded(identity.guard());
-        feed.follow(reader, sender, Some(identity), doubted).await;
+    let Some(client) = way.open(&feed, &sender).await else {
+        return;
+    };
+    let name = feed.source().map(ToString::to_string).unwrap_or_default();
+    let client = metrics.counting(client, name, &access).await;
+    let follow = async |resource: Resource| {
+        let mut scope = asked.scope.clone();
+        scope.resource = resource;
+        let reader = Reader::new(client.clone(), scope, Limits::default());
+        let reader = match asked.poll_every {
+            Some(every) => reader.polling(every),
+            None => reader,
+        };
+        let reader = reader.guarded(identity.guard());
+        let (feed, sender) = (feed.clone(), sender.clone());
+        feed.follow(
+            reader,
+            sender,
+            Some(Arc::clone(&identity)),
+            Arc::clone(&doubted),
+        )
+        .await;
+    };
+    match (feed.resource(), asked.endpoints_from) {
+        (Resource::EndpointSlices, EndpointsFrom::Endpoints) => follow(Resource::Endpoints).await,
+        (Resource::EndpointSlices, EndpointsFrom::Auto) => loop {
+            match served(&client).await {
+                Ok(Served::Slices) => return follow(Resource::EndpointSlices).await,
+                Ok(Served::Endpoints) => tokio::select! {
+                    () = follow(Resource::Endpoints) => return,
+                    () = until_slices(&client) => {}
+                },
+                Err(why) => {
+                    if sender.send(feed.unreachable(why)).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        },
+        (resource, _) => follow(resource).await,
+    }
+}
+
+/// Waits until a cluster that had Endpoints alone serves slices.
+async fn until_slices(client: &kube::Client) {
+    while served(client).await != Ok(Served::Slices) {
+        tokio::time::sleep(LOOK_FOR_SLICES).await;
     }
 }

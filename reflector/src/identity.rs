@@ -133,6 +133,7 @@ fn listed(clusters: &Clusters) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::EndpointsFrom;
     use crate::config::Origin;
     use runtime::Access;
 
@@ -147,6 +148,8 @@ mod tests {
             selector: "a=b".parse().unwrap(),
             namespace: None,
             origin: Origin::Written,
+            endpoints_from: EndpointsFrom::default(),
+            poll_every: None,
         });
         it.expect(expected.iter().map(|it| (*it).into()).collect());
         Arc::new(it)
@@ -247,6 +250,8 @@ mod tests {
             selector: "a=b".parse().unwrap(),
             namespace: None,
             origin: Origin::Written,
+            endpoints_from: EndpointsFrom::default(),
+            poll_every: None,
         }));
         let waiter = Arc::clone(&it);
         let mut waits = Box::pin(async move { waiter.settled().await });

@@ -15,8 +15,8 @@ use kube::client::Body;
 use proto_types::object::Fields;
 use proto_types::{ObjectKey, RawObject, Resource, Status};
 use reflector_planner::{
-    LocalChange, LocalKey, Met, Mirror, MirrorService, MirrorSlice, Obstacle, Seen, Step, Update,
-    Version, Write,
+    LocalChange, LocalKey, Met, Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Obstacle,
+    Seen, Step, Update, Version, Write,
 };
 use serde_json::json;
 use tracing::{debug, info};
@@ -119,7 +119,7 @@ impl Writer {
                 updates.extend(stored(step, &answer));
                 Ok(updates)
             }
-            Write::Delete(version) => {
+            Write::Delete(version) | Write::Clear(version) => {
                 self.delete(step, version).await?;
                 Ok(vec![gone(step, version)])
             }
@@ -164,8 +164,7 @@ impl Writer {
             "apiVersion": "v1",
             "preconditions": {"uid": version.uid},
         });
-        // What goes with its Service goes as it is by now.
-        if step.resource != Resource::Endpoints {
+        if !matches!(step.write, Write::Clear(_)) {
             options["preconditions"]["resourceVersion"] = json!(version.revision.to_string());
         }
         let path = path(step.resource, &step.key);
@@ -253,9 +252,8 @@ impl Writer {
         };
         Ok(match step.resource {
             Resource::Services => seen::<MirrorService>(step, &answer, Update::LocalServices),
-            Resource::EndpointSlices | Resource::Endpoints => {
-                seen::<MirrorSlice>(step, &answer, Update::LocalSlices)
-            }
+            Resource::EndpointSlices => seen::<MirrorSlice>(step, &answer, Update::LocalSlices),
+            Resource::Endpoints => seen::<MirrorEndpoints>(step, &answer, Update::LocalEndpoints),
         })
     }
 
@@ -341,7 +339,8 @@ fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
     let key = answer.key.clone();
     let update = match step.resource {
         Resource::Services => Update::LocalServices(now(key, answer)),
-        Resource::EndpointSlices | Resource::Endpoints => Update::LocalSlices(now(key, answer)),
+        Resource::EndpointSlices => Update::LocalSlices(now(key, answer)),
+        Resource::Endpoints => Update::LocalEndpoints(now(key, answer)),
     };
     let mut updates = vec![update];
     if !step.satisfied_by(answer) {
@@ -363,9 +362,8 @@ fn gone(step: &Step, version: &Version) -> Update {
     let (key, uid) = (step.key.clone(), version.uid.clone());
     match step.resource {
         Resource::Services => Update::LocalServices(LocalChange::Gone(key, uid)),
-        Resource::EndpointSlices | Resource::Endpoints => {
-            Update::LocalSlices(LocalChange::Gone(key, uid))
-        }
+        Resource::EndpointSlices => Update::LocalSlices(LocalChange::Gone(key, uid)),
+        Resource::Endpoints => Update::LocalEndpoints(LocalChange::Gone(key, uid)),
     }
 }
 

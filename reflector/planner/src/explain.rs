@@ -88,6 +88,10 @@ fn explained(world: &World, key: &LocalKey) -> Explanation {
         .slices_of(key)
         .filter(|(slice, _)| !plan.slices.contains_key(*slice));
     objects.extend(unnamed.map(|(slice, seen)| outcome(&Verdict::Unknown, slice, Some(seen))));
+    let endpoints = local.endpoints(key);
+    if endpoints.is_some() || matches!(plan.endpoints, Verdict::Want(_)) {
+        objects.push(outcome(&plan.endpoints, key.object(), endpoints));
+    }
     Explanation {
         service: key.to_string(),
         sources: world

@@ -18,6 +18,7 @@
 //! | [`step`] | the writes, ready to be sent |
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
 //! | [`global`] | Services of many clusters that become one |
+//! | [`mod@endpoints`] | sources that have Endpoints and no slices |
 //! | [`adopt`] | mirrors of the replaced programs, which become ours |
 //! | [`import`] | what may come in from a source |
 //! | [`address`], [`brake`] | what may not pass, and what may not go at once |
@@ -38,6 +39,7 @@ pub mod address;
 pub mod adopt;
 pub mod brake;
 pub mod diff;
+pub mod endpoints;
 pub mod explain;
 pub mod global;
 pub mod import;
@@ -59,16 +61,17 @@ pub mod world;
 pub use adopt::Met;
 pub use brake::Moment;
 pub use diff::{Action, Verdict, diff};
+pub use endpoints::SourceEndpoints;
 pub use explain::{Explanation, explain};
 pub use global::Conflict;
 pub use import::{Import, Refusal};
 pub use local::{Local, LocalChange, LocalList, Obstacle};
-pub use mirror::{Mirror, MirrorService, MirrorSlice, Observed, Role, Seen};
+pub use mirror::{Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Role, Seen};
 pub use name::{GlobalPlacement, LocalKey, Naming, Placement, SourceName};
 pub use plan::{Plan, Reason, plan};
 pub use policy::{
-    GlobalPolicy, MemberPolicy, MissingNamespaces, Policy, Rank, RemovedSources, Sharing,
-    SourcePolicy,
+    CoreEndpoints, GlobalPolicy, MemberPolicy, MissingNamespaces, Policy, Rank, RemovedSources,
+    Sharing, SourcePolicy,
 };
 pub use problem::{Cause, Problem};
 pub use prospect::{Deed, Prospect, prospects};

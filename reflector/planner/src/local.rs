@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use proto_types::{ObjectKey, Resource, Revision};
+use proto_types::{ObjectKey, Resource, Revision, label};
 
 use crate::adopt::Adoption;
-use crate::mirror::{Mirror, MirrorService, MirrorSlice, Observed, Owner, Role, Seen};
+use crate::mirror::{
+    Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Owner, Role, Seen,
+};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::Policy;
 
@@ -55,6 +57,7 @@ pub enum Obstacle {
 pub struct Local {
     services: Store<MirrorService>,
     slices: Store<MirrorSlice>,
+    endpoints: Store<MirrorEndpoints>,
     obstacles: HashMap<(Resource, ObjectKey), Obstacle>,
     adoptions: HashMap<ObjectKey, Adoption>,
 }
@@ -95,6 +98,33 @@ impl Local {
         keys.filter_map(|key| self.slices.objects.get_key_value(key))
     }
 
+    /// Whether all our Endpoints are known. Where none are wanted, nobody looks.
+    #[must_use]
+    pub const fn knows_endpoints(&self) -> bool {
+        self.endpoints.listed
+    }
+
+    /// Our Endpoints of that name.
+    #[must_use]
+    pub fn endpoints(&self, key: &LocalKey) -> Option<&Observed<MirrorEndpoints>> {
+        self.endpoints.objects.get(key.object())
+    }
+
+    /// The Services that Endpoints of ours belong to.
+    pub(crate) fn homes_of_endpoints(&self) -> impl Iterator<Item = LocalKey> {
+        self.endpoints.objects.keys().cloned().map(LocalKey::new)
+    }
+
+    /// Whether our Service of that name says that it has Endpoints of ours.
+    pub(crate) fn is_marked(&self, key: &LocalKey) -> bool {
+        self.service(key).is_some_and(says_endpoints)
+    }
+
+    /// Whether any of our Services says that it has Endpoints of ours.
+    pub(crate) fn has_marked(&self) -> bool {
+        self.services.objects.values().any(says_endpoints)
+    }
+
     /// All our Services.
     pub fn services(&self) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorService>)> {
         self.services.objects.iter()
@@ -129,6 +159,7 @@ impl Local {
     pub(crate) fn rehome(&mut self, policy: &Policy) {
         self.services.rehome(policy);
         self.slices.rehome(policy);
+        self.endpoints.rehome(policy);
     }
 
     /// The Services that slices belong to.
@@ -191,6 +222,22 @@ impl Local {
         }
         self.slices.update(change, policy)
     }
+
+    pub(crate) fn update_endpoints(
+        &mut self,
+        change: LocalChange<MirrorEndpoints>,
+        policy: &Policy,
+    ) -> Vec<LocalKey> {
+        if let Some(key) = self.endpoints.news_of(&change) {
+            self.clear_obstacle(Resource::Endpoints, &key);
+        }
+        self.endpoints.update(change, policy)
+    }
+}
+
+fn says_endpoints(service: &Observed<MirrorService>) -> bool {
+    let shows = service.shows.as_ref();
+    shows.is_some_and(|it| it.marks.annotations.contains_key(label::CORE_ENDPOINTS))
 }
 
 impl<T> Default for Store<T> {
@@ -310,8 +357,8 @@ impl<T: Mirror> Store<T> {
 /// The local Service that an object is part of.
 fn home<T: Mirror>(key: &ObjectKey, owner: &Owner, policy: &Policy) -> Option<LocalKey> {
     match T::RESOURCE {
-        Resource::Services => Some(LocalKey::new(key.clone())),
-        Resource::EndpointSlices | Resource::Endpoints => {
+        Resource::Services | Resource::Endpoints => Some(LocalKey::new(key.clone())),
+        Resource::EndpointSlices => {
             let attached = owner.attached_to.clone();
             attached.or_else(|| made_for(owner, policy))
         }

@@ -1,5 +1,6 @@
 //! Mirrors: what should exist here, what is observed of it, and their JSON.
 
+mod endpoints;
 mod marks;
 
 use bytes::Bytes;
@@ -12,12 +13,13 @@ use crate::service::{self, ServiceSpec};
 use crate::slice::SliceSpec;
 use crate::wire;
 
+pub use endpoints::{EndpointsSpec, MirrorEndpoints};
 pub use marks::{
     GLOBAL_CLUSTERS, GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED, Marks, Owner, Role, SEMAPHORE,
 };
 use marks::{SERVICE_LABELS, SLICE_LABELS};
 
-/// One of the two kinds of object that are mirrored.
+/// One of the kinds of object that are written.
 pub trait Mirror: Clone + Sized {
     /// What it is here.
     const RESOURCE: Resource;

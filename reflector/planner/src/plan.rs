@@ -2,6 +2,7 @@
 
 pub(crate) mod age;
 mod case;
+mod endpoints;
 mod obstacle;
 pub(crate) mod slices;
 
@@ -13,7 +14,9 @@ use proto_types::{ObjectKey, Resource, label};
 use crate::diff::Verdict;
 use crate::global;
 use crate::import::Refusal;
-use crate::mirror::{MIRROR_PREFIX, MIRRORED, Marks, MirrorService, MirrorSlice, Owner};
+use crate::mirror::{
+    MIRROR_PREFIX, MIRRORED, Marks, MirrorEndpoints, MirrorService, MirrorSlice, Owner,
+};
 use crate::name::{LocalKey, Placement, SourceName};
 use crate::policy::{MissingNamespaces, RemovedSources, SourcePolicy};
 use crate::problem::{Cause, Problem};
@@ -31,6 +34,8 @@ pub struct Plan {
     pub service: Verdict<MirrorService>,
     /// Its slices, by their keys.
     pub slices: BTreeMap<ObjectKey, Verdict<MirrorSlice>>,
+    /// The Endpoints beside them.
+    pub endpoints: Verdict<MirrorEndpoints>,
     /// For whose mirror the namespace is created, where it does not exist.
     pub namespace_for: Option<SourceName>,
     /// What people should know.
@@ -65,6 +70,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
     let mut plan = global::plan(case).unwrap_or_else(|| mirrored(case));
     plan.problems.extend(refused);
     age::age(case, &mut plan);
+    endpoints::endpoints(case, &mut plan);
     let obstacles = obstacle::obstacles(case, &plan);
     plan.problems.extend(obstacles);
     plan

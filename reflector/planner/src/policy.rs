@@ -52,6 +52,18 @@ pub struct SourcePolicy {
     pub naming: Naming,
     /// What is done where their namespaces do not exist.
     pub missing_namespaces: MissingNamespaces,
+    /// Whether its mirrors have core/v1 Endpoints beside their slices.
+    pub endpoints: CoreEndpoints,
+}
+
+/// Whether mirrors have core/v1 Endpoints beside their slices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CoreEndpoints {
+    /// They have not.
+    #[default]
+    Unwritten,
+    /// They have, for programs that read nothing else.
+    Written,
 }
 
 /// What is done where the namespace of a mirror does not exist.
@@ -251,6 +263,13 @@ impl Policy {
         &self.sources[rank.0]
     }
 
+    /// Whether any mirror or global Service has core/v1 Endpoints.
+    #[must_use]
+    pub fn writes_endpoints(&self) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|it| it.endpoints == CoreEndpoints::Written)
+    }
+
     /// What no endpoint of that rank may be in.
     pub(crate) fn ranges_of_others(&self, rank: Rank) -> &[IpNet] {
         if self.is_local(rank) {
@@ -280,6 +299,7 @@ impl SourcePolicy {
             import: Import::default(),
             naming: Naming::default(),
             missing_namespaces: MissingNamespaces::default(),
+            endpoints: CoreEndpoints::default(),
         }
     }
 

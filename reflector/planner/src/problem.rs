@@ -159,6 +159,13 @@ pub enum Cause {
         /// How many endpoints were left out.
         n_endpoints: usize,
     },
+    /// The source's Endpoints leave some out.
+    #[error(
+        "not all of its endpoints are known, because the source's Endpoints have no room for \
+         more than 1000 and say so; read slices where the source has some \
+         (endpointsFrom: endpointSlices)"
+    )]
+    Truncated,
     /// A list would delete too much at once.
     #[error(
         "{} {} is not deleted yet, because the source's list suddenly lacks more than half of \
@@ -224,6 +231,16 @@ pub enum Cause {
         /// What it said.
         message: Box<str>,
     },
+    /// This cluster has no addresses of its only family.
+    #[error(
+        "not mirrored, because it has {family} addresses alone and this cluster has none for \
+         Services; let it have both in the source (ipFamilyPolicy: PreferDualStack), make it \
+         headless, or give this cluster {family}"
+    )]
+    FamilyMissing {
+        /// The family.
+        family: &'static str,
+    },
     /// The local API server does not take the mirror.
     #[error(
         "{} {} is not as it should be, because the local API server refuses it: {message}",
@@ -267,6 +284,7 @@ impl Cause {
             Self::Undecodable { .. } => "Undecodable",
             Self::NotImported(refusal) => refusal.reason(),
             Self::AddressRefused { .. } => "AddressRefused",
+            Self::Truncated => "EndpointsTruncated",
             Self::Held { .. } => "DeletionHeld",
             Self::EndpointsNotReady { .. } => "EndpointsNotReady",
             Self::EndpointsDropped { .. } => "EndpointsDropped",
@@ -274,6 +292,7 @@ impl Cause {
             Self::Occupied { .. } => "Occupied",
             Self::NamespaceMissing { .. } => "NamespaceMissing",
             Self::NamespaceRefused { .. } => "NamespaceRefused",
+            Self::FamilyMissing { .. } => "FamilyMissing",
             Self::Refused { .. } => "Refused",
             Self::Overruled { .. } => "Overruled",
         }

@@ -209,6 +209,18 @@ impl ServiceSpec {
 }
 
 impl Kind {
+    /// The family that comes first, where that is said.
+    #[must_use]
+    pub const fn family(&self) -> Option<Family> {
+        match self {
+            Self::Virtual(families) | Self::Headless(families) => match families {
+                Families::Unstated => None,
+                Families::Single(family) | Families::Dual(family) => Some(*family),
+            },
+            Self::External(_) => None,
+        }
+    }
+
     /// For people.
     #[must_use]
     pub fn in_words(&self) -> &str {

@@ -90,6 +90,8 @@ pub struct SliceContent {
     pub left_out: Option<LeftOut>,
     /// When the change that it shows was made.
     pub last_change: Option<Box<str>>,
+    /// Whether the source itself had no room for all.
+    pub is_truncated: bool,
 }
 
 /// The Services of a source.
@@ -264,6 +266,7 @@ impl Exported<SourceSlice> {
                     spec,
                     left_out,
                     last_change,
+                    is_truncated: false,
                 }
             })
             .map_err(|error| error.to_string().into());
@@ -349,6 +352,33 @@ impl Slices {
         vec![service]
     }
 
+    /// Takes over what Endpoints say now, which are all slices of a Service together.
+    /// What they cannot say is kept as it was.
+    pub(crate) fn replace(
+        &mut self,
+        service: &ObjectKey,
+        parts: Vec<Exported<SourceSlice>>,
+    ) -> Vec<ObjectKey> {
+        let is_read = |it: &Exported<SourceSlice>| {
+            let part = it.object.as_ref();
+            part.is_none_or(|it| it.content.is_ok())
+        };
+        if parts.iter().all(is_read) {
+            for part in self
+                .by_service
+                .remove(service)
+                .unwrap_or_default()
+                .into_keys()
+            {
+                self.service_of.remove(&part);
+            }
+        }
+        for part in parts {
+            self.set(part);
+        }
+        vec![service.clone()]
+    }
+
     /// How many endpoints its slices have.
     #[must_use]
     pub fn n_endpoints(&self) -> usize {
@@ -361,7 +391,7 @@ impl Slices {
 }
 
 /// Names become parts of paths here. A server that is no API server may say anything.
-fn check_name(key: &ObjectKey) -> Result<(), Box<str>> {
+pub(crate) fn check_name(key: &ObjectKey) -> Result<(), Box<str>> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let name = key.name().bytes().all(|byte| legal(byte) || byte == b'.');
     let namespace = !key.namespace().is_empty() && key.namespace().bytes().all(legal);
@@ -379,7 +409,7 @@ fn is_own_api(service: &ObjectKey) -> bool {
 
 /// A mirror is never mirrored again: two clusters that mirror each other would
 /// never come to rest.
-fn is_mirror(metadata: &wire::Meta) -> bool {
+pub(crate) fn is_mirror(metadata: &wire::Meta) -> bool {
     let none = Labels::new();
     label::is_ours(
         metadata.labels.as_ref().unwrap_or(&none),

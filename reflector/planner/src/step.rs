@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::adopt::Adoption;
 use crate::diff::{Action, Verdict, diff};
 use crate::local::Local;
-use crate::mirror::{Mirror, MirrorService, MirrorSlice, Observed, child};
+use crate::mirror::{Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, child};
 use crate::name::{LocalKey, SourceName};
 use crate::plan::Plan;
 
@@ -44,6 +44,8 @@ pub enum Write {
     Replace(Version, Bytes),
     /// DELETE that.
     Delete(Version),
+    /// DELETE that, as it is by now: it goes with its Service.
+    Clear(Version),
 }
 
 /// Exactly one version of one object.
@@ -59,6 +61,7 @@ pub struct Version {
 enum Wanted {
     Service(MirrorService),
     Slice(MirrorSlice),
+    Endpoints(MirrorEndpoints),
     Nothing,
 }
 
@@ -81,14 +84,17 @@ pub fn steps(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Step> {
         step(verdict, slice, local.slice(slice), Wanted::Slice)
     };
     let wanted = removals_last(false).filter_map(slice);
+    let beside = local.endpoints(key);
+    let beside = step(&plan.endpoints, key.object(), beside, Wanted::Endpoints);
     match local.adoption(key) {
-        None => steps.extend(service.into_iter().chain(wanted)),
+        None => steps.extend(service.into_iter().chain(wanted).chain(beside)),
         // Our mark comes last, so that what is interrupted is taken over again.
         Some(Adoption { endpoints }) => {
             steps.extend(wanted);
-            let endpoints = endpoints.clone();
+            let endpoints = endpoints.clone().filter(|_| local.endpoints(key).is_none());
             let source = source_of(plan);
             steps.extend(endpoints.map(|version| removal(key.object(), version, source)));
+            steps.extend(beside);
             steps.extend(service);
         }
     }
@@ -110,7 +116,7 @@ fn removal(key: &ObjectKey, version: Version, source: &str) -> Step {
         resource: Resource::Endpoints,
         key: key.clone(),
         version: Some(version.clone()),
-        write: Write::Delete(version),
+        write: Write::Clear(version),
         namespace: None,
         source: source.into(),
         changed: None,
@@ -202,14 +208,20 @@ impl Step {
             Wanted::Slice(wanted) => {
                 MirrorSlice::observe(&answer.json).is_ok_and(|(shows, _)| wanted.agrees(&shows))
             }
+            Wanted::Endpoints(wanted) => {
+                MirrorEndpoints::observe(&answer.json).is_ok_and(|(shows, _)| wanted.agrees(&shows))
+            }
             Wanted::Nothing => true,
         }
     }
 
-    /// Whether a slice is to be written, which needs its Service to be ours.
+    /// Whether a slice is to be written, or Endpoints, which need their Service to be ours.
     #[must_use]
     pub const fn needs_service(&self) -> bool {
-        matches!(self.resource, Resource::EndpointSlices) && !matches!(self.write, Write::Delete(_))
+        matches!(
+            self.resource,
+            Resource::EndpointSlices | Resource::Endpoints
+        ) && !matches!(self.write, Write::Delete(_) | Write::Clear(_))
     }
 
     /// Whether there is no Service of ours while this has not been done.
@@ -228,7 +240,7 @@ impl Write {
             Self::Create(_) => "create",
             Self::Update(_) => "update",
             Self::Replace(..) => "replace",
-            Self::Delete(_) => "delete",
+            Self::Delete(_) | Self::Clear(_) => "delete",
         }
     }
 }

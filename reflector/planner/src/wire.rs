@@ -1,6 +1,6 @@
 //! Kubernetes' objects as they are read: of each only what decides something.
 
-use proto_types::Labels;
+use proto_types::{Labels, label};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -21,7 +21,7 @@ pub(crate) struct Slice {
     pub(crate) endpoints: Option<Vec<Endpoint>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Meta {
     #[serde(default)]
@@ -123,4 +123,53 @@ pub(crate) struct Conditions {
     pub(crate) ready: Option<bool>,
     pub(crate) serving: Option<bool>,
     pub(crate) terminating: Option<bool>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Endpoints {
+    pub(crate) metadata: Meta,
+    pub(crate) subsets: Option<Vec<Subset>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Subset {
+    pub(crate) addresses: Option<Vec<EndpointAddress>>,
+    pub(crate) not_ready_addresses: Option<Vec<EndpointAddress>>,
+    pub(crate) ports: Option<Vec<EndpointsPort>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointAddress {
+    pub(crate) ip: Box<str>,
+    pub(crate) hostname: Option<Box<str>>,
+    pub(crate) node_name: Option<Box<str>>,
+    pub(crate) target_ref: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EndpointsPort {
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) protocol: Option<Box<str>>,
+    pub(crate) port: u16,
+    pub(crate) app_protocol: Option<Box<str>>,
+}
+
+impl Meta {
+    /// Whether Endpoints had no room for all addresses.
+    pub(crate) fn is_over_capacity(&self) -> bool {
+        let annotations = self.annotations.as_ref();
+        annotations.is_some_and(|it| it.contains_key(label::OVER_CAPACITY))
+    }
+}
+
+impl Subset {
+    /// Whether it has what a mirror never has.
+    pub(crate) fn has_strays(&self) -> bool {
+        let all = [&self.addresses, &self.not_ready_addresses];
+        let mut all = all.into_iter().flatten().flatten();
+        all.any(|it| it.target_ref.is_some())
+    }
 }

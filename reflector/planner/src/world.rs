@@ -1,6 +1,7 @@
 //! All that is known, and which plans an update touches.
 
 mod claims;
+mod endpoints;
 mod failback;
 mod judge;
 mod reconfigure;
@@ -9,11 +10,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use proto_types::{ObjectKey, Resource};
 
-use crate::adopt::{self, Met};
+use crate::adopt::Met;
 use crate::brake::Moment;
-use crate::global;
+use crate::endpoints::SourceEndpoints;
 use crate::local::{Local, LocalChange, Obstacle};
-use crate::mirror::{MirrorService, MirrorSlice, Observed, Owner, Role};
+use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Role};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::{Policy, Rank};
 use crate::service::Kind;
@@ -57,16 +58,22 @@ pub enum Update {
     Services(SourceName, Change<SourceService>),
     /// Of a source's slices.
     Slices(SourceName, Change<SourceSlice>),
+    /// Of a source's Endpoints, where they stand for its slices.
+    Endpoints(SourceName, Change<SourceEndpoints>),
     /// Of a source's Services that join global ones.
     MemberServices(SourceName, Change<SourceService>),
     /// Of the slices of these.
     MemberSlices(SourceName, Change<SourceSlice>),
+    /// Of the Endpoints of these, where they stand for slices.
+    MemberEndpoints(SourceName, Change<SourceEndpoints>),
     /// Which cluster a source is.
     Identified(SourceName, Box<str>),
     /// Of our Services here.
     LocalServices(LocalChange<MirrorService>),
     /// Of our slices here.
     LocalSlices(LocalChange<MirrorSlice>),
+    /// Of our Endpoints here.
+    LocalEndpoints(LocalChange<MirrorEndpoints>),
     /// A write was in vain.
     Blocked(Resource, ObjectKey, Obstacle),
     /// Where a mirror was to be created, somebody else's Service is.
@@ -138,6 +145,12 @@ impl World {
             Update::MemberSlices(name, change) => {
                 self.hear_slices(self.policy.rank(&name, Role::Member), change)
             }
+            Update::Endpoints(name, change) => {
+                self.hear_endpoints(self.policy.rank(&name, Role::Mirror), change)
+            }
+            Update::MemberEndpoints(name, change) => {
+                self.hear_endpoints(self.policy.rank(&name, Role::Member), change)
+            }
             Update::Identified(name, cluster) => {
                 self.identify(self.policy.rank(&name, Role::Mirror), cluster)
             }
@@ -147,6 +160,7 @@ impl World {
             Update::LocalSlices(change) => {
                 self.update_local(|local, policy| local.update_slices(change, policy))
             }
+            Update::LocalEndpoints(change) => self.hear_local_endpoints(change),
             Update::Blocked(resource, key, obstacle) => self.block(resource, key, obstacle),
             Update::Met(met) => self.meet(&met),
             Update::Tick(now) => self.tick(now),
@@ -184,35 +198,6 @@ impl World {
         match resource {
             Resource::Services if !is_known => Touched::from([LocalKey::new(key)]),
             Resource::Services | Resource::EndpointSlices | Resource::Endpoints => Touched::new(),
-        }
-    }
-
-    /// The mirror of a program that this one replaces becomes ours; anything else
-    /// stands in the way.
-    fn meet(&mut self, met: &Met) -> Touched {
-        let key = met.service.key.clone();
-        let winner = self.claims(&LocalKey::new(key.clone())).next();
-        let is_by_mode = self.policy.is_by_mode();
-        let adopted = winner.and_then(|claim| {
-            let policy = self.policy.source(claim.rank);
-            let adoption = match is_by_mode {
-                true => global::adoption(self, &LocalKey::new(key.clone()), met)?,
-                false => adopt::adoption(policy, met)?,
-            };
-            let owner = match self.policy.role(claim.rank) {
-                Role::Mirror => Owner::new(policy.name.clone(), claim.service.clone()),
-                Role::Member => Owner::global(claim.service.clone()),
-            };
-            Some((Observed::adopted(&met.service, owner)?, adoption))
-        });
-        match adopted {
-            Some(adopted) => {
-                let concerned = self.local.adopt(key, adopted, &self.policy);
-                concerned.into_iter().collect()
-            }
-            // What was handed over is heard of as the local cluster's own soon.
-            None if is_by_mode && global::is_announced(met) => Touched::new(),
-            None => self.block(Resource::Services, key, Obstacle::Occupied),
         }
     }
 

@@ -179,6 +179,7 @@ fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<Str
     args.mirror_namespace = Some(namespace);
     let cluster = cluster(json, &mut args.notes)?;
     args.global = Some(GlobalEntry {
+        write_endpoints: false,
         cluster,
         selector: global_selector,
         same_name: false,

@@ -11,7 +11,9 @@ use serde_json::json;
 
 use super::settings::wrong;
 use super::{Error, defaults};
-use crate::config::{Args, Each, ImportEntry, SourceApi, SourceEntry, name_of_url, whole};
+use crate::config::{
+    Args, Each, EndpointsFrom, ImportEntry, SourceApi, SourceEntry, name_of_url, whole,
+};
 
 /// The same in our flags.
 pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
@@ -52,6 +54,9 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     for source in &mut sources {
         source.same_name = true;
         source.create_namespace = true;
+        // Its own emitter has no slices, and its watches tell nothing.
+        source.endpoints_from = EndpointsFrom::Auto;
+        source.poll_every = Some("10s".to_owned());
         // Its users select on the labels of their originals.
         source.import = ImportEntry::carrying_all();
         source.selector = value("reflector.selector").map(ToOwned::to_owned);

@@ -97,7 +97,9 @@ fn service_reflectors_sources_keep_their_names_of_objects() {
         &text,
         &[
             "listen: 0.0.0.0:9091\n",
-            "source east-example-8080: http://east.example:8080/\n  mirrors: NAMESPACE/NAME\n  missing namespaces: created\n  \
+            "source east-example-8080: http://east.example:8080/\n  mirrors: NAMESPACE/NAME\n  endpoints from: \
+             EndpointSlices, or core/v1 Endpoints where it serves no slices; asked every 10s where \
+             it cannot be watched\n  missing namespaces: created\n  \
              selector: !heliograph.dev/source,team=blue\n  namespace: demo\n",
             "source west-example-8080: ",
             "source east-example-8080-97f72421: http://east.example:8080/other\n",

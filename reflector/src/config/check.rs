@@ -99,6 +99,7 @@ pub(super) fn source_policy(
         staleness_of: entry.exceptions()?,
         known_as: entry.known_as().map(Into::into),
         missing_namespaces: entry.missing_namespaces(),
+        endpoints: super::endpoints::written(entry.write_endpoints),
         ..SourcePolicy::new(entry.name.clone(), placement(entry, mirror_namespace)?)
     })
 }

@@ -42,6 +42,9 @@ pub struct GlobalEntry {
     /// one cluster to another.
     #[serde(default)]
     pub migration: bool,
+    /// Whether global Services have core/v1 Endpoints beside their slices.
+    #[serde(default)]
+    pub write_endpoints: bool,
     /// How the way back goes.
     #[serde(default)]
     pub failback: FailbackEntry,
@@ -139,6 +142,7 @@ impl GlobalEntry {
                 (true, true) => Sharing::ByMode,
                 (true, false) => return Err(Error::MigrationElsewhere),
             },
+            endpoints: super::endpoints::written(self.write_endpoints),
             members: clusters.collect::<Result<_, Error>>()?,
         };
         let config = GlobalConfig {

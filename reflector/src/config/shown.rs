@@ -6,11 +6,12 @@ use proto_types::ObjectKey;
 use proto_types::label;
 use proto_types::name::DnsLabel;
 use reflector_planner::{
-    GlobalPolicy, MissingNamespaces, Naming, Policy, RemovedSources, Sharing, Staleness,
-    StalenessOf,
+    CoreEndpoints, GlobalPolicy, MissingNamespaces, Naming, Policy, RemovedSources, Sharing,
+    Staleness, StalenessOf,
 };
 use serde::Serialize;
 
+use super::endpoints::EndpointsFrom;
 use super::{Config, Election, GlobalConfig, SourceConfig};
 
 /// A configuration as it was understood, defaults filled in.
@@ -47,6 +48,10 @@ struct ShownSource {
     mirrors: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     names: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoints_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoints: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     missing_namespaces: Option<String>,
     selector: String,
@@ -137,6 +142,10 @@ fn shown(source: &SourceConfig, policy: &Policy) -> ShownSource {
         names: its
             .filter(|it| it.naming != Naming::default())
             .map(|it| it.naming.to_string()),
+        endpoints_from: endpoints_from(source),
+        endpoints: its
+            .filter(|it| it.endpoints == CoreEndpoints::Written)
+            .map(|_| "written beside slices".to_owned()),
         missing_namespaces: its
             .filter(|it| it.missing_namespaces == MissingNamespaces::Created)
             .map(|_| "created".to_owned()),
@@ -149,6 +158,15 @@ fn shown(source: &SourceConfig, policy: &Policy) -> ShownSource {
             .collect(),
         import: its.map_or_else(String::new, |it| it.import.to_string()),
     }
+}
+
+fn endpoints_from(source: &SourceConfig) -> Option<String> {
+    let from = source.endpoints_from;
+    let usual = from == EndpointsFrom::default() && source.poll_every.is_none();
+    let polled = source
+        .poll_every
+        .map(|every| format!("; asked every {every:?} where it cannot be watched"));
+    (!usual).then(|| format!("{}{}", from.in_words(), polled.unwrap_or_default()))
 }
 
 fn exception(exception: &StalenessOf) -> String {
@@ -209,6 +227,12 @@ impl fmt::Display for ShownSource {
         writeln!(f, "  mirrors: {}", self.mirrors)?;
         if let Some(names) = &self.names {
             writeln!(f, "  names: {names}")?;
+        }
+        if let Some(from) = &self.endpoints_from {
+            writeln!(f, "  endpoints from: {from}")?;
+        }
+        if let Some(written) = &self.endpoints {
+            writeln!(f, "  core/v1 Endpoints: {written}")?;
         }
         if let Some(created) = &self.missing_namespaces {
             writeln!(f, "  missing namespaces: {created}")?;

@@ -13,9 +13,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::endpoints::EndpointsFrom;
 use super::import::ImportEntry;
 use super::naming::NamingEntry;
-use super::schema::{self, Label, Prefix};
+use super::schema::{self, Duration as DurationText, Label, Prefix};
 use super::staleness::{StalenessEntry, StalenessOfEntry};
 use super::{Origin, SourceConfig};
 
@@ -56,6 +57,15 @@ pub struct SourceEntry {
     /// Whether namespaces that its mirrors lack are created.
     #[serde(default)]
     pub create_namespace: bool,
+    /// What of it says where its Services' endpoints are.
+    #[serde(default)]
+    pub endpoints_from: EndpointsFrom,
+    /// How often it is asked where its lists cannot be watched from.
+    #[schemars(with = "Option<DurationText>")]
+    pub poll_every: Option<String>,
+    /// Whether its mirrors have core/v1 Endpoints beside their slices.
+    #[serde(default)]
+    pub write_endpoints: bool,
     /// What of it is mirrored.
     pub selector: Option<String>,
     /// The only namespace that is mirrored.
@@ -160,7 +170,7 @@ pub enum InvalidSource {
     },
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 23] = [
     "name",
     "url",
     "kubeconfig",
@@ -175,6 +185,9 @@ const KEYS: [&str; 20] = [
     "prefix",
     "sameName",
     "createNamespace",
+    "writeEndpoints",
+    "endpointsFrom",
+    "pollEvery",
     "global",
     "selector",
     "namespace",
@@ -182,6 +195,9 @@ const KEYS: [&str; 20] = [
     "notReadyAfter",
     "dropAfter",
 ];
+
+/// Those that are true or false.
+const SWITCHES: [&str; 4] = ["sameName", "createNamespace", "writeEndpoints", "global"];
 
 /// Those that stand under `staleness` in a file.
 const STALENESS_KEYS: [&str; 2] = ["notReadyAfter", "dropAfter"];
@@ -204,6 +220,9 @@ impl SourceEntry {
             prefix: None,
             same_name: false,
             create_namespace: false,
+            endpoints_from: EndpointsFrom::default(),
+            poll_every: None,
+            write_endpoints: false,
             selector: None,
             namespace: None,
             global: None,
@@ -229,7 +248,12 @@ impl SourceEntry {
             })?,
             None => LabelSelector::default(),
         };
+        let poll_every = self.poll_every.as_deref().map(super::staleness::parse);
+        let poll_every = poll_every.transpose();
+        let poll_every = poll_every.map_err(|why| self.unclear(format!("pollEvery: {why}")))?;
         Ok(SourceConfig {
+            endpoints_from: self.endpoints_from,
+            poll_every,
             joins: self.joins(),
             mirrors: self.mirrors(),
             name: self.name,
@@ -368,8 +392,8 @@ impl FromStr for SourceEntry {
                 return Err(InvalidSource::NotAPair(pair));
             };
             let value = match (key, value) {
-                ("sameName" | "createNamespace" | "global", "true") => json!(true),
-                ("sameName" | "createNamespace" | "global", "false") => json!(false),
+                (key, "true") if SWITCHES.contains(&key) => json!(true),
+                (key, "false") if SWITCHES.contains(&key) => json!(false),
                 (_, value) => json!(value),
             };
             let known = if STALENESS_KEYS.contains(&key) {

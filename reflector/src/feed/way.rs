@@ -81,7 +81,8 @@ impl Progress {
 }
 
 impl Feed {
-    fn unreachable(&self, why: String) -> News {
+    /// Tells that nothing can be asked.
+    pub(crate) fn unreachable(&self, why: String) -> News {
         let update = match self {
             Self::Services(source) => Some(Update::Services(source.clone(), Change::Lost)),
             Self::Slices(source) => Some(Update::Slices(source.clone(), Change::Lost)),
@@ -89,7 +90,7 @@ impl Feed {
                 Some(Update::MemberServices(source.clone(), Change::Lost))
             }
             Self::MemberSlices(source) => Some(Update::MemberSlices(source.clone(), Change::Lost)),
-            Self::LocalServices | Self::LocalSlices => None,
+            Self::LocalServices | Self::LocalSlices | Self::LocalEndpoints => None,
         };
         News {
             feed: self.clone(),

@@ -203,7 +203,7 @@ impl Objects {
             objects: listed.cloned().collect(),
             rewound: false,
         };
-        if let Some(update) = feed.news(Event::Listed(listing)).update {
+        if let Some(update) = feed.news(Event::Listed(listing), feed.resource()).update {
             world.update(update);
         }
     }

@@ -242,7 +242,14 @@ impl Semaphore {
             Update::LocalSlices(change) => {
                 self.changed_here(change, |key| world.local().slice(key));
             }
-            Update::Identified(..) | Update::Blocked(..) | Update::Met(_) | Update::Tick(_) => {}
+            // It counted objects of slices and Services alone.
+            Update::Endpoints(..)
+            | Update::MemberEndpoints(..)
+            | Update::LocalEndpoints(_)
+            | Update::Identified(..)
+            | Update::Blocked(..)
+            | Update::Met(_)
+            | Update::Tick(_) => {}
         }
     }
 

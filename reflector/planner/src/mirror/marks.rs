@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::child;
 use crate::import::may_come;
 use crate::name::{LocalKey, SourceName};
+use crate::service::Kind;
 use crate::wire;
 
 /// On semaphore-service-mirror's mirrors, and so on ours: its users select on it.
@@ -51,12 +52,23 @@ pub(super) const SLICE_LABELS: [&str; 5] = [
     label::SLICE_MANAGED_BY,
     label::HEADLESS,
 ];
-const ANNOTATIONS: [&str; 9] = [
+pub(super) const ENDPOINTS_LABELS: [&str; 8] = [
+    label::SOURCE,
+    label::GLOBAL,
+    label::MANAGED_BY,
+    MIRRORED,
+    MIRROR_PREFIX,
+    GLOBAL_SERVICE,
+    label::SKIP_MIRROR,
+    label::HEADLESS,
+];
+const ANNOTATIONS: [&str; 10] = [
     label::SOURCE_SERVICE,
     label::SOURCE_SLICE,
     label::SOURCE_CLUSTER,
     label::MEMBERS,
     label::RELEASE,
+    label::CORE_ENDPOINTS,
     label::CARRIED_LABELS,
     label::CARRIED_ANNOTATIONS,
     GLOBAL_CLUSTERS,
@@ -137,6 +149,26 @@ impl Marks {
     #[must_use]
     pub fn global_slice(source: &SourceName, service: &ObjectKey, local: &LocalKey) -> Self {
         Self::slice(source, service, local).label(label::GLOBAL, "true")
+    }
+
+    /// The marks of the Endpoints of a Service with those marks. Kubernetes is to make no
+    /// slices of them.
+    #[must_use]
+    pub(crate) fn endpoints(service: &Self, kind: &Kind) -> Self {
+        let labels = service.labels.iter();
+        let labels = labels.filter(|(name, _)| ENDPOINTS_LABELS.contains(&name.as_str()));
+        let annotations = service.annotations.iter();
+        let annotations = annotations.filter(|(name, _)| *name == label::SOURCE_SERVICE);
+        let owned = |(name, value): (&String, &String)| (name.clone(), value.clone());
+        let marks = Self {
+            labels: labels.map(owned).collect(),
+            annotations: annotations.map(owned).collect(),
+        };
+        let marks = marks.label(label::SKIP_MIRROR, "true");
+        match kind {
+            Kind::Headless(_) => marks.label(label::HEADLESS, ""),
+            Kind::Virtual(_) | Kind::External(_) => marks,
+        }
     }
 
     /// With that label too.

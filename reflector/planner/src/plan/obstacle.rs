@@ -3,7 +3,7 @@
 use proto_types::{ObjectKey, Resource};
 
 use super::{Case, Plan};
-use crate::diff::diff;
+use crate::diff::{Verdict, diff};
 use crate::local::Obstacle;
 use crate::name::SourceName;
 use crate::problem::{Cause, Problem};
@@ -23,7 +23,9 @@ pub(super) fn obstacles(case: &Case<'_>, plan: &Plan) -> Vec<Problem> {
     let slices = plan.slices.iter().filter_map(|(slice, verdict)| {
         diff(verdict, local.slice(slice)).map(|_| (Resource::EndpointSlices, slice))
     });
-    let undone = service.into_iter().chain(slices);
+    let endpoints = diff(&plan.endpoints, local.endpoints(case.key))
+        .map(|_| (Resource::Endpoints, case.key.object()));
+    let undone = service.into_iter().chain(slices).chain(endpoints);
     let obstacles = undone.filter_map(|(resource, object)| {
         let obstacle = local.obstacle(resource, object)?;
         case.note("TriedInVain", || {
@@ -35,10 +37,24 @@ pub(super) fn obstacles(case: &Case<'_>, plan: &Plan) -> Vec<Problem> {
         Some(Problem {
             source: source.clone(),
             object: original.clone(),
-            cause: obstacle.cause(resource, object),
+            cause: family_missing(plan, obstacle)
+                .unwrap_or_else(|| obstacle.cause(resource, object)),
         })
     });
     obstacles.collect()
+}
+
+/// A mirror is not asked for with another family than its original: nobody could reach
+/// its endpoints. Only the API server knows which families this cluster has.
+fn family_missing(plan: &Plan, obstacle: &Obstacle) -> Option<Cause> {
+    let (Verdict::Want(service), Obstacle::Refused(message)) = (&plan.service, obstacle) else {
+        return None;
+    };
+    let is_it = message.contains("spec.ipFamilies") && message.contains("not configured");
+    let family = service.spec.kind.family().filter(|_| is_it)?;
+    Some(Cause::FamilyMissing {
+        family: family.as_str(),
+    })
 }
 
 /// Whose the Service under a key is, or else its slices.

@@ -75,6 +75,7 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
         .filter_map(|(_, it)| Some(&it.as_ref().ok()?.spec));
     let others = case.world.policy().ranges_of_others(winner.rank);
     let mut gate = Gate::new(&policy.import, others, specs);
+    let mut is_truncated = false;
     for (original, content) in known {
         let name = match case.world.policy().role(winner.rank) {
             Role::Mirror => slice_name(&policy.name, original),
@@ -90,6 +91,7 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
         let verdict = match content {
             Ok(content) => {
                 plan.report_left_out(policy, winner, original, content);
+                is_truncated |= content.is_truncated;
                 let (spec, refusals) = gate.pass(original.name(), &content.spec);
                 for refusal in refusals {
                     plan.refuse(case, winner, refusal);
@@ -101,6 +103,7 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
                 let content = SliceContent {
                     spec,
                     left_out: None,
+                    is_truncated: content.is_truncated,
                     last_change: content.last_change.clone(),
                 };
                 Verdict::Want(mirror(case, winner, (original, content), shape))
@@ -119,6 +122,9 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
     }
     if let Some(refusal) = gate.close() {
         plan.refuse(case, winner, refusal);
+    }
+    if is_truncated {
+        plan.report(policy, winner, Cause::Truncated);
     }
 }
 
@@ -189,6 +195,12 @@ pub(crate) fn leftover(
             fate @ (Fate::Stays | Fate::StaysBecause(_)) => fate,
         };
     }
+    if !external && are_unreadable(source, &winner.service) {
+        case.note("EndpointsUndecodable", || {
+            format!("slice {slice} stays: the source's Endpoints cannot be read")
+        });
+        return Fate::Stays;
+    }
     if !external && source.slice_brake.holds(slice) && !observed.owner.is_released {
         case.note("SliceDeletionHeld", || {
             format!("slice {slice} stays: the source's list lacks too much at once")
@@ -200,4 +212,12 @@ pub(crate) fn leftover(
         format!("slice {slice} goes: no slice of the source asks for it")
     });
     Fate::Goes
+}
+
+/// Whether Endpoints that cannot be read stand for all slices of a Service. What stands
+/// for all has the name of the Service.
+fn are_unreadable(source: &Source, service: &ObjectKey) -> bool {
+    let known = source.slices.known().into_iter();
+    let mut parts = known.flat_map(|it| it.of(service));
+    parts.any(|(original, content)| original == service && content.is_err())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto_types::LabelSelector;
 
-use super::{Error, MissingNamespaces, Policy, Rank, SourcePolicy, names};
+use super::{CoreEndpoints, Error, MissingNamespaces, Policy, Rank, SourcePolicy, names};
 use crate::import::Import;
 use crate::name::{GlobalPlacement, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::{Staleness, StalenessOf};
@@ -30,6 +30,8 @@ pub struct GlobalPolicy {
     pub failback_over: Duration,
     /// Which of the members serve.
     pub sharing: Sharing,
+    /// Whether they have core/v1 Endpoints beside their slices.
+    pub endpoints: CoreEndpoints,
     /// The other clusters.
     pub members: Vec<MemberPolicy>,
 }
@@ -93,6 +95,7 @@ impl Policy {
                 staleness_of: member.staleness_of.clone(),
                 import: member.import.clone(),
                 missing_namespaces: member.missing_namespaces,
+                endpoints: global.endpoints,
                 ..SourcePolicy::new(member.name.clone(), placement.clone())
             });
         }
@@ -170,6 +173,7 @@ mod tests {
             failback_after: Duration::ZERO,
             failback_over: Duration::ZERO,
             sharing: Sharing::All,
+            endpoints: super::CoreEndpoints::default(),
             members: members.iter().map(member).collect(),
         };
         let policy = Policy::new(vec![source]).unwrap().with_global(global);

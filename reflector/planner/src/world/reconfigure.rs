@@ -44,6 +44,7 @@ impl World {
         let services = self.local.services();
         let homes = services.map(|(key, _)| LocalKey::new(key.clone()));
         let homes = homes.chain(self.local.homes().cloned());
+        let homes = homes.chain(self.local.homes_of_endpoints());
         homes.chain(self.claims.keys().cloned()).collect()
     }
 

@@ -25,7 +25,7 @@ impl Cluster {
         match &step.write {
             Write::Create(body) => self.create(&id, serde_json::from_slice(body).unwrap()),
             Write::Update(body) => self.update(&id, serde_json::from_slice(body).unwrap()),
-            Write::Delete(version) => self.delete(&id, version),
+            Write::Delete(version) | Write::Clear(version) => self.delete(&id, version),
             Write::Replace(version, body) => {
                 let mut updates = self.delete(&id, version);
                 updates.extend(self.create(&id, serde_json::from_slice(body).unwrap()));
@@ -88,7 +88,8 @@ impl Cluster {
         let (key, uid) = (id.1.clone(), version.uid.clone());
         vec![match id.0 {
             Resource::Services => Update::LocalServices(LocalChange::Gone(key, uid)),
-            _ => Update::LocalSlices(LocalChange::Gone(key, uid)),
+            Resource::Endpoints => Update::LocalEndpoints(LocalChange::Gone(key, uid)),
+            Resource::EndpointSlices => Update::LocalSlices(LocalChange::Gone(key, uid)),
         }]
     }
 
@@ -98,7 +99,8 @@ impl Cluster {
         let object = with_meta(object, "resourceVersion", json!(self.revision.to_string()));
         let object = match id.0 {
             Resource::Services => service_defaults(object),
-            _ => slice_rules(object),
+            Resource::EndpointSlices => slice_rules(object),
+            Resource::Endpoints => object,
         };
         let update = applied(id, &object);
         let before = self.objects.insert(id.clone(), object);
@@ -135,7 +137,14 @@ fn applied((resource, key): &(Resource, ObjectKey), object: &Value) -> Option<Up
                 ours,
             ))),
         },
-        _ => match Seen::read(&raw) {
+        Resource::Endpoints => match Seen::read(&raw) {
+            Seen::Foreign => None,
+            ours @ Seen::Ours(_) => Some(Update::LocalEndpoints(LocalChange::Applied(
+                key.clone(),
+                ours,
+            ))),
+        },
+        Resource::EndpointSlices => match Seen::read(&raw) {
             Seen::Foreign => None,
             ours @ Seen::Ours(_) => {
                 Some(Update::LocalSlices(LocalChange::Applied(key.clone(), ours)))

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use proto_types::Resource;
 use reflector_planner::{
-    GlobalPlacement, GlobalPolicy, Import, MemberPolicy, MissingNamespaces, Policy, Role, Sharing,
-    Staleness,
+    CoreEndpoints, GlobalPlacement, GlobalPolicy, Import, MemberPolicy, MissingNamespaces, Policy,
+    Role, Sharing, Staleness,
 };
 use serde_json::{Value, json};
 
@@ -47,6 +47,7 @@ pub(crate) fn global_policy(cluster: &str, placement: GlobalPlacement, members: 
         failback_after: Duration::from_secs(30),
         failback_over: Duration::from_secs(30),
         sharing: Sharing::All,
+        endpoints: CoreEndpoints::default(),
         members: members.iter().map(member).collect(),
     };
     Policy::new(Vec::new())

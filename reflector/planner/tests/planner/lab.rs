@@ -71,6 +71,14 @@ impl Lab {
         };
         lab.update(Update::LocalServices(LocalChange::Listed(services)));
         lab.update(Update::LocalSlices(LocalChange::Listed(slices)));
+        if lab.world.concerns_endpoints() {
+            let endpoints = LocalList {
+                revision,
+                rewound: false,
+                objects: lab.cluster.list(),
+            };
+            lab.update(Update::LocalEndpoints(LocalChange::Listed(endpoints)));
+        }
         lab
     }
 
@@ -208,7 +216,8 @@ impl Lab {
         let revision = Revision::new(self.cluster.revision);
         self.update(match resource {
             Resource::Services => Update::LocalServices(LocalChange::Deleted(key, revision)),
-            _ => Update::LocalSlices(LocalChange::Deleted(key, revision)),
+            Resource::EndpointSlices => Update::LocalSlices(LocalChange::Deleted(key, revision)),
+            Resource::Endpoints => Update::LocalEndpoints(LocalChange::Deleted(key, revision)),
         });
     }
 

@@ -6,6 +6,8 @@
 mod adoption;
 // An API server's part: defaults, refusals, resource versions.
 mod cluster;
+// core/v1 Endpoints beside slices, and instead of them.
+mod endpoints;
 // Services of many clusters that become one.
 mod global;
 // World, cluster and the loop between them.

@@ -1,0 +1,38 @@
+//! Where core/v1 Endpoints come in, as it is typed.
+
+use reflector_planner::CoreEndpoints;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// What of a source says where its Services' endpoints are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum EndpointsFrom {
+    /// Its EndpointSlices.
+    #[default]
+    EndpointSlices,
+    /// Its core/v1 Endpoints.
+    Endpoints,
+    /// Its Endpoints as long as it serves no slices.
+    Auto,
+}
+
+impl EndpointsFrom {
+    /// For people.
+    pub(super) const fn in_words(self) -> &'static str {
+        match self {
+            Self::EndpointSlices => "EndpointSlices",
+            Self::Endpoints => "core/v1 Endpoints",
+            Self::Auto => "EndpointSlices, or core/v1 Endpoints where it serves no slices",
+        }
+    }
+}
+
+/// What `writeEndpoints` means.
+pub(super) const fn written(is_wanted: bool) -> CoreEndpoints {
+    if is_wanted {
+        CoreEndpoints::Written
+    } else {
+        CoreEndpoints::Unwritten
+    }
+}

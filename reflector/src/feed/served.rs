@@ -1,0 +1,87 @@
+//! Whether a cluster serves slices, or Endpoints alone.
+
+use http::Request;
+use serde::Deserialize;
+
+/// What a cluster has of endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// Slices.
+    Slices,
+    /// core/v1 Endpoints and nothing else.
+    Endpoints,
+}
+
+#[derive(Deserialize)]
+struct Groups {
+    kind: String,
+    #[serde(default)]
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    name: String,
+    #[serde(default)]
+    versions: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+/// Asks a cluster; else why it does not say.
+pub(crate) async fn served(client: &kube::Client) -> Result<Served, String> {
+    let request = Request::get("/apis").body(Vec::new());
+    let request = request.map_err(|why| why.to_string())?;
+    let groups = client.request::<Groups>(request).await;
+    groups
+        .map_err(|why| why.to_string())
+        .and_then(Groups::served)
+        .map_err(|why| format!("cannot tell whether it serves EndpointSlices: {why}"))
+}
+
+impl Groups {
+    /// Only who lists groups at all can lack one.
+    fn served(self) -> Result<Served, String> {
+        if self.kind != "APIGroupList" {
+            return Err(format!("/apis is a {}", self.kind));
+        }
+        let mut groups = self.groups.iter();
+        let has_slices = groups.any(|group| {
+            let mut versions = group.versions.iter();
+            group.name == "discovery.k8s.io" && versions.any(|it| it.version == "v1")
+        });
+        Ok(match has_slices {
+            true => Served::Slices,
+            false => Served::Endpoints,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Groups, Served};
+
+    fn served(text: &str) -> Result<Served, String> {
+        let groups: Groups = serde_json::from_str(text).map_err(|why| why.to_string())?;
+        groups.served()
+    }
+
+    #[test]
+    fn only_a_list_of_groups_can_lack_slices() {
+        let check = |groups: &str, expected| {
+            let text = format!(r#"{{"kind":"APIGroupList","groups":[{groups}]}}"#);
+            assert_eq!(served(&text), Ok(expected), "{groups}");
+        };
+        let discovery = |version: &str| {
+            format!(r#"{{"name":"discovery.k8s.io","versions":[{{"version":"{version}"}}]}}"#)
+        };
+        check("", Served::Endpoints);
+        check(&discovery("v1beta1"), Served::Endpoints);
+        check(&discovery("v1"), Served::Slices);
+        assert!(served(r#"{"kind":"Status","code":200}"#).is_err());
+        assert!(served("{}").is_err());
+    }
+}
