@@ -7,6 +7,8 @@
 //! | `backends` | one suite of reads and writes on a real and an embedded cluster |
 //! | `faults` | every way to fail, on clusters that fail on demand |
 //! | `scale` | many sources, and one that hurts |
+//! | `endpoints` | Endpoints beside slices, and instead of them |
+//! | `shapes` | every shape of Service has its mirror, and no second write |
 //! | `ownership` | what is ours is repaired, what is not is left alone |
 //! | `staleness` | how long a silent source is believed |
 //! | `leadership` | of several reflectors one writes, and another takes its place |
@@ -49,6 +51,7 @@ mod coredns;
 mod disturbance;
 mod embedded;
 mod endings;
+mod endpoints;
 mod faults;
 mod foresight;
 mod found;
@@ -70,6 +73,7 @@ mod policy;
 mod rights;
 mod scale;
 mod serving;
+mod shapes;
 mod staleness;
 mod stream;
 mod telling;
@@ -87,6 +91,7 @@ fn main() -> ExitCode {
     }
     let mut scenarios = of_the_contract();
     scenarios.extend(of_mirrors());
+    scenarios.extend(of_shapes());
     scenarios.extend(of_replaced_programs());
     scenarios.extend(of_the_programs());
     scenarios.extend(on_embedded_clusters());
@@ -161,6 +166,21 @@ fn of_mirrors() -> Vec<Scenario> {
     ]
 }
 
+/// Whatever a source has, its mirror is.
+fn of_shapes() -> Vec<Scenario> {
+    vec![
+        scenario!(namespaces::missing_namespaces_are_created_and_stay),
+        scenario!(namespaces::creating_namespaces_needs_one_right),
+        scenario!(rights::beside::endpoints_need_the_rights_of_the_component_and_no_more),
+        scenario!(shapes::every_shape_of_service_has_its_mirror),
+        scenario!(shapes::every_shape_of_slice_has_its_mirror),
+        scenario!(shapes::a_service_may_become_another_kind_and_back),
+        scenario!(shapes::a_family_that_this_cluster_lacks_is_told),
+        scenario!(endpoints::endpoints_are_written_beside_slices_and_counted_once),
+        scenario!(endpoints::service_reflectors_emitter_is_read_until_ours_takes_its_place),
+    ]
+}
+
 /// What the replaced programs' users bring along.
 fn of_replaced_programs() -> Vec<Scenario> {
     vec![
@@ -171,8 +191,6 @@ fn of_replaced_programs() -> Vec<Scenario> {
         scenario!(migration::service_reflectors_mirrors_become_ours_with_two_more_rights),
         scenario!(migration::kube_service_mirrors_mirrors_become_ours_by_their_names),
         scenario!(migration::endpoints_sync_controllers_replicas_become_ours_by_its_directory),
-        scenario!(namespaces::missing_namespaces_are_created_and_stay),
-        scenario!(namespaces::creating_namespaces_needs_one_right),
         scenario!(old_rights::semaphores_rights_are_enough_for_its_mirrors),
         scenario!(global::semaphore::semaphores_global_services_become_ours_with_their_addresses),
     ]

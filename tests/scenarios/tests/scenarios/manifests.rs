@@ -11,22 +11,24 @@ use tokio::process::Command;
 use crate::lab::{Cluster, program};
 
 /// All that can be installed by itself.
-const INSTALLABLE: [&str; 8] = [
+const INSTALLABLE: [&str; 9] = [
     "manifests/emitter",
     "manifests/reflector",
     "manifests/examples/two-clusters/east",
     "manifests/examples/two-clusters/west",
     "manifests/examples/same-name",
+    "manifests/examples/core-endpoints",
     "manifests/examples/new-namespaces",
     "manifests/examples/global",
     "manifests/examples/replacement",
 ];
 
 /// What of that has sources.
-const CONFIGURED: [&str; 6] = [
+const CONFIGURED: [&str; 7] = [
     "manifests/examples/two-clusters/east",
     "manifests/examples/two-clusters/west",
     "manifests/examples/same-name",
+    "manifests/examples/core-endpoints",
     "manifests/examples/new-namespaces",
     "manifests/examples/global",
     "manifests/examples/replacement",

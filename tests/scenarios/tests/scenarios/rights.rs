@@ -4,6 +4,7 @@
 //! all rights it does all it should and is refused nothing; without any one of them it is
 //! refused exactly that, and something that it should do is not done.
 
+pub(crate) mod beside;
 mod emitting;
 pub(crate) mod joining;
 mod reflecting;
