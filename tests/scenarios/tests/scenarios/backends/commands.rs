@@ -19,7 +19,7 @@ pub(super) const ALL: &[&str] = &[
     "get svc -n play -l q=1 -o name",
     "get svc -n play --field-selector spec.type=ClusterIP -o name",
     "get svc nope -n play",
-    "describe svc web -n play",
+    "describe svc web -n play --show-events=false",
     "apply changed --server-side --dry-run=client",
     "delete cm c -n play",
     "delete svc,endpointslices --all -n play",
