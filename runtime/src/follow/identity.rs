@@ -82,7 +82,7 @@ impl Server {
         let namespace: Result<Namespace, _> = serde_json::from_slice(&body);
         match namespace {
             Ok(namespace) => Ok(namespace.metadata.uid),
-            Err(why) => Err(Cause::NotServed(why.to_string()).into()),
+            Err(why) => Err(Cause::Garbage(why.to_string()).into()),
         }
     }
 }

@@ -110,7 +110,7 @@ async fn what_a_server_does_not_tell_is_told_so() {
         Identity::Failed(_) => "failed",
     });
     let kinds: Vec<_> = kinds.collect();
-    assert_eq!(kinds, ["untold", "untold", "untold", "failed", "untold"]);
+    assert_eq!(kinds, ["untold", "untold", "untold", "failed", "failed"]);
 }
 
 #[tokio::test]
