@@ -75,8 +75,7 @@ impl Cluster {
     }
 
     async fn create_node(&self) -> anyhow::Result<()> {
-        let zone = json!({ "topology.kubernetes.io/zone": self.plane.name() });
-        let node = json!({ "metadata": { "name": self.node, "labels": zone } });
+        let node = json!({ "metadata": { "name": self.node } });
         self.post("/api/v1/nodes", &node).await?;
         // kube-proxy waits half a minute for it.
         let addresses = json!([
@@ -85,6 +84,18 @@ impl Cluster {
         ]);
         let status = json!({ "status": { "addresses": addresses } });
         self.patch(&format!("/api/v1/nodes/{}/status", self.node), &status)
+            .await
+    }
+
+    /// Says which zone the node is in: the one named like the cluster.
+    ///
+    /// Only once kube-proxy runs, which misses what it is told of its node between
+    /// its asking for it and its having somebody to tell (1.36: `NewNodeTopologyConfig`
+    /// before `RegisterEventHandler`), and then knows no zone until the node changes.
+    pub(crate) async fn name_zone(&self) -> anyhow::Result<()> {
+        let zone = json!({ "topology.kubernetes.io/zone": self.plane.name() });
+        let node = json!({ "metadata": { "labels": zone } });
+        self.patch(&format!("/api/v1/nodes/{}", self.node), &node)
             .await
     }
 

@@ -18,6 +18,9 @@ use crate::FURTHER;
 use crate::cluster::{Cluster, EXPORT};
 use crate::traffic::get;
 
+/// The port where kube-proxy says that it has written its rules.
+const PROXY_HEALTH: u16 = 10256;
+
 /// The namespace of prefixed mirrors.
 pub(crate) const MIRRORS: &str = "mirrors";
 
@@ -53,6 +56,12 @@ impl Lab {
             Ok(())
         })
         .await?;
+        let health = SocketAddr::new(cluster.address().into(), PROXY_HEALTH);
+        eventually("kube-proxy is healthy", async || {
+            Ok(get(health, "/healthz")?)
+        })
+        .await?;
+        cluster.name_zone().await?;
         Ok(cluster)
     }
 
@@ -71,7 +80,7 @@ impl Lab {
             "clusterCIDR": cluster.pod_ranges(),
             // Limits of the whole machine, which are not for a namespace to set.
             "conntrack": { "maxPerCore": 0, "min": 0 },
-            "healthzBindAddress": "127.0.0.1:10256",
+            "healthzBindAddress": format!("{}:{PROXY_HEALTH}", cluster.address()),
             "metricsBindAddress": "127.0.0.1:10249",
         });
         let file = self
