@@ -11,6 +11,7 @@
 mod cached;
 mod certificate;
 mod delegated;
+mod floor;
 mod follow_keys;
 mod keys;
 pub mod policy;
@@ -28,11 +29,12 @@ use emitter_cache::Grant;
 use emitter_cache::grant::{Owners, Rules};
 use http::{HeaderMap, header};
 use parking_lot::RwLock;
-use proto_types::{Revision, Status};
+use proto_types::Status;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
+pub use self::floor::Floor;
 pub use self::follow_keys::follow_keys;
 pub use self::policy::PolicyError;
 pub use self::ruling::Error;
@@ -40,7 +42,7 @@ use self::ruling::Ruling;
 use self::tokens::Tokens;
 pub use self::tokens::TokensError;
 pub use self::user::User;
-use crate::api::Attributes;
+use crate::api::{Attributes, Target};
 use crate::consumers::Consumers;
 use crate::hub::Hub;
 use crate::metrics::{Eviction, Metrics};
@@ -137,8 +139,8 @@ pub struct Right {
     pub grant: Grant,
     /// What the view is called.
     pub view: Arc<str>,
-    /// A watch from before must begin anew, since its consumer saw something else then.
-    pub floor: Revision,
+    /// From where a watch may go on.
+    pub floor: Floor,
 }
 
 /// Why a request is not answered.
@@ -239,8 +241,8 @@ impl Access {
         let granted = self.granted(&user, &attributes).await;
         metrics.authorized(granted.is_ok());
         let (rules, view) = granted?;
-        let resource = attributes.target.as_ref();
-        let floor = resource.map(|it| self.ruling.read().floor(&user, &it.resource));
+        let target = attributes.target.as_ref();
+        let floor = target.map(|it| self.ruling.read().floor(&user, it));
         Ok(Right {
             grant: Grant::new(rules, Arc::clone(&self.parts.owners)),
             floor: floor.unwrap_or_default(),

@@ -11,13 +11,13 @@ use emitter_cache::ring::Cursor;
 use emitter_cache::{Grant, View};
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use proto_types::Status;
 use proto_types::resource::Names;
-use proto_types::{Revision, Status};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Right;
+use crate::access::{Floor, Right};
 use crate::connections::Connection;
 use crate::hub::Feed;
 use crate::limits::RequestLimits;
@@ -204,10 +204,11 @@ impl Caller {
         met.map_or(Ok(()), |limit| Err(consumers.refuse(limit)))
     }
 
-    /// A watch from before that revision must begin anew.
+    /// From where its watch may go on.
     #[must_use]
-    pub fn floor(&self) -> Revision {
-        self.right.as_ref().map_or(Revision::ZERO, |it| it.floor)
+    pub fn floor(&self) -> Floor {
+        let right = self.right.as_ref();
+        right.map(|it| it.floor.clone()).unwrap_or_default()
     }
 
     /// What its view is called.

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use emitter_cache::grant::Rules;
 use proto_types::Revision;
 
-use super::User;
+use super::floor::{Floor, Since};
 use super::policy::{Policy, PolicyError};
 use super::tokens::TokensError;
 use super::workload::Trusted;
+use super::{Target, User};
 
 /// Why access cannot be decided.
 #[derive(Debug, thiserror::Error)]
@@ -33,13 +34,20 @@ const MAX_PAST: usize = 16;
 /// Up to where each resource was known.
 pub(super) type Revisions = HashMap<&'static str, Revision>;
 
+/// When one configuration replaced another.
+#[derive(Default)]
+struct Change {
+    at: Revisions,
+    since: Arc<Since>,
+}
+
 /// What counts.
 #[derive(Default)]
 pub(super) struct Ruling {
     pub(super) policy: Arc<Policy>,
     pub(super) issuers: Vec<Arc<Trusted>>,
-    past: VecDeque<(Arc<Policy>, Revisions)>,
-    forgotten: Revisions,
+    past: VecDeque<(Arc<Policy>, Arc<Change>)>,
+    forgotten: Arc<Change>,
 }
 
 impl Ruling {
@@ -72,8 +80,13 @@ impl Ruling {
             }
         }
         self.past.clone_from(&before.past);
-        self.forgotten.clone_from(&before.forgotten);
-        self.past.push_back((Arc::clone(&before.policy), now));
+        self.forgotten = Arc::clone(&before.forgotten);
+        let change = Change {
+            at: now,
+            since: Arc::default(),
+        };
+        self.past
+            .push_back((Arc::clone(&before.policy), Arc::new(change)));
         if MAX_PAST < self.past.len()
             && let Some((_, oldest)) = self.past.pop_front()
         {
@@ -82,17 +95,20 @@ impl Ruling {
         self
     }
 
-    /// The revision before which a user saw something else.
-    pub(super) fn floor(&self, user: &User, resource: &str) -> Revision {
+    /// From where a user's watch may go on: it saw something else before.
+    pub(super) fn floor(&self, user: &User, target: &Target) -> Floor {
         let rules = rules(&self.policy, user);
         let other = self.past.iter().rev();
         let mut other = other.filter(|(policy, _)| super::ruling::rules(policy, user) != rules);
-        let (floor, none) = (other.next().map(|(_, at)| at), Revisions::new());
-        let floor = floor.unwrap_or(match rules.as_ref().is_some_and(Rules::show_all) {
-            true => &none,
-            false => &self.forgotten,
-        });
-        floor.get(resource).copied().unwrap_or_default()
+        let change = match other.next() {
+            Some((_, change)) => change,
+            None if rules.as_ref().is_some_and(Rules::show_all) => return Floor::default(),
+            None => &self.forgotten,
+        };
+        let at = change.at.get(target.resource.as_str());
+        at.map_or_else(Floor::default, |&at| {
+            Floor::new(at, user, target, &change.since)
+        })
     }
 
     pub(super) fn issuer(&self, name: &str) -> Option<Arc<Trusted>> {

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use proto_types::Revision;
+
 use super::*;
 use crate::api::Target;
 
@@ -204,18 +206,35 @@ async fn who_was_away_while_its_view_changed_must_list_again() {
             jiff::Timestamp::now(),
         );
     };
-    let floor = async |token: &str| {
-        let right = lab.right(token, to("watch", "services")).await;
-        right.map(|it| it.floor.number()).unwrap_or_default()
+    let admits = async |token: &str, revision: u64| {
+        let right = lab.right(token, to("watch", "services")).await.unwrap();
+        right.floor.admit(Revision::new(revision)).is_ok()
+    };
+    let list = async |token: &str, verb: &str| {
+        let right = lab.right(token, to(verb, "services")).await.unwrap();
+        right.floor.told();
     };
     tell(100);
-    assert_eq!(floor("t-west").await, 0);
+    assert!(admits("t-west", 1).await);
     let both = "consumers: [{name: west, users: [west], selector: S}, {name: east, users: [east]}]";
     lab.write("policy", &both.replace('S', "a=c"));
     lab.access.reload_policy().unwrap();
-    assert_eq!((floor("t-west").await, floor("t-east").await), (100, 100));
+    for who in ["t-west", "t-east"] {
+        assert!(!admits(who, 100).await && admits(who, 101).await, "{who}");
+    }
+    // Who has listed at that revision knows what became of its view.
+    list("t-west", "list").await;
+    assert!(admits("t-west", 100).await && !admits("t-west", 99).await);
+    assert!(!admits("t-east", 100).await);
     tell(200);
     lab.write("policy", &both.replace('S', "a=d"));
     lab.access.reload_policy().unwrap();
-    assert_eq!((floor("t-west").await, floor("t-east").await), (200, 100));
+    assert!(!admits("t-west", 200).await && admits("t-west", 201).await);
+    assert!(!admits("t-east", 100).await && admits("t-east", 101).await);
+    // Twice at one revision: what was listed between the two says nothing.
+    list("t-west", "list").await;
+    assert!(admits("t-west", 200).await);
+    lab.write("policy", &both.replace('S', "a=e"));
+    lab.access.reload_policy().unwrap();
+    assert!(!admits("t-west", 200).await);
 }

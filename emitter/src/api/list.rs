@@ -93,6 +93,9 @@ pub(super) async fn list(
     };
     let (source, need) = source(options, page.as_ref());
     fresh::wait(hub, need).await?;
+    if let Some(caller) = asked.caller.as_ref().filter(|_| page.is_none()) {
+        caller.floor().told();
+    }
     let now = Timestamp::now();
     // `resourceVersion=0` takes what there is, whole.
     let any = options.revision.is_some_and(Revision::is_zero);

@@ -84,12 +84,14 @@ async fn open(
     if start == Start::State {
         fresh::wait(hub, Need::of(options.revision)).await?;
     }
-    // Its consumer saw something else then, which history does not tell.
-    let floor = asked.caller.as_ref().map_or(Revision::ZERO, Caller::floor);
-    if let Start::After(revision) = start
-        && revision < floor
-    {
-        return Err(Status::too_old(revision, floor));
+    let floor = asked.caller.as_ref().map(Caller::floor).unwrap_or_default();
+    match start {
+        // Its consumer saw something else then, which history does not tell.
+        Start::After(revision) => floor
+            .admit(revision)
+            .map_err(|at| Status::too_old(revision, at))?,
+        Start::State => floor.told(),
+        Start::Now => {}
     }
     hub.subscribe(view, start)
         .map_err(|Expired { oldest }| Status::too_old(revision.unwrap_or_default(), oldest))
