@@ -23,6 +23,7 @@
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `access` | who may see what, as the API server or the access configuration says |
+//! | `views` | a consumer cannot learn that anything else exists |
 //! | `endings` | an emitter ends, or takes other files, without hurting who reads |
 //! | `manifests` | what is installed is accepted and understood |
 //! | `rights` | what the manifests grant is enough, and none of it too much |
@@ -78,6 +79,7 @@ mod staleness;
 mod stream;
 mod telling;
 mod tls;
+mod views;
 
 use std::process::{Command, ExitCode};
 
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
 fn of_the_contract() -> Vec<Scenario> {
     vec![
         scenario!(access::the_api_server_decides_and_refusals_are_worded_as_its_own),
+        scenario!(views::what_may_not_be_seen_does_not_exist),
         scenario!(access::workloads_see_what_they_are_granted_by_their_own_tokens),
         scenario!(serving::kubectl_shows_what_the_api_server_shows),
         scenario!(serving::kubectl_watches_describes_and_explains),
