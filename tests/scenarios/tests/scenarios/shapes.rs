@@ -218,11 +218,15 @@ pub(crate) async fn a_service_may_become_another_kind_and_back(
         }
         east.create_service_with("flip", spec).await?;
         is_mirrored(&local, "flip", expected).await?;
-        let service = local.service(&mirror("east", "flip")).await?;
-        let service = service.context("it is there")?;
-        let address = service["spec"]["clusterIP"].as_str().unwrap_or_default();
-        let is_virtual = address.starts_with("10.231.");
-        ensure!(is_virtual == (*spec == virtually.0), "{address}");
+        eventually("it has an address, or none", async || {
+            let service = local.service(&mirror("east", "flip")).await?;
+            let service = service.context("it is there")?;
+            let address = service["spec"]["clusterIP"].as_str().unwrap_or_default();
+            let is_virtual = address.starts_with("10.231.");
+            ensure!(is_virtual == (*spec == virtually.0), "{address}");
+            Ok(())
+        })
+        .await?;
     }
     // In place, as far as an API server lets one.
     let name = r#"{"spec":{"type":"ExternalName","externalName":"example.com","clusterIP":null,"clusterIPs":null}}"#;

@@ -128,14 +128,19 @@ impl Watch {
         })
     }
 
-    /// The next line, without the age that it ends with.
+    /// The next line, without the age in it.
     async fn line(&mut self) -> anyhow::Result<String> {
         let line = tokio::time::timeout(Duration::from_secs(30), self.lines.next_line());
         let line = line.await.context("nothing is told")??;
         let line = line.context("the watch has ended")?;
-        let words: Vec<&str> = line.split_whitespace().collect();
-        Ok(words[..words.len().saturating_sub(1)].join(" "))
+        let words = line.split_whitespace().filter(|word| !is_age(word));
+        Ok(words.collect::<Vec<_>>().join(" "))
     }
+}
+
+/// Such as `9s` and `2m10s`.
+fn is_age(word: &str) -> bool {
+    word.ends_with(['s', 'm']) && word.starts_with(|it: char| it.is_ascii_digit())
 }
 
 async fn watches(east: &Cluster, theirs: &Kubectl, ours: &Kubectl) -> anyhow::Result<()> {
