@@ -24,7 +24,7 @@ use crate::feed::News;
 use crate::following::{Following, Opened};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
-use crate::queue::{Again, Lane, Queue};
+use crate::queue::{Again, LONGEST_ASKED, Lane, Queue};
 use crate::reload::{Change, Reload};
 use crate::report::Report;
 use crate::write::{Writer, Written};
@@ -47,6 +47,8 @@ pub(crate) struct Controller {
     last_turn: Instant,
     /// Whether keys had to be left then, because enough was being written.
     has_backlog: bool,
+    /// Until when the local API server asked to be left alone.
+    quiet_until: Instant,
     is_unavailable: bool,
 }
 
@@ -131,6 +133,7 @@ impl Controller {
             started: now,
             last_turn: now,
             has_backlog: false,
+            quiet_until: now,
             is_unavailable: false,
         }
     }
@@ -297,6 +300,11 @@ impl Controller {
             self.touch(&None, touched);
         }
         self.note_availability(unavailable);
+        if let Some(Again::After(delay)) = again {
+            // What would be sent for other keys would be turned away with this one.
+            let until = Instant::now() + delay.min(LONGEST_ASKED);
+            self.quiet_until = self.quiet_until.max(until);
+        }
         match again {
             None => self.queue.written(key),
             Some(again) => {
@@ -358,10 +366,11 @@ impl Controller {
 
     /// When the next plans are due. What had to be left has settled by itself.
     fn due(&self) -> Instant {
-        match self.has_backlog {
+        let due = match self.has_backlog {
             true => self.last_turn,
             false => self.last_turn + SETTLE,
-        }
+        };
+        due.max(self.quiet_until)
     }
 
     /// Plans a key, reports its problems, and returns what it needs.

@@ -64,6 +64,8 @@ const SOON: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_secs(1);
 // What does not heal within a minute is worth one request a minute.
 const LONGEST: Duration = Duration::from_secs(60);
+/// However long a server asks to be left alone, this often somebody looks.
+pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 impl Queue {
     /// One that counts.
@@ -177,7 +179,7 @@ impl Queue {
         let mut delay = match again {
             Again::Soon => backoff(SOON, n_failures),
             Again::Later => backoff(LATER, n_failures),
-            Again::After(delay) => delay.max(backoff(LATER, n_failures)),
+            Again::After(delay) => delay.min(LONGEST_ASKED).max(backoff(LATER, n_failures)),
         };
         if work.is_outdated {
             delay = delay.min(AT_ONCE);
@@ -312,6 +314,18 @@ mod tests {
                 .await
                 .is_err()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_for_years_is_asked_after_minutes() {
+        let mut queue = Queue::default();
+        queue.touch(&lane("a"), key("x"));
+        queue.pop().unwrap();
+        let years = Duration::from_secs(u64::from(u32::MAX));
+        queue.failed(key("x"), Again::After(years));
+        let before = Instant::now();
+        queue.retry().await;
+        assert_eq!(before.elapsed(), super::LONGEST_ASKED);
     }
 
     #[tokio::test(start_paused = true)]

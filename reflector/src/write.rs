@@ -5,15 +5,13 @@
 
 mod foresee;
 mod refusal;
+mod request;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use kube::client::Body;
-use proto_types::object::Fields;
-use proto_types::{ObjectKey, RawObject, Resource, Status};
+use http::{Method, StatusCode};
+use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_planner::{
     LocalChange, LocalKey, Met, Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Obstacle,
     Seen, Step, Update, Version, Write,
@@ -24,7 +22,7 @@ use tracing::{debug, info};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::Again;
-use refusal::{Refusal, chain, is_transient};
+use refusal::{Refusal, is_transient};
 
 /// Writes to the local API server.
 #[derive(Clone)]
@@ -50,11 +48,6 @@ pub(crate) struct Written {
     pub(crate) unavailable: Option<String>,
 }
 
-// An API server ends a request itself after a minute; one that takes half of it is
-// in trouble, and another attempt is as good.
-const TIMEOUT: Duration = Duration::from_secs(30);
-// The limit of etcd is 1.5 MB.
-const MAX_ANSWER: usize = 16 << 20;
 const NAMESPACES: &str = "/api/v1/namespaces";
 
 impl Writer {
@@ -255,49 +248,6 @@ impl Writer {
             Resource::EndpointSlices => seen::<MirrorSlice>(step, &answer, Update::LocalSlices),
             Resource::Endpoints => seen::<MirrorEndpoints>(step, &answer, Update::LocalEndpoints),
         })
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Refusal> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body))
-            .map_err(|error| Refusal::Unavailable(format!("{path}: {error}")))?;
-        let exchange = async {
-            let response = self.client.send(request).await;
-            let response = response.map_err(|error| Refusal::Unavailable(chain(&error)))?;
-            let (head, body) = response.into_parts();
-            let body = Limited::new(body, MAX_ANSWER).collect().await;
-            let body = body.map_err(|error| Refusal::Unavailable(error.to_string()))?;
-            Ok((head.status, body.to_bytes()))
-        };
-        if !self.leadership.holds() {
-            return Err(Refusal::StandingBy);
-        }
-        let exchange = tokio::time::timeout(TIMEOUT, exchange);
-        let answer = tokio::select! {
-            answer = exchange => answer,
-            () = self.leadership.clone().ended() => return Err(Refusal::StandingBy),
-        };
-        let late = |_| Err(Refusal::Unavailable(format!("no answer in {TIMEOUT:?}")));
-        let (code, body) = answer.unwrap_or_else(late)?;
-        let is_object = serde_json::from_slice::<Fields<'_>>(&body).is_ok();
-        // Whoever stands between us and the API server can neither store nor remove.
-        if !is_object && (code.is_success() || code == StatusCode::NOT_FOUND) {
-            let text = String::from_utf8_lossy(&body[..body.len().min(100)]).into_owned();
-            let why = format!("{code}, but not from an API server: {text}");
-            return Err(Refusal::Unavailable(why));
-        }
-        if code.is_success() {
-            return Ok(body);
-        }
-        let status = serde_json::from_slice(&body).unwrap_or_else(|_| {
-            let text = String::from_utf8_lossy(&body);
-            Status::failure(code.as_u16(), "", format!("{code}: {text}"))
-        });
-        Err(Refusal::Status(code, status))
     }
 }
 

@@ -28,7 +28,7 @@ use token::TokenSource;
 
 pub use access::{Access, Authority, Token};
 pub use error::Error;
-pub use exchange::{Exchange, observed};
+pub use exchange::{Exchange, observed, retry_after};
 pub use proxy::parse as proxy;
 
 // Within a cluster a connection takes milliseconds, across the world half a second.

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Bytes as RequestBody;
 use axum::extract::State;
 use parking_lot::Mutex;
+use proto_types::Status;
 use reflector_planner::{
     Change, Exported, LocalList, MissingNamespaces, Placement, Policy, SourcePolicy, World,
 };

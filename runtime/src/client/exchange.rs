@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use kube::Client;
 use kube::client::Body;
 use tokio::time::Instant;
@@ -45,6 +45,14 @@ pub fn observed(client: Client, observe: impl Fn(&Exchange<'_>) + Send + Sync + 
         }
     });
     Client::new(service, namespace)
+}
+
+/// How long a server asks to be left alone. Only the form in seconds: Kubernetes sends
+/// no other.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    Some(Duration::from_secs(seconds.parse().ok()?))
 }
 
 struct Pending<F: Fn(&Exchange<'_>)> {

@@ -4,12 +4,13 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use http::{HeaderMap, Response, header};
+use http::Response;
 use http_body_util::{BodyExt, Limited};
 use kube::client::{AuthError, Body};
 use proto_types::Status;
 
 use super::{Cause, Trouble};
+use crate::client::retry_after;
 
 // A Status is a few hundred bytes; proxies send whole pages.
 const BODY_BYTES: usize = 64 << 10;
@@ -98,10 +99,4 @@ fn is_auth(why: &kube::Error) -> bool {
 
 fn chain<'a>(why: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(why), |&it| it.source())
-}
-
-/// Only the form in seconds: Kubernetes sends no other.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    Some(Duration::from_secs(seconds.parse().ok()?))
 }
