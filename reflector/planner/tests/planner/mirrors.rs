@@ -57,6 +57,7 @@ fn node_ports_and_load_balancers_become_virtual_addresses() {
             json!("Local"),
         ));
         assert_eq!(spec["type"], "ClusterIP");
+        assert_ne!(spec["clusterIP"], "None");
         assert_eq!(spec["ports"][0].get("nodePort"), None);
         assert_eq!(spec.get("externalTrafficPolicy"), None);
     }
