@@ -1,7 +1,10 @@
 //! Whatever fails, in whatever way: no mirror goes that its source still has, and what
 //! comes back converges. The embedded clusters' own notes tell what was written.
 
+mod gate;
+pub(crate) mod here;
 pub(crate) mod real;
+pub(crate) mod ways;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

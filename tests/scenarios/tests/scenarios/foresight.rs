@@ -17,7 +17,10 @@ use crate::rights::kubeconfig_of;
 const REFLECTOR: &str = "reflector";
 
 /// Runs `reflector plan`; what it would exit with, and what it says.
-async fn plan(kubeconfig: &Path, flags: &[&str]) -> anyhow::Result<(Option<i32>, Value)> {
+pub(crate) async fn plan(
+    kubeconfig: &Path,
+    flags: &[&str],
+) -> anyhow::Result<(Option<i32>, Value)> {
     let output = tokio::process::Command::new(program("reflector")?)
         .args(["plan", "-o", "json", "--mirror-namespace", MIRRORS])
         .arg("--kubeconfig")

@@ -1,4 +1,4 @@
-//! The faults that can be made for real.
+//! An etcd that goes back to a backup.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use control_plane::Scene;
 use crate::lab::{Cluster, EXPORT, Lab, Program, meanwhile, mirror};
 
 /// The mirrors that were deleted so far, as the API server noted it.
-fn deleted(local: &Cluster) -> anyhow::Result<BTreeSet<String>> {
+pub(super) fn deleted(local: &Cluster) -> anyhow::Result<BTreeSet<String>> {
     let events = local.plane.audit_events()?;
     let deletes = events.into_iter();
     let deletes = deletes.filter(|it| it.verb == "delete" && it.resource == "services");
@@ -18,7 +18,10 @@ fn deleted(local: &Cluster) -> anyhow::Result<BTreeSet<String>> {
         .collect())
 }
 
-async fn restarts_without_a_write(local: &Cluster, reflector: &Program) -> anyhow::Result<()> {
+pub(super) async fn restarts_without_a_write(
+    local: &Cluster,
+    reflector: &Program,
+) -> anyhow::Result<()> {
     reflector.stop().await?;
     let before = local.mirror_writes()?;
     reflector.start().await?;
