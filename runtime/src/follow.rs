@@ -9,6 +9,7 @@
 //! * No answer makes it ask again at once without end.
 
 mod delay;
+mod event;
 mod failure;
 mod identity;
 mod limits;
@@ -20,7 +21,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_types::{LabelSelector, ObjectKey, RawObject, Resource, Revision};
+use proto_types::{ObjectKey, RawObject, Revision};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -28,6 +29,7 @@ use delay::Delays;
 use server::{Server, Trouble};
 use watch::{Heard, Watch};
 
+pub use event::{Event, Listing, Scope};
 pub use failure::{Cause, Failure, Verb};
 pub use identity::{Guard, Identity};
 pub use limits::Limits;
@@ -35,46 +37,6 @@ pub use limits::Limits;
 // A lagging replica catches up within seconds, and each attempt already waits
 // 3 s at the server.
 const ATTEMPTS_BEHIND: u32 = 3;
-
-/// What is followed.
-#[derive(Debug, Clone)]
-pub struct Scope {
-    /// The resource.
-    pub resource: Resource,
-    /// Its namespace; all of them if absent.
-    pub namespace: Option<String>,
-    /// The server filters with it, so that what stops matching is deleted here.
-    pub selector: LabelSelector,
-}
-
-/// What was read.
-#[derive(Debug)]
-pub enum Event {
-    /// A completed list: what is not in it does not exist at its revision.
-    Listed(Listing),
-    /// An object is there, or changed.
-    Applied(RawObject),
-    /// An object is gone: its last content, with the revision of its end.
-    Deleted(RawObject),
-    /// Everything up to here has been told.
-    Progress(Revision),
-    /// A watch began: the server answers.
-    Connected,
-    /// The server was lost and will be tried again: what was told may be stale.
-    Failed(Failure),
-}
-
-/// Everything that exists at one revision.
-#[derive(Debug)]
-pub struct Listing {
-    /// The revision.
-    pub revision: Revision,
-    /// The objects, in the server's order.
-    pub objects: Vec<RawObject>,
-    /// Whether the server's history went back behind what was told before, as
-    /// after a restore from a backup.
-    pub rewound: bool,
-}
 
 /// Reads one scope, for ever.
 pub struct Reader {

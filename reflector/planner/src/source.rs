@@ -1,15 +1,19 @@
 //! What a source says, and how sure that is.
 
-use std::collections::{BTreeMap, HashMap};
+mod export;
+mod slices;
 
-use proto_types::{Labels, ObjectKey, RawObject, label};
+use std::collections::HashMap;
+
+use proto_types::{Labels, ObjectKey};
 
 use crate::brake::{Brake, Moment};
-use crate::import::may_come;
 use crate::service::ServiceSpec;
 use crate::slice::{LeftOut, SliceSpec};
 use crate::staleness::{Ages, Contact};
-use crate::wire;
+
+pub(crate) use export::{check_name, is_mirror};
+pub use slices::Slices;
 
 /// How much is known of one resource of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -96,13 +100,6 @@ pub struct SliceContent {
 
 /// The Services of a source.
 pub type Services = HashMap<ObjectKey, SourceService>;
-
-/// The slices of a source.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Slices {
-    by_service: HashMap<ObjectKey, BTreeMap<ObjectKey, Result<SliceContent, Box<str>>>>,
-    service_of: HashMap<ObjectKey, ObjectKey>,
-}
 
 /// All that is known of a source. Its two resources are followed apart, so that
 /// either may be lost alone.
@@ -205,214 +202,4 @@ impl<T> SourceState<T> {
             Self::Synced(known) | Self::Stale(known) => Self::Synced(known),
         };
     }
-}
-
-impl Exported<SourceService> {
-    /// Reads a Service of a source, which is mirrored.
-    #[must_use]
-    pub fn service(object: &RawObject) -> Self {
-        let mut service = Self::member(object);
-        if let Some(Ok(content)) = &mut service.object {
-            content.labels.retain(|name, _| may_come(name));
-            content.selector = Labels::new();
-            content
-                .annotations
-                .retain(|name, _| may_come(name) || name == label::ALIAS);
-        }
-        service
-    }
-
-    /// Reads a Service of a source, which joins a global one.
-    #[must_use]
-    pub fn member(object: &RawObject) -> Self {
-        let read = serde_json::from_slice(&object.json);
-        let hidden = is_own_api(&object.key)
-            || match &read {
-                Ok(wire::Service { metadata, .. }) => is_mirror(metadata),
-                Err(_) => object.labels.contains_key(label::SOURCE),
-            };
-        let service = read
-            .map(|mut service: wire::Service| ServiceContent {
-                selector: service.spec.selector.take().unwrap_or_default(),
-                is_exposed: service.spec.is_exposed(),
-                spec: ServiceSpec::of_source(service.spec),
-                created: service.metadata.creation_timestamp,
-                labels: service.metadata.labels.unwrap_or_default(),
-                annotations: service.metadata.annotations.unwrap_or_default(),
-            })
-            .map_err(|error| error.to_string().into());
-        let service = check_name(&object.key).and(service);
-        Self {
-            key: object.key.clone(),
-            object: (!hidden).then_some(service),
-        }
-    }
-}
-
-impl Exported<SourceSlice> {
-    /// Reads a slice of a source. One that belongs to no Service is not mirrored.
-    #[must_use]
-    pub fn slice(object: &RawObject) -> Self {
-        let read = serde_json::from_slice(&object.json);
-        let hidden = match &read {
-            Ok(wire::Slice { metadata, .. }) => is_mirror(metadata),
-            Err(_) => object.labels.contains_key(label::SOURCE),
-        };
-        let content = read
-            .map(|slice: wire::Slice| {
-                let last_change = slice.metadata.last_change();
-                let (spec, left_out) = SliceSpec::of_source(slice);
-                SliceContent {
-                    spec,
-                    left_out,
-                    last_change,
-                    is_truncated: false,
-                }
-            })
-            .map_err(|error| error.to_string().into());
-        let content = check_name(&object.key).and(content);
-        let service = object.labels.get(label::SERVICE_NAME);
-        let slice = service.filter(|_| !hidden).map(|name| SourceSlice {
-            service: ObjectKey::new(object.key.namespace(), name),
-            content,
-        });
-        Self {
-            key: object.key.clone(),
-            object: slice,
-        }
-    }
-}
-
-impl Slices {
-    /// Over these slices.
-    #[must_use]
-    pub fn new(slices: Vec<Exported<SourceSlice>>) -> Self {
-        let mut all = Self::default();
-        for slice in slices {
-            all.set(slice);
-        }
-        all
-    }
-
-    /// The slices of a Service, by their keys.
-    pub fn of(
-        &self,
-        service: &ObjectKey,
-    ) -> impl Iterator<Item = (&ObjectKey, &Result<SliceContent, Box<str>>)> {
-        self.by_service.get(service).into_iter().flatten()
-    }
-
-    /// Whether there is such a slice.
-    #[must_use]
-    pub fn contains(&self, slice: &ObjectKey) -> bool {
-        self.service_of.contains_key(slice)
-    }
-
-    /// The Services that have slices.
-    pub fn services(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.by_service.keys()
-    }
-
-    /// How many slices there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.service_of.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.service_of.is_empty()
-    }
-
-    /// Takes over what a slice says now; returns the Services that it concerns.
-    pub(crate) fn set(&mut self, slice: Exported<SourceSlice>) -> Vec<ObjectKey> {
-        let Exported { key, object } = slice;
-        let mut concerned = self.remove(&key);
-        if let Some(SourceSlice { service, content }) = object {
-            self.service_of.insert(key.clone(), service.clone());
-            let siblings = self.by_service.entry(service.clone()).or_default();
-            siblings.insert(key, content);
-            concerned.push(service);
-        }
-        concerned
-    }
-
-    /// Forgets a slice; returns the Service that it concerned.
-    pub(crate) fn remove(&mut self, slice: &ObjectKey) -> Vec<ObjectKey> {
-        let Some(service) = self.service_of.remove(slice) else {
-            return Vec::new();
-        };
-        if let Some(siblings) = self.by_service.get_mut(&service) {
-            siblings.remove(slice);
-            if siblings.is_empty() {
-                self.by_service.remove(&service);
-            }
-        }
-        vec![service]
-    }
-
-    /// Takes over what Endpoints say now, which are all slices of a Service together.
-    /// What they cannot say is kept as it was.
-    pub(crate) fn replace(
-        &mut self,
-        service: &ObjectKey,
-        parts: Vec<Exported<SourceSlice>>,
-    ) -> Vec<ObjectKey> {
-        let is_read = |it: &Exported<SourceSlice>| {
-            let part = it.object.as_ref();
-            part.is_none_or(|it| it.content.is_ok())
-        };
-        if parts.iter().all(is_read) {
-            for part in self
-                .by_service
-                .remove(service)
-                .unwrap_or_default()
-                .into_keys()
-            {
-                self.service_of.remove(&part);
-            }
-        }
-        for part in parts {
-            self.set(part);
-        }
-        vec![service.clone()]
-    }
-
-    /// How many endpoints its slices have.
-    #[must_use]
-    pub fn n_endpoints(&self) -> usize {
-        let slices = self.by_service.values().flat_map(BTreeMap::values);
-        slices
-            .flatten()
-            .map(|content| content.spec.endpoints.len())
-            .sum()
-    }
-}
-
-/// Names become parts of paths here. A server that is no API server may say anything.
-pub(crate) fn check_name(key: &ObjectKey) -> Result<(), Box<str>> {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let name = key.name().bytes().all(|byte| legal(byte) || byte == b'.');
-    let namespace = !key.namespace().is_empty() && key.namespace().bytes().all(legal);
-    if name && namespace {
-        Ok(())
-    } else {
-        Err("its namespace or name is not a legal one".into())
-    }
-}
-
-/// Every cluster has this one, and a mirror of it would lead away from it.
-fn is_own_api(service: &ObjectKey) -> bool {
-    service.as_str() == "default/kubernetes"
-}
-
-/// A mirror is never mirrored again: two clusters that mirror each other would
-/// never come to rest.
-pub(crate) fn is_mirror(metadata: &wire::Meta) -> bool {
-    let none = Labels::new();
-    label::is_ours(
-        metadata.labels.as_ref().unwrap_or(&none),
-        metadata.annotations.as_ref().unwrap_or(&none),
-    )
 }

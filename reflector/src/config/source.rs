@@ -1,8 +1,10 @@
 //! One source, as it is typed.
 
+mod error;
+mod pairs;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use http::Uri;
 use proto_types::LabelSelector;
@@ -11,7 +13,6 @@ use reflector_planner::{Import, MissingNamespaces, Naming, SourceName, Staleness
 use runtime::{Access, Authority, Token};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
 use super::endpoints::EndpointsFrom;
 use super::import::ImportEntry;
@@ -19,6 +20,8 @@ use super::naming::NamingEntry;
 use super::schema::{self, Duration as DurationText, Label, Prefix};
 use super::staleness::{StalenessEntry, StalenessOfEntry};
 use super::{Origin, SourceConfig};
+
+pub use error::InvalidSource;
 
 /// One source, as it is typed in a file or behind `--source`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -95,112 +98,6 @@ pub struct SourceEntry {
     #[serde(skip)]
     pub origin: Origin,
 }
-
-/// Why an entry is not a source.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSource {
-    /// A part of a `--source` that is none.
-    #[error("{0:?} is not KEY=VALUE: write a source as name=east,url=http://HOST:PORT,prefix=east")]
-    NotAPair(String),
-    /// The same key twice.
-    #[error("{0} is given twice: give each key once")]
-    Twice(String),
-    /// A key or value that is none.
-    #[error("{0}")]
-    Entry(String),
-    /// Neither a prefix nor the same name.
-    #[error("source {0} does not say where its mirrors go: give it a prefix, or sameName: true")]
-    NoPlacement(SourceName),
-    /// Both.
-    #[error("source {0} has a prefix and sameName: choose one")]
-    TwoPlacements(SourceName),
-    /// Nowhere to go.
-    #[error("source {0} has neither url nor kubeconfig: give it one")]
-    NoAccess(SourceName),
-    /// Two ways to go.
-    #[error("source {0} has both url and kubeconfig: choose one")]
-    TwoAccesses(SourceName),
-    /// Two keys of which each would do.
-    #[error("source {name} has both {one} and {other}: choose one")]
-    Both {
-        /// The source.
-        name: SourceName,
-        /// The one key.
-        one: &'static str,
-        /// The other key.
-        other: &'static str,
-    },
-    /// A key that goes with the other way.
-    #[error("source {name}: {key} goes with {with}, which it has not: remove one or add the other")]
-    Stray {
-        /// The source.
-        name: SourceName,
-        /// What it has.
-        key: &'static str,
-        /// What it has not.
-        with: &'static str,
-    },
-    /// A URL that is none.
-    #[error("source {name}: {url:?} is not a URL ({why}): write it as http://HOST:PORT")]
-    Url {
-        /// The source.
-        name: SourceName,
-        /// The text.
-        url: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// What may come in, or is called how, is not said clearly.
-    #[error("source {name}: {why}")]
-    Unclear {
-        /// The source.
-        name: SourceName,
-        /// What is wrong.
-        why: String,
-    },
-    /// A selector that is none.
-    #[error("source {name}: selector {selector:?}: {why}")]
-    Selector {
-        /// The source.
-        name: SourceName,
-        /// The text.
-        selector: String,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-const KEYS: [&str; 23] = [
-    "name",
-    "url",
-    "kubeconfig",
-    "context",
-    "caFile",
-    "ca",
-    "caUrl",
-    "tokenFile",
-    "tokenVariable",
-    "proxyUrl",
-    "cluster",
-    "prefix",
-    "sameName",
-    "createNamespace",
-    "writeEndpoints",
-    "endpointsFrom",
-    "pollEvery",
-    "global",
-    "selector",
-    "namespace",
-    "staleness",
-    "notReadyAfter",
-    "dropAfter",
-];
-
-/// Those that are true or false.
-const SWITCHES: [&str; 4] = ["sameName", "createNamespace", "writeEndpoints", "global"];
-
-/// Those that stand under `staleness` in a file.
-const STALENESS_KEYS: [&str; 2] = ["notReadyAfter", "dropAfter"];
 
 impl SourceEntry {
     /// One that is called so, and says nothing else yet.
@@ -380,58 +277,4 @@ impl SourceEntry {
             (None, None) => Ok(None),
         }
     }
-}
-
-impl FromStr for SourceEntry {
-    type Err = InvalidSource;
-
-    fn from_str(text: &str) -> Result<Self, InvalidSource> {
-        let (mut entry, mut staleness) = (Map::new(), Map::new());
-        for pair in pairs(text) {
-            let Some((key, value)) = pair.split_once('=') else {
-                return Err(InvalidSource::NotAPair(pair));
-            };
-            let value = match (key, value) {
-                (key, "true") if SWITCHES.contains(&key) => json!(true),
-                (key, "false") if SWITCHES.contains(&key) => json!(false),
-                (_, value) => json!(value),
-            };
-            let known = if STALENESS_KEYS.contains(&key) {
-                staleness.insert(key.to_owned(), value)
-            } else {
-                entry.insert(key.to_owned(), value)
-            };
-            if known.is_some() {
-                return Err(InvalidSource::Twice(key.to_owned()));
-            }
-        }
-        if !staleness.is_empty() {
-            let staleness = Value::Object(staleness);
-            if entry.insert("staleness".to_owned(), staleness).is_some() {
-                return Err(InvalidSource::Twice("staleness".to_owned()));
-            }
-        }
-        serde_json::from_value(Value::Object(entry))
-            .map_err(|error| InvalidSource::Entry(error.to_string()))
-    }
-}
-
-/// Splits at commas, but not at those within a value: a selector has some of
-/// its own. What follows a comma and looks like no key belongs to what precedes it.
-fn pairs(text: &str) -> Vec<String> {
-    let mut pairs: Vec<String> = Vec::new();
-    for part in text.split(',') {
-        let in_selector = pairs
-            .last()
-            .is_some_and(|pair| pair.starts_with("selector="));
-        let key = part.split('=').next().unwrap_or_default();
-        match pairs.last_mut() {
-            Some(selector) if in_selector && !KEYS.contains(&key) => {
-                selector.push(',');
-                selector.push_str(part);
-            }
-            Some(_) | None => pairs.push(part.to_owned()),
-        }
-    }
-    pairs
 }

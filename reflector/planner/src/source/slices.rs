@@ -1,0 +1,121 @@
+//! The slices of a source, by the Services that they belong to.
+
+use std::collections::{BTreeMap, HashMap};
+
+use proto_types::ObjectKey;
+
+use super::{Exported, SliceContent, SourceSlice};
+
+/// The slices of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Slices {
+    by_service: HashMap<ObjectKey, BTreeMap<ObjectKey, Result<SliceContent, Box<str>>>>,
+    service_of: HashMap<ObjectKey, ObjectKey>,
+}
+
+impl Slices {
+    /// Over these slices.
+    #[must_use]
+    pub fn new(slices: Vec<Exported<SourceSlice>>) -> Self {
+        let mut all = Self::default();
+        for slice in slices {
+            all.set(slice);
+        }
+        all
+    }
+
+    /// The slices of a Service, by their keys.
+    pub fn of(
+        &self,
+        service: &ObjectKey,
+    ) -> impl Iterator<Item = (&ObjectKey, &Result<SliceContent, Box<str>>)> {
+        self.by_service.get(service).into_iter().flatten()
+    }
+
+    /// Whether there is such a slice.
+    #[must_use]
+    pub fn contains(&self, slice: &ObjectKey) -> bool {
+        self.service_of.contains_key(slice)
+    }
+
+    /// The Services that have slices.
+    pub fn services(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.by_service.keys()
+    }
+
+    /// How many slices there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.service_of.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.service_of.is_empty()
+    }
+
+    /// Takes over what a slice says now; returns the Services that it concerns.
+    pub(crate) fn set(&mut self, slice: Exported<SourceSlice>) -> Vec<ObjectKey> {
+        let Exported { key, object } = slice;
+        let mut concerned = self.remove(&key);
+        if let Some(SourceSlice { service, content }) = object {
+            self.service_of.insert(key.clone(), service.clone());
+            let siblings = self.by_service.entry(service.clone()).or_default();
+            siblings.insert(key, content);
+            concerned.push(service);
+        }
+        concerned
+    }
+
+    /// Forgets a slice; returns the Service that it concerned.
+    pub(crate) fn remove(&mut self, slice: &ObjectKey) -> Vec<ObjectKey> {
+        let Some(service) = self.service_of.remove(slice) else {
+            return Vec::new();
+        };
+        if let Some(siblings) = self.by_service.get_mut(&service) {
+            siblings.remove(slice);
+            if siblings.is_empty() {
+                self.by_service.remove(&service);
+            }
+        }
+        vec![service]
+    }
+
+    /// Takes over what Endpoints say now, which are all slices of a Service together.
+    /// What they cannot say is kept as it was.
+    pub(crate) fn replace(
+        &mut self,
+        service: &ObjectKey,
+        parts: Vec<Exported<SourceSlice>>,
+    ) -> Vec<ObjectKey> {
+        let is_read = |it: &Exported<SourceSlice>| {
+            let part = it.object.as_ref();
+            part.is_none_or(|it| it.content.is_ok())
+        };
+        if parts.iter().all(is_read) {
+            for part in self
+                .by_service
+                .remove(service)
+                .unwrap_or_default()
+                .into_keys()
+            {
+                self.service_of.remove(&part);
+            }
+        }
+        for part in parts {
+            self.set(part);
+        }
+        vec![service.clone()]
+    }
+
+    /// How many endpoints its slices have.
+    #[must_use]
+    pub fn n_endpoints(&self) -> usize {
+        let slices = self.by_service.values().flat_map(BTreeMap::values);
+        slices
+            .flatten()
+            .map(|content| content.spec.endpoints.len())
+            .sum()
+    }
+}

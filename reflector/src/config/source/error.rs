@@ -1,0 +1,77 @@
+//! Why an entry is not a source.
+
+use reflector_planner::SourceName;
+
+/// Why an entry is not a source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSource {
+    /// A part of a `--source` that is none.
+    #[error("{0:?} is not KEY=VALUE: write a source as name=east,url=http://HOST:PORT,prefix=east")]
+    NotAPair(String),
+    /// The same key twice.
+    #[error("{0} is given twice: give each key once")]
+    Twice(String),
+    /// A key or value that is none.
+    #[error("{0}")]
+    Entry(String),
+    /// Neither a prefix nor the same name.
+    #[error("source {0} does not say where its mirrors go: give it a prefix, or sameName: true")]
+    NoPlacement(SourceName),
+    /// Both.
+    #[error("source {0} has a prefix and sameName: choose one")]
+    TwoPlacements(SourceName),
+    /// Nowhere to go.
+    #[error("source {0} has neither url nor kubeconfig: give it one")]
+    NoAccess(SourceName),
+    /// Two ways to go.
+    #[error("source {0} has both url and kubeconfig: choose one")]
+    TwoAccesses(SourceName),
+    /// Two keys of which each would do.
+    #[error("source {name} has both {one} and {other}: choose one")]
+    Both {
+        /// The source.
+        name: SourceName,
+        /// The one key.
+        one: &'static str,
+        /// The other key.
+        other: &'static str,
+    },
+    /// A key that goes with the other way.
+    #[error("source {name}: {key} goes with {with}, which it has not: remove one or add the other")]
+    Stray {
+        /// The source.
+        name: SourceName,
+        /// What it has.
+        key: &'static str,
+        /// What it has not.
+        with: &'static str,
+    },
+    /// A URL that is none.
+    #[error("source {name}: {url:?} is not a URL ({why}): write it as http://HOST:PORT")]
+    Url {
+        /// The source.
+        name: SourceName,
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// What may come in, or is called how, is not said clearly.
+    #[error("source {name}: {why}")]
+    Unclear {
+        /// The source.
+        name: SourceName,
+        /// What is wrong.
+        why: String,
+    },
+    /// A selector that is none.
+    #[error("source {name}: selector {selector:?}: {why}")]
+    Selector {
+        /// The source.
+        name: SourceName,
+        /// The text.
+        selector: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
