@@ -1,17 +1,15 @@
 //! One connection, from its handshake to its end.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
 use futures::future::BoxFuture;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use proto_types::Status;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -20,14 +18,17 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use super::Transport;
+use super::conversation::{Conversation, Handed, Handover, Http};
+use super::long::LongAnswer;
 use super::paced::Paced;
+use super::rewound::{Protocol, Rewound};
 use crate::connections::{Connection, InFlight, Place};
 use crate::limits::ConnectionLimits;
 use crate::metrics::{Limit, Metrics};
 
 /// What all connections of a server share.
 pub(super) struct Server {
-    pub(super) http: auto::Builder<TokioExecutor>,
+    pub(super) http: Http,
     pub(super) transport: Transport,
     pub(super) limits: ConnectionLimits,
     pub(super) metrics: Arc<Metrics>,
@@ -65,6 +66,8 @@ impl Server {
                     let _turn = place.handshakes.acquire().await;
                     certificates.acceptor().accept(paced).await
                 };
+                // What only lasts for a moment is not kept for as long as the connection.
+                let handshake = Box::pin(handshake);
                 match tokio::time::timeout(self.limits.handshake_timeout, handshake).await {
                     Ok(Ok(stream)) => {
                         let (_, session) = stream.get_ref();
@@ -90,34 +93,70 @@ impl Server {
         answers: Answers,
     ) {
         let cut = connection.cut.clone();
-        let service = Service {
-            connection: Arc::clone(&connection),
-            answers,
-        };
-        let service = hyper::service::service_fn(move |request| service.clone().call(request));
-        let mut serving = pin!(self.http.serve_connection(TokioIo::new(stream), service));
-        tokio::select! {
-            ended = &mut serving => {
-                if let Err(error) = ended {
-                    debug!(%error, "a connection broke");
-                }
-                return;
-            }
+        let listened = tokio::select! {
+            listened = Rewound::listen(stream) => listened,
             () = self.first_head(&connection) => {
                 self.metrics.refused(Limit::Header);
                 debug!("a first request took too long");
                 return;
             }
+            () = self.closing.cancelled() => return,
+            () = cut.cancelled() => return,
+        };
+        let Ok((protocol, mut stream)) = listened else {
+            debug!("a connection broke before it asked anything");
+            return;
+        };
+        loop {
+            let conversation = self.converse(protocol, stream, &connection, answers.clone());
+            let Some(((rest, read), response)) = Box::pin(conversation).await else {
+                return;
+            };
+            let mut answer = LongAnswer::new(rest, &read, response);
+            let written = tokio::select! {
+                written = answer.write() => written,
+                () = cut.cancelled() => return,
+            };
+            if let Err(error) = written {
+                debug!(%error, "a watch broke");
+                return;
+            }
+            let (rest, read) = answer.into_parts();
+            stream = Rewound::new(rest, read);
+        }
+    }
+
+    /// Answers requests, to the connection's end or to an answer that leaves the library.
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        protocol: Protocol,
+        stream: Rewound<S>,
+        connection: &Arc<Connection>,
+        answers: Answers,
+    ) -> Option<Handed<S>> {
+        let service = Service {
+            connection: Arc::clone(connection),
+            answers,
+            handover: Handover::new(Arc::clone(stream.unflushed())),
+        };
+        let mut conversation = Conversation::new(&self.http, protocol, stream, service);
+        tokio::select! {
+            handed = conversation.next() => return conversation.leave(handed?),
+            () = self.first_head(connection) => {
+                self.metrics.refused(Limit::Header);
+                debug!("a first request took too long");
+                return None;
+            }
             () = connection.idle(self.limits.idle_timeout) => {}
             () = self.closing.cancelled() => {}
-            () = cut.cancelled() => return,
+            () = connection.cut.cancelled() => return None,
         }
         // What is being answered comes to its end: watches are ended by their consumers'
         // entries, in their own time.
-        serving.as_mut().graceful_shutdown();
+        conversation.end();
         tokio::select! {
-            _ = serving => {}
-            () = cut.cancelled() => {}
+            handed = conversation.next() => conversation.leave(handed?),
+            () = connection.cut.cancelled() => None,
         }
     }
 
@@ -133,33 +172,61 @@ impl Server {
     }
 }
 
-#[derive(Clone)]
-struct Service {
+/// What answers the requests of one connection.
+pub(super) struct Service {
     connection: Arc<Connection>,
     answers: Answers,
+    handover: Arc<Handover>,
 }
 
 impl Service {
-    fn call(
-        self,
-        request: Request<Incoming>,
-    ) -> BoxFuture<'static, Result<Response<Counted>, Infallible>> {
+    pub(super) const fn handover(&self) -> &Arc<Handover> {
+        &self.handover
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<Counted>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         let in_flight = self.connection.request();
+        let connection = Arc::clone(&self.connection);
+        let answers = self.answers.clone();
+        let handover = may_leave(&request).then(|| Arc::clone(&self.handover));
         Box::pin(async move {
-            let response = match self.answers {
+            let response = match answers {
                 Answers::All(router) => {
                     let mut request = request.map(Body::new);
-                    request.extensions_mut().insert(self.connection);
+                    request.extensions_mut().insert(connection);
                     router.oneshot(request).await?
                 }
                 Answers::TooMany => too_many(),
             };
-            Ok(response.map(|body| Counted {
+            let response = response.map(|body| Counted {
                 body,
                 _in_flight: in_flight,
-            }))
+            });
+            let is_long = response.body().size_hint().exact().is_none();
+            match handover.filter(|it| is_long && it.is_possible()) {
+                Some(handover) => {
+                    handover.give(response);
+                    std::future::pending().await
+                }
+                None => Ok(response),
+            }
         })
     }
+}
+
+/// Whether nothing of a request is for the HTTP library to heed but its head.
+fn may_leave(request: &Request<Incoming>) -> bool {
+    let connection = request.headers().get(header::CONNECTION);
+    request.version() == Version::HTTP_11
+        && request.method() == Method::GET
+        && request.body().is_end_stream()
+        && connection.is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
 }
 
 fn too_many() -> Response<Body> {
@@ -179,7 +246,7 @@ fn too_many() -> Response<Body> {
 }
 
 /// A body that counts as a request in flight until it has been sent.
-struct Counted {
+pub(super) struct Counted {
     body: Body,
     _in_flight: InFlight,
 }

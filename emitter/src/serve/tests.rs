@@ -1,6 +1,7 @@
 //! Each limit, met by a client on a real socket.
 
 mod http2;
+mod long;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::*;
+use crate::limits::ConnectionLimits;
 use crate::metrics::Metrics;
 use crate::tls::{Certificate, Sources, Suites};
 
@@ -49,6 +51,7 @@ impl Lab {
         let router = Router::new()
             .route("/short", get(async || "short"))
             .route("/quiet", get(quiet))
+            .route("/parts", get(async || Body::from_stream(long::parts())))
             .route("/endless", get(endless));
         let end = End::default();
         let mut server = JoinSet::new();

@@ -1,0 +1,171 @@
+//! What the HTTP library does with a connection, and how an answer leaves it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::debug;
+
+use super::connection::{Counted, Service};
+use super::rewound::{Protocol, Rewound};
+use crate::limits::ConnectionLimits;
+
+/// How long an HTTP/2 client may take to say that it is there; Go's default is 15 s.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What one HTTP/2 stream may have waiting to be sent. Frames are shared and this is a
+/// copy, so it is kept small.
+const STREAM_BUFFER: usize = 64 << 10;
+
+/// Streams that a client opened and reset before they were answered (CVE-2023-44487),
+/// and those reset for its errors: more, and the connection ends. The first is h2's own
+/// default.
+const MAX_PENDING_RESETS: usize = 20;
+const MAX_ERROR_RESETS: usize = 100;
+
+/// The library takes no less.
+const MIN_BUFFER: usize = 8 << 10;
+
+/// How the HTTP library is set up.
+pub(super) struct Http {
+    one: http1::Builder,
+    two: http2::Builder<TokioExecutor>,
+}
+
+/// One connection with the HTTP library.
+pub(super) enum Conversation<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+    /// Over HTTP/1.1.
+    One(
+        Box<http1::Connection<TokioIo<Rewound<S>>, Service>>,
+        Arc<Handover>,
+    ),
+    /// Over HTTP/2.
+    Two(Box<http2::Connection<TokioIo<Rewound<S>>, Service, TokioExecutor>>),
+}
+
+/// Where an answer is laid that leaves the HTTP library.
+pub(super) struct Handover {
+    /// Whether the library may still have to write.
+    unflushed: Arc<AtomicBool>,
+    response: Mutex<Option<Response<Counted>>>,
+}
+
+/// A stream, what has been read from it already, and the answer to be written to it.
+pub(super) type Handed<S> = ((S, Bytes), Response<Counted>);
+
+impl Http {
+    pub(super) fn new(limits: &ConnectionLimits) -> Self {
+        let max_header_bytes = limits.max_header_bytes.get();
+        let mut one = http1::Builder::new();
+        one.timer(TokioTimer::new())
+            // Its clock also runs while a connection has nothing to ask.
+            .header_read_timeout(limits.idle_timeout)
+            .max_buf_size(max_header_bytes.max(MIN_BUFFER));
+        let mut two = http2::Builder::new(TokioExecutor::new());
+        two.timer(TokioTimer::new())
+            .max_concurrent_streams(limits.http2_max_streams_per_connection)
+            .max_header_list_size(u32::try_from(max_header_bytes).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_local_error_reset_streams(MAX_ERROR_RESETS)
+            .max_send_buf_size(STREAM_BUFFER)
+            .keep_alive_interval(limits.http2_ping_interval)
+            .keep_alive_timeout(PING_TIMEOUT);
+        Self { one, two }
+    }
+}
+
+impl Handover {
+    pub(super) fn new(unflushed: Arc<AtomicBool>) -> Arc<Self> {
+        Arc::new(Self {
+            unflushed,
+            response: Mutex::new(None),
+        })
+    }
+
+    /// Whether the library has nothing left to write, so that another may.
+    pub(super) fn is_possible(&self) -> bool {
+        !self.unflushed.load(Ordering::Relaxed)
+    }
+
+    /// Lays an answer there; the library is to wait for it for ever.
+    pub(super) fn give(&self, response: Response<Counted>) {
+        *self.response.lock() = Some(response);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<S> {
+    pub(super) fn new(
+        http: &Http,
+        protocol: Protocol,
+        stream: Rewound<S>,
+        service: Service,
+    ) -> Self {
+        let handover = Arc::clone(service.handover());
+        let stream = TokioIo::new(stream);
+        match protocol {
+            Protocol::One => {
+                let connection = http.one.serve_connection(stream, service);
+                Self::One(Box::new(connection), handover)
+            }
+            Protocol::Two => Self::Two(Box::new(http.two.serve_connection(stream, service))),
+        }
+    }
+
+    /// Answers requests until the connection ends or an answer is handed over.
+    pub(super) async fn next(&mut self) -> Option<Response<Counted>> {
+        poll_fn(|cx| {
+            let ended = match self {
+                Self::One(connection, handover) => match Pin::new(connection).poll(cx) {
+                    Poll::Ready(ended) => ended,
+                    Poll::Pending => {
+                        let handed = handover.response.lock().take();
+                        return handed.map_or(Poll::Pending, |it| Poll::Ready(Some(it)));
+                    }
+                },
+                Self::Two(connection) => match Pin::new(connection).poll(cx) {
+                    Poll::Ready(ended) => ended,
+                    Poll::Pending => return Poll::Pending,
+                },
+            };
+            if let Err(error) = ended {
+                debug!(%error, "a connection broke");
+            }
+            Poll::Ready(None)
+        })
+        .await
+    }
+
+    /// Takes no further request.
+    pub(super) fn end(&mut self) {
+        match self {
+            Self::One(connection, _) => Pin::new(&mut **connection).graceful_shutdown(),
+            Self::Two(connection) => Pin::new(&mut **connection).graceful_shutdown(),
+        }
+    }
+
+    /// What goes on with an answer that was handed over.
+    pub(super) fn leave(self, response: Response<Counted>) -> Option<Handed<S>> {
+        match self {
+            Self::One(connection, _) => {
+                let parts = connection.into_parts();
+                let (stream, unread) = parts.io.into_inner().into_parts();
+                // What the library has read comes before what it had not got to.
+                let read = match unread.is_empty() {
+                    true => parts.read_buf,
+                    false => [parts.read_buf, unread].concat().into(),
+                };
+                Some(((stream, read), response))
+            }
+            Self::Two(_) => None,
+        }
+    }
+}
