@@ -23,6 +23,9 @@ pub struct KubeconfigDir {
     /// What its sources have in common.
     #[serde(default)]
     pub each: Each,
+    /// Files with this in their names are none, where a front end says so.
+    #[serde(skip)]
+    pub(crate) passed_over: Option<&'static str>,
 }
 
 /// What sources that are alike have in common: keys of a source, but for its name and
@@ -156,6 +159,13 @@ impl KubeconfigDir {
         self.each.source(GROUP, &"name".parse().expect("a label"))?;
         for file in files {
             let shown = file.display();
+            if self.passes_over(&file) {
+                let part = self.passed_over.unwrap_or_default();
+                notes.push(format!(
+                    "{shown} is no source, as it never was: its name contains {part}; rename it"
+                ));
+                continue;
+            }
             let Some(name) = name_of(&file) else {
                 notes.push(format!(
                     "{GROUP}: {shown} is no source: no letter or digit in its name"
@@ -174,6 +184,18 @@ impl KubeconfigDir {
             });
         }
         Ok(())
+    }
+
+    /// Whether one of its files is a source of that name, as far as that can be read.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let files = self.files().unwrap_or_default();
+        let mut sources = files.iter().filter(|it| !self.passes_over(it));
+        sources.any(|it| name_of(it).is_some_and(|it| it.as_str() == name))
+    }
+
+    fn passes_over(&self, file: &Path) -> bool {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        self.passed_over.is_some_and(|part| name.contains(part))
     }
 
     /// Its files, in the order of their names. What points nowhere is a file that cannot

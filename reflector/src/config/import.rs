@@ -82,27 +82,6 @@ impl ImportEntry {
         }
     }
 
-    /// One that lets all labels come along, from these namespaces but not from those, and
-    /// no Services of these names.
-    pub(crate) fn replicating(
-        namespaces: Vec<String>,
-        but_not: Vec<String>,
-        no_names: Vec<String>,
-    ) -> Self {
-        Self {
-            namespaces: RulesEntry {
-                allow: namespaces,
-                deny: but_not,
-            },
-            names: RulesEntry {
-                allow: Vec::new(),
-                deny: no_names,
-            },
-            labels: vec!["*".to_owned()],
-            ..Self::default()
-        }
-    }
-
     /// What it means; else which key is wrong, and why.
     pub(super) fn check(&self) -> Result<Import, String> {
         Ok(Import {

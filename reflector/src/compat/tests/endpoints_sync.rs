@@ -99,14 +99,25 @@ fn what_is_wrong_is_told_with_its_remedy() {
     let compat = ["--compat=k8s-endpoints-sync-controller"];
     let refused = |environment: &[(&str, &str)]| config(&compat, environment).unwrap_err();
     let missing = refused(&[("KUBECONFIGS", "/nowhere/at/all")]);
-    check(&missing, &["cannot read /nowhere/at/all: check"]);
-    let twice = directory(&["east.yaml", "east.yml"]);
-    let twice = refused(&[("KUBECONFIGS", twice.path().to_str().unwrap())]);
-    check(&twice, &["would both be source east: rename one"]);
-    let nameless = directory(&["___"]);
-    let nameless = refused(&[("KUBECONFIGS", nameless.path().to_str().unwrap())]);
     check(
-        &nameless,
-        &["no letter or digit to call a source by: rename it"],
+        &missing,
+        &["cannot read kubeconfigDir /nowhere/at/all: check"],
+    );
+    check(&missing, &["mounted, and may be read"]);
+}
+
+#[test]
+fn a_file_that_is_no_source_is_noted_and_the_others_are_followed() {
+    let directory = directory(&["east.yaml", "east.yml", "___", "west"]);
+    let path = directory.path().to_str().unwrap();
+    let text = shown(&[], &[("KUBECONFIGS", path)]);
+    check(
+        &text,
+        &[
+            "source east: ",
+            "source west: ",
+            "east.yml is no source: there is another source east",
+            "___ is no source: no letter or digit in its name",
+        ],
     );
 }
