@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use kube::client::Body;
 use parking_lot::Mutex;
+use proto_types::resource::Names;
 use proto_types::{LabelSelector, Labels, ObjectKey, RawObject, Resource, label};
 use runtime::Flag;
 use runtime::follow::{Event, Limits, Reader, Scope};
@@ -34,7 +35,7 @@ pub fn exported(resource: Resource, selector: &LabelSelector, namespace: Option<
         .parse()
         .expect("our own selector parses");
     Scope {
-        resource,
+        resource: resource.names(),
         namespace: namespace.map(str::to_owned),
         selector: selector.clone().and(never_mirrored),
     }
@@ -110,7 +111,7 @@ impl Follower {
             self.hear(&event, resource);
             match &event {
                 Event::Failed(failure) => {
-                    self.metrics.upstream_failed(resource.names());
+                    self.metrics.upstream_failed(resource);
                     is_lost = true;
                     warn!(%resource, reason = failure.reason(), "lost the API server: {failure}");
                 }
@@ -142,10 +143,10 @@ impl Follower {
         }
     }
 
-    fn hear(&self, event: &Event, resource: Resource) {
+    fn hear(&self, event: &Event, resource: &'static Names) {
         if !matches!(event, Event::Failed(_)) {
             let now = Timestamp::now();
-            self.metrics.upstream_heard(resource.names(), now);
+            self.metrics.upstream_heard(resource, now);
         }
     }
 

@@ -51,6 +51,9 @@ pub const MODE: &str = "vmware.com/syndicate-mode";
 /// take their place.
 pub const REPLICATED: &str = "replicated";
 
+/// What users label namespaces with, under [`REPLICATED`], whose Services it is to leave alone.
+pub const NOT_REPLICATED: &str = "false";
+
 /// Selects no pod. Without any selector, Kubernetes would leave the endpoints that it found
 /// by the one before.
 pub const PARKED: &str = "heliograph.dev/parked";

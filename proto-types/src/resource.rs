@@ -84,12 +84,7 @@ impl Resource {
     /// The path of the collection, in one namespace or in all.
     #[must_use]
     pub fn collection(self, namespace: Option<&str>) -> String {
-        match namespace {
-            Some(namespace) => {
-                format!("{}/namespaces/{namespace}/{}", self.root(), self.plural())
-            }
-            None => format!("{}/{}", self.root(), self.plural()),
-        }
+        self.names().collection(namespace)
     }
 
     /// The resource of that plural under that root, if it is served.
@@ -159,6 +154,18 @@ const ENDPOINTS: Names = Names {
     qualified: "endpoints",
     object_head: r#"{"kind":"Endpoints","apiVersion":"v1","#,
 };
+
+impl Names {
+    /// The path of the collection, in one namespace or in all.
+    #[must_use]
+    pub fn collection(&self, namespace: Option<&str>) -> String {
+        let Self { root, plural, .. } = self;
+        match namespace {
+            Some(namespace) => format!("{root}/namespaces/{namespace}/{plural}"),
+            None => format!("{root}/{plural}"),
+        }
+    }
+}
 
 impl From<Resource> for &'static Names {
     fn from(resource: Resource) -> Self {

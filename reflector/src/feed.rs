@@ -3,11 +3,13 @@
 //! Objects are decoded here, in the feed's own task: a source with much to say, or
 //! with garbage, costs the others nothing.
 
+mod opt_out;
 mod served;
 mod way;
 
 use std::sync::Arc;
 
+use proto_types::resource::Names;
 use proto_types::{RawObject, Resource};
 use reflector_planner::{
     Change, Doubt, Exported, LocalChange, LocalList, Mirror, Policy, Role, Seen, SourceName, Update,
@@ -17,6 +19,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::identity::Identity;
 
+pub(crate) use opt_out::OptOuts;
 pub(crate) use served::{Served, served};
 pub(crate) use way::{Progress, RETRY, Way};
 
@@ -59,6 +62,8 @@ pub(crate) enum Sign {
     Rewound,
     /// It does not answer.
     Lost(Failure),
+    /// Nothing: it is about something else.
+    Aside,
 }
 
 // A source that is far ahead of the controller waits; nothing is dropped.
@@ -193,7 +198,7 @@ impl Feed {
     }
 
     /// What an event means. Endpoints may stand for slices.
-    pub(crate) fn news(&self, event: Event, resource: Resource) -> News {
+    pub(crate) fn news(&self, event: Event, resource: &Names) -> News {
         let sign = match &event {
             Event::Failed(failure) => Sign::Lost(failure.clone()),
             Event::Listed(listing) if listing.rewound => Sign::Rewound,
@@ -208,11 +213,11 @@ impl Feed {
                 let change = change(event, Exported::service);
                 Some(Update::Services(source.clone(), change))
             }
-            Self::Slices(source) if resource == Resource::Endpoints => {
+            Self::Slices(source) if *resource == *Resource::Endpoints.names() => {
                 let change = change(event, Exported::endpoints);
                 Some(Update::Endpoints(source.clone(), change))
             }
-            Self::MemberSlices(source) if resource == Resource::Endpoints => {
+            Self::MemberSlices(source) if *resource == *Resource::Endpoints.names() => {
                 let change = change(event, Exported::endpoints);
                 Some(Update::MemberEndpoints(source.clone(), change))
             }

@@ -1,27 +1,30 @@
 //! What is followed now: the local cluster, and sources that come and go while the others
 //! go on.
 
+mod line;
+
 use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
+use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
-use proto_types::{LabelSelector, Resource};
 use reflector_planner::{Doubt, SourceName, World};
-use runtime::{Access, Limits, Reader, Scope};
+use runtime::{Limits, Reader, Scope};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::Authority;
-use crate::config::{EndpointsFrom, GlobalConfig, Origin, SourceConfig, our_selector};
-use crate::feed::{Feed, News, Progress, RETRY, Served, Way, served};
+use crate::config::{GlobalConfig, Origin, SourceConfig, our_selector};
+use crate::feed::{Feed, News, Progress, Way};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
+
+use line::{Asked, Ears, Line, OptingOut};
 
 /// What is followed now, each by tasks of its own.
 pub(crate) struct Following {
@@ -52,16 +55,6 @@ pub(crate) struct Opened {
     /// What opens the way, where it is not open yet.
     opening: Option<BoxFuture<'static, ()>>,
 }
-
-/// What a source is asked for, and how.
-struct Asked {
-    scope: Scope,
-    endpoints_from: EndpointsFrom,
-    poll_every: Option<Duration>,
-}
-
-// An emitter is replaced by another, or a cluster upgraded, once in a long time.
-const LOOK_FOR_SLICES: Duration = Duration::from_secs(15);
 
 /// What feeds hear.
 pub(crate) type Heard = Vec<BoxStream<'static, News>>;
@@ -135,7 +128,7 @@ impl Following {
         namespace: Option<&DnsLabel>,
     ) -> BoxStream<'static, News> {
         let scope = Scope {
-            resource: feed.resource(),
+            resource: feed.resource().names(),
             namespace: namespace.map(ToString::to_string),
             selector: our_selector(feed.resource(), self.global.as_ref()),
         };
@@ -154,7 +147,7 @@ impl Following {
         ];
         let feeds = feeds.map(|feed| {
             let scope = Scope {
-                resource: feed.resource(),
+                resource: feed.resource().names(),
                 namespace: None,
                 selector: global.full_selector(),
             };
@@ -198,7 +191,7 @@ impl Following {
         let feeds = feeds(&source, self.global.as_ref()).into_iter();
         let heard = feeds.map(|(feed, selector)| {
             let scope = Scope {
-                resource: feed.resource(),
+                resource: feed.resource().names(),
                 namespace: source.namespace.as_ref().map(ToString::to_string),
                 selector,
             };
@@ -207,6 +200,7 @@ impl Following {
                 scope,
                 endpoints_from: source.endpoints_from,
                 poll_every: source.poll_every,
+                opt_outs: self.opt_outs_of(&feed),
             };
             let doubted = Arc::new(Notify::new());
             self.doubted.insert(feed.clone(), Arc::clone(&doubted));
@@ -216,11 +210,9 @@ impl Following {
                 identity: Arc::clone(&identity),
                 metrics: self.metrics.clone(),
             };
-            let (access, way) = (source.access.clone(), way.clone());
-            let follow = async {
-                follow(feed, (access, way), asked, ears).await;
-            };
-            self.tasks.spawn(follow);
+            let line = Line::new(feed, asked, ears);
+            let opened = (source.access.clone(), way.clone());
+            self.tasks.spawn(line.follow(opened));
             until(&stop, news)
         });
         let heard = heard.collect();
@@ -230,6 +222,15 @@ impl Following {
         self.sources
             .insert(source.name.clone(), Followed { identity, stop });
         heard
+    }
+
+    /// Whether a feed waits for the namespaces that opt out.
+    fn opt_outs_of(&self, feed: &Feed) -> OptingOut {
+        let is_heeded = self.global.as_ref().is_some_and(|it| it.is_by_mode);
+        match feed {
+            Feed::MemberServices(source) if is_heeded => OptingOut::Heeded(source.clone()),
+            _ => OptingOut::Unheeded,
+        }
     }
 
     /// Has that listed once more.
@@ -306,74 +307,4 @@ fn until(stop: &CancellationToken, news: mpsc::Receiver<News>) -> BoxStream<'sta
     let next = async |mut news: mpsc::Receiver<News>| Some((news.recv().await?, news));
     let news = stream::unfold(news, next);
     news.take_until(stop.clone().cancelled_owned()).boxed()
-}
-
-/// Who listens to a feed, and how.
-struct Ears {
-    sender: mpsc::Sender<News>,
-    doubted: Arc<Notify>,
-    identity: Arc<Identity>,
-    metrics: Metrics,
-}
-
-async fn follow(feed: Feed, (access, way): (Access, Way), asked: Asked, ears: Ears) {
-    let Ears {
-        sender,
-        doubted,
-        identity,
-        metrics,
-    } = ears;
-    tokio::select! {
-        () = identity.settled() => {}
-        () = sender.closed() => return,
-    }
-    let Some(client) = way.open(&feed, &sender).await else {
-        return;
-    };
-    let name = feed.source().map(ToString::to_string).unwrap_or_default();
-    let client = metrics.counting(client, name, &access).await;
-    let follow = async |resource: Resource| {
-        let mut scope = asked.scope.clone();
-        scope.resource = resource;
-        let reader = Reader::new(client.clone(), scope, Limits::default());
-        let reader = match asked.poll_every {
-            Some(every) => reader.polling(every),
-            None => reader,
-        };
-        let reader = reader.guarded(identity.guard());
-        let (feed, sender) = (feed.clone(), sender.clone());
-        feed.follow(
-            reader,
-            sender,
-            Some(Arc::clone(&identity)),
-            Arc::clone(&doubted),
-        )
-        .await;
-    };
-    match (feed.resource(), asked.endpoints_from) {
-        (Resource::EndpointSlices, EndpointsFrom::Endpoints) => follow(Resource::Endpoints).await,
-        (Resource::EndpointSlices, EndpointsFrom::Auto) => loop {
-            match served(&client).await {
-                Ok(Served::Slices) => return follow(Resource::EndpointSlices).await,
-                Ok(Served::Endpoints) => tokio::select! {
-                    () = follow(Resource::Endpoints) => return,
-                    () = until_slices(&client) => {}
-                },
-                Err(why) => {
-                    if sender.send(feed.unreachable(why)).await.is_err() {
-                        return;
-                    }
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
-        },
-        (resource, _) => follow(resource).await,
-    }
-}
-
-/// Waits until a cluster that had Endpoints alone serves slices.
-async fn until_slices(client: &kube::Client) {
-    while served(client).await != Ok(Served::Slices) {
-        tokio::time::sleep(LOOK_FOR_SLICES).await;
-    }
 }

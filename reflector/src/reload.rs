@@ -171,7 +171,9 @@ impl Reloader {
             );
         }
         if self.global != config.global {
-            bail!("global services have another cluster or selector: restart the reflector");
+            bail!(
+                "global services have another cluster, selector or migration: restart the reflector"
+            );
         }
         let fresh = config.sources.iter();
         let fresh = fresh.filter(|it| !self.sources.contains(it)).cloned();

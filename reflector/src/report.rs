@@ -117,6 +117,7 @@ impl Report {
         let contact = self.feeds.entry(feed.clone()).or_default();
         note_cluster(&mut self.replaced, &self.metrics, feed, sign);
         let lost = match sign {
+            Sign::Aside => return,
             Sign::Alive => None,
             Sign::Rewound => {
                 warn!(%feed, "history went back, as after a restore from a backup; taken over");
@@ -307,7 +308,7 @@ fn note_cluster(
             ..
         }) => Some(why.to_string()),
         // Not to be reached says nothing of who answers.
-        Sign::Lost(_) => return,
+        Sign::Lost(_) | Sign::Aside => return,
         Sign::Alive | Sign::Rewound => None,
     };
     let Some(source) = feed.source() else {

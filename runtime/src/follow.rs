@@ -339,7 +339,7 @@ impl Reader {
         } = self.scope();
         Some(Event::Failed(Failure {
             verb,
-            resource: *resource,
+            resource,
             namespace: namespace.clone(),
             cause,
             retry_in,

@@ -3,7 +3,7 @@
 mod export;
 mod slices;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use proto_types::{Labels, ObjectKey};
 
@@ -111,6 +111,8 @@ pub struct Source {
     pub services: SourceState<Services>,
     /// Its slices.
     pub slices: SourceState<Slices>,
+    /// Its namespaces that keep their Services to themselves, where that is heeded.
+    pub opted_out: BTreeSet<Box<str>>,
     /// When its Services were last heard.
     pub(crate) services_heard: Moment,
     /// When its slices were last heard.

@@ -68,6 +68,9 @@ pub enum Update {
     MemberEndpoints(SourceName, Change<SourceEndpoints>),
     /// Which cluster a source is.
     Identified(SourceName, Box<str>),
+    /// Which namespaces of a member keep their Services to themselves: all of them. It is
+    /// told before the first of its Services.
+    OptedOut(SourceName, BTreeSet<Box<str>>),
     /// Of our Services here.
     LocalServices(LocalChange<MirrorService>),
     /// Of our slices here.
@@ -153,6 +156,9 @@ impl World {
             }
             Update::Identified(name, cluster) => {
                 self.identify(self.policy.rank(&name, Role::Mirror), cluster)
+            }
+            Update::OptedOut(name, namespaces) => {
+                self.opt_out(self.policy.rank(&name, Role::Member), namespaces)
             }
             Update::LocalServices(change) => {
                 self.update_local(|local, policy| local.update_services(change, policy))

@@ -80,6 +80,8 @@ pub struct GlobalConfig {
     pub cluster: SourceName,
     /// Which Services are members.
     pub selector: LabelSelector,
+    /// Whether they say which of them serve, and their namespaces whether they are any.
+    pub is_by_mode: bool,
 }
 
 /// What marks a Service as a member unless configured otherwise.
@@ -148,6 +150,7 @@ impl GlobalEntry {
         let config = GlobalConfig {
             cluster: self.cluster.clone(),
             selector: members,
+            is_by_mode: self.migration,
         };
         Ok((config, policy))
     }

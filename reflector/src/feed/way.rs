@@ -83,6 +83,17 @@ impl Progress {
 impl Feed {
     /// Tells that nothing can be asked.
     pub(crate) fn unreachable(&self, why: String) -> News {
+        self.lost(Failure {
+            verb: runtime::follow::Verb::List,
+            resource: self.resource().names(),
+            namespace: None,
+            cause: Cause::Unreachable(why),
+            retry_in: RETRY,
+        })
+    }
+
+    /// Tells that something failed, without which nothing is heard.
+    pub(crate) fn lost(&self, failure: Failure) -> News {
         let update = match self {
             Self::Services(source) => Some(Update::Services(source.clone(), Change::Lost)),
             Self::Slices(source) => Some(Update::Slices(source.clone(), Change::Lost)),
@@ -94,13 +105,7 @@ impl Feed {
         };
         News {
             feed: self.clone(),
-            sign: Sign::Lost(Failure {
-                verb: runtime::follow::Verb::List,
-                resource: self.resource(),
-                namespace: None,
-                cause: Cause::Unreachable(why),
-                retry_in: RETRY,
-            }),
+            sign: Sign::Lost(failure),
             update,
         }
     }

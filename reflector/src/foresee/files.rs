@@ -203,7 +203,10 @@ impl Objects {
             objects: listed.cloned().collect(),
             rewound: false,
         };
-        if let Some(update) = feed.news(Event::Listed(listing), feed.resource()).update {
+        if let Some(update) = feed
+            .news(Event::Listed(listing), feed.resource().names())
+            .update
+        {
             world.update(update);
         }
     }

@@ -133,6 +133,7 @@ impl Reading {
                 }
                 self.lost.insert(feed, failure.to_string());
             }
+            Sign::Aside => {}
             Sign::Alive | Sign::Rewound => {
                 self.lost.remove(&feed);
                 if is_listed(&feed, world) {

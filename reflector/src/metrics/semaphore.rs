@@ -247,6 +247,7 @@ impl Semaphore {
             | Update::MemberEndpoints(..)
             | Update::LocalEndpoints(_)
             | Update::Identified(..)
+            | Update::OptedOut(..)
             | Update::Blocked(..)
             | Update::Met(_)
             | Update::Tick(_) => {}

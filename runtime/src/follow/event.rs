@@ -1,6 +1,7 @@
 //! What is followed, and what is heard of it.
 
-use proto_types::{LabelSelector, RawObject, Resource, Revision};
+use proto_types::resource::Names;
+use proto_types::{LabelSelector, RawObject, Revision};
 
 use super::Failure;
 
@@ -8,7 +9,7 @@ use super::Failure;
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// The resource.
-    pub resource: Resource,
+    pub resource: &'static Names,
     /// Its namespace; all of them if absent.
     pub namespace: Option<String>,
     /// The server filters with it, so that what stops matching is deleted here.

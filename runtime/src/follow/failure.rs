@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use proto_types::Resource;
+use proto_types::resource::Names;
 
 /// A reader lost its server, and will try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Failure {
     /// What was attempted.
     pub verb: Verb,
     /// On which resource.
-    pub resource: Resource,
+    pub resource: &'static Names,
     /// In which namespace; in all if absent.
     pub namespace: Option<String>,
     /// What went wrong.

@@ -12,7 +12,8 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
 use proto_types::frame::List;
-use proto_types::{RawObject, Resource, Revision};
+use proto_types::resource::Names;
+use proto_types::{RawObject, Revision};
 
 use super::watch::Watch;
 use super::{Cause, Guard, Limits, Scope, identity};
@@ -163,7 +164,7 @@ pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Trouble> 
 
 /// Reads a page, and where the next one starts. An object that does not parse
 /// spoils the page, since it would otherwise count as gone.
-fn parse(resource: Resource, body: &Bytes) -> Result<(Page, Option<String>), String> {
+fn parse(resource: &'static Names, body: &Bytes) -> Result<(Page, Option<String>), String> {
     let list: List<'_> = serde_json::from_slice(body).map_err(|why| why.to_string())?;
     let revision = list.metadata.resource_version;
     let objects = list

@@ -77,7 +77,7 @@ fn stream(chunks: &[&str], then: Then) -> Answer {
 
 fn services() -> Scope {
     Scope {
-        resource: Resource::Services,
+        resource: Resource::Services.names(),
         namespace: None,
         selector: LabelSelector::default(),
     }

@@ -5,7 +5,8 @@ mod line;
 use bytes::Bytes;
 use kube::client::Body;
 use proto_types::frame::{Bookmark, EventType, WatchEvent};
-use proto_types::{RawObject, Resource, Revision, Status};
+use proto_types::resource::Names;
+use proto_types::{RawObject, Revision, Status};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use line::Lines;
 
 /// A watch that the server opened.
 pub(super) struct Watch {
-    resource: Resource,
+    resource: &'static Names,
     lines: Lines,
     limits: Limits,
     opened: Instant,
@@ -40,7 +41,7 @@ pub(super) enum Heard {
 }
 
 impl Watch {
-    pub(super) fn new(resource: Resource, body: Body, limits: Limits) -> Self {
+    pub(super) fn new(resource: &'static Names, body: Body, limits: Limits) -> Self {
         let now = Instant::now();
         Self {
             resource,
@@ -76,7 +77,7 @@ impl Watch {
     }
 }
 
-fn read(resource: Resource, line: &Bytes) -> Result<Heard, Trouble> {
+fn read(resource: &'static Names, line: &Bytes) -> Result<Heard, Trouble> {
     let WatchEvent { event_type, object } = serde_json::from_slice(line).map_err(garbage)?;
     Ok(match event_type {
         EventType::Added | EventType::Modified => Heard::Applied(parse(resource, object)?),
@@ -94,7 +95,7 @@ fn read(resource: Resource, line: &Bytes) -> Result<Heard, Trouble> {
 
 /// Copies the object: a slice would keep all that was received with it, for as
 /// long as the object lives.
-fn parse(resource: Resource, object: &RawValue) -> Result<RawObject, Trouble> {
+fn parse(resource: &'static Names, object: &RawValue) -> Result<RawObject, Trouble> {
     let json = Bytes::copy_from_slice(object.get().as_bytes());
     RawObject::parse(resource, &json).map_err(garbage)
 }
@@ -105,7 +106,9 @@ fn garbage(why: impl std::fmt::Display) -> Trouble {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Heard, Resource, read};
+    use proto_types::Resource;
+
+    use super::{Bytes, Heard, read};
     use proptest::prelude::{Strategy, any, prop, proptest};
     use proptest::prop_oneof;
 
@@ -134,7 +137,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_line_is_an_event_or_an_error(line in line()) {
-            let heard = read(Resource::Services, &Bytes::from(line.clone()));
+            let heard = read(Resource::Services.names(), &Bytes::from(line.clone()));
             if let Ok(Heard::Applied(object) | Heard::Deleted(object)) = heard {
                 proptest::prop_assert!(!object.key.name().is_empty(), "{}", line);
             }

@@ -36,7 +36,7 @@ pub(crate) async fn ask(reflector: SocketAddr, news: mpsc::Sender<News>) -> anyh
 pub(crate) async fn follow(local: kube::Client, resource: Resource, news: mpsc::Sender<News>) {
     let selector: LabelSelector = label::SOURCE.parse().expect("a label's name is a selector");
     let scope = Scope {
-        resource,
+        resource: resource.names(),
         namespace: None,
         selector,
     };

@@ -1,5 +1,7 @@
 //! What does not come in, in users' words.
 
+use proto_types::label;
+
 /// What does not come in. Each reads on from `Service demo/web of source east: `.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Refusal {
@@ -9,6 +11,14 @@ pub enum Refusal {
          import.namespaces, or export it from another one"
     )]
     Namespace(Box<str>),
+    /// Its namespace keeps its Services to itself.
+    #[error(
+        "not mirrored, because namespace {0} of the source is labeled {label}={out}: remove the \
+         label to have its Services replicated",
+        label = label::REPLICATED,
+        out = label::NOT_REPLICATED
+    )]
+    OptedOut(Box<str>),
     /// Its name may not.
     #[error(
         "not mirrored, because the source's import policy does not admit the name {0}; change \
@@ -116,6 +126,7 @@ impl Refusal {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Namespace(_) => "NamespaceRefused",
+            Self::OptedOut(_) => "NamespaceOptedOut",
             Self::Name(_) => "NameRefused",
             Self::ExternalName => "ExternalNameRefused",
             Self::NoPort | Self::Port { .. } | Self::TargetPort { .. } => "PortRefused",

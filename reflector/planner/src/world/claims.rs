@@ -172,10 +172,34 @@ impl World {
         key
     }
 
+    /// Other namespaces of a source keep their Services to themselves.
+    pub(super) fn opt_out(
+        &mut self,
+        rank: Option<Rank>,
+        namespaces: BTreeSet<Box<str>>,
+    ) -> Touched {
+        let Some(rank) = rank else {
+            return Touched::new();
+        };
+        let before = std::mem::replace(&mut self.source_mut(rank).opted_out, namespaces);
+        let source = self.source(rank);
+        let changed: BTreeSet<_> = before.symmetric_difference(&source.opted_out).collect();
+        let services = source.services.known().into_iter().flat_map(|it| it.keys());
+        let concerned = services.filter(|it| changed.contains(&Box::from(it.namespace())));
+        let concerned: Vec<_> = concerned.cloned().collect();
+        let touched = concerned.into_iter().map(|it| self.claim(rank, it));
+        touched.flatten().collect()
+    }
+
     fn judge_claim(&self, rank: Rank, service: &ObjectKey) -> Result<(), Refusal> {
         let known = self.source(rank).services.known();
         let content = known.and_then(|it| it.get(service)?.as_ref().ok());
         let import = &self.policy.source(rank).import;
-        import.admit(service, content.map(|it| &it.spec))
+        import.admit(service, content.map(|it| &it.spec))?;
+        let namespace = service.namespace();
+        if self.source(rank).opted_out.contains(namespace) {
+            return Err(Refusal::OptedOut(namespace.into()));
+        }
+        Ok(())
     }
 }

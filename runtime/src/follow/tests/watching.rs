@@ -31,7 +31,7 @@ async fn requests_name_the_scope_and_what_they_accept() {
     let server = Scripted::start(vec![list(5, &[]), stream(&[], Then::Silence)]).await;
     let client = crate::connect(&server.access(), "heliograph-test/1").await;
     let scope = Scope {
-        resource: Resource::EndpointSlices,
+        resource: Resource::EndpointSlices.names(),
         namespace: Some("web".to_owned()),
         selector: "export in (a,b),!mirror".parse().unwrap(),
     };

@@ -1,0 +1,147 @@
+//! Which namespaces of a source keep their Services to themselves, as their labels say.
+//!
+//! Nothing is heard of a source's Services before that is known: what should have stayed
+//! there would be here for a moment. A source that has no namespaces to tell of, such as an
+//! emitter, says by its selector what leaves it.
+
+use std::collections::BTreeSet;
+
+use proto_types::label::{NOT_REPLICATED, REPLICATED};
+use proto_types::resource::Names;
+use proto_types::{LabelSelector, RawObject};
+use reflector_planner::{SourceName, Update};
+use runtime::{Cause, Event, Failure, Reader, Scope};
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use super::{Feed, News, Sign};
+
+/// Follows a source's namespaces.
+pub(crate) struct OptOuts {
+    feed: Feed,
+    source: SourceName,
+    reader: Reader,
+    namespaces: BTreeSet<Box<str>>,
+    /// Why they are not followed now.
+    lost: Option<String>,
+}
+
+static NAMESPACES: Names = Names {
+    plural: "namespaces",
+    singular: "namespace",
+    short: Some("ns"),
+    kind: "Namespace",
+    group: "",
+    api_version: "v1",
+    root: "/api/v1",
+    qualified: "namespaces",
+    object_head: r#"{"kind":"Namespace","apiVersion":"v1","#,
+};
+
+impl OptOuts {
+    /// What is asked for: no namespace but those that opt out.
+    pub(crate) fn scope() -> Scope {
+        let selector = format!("{REPLICATED}={NOT_REPLICATED}");
+        let selector: Result<LabelSelector, _> = selector.parse();
+        Scope {
+            resource: &NAMESPACES,
+            namespace: None,
+            selector: selector.expect("a label and its value are a selector"),
+        }
+    }
+
+    /// Those of a source, for the feed of its Services.
+    pub(crate) fn new(feed: Feed, source: SourceName, reader: Reader) -> Self {
+        Self {
+            feed,
+            source,
+            reader,
+            namespaces: BTreeSet::new(),
+            lost: None,
+        }
+    }
+
+    /// Follows until nobody listens. `known` rises when they are told for the first time.
+    pub(crate) async fn follow(mut self, sender: mpsc::Sender<News>, known: watch::Sender<bool>) {
+        loop {
+            let event = tokio::select! {
+                event = self.reader.next() => event,
+                () = sender.closed() => return,
+            };
+            let is_known = *known.borrow();
+            let news = match self.hear(event) {
+                Heard::Namespaces => self.told(),
+                Heard::Nothing => continue,
+                Heard::Failure(failure) if is_known => {
+                    self.note(Some(failure.to_string()));
+                    continue;
+                }
+                Heard::Failure(failure) => self.feed.lost(failure),
+            };
+            let is_told = news.update.as_ref();
+            let is_told = is_told.is_some_and(|it| matches!(it, Update::OptedOut(..)));
+            if sender.send(news).await.is_err() {
+                return;
+            }
+            if is_told {
+                self.note(None);
+                known.send_replace(true);
+            }
+        }
+    }
+
+    fn hear(&mut self, event: Event) -> Heard {
+        match event {
+            Event::Listed(listing) => {
+                let objects = listing.objects.iter();
+                self.namespaces = objects.map(name).collect();
+            }
+            Event::Applied(object) => {
+                self.namespaces.insert(name(&object));
+            }
+            Event::Deleted(object) => {
+                self.namespaces.remove(&name(&object));
+            }
+            Event::Progress(_) | Event::Connected => return Heard::Nothing,
+            Event::Failed(failure) => match failure.cause {
+                Cause::NotServed(_) => self.namespaces.clear(),
+                Cause::Cut(_) | Cause::Brief => return Heard::Nothing,
+                _ => return Heard::Failure(failure),
+            },
+        }
+        Heard::Namespaces
+    }
+
+    fn told(&self) -> News {
+        let (source, namespaces) = (self.source.clone(), self.namespaces.clone());
+        News {
+            feed: self.feed.clone(),
+            sign: Sign::Aside,
+            update: Some(Update::OptedOut(source, namespaces)),
+        }
+    }
+
+    /// Says once that they are not followed, and once that they are again.
+    fn note(&mut self, lost: Option<String>) {
+        let source = &self.source;
+        match (&lost, &self.lost) {
+            (Some(why), None) => warn!(
+                %source,
+                why, "cannot tell which namespaces opt out; those known before still do"
+            ),
+            (None, Some(_)) => info!(%source, "which namespaces opt out is known again"),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        self.lost = lost;
+    }
+}
+
+enum Heard {
+    Namespaces,
+    Nothing,
+    Failure(Failure),
+}
+
+fn name(namespace: &RawObject) -> Box<str> {
+    namespace.key.name().into()
+}

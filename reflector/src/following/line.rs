@@ -1,0 +1,151 @@
+//! One resource of one source, from the way to it to what it says.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto_types::Resource;
+use reflector_planner::SourceName;
+use runtime::{Access, Limits, Reader, Scope};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::config::EndpointsFrom;
+use crate::feed::{Feed, News, OptOuts, RETRY, Served, Way, served};
+use crate::identity::Identity;
+use crate::metrics::Metrics;
+
+/// What a source is asked for, and how.
+pub(super) struct Asked {
+    pub(super) scope: Scope,
+    pub(super) endpoints_from: EndpointsFrom,
+    pub(super) poll_every: Option<Duration>,
+    pub(super) opt_outs: OptingOut,
+}
+
+/// Whether a source's namespaces may keep their Services to themselves.
+pub(super) enum OptingOut {
+    /// They may, and that source tells which do.
+    Heeded(SourceName),
+    /// They may not.
+    Unheeded,
+}
+
+/// Who listens to a feed, and how.
+pub(super) struct Ears {
+    pub(super) sender: mpsc::Sender<News>,
+    pub(super) doubted: Arc<Notify>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) metrics: Metrics,
+}
+
+/// A feed, what it asks for, and who listens.
+pub(super) struct Line {
+    feed: Feed,
+    asked: Asked,
+    ears: Ears,
+}
+
+// An emitter is replaced by another, or a cluster upgraded, once in a long time.
+const LOOK_FOR_SLICES: Duration = Duration::from_secs(15);
+
+impl Line {
+    pub(super) const fn new(feed: Feed, asked: Asked, ears: Ears) -> Self {
+        Self { feed, asked, ears }
+    }
+
+    /// Follows until nobody listens.
+    pub(super) async fn follow(self, (access, way): (Access, Way)) {
+        let Ears {
+            sender,
+            identity,
+            metrics,
+            ..
+        } = &self.ears;
+        tokio::select! {
+            () = identity.settled() => {}
+            () = sender.closed() => return,
+        }
+        let Some(client) = way.open(&self.feed, sender).await else {
+            return;
+        };
+        let name = self.feed.source().map(ToString::to_string);
+        let name = name.unwrap_or_default();
+        let client = metrics.counting(client, name, &access).await;
+        let (known, mut is_known) = watch::channel(false);
+        let served = async {
+            // Who makes it known is kept by this task.
+            let _ = is_known.wait_for(|it| *it).await;
+            self.follow_what_is_served(&client).await;
+        };
+        tokio::select! {
+            () = self.follow_opt_outs(&client, known) => {}
+            () = served => {}
+        }
+    }
+
+    async fn follow_opt_outs(&self, client: &kube::Client, known: watch::Sender<bool>) {
+        let OptingOut::Heeded(source) = &self.asked.opt_outs else {
+            known.send_replace(true);
+            return pending().await;
+        };
+        let reader = self.reader(client, OptOuts::scope());
+        let opt_outs = OptOuts::new(self.feed.clone(), source.clone(), reader);
+        opt_outs.follow(self.ears.sender.clone(), known).await;
+    }
+
+    async fn follow_what_is_served(&self, client: &kube::Client) {
+        let follow = async |resource: Resource| {
+            let mut scope = self.asked.scope.clone();
+            scope.resource = resource.names();
+            let reader = self.reader(client, scope);
+            let Ears {
+                sender,
+                doubted,
+                identity,
+                ..
+            } = &self.ears;
+            let (sender, identity) = (sender.clone(), Some(Arc::clone(identity)));
+            let feed = self.feed.clone();
+            feed.follow(reader, sender, identity, Arc::clone(doubted))
+                .await;
+        };
+        match (self.feed.resource(), self.asked.endpoints_from) {
+            (Resource::EndpointSlices, EndpointsFrom::Endpoints) => {
+                follow(Resource::Endpoints).await;
+            }
+            (Resource::EndpointSlices, EndpointsFrom::Auto) => loop {
+                match served(client).await {
+                    Ok(Served::Slices) => return follow(Resource::EndpointSlices).await,
+                    Ok(Served::Endpoints) => tokio::select! {
+                        () = follow(Resource::Endpoints) => return,
+                        () = until_slices(client) => {}
+                    },
+                    Err(why) => {
+                        let unreachable = self.feed.unreachable(why);
+                        if self.ears.sender.send(unreachable).await.is_err() {
+                            return;
+                        }
+                        tokio::time::sleep(RETRY).await;
+                    }
+                }
+            },
+            (resource, _) => follow(resource).await,
+        }
+    }
+
+    fn reader(&self, client: &kube::Client, scope: Scope) -> Reader {
+        let reader = Reader::new(client.clone(), scope, Limits::default());
+        let reader = match self.asked.poll_every {
+            Some(every) => reader.polling(every),
+            None => reader,
+        };
+        reader.guarded(self.ears.identity.guard())
+    }
+}
+
+/// Waits until a cluster that had Endpoints alone serves slices.
+async fn until_slices(client: &kube::Client) {
+    while served(client).await != Ok(Served::Slices) {
+        tokio::time::sleep(LOOK_FOR_SLICES).await;
+    }
+}
