@@ -227,6 +227,19 @@ async fn only_an_api_server_can_say_that_something_is_gone() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_looked_at_is_not_written_over() {
+    let world = world(&[service(Value::Null)], &[]);
+    let answers = vec![
+        (POST, 409, status(409, "already exists")),
+        (GET, 500, status(500, "etcd is away")),
+    ];
+    let outcome = perform(world, answers).await;
+    assert!(outcome.written.again.is_some());
+    // Which is refused where there is one.
+    assert_eq!(outcome.left(), ["create"]);
+}
+
+#[tokio::test]
 async fn a_delete_names_the_version_it_is_about() {
     let world = world(&[], &[mirror()]);
     let outcome = perform(world, vec![(DELETE, 200, json!({"kind": "Status"}))]).await;

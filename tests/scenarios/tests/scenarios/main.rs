@@ -14,6 +14,7 @@
 //! | `leadership` | of several reflectors one writes, and another takes its place |
 //! | `compat` | flags, files and objects of the replaced programs |
 //! | `migration` | mirrors of a replaced program become ours as its page says |
+//! | `replicas` | what k8s-endpoints-sync-controller lost on the way arrives |
 //! | `namespaces` | missing namespaces are created where that is wanted, and stay |
 //! | `old_rights` | ours runs with the rights of the replaced programs' manifests |
 //! | `global` | Services of many clusters become one, the same in each |
@@ -71,6 +72,7 @@ mod ownership;
 mod playground;
 mod policies;
 mod policy;
+mod replicas;
 mod rights;
 mod scale;
 mod serving;
@@ -139,6 +141,9 @@ fn on_embedded_clusters() -> Vec<Scenario> {
         scenario!(faults::the_local_api_server_may_fail_in_every_way),
         scenario!(faults::here::an_api_server_that_asks_for_quiet_has_it),
         scenario!(faults::a_reflector_may_be_killed_at_any_point),
+        scenario!(replicas::what_was_refused_comes_without_another_word_of_its_source),
+        scenario!(replicas::nothing_comes_before_it_is_known_which_namespaces_opt_out),
+        scenario!(replicas::many_replicas_cost_two_writes_each_and_no_further_request),
         scenario!(scale::fifty_churning_sources_are_mirrored_one_by_one),
         scenario!(scale::a_hostile_source_does_not_slow_the_others),
     ]

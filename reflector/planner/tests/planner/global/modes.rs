@@ -1,5 +1,7 @@
 //! A workload moves from one cluster to another: what its Service is on the way.
 
+// What the replaced program lost.
+mod old_bugs;
 // From the beginning to the end, whatever comes first.
 mod walks;
 
