@@ -231,5 +231,14 @@ pub(crate) async fn endpoints_sync_controllers_replicas_become_ours_by_its_direc
     local.eventually_has("demo/web", &["10.1.0.2"]).await?;
     ensure!(local.service("demo/db").await?.is_some(), "it is gone");
     fs::remove_file(directory.join("silent"))?;
-    local.eventually_lacks("demo/db").await
+    local.eventually_lacks("demo/db").await?;
+    // What is annotated and labeled later is heeded too.
+    let demo = |value: Value| {
+        let metadata = json!({"name": "demo", "labels": {"replicated": value}});
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}).to_string()
+    };
+    east.plane.kubectl().apply(&demo(json!("false"))).await?;
+    local.eventually_lacks("demo/web").await?;
+    east.plane.kubectl().apply(&demo(Value::Null)).await?;
+    local.eventually_has("demo/web", &["10.1.0.2"]).await
 }
