@@ -14,6 +14,7 @@ mod failure;
 mod identity;
 mod limits;
 mod server;
+mod view;
 mod watch;
 
 use std::mem::{Discriminant, discriminant};
@@ -27,6 +28,7 @@ use tracing::debug;
 
 use delay::Delays;
 use server::{Server, Trouble};
+use view::ViewName;
 use watch::{Heard, Watch};
 
 pub use event::{Event, Listing, Scope};
@@ -49,7 +51,9 @@ pub struct Reader {
     last: Option<(Revision, ObjectKey, Discriminant<Event>)>,
     /// How often in a row the server lagged behind `progress`.
     n_behind: u32,
-    /// Whether history was too short since a watch last held.
+    /// Which view all that was told is of, if the server says so.
+    view: Option<ViewName>,
+    /// Whether history was too short since a watch last held, or of another view.
     has_expired: bool,
 }
 
@@ -95,6 +99,7 @@ impl Reader {
             progress: None,
             last: None,
             n_behind: 0,
+            view: None,
             has_expired: false,
         }
     }
@@ -180,7 +185,12 @@ impl Reader {
         at_least: Option<Revision>,
     ) -> Option<Event> {
         match page {
-            Ok(server::Page { revision, objects }) => {
+            Ok(server::Page {
+                revision,
+                objects,
+                view,
+            }) => {
+                self.view = view;
                 let rewound = self.progress.is_some_and(|progress| revision < progress);
                 self.progress = Some(revision);
                 self.last = None;
@@ -203,7 +213,7 @@ impl Reader {
             Err(Trouble {
                 cause: Cause::Expired,
                 ..
-            }) => self.expired(Verb::List, None),
+            }) => self.expired(Verb::List, Cause::Expired, None),
             Err(trouble) => {
                 let is_behind = matches!(trouble.cause, Cause::Behind(_));
                 self.n_behind += u32::from(is_behind);
@@ -216,6 +226,10 @@ impl Reader {
 
     fn opened(&mut self, watch: Result<Watch, Trouble>) -> Option<Event> {
         match watch {
+            // What left the view meanwhile, its history does not tell.
+            Ok(watch) if *watch.view() != self.view => {
+                self.expired(Verb::Watch, Cause::OtherView, self.progress)
+            }
             Ok(watch) => {
                 self.state = State::Watching(Box::new(watch));
                 Some(Event::Connected)
@@ -223,7 +237,7 @@ impl Reader {
             Err(Trouble {
                 cause: Cause::Expired,
                 ..
-            }) => self.expired(Verb::Watch, self.progress),
+            }) => self.expired(Verb::Watch, Cause::Expired, self.progress),
             Err(trouble) => {
                 let then = if matches!(trouble.cause, Cause::Refused { .. }) {
                     // Perhaps it is the revision that the server does not like.
@@ -258,7 +272,7 @@ impl Reader {
     fn broke(&mut self, trouble: Trouble) -> Option<Event> {
         self.ends();
         if trouble.cause == Cause::Expired {
-            return self.expired(Verb::Watch, self.progress);
+            return self.expired(Verb::Watch, Cause::Expired, self.progress);
         }
         let then = if matches!(trouble.cause, Cause::Cut(_)) {
             self.watch_again()
@@ -315,14 +329,14 @@ impl Reader {
         has_held
     }
 
-    /// History does not reach back far enough. That is ordinary once; again
-    /// before a watch held, it would go on for ever.
-    fn expired(&mut self, verb: Verb, at_least: Option<Revision>) -> Option<Event> {
+    /// History does not reach back far enough, or is of another view. That is ordinary
+    /// once; again before a watch held, it would go on for ever.
+    fn expired(&mut self, verb: Verb, why: Cause, at_least: Option<Revision>) -> Option<Event> {
         let step = Step::List { at_least };
         if self.has_expired {
-            return self.failed(verb, Cause::Expired.into(), step);
+            return self.failed(verb, why.into(), step);
         }
-        debug!(resource = %self.scope().resource, ?verb, "expired: listing again");
+        debug!(resource = %self.scope().resource, ?verb, %why, "listing again");
         self.has_expired = true;
         self.begin(step);
         None

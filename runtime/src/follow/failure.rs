@@ -72,6 +72,10 @@ pub enum Cause {
     /// The server's history does not reach from a list to the watch after it (410).
     #[error("the server forgets changes before they can be read")]
     Expired,
+    /// A list and the watch after it were of different views, as of two emitters with
+    /// different selectors behind one address.
+    #[error("the server shows something else in each answer: do all behind it export the same?")]
+    OtherView,
     /// The connection broke within an answer.
     #[error("the connection broke: {0}")]
     Cut(String),
@@ -115,6 +119,7 @@ impl Cause {
             Self::Refused { .. } => "Refused",
             Self::Behind(_) => "Behind",
             Self::Expired => "Expired",
+            Self::OtherView => "OtherView",
             Self::Cut(_) => "Cut",
             Self::Brief => "Brief",
             Self::Silent(_) => "Silent",

@@ -15,8 +15,9 @@ use proto_types::frame::List;
 use proto_types::resource::Names;
 use proto_types::{RawObject, Revision};
 
+use super::view::ViewName;
 use super::watch::Watch;
-use super::{Cause, Guard, Limits, Scope, identity};
+use super::{Cause, Guard, Limits, Scope, identity, view};
 
 pub(super) use refusal::{innermost, meaning};
 
@@ -35,6 +36,8 @@ pub(super) struct Server {
 pub(super) struct Page {
     pub(super) revision: Revision,
     pub(super) objects: Vec<RawObject>,
+    /// Which view it is of, if the server says so.
+    pub(super) view: Option<ViewName>,
 }
 
 /// A cause, and the time that the server asked for.
@@ -110,9 +113,11 @@ impl Server {
         let response = self.get(query).await?;
         let limit = self.limits.page_bytes;
         let cluster = identity::of_answer(response.headers());
+        let view = view::of_answer(response.headers());
         let body = collect(response.into_body(), limit).await?;
         let page = parse(self.scope.resource, &body);
         let (page, rest) = page.map_err(|why| Trouble::from(Cause::Garbage(why)))?;
+        let page = Page { view, ..page };
         if page.revision.is_zero() && self.poll_every.is_none() {
             let why = "a list at no resource version".to_owned();
             return Err(Cause::Garbage(why).into());
@@ -129,11 +134,7 @@ impl Server {
         query.push("timeoutSeconds", &watch_seconds().to_string());
         let response = self.get(query).await?;
         self.verify(identity::of_answer(response.headers())).await?;
-        Ok(Watch::new(
-            self.scope.resource,
-            response.into_body(),
-            self.limits,
-        ))
+        Ok(Watch::new(self.scope.resource, response, self.limits))
     }
 
     async fn get(&self, query: Query) -> Result<Response<Body>, Trouble> {
@@ -175,7 +176,12 @@ fn parse(resource: &'static Names, body: &Bytes) -> Result<(Page, Option<String>
         .collect::<Result<_, _>>()
         .map_err(|why| why.to_string())?;
     let token = Some(list.metadata.continue_token).filter(|token| !token.is_empty());
-    Ok((Page { revision, objects }, token))
+    let page = Page {
+        revision,
+        objects,
+        view: None,
+    };
+    Ok((page, token))
 }
 
 /// Four to five minutes: shorter than most proxies allow, and spread, so that

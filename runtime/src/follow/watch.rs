@@ -3,6 +3,7 @@
 mod line;
 
 use bytes::Bytes;
+use http::Response;
 use kube::client::Body;
 use proto_types::frame::{Bookmark, EventType, WatchEvent};
 use proto_types::resource::Names;
@@ -11,12 +12,15 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::server::{Trouble, innermost, meaning};
-use super::{Cause, Limits};
+use super::view::ViewName;
+use super::{Cause, Limits, view};
 use line::Lines;
 
 /// A watch that the server opened.
 pub(super) struct Watch {
     resource: &'static Names,
+    /// Which view it is of, if the server says so.
+    view: Option<ViewName>,
     lines: Lines,
     limits: Limits,
     opened: Instant,
@@ -41,16 +45,22 @@ pub(super) enum Heard {
 }
 
 impl Watch {
-    pub(super) fn new(resource: &'static Names, body: Body, limits: Limits) -> Self {
+    pub(super) fn new(resource: &'static Names, answer: Response<Body>, limits: Limits) -> Self {
         let now = Instant::now();
         Self {
             resource,
-            lines: Lines::new(body, limits.event_bytes),
+            view: view::of_answer(answer.headers()),
+            lines: Lines::new(answer.into_body(), limits.event_bytes),
             limits,
             opened: now,
             heard: now,
             had_events: false,
         }
+    }
+
+    /// Which view it is of.
+    pub(super) const fn view(&self) -> &Option<ViewName> {
+        &self.view
     }
 
     /// How long it has been open.

@@ -216,3 +216,60 @@ async fn doubt_does_not_shorten_a_delay() {
     assert!(soon.await.is_err());
     assert_eq!(server.asked().len(), 3);
 }
+
+/// The same answer, from a server that says which view it is of.
+fn of_view(head: &'static str, answer: Answer) -> Answer {
+    match answer {
+        Answer::Whole { body, after, .. } => Answer::Whole { head, body, after },
+        Answer::Stream { .. } => unreachable!("a stream's head is fixed"),
+    }
+}
+
+const ALL: &str = "200 OK\r\nheliograph-view: all";
+const FEW: &str = "200 OK\r\nheliograph-view: few";
+
+#[tokio::test]
+async fn a_watch_of_another_view_is_a_list_no_older_than_what_was_told() {
+    let watch = |head, name, revision| of_view(head, Answer::ok(event("ADDED", name, revision)));
+    check(
+        vec![
+            of_view(ALL, list(5, &[&item("a", 3), &item("b", 4)])),
+            watch(ALL, "c", 7),
+            watch(FEW, "d", 9),
+            of_view(FEW, list(9, &[&item("a", 3)])),
+            watch(FEW, "d", 10),
+        ],
+        &[
+            "listed 5 [a b]",
+            "connected",
+            "applied c 7",
+            "listed 9 [a]",
+            "connected",
+            "applied d 10",
+        ],
+        &["list", "watch >5", "watch >7", "list >=7", "watch >9"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn views_that_change_with_each_answer_are_a_failure_with_delays() {
+    check(
+        vec![
+            of_view(ALL, list(5, &[])),
+            of_view(FEW, Answer::ok("")),
+            of_view(ALL, list(6, &[])),
+            of_view(FEW, Answer::ok("")),
+            of_view(ALL, list(7, &[])),
+        ],
+        &[
+            "listed 5 []",
+            "listed 6 []",
+            "failed: cannot watch services: the server shows something else in each answer: do \
+             all behind it export the same?",
+            "listed 7 []",
+        ],
+        &["list", "watch >5", "list >=5", "watch >6", "list >=6"],
+    )
+    .await;
+}
