@@ -11,6 +11,7 @@
 //! | [`log`] | what is logged, and how |
 //! | [`shutdown`] | signals become a cancellation |
 //! | [`task`] | runs named tasks until shutdown or the first failure |
+//! | [`upstream`] | whether who passes something on still hears it |
 //!
 //! Invariants: nothing here knows what a source, a mirror or an export is, and
 //! nothing runs that its caller did not start and cannot stop.
@@ -24,6 +25,7 @@ pub mod listen;
 pub mod log;
 pub mod shutdown;
 pub mod task;
+pub mod upstream;
 
 #[cfg(test)]
 mod scripted;
