@@ -18,6 +18,7 @@
 //! | [`probe`] | reads that see every write before them |
 //! | [`api`] | paths, parameters, get, list, watch, discovery |
 //! | [`identity`] | which cluster this is |
+//! | [`signs`] | whether the upstream is heard, and which view is seen |
 //! | [`access`] | who asks, and what it may see |
 //! | [`gate`], [`consumers`] | what every request passes, and who watches what |
 //! | [`serve`], [`connections`], [`tls`] | sockets, their number, certificates |
@@ -42,6 +43,7 @@ mod program;
 pub mod reload;
 pub mod serve;
 pub mod shutdown;
+pub mod signs;
 pub mod tls;
 pub mod upstream;
 

@@ -8,6 +8,7 @@ use emitter_cache::Limits;
 use emitter_cache::grant::Owners;
 use prometheus_client::registry::Registry;
 use proto_types::Resource;
+use runtime::upstream::Asking;
 use runtime::{Readiness, Tasks, admin, client, listen};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -27,6 +28,7 @@ use crate::probe;
 use crate::reload::Files;
 use crate::serve::{self, End, Transport};
 use crate::shutdown::Shutdown;
+use crate::signs::{self, Export, Health, Signs};
 use crate::tls::{self, Certificates};
 use crate::upstream::{self, Documents, Follower, Joining};
 
@@ -44,6 +46,7 @@ pub(crate) struct Program {
     owners: Arc<Owners>,
     registry: Registry,
     metrics: Arc<Metrics>,
+    health: Arc<Health>,
     consumers: Arc<Consumers>,
     connections: Arc<Connections>,
     readiness: Readiness,
@@ -73,6 +76,7 @@ impl Program {
             consumers: Consumers::new(config.requests.clone(), Arc::clone(&metrics)),
             connections: Connections::new(config.connections.clone(), Arc::clone(&metrics)),
             metrics,
+            health: Arc::default(),
             readiness: Readiness::default(),
             tasks: Tasks::new(CancellationToken::new()),
             end: End::default(),
@@ -128,6 +132,7 @@ impl Program {
             let follower = Follower {
                 hub: Arc::clone(&hub),
                 metrics: Arc::clone(&self.metrics),
+                health: Arc::clone(&self.health),
                 ready: self.readiness.flag(resource.plural(), "not listed yet"),
                 joining,
                 namespaces: self.namespaces.take_if(|_| resource == Resource::Services),
@@ -150,6 +155,10 @@ impl Program {
         };
         let learn = Arc::clone(&identity).follow(self.client.clone(), upstream);
         self.spawn("learning the identity", learn);
+        if upstream == Upstream::Emitter {
+            let behind = look_behind(self.client.clone(), Arc::clone(&self.health));
+            self.spawn("looking behind the upstream", behind);
+        }
         identity
     }
 
@@ -221,10 +230,17 @@ impl Program {
             metrics: Arc::clone(&self.metrics),
             access,
         });
+        let config = &self.config;
+        let namespace = config.namespace.as_deref();
+        let signs = Arc::new(Signs {
+            health: Arc::clone(&self.health),
+            export: Export::new(&config.selector, namespace, &config.fields),
+        });
         api::router(Arc::new(api))
             .merge(admin.clone())
             .merge(identity::router(Arc::clone(&identity)))
             .layer(middleware::from_fn_with_state(identity, identity::sign))
+            .layer(middleware::from_fn_with_state(signs, signs::say))
             .layer(middleware::from_fn_with_state(gate, gate::pass))
     }
 
@@ -258,5 +274,17 @@ impl Program {
             outcome.map(|_| ())
         });
         Ok(())
+    }
+}
+
+/// Says that an upstream which is an emitter has lost its own.
+async fn look_behind(client: kube::Client, health: Arc<Health>) {
+    const BEHIND: &str = "what is behind the upstream";
+    let mut asking = Asking::new(client);
+    loop {
+        match asking.next().await {
+            Some(why) => health.lose(BEHIND, why),
+            None => health.hear(BEHIND),
+        }
     }
 }

@@ -23,6 +23,7 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
 use crate::probe;
+use crate::signs::Health;
 
 mod past;
 
@@ -47,6 +48,8 @@ pub struct Follower {
     pub hub: Arc<Hub>,
     /// Counts failures.
     pub metrics: Arc<Metrics>,
+    /// Says whether the upstream is heard.
+    pub health: Arc<Health>,
     /// The namespaces of what is followed, where they are served.
     pub namespaces: Option<Namespaces>,
     /// Raised by the first list.
@@ -113,6 +116,7 @@ impl Follower {
                 Event::Failed(failure) => {
                     self.metrics.upstream_failed(resource);
                     is_lost = true;
+                    self.health.lose(resource.plural, failure.to_string());
                     warn!(%resource, reason = failure.reason(), "lost the API server: {failure}");
                 }
                 Event::Connected if is_lost => {
@@ -147,6 +151,7 @@ impl Follower {
         if !matches!(event, Event::Failed(_)) {
             let now = Timestamp::now();
             self.metrics.upstream_heard(resource, now);
+            self.health.hear(resource.plural);
         }
     }
 
