@@ -64,6 +64,8 @@ pub(crate) enum Sign {
     Lost(Failure),
     /// Nothing: it is about something else.
     Aside,
+    /// It answers, but what it passes on grows old, for that reason; or does not any more.
+    Behind(Option<String>),
 }
 
 // A source that is far ahead of the controller waits; nothing is dropped.
@@ -194,6 +196,15 @@ impl Feed {
             feed: self.clone(),
             sign: Sign::Alive,
             update: update.map(|(source, cluster)| Update::Identified(source, cluster)),
+        }
+    }
+
+    /// What its server says of the one behind it.
+    pub(crate) fn behind(&self, lost: Option<String>) -> News {
+        News {
+            feed: self.clone(),
+            sign: Sign::Behind(lost),
+            update: None,
         }
     }
 

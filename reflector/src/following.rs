@@ -188,8 +188,9 @@ impl Following {
             });
         }
         let identity = Arc::new(Identity::new(&source));
-        let feeds = feeds(&source, self.global.as_ref()).into_iter();
-        let heard = feeds.map(|(feed, selector)| {
+        let feeds = feeds(&source, self.global.as_ref());
+        let first = feeds.first().map(|(feed, _)| feed.clone());
+        let heard = feeds.into_iter().map(|(feed, selector)| {
             let scope = Scope {
                 resource: feed.resource().names(),
                 namespace: source.namespace.as_ref().map(ToString::to_string),
@@ -201,6 +202,7 @@ impl Following {
                 endpoints_from: source.endpoints_from,
                 poll_every: source.poll_every,
                 opt_outs: self.opt_outs_of(&feed),
+                looks_behind: first.as_ref() == Some(&feed),
             };
             let doubted = Arc::new(Notify::new());
             self.doubted.insert(feed.clone(), Arc::clone(&doubted));

@@ -23,6 +23,9 @@ use semaphore::{Outcome, Semaphore};
 /// The reason of a problem that a source has as a whole.
 pub(crate) const OTHER_CLUSTER: &str = "OtherCluster";
 
+/// The reason where a source passes on what it cannot hear any more.
+pub(crate) const UPSTREAM_LOST: &str = "UpstreamLost";
+
 /// Names of labels, and their values.
 pub(crate) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
@@ -274,7 +277,9 @@ impl Metrics {
             self.source_objects.remove(&labels);
             self.source_last_contact.remove(&labels);
         }
-        self.problems.remove(&of_problem(source, OTHER_CLUSTER));
+        for reason in [OTHER_CLUSTER, UPSTREAM_LOST] {
+            self.problems.remove(&of_problem(source, reason));
+        }
     }
 }
 

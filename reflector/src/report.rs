@@ -1,6 +1,7 @@
 //! What people and dashboards are told: the log, metrics, readiness and `/status`, all
 //! from the same facts and in the same words.
 
+mod behind;
 mod digest;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -19,6 +20,7 @@ use crate::status::{
     ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, ProblemStatus, SourceStatus, Status,
 };
 
+use behind::Behind;
 use digest::Digest;
 
 /// What was told so far, so that nothing is told twice.
@@ -30,6 +32,7 @@ pub(crate) struct Report {
     problems: HashMap<LocalKey, BTreeSet<Problem>>,
     /// Sources behind which another cluster answers.
     replaced: BTreeMap<Feed, String>,
+    behind: Behind,
     digest: Digest,
     announcer: Announcer,
     local: Flag,
@@ -65,6 +68,7 @@ impl Report {
             },
             problems: HashMap::new(),
             replaced: BTreeMap::new(),
+            behind: Behind::default(),
             digest: Digest::default(),
             announcer,
             local: readiness.flag("local", "the local cluster is not listed yet"),
@@ -86,6 +90,7 @@ impl Report {
         self.feeds.retain(|feed, _| feed.source().is_none_or(stays));
         self.replaced
             .retain(|feed, _| feed.source().is_none_or(stays));
+        self.behind.retain(stays);
         for name in self.sources.iter().filter(|it| !stays(it)) {
             info!(source = %name, "not followed any more as it was");
             self.ready.remove(name);
@@ -114,10 +119,13 @@ impl Report {
 
     /// A feed heard something, and the world took it over.
     pub(crate) fn heard(&mut self, feed: &Feed, sign: &Sign, world: &World) {
+        if let (Sign::Behind(lost), Some(source)) = (sign, feed.source()) {
+            return self.behind.note(&self.metrics, source, lost.as_ref());
+        }
         let contact = self.feeds.entry(feed.clone()).or_default();
         note_cluster(&mut self.replaced, &self.metrics, feed, sign);
         let lost = match sign {
-            Sign::Aside => return,
+            Sign::Aside | Sign::Behind(_) => return,
             Sign::Alive => None,
             Sign::Rewound => {
                 warn!(%feed, "history went back, as after a restore from a backup; taken over");
@@ -183,6 +191,7 @@ impl Report {
         Status {
             sources: sources.map(|name| self.source(name, world)).collect(),
             problems: replaced
+                .chain(self.behind.problems())
                 .chain(problems.into_iter().map(Into::into))
                 .collect(),
             mirrors: Mirrors {
@@ -308,7 +317,7 @@ fn note_cluster(
             ..
         }) => Some(why.to_string()),
         // Not to be reached says nothing of who answers.
-        Sign::Lost(_) | Sign::Aside => return,
+        Sign::Lost(_) | Sign::Aside | Sign::Behind(_) => return,
         Sign::Alive | Sign::Rewound => None,
     };
     let Some(source) = feed.source() else {

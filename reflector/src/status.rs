@@ -10,6 +10,10 @@ use crate::identity::Identity;
 /// What losing a source means here; in the log, in the status, wherever it is told.
 pub const NOT_FOLLOWED: &str = "not followed; mirrors stay as they are, trying again";
 
+/// What it means here that a source cannot hear what it passes on; wherever it is told.
+pub const UPSTREAM_KEPT: &str =
+    "its emitter has lost its API server and serves what it knew; mirrors stay as they are";
+
 /// How things are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

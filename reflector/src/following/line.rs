@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proto_types::Resource;
 use reflector_planner::SourceName;
+use runtime::upstream::Asking;
 use runtime::{Access, Limits, Reader, Scope};
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -20,6 +21,8 @@ pub(super) struct Asked {
     pub(super) endpoints_from: EndpointsFrom,
     pub(super) poll_every: Option<Duration>,
     pub(super) opt_outs: OptingOut,
+    /// Whether this feed asks, for all of the source, if it hears what it passes on.
+    pub(super) looks_behind: bool,
 }
 
 /// Whether a source's namespaces may keep their Services to themselves.
@@ -79,7 +82,22 @@ impl Line {
         };
         tokio::select! {
             () = self.follow_opt_outs(&client, known) => {}
+            () = self.look_behind(&client) => {}
             () = served => {}
+        }
+    }
+
+    /// Tells whether the source hears what it passes on, as long as anybody listens.
+    async fn look_behind(&self, client: &kube::Client) {
+        if !self.asked.looks_behind {
+            return pending().await;
+        }
+        let mut asking = Asking::new(client.clone());
+        loop {
+            let news = self.feed.behind(asking.next().await);
+            if self.ears.sender.send(news).await.is_err() {
+                return;
+            }
         }
     }
 

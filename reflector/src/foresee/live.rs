@@ -133,7 +133,7 @@ impl Reading {
                 }
                 self.lost.insert(feed, failure.to_string());
             }
-            Sign::Aside => {}
+            Sign::Aside | Sign::Behind(_) => {}
             Sign::Alive | Sign::Rewound => {
                 self.lost.remove(&feed);
                 if is_listed(&feed, world) {
