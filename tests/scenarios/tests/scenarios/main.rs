@@ -236,6 +236,10 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
         scenario!(policies::gator_and_admission_policy_agree_on_every_case),
         scenario!(playground::a_newcomer_plays),
+        scenario!(playground::faults::an_emitter_that_hangs_is_noticed_and_nothing_goes),
+        scenario!(
+            playground::faults::an_emitter_that_serves_less_or_only_what_it_knew_removes_nothing
+        ),
         scenario!(playground::a_newcomer_plays_on_real_control_planes),
         scenario!(playground::many_sources_are_counted_as_kubectl_counts),
         scenario!(playground::a_playground_refuses_bad_input_in_plain_words),

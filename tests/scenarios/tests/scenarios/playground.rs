@@ -1,6 +1,8 @@
 //! The playground, as a newcomer meets it: its lines do what they say, its numbers are
 //! kubectl's, what it breaks removes nothing, and nothing is left of it.
 
+pub(crate) mod faults;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
