@@ -24,6 +24,8 @@ use crate::terminal::{self, Input, Key, Screen};
 use crate::view::plain::{self, Told};
 use crate::view::{self, Look, Page};
 
+const NOTHING_LEFT: &str = "nothing is left of the playground";
+
 /// A change of the screen follows what changed by at most this.
 const FRAME: Duration = Duration::from_millis(100);
 
@@ -42,6 +44,7 @@ pub(crate) async fn play(wishes: &Wishes) -> anyhow::Result<()> {
     end_with_the_terminal(&mut tasks)?;
     let started = shutdown.run_until_cancelled(Scene::start(wishes, &mut tasks, say));
     let Some(started) = started.await else {
+        say(NOTHING_LEFT);
         return Ok(());
     };
     let (scene, places) = started?;
@@ -70,7 +73,7 @@ pub(crate) async fn play(wishes: &Wishes) -> anyhow::Result<()> {
         played
     });
     tasks.run().await?;
-    say("nothing is left of the playground");
+    say(NOTHING_LEFT);
     Ok(())
 }
 
