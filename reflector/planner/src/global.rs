@@ -167,7 +167,7 @@ fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
         }
     }
     slices(case, members, (&ordered, &merged), &mut plan);
-    tiers::stand_by(case, members, &mut plan);
+    let recalled = tiers::stand_by(case, members, &mut plan);
     topology::prefer(
         case,
         members,
@@ -175,6 +175,12 @@ fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
         &mut plan,
     );
     leave(case, members, &mut plan);
+    for (slice, recalled) in recalled {
+        let is_left = plan.slices.get(&slice) != Some(&Verdict::Absent);
+        if is_left {
+            plan.slices.insert(slice, Verdict::Want(recalled));
+        }
+    }
     plan
 }
 

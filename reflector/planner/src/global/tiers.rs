@@ -4,13 +4,24 @@
 //! serve; the endpoints of the others are published as not ready. Where none suffices, all
 //! serve. Going down the tiers takes no time; going back up waits, and then takes steps,
 //! so that what has just recovered is neither believed nor loaded at once.
+//!
+//! After a restart a cluster that cannot be asked counts with what is published of it. What
+//! stood by then is known by its conditions, see [`recall`], and may serve again.
+
+use std::collections::BTreeMap;
+
+use proto_types::ObjectKey;
 
 use super::member::{Member, Members};
 use crate::diff::Verdict;
+use crate::mirror::MirrorSlice;
 use crate::name::SourceName;
+use crate::plan::age::shown_anew;
 use crate::plan::{Case, Plan};
+use crate::policy::Rank;
 use crate::problem::{Cause, Problem};
 use crate::slice::SliceSpec;
+use crate::source::Slices;
 
 /// How many steps there are on the way back.
 pub(crate) const STEPS: usize = 4;
@@ -49,12 +60,39 @@ impl Enough {
     }
 }
 
-/// Takes endpoints of clusters that stand by out of service.
-pub(super) fn stand_by(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) {
+/// Slices of members that cannot be asked.
+pub(super) type Recalled = BTreeMap<ObjectKey, MirrorSlice>;
+
+/// Takes endpoints of clusters that stand by out of service; returns what serves again, or
+/// not any more, of those that cannot be asked.
+pub(super) fn stand_by(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) -> Recalled {
     let Some((order, enough)) = asked(case, members, plan) else {
-        return;
+        return Recalled::new();
     };
-    let tiers = tiers(members, &order);
+    let unheard = members
+        .all
+        .iter()
+        .filter(|it| slices_of(case, it).is_none());
+    let unheard = unheard.flat_map(|it| published(case, &it.name));
+    let mut recalled: Recalled = unheard.collect();
+    choose(case, members, (&order, enough), plan, &mut recalled);
+    let is_shown = |slice: &ObjectKey, it: &MirrorSlice| {
+        let shown = case.world.local().slice(slice);
+        let shown = shown.and_then(|it| it.shows.as_ref());
+        shown.is_some_and(|shown| shown.spec == it.spec)
+    };
+    recalled.retain(|slice, it| !is_shown(slice, it));
+    recalled
+}
+
+fn choose(
+    case: &Case<'_>,
+    members: &Members<'_>,
+    (order, enough): (&[SourceName], Enough),
+    plan: &mut Plan,
+    recalled: &mut Recalled,
+) {
+    let tiers = tiers(members, order);
     let suffices = |tier: &&Vec<&Member<'_>>| {
         let counts = tier.iter().map(|it| count(case, members, it));
         let (n_ready, n_all) = counts.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
@@ -83,7 +121,7 @@ pub(super) fn stand_by(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) 
             let done = 100 * step / STEPS;
             format!("earlier clusters suffice: {done} % of the endpoints of {name} stand by")
         });
-        withdraw(plan, name, step);
+        withdraw(plan, recalled, name, step);
     }
 }
 
@@ -154,19 +192,45 @@ fn tiers<'m, 'a>(members: &'m Members<'a>, order: &[SourceName]) -> Vec<Vec<&'m 
 pub(super) fn count(case: &Case<'_>, members: &Members<'_>, member: &Member<'_>) -> (usize, usize) {
     let counts = |spec: &SliceSpec| (n_ready(spec), spec.endpoints.len());
     let sum = |sum: (usize, usize), it: (usize, usize)| (sum.0 + it.0, sum.1 + it.1);
-    match member.rank {
-        Some(rank) => {
+    match slices_of(case, member) {
+        Some((rank, slices)) => {
             let age = case.world.age(rank, &members.service);
-            let slices = case.world.source(rank).slices.known().into_iter();
-            let slices = slices.flat_map(|it| it.of(&members.service));
+            let slices = slices.of(&members.service);
             let specs = slices.filter_map(|(_, it)| it.as_ref().ok());
             specs.map(|it| counts(&age.of(&it.spec))).fold((0, 0), sum)
         }
         None => {
-            let slices = case.world.local().slices_of(case.key);
-            let its = slices.filter(|(_, it)| it.owner.source.as_ref() == Some(&*member.name));
-            let specs = its.filter_map(|(_, it)| it.shows.as_ref());
-            specs.map(|it| counts(&it.spec)).fold((0, 0), sum)
+            let specs = published(case, &member.name);
+            specs.map(|(_, it)| counts(&it.spec)).fold((0, 0), sum)
+        }
+    }
+}
+
+/// What a member says of its slices, if it has said anything yet.
+fn slices_of<'a>(case: &Case<'a>, member: &Member<'_>) -> Option<(Rank, &'a Slices)> {
+    let rank = member.rank?;
+    Some((rank, case.world.source(rank).slices.known()?))
+}
+
+/// What is published of a member, as if it did not stand by.
+fn published<'c>(
+    case: &'c Case<'_>,
+    member: &'c SourceName,
+) -> impl Iterator<Item = (ObjectKey, MirrorSlice)> + use<'c> {
+    let slices = case.world.local().slices_of(case.key);
+    let its = slices.filter(move |(_, it)| it.owner.source.as_ref() == Some(member));
+    its.filter_map(|(slice, it)| Some((slice.clone(), shown_anew(case, it, recall)?)))
+}
+
+/// Endpoints that serve and are not ready without terminating are those that were taken
+/// out of service here: Kubernetes writes no others, nor do we for silence.
+fn recall(spec: &mut SliceSpec) {
+    for endpoint in &mut spec.endpoints {
+        let is_withdrawn = endpoint.ready == Some(false)
+            && endpoint.serving == Some(true)
+            && endpoint.terminating != Some(true);
+        if is_withdrawn {
+            endpoint.ready = Some(true);
         }
     }
 }
@@ -178,7 +242,7 @@ fn n_ready(spec: &SliceSpec) -> usize {
 
 /// Takes so many steps' share of a member's ready endpoints out of service: always the
 /// last ones, so that those that serve stay the same.
-fn withdraw(plan: &mut Plan, member: &SourceName, step: usize) {
+fn withdraw(plan: &mut Plan, recalled: &mut Recalled, member: &SourceName, step: usize) {
     let label = proto_types::label::SOURCE;
     let its = plan
         .slices
@@ -187,6 +251,7 @@ fn withdraw(plan: &mut Plan, member: &SourceName, step: usize) {
             Verdict::Want(slice) => Some(slice),
             Verdict::Absent | Verdict::Unknown => None,
         });
+    let its = its.chain(recalled.values_mut());
     let its =
         its.filter(|it| it.marks.labels.get(label).map(String::as_str) == Some(member.as_str()));
     let mut its: Vec<_> = its.collect();
@@ -196,6 +261,7 @@ fn withdraw(plan: &mut Plan, member: &SourceName, step: usize) {
     let ready = endpoints.filter(|it| it.ready != Some(false));
     for endpoint in ready.skip(n_left) {
         endpoint.ready = Some(false);
+        endpoint.serving.get_or_insert(true);
     }
 }
 

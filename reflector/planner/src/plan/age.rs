@@ -5,6 +5,7 @@ use crate::import::Gate;
 use crate::mirror::{MirrorSlice, Observed, Owner};
 use crate::policy::Rank;
 use crate::problem::{Cause, Problem};
+use crate::slice::SliceSpec;
 use crate::staleness::Age;
 
 use super::{Case, Plan, problem_of};
@@ -25,11 +26,13 @@ pub(super) fn age(case: &Case<'_>, plan: &mut Plan) {
     }
     for (slice, observed) in case.world.local().slices_of(case.key) {
         let age = age_of(case, &observed.owner);
-        let stays = matches!(plan.slices.get(slice), None | Some(Verdict::Unknown));
-        let (Some(cause), true) = (cause(age), stays) else {
+        let verdict = plan.slices.get(slice);
+        let (Some(cause), false) = (cause(age), verdict == Some(&Verdict::Absent)) else {
             continue;
         };
-        if let Some(aged) = aged(observed, age).map(|it| admitted(case, observed, it)) {
+        let stays = matches!(verdict, None | Some(Verdict::Unknown));
+        if let (Some(aged), true) = (aged(observed, age), stays) {
+            let aged = admitted(case, observed, aged);
             plan.slices.insert(slice.clone(), Verdict::Want(aged));
         }
         problems.extend(problem_of(&observed.owner, case.key, cause));
@@ -40,6 +43,19 @@ pub(super) fn age(case: &Case<'_>, plan: &mut Plan) {
             plan.problems.push(problem);
         }
     }
+}
+
+/// A slice of which nothing more is known, as it would be shown anew: what is shown of it,
+/// changed in some way.
+pub(crate) fn shown_anew(
+    case: &Case<'_>,
+    observed: &Observed<MirrorSlice>,
+    change: impl FnOnce(&mut SliceSpec),
+) -> Option<MirrorSlice> {
+    let mut anew = aged(observed, Age::Fresh)?;
+    change(&mut anew.spec);
+    anew.spec = age_of(case, &observed.owner).of(&anew.spec);
+    Some(admitted(case, observed, anew))
 }
 
 fn age_of(case: &Case<'_>, owner: &Owner) -> Age {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use proto_types::label;
+use proto_types::label::{self, MEMBERS};
 
 use super::{Touched, World};
 use crate::brake::Moment;
@@ -54,7 +54,13 @@ impl World {
             let content = services.and_then(|it| it.get(&claim.service)?.as_ref().ok());
             content.is_some_and(|it| it.annotations.contains_key(label::FAILOVER))
         };
-        self.failbacks.contains_key(key) || global.failover.is_some() || self.claims(key).any(asks)
+        // Who asks may be known by what is written here alone.
+        let observed = self.local().service(key);
+        let record = observed.and_then(|it| it.shows.as_ref()?.marks.annotations.get(MEMBERS));
+        self.failbacks.contains_key(key)
+            || global.failover.is_some()
+            || self.claims(key).any(asks)
+            || record.is_some_and(|it| it.contains("\"failover\""))
     }
 
     /// Time passed; returns those that take a step.

@@ -1,5 +1,9 @@
 //! Which clusters serve a global Service, and which stand by.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
+use reflector_planner::Policy;
 use serde_json::{Value, json};
 
 use super::web;
@@ -134,4 +138,91 @@ fn a_restart_with_nobody_to_ask_changes_nothing() {
     assert_eq!(lab.settle(), Vec::<String>::new());
     lab.list("east", &[web(2021)], &[pods(2, 4)]);
     assert_eq!(lab.settle(), Vec::<String>::new());
+}
+
+/// After a restart, since which some cannot be asked.
+fn restarted() -> Lab {
+    let mut lab = lab("1").restarted();
+    assert_eq!(lab.settle(), NOTHING);
+    lab
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[test]
+fn who_stood_by_before_a_restart_serves_when_it_is_needed_though_it_cannot_be_asked() {
+    let mut lab = restarted();
+    lab.list("home", &[asking("here, east", "1")], &[pods(1, 4)]);
+    lab.list("west", &[web(2022)], &[pods(3, 4)]);
+    assert_eq!(lab.settle(), NOTHING);
+    lab.apply_slice("home", &pods(1, 0));
+    lab.settle();
+    assert_eq!(serving(&lab), [0, 4, 0]);
+    assert_eq!(lab.settle(), NOTHING);
+    // Nor does another restart change that.
+    let mut lab = lab.restarted();
+    lab.list("home", &[asking("here, east", "1")], &[pods(1, 0)]);
+    lab.list("west", &[web(2022)], &[pods(3, 4)]);
+    assert_eq!(lab.settle(), NOTHING);
+    // It goes back as it does else.
+    lab.apply_slice("home", &pods(1, 4));
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 4, 0]);
+    for (seconds, expected) in [(29, 4), (1, 3), (10, 2), (20, 0)] {
+        lab.wait(seconds);
+        lab.settle();
+        assert_eq!(serving(&lab), [4, expected, 0]);
+    }
+    lab.list("east", &[web(2021)], &[pods(2, 4)]);
+    assert_eq!(lab.settle(), NOTHING);
+}
+
+#[test]
+fn where_all_are_thin_those_serve_too_that_cannot_be_asked() {
+    let mut lab = restarted();
+    lab.list("home", &[asking("here, east", "5")], &[pods(1, 1)]);
+    lab.settle();
+    assert_eq!(serving(&lab), [1, 4, 4]);
+    lab.list("east", &[web(2021)], &[pods(2, 0)]);
+    lab.settle();
+    assert_eq!(serving(&lab), [1, 0, 4]);
+}
+
+#[test]
+fn services_that_are_heard_before_their_slices_change_nothing() {
+    let mut lab = restarted();
+    for (source, service) in [
+        ("home", asking("here, east", "1")),
+        ("east", web(2021)),
+        ("west", web(2022)),
+    ] {
+        lab.list_services(source, &[service]);
+        assert_eq!(lab.settle(), NOTHING, "{source}");
+    }
+    for (net, source) in (1..).zip(["west", "east", "home"]) {
+        lab.list_slices(source, &[pods(4 - net, 4)]);
+        assert_eq!(lab.settle(), NOTHING, "{source}");
+    }
+}
+
+#[test]
+fn a_cluster_that_was_silent_too_long_does_not_serve_from_memory() {
+    let policy = lab("1").world.policy().clone();
+    let mut global = policy.global().unwrap().clone();
+    for member in &mut global.members {
+        member.staleness.not_ready_after = Some(Duration::from_secs(60));
+    }
+    let policy = Policy::new(Vec::new()).unwrap();
+    let policy = policy.with_global(global).unwrap();
+    let mut lab = lab("1");
+    lab.reconfigure(policy, &HashSet::new());
+    let mut lab = lab.restarted();
+    lab.list("home", &[asking("here, east", "1")], &[pods(1, 0)]);
+    lab.list("west", &[web(2022)], &[pods(3, 4)]);
+    lab.settle();
+    assert_eq!(serving(&lab), [0, 4, 0]);
+    lab.wait(61);
+    lab.settle();
+    assert_eq!(serving(&lab), [0, 0, 4]);
+    assert_eq!(lab.reasons(), ["east EndpointsNotReady"]);
 }
