@@ -204,6 +204,7 @@ fn of_replaced_programs() -> Vec<Scenario> {
         scenario!(migration::kube_service_mirrors_mirrors_become_ours_by_their_names),
         scenario!(migration::endpoints_sync_controllers_replicas_become_ours_by_its_directory),
         scenario!(old_rights::semaphores_rights_are_enough_for_its_mirrors),
+        scenario!(old_rights::syncing::what_the_page_grants_is_enough_and_what_lacks_is_told),
         scenario!(global::semaphore::semaphores_global_services_become_ours_with_their_addresses),
     ]
 }

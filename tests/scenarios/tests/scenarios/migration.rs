@@ -17,7 +17,7 @@ use crate::rights::kubeconfig_of;
 const KUBE_SERVICE_MIRROR: &str = "kube-service-mirror";
 
 /// A mirror that somebody else made, with an address that is not true any more.
-async fn leave(local: &Cluster, key: &str, metadata: Value) -> anyhow::Result<Value> {
+pub(crate) async fn leave(local: &Cluster, key: &str, metadata: Value) -> anyhow::Result<Value> {
     let (namespace, name) = key.split_once('/').context("a key is namespace/name")?;
     let mut metadata = metadata;
     metadata["name"] = Value::from(name);
@@ -37,7 +37,7 @@ async fn leave(local: &Cluster, key: &str, metadata: Value) -> anyhow::Result<Va
 }
 
 /// Waits until it is ours, and is still the one that was left.
-async fn is_taken_over(
+pub(crate) async fn is_taken_over(
     local: &Cluster,
     key: &str,
     before: &Value,

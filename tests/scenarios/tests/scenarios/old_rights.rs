@@ -2,6 +2,9 @@
 //!
 //! What they do not grant, such as Events, is done without, and told.
 
+// Those that k8s-endpoints-sync-controller's page names, as it had no manifests.
+pub(crate) mod syncing;
+
 use std::process::Command;
 use std::sync::Arc;
 
