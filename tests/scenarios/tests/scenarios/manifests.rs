@@ -11,24 +11,26 @@ use tokio::process::Command;
 use crate::lab::{Cluster, program};
 
 /// All that can be installed by itself.
-const INSTALLABLE: [&str; 9] = [
+const INSTALLABLE: [&str; 10] = [
     "manifests/emitter",
     "manifests/reflector",
     "manifests/examples/two-clusters/east",
     "manifests/examples/two-clusters/west",
     "manifests/examples/same-name",
     "manifests/examples/core-endpoints",
+    "manifests/examples/same-name-core-endpoints",
     "manifests/examples/new-namespaces",
     "manifests/examples/global",
     "manifests/examples/replacement",
 ];
 
 /// What of that has sources.
-const CONFIGURED: [&str; 7] = [
+const CONFIGURED: [&str; 8] = [
     "manifests/examples/two-clusters/east",
     "manifests/examples/two-clusters/west",
     "manifests/examples/same-name",
     "manifests/examples/core-endpoints",
+    "manifests/examples/same-name-core-endpoints",
     "manifests/examples/new-namespaces",
     "manifests/examples/global",
     "manifests/examples/replacement",
@@ -102,14 +104,21 @@ pub(crate) async fn manifests_are_accepted_without_a_warning(
             ensure!(said.contains("east") || said.contains("west"), "{said}");
         }
     }
-    let rules = async |role: &str| -> anyhow::Result<Value> {
-        let path = format!("/apis/rbac.authorization.k8s.io/v1/{role}/heliograph-reflector");
+    let rules = async |role: String| -> anyhow::Result<Value> {
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/{role}");
         Ok(cluster.read(&path).await?["rules"].take())
     };
-    ensure!(
-        rules("namespaces/mirrors/roles").await? == rules("clusterroles").await?,
-        "sameName needs the same rights, only everywhere"
-    );
+    for role in [
+        "heliograph-reflector",
+        "heliograph-reflector-core-endpoints",
+    ] {
+        let here = rules(format!("namespaces/mirrors/roles/{role}")).await?;
+        let everywhere = rules(format!("clusterroles/{role}")).await?;
+        ensure!(
+            here == everywhere && here.is_array(),
+            "sameName needs the same rights as {role}, only everywhere"
+        );
+    }
     for deployment in ["emitter", "reflector"] {
         pod_is_admitted(&cluster, deployment).await?;
         probes_lead_somewhere(&container(&cluster, deployment).await?)?;
