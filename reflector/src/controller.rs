@@ -263,6 +263,9 @@ impl Controller {
     }
 
     fn hear(&mut self, news: News) {
+        if let Some(resource) = news.endpoints_of() {
+            self.report.reads(&news.feed, resource);
+        }
         let News { feed, sign, update } = news;
         let was_listed = self.world.local().is_listed();
         let touched = update.map(|update| {

@@ -68,6 +68,17 @@ pub(crate) enum Sign {
     Behind(Option<String>),
 }
 
+impl News {
+    /// The resource that says where endpoints are, where this tells of it.
+    pub(crate) const fn endpoints_of(&self) -> Option<Resource> {
+        match &self.update {
+            Some(Update::Endpoints(..) | Update::MemberEndpoints(..)) => Some(Resource::Endpoints),
+            Some(Update::Slices(..) | Update::MemberSlices(..)) => Some(Resource::EndpointSlices),
+            Some(_) | None => None,
+        }
+    }
+}
+
 // A source that is far ahead of the controller waits; nothing is dropped.
 const BACKLOG: usize = 64;
 
@@ -148,6 +159,14 @@ impl Feed {
             (Role::Member, Resource::EndpointSlices | Resource::Endpoints) => {
                 "global-endpointslices"
             }
+        }
+    }
+
+    /// The same, where Endpoints stand for slices.
+    pub(crate) const fn endpoints_name(&self) -> &'static str {
+        match self.role() {
+            Role::Mirror => Resource::Endpoints.plural(),
+            Role::Member => "global-endpoints",
         }
     }
 

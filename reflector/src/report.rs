@@ -44,6 +44,8 @@ pub(crate) struct Report {
 struct Contact {
     last: Option<Instant>,
     lost: Option<String>,
+    /// Whether what it tells of slices are Endpoints.
+    reads_endpoints: bool,
 }
 
 impl Report {
@@ -115,6 +117,12 @@ impl Report {
         );
         self.configuration.refused = Some(why);
         self.metrics.configuration_refused.set(1);
+    }
+
+    /// What a feed tells of endpoints is of that resource.
+    pub(crate) fn reads(&mut self, feed: &Feed, resource: Resource) {
+        let contact = self.feeds.entry(feed.clone()).or_default();
+        contact.reads_endpoints = resource == Resource::Endpoints;
     }
 
     /// A feed heard something, and the world took it over.
@@ -197,6 +205,7 @@ impl Report {
             mirrors: Mirrors {
                 services: world.local().services().count(),
                 slices: world.local().slices().count(),
+                endpoints: world.local().n_endpoints(),
             },
             waiting: n_waiting,
             leads,
@@ -210,7 +219,11 @@ impl Report {
             let contact = self.feeds.get(feed);
             let (state, objects) = known(feed, world);
             FeedStatus {
-                resource: feed.resource_name().to_owned(),
+                resource: match contact {
+                    Some(it) if it.reads_endpoints => feed.endpoints_name(),
+                    Some(_) | None => feed.resource_name(),
+                }
+                .to_owned(),
                 state: state.to_owned(),
                 objects,
                 age_seconds: contact.and_then(|it| Some(it.last?.elapsed().as_secs())),

@@ -98,6 +98,9 @@ pub struct Mirrors {
     pub services: usize,
     /// Mirror slices.
     pub slices: usize,
+    /// Mirror Endpoints, where they are written beside slices.
+    #[serde(default)]
+    pub endpoints: usize,
 }
 
 impl SourceStatus {
@@ -173,11 +176,19 @@ impl fmt::Display for Status {
         for SourceStatus { name, .. } in lost {
             writeln!(f, "Source {name} is {NOT_FOLLOWED}")?;
         }
-        let Mirrors { services, slices } = self.mirrors;
-        writeln!(
+        let Mirrors {
+            services,
+            slices,
+            endpoints,
+        } = self.mirrors;
+        write!(
             f,
             "\n{services} mirror Services, {slices} mirror EndpointSlices"
         )?;
+        if 0 < endpoints {
+            write!(f, ", {endpoints} mirror Endpoints")?;
+        }
+        writeln!(f)?;
         for SourceStatus {
             name,
             cluster_unknown,
@@ -252,6 +263,7 @@ mod tests {
             mirrors: Mirrors {
                 services: 3,
                 slices: 4,
+                endpoints: 2,
             },
             waiting: 0,
             leads: true,
@@ -266,10 +278,24 @@ east     endpointslices   synced   3         -     cannot list
 
 Source east is not followed; mirrors stay as they are, trying again
 
-3 mirror Services, 4 mirror EndpointSlices
+3 mirror Services, 4 mirror EndpointSlices, 2 mirror Endpoints
 
 NameTooLong: Service demo/web of source east: too long
 "
         );
+    }
+
+    #[test]
+    fn a_status_of_another_version_is_read() {
+        let older = r#"{
+            "sources": [{"name": "east", "feeds": [
+                {"resource": "services", "state": "synced", "objects": 3, "later": 1}
+            ]}],
+            "problems": [], "mirrors": {"services": 3, "slices": 4, "later": {}},
+            "waiting": 0, "leads": true, "later": ["x"]
+        }"#;
+        let status: Status = serde_json::from_str(older).unwrap();
+        assert_eq!(status.mirrors.endpoints, 0);
+        assert!(status.to_string().ends_with("No problems\n"));
     }
 }

@@ -110,6 +110,12 @@ impl Local {
         self.endpoints.objects.get(key.object())
     }
 
+    /// How many Endpoints of ours there are.
+    #[must_use]
+    pub fn n_endpoints(&self) -> usize {
+        self.endpoints.objects.len()
+    }
+
     /// The Services that Endpoints of ours belong to.
     pub(crate) fn homes_of_endpoints(&self) -> impl Iterator<Item = LocalKey> {
         self.endpoints.objects.keys().cloned().map(LocalKey::new)

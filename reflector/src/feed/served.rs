@@ -1,6 +1,8 @@
 //! Whether a cluster serves slices, or Endpoints alone.
 
 use http::Request;
+use proto_types::Resource;
+use runtime::Scope;
 use serde::Deserialize;
 
 /// What a cluster has of endpoints.
@@ -31,8 +33,31 @@ struct Version {
     version: String,
 }
 
-/// Asks a cluster; else why it does not say.
-pub(crate) async fn served(client: &kube::Client) -> Result<Served, String> {
+/// Asks a cluster what may be read of a scope; else why it does not say.
+///
+/// Rights from before there were slices grant Endpoints alone.
+pub(crate) async fn served(client: &kube::Client, scope: &Scope) -> Result<Served, String> {
+    let served = groups(client).await?;
+    if served == Served::Slices
+        && is_forbidden(client, scope, Resource::EndpointSlices).await
+        && !is_forbidden(client, scope, Resource::Endpoints).await
+    {
+        return Ok(Served::Endpoints);
+    }
+    Ok(served)
+}
+
+/// Whether listing is not allowed. Whatever else is wrong, the reader tells.
+async fn is_forbidden(client: &kube::Client, scope: &Scope, resource: Resource) -> bool {
+    let path = resource.collection(scope.namespace.as_deref());
+    let Ok(request) = Request::get(format!("{path}?limit=1")).body(Vec::new()) else {
+        return false;
+    };
+    let answer = client.request_text(request).await;
+    matches!(answer, Err(kube::Error::Api(status)) if status.code == 403)
+}
+
+async fn groups(client: &kube::Client) -> Result<Served, String> {
     let request = Request::get("/apis").body(Vec::new());
     let request = request.map_err(|why| why.to_string())?;
     let groups = client.request::<Groups>(request).await;

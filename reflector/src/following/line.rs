@@ -132,11 +132,11 @@ impl Line {
                 follow(Resource::Endpoints).await;
             }
             (Resource::EndpointSlices, EndpointsFrom::Auto) => loop {
-                match served(client).await {
+                match served(client, &self.asked.scope).await {
                     Ok(Served::Slices) => return follow(Resource::EndpointSlices).await,
                     Ok(Served::Endpoints) => tokio::select! {
                         () = follow(Resource::Endpoints) => return,
-                        () = until_slices(client) => {}
+                        () = until_slices(client, &self.asked.scope) => {}
                     },
                     Err(why) => {
                         let unreachable = self.feed.unreachable(why);
@@ -161,9 +161,9 @@ impl Line {
     }
 }
 
-/// Waits until a cluster that had Endpoints alone serves slices.
-async fn until_slices(client: &kube::Client) {
-    while served(client).await != Ok(Served::Slices) {
+/// Waits until a cluster that had Endpoints alone serves slices, which may be read.
+async fn until_slices(client: &kube::Client, scope: &Scope) {
+    while served(client, scope).await != Ok(Served::Slices) {
         tokio::time::sleep(LOOK_FOR_SLICES).await;
     }
 }

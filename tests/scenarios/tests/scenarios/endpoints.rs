@@ -1,5 +1,7 @@
 //! core/v1 Endpoints: written beside slices and counted once, and read instead of slices.
 
+pub(crate) mod rights;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;

@@ -189,6 +189,7 @@ fn of_shapes() -> Vec<Scenario> {
         scenario!(shapes::a_service_may_become_another_kind_and_back),
         scenario!(shapes::a_family_that_this_cluster_lacks_is_told),
         scenario!(endpoints::endpoints_are_written_beside_slices_and_counted_once),
+        scenario!(endpoints::rights::rights_from_before_slices_are_enough_for_endpoints),
         scenario!(endpoints::service_reflectors_emitter_is_read_until_ours_takes_its_place),
     ]
 }
