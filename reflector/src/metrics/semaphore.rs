@@ -242,10 +242,20 @@ impl Semaphore {
             Update::LocalSlices(change) => {
                 self.changed_here(change, |key| world.local().slice(key));
             }
-            // It counted objects of slices and Services alone.
-            Update::Endpoints(..)
-            | Update::MemberEndpoints(..)
-            | Update::LocalEndpoints(_)
+            Update::Endpoints(source, change) | Update::MemberEndpoints(source, change) => {
+                let role = match update {
+                    Update::MemberEndpoints(..) => Role::Member,
+                    _ => Role::Mirror,
+                };
+                let rank = world.policy().rank(source, role);
+                let known = rank.and_then(|it| world.source(it).slices.known());
+                let knows = |key: &ObjectKey| known.is_some_and(|it| it.of(key).next().is_some());
+                let n_known = known.map_or(0, |it| it.services().count());
+                let watcher = Watcher::there(source, role, Resource::EndpointSlices);
+                self.changed(&watcher, change, n_known, knows);
+            }
+            // Ours are beside slices, which are counted.
+            Update::LocalEndpoints(_)
             | Update::Identified(..)
             | Update::OptedOut(..)
             | Update::Blocked(..)

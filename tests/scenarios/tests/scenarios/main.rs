@@ -228,6 +228,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(foresight::what_is_planned_is_what_is_then_written),
         scenario!(foresight::a_source_that_cannot_be_read_is_told_and_held),
         scenario!(telling::a_problem_is_an_event_once),
+        scenario!(telling::counting::what_is_measured_is_what_happened),
         scenario!(telling::a_running_reflector_explains_itself),
         scenario!(endings::an_emitter_ends_in_good_order),
         scenario!(endings::certificates_are_exchanged_under_open_watches),

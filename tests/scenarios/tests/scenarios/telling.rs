@@ -1,5 +1,7 @@
 //! What is wrong is told where people look.
 
+pub(crate) mod counting;
+
 use std::process::Command;
 use std::sync::Arc;
 
