@@ -32,3 +32,5 @@ mod reasons;
 mod reconfigure;
 // Which deletes happen, and which do not.
 mod safety;
+// What other versions say.
+mod versions;

@@ -186,6 +186,8 @@ fn of_shapes() -> Vec<Scenario> {
         scenario!(rights::beside::endpoints_need_the_rights_of_the_component_and_no_more),
         scenario!(shapes::every_shape_of_service_has_its_mirror),
         scenario!(shapes::every_shape_of_slice_has_its_mirror),
+        scenario!(shapes::extremes::the_most_that_a_service_may_have_is_mirrored),
+        scenario!(shapes::extremes::a_namespace_that_goes_is_told_and_made_again),
         scenario!(shapes::a_service_may_become_another_kind_and_back),
         scenario!(shapes::a_family_that_this_cluster_lacks_is_told),
         scenario!(endpoints::endpoints_are_written_beside_slices_and_counted_once),

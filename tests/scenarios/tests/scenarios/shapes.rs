@@ -1,6 +1,7 @@
 //! Every shape of Service, and of slice, has the mirror that its row says; the API server
 //! takes it, and nothing is written twice.
 
+pub(crate) mod extremes;
 mod table;
 
 use std::sync::Arc;
