@@ -1,5 +1,7 @@
 //! What is observed in the local cluster, ours only.
 
+mod subject;
+
 use std::collections::{BTreeSet, HashMap};
 
 use proto_types::{ObjectKey, Resource, Revision, label};

@@ -73,7 +73,21 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
     endpoints::endpoints(case, &mut plan);
     let obstacles = obstacle::obstacles(case, &plan);
     plan.problems.extend(obstacles);
+    plan.problems.extend(disputed(case));
     plan
+}
+
+/// What others keep changing.
+fn disputed(case: &Case<'_>) -> Option<Problem> {
+    let local = case.world.contested(case.key)?.clone();
+    let claim = case.world.claims(case.key).next()?;
+    let problem = Problem {
+        source: case.source(claim).clone(),
+        object: claim.service.clone(),
+        cause: Cause::Contested { local },
+    };
+    case.note("Contested", || problem.to_string());
+    Some(problem)
 }
 
 /// Whoever wants the key and may not have it.

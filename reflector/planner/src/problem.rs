@@ -263,6 +263,16 @@ pub enum Cause {
         /// The object.
         local: (Resource, ObjectKey),
     },
+    /// Two write one object.
+    #[error(
+        "something else keeps changing {} {}, which is changed back each time; its managedFields \
+         say who it is: stop that, or have it leave out what is labeled heliograph.dev/source",
+        local.0.kind(), local.1
+    )]
+    Contested {
+        /// The object.
+        local: (Resource, ObjectKey),
+    },
 }
 
 impl Cause {
@@ -295,6 +305,7 @@ impl Cause {
             Self::FamilyMissing { .. } => "FamilyMissing",
             Self::Refused { .. } => "Refused",
             Self::Overruled { .. } => "Overruled",
+            Self::Contested { .. } => "Contested",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! All that is known, and which plans an update touches.
 
 mod claims;
+mod contest;
 mod endpoints;
 mod failback;
 mod judge;
@@ -21,6 +22,7 @@ use crate::service::Kind;
 use crate::source::{Change, Services, Slices, Source, SourceService, SourceSlice, SourceState};
 
 use claims::Claims;
+use contest::Contests;
 use failback::Failbacks;
 pub use judge::Doubt;
 
@@ -36,6 +38,7 @@ pub struct World {
     local: Local,
     claims: Claims,
     failbacks: Failbacks,
+    contests: Contests,
     doubts: Vec<Doubt>,
     now: Moment,
 }
@@ -99,6 +102,7 @@ impl World {
             sources,
             local: Local::default(),
             failbacks: Failbacks::new(),
+            contests: Contests::new(),
             doubts: Vec::new(),
             now: Moment::default(),
         }
@@ -161,10 +165,14 @@ impl World {
                 self.opt_out(self.policy.rank(&name, Role::Member), namespaces)
             }
             Update::LocalServices(change) => {
-                self.update_local(|local, policy| local.update_services(change, policy))
+                let subject = self.local.subject_of_service(&change, &self.policy);
+                self.update_ours(subject, |local, policy| {
+                    local.update_services(change, policy)
+                })
             }
             Update::LocalSlices(change) => {
-                self.update_local(|local, policy| local.update_slices(change, policy))
+                let subject = self.local.subject_of_slice(&change, &self.policy);
+                self.update_ours(subject, |local, policy| local.update_slices(change, policy))
             }
             Update::LocalEndpoints(change) => self.hear_local_endpoints(change),
             Update::Blocked(resource, key, obstacle) => self.block(resource, key, obstacle),
@@ -321,6 +329,7 @@ impl World {
         self.now = now;
         self.doubt_what_was_held();
         let mut touched = self.step_failbacks();
+        touched.extend(self.end_contests());
         for rank in self.policy.ranks() {
             touched.extend(self.judge_age(rank));
         }

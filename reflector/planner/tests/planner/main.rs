@@ -16,6 +16,8 @@ mod lab;
 mod laws;
 // What comes along.
 mod carrying;
+// Two programs that write the same.
+mod contest;
 // What may come in.
 mod import;
 // What mirrors are called.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use control_plane::Scene;
 
-use crate::lab::{Lab, MIRRORS, eventually, meanwhile, mirror};
+use crate::lab::{Lab, MIRRORS, Program, eventually, meanwhile, mirror};
 
 pub(crate) async fn what_others_change_is_repaired(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;
     let source = format!("name=east,url={},prefix=east", emitter.url);
-    lab.reflector(&local, &[&source]).await?;
+    let reflector = lab.reflector(&local, &[&source]).await?;
     east.create_service("web").await?;
     east.set_endpoints("web", &["10.1.0.1"]).await?;
     let mirror = mirror("east", "web");
@@ -66,7 +66,16 @@ pub(crate) async fn what_others_change_is_repaired(scene: Arc<Scene>) -> anyhow:
         Ok(())
     })
     .await?;
-    Ok(())
+    is_told(&reflector, "keeps changing Service").await
+}
+
+async fn is_told(reflector: &Program, words: &str) -> anyhow::Result<()> {
+    eventually(&format!("{words:?} is told"), async || {
+        let status = reflector.status().await?.to_string();
+        ensure!(status.contains(words), "{status}");
+        Ok(())
+    })
+    .await
 }
 
 pub(crate) async fn what_others_delete_comes_back(scene: Arc<Scene>) -> anyhow::Result<()> {

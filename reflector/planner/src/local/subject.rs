@@ -1,0 +1,49 @@
+//! Which object of ours a change is about, and makes otherwise.
+
+use proto_types::{ObjectKey, Resource};
+
+use super::{Local, LocalChange, Store, home};
+use crate::mirror::{Mirror, MirrorService, MirrorSlice, Seen};
+use crate::name::LocalKey;
+use crate::policy::Policy;
+
+impl Local {
+    /// Which Service of ours a change made otherwise, if it did.
+    pub(crate) fn subject_of_service(
+        &self,
+        change: &LocalChange<MirrorService>,
+        policy: &Policy,
+    ) -> Option<(LocalKey, (Resource, ObjectKey))> {
+        self.services.subject(change, policy)
+    }
+
+    /// Which slice of ours a change made otherwise, if it did.
+    pub(crate) fn subject_of_slice(
+        &self,
+        change: &LocalChange<MirrorSlice>,
+        policy: &Policy,
+    ) -> Option<(LocalKey, (Resource, ObjectKey))> {
+        self.slices.subject(change, policy)
+    }
+}
+
+impl<T: Mirror> Store<T> {
+    /// The object that a change makes otherwise, with the Service that it is part of. What
+    /// we did ourselves is known by the answer.
+    fn subject(
+        &self,
+        change: &LocalChange<T>,
+        policy: &Policy,
+    ) -> Option<(LocalKey, (Resource, ObjectKey))> {
+        let (key, revision) = match change {
+            LocalChange::Applied(key, Seen::Ours(observed)) => (key, observed.revision),
+            LocalChange::Deleted(key, revision) => (key, *revision),
+            LocalChange::Applied(_, Seen::Foreign)
+            | LocalChange::Listed(_)
+            | LocalChange::Gone(..) => return None,
+        };
+        let known = self.objects.get(key).filter(|it| it.revision < revision)?;
+        let home = home::<T>(key, &known.owner, policy)?;
+        Some((home, (T::RESOURCE, key.clone())))
+    }
+}

@@ -1,0 +1,89 @@
+//! Two programs that write the same objects.
+
+use proto_types::Resource;
+use serde_json::json;
+
+use crate::global::{pods, web};
+use crate::lab::{Lab, prefixed};
+use crate::object::{service, slice, with};
+
+const MIRROR: &str = "mirrors/east-demo-73736d-web";
+
+fn mirrored() -> Lab {
+    let mut lab = Lab::new(vec![prefixed("east")]);
+    let slices = [slice("demo/web-1", "web", &["10.1.0.1"])];
+    lab.list("east", &[service("demo/web")], &slices);
+    lab.settle();
+    lab
+}
+
+/// Somebody else gives it a port, or does what that somebody does.
+fn disturb(lab: &mut Lab, n: u16) {
+    lab.edit(Resource::Services, MIRROR, |it| {
+        it["spec"]["ports"][0]["port"] = json!(1000 + n);
+    });
+    let writes = lab.settle();
+    assert_eq!(writes, [format!("update Service {MIRROR}")]);
+    assert_eq!(lab.service(MIRROR)["spec"]["ports"][0]["port"], 80);
+}
+
+#[test]
+fn what_others_keep_changing_is_repaired_and_told_until_they_stop() {
+    let mut lab = mirrored();
+    for n in 0..4 {
+        disturb(&mut lab, n);
+        assert_eq!(lab.reasons().len(), 0, "a person may have tried");
+        lab.wait(60);
+    }
+    disturb(&mut lab, 4);
+    assert_eq!(lab.reasons(), ["east Contested"]);
+    let said = lab.problems()[0].to_string();
+    assert!(
+        said.contains(&format!("keeps changing Service {MIRROR}")),
+        "{said}"
+    );
+    lab.wait(299);
+    assert_eq!(lab.reasons(), ["east Contested"]);
+    lab.wait(1);
+    assert_eq!(lab.settle().len(), 0);
+    assert_eq!(lab.reasons().len(), 0);
+}
+
+#[test]
+fn slices_that_others_keep_deleting_are_told_too() {
+    let mut lab = Lab::new(vec![prefixed("east")]);
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.settle();
+    for _ in 0..5 {
+        let slices = lab.slices();
+        lab.remove(Resource::EndpointSlices, &slices[0]);
+        lab.settle();
+        assert_eq!(lab.slices(), slices);
+    }
+    assert_eq!(lab.reasons(), ["east Contested"]);
+}
+
+#[test]
+fn what_we_and_our_sources_do_is_no_contest() {
+    let mut lab = mirrored();
+    for n in 0..20 {
+        let address = format!("10.1.0.{n}");
+        // Two writes, of which the first leaves the other to be done.
+        let ports = json!([{"name": format!("http-{n}"), "protocol": "TCP", "port": 80 + n}]);
+        lab.apply_service("east", &with(service("demo/web"), "/spec/ports", ports));
+        lab.apply_slice("east", &slice("demo/web-1", "web", &[&address]));
+        lab.settle();
+        // What others add beside ours stays, and takes nothing away.
+        lab.edit(Resource::Services, MIRROR, |it| {
+            it["metadata"]["labels"]["team"] = json!(format!("team-{n}"));
+        });
+        assert_eq!(lab.settle().len(), 0);
+    }
+    for _ in 0..5 {
+        lab.delete_service("east", "demo/web");
+        lab.settle();
+        lab.apply_service("east", &service("demo/web"));
+        lab.settle();
+    }
+    assert_eq!(lab.reasons().len(), 0);
+}
