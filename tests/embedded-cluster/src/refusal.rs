@@ -66,10 +66,14 @@ impl Wrong {
 
 /// 422: the object is not valid.
 pub(crate) fn invalid(kind: Kind, name: &str, wrongs: Vec<Wrong>) -> Status {
-    let all: Vec<String> = wrongs
-        .iter()
-        .map(|it| format!("{}: {}", it.field, it.message))
-        .collect();
+    let mut all: Vec<String> = Vec::new();
+    for wrong in &wrongs {
+        let sentence = format!("{}: {}", wrong.field, wrong.message);
+        // What is found twice is a cause twice, and said once.
+        if !all.contains(&sentence) {
+            all.push(sentence);
+        }
+    }
     let all = match all.as_slice() {
         [one] => one.clone(),
         several => format!("[{}]", several.join(", ")),

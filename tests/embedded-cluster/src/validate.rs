@@ -285,6 +285,9 @@ pub(crate) fn check_update(kind: Kind, old: &Value, new: &Value) -> Vec<Wrong> {
         let uid = text(new, "uid");
         wrongs.push(Wrong::invalid("metadata.uid", &uid, IMMUTABLE));
     }
+    // A kube-apiserver looks for them in whatever there is, and again in what it knows.
+    let new_finalizers = new_finalizers(old, new);
+    wrongs.extend(new_finalizers.clone().into_iter().chain(new_finalizers));
     match kind {
         Kind::Services => service_update(&old["spec"], &new["spec"], &mut wrongs),
         Kind::EndpointSlices if old["addressType"] != new["addressType"] => {
@@ -313,6 +316,24 @@ pub(crate) fn check_update(kind: Kind, old: &Value, new: &Value) -> Vec<Wrong> {
 }
 
 const IMMUTABLE: &str = "field is immutable";
+
+/// Who is on its way out waits for nobody else.
+fn new_finalizers(old: &Value, new: &Value) -> Option<Wrong> {
+    let of = |object: &Value| -> Vec<String> {
+        let finalizers = strings(&object["metadata"]["finalizers"]);
+        finalizers.map(str::to_owned).collect()
+    };
+    let is_going = !text(old, "deletionTimestamp").is_empty();
+    let (before, mut added) = (of(old), of(new));
+    added.retain(|it| is_going && !before.contains(it));
+    let listed: Vec<_> = added.iter().map(|it| format!("{it:?}")).collect();
+    let why = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers \
+         []string{{{}}}",
+        listed.join(", ")
+    );
+    (!added.is_empty()).then(|| Wrong::forbidden("metadata.finalizers", &why))
+}
 
 fn service_update(old: &Value, new: &Value, wrongs: &mut Vec<Wrong>) {
     let has_addresses = |spec: &Value| spec["type"] != "ExternalName";

@@ -117,6 +117,18 @@ pub(super) fn deletions() -> Vec<Ask> {
         ),
         delete("delete a guarded map", &format!("{MAPS}/g"), ""),
         patch(
+            "guard what is on its way out some more",
+            &format!("{MAPS}/g"),
+            MERGE,
+            r#"{"metadata":{"finalizers":["a.b/c","d.e/f","g.h/i"]}}"#,
+        ),
+        patch(
+            "label what is on its way out",
+            &format!("{MAPS}/g"),
+            MERGE,
+            r#"{"metadata":{"labels":{"a":"b"}}}"#,
+        ),
+        patch(
             "let a guarded map go",
             &format!("{MAPS}/g"),
             MERGE,
