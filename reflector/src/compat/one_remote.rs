@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use reflector_planner::name::Template;
 
-use super::settings::{Settings, words_of, wrong};
+use super::settings::{Settings, secured, words_of, wrong};
 use super::{Environment, Error, defaults, label_of};
 use crate::config::{Args, SourceEntry};
 use runtime::flags::{Dashes, Syntax, is_duration, switch};
@@ -199,8 +199,8 @@ fn source(
              or remote-api-url and remote-ca-url and remote-sa-token-path",
         ));
     };
-    source.url = Some(url.to_owned());
-    source.ca_url = Some(authority.to_owned());
+    source.url = Some(secured(url));
+    source.ca_url = Some(secured(authority));
     source.token_file = file.map(Into::into);
     source.token_variable = variable.filter(|_| file.is_none());
     Ok(source)

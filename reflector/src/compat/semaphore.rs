@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use reflector_planner::SourceName;
 use serde_json::Value;
 
-use super::settings::{Settings, words_of, wrong};
+use super::settings::{Settings, secured, words_of, wrong};
 use super::{Environment, Error, defaults, label_of};
 use crate::config::{Args, FailbackEntry, GlobalEntry, SourceEntry};
 use runtime::flags::{self, Dashes, Syntax};
@@ -270,8 +270,8 @@ fn source(remote: &Value, selector: &str, notes: &mut Vec<String>) -> Result<Sou
              remoteAPIURL and remoteCAURL and remoteSATokenPath",
         ));
     } else {
-        source.url = Some(url);
-        source.ca_url = Some(authority);
+        source.url = Some(secured(&url));
+        source.ca_url = Some(secured(&authority));
         source.token_file = Some(token.into());
     }
     let prefix = text("servicePrefix")?;

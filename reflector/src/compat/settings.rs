@@ -47,3 +47,12 @@ pub(super) fn wrong(flag: &str, why: impl std::fmt::Display) -> Error {
 pub(super) fn words_of(words: &str) -> Error {
     Error::Words(words.to_owned())
 }
+
+/// A server that is named without a scheme speaks HTTPS where it has an authority.
+pub(super) fn secured(server: &str) -> String {
+    if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("https://{server}")
+    }
+}

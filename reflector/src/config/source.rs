@@ -2,6 +2,7 @@
 
 mod error;
 mod pairs;
+mod url;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -199,12 +200,11 @@ impl SourceEntry {
     }
 
     fn uri(&self, url: &str) -> Result<Uri, InvalidSource> {
-        url.parse()
-            .map_err(|why: http::uri::InvalidUri| InvalidSource::Url {
-                name: self.name.clone(),
-                url: url.to_owned(),
-                why: why.to_string(),
-            })
+        url::parse(url).map_err(|why| InvalidSource::Url {
+            name: self.name.clone(),
+            url: url.to_owned(),
+            why,
+        })
     }
 
     fn access(&self) -> Result<Access, InvalidSource> {

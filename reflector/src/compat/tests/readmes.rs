@@ -69,7 +69,7 @@ fn semaphores_examples_start_ours() {
         &text,
         &[
             "listen: 0.0.0.0:8080\n",
-            "source clustera: remote_api_url\n  mirrors: \
+            "source clustera: https://remote_api_url/\n  mirrors: \
              semaphore/cluster-a-NAMESPACE-73736d-NAME\n  selector: a=b,!heliograph.dev/source\n",
             "note: remote cluster \"clusterA\" is source clustera",
         ],
