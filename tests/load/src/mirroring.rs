@@ -59,13 +59,12 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
         ];
         let n_objects = [args.services, args.services];
         let (reflector, reflected) = cold::reflect(&local, &arguments, n_objects).await?;
-        let changed = change::measure(&source, &local, MIRRORS, args).await?;
-        drop(reflector);
+        let relay = Relay::start(&source, &local).await?;
+        let namespaces = [MIRRORS, relay::NAMESPACE];
+        let [changed, relayed] = change::measure(&source, &local, namespaces, args).await?;
+        drop((reflector, relay));
 
         eprintln!("round {round}: the floor");
-        let relay = Relay::start(&source, &local).await?;
-        let relayed = change::measure(&source, &local, relay::NAMESPACE, args).await?;
-        drop(relay);
         let bare = Local::start(&format!("bare-{round}")).await?;
         let written = cold::write(&bare, &local.mirrors().await?).await?;
         print(round, args, [&reflected, &written], [&changed, &relayed]);

@@ -29,6 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Changes {
+    const fn none() -> Self {
+        Self {
+            single: Vec::new(),
+            burst: Duration::ZERO,
+        }
+    }
+
     /// What so many of them took at most.
     pub(crate) fn at(&self, share: f64) -> Duration {
         let i = (self.single.len() as f64 * share) as usize;
@@ -37,37 +44,44 @@ impl Changes {
     }
 }
 
-/// Makes changes one after another, then many at once.
-pub(crate) async fn measure(
+/// Makes changes one after another, then many at once. All who write follow the same ones
+/// at the same time: whatever else the machine does, it does to all of them.
+pub(crate) async fn measure<const N: usize>(
     source: &Source,
     local: &Local,
-    namespace: &str,
+    namespaces: [&str; N],
     args: &Args,
-) -> anyhow::Result<Changes> {
-    let mut arrivals = Arrivals::start(local, namespace).await?;
-    let mut single = Vec::with_capacity(args.changes);
+) -> anyhow::Result<[Changes; N]> {
+    let mut arrivals = Vec::new();
+    for namespace in namespaces {
+        arrivals.push(Arrivals::start(local, namespace).await?);
+    }
+    let mut changes = [const { Changes::none() }; N];
     for i in 0..args.changes {
         let address = unique_address();
         let start = Instant::now();
         change(source, i, &address).await?;
-        single.push(arrivals.of(&address).await? - start);
+        for (arrivals, changes) in arrivals.iter_mut().zip(&mut changes) {
+            changes.single.push(arrivals.of(&address).await? - start);
+        }
         tokio::time::sleep(PAUSE).await;
     }
-    single.sort();
-
     let addresses: Vec<String> = (0..args.burst).map(|_| unique_address()).collect();
     let start = Instant::now();
-    let changes = addresses.iter().enumerate();
-    let changes = changes.map(|(i, address)| change(source, i, address));
-    stream::iter(changes)
+    let burst = addresses.iter().enumerate();
+    let burst = burst.map(|(i, address)| change(source, i, address));
+    stream::iter(burst)
         .buffer_unordered(MAX_WRITES)
         .try_collect::<()>()
         .await?;
-    let mut burst = Duration::ZERO;
-    for address in &addresses {
-        burst = burst.max(arrivals.of(address).await? - start);
+    for (arrivals, changes) in arrivals.iter_mut().zip(&mut changes) {
+        changes.single.sort();
+        for address in &addresses {
+            let took = arrivals.of(address).await? - start;
+            changes.burst = changes.burst.max(took);
+        }
     }
-    Ok(Changes { single, burst })
+    Ok(changes)
 }
 
 async fn change(source: &Source, i: usize, address: &str) -> anyhow::Result<()> {
