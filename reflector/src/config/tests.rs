@@ -258,6 +258,10 @@ fn a_bad_source_flag_is_named() {
         &["--source", "name is given twice"],
     );
     check(
+        config(&["--source", "name=a,prefix=a,kubeconfig="]),
+        &["--source", "kubeconfig has no value: give it one"],
+    );
+    check(
         config(&["--source", "name=East,url=http://e,prefix=e"]),
         &["--source", "\"East\" is not a DNS label"],
     );

@@ -11,6 +11,9 @@ pub enum InvalidSource {
     /// The same key twice.
     #[error("{0} is given twice: give each key once")]
     Twice(String),
+    /// A key without a value, as of a variable that is not set.
+    #[error("{0} has no value: give it one, or leave it out")]
+    Empty(String),
     /// A key or value that is none.
     #[error("{0}")]
     Entry(String),

@@ -47,6 +47,10 @@ impl FromStr for SourceEntry {
             let Some((key, value)) = pair.split_once('=') else {
                 return Err(InvalidSource::NotAPair(pair));
             };
+            // No selector selects everything, and says so.
+            if value.is_empty() && key != "selector" {
+                return Err(InvalidSource::Empty(key.to_owned()));
+            }
             let value = match (key, value) {
                 (key, "true") if SWITCHES.contains(&key) => json!(true),
                 (key, "false") if SWITCHES.contains(&key) => json!(false),
