@@ -32,6 +32,9 @@ enum Command {
     Serving(serving::Args),
     /// What hostile clients change for well-behaved watchers
     Hostile(serving::hostile::Args),
+    /// Who is in the way; started by that measurement itself
+    #[command(hide = true)]
+    HostileClients(serving::hostile::Clients),
     /// How long many Services take, and one change; what is kept in memory
     Mirroring(mirroring::Args),
     /// How long global Services of many clusters take; what is kept in memory
@@ -49,6 +52,7 @@ async fn main() -> anyhow::Result<()> {
     match args.command {
         Command::Serving(args) => serving::run(&args).await,
         Command::Hostile(args) => serving::hostile::run(&args).await,
+        Command::HostileClients(clients) => clients.play().await,
         Command::Mirroring(args) => mirroring::run(&args).await,
         Command::Merging(args) => merging::run(&args).await,
         Command::Bare(bare) => bare.serve().await,

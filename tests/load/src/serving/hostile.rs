@@ -2,6 +2,8 @@
 //! way: from another address of this machine, as they would come.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -10,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::consumer::connector;
 use super::rig::{Measured, Rig, Server};
 
 /// Who is in the way, and who must not notice.
@@ -63,22 +66,50 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     rig.fill(2000).await?;
     let alone = measure(&rig, args).await?;
     eprintln!("letting hostile clients come");
-    let mut clients = JoinSet::new();
-    let kinds = [
-        Malice::SlowHead,
-        Malice::Deaf,
-        Malice::HugeHead,
-        Malice::BadHttp2,
-    ];
-    let others = kinds.iter().flat_map(|kind| vec![*kind; args.others]);
-    for kind in std::iter::repeat_n(Malice::Silent, args.silent).chain(others) {
-        clients.spawn(kind.play(rig.address(Server::Emitter)?, rig.connector()));
-    }
+    // They have a process of their own, which yields to those who are measured: what they
+    // take of the machine is not what they do to the server.
+    let mut command = Command::new("nice");
+    command
+        .args(["-n", "19"])
+        .arg(std::env::current_exe()?)
+        .arg("hostile-clients")
+        .arg(rig.address(Server::Emitter)?.to_string())
+        .arg(rig.authority_file())
+        .args([args.silent.to_string(), args.others.to_string()]);
+    let _clients = rig.spawn("hostile-clients", &command)?;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let beside = measure(&rig, args).await?;
-    clients.shutdown().await;
     print(args, &alone, &beside);
     Ok(())
+}
+
+/// Whom to be in the way of, and how many are.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Clients {
+    server: SocketAddr,
+    authority: PathBuf,
+    silent: usize,
+    others: usize,
+}
+
+impl Clients {
+    /// Goes on for ever.
+    pub(crate) async fn play(&self) -> anyhow::Result<()> {
+        let connector = connector(&std::fs::read_to_string(&self.authority)?)?;
+        let kinds = [
+            Malice::SlowHead,
+            Malice::Deaf,
+            Malice::HugeHead,
+            Malice::BadHttp2,
+        ];
+        let others = kinds.iter().flat_map(|kind| vec![*kind; self.others]);
+        let mut clients = JoinSet::new();
+        for kind in std::iter::repeat_n(Malice::Silent, self.silent).chain(others) {
+            clients.spawn(kind.play(self.server, connector.clone()));
+        }
+        while clients.join_next().await.is_some() {}
+        Ok(())
+    }
 }
 
 async fn measure(rig: &Rig, args: &Args) -> anyhow::Result<Measured> {

@@ -1,6 +1,7 @@
 //! The three servers, and what happens to them.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub(crate) struct Rig {
     connector: TlsConnector,
     emitter: SocketAddr,
     bare: SocketAddr,
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 /// Open watches, and where their server stood before them.
@@ -114,7 +115,7 @@ impl Rig {
             client,
             emitter,
             bare,
-            _keeper: keeper,
+            keeper,
         };
         rig.create("watched").await?;
         rig.ready().await?;
@@ -144,8 +145,18 @@ impl Rig {
         Consumer::open(&self.connector, self.address(server)?, &path, &token).await
     }
 
-    pub(crate) fn connector(&self) -> TlsConnector {
-        self.connector.clone()
+    /// The file of the authority that all servers' certificates are from.
+    pub(crate) fn authority_file(&self) -> PathBuf {
+        self.plane.authority_file()
+    }
+
+    /// Starts a program, which ends with the rig.
+    pub(crate) fn spawn(
+        &self,
+        name: &str,
+        command: &Command,
+    ) -> anyhow::Result<control_plane::Process> {
+        self.keeper.spawn(name, command)
     }
 
     pub(crate) fn address(&self, server: Server) -> anyhow::Result<SocketAddr> {
