@@ -11,14 +11,13 @@ use futures::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use proto_types::Status;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
 
 use super::Transport;
-use super::conversation::{Conversation, Handed, Handover, Http};
+use super::conversation::{Conversation, Handed, Handover, Http, Io};
 use super::long::LongAnswer;
 use super::paced::Paced;
 use super::rewound::{Protocol, Rewound};
@@ -52,46 +51,50 @@ impl Server {
             debug!(%error, "a connection was gone before it began");
             return;
         }
+        // What only lasts for a moment is not kept for as long as the connection.
+        let Some(stream) = Box::pin(self.secure(stream, &place)).await else {
+            return;
+        };
         let connection = Arc::clone(&place.connection);
+        self.answer(stream, connection, answers).await;
+    }
+
+    /// A client's bytes, once it has shaken hands.
+    async fn secure(&self, stream: TcpStream, place: &Place) -> Option<Io> {
         let paced = Paced::new(
             stream,
-            Arc::clone(&connection),
+            Arc::clone(&place.connection),
             self.limits.write_timeout,
             Arc::clone(&self.metrics),
         );
-        match &self.transport {
-            Transport::Plain => self.answer(paced, connection, answers).await,
-            Transport::Tls(certificates) => {
-                let handshake = async {
-                    let _turn = place.handshakes.acquire().await;
-                    certificates.acceptor().accept(paced).await
-                };
-                // What only lasts for a moment is not kept for as long as the connection.
-                let handshake = Box::pin(handshake);
-                match tokio::time::timeout(self.limits.handshake_timeout, handshake).await {
-                    Ok(Ok(stream)) => {
-                        let (_, session) = stream.get_ref();
-                        let chain = session.peer_certificates().unwrap_or_default();
-                        *connection.certificates.lock() =
-                            chain.iter().map(|it| it.clone().into_owned()).collect();
-                        self.answer(stream, connection, answers).await;
-                    }
-                    Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
-                    Err(_) => {
-                        self.metrics.refused(Limit::Handshake);
-                        debug!("a TLS handshake took too long");
-                    }
-                }
+        let Transport::Tls(certificates) = &self.transport else {
+            return Some(Box::new(paced));
+        };
+        let handshake = async {
+            let _turn = place.handshakes.acquire().await;
+            certificates.acceptor().accept(paced).await
+        };
+        match tokio::time::timeout(self.limits.handshake_timeout, handshake).await {
+            Ok(Ok(stream)) => {
+                let (_, session) = stream.get_ref();
+                let chain = session.peer_certificates().unwrap_or_default();
+                *place.connection.certificates.lock() =
+                    chain.iter().map(|it| it.clone().into_owned()).collect();
+                Some(Box::new(stream))
+            }
+            Ok(Err(error)) => {
+                debug!(%error, "a TLS handshake failed");
+                None
+            }
+            Err(_) => {
+                self.metrics.refused(Limit::Handshake);
+                debug!("a TLS handshake took too long");
+                None
             }
         }
     }
 
-    async fn answer(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        connection: Arc<Connection>,
-        answers: Answers,
-    ) {
+    async fn answer(&self, stream: Io, connection: Arc<Connection>, answers: Answers) {
         let cut = connection.cut.clone();
         let listened = tokio::select! {
             listened = Rewound::listen(stream) => listened,
@@ -127,13 +130,13 @@ impl Server {
     }
 
     /// Answers requests, to the connection's end or to an answer that leaves the library.
-    async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    async fn converse(
         &self,
         protocol: Protocol,
-        stream: Rewound<S>,
+        stream: Rewound<Io>,
         connection: &Arc<Connection>,
         answers: Answers,
-    ) -> Option<Handed<S>> {
+    ) -> Option<Handed> {
         let service = Service {
             connection: Arc::clone(connection),
             answers,

@@ -42,14 +42,14 @@ pub(super) struct Http {
 }
 
 /// One connection with the HTTP library.
-pub(super) enum Conversation<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+pub(super) enum Conversation {
     /// Over HTTP/1.1.
     One(
-        Box<http1::Connection<TokioIo<Rewound<S>>, Service>>,
+        Box<http1::Connection<TokioIo<Rewound<Io>>, Service>>,
         Arc<Handover>,
     ),
     /// Over HTTP/2.
-    Two(Box<http2::Connection<TokioIo<Rewound<S>>, Service, TokioExecutor>>),
+    Two(Box<http2::Connection<TokioIo<Rewound<Io>>, Service, TokioExecutor>>),
 }
 
 /// Where an answer is laid that leaves the HTTP library.
@@ -60,7 +60,16 @@ pub(super) struct Handover {
 }
 
 /// A stream, what has been read from it already, and the answer to be written to it.
-pub(super) type Handed<S> = ((S, Bytes), Response<Counted>);
+pub(super) type Handed = ((Io, Bytes), Response<Counted>);
+
+/// A client's bytes, however they travel. On the heap, since it passes through many hands:
+/// whatever waits for it would have room for it in each of them.
+pub(super) type Io = Box<dyn ReadWrite>;
+
+/// What can be read and written.
+pub(super) trait ReadWrite: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ReadWrite for S {}
 
 impl Http {
     pub(super) fn new(limits: &ConnectionLimits) -> Self {
@@ -102,11 +111,11 @@ impl Handover {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<S> {
+impl Conversation {
     pub(super) fn new(
         http: &Http,
         protocol: Protocol,
-        stream: Rewound<S>,
+        stream: Rewound<Io>,
         service: Service,
     ) -> Self {
         let handover = Arc::clone(service.handover());
@@ -153,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Conversation<S> {
     }
 
     /// What goes on with an answer that was handed over.
-    pub(super) fn leave(self, response: Response<Counted>) -> Option<Handed<S>> {
+    pub(super) fn leave(self, response: Response<Counted>) -> Option<Handed> {
         match self {
             Self::One(connection, _) => {
                 let parts = connection.into_parts();

@@ -138,3 +138,24 @@ async fn a_narrow_pipe_gets_every_byte() {
     assert_eq!(head[0], "HTTP/1.1 200 OK");
     assert!(body == all_parts().await && rest.is_empty());
 }
+
+#[tokio::test]
+async fn what_waits_with_a_watch_is_small() {
+    let lab = Lab::plain(|_| {}).await;
+    let client = lab.connect().await;
+    let place = match lab.connections.admit("10.0.0.1:1".parse().unwrap()) {
+        Admission::Serve(place) => place,
+        other => unreachable!("{other:?}"),
+    };
+    let server = Server {
+        http: Http::new(lab.connections.limits()),
+        transport: Transport::Plain,
+        limits: lab.connections.limits().clone(),
+        metrics: Arc::clone(lab.connections.metrics()),
+        closing: CancellationToken::new(),
+    };
+    let connection = Arc::new(server).run(client, place, Answers::TooMany);
+    // Without its stream, which is on the heap.
+    let size = size_of_val(&connection);
+    assert!(size <= 2048, "{size} bytes");
+}
