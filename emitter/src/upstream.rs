@@ -116,7 +116,8 @@ impl Follower {
                 Event::Failed(failure) => {
                     self.metrics.upstream_failed(resource);
                     is_lost = true;
-                    self.health.lose(resource.plural, failure.to_string());
+                    // Whoever reads it may not know the upstream's own words.
+                    self.health.lose(resource.plural, failure.outline());
                     warn!(%resource, reason = failure.reason(), "lost the API server: {failure}");
                 }
                 Event::Connected if is_lost => {

@@ -102,6 +102,15 @@ impl Failure {
     pub const fn reason(&self) -> &'static str {
         self.cause.reason()
     }
+
+    /// It without the server's own words, for those who are not to know of what is behind.
+    #[must_use]
+    pub fn outline(&self) -> String {
+        let words = self.cause.to_string();
+        let outline = words.split_once(": ").map(|(outline, _)| outline);
+        let outline = outline.unwrap_or(&words);
+        format!("cannot {} {}: {outline}", self.verb, self.resource)
+    }
 }
 
 impl Cause {
@@ -157,5 +166,46 @@ impl fmt::Display for Verb {
             Self::List => "list",
             Self::Watch => "watch",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto_types::Resource;
+
+    use super::*;
+
+    #[test]
+    fn an_outline_has_none_of_the_servers_words() {
+        let failure = |cause| Failure {
+            verb: Verb::Watch,
+            resource: Resource::Services.names(),
+            namespace: Some("secret".to_owned()),
+            cause,
+            retry_in: Duration::ZERO,
+        };
+        for (cause, outline) in [
+            (
+                Cause::Unreachable("10.0.0.1:6443: refused".to_owned()),
+                "cannot watch services: no connection",
+            ),
+            (
+                Cause::Server {
+                    status: 500,
+                    message: "etcd: no leader".to_owned(),
+                },
+                "cannot watch services: the server failed (500)",
+            ),
+            (
+                Cause::Silent(Duration::from_secs(9)),
+                "cannot watch services: the connection is dead",
+            ),
+            (
+                Cause::Brief,
+                "cannot watch services: the server ended the watch as soon as it began",
+            ),
+        ] {
+            assert_eq!(failure(cause).outline(), outline);
+        }
     }
 }
