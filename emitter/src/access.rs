@@ -10,6 +10,7 @@
 
 mod cached;
 mod certificate;
+mod credentials;
 mod delegated;
 mod floor;
 mod follow_keys;
@@ -27,13 +28,13 @@ use std::time::Duration;
 
 use emitter_cache::Grant;
 use emitter_cache::grant::{Owners, Rules};
-use http::{HeaderMap, header};
 use parking_lot::RwLock;
 use proto_types::Status;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
+pub use self::credentials::{Credentials, Method};
 pub use self::floor::Floor;
 pub use self::follow_keys::follow_keys;
 pub use self::policy::PolicyError;
@@ -91,42 +92,6 @@ pub struct Access {
     changed: Notify,
 }
 
-/// What a request brings to say who asks.
-#[derive(Debug, Clone, Default)]
-pub struct Credentials {
-    /// The client's certificate, and what leads to its authority.
-    pub certificates: Vec<CertificateDer<'static>>,
-    /// A bearer token.
-    pub token: Option<String>,
-}
-
-/// How somebody was known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Method {
-    /// By its certificate.
-    Certificate,
-    /// By a token of the file.
-    Token,
-    /// By a token of this issuer.
-    Issuer(String),
-    /// By the upstream.
-    Delegated,
-    /// It was not.
-    Anonymous,
-}
-
-impl Method {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Certificate => "certificate",
-            Self::Token => "token",
-            Self::Issuer(_) => "issuer",
-            Self::Delegated => "delegated",
-            Self::Anonymous => "anonymous",
-        }
-    }
-}
-
 /// By what right a request is answered.
 #[derive(Debug, Clone)]
 pub struct Right {
@@ -154,21 +119,6 @@ pub enum Denied {
 
 /// How often rights are looked at again that the upstream gave.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
-impl Credentials {
-    /// What a request brings.
-    #[must_use]
-    pub fn of(headers: &HeaderMap, certificates: Vec<CertificateDer<'static>>) -> Self {
-        let value = headers.get(header::AUTHORIZATION);
-        let words = value.and_then(|it| it.to_str().ok()?.trim().split_once(' '));
-        let token = words.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let token = token.map(|(_, token)| token.trim().to_owned());
-        Self {
-            certificates,
-            token: token.filter(|it| !it.is_empty()),
-        }
-    }
-}
 
 impl Access {
     /// Reads all files for the first time.

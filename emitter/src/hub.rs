@@ -18,9 +18,9 @@ use emitter_cache::encode::Encoder;
 use emitter_cache::ring::{Cursor, Frame};
 use emitter_cache::store::{Expired, Misfit, Replaced};
 use emitter_cache::view::Snapshot;
-use emitter_cache::{Change, Encoding, Entry, Fields, Form, Limits, Ring, Store, View};
+use emitter_cache::{Change, Encoding, Entry, Fields, Form, Limits, Store, View};
 use jiff::Timestamp;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use proto_types::resource::Names;
 use proto_types::{ObjectKey, Revision};
 use runtime::follow;
@@ -331,9 +331,8 @@ impl Inner {
         match replaced {
             Replaced::Fresh => {
                 info!(%resource, n_objects, %revision, "listed the exported objects");
-                for feed in self.feeds.drain().filter_map(|(_, feed)| feed.upgrade()) {
-                    feed.close();
-                }
+                let feeds = self.feeds.drain().filter_map(|(_, feed)| feed.upgrade());
+                feeds.for_each(|feed| feed.close());
                 Vec::new()
             }
             Replaced::Continued(changes) => {
@@ -356,8 +355,7 @@ impl Inner {
                 return true;
             }
             if let Some(feed) = feed.upgrade() {
-                feed.ring.write().leave_behind();
-                feed.news.send_replace(());
+                feed.leave_behind();
             }
             false
         });
@@ -392,11 +390,7 @@ impl Inner {
         if let Some(feed) = self.feeds.get(view).and_then(Weak::upgrade) {
             return feed;
         }
-        let feed = Arc::new(Feed {
-            view: view.clone(),
-            ring: RwLock::new(Ring::new(self.store.progress().unwrap_or_default())),
-            news: watch::Sender::new(()),
-        });
+        let feed = Feed::new(view, self.store.progress().unwrap_or_default());
         self.feeds.insert(view.clone(), Arc::downgrade(&feed));
         feed
     }

@@ -14,11 +14,11 @@ mod failure;
 mod identity;
 mod limits;
 mod server;
+mod state;
 mod view;
 mod watch;
 
 use std::mem::{Discriminant, discriminant};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use tracing::debug;
 
 use delay::Delays;
 use server::{Server, Trouble};
+use state::{State, Step};
 use view::ViewName;
 use watch::{Heard, Watch};
 
@@ -55,30 +56,6 @@ pub struct Reader {
     view: Option<ViewName>,
     /// Whether history was too short since a watch last held, or of another view.
     has_expired: bool,
-}
-
-type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send>>;
-
-enum State {
-    Waiting {
-        until: Instant,
-        then: Step,
-    },
-    Listing {
-        list: Pending<server::Page>,
-        at_least: Option<Revision>,
-    },
-    Opening {
-        watch: Pending<Watch>,
-    },
-    Watching(Box<Watch>),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    List { at_least: Option<Revision> },
-    ListAt { revision: Revision },
-    Watch { from: Revision },
 }
 
 impl Reader {
@@ -369,25 +346,6 @@ impl Reader {
         match self.progress {
             Some(from) => Step::Watch { from },
             None => Step::List { at_least: None },
-        }
-    }
-}
-
-impl Server {
-    /// Prepares that step; nothing is sent before it is polled.
-    fn begin(self, step: Step) -> State {
-        match step {
-            Step::List { at_least } => State::Listing {
-                list: Box::pin(self.list(at_least)),
-                at_least,
-            },
-            Step::ListAt { revision } => State::Listing {
-                list: Box::pin(self.list_at(revision)),
-                at_least: None,
-            },
-            Step::Watch { from } => State::Opening {
-                watch: Box::pin(self.watch(from)),
-            },
         }
     }
 }

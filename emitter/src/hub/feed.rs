@@ -1,8 +1,11 @@
 //! The frames of one view.
 
+use std::sync::Arc;
+
 use emitter_cache::ring::{Cursor, Read};
 use emitter_cache::{Ring, View};
 use parking_lot::RwLock;
+use proto_types::Revision;
 use tokio::sync::watch;
 
 /// The frames of one view.
@@ -19,6 +22,21 @@ impl std::fmt::Debug for Feed {
 }
 
 impl Feed {
+    /// Nothing yet, after what happened until then.
+    pub(super) fn new(view: &View, progress: Revision) -> Arc<Self> {
+        Arc::new(Self {
+            view: view.clone(),
+            ring: RwLock::new(Ring::new(progress)),
+            news: watch::Sender::new(()),
+        })
+    }
+
+    /// Sends all who read away, to resume elsewhere.
+    pub(super) fn leave_behind(&self) {
+        self.ring.write().leave_behind();
+        self.news.send_replace(());
+    }
+
     /// Ends all watches: who reads on must list again.
     pub(super) fn close(&self) {
         self.ring.write().close();

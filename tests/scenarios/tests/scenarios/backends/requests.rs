@@ -3,6 +3,7 @@
 mod applying;
 mod bodies;
 mod others;
+mod owning;
 
 /// A request, and what it is called in the list of differences.
 pub(super) struct Ask {
