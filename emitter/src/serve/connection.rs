@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use proto_types::Status;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
@@ -96,13 +97,11 @@ impl Server {
 
     async fn answer(&self, stream: Io, connection: Arc<Connection>, answers: Answers) {
         let cut = connection.cut.clone();
+        let deadline = Instant::now() + self.limits.header_timeout;
         let listened = tokio::select! {
             listened = Rewound::listen(stream) => listened,
-            () = self.first_head(&connection) => {
-                self.metrics.refused(Limit::Header);
-                debug!("a first request took too long");
-                return;
-            }
+            () = self.first_head(&connection, deadline) => return,
+            () = connection.idle(self.limits.idle_timeout) => return,
             () = self.closing.cancelled() => return,
             () = cut.cancelled() => return,
         };
@@ -112,7 +111,12 @@ impl Server {
         };
         loop {
             let conversation = self.converse(protocol, stream, &connection, answers.clone());
-            let Some(((rest, read), response)) = Box::pin(conversation).await else {
+            let conversation = Box::pin(conversation);
+            let handed = tokio::select! {
+                handed = conversation => handed,
+                () = self.first_head(&connection, deadline) => return,
+            };
+            let Some(((rest, read), response)) = handed else {
                 return;
             };
             let mut answer = LongAnswer::new(rest, &read, response);
@@ -145,11 +149,6 @@ impl Server {
         let mut conversation = Conversation::new(&self.http, protocol, stream, service);
         tokio::select! {
             handed = conversation.next() => return conversation.leave(handed?),
-            () = self.first_head(connection) => {
-                self.metrics.refused(Limit::Header);
-                debug!("a first request took too long");
-                return None;
-            }
             () = connection.idle(self.limits.idle_timeout) => {}
             () = self.closing.cancelled() => {}
             () = connection.cut.cancelled() => return None,
@@ -163,15 +162,14 @@ impl Server {
         }
     }
 
-    /// Returns if no request's head has come in time.
-    async fn first_head(&self, connection: &Connection) {
+    /// Returns, and says so, if no request's head has come in time.
+    async fn first_head(&self, connection: &Connection, deadline: Instant) {
         let first = connection.first_request();
-        if tokio::time::timeout(self.limits.header_timeout, first)
-            .await
-            .is_ok()
-        {
+        if tokio::time::timeout_at(deadline, first).await.is_ok() {
             std::future::pending::<()>().await;
         }
+        self.metrics.refused(Limit::Header);
+        debug!("a first request took too long");
     }
 }
 

@@ -190,6 +190,20 @@ async fn too_many_connections_are_told_429_and_then_closed() {
 }
 
 #[tokio::test]
+async fn a_head_that_begins_late_has_no_longer_for_that() {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let lab = Lab::plain(|limits| limits.header_timeout = LIMIT).await;
+    let begin = Instant::now();
+    let mut client = lab.connect().await;
+    tokio::time::sleep(LIMIT / 3 * 2).await;
+    client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    read_to_end(&mut client).await;
+    // Counted from the first byte it would be five thirds.
+    assert!(begin.elapsed() < LIMIT / 2 * 3, "{:?}", begin.elapsed());
+    assert!(lab.refused("header_timeout").await);
+}
+
+#[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let lab = Lab::plain(|limits| limits.max_header_bytes = 8192.try_into().unwrap()).await;
     let long = "x".repeat(20_000);
