@@ -14,6 +14,7 @@ pub(crate) mod hostile;
 mod rig;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 5000)]
     services: usize,
 
+    /// Watch over HTTP/2, with so many watches on each connection
+    #[arg(long, value_name = "STREAMS")]
+    http2: Option<NonZeroUsize>,
+
     /// For how long lists are asked of each server, one after another, in seconds
     #[arg(long, default_value_t = 10)]
     list_seconds: u64,
@@ -49,17 +54,18 @@ pub(crate) struct Bare {
     address: SocketAddr,
     cert: PathBuf,
     key: PathBuf,
+    streams: usize,
 }
 
 impl Bare {
     pub(crate) async fn serve(&self) -> anyhow::Result<()> {
-        bare::serve(self.address, &self.cert, &self.key).await
+        bare::serve(self.address, (&self.cert, &self.key), self.streams).await
     }
 }
 
 /// Measures watches, then lists, and prints both.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
-    let rig = Rig::start().await?;
+    let rig = Rig::start(args.http2).await?;
     let watched = watches(&rig, args).await?;
     let listed = lists(&rig, args).await?;
     print(args, &watched, &listed);
@@ -95,8 +101,12 @@ async fn lists(rig: &Rig, args: &Args) -> anyhow::Result<Vec<(Server, f64, usize
 
 #[expect(clippy::print_stdout, reason = "this is the answer")]
 fn print(args: &Args, watched: &[Measured], listed: &[(Server, f64, usize)]) {
+    let protocol = match args.http2 {
+        Some(streams) => format!("HTTP/2 with {streams} watches on each connection"),
+        None => "HTTP/1.1".into(),
+    };
     println!(
-        "{} watchers of each server, {} events to each watcher, TLS 1.3",
+        "{} watchers of each server, {} events to each watcher, TLS 1.3, {protocol}",
         args.watchers, args.events
     );
     println!(

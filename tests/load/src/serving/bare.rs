@@ -18,8 +18,13 @@ const MAX_FRAME: usize = 60_000;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// Serves for ever: frames come as datagrams to the same address.
-pub(crate) async fn serve(address: SocketAddr, cert: &Path, key: &Path) -> anyhow::Result<()> {
+/// Serves for ever: frames come as datagrams to the same address. Each goes so many times
+/// to every connection, at once, as to the streams that share it.
+pub(crate) async fn serve(
+    address: SocketAddr,
+    (cert, key): (&Path, &Path),
+    n_streams: usize,
+) -> anyhow::Result<()> {
     let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
     let config = ServerConfig::builder()
@@ -42,7 +47,7 @@ pub(crate) async fn serve(address: SocketAddr, cert: &Path, key: &Path) -> anyho
                 let mut chunk = format!("{:x}\r\n", frame.len()).into_bytes();
                 chunk.extend_from_slice(frame);
                 chunk.extend_from_slice(b"\r\n");
-                let _ = sender.send(chunk.into());
+                let _ = sender.send(chunk.repeat(n_streams).into());
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use http::Version;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -62,7 +63,7 @@ enum Malice {
 
 /// Measures both, and prints them.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
-    let rig = Rig::start().await?;
+    let rig = Rig::start(None).await?;
     rig.fill(2000).await?;
     let alone = measure(&rig, args).await?;
     eprintln!("letting hostile clients come");
@@ -95,7 +96,7 @@ pub(crate) struct Clients {
 impl Clients {
     /// Goes on for ever.
     pub(crate) async fn play(&self) -> anyhow::Result<()> {
-        let connector = connector(&std::fs::read_to_string(&self.authority)?)?;
+        let connector = connector(&std::fs::read_to_string(&self.authority)?, Version::HTTP_11)?;
         let kinds = [
             Malice::SlowHead,
             Malice::Deaf,

@@ -1,6 +1,7 @@
 //! The three servers, and what happens to them.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -8,13 +9,13 @@ use std::time::Duration;
 use anyhow::Context;
 use control_plane::{ControlPlane, Keeper};
 use futures::{StreamExt, TryStreamExt, stream};
-use http::Request;
+use http::{Request, Version};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
-use super::consumer::{Consumer, SENT, connector, now};
+use super::consumer::{Asked, Consumer, SENT, connector, now};
 use crate::process::Process;
 use crate::programs::{beside, free_address};
 
@@ -43,6 +44,8 @@ pub(crate) struct Rig {
     plane: ControlPlane,
     client: kube::Client,
     connector: TlsConnector,
+    /// How many watches share a connection; none where each has one over HTTP/1.1.
+    streams: Option<NonZeroUsize>,
     emitter: SocketAddr,
     bare: SocketAddr,
     keeper: Keeper,
@@ -76,7 +79,7 @@ const EXPORTED: &str = "labelSelector=export%3Dyes";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Rig {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
+    pub(crate) async fn start(streams: Option<NonZeroUsize>) -> anyhow::Result<Self> {
         eprintln!("starting a control plane, an emitter and a bare writer");
         let plane = ControlPlane::builder("load").start().await?;
         let client = plane.client().await?;
@@ -106,11 +109,14 @@ impl Rig {
         command
             .arg("bare")
             .arg(bare.to_string())
-            .args([&cert, &key]);
+            .args([&cert, &key])
+            .arg(streams.map_or(1, NonZeroUsize::get).to_string());
         keeper.spawn("bare", &command)?;
 
+        let version = streams.map_or(Version::HTTP_11, |_| Version::HTTP_2);
         let rig = Self {
-            connector: connector(plane.authority())?,
+            connector: connector(plane.authority(), version)?,
+            streams,
             plane,
             client,
             emitter,
@@ -126,7 +132,7 @@ impl Rig {
     async fn ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         for server in Server::ALL {
-            while let Err(error) = self.open(server).await {
+            while let Err(error) = self.open(server, 1).await {
                 if deadline < Instant::now() {
                     return Err(error.context(server.name()));
                 }
@@ -136,13 +142,21 @@ impl Rig {
         Ok(())
     }
 
-    async fn open(&self, server: Server) -> anyhow::Result<Consumer> {
-        let path = format!(
-            "{SERVICES}?watch=1&{EXPORTED}&fieldSelector=metadata.name%3Dwatched&\
-             allowWatchBookmarks=true&timeoutSeconds=3000"
-        );
-        let token = self.plane.token_for("admin");
-        Consumer::open(&self.connector, self.address(server)?, &path, &token).await
+    /// Opens so many watches, on one connection where they are more than one.
+    async fn open(&self, server: Server, n_watches: usize) -> anyhow::Result<Vec<Consumer>> {
+        let asked = Asked {
+            address: self.address(server)?,
+            path: format!(
+                "{SERVICES}?watch=1&{EXPORTED}&fieldSelector=metadata.name%3Dwatched&\
+                 allowWatchBookmarks=true&timeoutSeconds=3000"
+            ),
+            token: self.plane.token_for("admin"),
+        };
+        if self.streams.is_none() || server == Server::Bare {
+            let consumer = Consumer::open(&self.connector, &asked).await?;
+            return Ok(vec![consumer]);
+        }
+        Consumer::open_shared(&self.connector, &asked, n_watches).await
     }
 
     /// The file of the authority that all servers' certificates are from.
@@ -188,11 +202,18 @@ impl Rig {
     ) -> anyhow::Result<Watch> {
         let process = self.process(server)?;
         let memory = process.memory()?;
-        let opened = (0..watchers).map(|_| self.open(server));
+        let together = self.streams.map_or(1, NonZeroUsize::get);
+        // The bare writer sends everything so many times over.
+        let (n_connections, events) = match server {
+            Server::Bare => (watchers.div_ceil(together), events * together),
+            Server::Apiserver | Server::Emitter => (watchers.div_ceil(together), events),
+        };
+        let opened = (0..n_connections).map(|_| self.open(server, together));
         let opened = stream::iter(opened).buffered(4).try_collect().await;
-        let consumers: Vec<Consumer> = opened.with_context(|| server.name())?;
+        let consumers: Vec<Vec<Consumer>> = opened.with_context(|| server.name())?;
+        let watchers = n_connections * together;
         let mut readers = JoinSet::new();
-        for consumer in consumers {
+        for consumer in consumers.into_iter().flatten() {
             readers.spawn(consumer.read(events));
         }
         // What the storm of handshakes took is settled by then.
