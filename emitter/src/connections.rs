@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{Semaphore, watch};
-use tokio_util::sync::CancellationToken;
 
+use crate::bell::Bell;
 use crate::limits::ConnectionLimits;
 use crate::metrics::{Limit, Metrics};
 
@@ -26,6 +26,7 @@ pub struct Connections {
 
 #[derive(Debug, Default)]
 struct Open {
+    is_closing: bool,
     all: HashMap<u64, Arc<Connection>>,
     addresses: HashMap<IpAddr, Address>,
 }
@@ -50,8 +51,8 @@ pub struct Connection {
     pub bytes_written: AtomicU64,
     /// What the client's certificate is, if it brought one.
     pub certificates: Mutex<Vec<CertificateDer<'static>>>,
-    /// Ends it without a word.
-    pub cut: CancellationToken,
+    /// Heard by the one task that serves it.
+    bell: Bell,
     requests: watch::Sender<Requests>,
 }
 
@@ -146,9 +147,12 @@ impl Connections {
             since: Timestamp::now(),
             bytes_written: AtomicU64::new(0),
             certificates: Mutex::default(),
-            cut: CancellationToken::new(),
+            bell: Bell::default(),
             requests: watch::Sender::default(),
         });
+        if open.is_closing {
+            connection.close();
+        }
         open.all.insert(connection.id, Arc::clone(&connection));
         let here = open.addresses.entry(from).or_insert_with(|| Address {
             n_connections: 0,
@@ -160,6 +164,13 @@ impl Connections {
             connection,
             handshakes: Arc::clone(&here.handshakes),
         }
+    }
+
+    /// Ends all, those to come too, when they have answered what they were asked.
+    pub fn close(&self) {
+        let mut open = self.open.lock();
+        open.is_closing = true;
+        open.all.values().for_each(|it| it.close());
     }
 
     /// All that are open.
@@ -224,7 +235,39 @@ impl Drop for Place {
     }
 }
 
+/// What a connection is told; the last outdoes the others.
+#[repr(u8)]
+enum Word {
+    Close = 1,
+    Cut,
+}
+
 impl Connection {
+    fn close(&self) {
+        self.bell.say(Word::Close as u8);
+    }
+
+    /// Ends it without a word.
+    pub fn cut(&self) {
+        self.bell.say(Word::Cut as u8);
+    }
+
+    /// Returns when it is to end once it has answered what it was asked, or at once.
+    pub async fn closing(&self) {
+        self.bell.hears(Word::Close as u8).await;
+    }
+
+    /// Returns when it is to end without a word.
+    pub async fn cut_off(&self) {
+        self.bell.hears(Word::Cut as u8).await;
+    }
+
+    /// Whether it is to end without a word.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        Word::Cut as u8 <= self.bell.word()
+    }
+
     /// A request has come; it counts until the guard is dropped.
     #[must_use]
     pub fn request(self: &Arc<Self>) -> InFlight {
@@ -265,95 +308,4 @@ impl Drop for InFlight {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn connections(all: usize, each: usize) -> Arc<Connections> {
-        let mut limits = ConnectionLimits::standard();
-        limits.max_connections = all.try_into().unwrap();
-        limits.max_connections_per_address = each.try_into().unwrap();
-        Connections::new(limits, Arc::new(Metrics::default()))
-    }
-
-    fn from(connections: &Arc<Connections>, address: &str) -> Admission {
-        connections.admit(format!("{address}:1000").parse().unwrap())
-    }
-
-    #[test]
-    fn one_address_cannot_keep_out_another() {
-        let connections = connections(10, 4);
-        let mut kept = Vec::new();
-        for _ in 0..4 {
-            match from(&connections, "10.0.0.1") {
-                Admission::Serve(place) => kept.push(place),
-                other => unreachable!("{other:?}"),
-            }
-        }
-        let told = from(&connections, "10.0.0.1");
-        assert!(matches!(told, Admission::Refuse(_)), "{told:?}");
-        assert!(matches!(from(&connections, "10.0.0.1"), Admission::Close));
-        assert!(matches!(
-            from(&connections, "10.0.0.2"),
-            Admission::Serve(_)
-        ));
-        drop((kept, told));
-        assert!(connections.is_empty());
-        assert!(connections.open.lock().addresses.is_empty());
-    }
-
-    #[test]
-    fn all_addresses_together_have_a_limit() {
-        let connections = connections(2, 2);
-        let _a = from(&connections, "10.0.0.1");
-        let _b = from(&connections, "10.0.0.2");
-        assert!(matches!(
-            from(&connections, "10.0.0.3"),
-            Admission::Refuse(_)
-        ));
-    }
-
-    #[test]
-    fn a_net_of_ipv6_is_one_address() {
-        let connections = connections(10, 1);
-        let _one = from(&connections, "[2001:db8::1]");
-        let other = from(&connections, "[2001:db8::2]");
-        assert!(matches!(other, Admission::Refuse(_)), "{other:?}");
-        let elsewhere = from(&connections, "[2001:db8:0:1::1]");
-        assert!(matches!(elsewhere, Admission::Serve(_)), "{elsewhere:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_first_request_is_noticed_by_all_who_wait_for_it() {
-        let connections = connections(10, 10);
-        let Admission::Serve(place) = from(&connections, "10.0.0.1") else {
-            unreachable!("there is room");
-        };
-        let patience = Duration::from_secs(60);
-        let first = tokio::time::timeout(patience, place.connection.first_request());
-        let idle = tokio::time::timeout(patience, place.connection.idle(2 * patience));
-        let ask = async {
-            tokio::task::yield_now().await;
-            let request = place.connection.request();
-            tokio::time::sleep(2 * patience).await;
-            drop(request);
-        };
-        let (first, idle, ()) = tokio::join!(first, idle, ask);
-        assert!(first.is_ok() && idle.is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_idle_when_its_last_answer_has_ended_long_ago() {
-        let connections = connections(10, 10);
-        let Admission::Serve(place) = from(&connections, "10.0.0.1") else {
-            unreachable!("there is room");
-        };
-        let request = place.connection.request();
-        place.connection.first_request().await;
-        let patience = Duration::from_secs(60);
-        let idle = place.connection.idle(Duration::from_secs(10));
-        tokio::pin!(idle);
-        assert!(tokio::time::timeout(patience, &mut idle).await.is_err());
-        drop(request);
-        assert!(tokio::time::timeout(patience, idle).await.is_ok());
-    }
-}
+mod tests;

@@ -15,9 +15,9 @@ use proto_types::Status;
 use proto_types::resource::Names;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::access::{Floor, Right};
+use crate::bell::Bell;
 use crate::connections::Connection;
 use crate::hub::Feed;
 use crate::limits::RequestLimits;
@@ -32,6 +32,8 @@ pub struct Consumers {
     requests: Semaphore,
     is_closing: AtomicBool,
     begin: Instant,
+    /// Milliseconds since the beginning, and never 0; set now and then.
+    clock: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -77,13 +79,15 @@ pub struct Watch {
     /// Milliseconds since the beginning at which a frame was given out that has not been
     /// followed by another question; 0 if there is none.
     given_at: AtomicU64,
-    ended: CancellationToken,
-    why: Mutex<Option<Eviction>>,
+    bell: Arc<Bell>,
 }
 
 /// A watch's own handle; its entry goes with it.
 #[derive(Debug)]
 pub struct Session(Arc<Watch>);
+
+/// How often it is checked, within the time that a watch may take nothing, whether it has.
+const CHECKS: u32 = 8;
 
 /// How long a consumer waits that meets a limit; its next try may find room.
 const RETRY_AFTER: u32 = 1;
@@ -99,6 +103,7 @@ impl Consumers {
             open: Mutex::default(),
             is_closing: AtomicBool::new(false),
             begin: Instant::now(),
+            clock: AtomicU64::new(1),
         })
     }
 
@@ -160,18 +165,20 @@ impl Consumers {
     /// connection is alive: an HTTP/2 client can refuse a single stream.
     pub async fn cut_stalled(self: Arc<Self>, patience: Duration) {
         loop {
-            tokio::time::sleep(patience / 8).await;
+            tokio::time::sleep(patience / CHECKS).await;
             let now = self.now();
+            self.clock.store(now, Ordering::Relaxed);
             for watch in self.watches() {
                 let given_at = watch.given_at.load(Ordering::Relaxed);
                 let waited = Duration::from_millis(now.saturating_sub(given_at));
-                if given_at == 0 || waited < patience {
+                // What was given since the last check bears that check's time.
+                if given_at == 0 || waited < patience + patience / CHECKS {
                     continue;
                 }
                 self.metrics.refused(Limit::Write);
                 watch.end(Eviction::Stalled);
                 if let Some(connection) = &watch.caller.connection {
-                    connection.cut.cancel();
+                    connection.cut();
                 }
             }
         }
@@ -232,9 +239,12 @@ impl Caller {
             n_bytes: AtomicU64::new(0),
             cursor: AtomicU64::new(cursor.position()),
             given_at: AtomicU64::new(0),
-            ended: CancellationToken::new(),
-            why: Mutex::new(None),
+            bell: Arc::default(),
         });
+        // It may be too late to end it with the others.
+        if self.consumers.is_closing() {
+            watch.end(Eviction::Shutdown);
+        }
         open.watches.insert(watch.id, Arc::clone(&watch));
         *open.per_consumer.entry(Arc::clone(&self.name)).or_default() += 1;
         Session(watch)
@@ -242,10 +252,9 @@ impl Caller {
 }
 
 impl Watch {
-    /// Ends it, at its next opportunity.
+    /// Ends it, at its next opportunity. Of several reasons the strongest counts.
     pub fn end(&self, why: Eviction) {
-        self.why.lock().get_or_insert(why);
-        self.ended.cancel();
+        self.bell.say(why as u8);
     }
 
     /// What it shows.
@@ -263,20 +272,16 @@ impl Watch {
 }
 
 impl Session {
-    /// Returns when somebody ends it, with the reason.
-    pub async fn ended(&self) -> Eviction {
-        self.0.ended.cancelled().await;
-        self.why()
+    /// What rings when somebody ends it, and for its news.
+    #[must_use]
+    pub fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.0.bell)
     }
 
     /// Whether somebody has ended it, and why.
     #[must_use]
     pub fn is_ended(&self) -> Option<Eviction> {
-        self.0.ended.is_cancelled().then(|| self.why())
-    }
-
-    fn why(&self) -> Eviction {
-        self.0.why.lock().unwrap_or(Eviction::Shutdown)
+        Eviction::of_word(self.0.bell.word())
     }
 
     /// The reader asks for more.
@@ -290,7 +295,7 @@ impl Session {
         let n_bytes = u64::try_from(n_bytes).unwrap_or(u64::MAX);
         watch.n_events.fetch_add(1, Ordering::Relaxed);
         watch.n_bytes.fetch_add(n_bytes, Ordering::Relaxed);
-        let now = watch.caller.consumers.now();
+        let now = watch.caller.consumers.clock.load(Ordering::Relaxed);
         watch.given_at.store(now, Ordering::Relaxed);
     }
 
@@ -344,7 +349,8 @@ mod tests {
         let sessions: Vec<Session> = (0..10).map(|_| open(&consumers, None)).collect();
         let begin = Instant::now();
         let ended = sessions.iter().map(async |session| {
-            assert_eq!(session.ended().await, Eviction::Shutdown);
+            session.bell().hears(1).await;
+            assert_eq!(session.is_ended(), Some(Eviction::Shutdown));
             begin.elapsed().as_millis()
         });
         let drain = consumers.drain(Duration::from_secs(10));
@@ -377,6 +383,6 @@ mod tests {
         session.given(1);
         assert!(tokio::time::timeout(2 * patience, cutting).await.is_err());
         assert_eq!(session.is_ended(), Some(Eviction::Stalled));
-        assert!(place.connection.cut.is_cancelled());
+        assert!(place.connection.is_cut());
     }
 }

@@ -8,14 +8,14 @@
 mod feed;
 mod joins;
 mod listed;
+mod pace;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use emitter_cache::encode::Encoder;
-use emitter_cache::ring::{Cursor, Frame};
+use emitter_cache::ring::Frame;
 use emitter_cache::store::{Expired, Misfit, Replaced};
 use emitter_cache::view::Snapshot;
 use emitter_cache::{Change, Encoding, Entry, Fields, Form, Limits, Store, View};
@@ -27,9 +27,10 @@ use runtime::follow;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-pub use self::feed::Feed;
+pub use self::feed::{Feed, Listener, Start, Subscription};
 use self::joins::Joins;
 pub use self::listed::Listed;
+use self::pace::Pace;
 use crate::probe::{Questions, Versions};
 
 /// The exported objects of one resource, for reading by many.
@@ -43,6 +44,7 @@ pub struct Hub {
     lists: Mutex<HashMap<View, Listed>>,
     list_hits: AtomicU64,
     questions: Questions,
+    pace: Pace,
 }
 
 struct Inner {
@@ -51,32 +53,6 @@ struct Inner {
     feeds: HashMap<View, Weak<Feed>>,
     /// The store is catching up, and nobody may read it.
     is_past: bool,
-}
-
-/// Where a watch begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// With what happened after a revision.
-    After(Revision),
-    /// With everything that is there.
-    State,
-    /// With what happens from now on.
-    Now,
-}
-
-/// A place in a feed, and what to send before reading it.
-pub struct Subscription {
-    /// The feed.
-    pub feed: Arc<Feed>,
-    /// Where to read on.
-    pub cursor: Cursor,
-    /// The state, to be encoded as it is read: a reader that takes its time must not
-    /// hold a copy of everything meanwhile.
-    pub state: Vec<Arc<Entry>>,
-    /// The missed changes, whose frames are shared.
-    pub backlog: Vec<Bytes>,
-    /// Everything up to here is in the backlog, or was known before.
-    pub revision: Revision,
 }
 
 /// How many distinct views may have their list kept ready. Consumers of one kind
@@ -102,6 +78,7 @@ impl Hub {
             lists: Mutex::new(HashMap::new()),
             list_hits: AtomicU64::new(0),
             questions: Questions::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -190,7 +167,7 @@ impl Hub {
             follow::Event::Connected | follow::Event::Failed(_) => return,
         };
         inner.tell_misfit(self.names(), has_misfit);
-        inner.publish(&changes, &self.encoder);
+        inner.publish(&changes, &self.encoder, &self.pace);
         if !changes.is_empty() {
             self.lists.lock().clear();
         }
@@ -362,7 +339,7 @@ impl Inner {
     }
 
     /// Appends changes to every feed that sees them.
-    fn publish(&mut self, changes: &[Arc<Change>], encoder: &Encoder) {
+    fn publish(&mut self, changes: &[Arc<Change>], encoder: &Encoder, pace: &Pace) {
         let progress = self.store.progress().unwrap_or_default();
         self.feeds.retain(|view, feed| {
             let Some(feed) = feed.upgrade() else {
@@ -380,7 +357,7 @@ impl Inner {
             ring.advance(progress);
             drop(ring);
             if is_news {
-                feed.news.send_replace(());
+                pace.announce(&feed);
             }
             true
         });

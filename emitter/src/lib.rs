@@ -21,12 +21,14 @@
 //! | [`signs`] | whether the upstream is heard, and which view is seen |
 //! | [`access`] | who asks, and what it may see |
 //! | [`gate`], [`consumers`] | what every request passes, and who watches what |
+//! | `bell` | how a task that waits is told |
 //! | [`serve`], [`connections`], [`tls`] | sockets, their number, certificates |
 //! | [`limits`], [`shutdown`], [`reload`] | how much, how it ends, files that change |
 //! | [`metrics`], [`debug`] | what is counted, and who is there |
 
 pub mod access;
 pub mod api;
+mod bell;
 pub mod compat;
 pub mod config;
 pub mod connections;

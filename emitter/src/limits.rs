@@ -90,6 +90,13 @@ pub struct RequestLimits {
     #[arg(long, value_name = "BYTES", default_value = "16384")]
     pub max_uri_bytes: NonZeroUsize,
 
+    /// How long changes may be gathered for a view that many watch, so that one write tells
+    /// them all. The first goes at once; those that follow it closely wait, for as long as
+    /// this where a thousand watch the view or more, and in proportion where fewer do; less
+    /// than 2ms is nothing. 0s for never.
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    pub max_gather: Duration,
+
     /// How long a request's body may say it is. None is ever read: nothing can be written.
     #[arg(long, value_name = "BYTES", default_value = "65536")]
     pub max_body_bytes: u64,

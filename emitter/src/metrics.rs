@@ -98,12 +98,25 @@ impl Registering<'_> {
     }
 }
 
-/// Counts one open watch for as long as it lives.
-pub struct Gauged(Gauge);
+/// Counts one open watch for as long as it lives, and what it is sent.
+pub struct Watched {
+    open: Gauge,
+    events: Counter,
+    bytes: Counter,
+}
 
-impl Drop for Gauged {
+impl Watched {
+    /// An event went out to it.
+    pub fn sent(&self, n_bytes: usize) {
+        self.events.inc();
+        self.bytes
+            .inc_by(u64::try_from(n_bytes).unwrap_or(u64::MAX));
+    }
+}
+
+impl Drop for Watched {
     fn drop(&mut self) {
-        self.0.dec();
+        self.open.dec();
     }
 }
 
@@ -262,19 +275,15 @@ impl Metrics {
     }
 
     /// A watch was opened; it counts until the guard is dropped.
-    pub fn watch_opened(&self, resource: &'static Names) -> Gauged {
-        let gauge = self.watches.get_or_create_owned(&resource.into());
-        gauge.inc();
-        Gauged(gauge)
-    }
-
-    /// An event went out to a watcher.
-    pub fn event_sent(&self, resource: &'static Names, bytes: usize) {
-        self.events_sent.get_or_create(&resource.into()).inc();
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.bytes_sent
-            .get_or_create(&resource.into())
-            .inc_by(bytes);
+    pub fn watch_opened(&self, resource: &'static Names) -> Watched {
+        let resource = resource.into();
+        let watched = Watched {
+            open: self.watches.get_or_create_owned(&resource),
+            events: self.events_sent.get_or_create_owned(&resource),
+            bytes: self.bytes_sent.get_or_create_owned(&resource),
+        };
+        watched.open.inc();
+        watched
     }
 
     /// A watch was ended that its consumer would have gone on with.

@@ -59,7 +59,7 @@ impl Program {
     pub(crate) async fn new(config: Config) -> anyhow::Result<Self> {
         let hubs = Resource::ALL.map(|resource| {
             let hub = Hub::new(resource, config.fields.clone(), Limits::default());
-            Arc::new(hub)
+            Arc::new(hub.gathering(config.requests.max_gather))
         });
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry, &hubs);
@@ -141,6 +141,8 @@ impl Program {
                 let answer = probe::answer(hub, self.client.clone(), scope.clone());
                 self.spawn(format!("probing {resource}"), answer);
             }
+            let pace = Arc::clone(&follower.hub).pace();
+            self.spawn(format!("pacing readers of {resource}"), pace);
             let follow = follower.follow(self.client.clone(), scope);
             self.spawn(format!("following {resource}"), follow);
         }

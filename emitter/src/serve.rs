@@ -52,7 +52,6 @@ pub async fn serve(
         transport,
         limits: connections.limits().clone(),
         metrics: Arc::clone(connections.metrics()),
-        closing: end.closing.clone(),
     });
     let mut running = JoinSet::new();
     loop {
@@ -77,6 +76,7 @@ pub async fn serve(
         running.spawn(Arc::clone(&server).run(stream, place, answers));
     }
     drop(listener);
+    connections.close();
     let all_ended = async { while running.join_next().await.is_some() {} };
     let too_late = async {
         end.ended.cancelled().await;

@@ -41,8 +41,8 @@ pub struct Frame {
 /// What a cursor finds.
 #[derive(Debug)]
 pub enum Read {
-    /// Frames, and where to go on.
-    Frames(Vec<Frame>, Cursor),
+    /// The next frame, and where to go on.
+    Frame(Frame, Cursor),
     /// Nothing new: everything up to this revision has been read.
     Nothing(Revision),
     /// The reader was too slow; the ring has forgotten what it would need next.
@@ -59,10 +59,6 @@ pub const MAX_FRAMES: usize = 10_000;
 
 /// How many bytes a ring keeps for readers that lag behind.
 pub const MAX_BYTES: usize = 32 << 20;
-
-/// How many frames one read returns at most, so that a reader which catches up
-/// does not hold thousands of buffers at once.
-const MAX_READ: usize = 64;
 
 impl Ring {
     /// An empty ring at a revision.
@@ -124,18 +120,10 @@ impl Ring {
             return Read::Lost;
         };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let frames: Vec<Frame> = self
-            .frames
-            .iter()
-            .skip(skip)
-            .take(MAX_READ)
-            .cloned()
-            .collect();
-        if frames.is_empty() {
-            return Read::Nothing(self.progress);
+        match self.frames.get(skip) {
+            Some(frame) => Read::Frame(frame.clone(), Cursor(cursor.0 + 1)),
+            None => Read::Nothing(self.progress),
         }
-        let next = Cursor(cursor.0 + frames.len() as u64);
-        Read::Frames(frames, next)
     }
 }
 
@@ -157,10 +145,10 @@ mod tests {
         let cursor = ring.head();
         ring.push(frame(7));
         ring.advance(Revision::new(9));
-        let Read::Frames(frames, next) = ring.read(cursor) else {
+        let Read::Frame(read, next) = ring.read(cursor) else {
             unreachable!("one frame came");
         };
-        assert_eq!(frames.len(), 1);
+        assert_eq!(read.revision, Revision::new(7));
         assert!(matches!(ring.read(next), Read::Nothing(at) if at == Revision::new(9)));
     }
 

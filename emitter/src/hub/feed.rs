@@ -1,19 +1,78 @@
-//! The frames of one view.
+//! The frames of one view, and who waits for them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use emitter_cache::ring::{Cursor, Read};
-use emitter_cache::{Ring, View};
-use parking_lot::RwLock;
+use emitter_cache::{Entry, Ring, View};
+use parking_lot::{Mutex, RwLock};
 use proto_types::Revision;
-use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::bell::Bell;
 
 /// The frames of one view.
 pub struct Feed {
     pub(super) view: View,
     pub(super) ring: RwLock<Ring>,
-    pub(super) news: watch::Sender<()>,
+    listeners: Mutex<Listeners>,
 }
+
+/// Who is told of news.
+#[derive(Default)]
+struct Listeners {
+    next: u64,
+    /// In the order in which they came: those that share a connection are told together.
+    bells: BTreeMap<u64, Arc<Bell>>,
+    /// They are told nothing more until then.
+    rest_until: Option<Instant>,
+    /// There is something that they have not been told.
+    is_owed: bool,
+}
+
+/// A place among those who are told of news, for as long as it lives.
+pub struct Listener {
+    /// What is read.
+    pub feed: Arc<Feed>,
+    /// What rings.
+    pub bell: Arc<Bell>,
+    id: u64,
+}
+
+/// Where a watch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With what happened after a revision.
+    After(Revision),
+    /// With everything that is there.
+    State,
+    /// With what happens from now on.
+    Now,
+}
+
+/// A place in a feed, and what to send before reading it.
+pub struct Subscription {
+    /// The feed.
+    pub feed: Arc<Feed>,
+    /// Where to read on.
+    pub cursor: Cursor,
+    /// The state, to be encoded as it is read: a reader that takes its time must not
+    /// hold a copy of everything meanwhile.
+    pub state: Vec<Arc<Entry>>,
+    /// The missed changes, whose frames are shared.
+    pub backlog: Vec<Bytes>,
+    /// Everything up to here is in the backlog, or was known before.
+    pub revision: Revision,
+}
+
+/// So many readers of a feed rest as long as they may; fewer rest for less, in proportion
+/// to what it takes to tell them.
+const MANY: u32 = 1000;
+
+/// Less is not worth a timer.
+const MIN_REST: Duration = Duration::from_millis(2);
 
 impl std::fmt::Debug for Feed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -27,20 +86,33 @@ impl Feed {
         Arc::new(Self {
             view: view.clone(),
             ring: RwLock::new(Ring::new(progress)),
-            news: watch::Sender::new(()),
+            listeners: Mutex::default(),
         })
     }
 
     /// Sends all who read away, to resume elsewhere.
     pub(super) fn leave_behind(&self) {
         self.ring.write().leave_behind();
-        self.news.send_replace(());
+        self.listeners.lock().ring();
     }
 
     /// Ends all watches: who reads on must list again.
     pub(super) fn close(&self) {
         self.ring.write().close();
-        self.news.send_replace(());
+        self.listeners.lock().ring();
+    }
+
+    /// Tells all who read that there is something new: now, or together with what comes
+    /// until they have rested, which is then returned. They rest no longer than `max`.
+    pub(super) fn announce(&self, now: Instant, max: Duration) -> Option<Instant> {
+        let mut listeners = self.listeners.lock();
+        listeners.is_owed = true;
+        listeners.tell(now, max)
+    }
+
+    /// Tells what is owed, if they have rested; else returns when they will have.
+    pub(super) fn settle(&self, now: Instant, max: Duration) -> Option<Instant> {
+        self.listeners.lock().tell(now, max)
     }
 
     /// The view.
@@ -49,10 +121,15 @@ impl Feed {
         &self.view
     }
 
-    /// Wakes when there may be something to read.
+    /// Rings that bell when there may be something to read.
     #[must_use]
-    pub fn news(&self) -> watch::Receiver<()> {
-        self.news.subscribe()
+    pub fn listen(self: &Arc<Self>, bell: Arc<Bell>) -> Listener {
+        let mut listeners = self.listeners.lock();
+        listeners.next += 1;
+        let id = listeners.next;
+        listeners.bells.insert(id, Arc::clone(&bell));
+        let feed = Arc::clone(self);
+        Listener { feed, bell, id }
     }
 
     /// The cursor that sees what comes next.
@@ -65,5 +142,32 @@ impl Feed {
     #[must_use]
     pub fn read(&self, cursor: Cursor) -> Read {
         self.ring.read().read(cursor)
+    }
+}
+
+impl Listeners {
+    fn tell(&mut self, now: Instant, max: Duration) -> Option<Instant> {
+        if !self.is_owed {
+            return None;
+        }
+        if let Some(rested) = self.rest_until.filter(|it| now < *it) {
+            return Some(rested);
+        }
+        self.is_owed = false;
+        let n_listeners = u32::try_from(self.bells.len()).map_or(MANY, |it| it.min(MANY));
+        let rest = max * n_listeners / MANY;
+        self.rest_until = (MIN_REST <= rest).then(|| now + rest);
+        self.ring();
+        None
+    }
+
+    fn ring(&self) {
+        self.bells.values().for_each(|bell| bell.ring());
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.feed.listeners.lock().bells.remove(&self.id);
     }
 }

@@ -45,20 +45,28 @@ impl Limit {
     }
 }
 
-/// Why a watch was ended that its consumer would have gone on with.
+/// Why a watch was ended that its consumer would have gone on with; of several reasons
+/// the last counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Eviction {
     /// Its reader was too slow.
-    Slow,
-    /// Its reader took nothing at all.
-    Stalled,
-    /// Its consumer may see something else now, or nothing.
-    Access,
+    Slow = 1,
     /// This replica ends.
     Shutdown,
+    /// Its consumer may see something else now, or nothing.
+    Access,
+    /// Its reader took nothing at all.
+    Stalled,
 }
 
 impl Eviction {
+    /// The reason that was said as a number, if one was.
+    pub(crate) fn of_word(word: u8) -> Option<Self> {
+        let all = [Self::Slow, Self::Shutdown, Self::Access, Self::Stalled];
+        all.into_iter().find(|it| *it as u8 == word)
+    }
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Slow => "slow",

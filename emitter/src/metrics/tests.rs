@@ -38,8 +38,7 @@ fn names() -> BTreeSet<String> {
 fn touch(metrics: &Metrics) {
     let names = proto_types::Resource::Services.names();
     metrics.listed(names);
-    drop(metrics.watch_opened(names));
-    metrics.event_sent(names, 1);
+    metrics.watch_opened(names).sent(1);
     metrics.watch_evicted(names, Eviction::Slow);
     metrics.upstream_failed(names);
     metrics.upstream_heard(names, jiff::Timestamp::UNIX_EPOCH);

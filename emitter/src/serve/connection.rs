@@ -13,7 +13,6 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use proto_types::Status;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
 
@@ -32,8 +31,6 @@ pub(super) struct Server {
     pub(super) transport: Transport,
     pub(super) limits: ConnectionLimits,
     pub(super) metrics: Arc<Metrics>,
-    /// Connections are to end when they have answered what they were asked.
-    pub(super) closing: CancellationToken,
 }
 
 /// What is done with requests.
@@ -96,14 +93,12 @@ impl Server {
     }
 
     async fn answer(&self, stream: Io, connection: Arc<Connection>, answers: Answers) {
-        let cut = connection.cut.clone();
         let deadline = Instant::now() + self.limits.header_timeout;
         let listened = tokio::select! {
             listened = Rewound::listen(stream) => listened,
             () = self.first_head(&connection, deadline) => return,
             () = connection.idle(self.limits.idle_timeout) => return,
-            () = self.closing.cancelled() => return,
-            () = cut.cancelled() => return,
+            () = connection.closing() => return,
         };
         let Ok((protocol, mut stream)) = listened else {
             debug!("a connection broke before it asked anything");
@@ -122,7 +117,7 @@ impl Server {
             let mut answer = LongAnswer::new(rest, &read, response);
             let written = tokio::select! {
                 written = answer.write() => written,
-                () = cut.cancelled() => return,
+                () = connection.cut_off() => return,
             };
             if let Err(error) = written {
                 debug!(%error, "a watch broke");
@@ -150,15 +145,14 @@ impl Server {
         tokio::select! {
             handed = conversation.next() => return conversation.leave(handed?),
             () = connection.idle(self.limits.idle_timeout) => {}
-            () = self.closing.cancelled() => {}
-            () = connection.cut.cancelled() => return None,
+            () = connection.closing() => {}
         }
         // What is being answered comes to its end: watches are ended by their consumers'
         // entries, in their own time.
         conversation.end();
         tokio::select! {
             handed = conversation.next() => conversation.leave(handed?),
-            () = connection.cut.cancelled() => None,
+            () = connection.cut_off() => None,
         }
     }
 

@@ -43,6 +43,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "STREAMS")]
     http2: Option<NonZeroUsize>,
 
+    /// Passed on to the emitter
+    #[arg(long, value_name = "DURATION")]
+    max_gather: Option<String>,
+
     /// For how long lists are asked of each server, one after another, in seconds
     #[arg(long, default_value_t = 10)]
     list_seconds: u64,
@@ -65,7 +69,7 @@ impl Bare {
 
 /// Measures watches, then lists, and prints both.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
-    let rig = Rig::start(args.http2).await?;
+    let rig = Rig::start(args.http2, args.max_gather.as_deref()).await?;
     let watched = watches(&rig, args).await?;
     let listed = lists(&rig, args).await?;
     print(args, &watched, &listed);

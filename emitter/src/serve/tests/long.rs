@@ -152,7 +152,6 @@ async fn what_waits_with_a_watch_is_small() {
         transport: Transport::Plain,
         limits: lab.connections.limits().clone(),
         metrics: Arc::clone(lab.connections.metrics()),
-        closing: CancellationToken::new(),
     };
     let connection = Arc::new(server).run(client, place, Answers::TooMany);
     // Without its stream, which is on the heap.

@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -38,8 +39,11 @@ pub(crate) struct Consumer {
 enum Stream {
     /// By a connection of its own.
     One(Box<TlsStream<TcpStream>>),
-    /// By one that it may share.
-    Two(RecvStream),
+    /// By one that it may share, and that lives as long as one of them.
+    Two {
+        body: RecvStream,
+        _connection: Arc<JoinSet<Result<(), h2::Error>>>,
+    },
 }
 
 /// Whom a consumer asks, for what, and as whom.
@@ -108,8 +112,9 @@ impl Consumer {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .handshake::<_, Bytes>(stream)
             .await?;
-        // It ends with its last stream.
-        tokio::spawn(connection);
+        let mut running = JoinSet::new();
+        running.spawn(connection);
+        let running = Arc::new(running);
         let mut consumers = Vec::with_capacity(n_streams);
         for _ in 0..n_streams {
             let request = Request::get(format!("https://localhost{}", asked.path))
@@ -123,7 +128,10 @@ impl Consumer {
             if !response.status().is_success() {
                 bail!("the answer is {}", response.status());
             }
-            consumers.push(Self::new(Stream::Two(response.into_body())));
+            consumers.push(Self::new(Stream::Two {
+                body: response.into_body(),
+                _connection: Arc::clone(&running),
+            }));
         }
         Ok(consumers)
     }
@@ -161,7 +169,7 @@ impl Stream {
                 buffer.truncate(n);
                 Ok(buffer.into())
             }
-            Self::Two(body) => {
+            Self::Two { body, .. } => {
                 let bytes = body.data().await.context("ended")??;
                 body.flow_control().release_capacity(bytes.len())?;
                 Ok(bytes)

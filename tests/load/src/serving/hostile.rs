@@ -63,7 +63,7 @@ enum Malice {
 
 /// Measures both, and prints them.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
-    let rig = Rig::start(None).await?;
+    let rig = Rig::start(None, None).await?;
     rig.fill(2000).await?;
     let alone = measure(&rig, args).await?;
     eprintln!("letting hostile clients come");

@@ -79,7 +79,10 @@ const EXPORTED: &str = "labelSelector=export%3Dyes";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Rig {
-    pub(crate) async fn start(streams: Option<NonZeroUsize>) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        streams: Option<NonZeroUsize>,
+        max_gather: Option<&str>,
+    ) -> anyhow::Result<Self> {
         eprintln!("starting a control plane, an emitter and a bare writer");
         let plane = ControlPlane::builder("load").start().await?;
         let client = plane.client().await?;
@@ -103,7 +106,8 @@ impl Rig {
             .arg("--tls-cert-file")
             .arg(&cert)
             .arg("--tls-private-key-file")
-            .arg(&key);
+            .arg(&key)
+            .args(max_gather.map(|it| format!("--max-gather={it}")));
         keeper.spawn("emitter", &command)?;
         let mut command = Command::new(std::env::current_exe()?);
         command

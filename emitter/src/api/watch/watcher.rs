@@ -1,0 +1,335 @@
+//! One watch: a cursor into a shared feed, and nothing else for each of them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use emitter_cache::encode::{self, InitialEvents};
+use emitter_cache::ring::{Cursor, Read};
+use emitter_cache::{Encoding, Entry};
+use hyper::body::{Body, Frame};
+use jiff::Timestamp;
+use proto_types::{Revision, Status};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::super::query::Options;
+use crate::bell::Bell;
+use crate::consumers::Session;
+use crate::hub::{Hub, Listener, Subscription};
+use crate::metrics::{Eviction, Metrics, Watched};
+
+/// A bookmark this often, as from a kube-apiserver, tells a consumer that its
+/// stream is alive and moves the revision from which it can resume.
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+/// And one so long before the end, so that the next watch resumes from now.
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
+
+/// A watch without `timeoutSeconds` lasts 30 to 60 minutes, at random, so that
+/// consumers who came together do not come back together.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// One watch, as the body of its answer.
+pub(super) struct Watcher {
+    hub: Arc<Hub>,
+    listener: Listener,
+    cursor: Cursor,
+    /// What comes before the feed, until it has been sent.
+    beginning: Option<Box<Beginning>>,
+    /// Events up to here are known to the consumer and are not sent.
+    known: Revision,
+    /// Bookmarks, where they are allowed: the time of the next one.
+    next_bookmark: Option<Instant>,
+    deadline: Instant,
+    /// Until the next of those; made when there is nothing to send.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The first row of a table carries the column definitions.
+    is_first: bool,
+    has_ended: bool,
+    ending: Ending,
+    metrics: Arc<Metrics>,
+    watched: Watched,
+}
+
+/// What a watch begins with: the state, encoded as it is read, and missed changes.
+struct Beginning {
+    state: std::vec::IntoIter<Arc<Entry>>,
+    backlog: std::vec::IntoIter<Bytes>,
+}
+
+/// Who may end a watch before its time.
+pub(super) enum Ending {
+    /// Whoever finds its entry among those of its consumer.
+    Session(Session),
+    /// Its server, where nobody keeps account of consumers.
+    Server(Pin<Box<WaitForCancellationFutureOwned>>),
+}
+
+/// What is due for a watch that has nothing to send.
+enum Due {
+    Nothing,
+    Bookmark(Bytes),
+    End,
+}
+
+impl Watcher {
+    pub(super) fn new(
+        hub: &Arc<Hub>,
+        subscription: Subscription,
+        options: &Options,
+        ending: Ending,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let now = Instant::now();
+        let Subscription {
+            feed,
+            cursor,
+            state,
+            mut backlog,
+            revision,
+        } = subscription;
+        if options.bookmarks && options.send_initial_events == Some(true) {
+            let encoding = feed.view().encoding;
+            let end = InitialEvents::Ended;
+            backlog.push(hub.encoder().bookmark(encoding, revision, end));
+        }
+        let timeout = options.timeout.unwrap_or_else(|| {
+            DEFAULT_TIMEOUT + Duration::from_secs(fastrand::u64(..DEFAULT_TIMEOUT.as_secs()))
+        });
+        let deadline = now + timeout;
+        Self {
+            hub: Arc::clone(hub),
+            listener: feed.listen(ending.bell()),
+            cursor,
+            beginning: Some(Box::new(Beginning {
+                state: state.into_iter(),
+                backlog: backlog.into_iter(),
+            })),
+            known: revision,
+            next_bookmark: options.bookmarks.then(|| next_bookmark(now, deadline)),
+            deadline,
+            timer: None,
+            is_first: true,
+            has_ended: false,
+            ending,
+            watched: metrics.watch_opened(hub.names()),
+            metrics,
+        }
+    }
+
+    fn encoding(&self) -> Encoding {
+        self.listener.feed.view().encoding
+    }
+
+    /// The next frame; `None` ends the stream cleanly.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        // Whatever changes after one has looked is heard.
+        self.listener.bell.listen(cx);
+        loop {
+            let ended = self.ending.poll(cx);
+            match ended {
+                Some(Eviction::Access) if !self.has_ended => return Poll::Ready(Some(self.gone())),
+                Some(Eviction::Stalled) => return Poll::Ready(None),
+                Some(Eviction::Access | Eviction::Shutdown | Eviction::Slow) | None => {}
+            }
+            if let Some(frame) = self.begin() {
+                return Poll::Ready(Some(self.deliver(frame)));
+            }
+            if self.has_ended {
+                return Poll::Ready(None);
+            }
+            match self.listener.feed.read(self.cursor) {
+                // A consumer that lags behind resumes elsewhere from what it has.
+                Read::Frame(..) if ended.is_some() => return Poll::Ready(self.leave(None)),
+                Read::Frame(frame, cursor) => {
+                    self.cursor = cursor;
+                    self.ending.read(cursor);
+                    if self.known < frame.revision {
+                        return Poll::Ready(Some(self.deliver(frame.bytes)));
+                    }
+                }
+                Read::Nothing(progress) if ended.is_some() => {
+                    return Poll::Ready(self.leave(Some(progress)));
+                }
+                Read::Nothing(progress) => {
+                    ready!(self.poll_timer(cx));
+                    match self.due(progress) {
+                        Due::Nothing => {}
+                        Due::Bookmark(frame) => return Poll::Ready(Some(frame)),
+                        Due::End => return Poll::Ready(None),
+                    }
+                }
+                Read::Lost => {
+                    self.metrics.watch_evicted(self.hub.names(), Eviction::Slow);
+                    return Poll::Ready(None);
+                }
+                Read::Closed => return Poll::Ready(Some(self.expire())),
+            }
+        }
+    }
+
+    /// What comes before the feed; the room that it took is freed with the last of it.
+    fn begin(&mut self) -> Option<Bytes> {
+        let encoding = self.encoding();
+        let beginning = self.beginning.as_mut()?;
+        if let Some(entry) = beginning.state.next() {
+            let encoder = self.hub.encoder();
+            return Some(encoder.added(&entry, encoding, Timestamp::now()));
+        }
+        let frame = beginning.backlog.next();
+        if frame.is_none() {
+            self.beginning = None;
+        }
+        frame
+    }
+
+    /// Says that what is known is too old, and ends.
+    fn expire(&mut self) -> Bytes {
+        let oldest = self.hub.progress().borrow().unwrap_or_default();
+        self.has_ended = true;
+        encode::error(self.encoding(), &Status::too_old(self.known, oldest))
+    }
+
+    /// The consumer sees something else from now on, and must list again to know what.
+    fn gone(&mut self) -> Bytes {
+        let why = Eviction::Access;
+        self.metrics.watch_evicted(self.hub.names(), why);
+        self.beginning = None;
+        self.expire()
+    }
+
+    /// Ends with a bookmark, where bookmarks are allowed and nothing is left to tell: the
+    /// consumer resumes at another replica, and must not be told anything twice.
+    fn leave(&mut self, progress: Option<Revision>) -> Option<Bytes> {
+        let why = Eviction::Shutdown;
+        self.metrics.watch_evicted(self.hub.names(), why);
+        self.has_ended = true;
+        self.next_bookmark?;
+        Some(self.bookmark(progress?))
+    }
+
+    fn bookmark(&self, progress: Revision) -> Bytes {
+        let revision = progress.max(self.known);
+        let encoder = self.hub.encoder();
+        encoder.bookmark(self.encoding(), revision, InitialEvents::None)
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = self.until();
+        let timer = self.timer.get_or_insert_with(|| {
+            let sleep = tokio::time::sleep_until(until);
+            Box::pin(sleep)
+        });
+        timer.as_mut().poll(cx)
+    }
+
+    /// When something is due that nobody tells.
+    fn until(&self) -> Instant {
+        let end = self.deadline;
+        self.next_bookmark.map_or(end, |due| due.min(end))
+    }
+
+    fn due(&mut self, progress: Revision) -> Due {
+        let now = Instant::now();
+        if self.deadline <= now {
+            return Due::End;
+        }
+        let Some(due) = self.next_bookmark.filter(|due| *due <= now) else {
+            return Due::Nothing;
+        };
+        self.next_bookmark = Some(next_bookmark(due, self.deadline));
+        let until = self.until();
+        if let Some(timer) = &mut self.timer {
+            timer.as_mut().reset(until);
+        }
+        // Who knows more than there is must not take silence for agreement: history may
+        // have gone back, and only a new list tells.
+        match self.known <= progress {
+            true => Due::Bookmark(self.bookmark(progress)),
+            false => Due::Nothing,
+        }
+    }
+
+    fn deliver(&mut self, frame: Bytes) -> Bytes {
+        self.watched.sent(frame.len());
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        match self.encoding() {
+            Encoding::Table(_) if is_first => encode::with_columns(self.hub.form(), &frame),
+            Encoding::Table(_) | Encoding::Object | Encoding::Metadata | Encoding::Protobuf(_) => {
+                frame
+            }
+        }
+    }
+}
+
+impl Body for Watcher {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.ending.asked();
+        let frame = ready!(self.poll_next(cx));
+        if let Some(frame) = &frame {
+            self.ending.given(frame.len());
+        }
+        Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+impl Ending {
+    pub(super) fn server(shutdown: CancellationToken) -> Self {
+        Self::Server(Box::pin(shutdown.cancelled_owned()))
+    }
+
+    /// What rings for the end, and may ring for news as well.
+    fn bell(&self) -> Arc<Bell> {
+        match self {
+            Self::Session(session) => session.bell(),
+            Self::Server(_) => Arc::default(),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Eviction> {
+        match self {
+            Self::Session(session) => session.is_ended(),
+            Self::Server(ended) => {
+                let ended = ended.as_mut().poll(cx).is_ready();
+                ended.then_some(Eviction::Shutdown)
+            }
+        }
+    }
+
+    fn asked(&self) {
+        if let Self::Session(session) = self {
+            session.asked();
+        }
+    }
+
+    fn given(&self, n_bytes: usize) {
+        if let Self::Session(session) = self {
+            session.given(n_bytes);
+        }
+    }
+
+    fn read(&self, cursor: Cursor) {
+        if let Self::Session(session) = self {
+            session.read(cursor);
+        }
+    }
+}
+
+/// The last bookmark comes shortly before the end, all others on the minute.
+fn next_bookmark(after: Instant, deadline: Instant) -> Instant {
+    let regular = after + BOOKMARK_EVERY;
+    match deadline.checked_sub(BOOKMARK_BEFORE_END) {
+        Some(last) if after < last => regular.min(last),
+        _ => regular,
+    }
+}

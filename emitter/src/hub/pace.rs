@@ -1,0 +1,177 @@
+//! When readers are told: at once, unless they were told something a moment ago.
+//!
+//! What a change costs is mostly a write to each reader's socket. Changes that follow one
+//! another closely share it: the first is told at once, those that come while its
+//! readers rest are told together.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{Feed, Hub};
+
+/// How readers are told.
+#[derive(Default)]
+pub(super) struct Pace {
+    /// How long they rest at most.
+    max_rest: Duration,
+    /// Some of them are to be told something later.
+    owes: Notify,
+}
+
+impl Pace {
+    pub(super) fn announce(&self, feed: &Feed) {
+        if feed.announce(Instant::now(), self.max_rest).is_some() {
+            self.owes.notify_one();
+        }
+    }
+}
+
+impl Hub {
+    /// Gathers news for many readers, for no longer than that. Somebody must
+    /// [`pace`](Self::pace) them then.
+    #[must_use]
+    pub const fn gathering(mut self, max_rest: Duration) -> Self {
+        self.pace.max_rest = max_rest;
+        self
+    }
+
+    /// Tells readers what was gathered while they rested, for ever.
+    pub async fn pace(self: Arc<Self>) {
+        loop {
+            let feeds: Vec<Arc<Feed>> = {
+                let inner = self.inner.lock();
+                inner.feeds.values().filter_map(Weak::upgrade).collect()
+            };
+            let now = Instant::now();
+            let due = feeds
+                .iter()
+                .filter_map(|feed| feed.settle(now, self.pace.max_rest))
+                .min();
+            drop(feeds);
+            tokio::select! {
+                () = self.pace.owes.notified() => {}
+                () = tokio::time::sleep_until(due.unwrap_or(now)), if due.is_some() => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bell::Bell;
+    use crate::hub::{Listener, Start, tests::hub_and_view};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use proto_types::{RawObject, Resource, Revision};
+    use runtime::follow::{Event, Listing};
+
+    const MAX_REST: Duration = Duration::from_millis(100);
+
+    fn change(hub: &Hub, revision: u64) {
+        let json = format!(
+            r#"{{"kind":"Service","apiVersion":"v1","metadata":{{"name":"a","namespace":"demo","uid":"a","resourceVersion":"{revision}"}},"spec":{{}}}}"#
+        );
+        let object = RawObject::parse(Resource::Services, &json.into()).unwrap();
+        hub.ingest(Event::Applied(object), jiff::Timestamp::now());
+    }
+
+    /// A hub with so many readers, which is being paced.
+    async fn paced(n_listeners: usize) -> (Arc<Hub>, Vec<Listener>, tokio::task::JoinSet<()>) {
+        let (hub, view) = hub_and_view();
+        let hub = Arc::new(hub.gathering(MAX_REST));
+        let listing = Listing {
+            revision: Revision::new(1),
+            objects: Vec::new(),
+            rewound: false,
+        };
+        hub.ingest(Event::Listed(listing), jiff::Timestamp::now());
+        let feed = hub.subscribe(&view, Start::Now).ok().unwrap().feed;
+        let listen = || feed.listen(Arc::new(Bell::default()));
+        let listeners = std::iter::repeat_with(listen).take(n_listeners).collect();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(Arc::clone(&hub).pace());
+        tokio::task::yield_now().await;
+        (hub, listeners, tasks)
+    }
+
+    /// What hears a bell.
+    #[derive(Default)]
+    struct Ear(AtomicBool);
+
+    impl Wake for Ear {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    impl Ear {
+        fn at(listener: &Listener) -> Arc<Self> {
+            let ear = Arc::new(Self::default());
+            let waker = Waker::from(Arc::clone(&ear));
+            listener.bell.listen(&Context::from_waker(&waker));
+            ear
+        }
+
+        /// After how many milliseconds it rings, if it does within a second.
+        async fn hears(&self) -> Option<u128> {
+            let begin = Instant::now();
+            while !self.0.load(Ordering::Relaxed) {
+                if Duration::from_secs(1) < begin.elapsed() {
+                    return None;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            Some(begin.elapsed().as_millis())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_while_readers_rest_is_told_at_once_afterwards() {
+        let (hub, listeners, _tasks) = paced(500).await;
+        for round in 0..3 {
+            let ear = Ear::at(&listeners[0]);
+            change(&hub, 10 * round + 2);
+            assert_eq!(ear.hears().await, Some(0), "the first is told at once");
+            let ear = Ear::at(&listeners[499]);
+            (3..9).for_each(|it| change(&hub, 10 * round + it));
+            let waited = ear.hears().await.unwrap();
+            assert!((50..=52).contains(&waited), "{waited}");
+            // Nothing is owed any more; this also is the time in which they rest.
+            assert_eq!(Ear::at(&listeners[300]).hears().await, None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_rests_longer_than_the_limit() {
+        let (hub, listeners, _tasks) = paced(5000).await;
+        change(&hub, 2);
+        let ear = Ear::at(&listeners[0]);
+        change(&hub, 3);
+        let waited = ear.hears().await.unwrap();
+        assert!((100..=102).contains(&waited), "{waited}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_readers_never_rest() {
+        let (hub, listeners, _tasks) = paced(19).await;
+        for revision in 2..9 {
+            let ear = Ear::at(&listeners[0]);
+            change(&hub, revision);
+            assert_eq!(ear.hears().await, Some(0));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_sent_away_is_told_at_once() {
+        let (hub, listeners, _tasks) = paced(1000).await;
+        change(&hub, 2);
+        let ear = Ear::at(&listeners[0]);
+        listeners[0].feed.close();
+        assert_eq!(ear.hears().await, Some(0));
+    }
+}
