@@ -278,6 +278,12 @@ impl Connection {
         InFlight(Arc::clone(self))
     }
 
+    /// How many requests are being answered.
+    #[must_use]
+    pub fn n_in_flight(&self) -> usize {
+        self.requests.borrow().n_in_flight
+    }
+
     /// Returns when a first request has come.
     pub async fn first_request(&self) {
         let mut requests = self.requests.subscribe();

@@ -2,6 +2,7 @@
 
 mod connection;
 mod conversation;
+mod gathered;
 mod long;
 mod paced;
 mod rewound;

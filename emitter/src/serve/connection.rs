@@ -175,6 +175,10 @@ pub(super) struct Service {
 }
 
 impl Service {
+    pub(super) const fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
     pub(super) const fn handover(&self) -> &Arc<Handover> {
         &self.handover
     }

@@ -1,10 +1,11 @@
 //! What the HTTP library does with a connection, and how an answer leaves it.
 
+use std::error::Error;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
 use super::connection::{Counted, Service};
+use super::gathered::Gathered;
 use super::rewound::{Protocol, Rewound};
+use crate::connections::Connection;
 use crate::limits::ConnectionLimits;
 
 /// How long an HTTP/2 client may take to say that it is there; Go's default is 15 s.
@@ -49,7 +52,19 @@ pub(super) enum Conversation {
         Arc<Handover>,
     ),
     /// Over HTTP/2.
-    Two(Box<http2::Connection<TokioIo<Rewound<Io>>, Service, TokioExecutor>>),
+    Two(Box<Shared>),
+}
+
+type Two = http2::Connection<TokioIo<Gathered<Rewound<Io>>>, Service, TokioExecutor>;
+
+/// A connection over HTTP/2, whose streams have tasks of their own.
+pub(super) struct Shared {
+    library: Two,
+    /// What it writes leaves when it has nothing more to do.
+    turn: Gathered<Rewound<Io>>,
+    connection: Arc<Connection>,
+    /// The tasks of its streams have had their chance.
+    has_yielded: bool,
 }
 
 /// Where an answer is laid that leaves the HTTP library.
@@ -119,13 +134,23 @@ impl Conversation {
         service: Service,
     ) -> Self {
         let handover = Arc::clone(service.handover());
-        let stream = TokioIo::new(stream);
         match protocol {
             Protocol::One => {
+                let stream = TokioIo::new(stream);
                 let connection = http.one.serve_connection(stream, service);
                 Self::One(Box::new(connection), handover)
             }
-            Protocol::Two => Self::Two(Box::new(http.two.serve_connection(stream, service))),
+            Protocol::Two => {
+                let (stream, turn) = Gathered::new(stream);
+                let connection = Arc::clone(service.connection());
+                let library = http.two.serve_connection(TokioIo::new(stream), service);
+                Self::Two(Box::new(Shared {
+                    library,
+                    turn,
+                    connection,
+                    has_yielded: false,
+                }))
+            }
         }
     }
 
@@ -134,16 +159,13 @@ impl Conversation {
         poll_fn(|cx| {
             let ended = match self {
                 Self::One(connection, handover) => match Pin::new(connection).poll(cx) {
-                    Poll::Ready(ended) => ended,
+                    Poll::Ready(ended) => ended.map_err(Into::into),
                     Poll::Pending => {
                         let handed = handover.response.lock().take();
                         return handed.map_or(Poll::Pending, |it| Poll::Ready(Some(it)));
                     }
                 },
-                Self::Two(connection) => match Pin::new(connection).poll(cx) {
-                    Poll::Ready(ended) => ended,
-                    Poll::Pending => return Poll::Pending,
-                },
+                Self::Two(shared) => ready!(shared.poll(cx)),
             };
             if let Err(error) = ended {
                 debug!(%error, "a connection broke");
@@ -157,7 +179,7 @@ impl Conversation {
     pub(super) fn end(&mut self) {
         match self {
             Self::One(connection, _) => Pin::new(&mut **connection).graceful_shutdown(),
-            Self::Two(connection) => Pin::new(&mut **connection).graceful_shutdown(),
+            Self::Two(shared) => Pin::new(&mut shared.library).graceful_shutdown(),
         }
     }
 
@@ -176,5 +198,23 @@ impl Conversation {
             }
             Self::Two(_) => None,
         }
+    }
+}
+
+impl Shared {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<dyn Error>>> {
+        // The first stream that has something to send wakes this task, which would run
+        // before the second has had its chance.
+        self.has_yielded = !self.has_yielded && 1 < self.connection.n_in_flight();
+        if self.has_yielded {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let ended = Pin::new(&mut self.library).poll(cx);
+        // Where this has to wait, it wakes this task.
+        if let Poll::Ready(Err(error)) = self.turn.end_turn(cx) {
+            return Poll::Ready(Err(error.into()));
+        }
+        ended.map_err(Into::into)
     }
 }
