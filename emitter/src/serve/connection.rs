@@ -115,6 +115,8 @@ impl Server {
                 return;
             };
             let mut answer = LongAnswer::new(rest, &read, response);
+            // It has the room that the library read into.
+            drop(read);
             let written = tokio::select! {
                 written = answer.write() => written,
                 () = connection.cut_off() => return,
