@@ -155,6 +155,19 @@ const ENDPOINTS: Names = Names {
     object_head: r#"{"kind":"Endpoints","apiVersion":"v1","#,
 };
 
+/// What namespaces are called, of which no object is mirrored.
+pub static NAMESPACES: Names = Names {
+    plural: "namespaces",
+    singular: "namespace",
+    short: Some("ns"),
+    kind: "Namespace",
+    group: "",
+    api_version: "v1",
+    root: "/api/v1",
+    qualified: "namespaces",
+    object_head: r#"{"kind":"Namespace","apiVersion":"v1","#,
+};
+
 impl Names {
     /// The path of the collection, in one namespace or in all.
     #[must_use]

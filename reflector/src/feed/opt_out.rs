@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use proto_types::label::{NOT_REPLICATED, REPLICATED};
-use proto_types::resource::Names;
+use proto_types::resource::NAMESPACES;
 use proto_types::{LabelSelector, RawObject};
 use reflector_planner::{SourceName, Update};
 use runtime::{Cause, Event, Failure, Reader, Scope};
@@ -25,18 +25,6 @@ pub(crate) struct OptOuts {
     /// Why they are not followed now.
     lost: Option<String>,
 }
-
-static NAMESPACES: Names = Names {
-    plural: "namespaces",
-    singular: "namespace",
-    short: Some("ns"),
-    kind: "Namespace",
-    group: "",
-    api_version: "v1",
-    root: "/api/v1",
-    qualified: "namespaces",
-    object_head: r#"{"kind":"Namespace","apiVersion":"v1","#,
-};
 
 impl OptOuts {
     /// What is asked for: no namespace but those that opt out.

@@ -1,7 +1,7 @@
 //! Namespaces, which no upstream is asked for: their names stand in what is exported.
 
 use jiff::Timestamp;
-use proto_types::resource::Names;
+use proto_types::resource;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,17 +12,7 @@ use crate::table::cells::{Metadata, read};
 
 /// `namespaces` of the core group.
 pub static NAMESPACES: Form = Form {
-    names: &Names {
-        plural: "namespaces",
-        singular: "namespace",
-        short: Some("ns"),
-        kind: "Namespace",
-        group: "",
-        api_version: "v1",
-        root: "/api/v1",
-        qualified: "namespaces",
-        object_head: r#"{"kind":"Namespace","apiVersion":"v1","#,
-    },
+    names: &resource::NAMESPACES,
     package: "core",
     keep: Keep::Whole,
     selectable: &["status.phase"],
