@@ -7,6 +7,7 @@
 //! | [`plane`] | one control plane: etcd, kube-apiserver, if wanted kube-controller-manager |
 //! | [`kubectl`] | the real client |
 //! | [`ports`] | ports that stay free while their server is down |
+//! | [`programs`] | the programs under test |
 //! | [`audit`] | what was asked of an API server, and by whom |
 //! | [`suite`] | runs scenarios, or says plainly why they did not run |
 //!
@@ -21,6 +22,7 @@ pub mod keeper;
 pub mod kubectl;
 pub mod plane;
 pub mod ports;
+pub mod programs;
 pub mod suite;
 mod toolchain;
 

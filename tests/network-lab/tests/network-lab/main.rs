@@ -25,11 +25,10 @@ mod traffic;
 mod walks;
 mod world;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::ensure;
 use control_plane::assets::{self, Found};
-use control_plane::{scenario, suite};
+use control_plane::{programs, scenario, suite};
 
 /// What a cluster here needs beside a control plane.
 const FURTHER: [&str; 2] = ["kube-proxy", "coredns"];
@@ -69,19 +68,6 @@ fn prepare() -> anyhow::Result<Found> {
     if let missing @ Found::Missing(_) = assets::find_or_build_with(&FURTHER)? {
         return Ok(missing);
     }
-    build_programs()?;
+    programs::build(&["emitter", "reflector"])?;
     Err(world::enter())
-}
-
-/// `cargo test` of this package does not build other packages' programs by itself.
-fn build_programs() -> anyhow::Result<()> {
-    let mut build = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    build.args(["build", "--quiet"]);
-    build.args(["--package", "emitter", "--package", "reflector"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    let status = build.status()?;
-    ensure!(status.success(), "cannot build the programs: {status}");
-    Ok(())
 }

@@ -83,14 +83,14 @@ mod telling;
 mod tls;
 mod views;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use control_plane::assets::{self, Found};
-use control_plane::{Scenario, scenario, suite};
+use control_plane::{Scenario, programs, scenario, suite};
 
 fn main() -> ExitCode {
-    if let Err(why) = build_programs() {
-        eprintln!("{why}");
+    if let Err(why) = programs::build(&["emitter", "reflector", "playground"]) {
+        eprintln!("{why:#}");
         return ExitCode::FAILURE;
     }
     let mut scenarios = of_the_contract();
@@ -262,43 +262,5 @@ fn prepare() -> anyhow::Result<Found> {
         ready @ Found::Ready(_) => Ok(ready),
         // A directory that somebody named may lack it, which only one scenario minds.
         Found::Missing(_) => assets::find_or_build(),
-    }
-}
-
-/// `cargo test` of this package does not build other packages' programs by itself.
-fn build_programs() -> Result<(), String> {
-    let cargo = option_env!("CARGO").unwrap_or("cargo");
-    let mut build = Command::new(cargo);
-    build.args([
-        "build",
-        "--quiet",
-        "--package",
-        "emitter",
-        "--package",
-        "reflector",
-        "--package",
-        "playground",
-        // It has no program, but the features of what the programs are built with.
-        "--package",
-        "scenarios",
-    ]);
-    // What cargo says of this package is news to ring's build script: ring and all that
-    // needs it would be built again, here and then for the tests, at every run.
-    for (name, _) in std::env::vars_os() {
-        let about = ["CARGO_PKG_", "CARGO_MANIFEST_"];
-        if about
-            .iter()
-            .any(|it| name.to_string_lossy().starts_with(it))
-        {
-            build.env_remove(name);
-        }
-    }
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    match build.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("cannot build the programs: {status}")),
-        Err(error) => Err(format!("cannot run cargo: {error}")),
     }
 }
