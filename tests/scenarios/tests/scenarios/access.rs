@@ -247,6 +247,7 @@ pub(crate) async fn workloads_see_what_they_are_granted_by_their_own_tokens(
         .get("/version")
         .await?;
     ensure!(refused == 401, "a token for another audience: {refused}");
+    foreign_tokens_are_refused(&lab, &emitter.url).await?;
     let asker = Asker::of_emitter(&emitter.url, Some(&blue))?;
     let slices = "/apis/discovery.k8s.io/v1/endpointslices";
     eventually("blue sees its own", async || {
@@ -266,6 +267,19 @@ pub(crate) async fn workloads_see_what_they_are_granted_by_their_own_tokens(
     ensure!(hidden.0 == 404 && hidden.1.replace("other", "nope1") == missing.1);
 
     views_change_under_watches(&east, &emitter.url, &blue, &configuration).await
+}
+
+/// Of an account of the same name, for the right audience, by another cluster.
+async fn foreign_tokens_are_refused(lab: &Lab, url: &str) -> anyhow::Result<()> {
+    let west = lab.cluster("west").await?;
+    let account = json!({"metadata": {"name": "blue"}}).to_string();
+    west.post("/api/v1/namespaces/demo/serviceaccounts", &account)
+        .await?;
+    let foreign = token(&west, "blue", "heliograph").await?;
+    let asker = Asker::of_emitter(url, Some(&foreign))?;
+    let (refused, told) = asker.get("/api/v1/services").await?;
+    ensure!(refused == 401, "another cluster's token: {refused} {told}");
+    Ok(())
 }
 
 /// The access configuration of the emitter.
