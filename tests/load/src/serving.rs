@@ -6,19 +6,25 @@
 //! | `consumer` | a watch over TLS that only counts and clocks |
 //! | `bare` | the floor: sends what it is told to everybody who connected |
 //! | `hostile` | well-behaved watchers beside clients that are in the way |
-//! | `rig` | the three servers, and what happens to them |
+//! | `rig` | the servers, and what happens to them |
+//! | `lists` | everything, again and again |
+//! | `storm` | all consumers come back at once |
+//! | `print` | tables |
 
 mod bare;
 mod consumer;
 pub(crate) mod hostile;
+mod lists;
+mod print;
 mod rig;
+mod storm;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rig::{Measured, Rig, Server};
+use lists::{Coding, Listed};
+use rig::{Measured, Rig, Server, Setup};
 
 /// How much there is to serve.
 #[derive(Debug, clap::Args)]
@@ -36,16 +42,11 @@ pub(crate) struct Args {
     rate: u32,
 
     /// How many Services a list has
-    #[arg(long, default_value_t = 5000)]
+    #[arg(long, default_value_t = 10_000)]
     services: usize,
 
-    /// Watch over HTTP/2, with so many watches on each connection
-    #[arg(long, value_name = "STREAMS")]
-    http2: Option<NonZeroUsize>,
-
-    /// Passed on to the emitter
-    #[arg(long, value_name = "DURATION")]
-    max_gather: Option<String>,
+    #[command(flatten)]
+    setup: Setup,
 
     /// For how long lists are asked of each server, one after another, in seconds
     #[arg(long, default_value_t = 10)]
@@ -67,18 +68,25 @@ impl Bare {
     }
 }
 
-/// Measures watches, then lists, and prints both.
+/// Measures watches, then a storm, then lists, and prints all.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
-    let rig = Rig::start(args.http2, args.max_gather.as_deref()).await?;
+    let rig = Rig::start(&args.setup).await?;
     let watched = watches(&rig, args).await?;
-    let listed = lists(&rig, args).await?;
-    print(args, &watched, &listed);
+    print::watched(args, &watched);
+    let mut storms = Vec::new();
+    for server in [Server::Apiserver, Server::Emitter] {
+        eprintln!("all consumers of the {} come back", server.name());
+        storms.push(storm::measure(&rig, server, args.watchers).await?);
+    }
+    print::storms(&storms);
+    print::listed(&lists(&rig, args).await?);
     Ok(())
 }
+
 async fn watches(rig: &Rig, args: &Args) -> anyhow::Result<Vec<Measured>> {
-    eprintln!("opening {} watches to each of three servers", args.watchers);
+    eprintln!("opening {} watches to each server", args.watchers);
     let mut watches = Vec::new();
-    for server in Server::ALL {
+    for server in rig.servers() {
         watches.push(rig.watch(server, args.watchers, args.events).await?);
     }
     eprintln!("making {} changes, {} a second", args.events, args.rate);
@@ -91,59 +99,15 @@ async fn watches(rig: &Rig, args: &Args) -> anyhow::Result<Vec<Measured>> {
     Ok(measured)
 }
 
-async fn lists(rig: &Rig, args: &Args) -> anyhow::Result<Vec<(Server, f64, usize)>> {
+async fn lists(rig: &Rig, args: &Args) -> anyhow::Result<Vec<Listed>> {
     eprintln!("creating {} Services", args.services);
     rig.fill(args.services).await?;
+    let span = Duration::from_secs(args.list_seconds);
     let mut listed = Vec::new();
-    for server in [Server::Apiserver, Server::Emitter] {
-        let span = Duration::from_secs(args.list_seconds);
-        let (lists, bytes) = rig.list(server, span).await?;
-        listed.push((server, lists, bytes));
+    for coding in [Coding::Plain, Coding::Gzip] {
+        for server in [Server::Apiserver, Server::Emitter] {
+            listed.push(lists::measure(rig, server, coding, span).await?);
+        }
     }
     Ok(listed)
-}
-
-#[expect(clippy::print_stdout, reason = "this is the answer")]
-fn print(args: &Args, watched: &[Measured], listed: &[(Server, f64, usize)]) {
-    let protocol = match args.http2 {
-        Some(streams) => format!("HTTP/2 with {streams} watches on each connection"),
-        None => "HTTP/1.1".into(),
-    };
-    println!(
-        "{} watchers of each server, {} events to each watcher, TLS 1.3, {protocol}",
-        args.watchers, args.events
-    );
-    println!(
-        "{:<16} {:>14} {:>16} {:>10} {:>10} {:>10}",
-        "server", "CPU/event us", "memory/watcher", "p50 ms", "p99 ms", "lost"
-    );
-    for it in watched {
-        println!(
-            "{:<16} {:>14.2} {:>12.1} KiB {:>10.1} {:>10.1} {:>10}",
-            it.server.name(),
-            it.cpu_per_event.as_secs_f64() * 1e6,
-            it.memory_per_watcher / 1024.0,
-            it.median.as_secs_f64() * 1e3,
-            it.p99.as_secs_f64() * 1e3,
-            it.lost
-        );
-    }
-    for (server, per_second, bytes) in listed {
-        let megabytes = *bytes as f64 / 1e6;
-        println!(
-            "{:<16} {per_second:>8.1} lists of {megabytes:.2} MB a CPU second",
-            server.name()
-        );
-    }
-    if let [apiserver, emitter, _] = watched {
-        let cpu = apiserver.cpu_per_event.as_secs_f64() / emitter.cpu_per_event.as_secs_f64();
-        let memory = apiserver.memory_per_watcher / emitter.memory_per_watcher;
-        println!("kube-apiserver : emitter  CPU/event {cpu:.1}, memory/watcher {memory:.1}");
-    }
-    if let [(_, apiserver, _), (_, emitter, _)] = listed {
-        println!(
-            "emitter : kube-apiserver  lists a CPU second {:.1}",
-            emitter / apiserver
-        );
-    }
 }

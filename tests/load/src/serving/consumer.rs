@@ -90,6 +90,8 @@ impl Consumer {
              authorization: Bearer {token}\r\nuser-agent: load\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
+        // Else it stays in the TLS session where many connections share this task's time.
+        stream.flush().await?;
         let mut head = [0; 4096];
         let n = stream.read(&mut head).await?;
         ensure!(

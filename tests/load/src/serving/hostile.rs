@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::consumer::connector;
-use super::rig::{Measured, Rig, Server};
+use super::rig::{Measured, Rig, Server, Setup};
 
 /// Who is in the way, and who must not notice.
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ enum Malice {
 
 /// Measures both, and prints them.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
-    let rig = Rig::start(None, None).await?;
+    let rig = Rig::start(&Setup::default()).await?;
     rig.fill(2000).await?;
     let alone = measure(&rig, args).await?;
     eprintln!("letting hostile clients come");

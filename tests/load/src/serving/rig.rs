@@ -1,8 +1,8 @@
-//! The three servers, and what happens to them.
+//! The servers, and what happens to them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -24,16 +24,43 @@ use crate::programs::{beside, free_address};
 pub(crate) enum Server {
     Apiserver,
     Emitter,
+    /// An emitter behind the emitter.
+    Relay,
     Bare,
 }
 
-impl Server {
-    pub(crate) const ALL: [Self; 3] = [Self::Apiserver, Self::Emitter, Self::Bare];
+/// How it is served and watched.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Setup {
+    /// Watch over HTTP/2, with so many watches on each connection
+    #[arg(long, value_name = "STREAMS")]
+    http2: Option<NonZeroUsize>,
 
+    /// How long emitters may gather changes; their default if absent
+    #[arg(long, value_name = "DURATION")]
+    max_gather: Option<String>,
+
+    /// Measure an emitter behind the emitter, too
+    #[arg(long)]
+    relay: bool,
+}
+
+impl Setup {
+    /// How watches come, in words.
+    pub(crate) fn protocol(&self) -> String {
+        match self.http2 {
+            Some(streams) => format!("HTTP/2 with {streams} watches on each connection"),
+            None => "HTTP/1.1".into(),
+        }
+    }
+}
+
+impl Server {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Apiserver => "kube-apiserver",
             Self::Emitter => "emitter",
+            Self::Relay => "relay",
             Self::Bare => "bare writer",
         }
     }
@@ -47,6 +74,7 @@ pub(crate) struct Rig {
     /// How many watches share a connection; none where each has one over HTTP/1.1.
     streams: Option<NonZeroUsize>,
     emitter: SocketAddr,
+    relay: Option<SocketAddr>,
     bare: SocketAddr,
     keeper: Keeper,
 }
@@ -71,18 +99,16 @@ pub(crate) struct Measured {
     pub(crate) lost: usize,
 }
 
-const SERVICES: &str = "/api/v1/namespaces/default/services";
+pub(super) const SERVICES: &str = "/api/v1/namespaces/default/services";
 
-const EXPORTED: &str = "labelSelector=export%3Dyes";
+pub(super) const EXPORTED: &str = "labelSelector=export%3Dyes";
 
 /// How long the slowest event may take before it is lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Rig {
-    pub(crate) async fn start(
-        streams: Option<NonZeroUsize>,
-        max_gather: Option<&str>,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn start(setup: &Setup) -> anyhow::Result<Self> {
+        let streams = setup.http2;
         eprintln!("starting a control plane, an emitter and a bare writer");
         let plane = ControlPlane::builder("load").start().await?;
         let client = plane.client().await?;
@@ -92,23 +118,22 @@ impl Rig {
         let files = kubeconfig.parent().context("a file is in a directory")?;
         let (cert, key) = (files.join("serving.crt"), files.join("serving.key"));
 
-        let mut command = Command::new(beside("emitter")?);
-        command
-            .args(["--selector=export=yes", "--fields=all", "--insecure-port=0"])
-            .arg("--anonymous")
-            .args([
-                "--bind-address=127.0.0.1",
-                &format!("--secure-port={}", emitter.port()),
-            ])
-            .arg(format!("--listen={}", free_address()?))
-            .arg("--kubeconfig")
-            .arg(&kubeconfig)
-            .arg("--tls-cert-file")
-            .arg(&cert)
-            .arg("--tls-private-key-file")
-            .arg(&key)
-            .args(max_gather.map(|it| format!("--max-gather={it}")));
+        let own = |listens: SocketAddr| emitter_at(listens, (&cert, &key), setup);
+        let mut command = own(emitter)?;
+        command.arg("--kubeconfig").arg(&kubeconfig);
         keeper.spawn("emitter", &command)?;
+        let relay = setup.relay.then(free_address).transpose()?;
+        if let Some(relay) = relay {
+            let mut command = own(relay)?;
+            command
+                .arg(format!(
+                    "--upstream-url=https://localhost:{}",
+                    emitter.port()
+                ))
+                .arg("--upstream-ca-file")
+                .arg(plane.authority_file());
+            keeper.spawn("relay", &command)?;
+        }
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg("bare")
@@ -124,6 +149,7 @@ impl Rig {
             plane,
             client,
             emitter,
+            relay,
             bare,
             keeper,
         };
@@ -132,11 +158,20 @@ impl Rig {
         Ok(rig)
     }
 
-    /// Waits until all three answer a watch.
+    /// All who serve, the floor last.
+    pub(crate) fn servers(&self) -> Vec<Server> {
+        let relay = self.relay.map(|_| Server::Relay);
+        let ours = [Server::Apiserver, Server::Emitter]
+            .into_iter()
+            .chain(relay);
+        ours.chain([Server::Bare]).collect()
+    }
+
+    /// Waits until all answer a watch.
     async fn ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        for server in Server::ALL {
-            while let Err(error) = self.open(server, 1).await {
+        for server in self.servers() {
+            while let Err(error) = self.open(server).await {
                 if deadline < Instant::now() {
                     return Err(error.context(server.name()));
                 }
@@ -146,8 +181,18 @@ impl Rig {
         Ok(())
     }
 
-    /// Opens so many watches, on one connection where they are more than one.
-    async fn open(&self, server: Server, n_watches: usize) -> anyhow::Result<Vec<Consumer>> {
+    /// How many watches share a connection.
+    fn together(&self) -> usize {
+        self.streams.map_or(1, NonZeroUsize::get)
+    }
+
+    /// How many connections so many watches take.
+    pub(crate) fn connections(&self, watchers: usize) -> usize {
+        watchers.div_ceil(self.together())
+    }
+
+    /// Opens the watches of one connection.
+    pub(crate) async fn open(&self, server: Server) -> anyhow::Result<Vec<Consumer>> {
         let asked = Asked {
             address: self.address(server)?,
             path: format!(
@@ -160,12 +205,22 @@ impl Rig {
             let consumer = Consumer::open(&self.connector, &asked).await?;
             return Ok(vec![consumer]);
         }
-        Consumer::open_shared(&self.connector, &asked, n_watches).await
+        Consumer::open_shared(&self.connector, &asked, self.together()).await
     }
 
     /// The file of the authority that all servers' certificates are from.
     pub(crate) fn authority_file(&self) -> PathBuf {
         self.plane.authority_file()
+    }
+
+    /// A client of any of them.
+    pub(crate) async fn client_of(&self, server: Server) -> anyhow::Result<kube::Client> {
+        let kubeconfig = kube::config::Kubeconfig::read_from(self.plane.kubeconfig())?;
+        let options = kube::config::KubeConfigOptions::default();
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        config.cluster_url =
+            format!("https://localhost:{}", self.address(server)?.port()).parse()?;
+        Ok(kube::Client::try_from(config)?)
     }
 
     /// Starts a program, which ends with the rig.
@@ -185,14 +240,15 @@ impl Rig {
                 Ok(address.parse()?)
             }
             Server::Emitter => Ok(self.emitter),
+            Server::Relay => self.relay.context("there is no relay"),
             Server::Bare => Ok(self.bare),
         }
     }
 
-    fn process(&self, server: Server) -> anyhow::Result<Process> {
+    pub(crate) fn process(&self, server: Server) -> anyhow::Result<Process> {
         let port = self.address(server)?.port();
         Process::find(&match server {
-            Server::Apiserver | Server::Emitter => format!("--secure-port={port}"),
+            Server::Apiserver | Server::Emitter | Server::Relay => format!("--secure-port={port}"),
             Server::Bare => format!("bare 127.0.0.1:{port}"),
         })
     }
@@ -206,16 +262,16 @@ impl Rig {
     ) -> anyhow::Result<Watch> {
         let process = self.process(server)?;
         let memory = process.memory()?;
-        let together = self.streams.map_or(1, NonZeroUsize::get);
+        let n_connections = self.connections(watchers);
         // The bare writer sends everything so many times over.
-        let (n_connections, events) = match server {
-            Server::Bare => (watchers.div_ceil(together), events * together),
-            Server::Apiserver | Server::Emitter => (watchers.div_ceil(together), events),
+        let events = match server {
+            Server::Bare => events * self.together(),
+            Server::Apiserver | Server::Emitter | Server::Relay => events,
         };
-        let opened = (0..n_connections).map(|_| self.open(server, together));
+        let opened = (0..n_connections).map(|_| self.open(server));
         let opened = stream::iter(opened).buffered(4).try_collect().await;
         let consumers: Vec<Vec<Consumer>> = opened.with_context(|| server.name())?;
-        let watchers = n_connections * together;
+        let watchers = n_connections * self.together();
         let mut readers = JoinSet::new();
         for consumer in consumers.into_iter().flatten() {
             readers.spawn(consumer.read(events));
@@ -277,33 +333,27 @@ impl Rig {
         self.client.request_text(request).await?;
         Ok(())
     }
+}
 
-    /// How many lists a server answers for each second of CPU, and how long they are.
-    pub(crate) async fn list(
-        &self,
-        server: Server,
-        span: Duration,
-    ) -> anyhow::Result<(f64, usize)> {
-        let kubeconfig = kube::config::Kubeconfig::read_from(self.plane.kubeconfig())?;
-        let options = kube::config::KubeConfigOptions::default();
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-        config.cluster_url =
-            format!("https://localhost:{}", self.address(server)?.port()).parse()?;
-        let client = kube::Client::try_from(config)?;
-        let process = self.process(server)?;
-        let before = process.cpu()?;
-        let end = Instant::now() + span;
-        let (mut lists, mut bytes) = (0.0, 0);
-        while Instant::now() < end {
-            let path = format!("{SERVICES}?{EXPORTED}&resourceVersion=0");
-            let list = client
-                .request_text(Request::get(path).body(Vec::new())?)
-                .await?;
-            (lists, bytes) = (lists + 1.0, list.len());
-        }
-        let took = process.cpu()?.saturating_sub(before);
-        Ok((lists / took.as_secs_f64().max(0.01), bytes))
-    }
+/// An emitter that listens there, and does not know its upstream yet.
+fn emitter_at(
+    listens: SocketAddr,
+    (cert, key): (&Path, &Path),
+    setup: &Setup,
+) -> anyhow::Result<Command> {
+    let mut command = Command::new(beside("emitter")?);
+    command
+        .args(["--selector=export=yes", "--fields=all", "--insecure-port=0"])
+        .args(["--anonymous", "--bind-address=127.0.0.1"])
+        .arg(format!("--secure-port={}", listens.port()))
+        .arg(format!("--listen={}", free_address()?))
+        .arg("--tls-cert-file")
+        .arg(cert)
+        .arg("--tls-private-key-file")
+        .arg(key);
+    let max_gather = setup.max_gather.iter();
+    command.args(max_gather.map(|it| format!("--max-gather={it}")));
+    Ok(command)
 }
 
 impl Watch {

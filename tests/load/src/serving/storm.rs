@@ -1,0 +1,62 @@
+//! A storm: all consumers of a server lose their connections at once, and come back at once.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::rig::{Rig, Server};
+
+/// How a server took it.
+#[derive(Debug)]
+pub(crate) struct Storm {
+    pub(crate) server: Server,
+    /// Until the last was answered.
+    pub(crate) all: Duration,
+    /// Until half of them were.
+    pub(crate) median: Duration,
+    /// The server's CPU for each of them.
+    pub(crate) cpu: Duration,
+    /// How often one was turned away and had to ask again.
+    pub(crate) refused: usize,
+}
+
+/// Before a consumer that was turned away asks again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// After this long a consumer is given up, and the measurement with it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Opens so many watches, loses all, and opens them again.
+pub(super) async fn measure(rig: &Rig, server: Server, watchers: usize) -> anyhow::Result<Storm> {
+    let connections = rig.connections(watchers);
+    let opened = stream::iter(0..connections).map(|_| rig.open(server));
+    let before: Vec<anyhow::Result<_>> = opened.buffered(4).collect().await;
+    let before: Vec<_> = before.into_iter().collect::<anyhow::Result<_>>()?;
+    let process = rig.process(server)?;
+    drop(before);
+    let cpu = process.cpu()?;
+    let begin = Instant::now();
+    let back = (0..connections).map(async |_| {
+        let mut refused = 0;
+        loop {
+            match rig.open(server).await {
+                Ok(consumers) => return anyhow::Ok((consumers, begin.elapsed(), refused)),
+                Err(error) if PATIENCE < begin.elapsed() => return Err(error),
+                Err(_) => refused += 1,
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    });
+    let back: Vec<_> = futures::future::try_join_all(back).await?;
+    let cpu = process.cpu()?.saturating_sub(cpu);
+    let mut delays: Vec<Duration> = back.iter().map(|(_, delay, _)| *delay).collect();
+    delays.sort();
+    Ok(Storm {
+        server,
+        all: delays.last().copied().unwrap_or_default(),
+        median: delays.get(delays.len() / 2).copied().unwrap_or_default(),
+        cpu: cpu / u32::try_from(watchers.max(1))?,
+        refused: back.iter().map(|(_, _, refused)| refused).sum(),
+    })
+}
