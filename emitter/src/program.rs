@@ -103,7 +103,7 @@ impl Program {
         self.serve(&router, certificates).await?;
         let cut = Arc::clone(&self.consumers).cut_stalled(self.config.connections.write_timeout);
         self.spawn("cutting stalled watches", cut);
-        let listener = listen::bind(self.config.listen, "--listen").await?;
+        let listener = listen::bind(self.config.listen, "--listen")?;
         let admin = admin.merge(debug::router(present));
         let admin = admin::serve(listener, admin, self.tasks.shutdown().clone());
         self.tasks.spawn("probes and metrics", admin);
@@ -254,13 +254,13 @@ impl Program {
     ) -> anyhow::Result<()> {
         let mut servers = Vec::new();
         if let Some(address) = self.config.serving.http {
-            let listener = listen::bind(address, "--insecure-port").await?;
+            let listener = listen::bind(address, "--insecure-port")?;
             info!(%address, "serving HTTP");
             servers.push((listener, Transport::Plain));
         }
         if let (Some((address, _)), Some(certificates)) = (&self.config.serving.https, certificates)
         {
-            let listener = listen::bind(*address, "--secure-port").await?;
+            let listener = listen::bind(*address, "--secure-port")?;
             info!(%address, "serving HTTPS");
             servers.push((listener, Transport::Tls(certificates)));
         }

@@ -3,7 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// How many connections may wait until they are accepted; what Linux allows if it is not
+/// told otherwise. Who finds no place asks again after a second.
+const BACKLOG: u32 = 4096;
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -17,13 +21,23 @@ pub struct Error {
 }
 
 /// Listens on that address, which came from that flag.
-pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Error> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| Error {
+pub fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Error> {
+    listen(address).map_err(|error| Error {
         address,
         flag,
         why: explain(&error),
     })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Connections of the program before this one may still be coming to their end.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn explain(error: &io::Error) -> String {
@@ -45,9 +59,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_in_use_is_named_with_its_flag() {
-        let first = bind(([127, 0, 0, 1], 0).into(), "--listen").await.unwrap();
+        let first = bind(([127, 0, 0, 1], 0).into(), "--listen").unwrap();
         let address = first.local_addr().unwrap();
-        let why = bind(address, "--listen").await.unwrap_err().to_string();
+        let why = bind(address, "--listen").unwrap_err().to_string();
         let expected = format!("cannot listen on {address} (--listen): address already in use");
         assert!(why.starts_with(&expected), "{why}");
     }
@@ -55,7 +69,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_of_another_machine_is_explained() {
         let elsewhere = ([192, 0, 2, 1], 0).into();
-        let why = bind(elsewhere, "--admin").await.unwrap_err().to_string();
+        let why = bind(elsewhere, "--admin").unwrap_err().to_string();
         assert!(why.ends_with("this machine has no such address"), "{why}");
     }
 }

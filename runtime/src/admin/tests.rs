@@ -60,7 +60,7 @@ async fn metrics_are_open_metrics_text() {
 #[tokio::test]
 async fn serving_ends_at_shutdown() {
     let listener = crate::listen::bind(([127, 0, 0, 1], 0).into(), "--admin");
-    let listener = listener.await.unwrap();
+    let listener = listener.unwrap();
     let shutdown = CancellationToken::new();
     shutdown.cancel();
     let router = router(Readiness::default(), Arc::default());

@@ -238,7 +238,7 @@ async fn free_address(port: u16) -> anyhow::Result<SocketAddr> {
         0 => control_plane::free_port()?,
         port => port,
     };
-    let listener = runtime::listen::bind((Ipv4Addr::LOCALHOST, port).into(), "--port").await?;
+    let listener = runtime::listen::bind((Ipv4Addr::LOCALHOST, port).into(), "--port")?;
     Ok(listener.local_addr()?)
 }
 

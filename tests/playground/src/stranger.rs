@@ -16,7 +16,7 @@ const MAX_CONNECTIONS: usize = 100;
 /// Answers until it is ended.
 pub(crate) async fn run(port: u16) -> anyhow::Result<()> {
     let address = (Ipv4Addr::LOCALHOST, port).into();
-    let listener = runtime::listen::bind(address, "PORT").await?;
+    let listener = runtime::listen::bind(address, "PORT")?;
     let mut answers = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await?;
