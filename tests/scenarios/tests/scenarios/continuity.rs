@@ -12,13 +12,18 @@ use crate::stream::{SERVICES, Watch, client, state};
 
 /// An emitter whose upstream is another one.
 pub(crate) async fn relay(lab: &Lab, upstream: &str) -> anyhow::Result<Program> {
+    relay_with(lab, upstream, &[]).await
+}
+
+async fn relay_with(lab: &Lab, upstream: &str, further: &[String]) -> anyhow::Result<Program> {
     let port = free_port()?;
     let mut command = Command::new(program("emitter")?);
     command
         .args(["--selector", &format!("{EXPORT}=true"), "--secure-port=0"])
         .args(["--insecure-bind-address=127.0.0.1", "--fields=all"])
         .arg(format!("--insecure-port={port}"))
-        .args(["--upstream-url", upstream]);
+        .args(["--upstream-url", upstream])
+        .args(further);
     let relay = lab.start("relay", command, Some(port))?;
     relay.ready().await?;
     Ok(relay)
@@ -154,4 +159,37 @@ pub(crate) async fn a_consumer_may_move_between_tiers(scene: Arc<Scene>) -> anyh
         tells_the_same(&east, &tier.url, before, last).await?;
     }
     Ok(())
+}
+
+/// Where nobody hands out a kubeconfig, a URL, an authority and a token do.
+pub(crate) async fn an_api_server_may_be_followed_by_its_url(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let east = lab.cluster("east").await?;
+    east.create_service("web").await?;
+    let token = lab.file("token", &east.plane.admin_token())?;
+    let further = [
+        format!(
+            "--upstream-ca-file={}",
+            east.plane.authority_file().display()
+        ),
+        format!("--upstream-token-file={}", token.display()),
+    ];
+    let emitter = relay_with(&lab, &east.plane.url(), &further).await?;
+    let before = revision_of(&emitter.url).await?;
+    let last = change(&east, "one").await?;
+    tells_the_same(&east, &emitter.url, before, last).await?;
+    east.patch_service("demo/web", r#"{"metadata":{"labels":{"fresh":"yes"}}}"#)
+        .await?;
+    let read = get(&emitter.url, "/api/v1/namespaces/demo/services/web").await?;
+    ensure!(read.contains(r#""fresh":"yes""#), "{read}");
+    let uid = east.read("/api/v1/namespaces/kube-system").await?;
+    let uid = uid["metadata"]["uid"].as_str().context("it has one")?;
+    eventually("the uid is told", async || {
+        let told = get(&emitter.url, "/api/v1/namespaces/kube-system").await?;
+        ensure!(told.contains(uid), "{told}");
+        Ok(())
+    })
+    .await
 }

@@ -120,6 +120,7 @@ fn of_the_contract() -> Vec<Scenario> {
         scenario!(connections::bookmarks_come_when_the_api_servers_do),
         scenario!(continuity::who_watched_before_a_restart_goes_on_after_it),
         scenario!(continuity::a_consumer_may_move_between_tiers),
+        scenario!(continuity::an_api_server_may_be_followed_by_its_url),
         scenario!(clients::every_client_is_told_every_change_once),
         scenario!(clients::kubectl::an_older_kubectl_shows_what_the_api_server_shows),
         scenario!(clients::storm::upstream_is_asked_as_by_one_consumer),
