@@ -66,6 +66,22 @@ async fn tells_the_same(
     Ok(())
 }
 
+/// Reads see every write before them, and the identity is the cluster's.
+async fn tells_what_is(east: &Cluster, url: &str) -> anyhow::Result<()> {
+    east.patch_service("demo/web", r#"{"metadata":{"labels":{"fresh":"yes"}}}"#)
+        .await?;
+    let read = get(url, "/api/v1/namespaces/demo/services/web").await?;
+    ensure!(read.contains(r#""fresh":"yes""#), "{read}");
+    let uid = east.read("/api/v1/namespaces/kube-system").await?;
+    let uid = uid["metadata"]["uid"].as_str().context("it has one")?;
+    eventually("the uid is told", async || {
+        let told = get(url, "/api/v1/namespaces/kube-system").await?;
+        ensure!(told.contains(uid), "{told}");
+        Ok(())
+    })
+    .await
+}
+
 /// How often upstream has been asked to list or to watch Services, but for probes.
 fn asked(east: &Cluster) -> anyhow::Result<usize> {
     let events = east.plane.audit_events()?;
@@ -133,20 +149,7 @@ pub(crate) async fn a_consumer_may_move_between_tiers(scene: Arc<Scene>) -> anyh
     for tier in [&first, &second, &third] {
         tells_the_same(&east, &tier.url, before, last).await?;
     }
-    // Reads see every write before them through all tiers.
-    east.patch_service("demo/web", r#"{"metadata":{"labels":{"fresh":"yes"}}}"#)
-        .await?;
-    let read = get(&third.url, "/api/v1/namespaces/demo/services/web").await?;
-    ensure!(read.contains(r#""fresh":"yes""#), "{read}");
-    // So does the identity.
-    let uid = east.read("/api/v1/namespaces/kube-system").await?;
-    let uid = uid["metadata"]["uid"].as_str().context("it has one")?;
-    eventually("the uid passes through every tier", async || {
-        let told = get(&third.url, "/api/v1/namespaces/kube-system").await?;
-        ensure!(told.contains(uid), "{told}");
-        Ok(())
-    })
-    .await?;
+    tells_what_is(&east, &third.url).await?;
 
     // A tier in between that restarts takes nothing away.
     let before = revision_of(&third.url).await?;
@@ -180,16 +183,5 @@ pub(crate) async fn an_api_server_may_be_followed_by_its_url(
     let before = revision_of(&emitter.url).await?;
     let last = change(&east, "one").await?;
     tells_the_same(&east, &emitter.url, before, last).await?;
-    east.patch_service("demo/web", r#"{"metadata":{"labels":{"fresh":"yes"}}}"#)
-        .await?;
-    let read = get(&emitter.url, "/api/v1/namespaces/demo/services/web").await?;
-    ensure!(read.contains(r#""fresh":"yes""#), "{read}");
-    let uid = east.read("/api/v1/namespaces/kube-system").await?;
-    let uid = uid["metadata"]["uid"].as_str().context("it has one")?;
-    eventually("the uid is told", async || {
-        let told = get(&emitter.url, "/api/v1/namespaces/kube-system").await?;
-        ensure!(told.contains(uid), "{told}");
-        Ok(())
-    })
-    .await
+    tells_what_is(&east, &emitter.url).await
 }
