@@ -1,6 +1,6 @@
 //! The run: starts the scene, shows it, does what is asked, and leaves nothing.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -70,7 +70,11 @@ pub(crate) async fn play(wishes: &Wishes) -> anyhow::Result<()> {
             player.show(ears, &stop).await
         };
         stop.cancel();
-        played
+        played.or_else(|error| match error.downcast_ref::<io::Error>() {
+            // Whoever reads has read enough.
+            Some(why) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            _ => Err(error),
+        })
     });
     tasks.run().await?;
     say(NOTHING_LEFT);
