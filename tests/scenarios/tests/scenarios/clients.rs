@@ -5,6 +5,7 @@
 
 mod change;
 mod churn;
+pub(crate) mod gathering;
 mod informers;
 mod kube_rs;
 pub(crate) mod kubectl;

@@ -29,12 +29,12 @@ async fn relay_with(lab: &Lab, upstream: &str, further: &[String]) -> anyhow::Re
     Ok(relay)
 }
 
-async fn revision_of(url: &str) -> anyhow::Result<Revision> {
+pub(crate) async fn revision_of(url: &str) -> anyhow::Result<Revision> {
     Ok(state(&serde_json::from_str(&get(url, SERVICES).await?)?)?.0)
 }
 
 /// Objects come, change and go; returns the revision of the last change.
-async fn change(east: &Cluster, round: &str) -> anyhow::Result<Revision> {
+pub(crate) async fn change(east: &Cluster, round: &str) -> anyhow::Result<Revision> {
     for i in 0..5 {
         east.create_service(&format!("{round}-{i}")).await?;
         let patch = format!(r#"{{"metadata":{{"annotations":{{"round":"{round}-{i}"}}}}}}"#);
