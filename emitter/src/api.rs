@@ -50,7 +50,7 @@ pub struct Api {
     pub documents: Documents,
     /// Counts what is served.
     pub metrics: Arc<Metrics>,
-    /// Ends all watches.
+    /// Ends watches of callers whom nobody keeps account of.
     pub shutdown: CancellationToken,
 }
 

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 
 /// What a watch needs of its server.
 pub struct Context {
-    /// Ends all watches.
+    /// Ends watches of callers whom nobody keeps account of.
     pub shutdown: CancellationToken,
     /// Counts what is served.
     pub metrics: Arc<Metrics>,

@@ -103,11 +103,12 @@ impl Feed {
     }
 
     /// Tells all who read that there is something new: now, or together with what comes
-    /// until they have rested, which is then returned. They rest no longer than `max`.
-    pub(super) fn announce(&self, now: Instant, max: Duration) -> Option<Instant> {
+    /// until they have rested, no longer than `max`. Whether that is to be
+    /// [settled](Self::settle) which was not before.
+    pub(super) fn announce(&self, now: Instant, max: Duration) -> bool {
         let mut listeners = self.listeners.lock();
-        listeners.is_owed = true;
-        listeners.tell(now, max)
+        let was_owed = std::mem::replace(&mut listeners.is_owed, true);
+        listeners.tell(now, max).is_some() && !was_owed
     }
 
     /// Tells what is owed, if they have rested; else returns when they will have.

@@ -23,7 +23,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn announce(&self, feed: &Feed) {
-        if feed.announce(Instant::now(), self.max_rest).is_some() {
+        if feed.announce(Instant::now(), self.max_rest) {
             self.owes.notify_one();
         }
     }
