@@ -234,9 +234,7 @@ pub(crate) async fn workloads_see_what_they_are_granted_by_their_own_tokens(
     labelled(&east, "mine", "blue").await?;
     labelled(&east, "other", "red").await?;
     for account in ["blue", "steady"] {
-        let account = json!({"metadata": {"name": account}}).to_string();
-        east.post("/api/v1/namespaces/demo/serviceaccounts", &account)
-            .await?;
+        create_account(&east, account).await?;
     }
     let emitter = lab
         .emitter(&east, &["--access-config", &file("access.json")])
@@ -269,12 +267,17 @@ pub(crate) async fn workloads_see_what_they_are_granted_by_their_own_tokens(
     views_change_under_watches(&east, &emitter.url, &blue, &configuration).await
 }
 
+async fn create_account(cluster: &Cluster, name: &str) -> anyhow::Result<()> {
+    let account = json!({"metadata": {"name": name}}).to_string();
+    cluster
+        .post("/api/v1/namespaces/demo/serviceaccounts", &account)
+        .await
+}
+
 /// Of an account of the same name, for the right audience, by another cluster.
 async fn foreign_tokens_are_refused(lab: &Lab, url: &str) -> anyhow::Result<()> {
     let west = lab.cluster("west").await?;
-    let account = json!({"metadata": {"name": "blue"}}).to_string();
-    west.post("/api/v1/namespaces/demo/serviceaccounts", &account)
-        .await?;
+    create_account(&west, "blue").await?;
     let foreign = token(&west, "blue", "heliograph").await?;
     let asker = Asker::of_emitter(url, Some(&foreign))?;
     let (refused, told) = asker.get("/api/v1/services").await?;
