@@ -208,6 +208,17 @@ impl Rig {
         Consumer::open_shared(&self.connector, &asked, self.together()).await
     }
 
+    /// Opens the watches of so many connections, a few at a time.
+    pub(crate) async fn open_all(
+        &self,
+        server: Server,
+        n_connections: usize,
+    ) -> anyhow::Result<Vec<Vec<Consumer>>> {
+        let opened = (0..n_connections).map(|_| self.open(server));
+        let opened = stream::iter(opened).buffered(4).try_collect().await;
+        opened.with_context(|| server.name())
+    }
+
     /// The file of the authority that all servers' certificates are from.
     pub(crate) fn authority_file(&self) -> PathBuf {
         self.plane.authority_file()
@@ -268,9 +279,7 @@ impl Rig {
             Server::Bare => events * self.together(),
             Server::Apiserver | Server::Emitter | Server::Relay => events,
         };
-        let opened = (0..n_connections).map(|_| self.open(server));
-        let opened = stream::iter(opened).buffered(4).try_collect().await;
-        let consumers: Vec<Vec<Consumer>> = opened.with_context(|| server.name())?;
+        let consumers = self.open_all(server, n_connections).await?;
         let watchers = n_connections * self.together();
         let mut readers = JoinSet::new();
         for consumer in consumers.into_iter().flatten() {

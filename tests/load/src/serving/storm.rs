@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::rig::{Rig, Server};
@@ -30,9 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Opens so many watches, loses all, and opens them again.
 pub(super) async fn measure(rig: &Rig, server: Server, watchers: usize) -> anyhow::Result<Storm> {
     let connections = rig.connections(watchers);
-    let opened = stream::iter(0..connections).map(|_| rig.open(server));
-    let before: Vec<anyhow::Result<_>> = opened.buffered(4).collect().await;
-    let before: Vec<_> = before.into_iter().collect::<anyhow::Result<_>>()?;
+    let before = rig.open_all(server, connections).await?;
     let process = rig.process(server)?;
     drop(before);
     let cpu = process.cpu()?;
