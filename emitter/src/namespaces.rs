@@ -67,7 +67,8 @@ impl Namespaces {
         Listing {
             revision: listing.revision,
             objects: known.map(|(name, it)| object(name, it.since)).collect(),
-            rewound: listing.rewound,
+            evidence: listing.evidence.clone(),
+            ruling: listing.ruling,
         }
     }
 
@@ -150,13 +151,8 @@ mod tests {
             let expected: Vec<_> = expected.iter().map(|it| (it.0.to_owned(), it.1)).collect();
             assert_eq!(known(&namespaces), expected, "{event:?}");
         };
-        let listing = |revision, objects| {
-            Event::Listed(Listing {
-                revision: Revision::new(revision),
-                objects,
-                rewound: false,
-            })
-        };
+        let listing =
+            |revision, objects| Event::Listed(Listing::confirmed(Revision::new(revision), objects));
         let first = vec![service("a/x", 5), service("a/y", 3), service("b/x", 4)];
         check(listing(10, first), &[("a", 3), ("b", 4)]);
         check(

@@ -5,6 +5,7 @@
 //! | [`resource`] | the served kinds, with their groups, paths and printed names |
 //! | [`revision`] | [`Revision`]: a resource version, comparable within one resource |
 //! | [`object`] | [`ObjectKey`] and [`RawObject`]: one object as its server encoded it |
+//! | [`evidence`] | origin of an answer, and the decision about what it may change |
 //! | [`frame`] | watch events and lists as they come off the wire |
 //! | [`selector`] | label and field selectors in Kubernetes' grammar |
 //! | [`status`] | `Status`, the body of every refusal |
@@ -15,6 +16,7 @@
 //! and encoded again on the way through: what a server wrote is what a consumer
 //! reads, unknown fields included.
 
+pub mod evidence;
 pub mod frame;
 pub mod label;
 pub mod name;

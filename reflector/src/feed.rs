@@ -231,7 +231,7 @@ impl Feed {
     pub(crate) fn news(&self, event: Event, resource: &Names) -> News {
         let sign = match &event {
             Event::Failed(failure) => Sign::Lost(failure.clone()),
-            Event::Listed(listing) if listing.rewound => Sign::Rewound,
+            Event::Listed(listing) if listing.is_rewound() => Sign::Rewound,
             Event::Listed(_)
             | Event::Applied(_)
             | Event::Deleted(_)
@@ -287,7 +287,13 @@ impl std::fmt::Display for Feed {
 
 fn change<T>(event: Event, read: fn(&RawObject) -> Exported<T>) -> Change<T> {
     match event {
-        Event::Listed(listing) => Change::Listed(listing.objects.iter().map(read).collect()),
+        Event::Listed(listing) => {
+            let objects = listing.objects.iter().map(read).collect();
+            match listing.ruling.absences_count() {
+                true => Change::Listed(objects),
+                false => Change::ListedInPart(objects),
+            }
+        }
         Event::Applied(object) => Change::Applied(read(&object)),
         Event::Deleted(object) => Change::Deleted(object.key),
         Event::Connected => Change::Connected,
@@ -306,7 +312,7 @@ fn local_change<T: Mirror>(event: Event) -> Option<LocalChange<T>> {
     match event {
         Event::Listed(listing) => Some(LocalChange::Listed(LocalList {
             revision: listing.revision,
-            rewound: listing.rewound,
+            rewound: listing.is_rewound(),
             objects: listing.objects.iter().map(seen).collect(),
         })),
         Event::Applied(object) => {

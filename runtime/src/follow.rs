@@ -22,6 +22,7 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto_types::evidence::{Evidence, Ruling};
 use proto_types::{ObjectKey, RawObject, Revision};
 use tokio::time::Instant;
 use tracing::debug;
@@ -184,7 +185,11 @@ impl Reader {
                 Some(Event::Listed(Listing {
                     revision,
                     objects,
-                    rewound,
+                    evidence: Evidence::confirmed(revision),
+                    ruling: match rewound {
+                        true => Ruling::Rewound,
+                        false => Ruling::Replace,
+                    },
                 }))
             }
             Err(Trouble {

@@ -196,11 +196,7 @@ async fn who_was_away_while_its_view_changed_must_list_again() {
     let lab = Lab::new(|_| {});
     let hub = &lab.access.parts.hubs[0];
     let tell = |revision: u64| {
-        let listing = runtime::follow::Listing {
-            revision: Revision::new(revision),
-            objects: Vec::new(),
-            rewound: false,
-        };
+        let listing = runtime::follow::Listing::confirmed(Revision::new(revision), Vec::new());
         hub.ingest(
             runtime::follow::Event::Listed(listing),
             jiff::Timestamp::now(),

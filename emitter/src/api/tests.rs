@@ -65,11 +65,7 @@ impl Lab {
     }
 
     fn list(&self, revision: u64, objects: Vec<RawObject>) {
-        let listing = Listing {
-            revision: Revision::new(revision),
-            objects,
-            rewound: false,
-        };
+        let listing = Listing::confirmed(Revision::new(revision), objects);
         self.tell(Event::Listed(listing));
     }
 

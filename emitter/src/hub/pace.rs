@@ -84,11 +84,7 @@ mod tests {
     async fn paced(n_listeners: usize) -> (Arc<Hub>, Vec<Listener>, tokio::task::JoinSet<()>) {
         let (hub, view) = hub_and_view();
         let hub = Arc::new(hub.gathering(MAX_REST));
-        let listing = Listing {
-            revision: Revision::new(1),
-            objects: Vec::new(),
-            rewound: false,
-        };
+        let listing = Listing::confirmed(Revision::new(1), Vec::new());
         hub.ingest(Event::Listed(listing), jiff::Timestamp::now());
         let feed = hub.subscribe(&view, Start::Now).ok().unwrap().feed;
         let listen = || feed.listen(Arc::new(Bell::default()));

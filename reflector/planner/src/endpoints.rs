@@ -69,6 +69,10 @@ impl Change<SourceEndpoints> {
                 let parts = all.into_iter().flat_map(Exported::into_parts);
                 Said::OfAll(Change::Listed(parts.collect()))
             }
+            Self::ListedInPart(all) => {
+                let parts = all.into_iter().flat_map(Exported::into_parts);
+                Said::OfAll(Change::ListedInPart(parts.collect()))
+            }
             Self::Applied(endpoints) => {
                 let service = endpoints.key.clone();
                 Said::OfOne(service, endpoints.into_parts())

@@ -75,7 +75,9 @@ pub use policy::{
 };
 pub use problem::{Cause, Problem};
 pub use prospect::{Deed, Prospect, prospects};
-pub use source::{Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState};
+pub use source::{
+    Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState, UpstreamContact,
+};
 pub use staleness::{Age, Staleness, StalenessOf};
 pub use step::{Step, Version, Write, steps};
 pub use world::{Claim, Doubt, Touched, Update, World};

@@ -4,6 +4,7 @@ mod export;
 mod slices;
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use proto_types::{Labels, ObjectKey};
 
@@ -32,6 +33,8 @@ pub enum SourceState<T> {
 pub enum Change<T> {
     /// A completed list: what it lacks does not exist.
     Listed(Vec<Exported<T>>),
+    /// A list whose absences do not count: it adds and changes. The source stays not synced.
+    ListedInPart(Vec<Exported<T>>),
     /// An object came to be, or changed.
     Applied(Exported<T>),
     /// An object is gone.
@@ -44,6 +47,15 @@ pub enum Change<T> {
     Ended,
     /// The source is not followed.
     Lost,
+}
+
+/// Contact of a source with the API server behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamContact {
+    /// The source is connected to its API server, or is one.
+    Connected,
+    /// The source is disconnected from its API server since this long.
+    LostFor(Duration),
 }
 
 /// An object of a source.
@@ -117,6 +129,8 @@ pub struct Source {
     pub(crate) services_heard: Moment,
     /// When its slices were last heard.
     pub(crate) slices_heard: Moment,
+    /// Time of the last contact of the source with its API server, while it is disconnected.
+    pub(crate) upstream_lost: Option<Moment>,
     /// What its silence means for its endpoints.
     pub ages: Ages,
     /// Holds what a list of its Services would delete in mass.
@@ -128,7 +142,7 @@ pub struct Source {
 impl<T> Change<T> {
     /// Whether it shows that the source lives, or lived until now.
     pub(crate) const fn is_contact(&self) -> bool {
-        !matches!(self, Self::Lost)
+        !matches!(self, Self::Lost | Self::ListedInPart(_))
     }
 }
 
@@ -143,10 +157,11 @@ impl Source {
     }
 
     /// How it stands with its two resources.
-    pub(crate) const fn contacts(&self) -> [Contact; 2] {
+    pub(crate) fn contacts(&self) -> [Contact; 3] {
         [
             self.services.contact(self.services_heard),
             self.slices.contact(self.slices_heard),
+            self.upstream_lost.map_or(Contact::Followed, Contact::Lost),
         ]
     }
 }
@@ -196,6 +211,21 @@ impl<T> SourceState<T> {
             Self::Unsynced => Self::Unsynced,
             Self::Synced(known) | Self::Stale(known) => Self::Stale(known),
         };
+    }
+
+    /// Returns the known objects to add to, which are not current.
+    pub(crate) fn lost_mut(&mut self) -> &mut T
+    where
+        T: Default,
+    {
+        *self = match std::mem::take(self) {
+            Self::Unsynced => Self::Stale(T::default()),
+            Self::Synced(known) | Self::Stale(known) => Self::Stale(known),
+        };
+        match self {
+            Self::Synced(known) | Self::Stale(known) => known,
+            Self::Unsynced => unreachable!("it was just made stale"),
+        }
     }
 
     pub(crate) fn resume(&mut self) {

@@ -61,7 +61,7 @@ pub(crate) enum Contact {
 
 impl Staleness {
     /// The rule that holds now.
-    pub(crate) fn age(&self, contacts: [Contact; 2], now: Moment) -> Age {
+    pub(crate) fn age(&self, contacts: [Contact; 3], now: Moment) -> Age {
         let silence = contacts.into_iter().filter_map(|contact| match contact {
             Contact::Followed => None,
             Contact::Lost(heard) => Some(now.0.saturating_sub(heard.0)),
@@ -78,7 +78,7 @@ impl Staleness {
 
 impl Ages {
     /// The rules of a source that hold now.
-    pub(crate) fn now(policy: &SourcePolicy, contacts: [Contact; 2], now: Moment) -> Self {
+    pub(crate) fn now(policy: &SourcePolicy, contacts: [Contact; 3], now: Moment) -> Self {
         let exceptions = policy.staleness_of.iter();
         Self {
             exceptions: exceptions

@@ -19,7 +19,9 @@ use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Role};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::{Policy, Rank};
 use crate::service::Kind;
-use crate::source::{Change, Services, Slices, Source, SourceService, SourceSlice, SourceState};
+use crate::source::{
+    Change, Services, Slices, Source, SourceService, SourceSlice, SourceState, UpstreamContact,
+};
 
 use claims::Claims;
 use contest::Contests;
@@ -69,6 +71,8 @@ pub enum Update {
     MemberSlices(SourceName, Change<SourceSlice>),
     /// Of the Endpoints of these, where they stand for slices.
     MemberEndpoints(SourceName, Change<SourceEndpoints>),
+    /// Contact of a source with the API server behind it.
+    Upstream(SourceName, UpstreamContact),
     /// Which cluster a source is.
     Identified(SourceName, Box<str>),
     /// Which namespaces of a member keep their Services to themselves: all of them. It is
@@ -158,6 +162,7 @@ impl World {
             Update::MemberEndpoints(name, change) => {
                 self.hear_endpoints(self.policy.rank(&name, Role::Member), change)
             }
+            Update::Upstream(name, contact) => self.hear_upstream(&name, contact),
             Update::Identified(name, cluster) => {
                 self.identify(self.policy.rank(&name, Role::Mirror), cluster)
             }
@@ -218,6 +223,7 @@ impl World {
     fn update_services(&mut self, rank: Rank, change: Change<SourceService>) -> Touched {
         match change {
             Change::Listed(services) => self.list_services(rank, services),
+            Change::ListedInPart(services) => self.add_services(rank, services),
             Change::Applied(service) => match service.object {
                 Some(spec) => {
                     if let Some(known) = self.source_mut(rank).services.known_mut() {
@@ -267,6 +273,21 @@ impl World {
         touched
     }
 
+    /// Adds and changes what a list contains. What it lacks may exist.
+    fn add_services(
+        &mut self,
+        rank: Rank,
+        services: Vec<crate::source::Exported<SourceService>>,
+    ) -> Touched {
+        self.source_mut(rank).services.lost_mut();
+        let added = services
+            .into_iter()
+            .filter(|service| service.object.is_some());
+        added
+            .flat_map(|service| self.update_services(rank, Change::Applied(service)))
+            .collect()
+    }
+
     fn delete_service(&mut self, rank: Rank, key: ObjectKey) -> Touched {
         if let Some(known) = self.source_mut(rank).services.known_mut() {
             known.remove(&key);
@@ -287,6 +308,10 @@ impl World {
                 let mut touched = self.homes_of(rank);
                 touched.extend(self.claimed(rank, &services));
                 return touched;
+            }
+            Change::ListedInPart(listed) => {
+                let known = slices.lost_mut();
+                Some(listed.into_iter().flat_map(|it| known.set(it)).collect())
             }
             Change::Applied(slice) => slices.known_mut().map(|known| known.set(slice)),
             Change::Deleted(key) => slices.known_mut().map(|known| known.remove(&key)),

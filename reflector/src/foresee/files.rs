@@ -198,11 +198,7 @@ impl Objects {
             let is_there = namespace.is_none_or(|namespace| it.key.namespace() == namespace);
             is_there && selector.matches(&it.labels)
         });
-        let listing = Listing {
-            revision: Revision::new(1),
-            objects: listed.cloned().collect(),
-            rewound: false,
-        };
+        let listing = Listing::confirmed(Revision::new(1), listed.cloned().collect());
         if let Some(update) = feed
             .news(Event::Listed(listing), feed.resource().names())
             .update

@@ -256,6 +256,7 @@ impl Semaphore {
             }
             // Ours are beside slices, which are counted.
             Update::LocalEndpoints(_)
+            | Update::Upstream(..)
             | Update::Identified(..)
             | Update::OptedOut(..)
             | Update::Blocked(..)
@@ -278,6 +279,12 @@ impl Semaphore {
                 self.saw(watcher, "ADDED", new.len());
                 self.saw(watcher, "MODIFIED", same.len());
                 self.saw(watcher, "DELETED", n_known.saturating_sub(same.len()));
+            }
+            Change::ListedInPart(listed) => {
+                let exported = listed.iter().filter(|it| it.object.is_some());
+                let (same, new): (Vec<_>, Vec<_>) = exported.partition(|it| knows(&it.key));
+                self.saw(watcher, "ADDED", new.len());
+                self.saw(watcher, "MODIFIED", same.len());
             }
             Change::Applied(Exported { key, .. }) if knows(key) => self.saw(watcher, "MODIFIED", 1),
             Change::Applied(_) => self.saw(watcher, "ADDED", 1),

@@ -1,5 +1,6 @@
 //! What is followed, and what is heard of it.
 
+use proto_types::evidence::{Evidence, Ruling};
 use proto_types::resource::Names;
 use proto_types::{LabelSelector, RawObject, Revision};
 
@@ -19,7 +20,7 @@ pub struct Scope {
 /// What was read.
 #[derive(Debug)]
 pub enum Event {
-    /// A completed list: what is not in it does not exist at its revision.
+    /// A completed list. What is not in it does not exist if its ruling says so.
     Listed(Listing),
     /// An object is there, or changed.
     Applied(RawObject),
@@ -33,14 +34,35 @@ pub enum Event {
     Failed(Failure),
 }
 
-/// Everything that exists at one revision.
+/// Everything that a server returned for one resource version.
 #[derive(Debug)]
 pub struct Listing {
-    /// The revision.
+    /// Resource version; zero where the server has none.
     pub revision: Revision,
-    /// The objects, in the server's order.
+    /// Objects, in the server's order.
     pub objects: Vec<RawObject>,
-    /// Whether the server's history went back behind what was told before, as
-    /// after a restore from a backup.
-    pub rewound: bool,
+    /// Origin of the list.
+    pub evidence: Evidence,
+    /// Effect of the list: additions, changes and absences, or additions and changes alone.
+    /// Never [`Ruling::Ignore`]: such a list is no event.
+    pub ruling: Ruling,
+}
+
+impl Listing {
+    /// List that is complete and confirmed, at a resource version.
+    #[must_use]
+    pub const fn confirmed(revision: Revision, objects: Vec<RawObject>) -> Self {
+        Self {
+            revision,
+            objects,
+            evidence: Evidence::confirmed(revision),
+            ruling: Ruling::Replace,
+        }
+    }
+
+    /// Returns whether the history legitimately went back behind an earlier list.
+    #[must_use]
+    pub const fn is_rewound(&self) -> bool {
+        matches!(self.ruling, Ruling::Rewound)
+    }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use proto_types::evidence::Ruling;
 use proto_types::{LabelSelector, Resource};
 
 use super::{Cause, Event, Limits, Listing, Reader, Scope};
@@ -141,11 +142,16 @@ fn in_short(event: &Event) -> String {
         Event::Listed(Listing {
             revision,
             objects,
-            rewound,
+            ruling,
+            ..
         }) => {
             let objects: Vec<_> = objects.iter().map(|it| it.key.name()).collect();
-            let rewound = if *rewound { " rewound" } else { "" };
-            format!("listed {revision} [{}]{rewound}", objects.join(" "))
+            let ruling = match ruling {
+                Ruling::Replace => String::new(),
+                Ruling::Rewound => " rewound".to_owned(),
+                other => format!(" {other:?}"),
+            };
+            format!("listed {revision} [{}]{ruling}", objects.join(" "))
         }
         Event::Applied(object) => format!("applied {} {}", object.key.name(), object.revision),
         Event::Deleted(object) => format!("deleted {} {}", object.key.name(), object.revision),

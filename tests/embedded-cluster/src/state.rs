@@ -255,11 +255,7 @@ pub(crate) fn value(entry: &Entry) -> Value {
 }
 
 fn listed(revision: Revision, objects: Vec<RawObject>) -> Event {
-    Event::Listed(Listing {
-        revision,
-        objects,
-        rewound: false,
-    })
+    Event::Listed(Listing::confirmed(revision, objects))
 }
 
 fn raw(kind: Kind, mut object: Value) -> RawObject {

@@ -61,11 +61,7 @@ pub(crate) fn watch_lines(data: &[u8]) {
 fn tell(resource: Resource, fields: Fields, event_type: EventType, object: RawObject) {
     let hub = Hub::new(resource, fields, Limits::default());
     let now = Timestamp::UNIX_EPOCH;
-    let listing = Listing {
-        revision: Revision::new(1),
-        objects: Vec::new(),
-        rewound: false,
-    };
+    let listing = Listing::confirmed(Revision::new(1), Vec::new());
     hub.ingest(Event::Listed(listing), now);
     let name = object.key.name().to_owned();
     let is_there = matches!(event_type, EventType::Added | EventType::Modified);

@@ -169,11 +169,10 @@ fn listing(resource: Resource) -> Listing {
         );
         RawObject::parse(resource, &json.into()).expect("an object")
     };
-    Listing {
-        revision: Revision::new(100),
-        objects: ["web", "shop", "a"].map(object).to_vec(),
-        rewound: false,
-    }
+    Listing::confirmed(
+        Revision::new(100),
+        ["web", "shop", "a"].map(object).to_vec(),
+    )
 }
 
 fn settings(directory: &std::path::Path) -> Settings {

@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use proto_types::{ObjectKey, Resource};
 
 use super::{Touched, World};
+use crate::brake::Moment;
 use crate::mirror::{Observed, Role};
 use crate::name::SourceName;
 use crate::policy::Rank;
-use crate::source::SourceState;
+use crate::source::{SourceState, UpstreamContact};
 use crate::staleness::{Age, Ages};
 
 /// What a source said of one resource, and has to say once more before it is believed.
@@ -79,6 +80,21 @@ impl World {
         }
         self.source_mut(rank).ages = ages;
         self.all_of(rank)
+    }
+
+    /// Takes note of the contact that a source has with the API server behind it.
+    pub(super) fn hear_upstream(&mut self, name: &SourceName, contact: UpstreamContact) -> Touched {
+        let lost = match contact {
+            UpstreamContact::Connected => None,
+            UpstreamContact::LostFor(age) => Some(Moment(self.now.0.saturating_sub(age))),
+        };
+        let ranks = [Role::Mirror, Role::Member].map(|role| self.policy.rank(name, role));
+        let mut touched = Touched::new();
+        for rank in ranks.into_iter().flatten() {
+            self.source_mut(rank).upstream_lost = lost;
+            touched.extend(self.judge_age(rank));
+        }
+        touched
     }
 
     /// Compares a source's listed Services with its mirrors, or with the global

@@ -55,11 +55,7 @@ fn listed(resource: Resource, objects: &[Value]) -> News {
     let revision = "7".parse().unwrap();
     News::Mirrors(
         resource,
-        Event::Listed(Listing {
-            revision,
-            objects,
-            rewound: false,
-        }),
+        Event::Listed(Listing::confirmed(revision, objects)),
     )
 }
 
