@@ -83,7 +83,7 @@ impl Collector for Present {
         let number = |n: u64| ConstGauge::new(i64::try_from(n).unwrap_or(i64::MAX));
         let n_connections = u64::try_from(self.connections.len()).unwrap_or(u64::MAX);
         let connections = encoder.encode_descriptor(
-            "emitter_connections",
+            "heliograph_emitter_connections",
             "Connections that are open",
             None,
             MetricType::Gauge,
@@ -97,7 +97,7 @@ impl Collector for Present {
             *most = watch.behind().max(*most);
         }
         let mut family = encoder.encode_descriptor(
-            "emitter_view_watches",
+            "heliograph_emitter_view_watches",
             "Watches that are open, by the consumer's view",
             None,
             MetricType::Gauge,
@@ -106,7 +106,7 @@ impl Collector for Present {
             number(n_watches).encode(family.encode_family(&[("view", view)])?)?;
         }
         let mut family = encoder.encode_descriptor(
-            "emitter_watch_lag_events",
+            "heliograph_emitter_watch_lag_events",
             "Events that the slowest watch has not been sent yet",
             None,
             MetricType::Gauge,
@@ -161,9 +161,9 @@ mod tests {
         registry.register_collector(Box::new(present.clone()));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        assert!(text.contains("emitter_connections 1"), "{text}");
+        assert!(text.contains("heliograph_emitter_connections 1"), "{text}");
         assert!(
-            text.contains(r#"emitter_view_watches{view="all"} 1"#),
+            text.contains(r#"heliograph_emitter_view_watches{view="all"} 1"#),
             "{text}"
         );
         drop(session);

@@ -84,7 +84,7 @@ pub struct Metrics {
     sent: Counter<u64, AtomicU64>,
     refusals: Family<LimitLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
-    reload_failing: Family<FileLabels, Gauge>,
+    last_reload: Family<FileLabels, Gauge>,
     authentications: Family<AuthenticationLabels, Counter>,
     authorizations: Family<AuthorizationLabels, Counter>,
     view_requests: Family<ViewLabels, Counter>,
@@ -141,30 +141,34 @@ impl Metrics {
             ..
         } = self;
         let mut at = Registering(registry);
-        at.add("emitter_lists", "LIST requests", lists);
-        at.add("emitter_watches", "Watches that are open", watches);
+        at.add("heliograph_emitter_list_requests", "LIST requests", lists);
         at.add(
-            "emitter_events_sent",
+            "heliograph_emitter_watches",
+            "Watches that are open",
+            watches,
+        );
+        at.add(
+            "heliograph_emitter_watch_events",
             "Events sent to watchers",
             events_sent,
         );
         at.add(
-            "emitter_event_bytes_sent",
+            "heliograph_emitter_watch_event_bytes",
             "Bytes of events sent to watchers",
             bytes_sent,
         );
         at.add(
-            "emitter_watches_evicted",
+            "heliograph_emitter_watches_evicted",
             "Watches ended against their consumers, by reason",
             evictions,
         );
         at.add(
-            "emitter_upstream_failures",
+            "heliograph_emitter_upstream_failures",
             "Times the upstream API server was lost",
             upstream_failures,
         );
         at.add(
-            "emitter_upstream_last_contact_timestamp_seconds",
+            "heliograph_emitter_upstream_last_contact_timestamp_seconds",
             "When the upstream API server was last heard",
             last_contact,
         );
@@ -176,7 +180,7 @@ impl Metrics {
             sent,
             refusals,
             reloads,
-            reload_failing,
+            last_reload,
             authentications,
             authorizations,
             view_requests,
@@ -184,37 +188,37 @@ impl Metrics {
         } = self;
         let mut at = Registering(registry);
         at.add(
-            "emitter_sent_bytes",
+            "heliograph_emitter_network_sent_bytes",
             "Bytes that sockets of consumers took, with what TLS and HTTP add",
             sent,
         );
         at.add(
-            "emitter_refusals",
+            "heliograph_emitter_rejections",
             "Connections and requests refused or cut off, by limit",
             refusals,
         );
         at.add(
-            "emitter_reloads",
+            "heliograph_emitter_config_reloads",
             "Times a changed file was read again, by result",
             reloads,
         );
         at.add(
-            "emitter_reload_failing",
-            "1 while a changed file cannot be used",
-            reload_failing,
+            "heliograph_emitter_config_last_reload_successful",
+            "1 if the files in use are the current ones, 0 while a changed file is invalid",
+            last_reload,
         );
         at.add(
-            "emitter_authentications",
+            "heliograph_emitter_authentication_attempts",
             "Requests by how their consumer was known; refused with 401 if it was not",
             authentications,
         );
         at.add(
-            "emitter_authorizations",
+            "heliograph_emitter_authorization_attempts",
             "Requests of known consumers that were allowed, or refused with 403",
             authorizations,
         );
         at.add(
-            "emitter_view_requests",
+            "heliograph_emitter_view_requests",
             "Requests for objects, by the consumer's view",
             view_requests,
         );
@@ -233,7 +237,7 @@ impl Metrics {
 
     /// A request came from somebody who is known by that method, or is not.
     pub fn authenticated(&self, method: &'static str, is_known: bool) {
-        let result = if is_known { "ok" } else { "refused" };
+        let result = if is_known { "success" } else { "failure" };
         let labels = AuthenticationLabels { method, result };
         self.authentications.get_or_create(&labels).inc();
     }
@@ -256,17 +260,17 @@ impl Metrics {
 
     /// A changed file was read again.
     pub fn reloaded(&self, file: &'static str, is_usable: bool) {
-        let result = if is_usable { "ok" } else { "failed" };
+        let result = if is_usable { "success" } else { "failure" };
         self.reloads
             .get_or_create(&ReloadLabels { file, result })
             .inc();
-        self.failing(file, !is_usable);
+        self.valid(file, is_usable);
     }
 
-    /// Whether a file cannot be used at present.
-    pub fn failing(&self, file: &'static str, is_failing: bool) {
-        let failing = self.reload_failing.get_or_create(&FileLabels { file });
-        failing.set(i64::from(is_failing));
+    /// Sets whether the current content of a file is in use.
+    pub fn valid(&self, file: &'static str, is_valid: bool) {
+        let gauge = self.last_reload.get_or_create(&FileLabels { file });
+        gauge.set(i64::from(is_valid));
     }
 
     /// Someone asked for a list.
@@ -357,31 +361,31 @@ impl Collector for Hubs {
         let encoder = &mut encoder;
         self.gauge(
             encoder,
-            "emitter_objects",
+            "heliograph_emitter_objects",
             "Objects that are exported",
             |hub| size(hub.objects()),
         )?;
         self.gauge(
             encoder,
-            "emitter_views",
+            "heliograph_emitter_views",
             "Distinct views that are watched",
             |hub| size(hub.feeds()),
         )?;
         self.gauge(
             encoder,
-            "emitter_revision",
+            "heliograph_emitter_resource_version",
             "Resource version up to which everything is known",
             |hub| hub.progress().borrow().unwrap_or_default().number(),
         )?;
         self.counter(
             encoder,
-            "emitter_list_cache_hits",
+            "heliograph_emitter_list_cache_hits",
             "Lists that were ready when they were asked for",
             |hub| hub.list_hits(),
         )?;
         self.counter(
             encoder,
-            "emitter_frames_encoded",
+            "heliograph_emitter_watch_events_encoded",
             "Watch frames encoded, however many watchers got them",
             |hub| hub.encoder().encoded(),
         )?;

@@ -99,7 +99,7 @@ impl Identity {
                 "the uid of its kube-system namespace is {uid}, and source {source} is configured \
                  with cluster {it}; correct its address or that"
             ))),
-            (Some(it), Told::Untold(why)) => Err(Cause::Replaced(format!(
+            (Some(it), Told::Untold(why)) => Err(Cause::Unidentified(format!(
                 "it does not tell whether it is cluster {it} ({why}); let source {source} get \
                  namespace kube-system, or configure no cluster for it"
             ))),
@@ -115,7 +115,7 @@ impl Identity {
             (None, Told::Untold(_) | Told::Failed(_)) if expected.is_empty() => Ok(()),
             (None, Told::Untold(why)) => {
                 let expected = listed(expected);
-                Err(Cause::Replaced(format!(
+                Err(Cause::Unidentified(format!(
                     "it does not tell whether it is still cluster {expected} ({why}); let source \
                      {source} get namespace kube-system, or configure cluster: any for it"
                 )))

@@ -20,11 +20,15 @@ use crate::feed::Feed;
 use crate::queue::Lane;
 use semaphore::{Outcome, Semaphore};
 
-/// The reason of a problem that a source has as a whole.
-pub(crate) const OTHER_CLUSTER: &str = "OtherCluster";
+/// Reasons of the problems of a source that fails the check of its cluster identity.
+pub(crate) const IDENTITY_REASONS: [&str; 2] =
+    ["ClusterIdentityMismatch", "ClusterIdentityUnavailable"];
 
 /// The reason where a source passes on what it cannot hear any more.
-pub(crate) const UPSTREAM_LOST: &str = "UpstreamLost";
+pub(crate) const UPSTREAM_LOST: &str = "UpstreamDisconnected";
+
+/// States of one resource of a source.
+const STATES: [&str; 3] = ["synced", "stale", "unsynced"];
 
 /// Names of labels, and their values.
 pub(crate) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
@@ -37,8 +41,8 @@ pub(crate) struct Metrics {
     /// Requests to API servers.
     requests: Family<Labels<3>, Counter>,
     request_duration: Family<Labels<2>, Histogram>,
-    /// How much is known of a source.
-    pub(crate) source_state: Family<Labels<2>, Gauge>,
+    /// States of the resources of a source.
+    source_state: Family<Labels<3>, Gauge>,
     /// How many objects of a source are known.
     pub(crate) source_objects: Family<Labels<2>, Gauge>,
     /// When a source was last heard.
@@ -50,8 +54,8 @@ pub(crate) struct Metrics {
     pub(crate) problems: Family<Labels<2>, Gauge>,
     /// Events about problems.
     pub(crate) events: Family<Labels<1>, Counter>,
-    /// Whether the configuration that is there is not the one that is followed.
-    pub(crate) configuration_refused: Gauge,
+    /// 1 if the current configuration is in use, 0 while it is invalid.
+    pub(crate) last_reload: Gauge,
     /// Whether this process writes.
     pub(crate) leader: Gauge,
     /// Plans made.
@@ -126,10 +130,11 @@ impl Metrics {
         });
         let filling = Filling {
             registry: &mut registry,
-            prefix: "reflector",
+            prefix: "heliograph_reflector",
             names,
         };
         let it = Self::of_ours(filling, semaphore);
+        it.last_reload.set(1);
         (it, registry)
     }
 
@@ -147,7 +152,7 @@ impl Metrics {
             ),
             source_state: all.add(
                 "source_state",
-                "How much is known: 0 nothing, 1 what was, 2 all",
+                "1 for the state of a source resource: synced, stale or unsynced; 0 for the others",
             ),
             source_objects: all.add("source_objects", "How many objects of a source are known"),
             source_last_contact: all.seconds(
@@ -169,24 +174,27 @@ impl Metrics {
                 "What cannot be done as asked, see the log or /status",
             ),
             events: all.add(
-                "events",
+                "kubernetes_events",
                 "Kubernetes Events about problems, by what came of them",
             ),
-            configuration_refused: all.add("configuration_refused", "Whether a wrong one is there"),
+            last_reload: all.add(
+                "config_last_reload_successful",
+                "1 if the current configuration is in use, 0 while it is invalid",
+            ),
             leader: all.add("leader", "Whether this process writes"),
-            plans: all.add("plans", "Plans made"),
-            queue_depth: all.add("queue_depth", "Local Services that wait for their plan"),
+            plans: all.add("reconciliations", "Reconciliations of local Services"),
+            queue_depth: all.add("workqueue_depth", "Local Services that wait for their plan"),
             queue_wait: all.seconds(
-                "queue_wait",
+                "workqueue_queue_duration",
                 "How long local Services waited for their plan",
                 Histogram::new(DURATIONS),
             ),
             retrying: all.add(
-                "retrying",
+                "workqueue_requeued_items",
                 "Local Services whose writes failed and are tried again later",
             ),
             retries: all.add(
-                "retries",
+                "workqueue_retries",
                 "How often writes of a local Service were to be tried again",
             ),
             semaphore,
@@ -269,15 +277,28 @@ impl Metrics {
         }
     }
 
+    /// Sets the state of one resource of one source.
+    pub(crate) fn set_state(&self, source: &SourceName, resource: &'static str, now: &str) {
+        for state in STATES {
+            let gauge = self
+                .source_state
+                .get_or_create(&of_state(source, resource, state));
+            gauge.set(i64::from(state == now));
+        }
+    }
+
     /// A source is not followed any more, or anew.
     pub(crate) fn forget(&self, source: &SourceName) {
         for feed in Feed::every(source) {
             let labels = of_feed(source, feed.resource_name());
-            self.source_state.remove(&labels);
+            for state in STATES {
+                self.source_state
+                    .remove(&of_state(source, feed.resource_name(), state));
+            }
             self.source_objects.remove(&labels);
             self.source_last_contact.remove(&labels);
         }
-        for reason in [OTHER_CLUSTER, UPSTREAM_LOST] {
+        for reason in IDENTITY_REASONS.into_iter().chain([UPSTREAM_LOST]) {
             self.problems.remove(&of_problem(source, reason));
         }
     }
@@ -286,6 +307,12 @@ impl Metrics {
 /// The labels of one resource of one source.
 pub(crate) fn of_feed(source: &SourceName, resource: &'static str) -> Labels<2> {
     [("source", text(source)), ("resource", resource.into())]
+}
+
+/// The labels of a possible state of one resource of one source.
+fn of_state(source: &SourceName, resource: &'static str, state: &'static str) -> Labels<3> {
+    let [source, resource] = of_feed(source, resource);
+    [source, resource, ("state", state.into())]
 }
 
 /// The labels of a kind of problem of one source.

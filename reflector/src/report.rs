@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::announce::{Announcer, Notice};
 use crate::feed::{Feed, Sign};
-use crate::metrics::{Labels, Metrics, OTHER_CLUSTER, of_failure, of_feed, of_problem};
+use crate::metrics::{IDENTITY_REASONS, Labels, Metrics, of_failure, of_feed, of_problem};
 use crate::status::{
     ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, ProblemStatus, SourceStatus, Status,
 };
@@ -30,8 +30,8 @@ pub(crate) struct Report {
     sources: Vec<SourceName>,
     configuration: ConfigurationStatus,
     problems: HashMap<LocalKey, BTreeSet<Problem>>,
-    /// Sources behind which another cluster answers.
-    replaced: BTreeMap<Feed, String>,
+    /// Watches that failed the check of the cluster identity.
+    replaced: BTreeMap<Feed, Cause>,
     behind: Behind,
     digest: Digest,
     announcer: Announcer,
@@ -106,7 +106,7 @@ impl Report {
             refused: None,
             notes,
         };
-        self.metrics.configuration_refused.set(0);
+        self.metrics.last_reload.set(1);
     }
 
     /// Another configuration cannot be taken over.
@@ -116,7 +116,7 @@ impl Report {
             "the configuration changed and is wrong; the former one goes on"
         );
         self.configuration.refused = Some(why);
-        self.metrics.configuration_refused.set(1);
+        self.metrics.last_reload.set(0);
     }
 
     /// What a feed tells of endpoints is of that resource.
@@ -244,13 +244,8 @@ impl Report {
         };
         let labels = of_feed(source, feed.resource_name());
         let (state, objects) = known(feed, world);
-        let number = match state {
-            "synced" => 2,
-            "stale" => 1,
-            _ => 0,
-        };
         let metrics = &self.metrics;
-        metrics.source_state.get_or_create(&labels).set(number);
+        metrics.set_state(source, feed.resource_name(), state);
         let objects = i64::try_from(objects).unwrap_or(i64::MAX);
         metrics.source_objects.get_or_create(&labels).set(objects);
         if self.feeds.get(feed).is_some_and(|it| it.lost.is_none()) {
@@ -318,17 +313,12 @@ pub(crate) fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
 }
 
 /// Remembers behind which sources another cluster answers.
-fn note_cluster(
-    replaced: &mut BTreeMap<Feed, String>,
-    metrics: &Metrics,
-    feed: &Feed,
-    sign: &Sign,
-) {
+fn note_cluster(replaced: &mut BTreeMap<Feed, Cause>, metrics: &Metrics, feed: &Feed, sign: &Sign) {
     let why = match sign {
         Sign::Lost(Failure {
-            cause: why @ Cause::Replaced(_),
+            cause: why @ (Cause::Replaced(_) | Cause::Unidentified(_)),
             ..
-        }) => Some(why.to_string()),
+        }) => Some(why.clone()),
         // Not to be reached says nothing of who answers.
         Sign::Lost(_) | Sign::Aside | Sign::Behind(_) => return,
         Sign::Alive | Sign::Rewound => None,
@@ -340,16 +330,20 @@ fn note_cluster(
         Some(why) => replaced.insert(feed.clone(), why),
         None => replaced.remove(feed),
     };
-    let count = replaced.keys().filter(|it| it.source() == Some(source));
-    let count = i64::try_from(count.count()).unwrap_or(i64::MAX);
-    let labels = of_problem(source, OTHER_CLUSTER);
-    metrics.problems.get_or_create(&labels).set(count);
+    for reason in IDENTITY_REASONS {
+        let matches =
+            |(feed, why): &(&Feed, &Cause)| feed.source() == Some(source) && why.reason() == reason;
+        let count = replaced.iter().filter(matches).count();
+        let labels = of_problem(source, reason);
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        metrics.problems.get_or_create(&labels).set(count);
+    }
 }
 
-fn replaced_problem(feed: &Feed, why: &str) -> ProblemStatus {
+fn replaced_problem(feed: &Feed, why: &Cause) -> ProblemStatus {
     let source = feed.source().map(ToString::to_string).unwrap_or_default();
     ProblemStatus {
-        reason: OTHER_CLUSTER.to_owned(),
+        reason: why.reason().to_owned(),
         object: feed.resource().plural().to_owned(),
         message: format!("no {feed} are taken over: {why}"),
         source,

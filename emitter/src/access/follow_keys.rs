@@ -23,7 +23,7 @@ pub async fn follow_keys(access: Arc<Access>) {
         let now = join_all(issuers.iter().map(|it| it.keys.is_failing())).await;
         let now = now.into_iter().filter(|is_failing| *is_failing).count();
         if now != failing || 0 < now {
-            access.parts.metrics.failing("keys", 0 < now);
+            access.parts.metrics.valid("keys", now == 0);
         }
         failing = now;
         tokio::time::sleep(LOOK).await;

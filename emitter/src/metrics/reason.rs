@@ -71,7 +71,7 @@ impl Eviction {
         match self {
             Self::Slow => "slow",
             Self::Stalled => "stalled",
-            Self::Access => "access",
+            Self::Access => "access_changed",
             Self::Shutdown => "shutdown",
         }
     }

@@ -52,7 +52,7 @@ fn touch(metrics: &Metrics) {
 /// The names of ours in a text.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
-    let ours = words.filter(|word| word.starts_with("emitter_"));
+    let ours = words.filter(|word| word.starts_with("heliograph_emitter_"));
     ours.map(str::to_owned).collect()
 }
 

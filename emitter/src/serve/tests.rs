@@ -86,7 +86,9 @@ impl Lab {
         self.connections.metrics().register_all(&mut registry);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        text.contains(&format!("emitter_refusals_total{{limit=\"{limit}\"}}"))
+        text.contains(&format!(
+            "heliograph_emitter_rejections_total{{limit=\"{limit}\"}}"
+        ))
     }
 
     async fn eventually_has(&self, n_connections: usize) {

@@ -158,7 +158,7 @@ fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
         let occupied = local.obstacle(Resource::Services, case.key.object());
         if occupied == Some(&Obstacle::Occupied) {
             // Our slices would become part of somebody else's Service.
-            case.note("Occupied", || {
+            case.note("AlreadyExists", || {
                 "a Service that is not ours has the name: our slices leave it".to_owned()
             });
             let ours = local.slices_of(case.key);
@@ -325,7 +325,7 @@ fn leaves(
         return fate(case, owner);
     }
     if owner.slice.is_none() && case.world.local().service(case.key).is_none() {
-        case.note("NotOursYet", || {
+        case.note("AdoptionPending", || {
             format!("slice {slice} of a replaced program stays until its Service is ours")
         });
         return Fate::Stays;
@@ -340,7 +340,7 @@ fn leaves(
             leftover(case, &claim, (slice, observed), &kind)
         }
         Some(None) => {
-            case.note("SliceRemembered", || {
+            case.note("LastKnownSliceUsed", || {
                 format!("slice {slice} stays: its source cannot be asked")
             });
             Fate::Stays

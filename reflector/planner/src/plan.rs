@@ -61,7 +61,7 @@ pub fn plan(world: &World, key: &LocalKey) -> Plan {
 pub(crate) fn decide(case: &Case<'_>) -> Plan {
     // What is not known to exist cannot be told from what was never made.
     if !case.world.local().is_listed() {
-        case.note("LocalUnlisted", || {
+        case.note("LocalClusterNotSynced", || {
             "nothing is decided before the local cluster is listed".to_owned()
         });
         return Plan::default();
@@ -86,7 +86,7 @@ fn disputed(case: &Case<'_>) -> Option<Problem> {
         object: claim.service.clone(),
         cause: Cause::Contested { local },
     };
-    case.note("Contested", || problem.to_string());
+    case.note("ExternalModification", || problem.to_string());
     Some(problem)
 }
 
@@ -108,7 +108,9 @@ fn refused(case: &Case<'_>) -> Vec<Problem> {
 fn mirrored(case: &Case<'_>) -> Plan {
     let mut claims = case.world.claims(case.key);
     let Some(winner) = claims.next() else {
-        case.note("Unclaimed", || "no source is known to export it".to_owned());
+        case.note("NotExported", || {
+            "no source is known to export it".to_owned()
+        });
         return abandoned(case);
     };
     let mut plan = contested(case, winner);
@@ -120,7 +122,7 @@ fn mirrored(case: &Case<'_>) -> Plan {
 /// Someone wants the key. Who holds it may stay only while he cannot be asked.
 fn contested(case: &Case<'_>, winner: &Claim) -> Plan {
     let name = case.source(winner);
-    case.note("Claimed", || {
+    case.note("Selected", || {
         let service = &winner.service;
         format!("{service} of source {name} belongs here; no earlier source has one that does")
     });
@@ -132,7 +134,7 @@ fn contested(case: &Case<'_>, winner: &Claim) -> Plan {
     match other.map(|owner| (owner, fate(case, owner))) {
         None | Some((_, Fate::Goes)) => claimed(case, winner),
         Some((_, Fate::Stays)) => {
-            case.note("HolderStays", || {
+            case.note("ExistingMirrorKept", || {
                 format!("source {name} waits: another source's mirror is here, and stays")
             });
             Plan::default()
@@ -155,7 +157,7 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
         Some(Err(error)) => {
             let object = (Resource::Services, winner.service.clone());
             let error = error.clone();
-            case.note("Undecodable", || {
+            case.note("InvalidSourceObject", || {
                 format!("that Service cannot be read: {error}")
             });
             plan.report(policy, winner, Cause::Undecodable { object, error });
@@ -252,7 +254,7 @@ fn abandoned(case: &Case<'_>) -> Plan {
 /// What becomes of an object under a key that its source does not ask for.
 pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
     let Some(name) = &owner.source else {
-        case.note("Unmarked", || {
+        case.note("NotManaged", || {
             "what is here stays: it does not say whose mirror it is".to_owned()
         });
         return Fate::Stays;
@@ -272,7 +274,7 @@ pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
     };
     let services = &case.world.source(rank).services;
     if !services.is_synced() {
-        case.note("SourceNotFollowed", || {
+        case.note("SourceDisconnected", || {
             let state = services.as_str();
             format!("what is here stays: its source {name} is {state} and cannot be asked")
         });
@@ -289,14 +291,14 @@ pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
         let local = (Resource::Services, case.key.object().clone());
         return Fate::StaysBecause(Cause::Held { local });
     }
-    case.note("NotExported", || {
+    case.note("ExportEnded", || {
         format!("what is here goes: source {name} is followed, and does not export it")
     });
     Fate::Goes
 }
 
 pub(crate) fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Problem {
-    case.note("Collision", || {
+    case.note("NameConflict", || {
         let (name, service) = (case.source(loser), &loser.service);
         format!("{service} of source {name} belongs here too, comes later, and is not mirrored")
     });

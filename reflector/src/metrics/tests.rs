@@ -22,7 +22,7 @@ fn documented() -> BTreeSet<String> {
     let rows = page.lines().filter(|it| it.starts_with("| `"));
     let cells = rows.filter_map(|it| it.split('|').nth(1));
     let names = cells.flat_map(|it| it.split('`').skip(1).step_by(2));
-    let ours = |it: &&str| it.starts_with("reflector_") || it.starts_with("semaphore_");
+    let ours = |it: &&str| it.starts_with("heliograph_reflector_") || it.starts_with("semaphore_");
     names.filter(ours).map(str::to_owned).collect()
 }
 
@@ -47,11 +47,12 @@ fn a_scrape_has_the_names_that_are_counted_by() {
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
     for line in [
-        r#"reflector_client_requests_total{cluster="local",verb="list",code="200"} 1"#,
-        r#"reflector_client_request_duration_seconds_count{cluster="local",verb="list"} 1"#,
+        r#"heliograph_reflector_client_requests_total{cluster="local",verb="list",code="200"} 1"#,
+        r#"heliograph_reflector_client_request_duration_seconds_count{cluster="local",verb="list"} 1"#,
         r#"semaphore_service_mirror_kube_http_request_total{host="10.0.0.1:6443",code="200",method="GET"} 1"#,
         r#"semaphore_service_mirror_kube_http_request_duration_seconds_count{host="10.0.0.1:6443",method="GET"} 1"#,
-        "reflector_leader 0",
+        "heliograph_reflector_leader 0",
+        "heliograph_reflector_config_last_reload_successful 1",
     ] {
         assert!(text.lines().any(|it| it == line), "no {line} in {text}");
     }

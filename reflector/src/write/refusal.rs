@@ -22,9 +22,9 @@ impl Refusal {
             Self::Unavailable(_) => "unavailable",
             Self::StandingBy => "standby",
             Self::Status(StatusCode::CONFLICT, _) => "conflict",
-            Self::Status(StatusCode::NOT_FOUND, _) => "missing",
+            Self::Status(StatusCode::NOT_FOUND, _) => "not_found",
             Self::Status(StatusCode::TOO_MANY_REQUESTS, _) => "throttled",
-            Self::Namespace(_) | Self::Status(..) => "refused",
+            Self::Namespace(_) | Self::Status(..) => "rejected",
         }
     }
 }

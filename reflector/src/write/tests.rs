@@ -189,7 +189,7 @@ async fn somebody_elses_object_is_a_problem_and_left_alone() {
     ];
     let outcome = perform(world, answers).await;
     assert_eq!(outcome.written.again, Some(Again::Later));
-    assert_eq!(outcome.problems(), ["Occupied"]);
+    assert_eq!(outcome.problems(), ["AlreadyExists"]);
 }
 
 #[tokio::test]
@@ -269,12 +269,18 @@ async fn refusals_are_problems_in_the_servers_words() {
     let missing = vec![(POST, 404, status(404, "namespaces \"demo\" not found"))];
     assert_eq!(
         perform(exported(), missing).await.problems(),
-        ["NamespaceMissing"]
+        ["NamespaceNotFound"]
     );
     let invalid = vec![(POST, 422, status(422, "spec.ports: Invalid value"))];
-    assert_eq!(perform(exported(), invalid).await.problems(), ["Refused"]);
+    assert_eq!(
+        perform(exported(), invalid).await.problems(),
+        ["WriteRejected"]
+    );
     let forbidden = vec![(POST, 403, status(403, "may not"))];
-    assert_eq!(perform(exported(), forbidden).await.problems(), ["Refused"]);
+    assert_eq!(
+        perform(exported(), forbidden).await.problems(),
+        ["WriteRejected"]
+    );
 }
 
 #[tokio::test]
@@ -296,7 +302,7 @@ async fn a_webhook_that_changes_our_writes_is_named_and_not_fought() {
     let world = world(&[service(Value::Null)], &[]);
     let outcome = perform(world, vec![(POST, 201, changed)]).await;
     assert_eq!(outcome.written.again, Some(Again::Later));
-    assert_eq!(outcome.problems(), ["Overruled"]);
+    assert_eq!(outcome.problems(), ["MutatedOnWrite"]);
 }
 
 #[tokio::test]
@@ -340,7 +346,7 @@ async fn a_missing_namespace_is_created_where_that_is_wanted() {
 
     let forbidden = (POST_NAMESPACE, 403, status(403, "may not"));
     let outcome = perform(exported(), vec![missing(), forbidden]).await;
-    assert_eq!(outcome.problems(), ["NamespaceRefused"]);
+    assert_eq!(outcome.problems(), ["NamespaceCreationFailed"]);
     assert_eq!(outcome.written.again, Some(Again::Later));
 
     let down = (POST_NAMESPACE, 503, status(503, "etcd is away"));

@@ -58,6 +58,9 @@ pub enum Cause {
     /// The server is of another cluster than the one that is followed.
     #[error("another cluster answers: {0}")]
     Replaced(String),
+    /// A server that does not report its cluster identity, although one is expected.
+    #[error("cluster identity unavailable: {0}")]
+    Unidentified(String),
     /// Any other answer that is none.
     #[error("the server refused the request ({status}): {message}")]
     Refused {
@@ -121,20 +124,21 @@ impl Cause {
             Self::Unreachable(_) => "Unreachable",
             Self::Unauthorized(_) => "Unauthorized",
             Self::Forbidden(_) => "Forbidden",
-            Self::NotServed(_) => "NotServed",
-            Self::Throttled(_) => "Throttled",
-            Self::Server { .. } => "Server",
-            Self::Replaced(_) => "OtherCluster",
-            Self::Refused { .. } => "Refused",
-            Self::Behind(_) => "Behind",
+            Self::NotServed(_) => "NotFound",
+            Self::Throttled(_) => "TooManyRequests",
+            Self::Server { .. } => "ServerError",
+            Self::Replaced(_) => "ClusterIdentityMismatch",
+            Self::Unidentified(_) => "ClusterIdentityUnavailable",
+            Self::Refused { .. } => "RequestRejected",
+            Self::Behind(_) => "ResourceVersionTooLarge",
             Self::Expired => "Expired",
-            Self::OtherView => "OtherView",
-            Self::Cut(_) => "Cut",
-            Self::Brief => "Brief",
-            Self::Silent(_) => "Silent",
-            Self::Slow(_) => "Slow",
-            Self::Garbage(_) => "Garbage",
-            Self::TooLarge(_) => "TooLarge",
+            Self::OtherView => "ViewChanged",
+            Self::Cut(_) => "ConnectionClosed",
+            Self::Brief => "WatchClosedEarly",
+            Self::Silent(_) => "IdleTimeout",
+            Self::Slow(_) => "Timeout",
+            Self::Garbage(_) => "InvalidResponse",
+            Self::TooLarge(_) => "ResponseTooLarge",
         }
     }
 }

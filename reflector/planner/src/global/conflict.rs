@@ -126,7 +126,7 @@ impl Conflict {
             Self::Kind { .. } => "TypeConflict",
             Self::Affinity { .. } => "SessionAffinityConflict",
             Self::Distribution { .. } => "TrafficDistributionConflict",
-            Self::NotReady { .. } => "PublishNotReadyConflict",
+            Self::NotReady { .. } => "PublishNotReadyAddressesConflict",
             Self::Families { .. } => "IPFamilyConflict",
         }
     }

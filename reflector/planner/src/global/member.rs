@@ -234,7 +234,7 @@ impl<'a> Collected<'_, 'a> {
             failover_min,
             mode,
         } = remembered.unwrap_or_default();
-        self.case.note("Remembered", || {
+        self.case.note("LastKnownStateUsed", || {
             format!("source {name} counts with what it said last")
         });
         self.members.all.push(Member {

@@ -188,7 +188,7 @@ mod tests {
             (1, "TypeConflict"),
             (1, "SessionAffinityConflict"),
             (1, "TrafficDistributionConflict"),
-            (1, "PublishNotReadyConflict"),
+            (1, "PublishNotReadyAddressesConflict"),
         ];
         assert_eq!(reasons, expected);
     }

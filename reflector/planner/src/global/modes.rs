@@ -110,7 +110,7 @@ pub(super) fn frozen(case: &Case<'_>) -> Option<Plan> {
     if !case.world.policy().is_by_mode() || mode != Some(Mode::Singular) {
         return None;
     }
-    case.note("Singular", || {
+    case.note("ReplicationDisabled", || {
         format!(
             "what is here stays as it is: it is annotated {}=singular",
             label::MODE
@@ -174,7 +174,7 @@ pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
         match giving_up(own, successor) {
             None => {}
             Some(Ok(())) => {
-                case.note("GivesUp", || {
+                case.note("HandoverStarted", || {
                     let name = &successor.name;
                     format!("the local cluster's own Service gives itself up for that of {name}")
                 });
@@ -200,7 +200,7 @@ fn choose(case: &Case<'_>, members: &mut Members<'_>) {
     for member in &mut members.all {
         member.serves = tier(member) <= Some(last);
         if !member.serves {
-            case.note("StandsBy", || {
+            case.note("MemberOnStandby", || {
                 let (name, mode) = (&member.name, member.mode.as_str());
                 format!("source {name} says {mode} and does not serve: another does")
             });
@@ -268,7 +268,7 @@ pub(super) fn hand_over(case: &Case<'_>, members: &Members<'_>) -> Option<HandOv
         Mode::Receiver => (Mode::Source, Labels::new()),
         Mode::Plain | Mode::Source | Mode::Singular => return None,
     };
-    case.note("HandedOver", || {
+    case.note("HandoverCompleted", || {
         let (name, said, mode) = (&first.name, first.mode.as_str(), mode.as_str());
         format!("source {name} says {said}: this becomes the local cluster's own, as {mode}")
     });

@@ -117,7 +117,7 @@ fn choose(
         plan.is_failing_back |= serves;
         // Who was not serving does not begin to.
         let step = if serves { step } else { STEPS };
-        case.note("StandBy", || {
+        case.note("ClusterOnStandby", || {
             let done = 100 * step / STEPS;
             format!("earlier clusters suffice: {done} % of the endpoints of {name} stand by")
         });

@@ -125,14 +125,15 @@ impl Refusal {
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Namespace(_) => "NamespaceRefused",
+            Self::Namespace(_) => "NamespaceNotAllowed",
             Self::OptedOut(_) => "NamespaceOptedOut",
-            Self::Name(_) => "NameRefused",
-            Self::ExternalName => "ExternalNameRefused",
-            Self::NoPort | Self::Port { .. } | Self::TargetPort { .. } => "PortRefused",
+            Self::Name(_) => "NameNotAllowed",
+            Self::ExternalName => "ExternalNameNotAllowed",
+            Self::NoPort | Self::Port { .. } | Self::TargetPort { .. } => "PortNotAllowed",
             Self::TooManyServices { .. } => "TooManyServices",
-            Self::Address { .. } | Self::OwnAddress { .. } => "AddressRefused",
-            Self::Alias { .. } => "AliasRefused",
+            Self::Address { .. } => "AddressNotAllowed",
+            Self::OwnAddress { .. } => "AddressInLocalCIDR",
+            Self::Alias { .. } => "InvalidAlias",
             Self::TooManyEndpoints { .. } => "TooManyEndpoints",
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn age(case: &Case<'_>, plan: &mut Plan) {
     }
     for problem in problems {
         if !plan.problems.contains(&problem) {
-            case.note("SourceSilent", || problem.to_string());
+            case.note("SourceStale", || problem.to_string());
             plan.problems.push(problem);
         }
     }

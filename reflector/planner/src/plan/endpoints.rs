@@ -47,7 +47,7 @@ fn verdict(
             Verdict::Want(shown(case, plan, marks, family))
         }
         (Verdict::Want(_) | Verdict::Absent, Some(_)) => {
-            case.note("EndpointsUnwanted", || {
+            case.note("EndpointsNotRequired", || {
                 "the Endpoints go: none are wanted beside the slices".to_owned()
             });
             Verdict::Absent

@@ -28,7 +28,7 @@ pub(super) fn obstacles(case: &Case<'_>, plan: &Plan) -> Vec<Problem> {
     let undone = service.into_iter().chain(slices).chain(endpoints);
     let obstacles = undone.filter_map(|(resource, object)| {
         let obstacle = local.obstacle(resource, object)?;
-        case.note("TriedInVain", || {
+        case.note("WriteFailed", || {
             format!(
                 "{} {object} was tried in vain: {obstacle:?}",
                 resource.kind()

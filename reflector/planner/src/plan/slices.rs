@@ -23,7 +23,7 @@ pub(super) fn slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan) {
     let (Verdict::Want(service), false) = (&plan.service, occupied == Some(&Obstacle::Occupied))
     else {
         // Our slices would become part of somebody else's Service.
-        case.note("Occupied", || {
+        case.note("AlreadyExists", || {
             "a Service that is not ours has the name: our slices leave it".to_owned()
         });
         let ours = case.world.local().slices_of(case.key);
@@ -109,7 +109,7 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
                 Verdict::Want(mirror(case, winner, (original, content), shape))
             }
             Err(error) => {
-                case.note("SliceUndecodable", || {
+                case.note("InvalidSourceEndpointSlice", || {
                     format!("slice {slice} stays as it is: {original} cannot be read: {error}")
                 });
                 let object = (Resource::EndpointSlices, original.clone());
@@ -182,7 +182,7 @@ pub(crate) fn leftover(
     let external = matches!(kind, Kind::External(_));
     if !external && !source.slices.is_synced() {
         // What would take its place is not known yet.
-        case.note("SlicesNotFollowed", || {
+        case.note("EndpointSlicesDisconnected", || {
             let state = source.slices.as_str();
             format!("slice {slice} stays: the source's slices are {state}")
         });
@@ -196,7 +196,7 @@ pub(crate) fn leftover(
         };
     }
     if !external && are_unreadable(source, &winner.service) {
-        case.note("EndpointsUndecodable", || {
+        case.note("InvalidSourceEndpoints", || {
             format!("slice {slice} stays: the source's Endpoints cannot be read")
         });
         return Fate::Stays;

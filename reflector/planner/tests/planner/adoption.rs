@@ -89,6 +89,6 @@ fn what_has_other_marks_stays_whose_it_is() {
         json!({"mirror-svc-prefix-sync": "east"}),
     ] {
         let lab = check(prefixed("east"), &marked(WEB, "labels", labels), &REFUSED);
-        assert_eq!(lab.problems()[0].cause.reason(), "Occupied");
+        assert_eq!(lab.problems()[0].cause.reason(), "AlreadyExists");
     }
 }

@@ -36,14 +36,14 @@ fn what_others_keep_changing_is_repaired_and_told_until_they_stop() {
         lab.wait(60);
     }
     disturb(&mut lab, 4);
-    assert_eq!(lab.reasons(), ["east Contested"]);
+    assert_eq!(lab.reasons(), ["east ExternalModification"]);
     let said = lab.problems()[0].to_string();
     assert!(
         said.contains(&format!("keeps changing Service {MIRROR}")),
         "{said}"
     );
     lab.wait(299);
-    assert_eq!(lab.reasons(), ["east Contested"]);
+    assert_eq!(lab.reasons(), ["east ExternalModification"]);
     lab.wait(1);
     assert_eq!(lab.settle().len(), 0);
     assert_eq!(lab.reasons().len(), 0);
@@ -60,7 +60,7 @@ fn slices_that_others_keep_deleting_are_told_too() {
         lab.settle();
         assert_eq!(lab.slices(), slices);
     }
-    assert_eq!(lab.reasons(), ["east Contested"]);
+    assert_eq!(lab.reasons(), ["east ExternalModification"]);
 }
 
 #[test]

@@ -270,7 +270,7 @@ fn names_that_lead_to_one_global_name_are_not_mixed() {
     let annotations = &lab.service(global)["metadata"]["annotations"];
     assert_eq!(annotations["heliograph.dev/source-service"], "a-73736d-b/c");
     assert_eq!(annotations["global-svc-clusters"], "west");
-    assert_eq!(lab.reasons(), ["east Collision"]);
+    assert_eq!(lab.reasons(), ["east NameConflict"]);
 }
 
 #[test]

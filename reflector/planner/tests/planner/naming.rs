@@ -95,7 +95,7 @@ fn two_namespaces_in_one_collide_and_the_first_one_wins() {
     assert_eq!(lab.services(), ["demo/web"]);
     let annotations = &lab.service("demo/web")["metadata"]["annotations"];
     assert_eq!(annotations["heliograph.dev/source-service"], "demo/web");
-    assert_eq!(lab.problems()[0].cause.reason(), "Collision");
+    assert_eq!(lab.problems()[0].cause.reason(), "NameConflict");
     assert_eq!(lab.problems()[0].object.as_str(), "prod/web");
 }
 
@@ -224,7 +224,7 @@ fn of_two_services_with_one_alias_the_first_has_it() {
     lab.settle();
     let annotations = &lab.service("mirrors/shop")["metadata"]["annotations"];
     assert_eq!(annotations["heliograph.dev/source-service"], "demo/a");
-    assert_eq!(lab.problems()[0].cause.reason(), "Collision");
+    assert_eq!(lab.problems()[0].cause.reason(), "NameConflict");
     lab.delete_service("east", "demo/a");
     lab.settle();
     let annotations = &lab.service("mirrors/shop")["metadata"]["annotations"];

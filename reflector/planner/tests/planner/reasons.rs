@@ -23,7 +23,7 @@ fn a_mirror_is_explained_by_its_name_here_and_by_its_name_there() {
     let mut lab = Lab::new(vec![prefixed("east")]);
     let slices = [slice("demo/web-1", "web", &["10.0.0.1"])];
     lab.list("east", &[service("demo/web")], &slices);
-    let rules = ["Claimed", "Mirrored", "SliceMirrored"];
+    let rules = ["Selected", "Mirrored", "SliceMirrored"];
     let there = check(&lab, "demo/web", &rules, &["create", "create"]);
     lab.settle();
     let here = "mirrors/east-demo-73736d-web";
@@ -44,12 +44,17 @@ fn what_stays_and_what_goes_has_its_reason() {
     check(
         &lab,
         "demo/web",
-        &["Unclaimed", "SourceNotFollowed"],
+        &["NotExported", "SourceDisconnected"],
         &["nothing"],
     );
     lab.list("east", &[], &[]);
-    check(&lab, "demo/web", &["Unclaimed", "NotExported"], &["delete"]);
-    check(&lab, "demo/other", &["Unclaimed"], &["nothing"]);
+    check(
+        &lab,
+        "demo/web",
+        &["NotExported", "ExportEnded"],
+        &["delete"],
+    );
+    check(&lab, "demo/other", &["NotExported"], &["nothing"]);
 }
 
 #[test]
@@ -61,7 +66,7 @@ fn who_loses_a_name_is_told_to_whom() {
     let text = check(
         &lab,
         "demo/web",
-        &["Claimed", "Mirrored", "Collision"],
+        &["Selected", "Mirrored", "NameConflict"],
         &["create"],
     );
     assert!(

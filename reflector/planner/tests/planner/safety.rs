@@ -92,10 +92,10 @@ fn what_cannot_be_read_is_not_taken_for_what_is_not_there() {
         &with(slice("demo/web-1", "web", &[]), "/endpoints", json!(7)),
     );
     assert!(lab.settle().is_empty());
-    assert_eq!(reasons(&lab), ["Undecodable"]);
+    assert_eq!(reasons(&lab), ["InvalidSourceObject"]);
     lab.apply_service("east", &service("demo/web"));
     assert!(lab.settle().is_empty());
-    assert_eq!(reasons(&lab), ["Undecodable"], "the slice");
+    assert_eq!(reasons(&lab), ["InvalidSourceObject"], "the slice");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_silent_source_is_published_as_not_ready_and_then_without_endpoints() {
     lab.pass(5);
     lab.lose("east");
     check(&mut lab, 9, 0, &[]);
-    check(&mut lab, 10, 1, &["EndpointsNotReady"]);
+    check(&mut lab, 10, 1, &["StaleEndpointsNotReady"]);
     let conditions = &lab.slice()["endpoints"][0]["conditions"];
     assert_eq!(conditions["ready"], json!(false));
     assert_eq!(conditions["serving"], json!(false));
@@ -59,7 +59,7 @@ fn a_silent_source_is_published_as_not_ready_and_then_without_endpoints() {
          source has not been heard for 10s (notReadyAfter); they become ready again when it is \
          heard"
     );
-    check(&mut lab, 20, 1, &["EndpointsDropped"]);
+    check(&mut lab, 20, 1, &["StaleEndpointsRemoved"]);
     assert_eq!(lab.slice()["endpoints"], json!([]));
     assert_eq!(lab.services(), [WEB]);
 
@@ -88,7 +88,7 @@ fn a_source_that_is_followed_may_have_nothing_to_say() {
     check(&mut lab, 1_000, 0, &[]);
     lab.end("east");
     check(&mut lab, 1_009, 0, &[]);
-    check(&mut lab, 1_010, 1, &["EndpointsNotReady"]);
+    check(&mut lab, 1_010, 1, &["StaleEndpointsNotReady"]);
 }
 
 #[test]
@@ -115,11 +115,21 @@ fn some_services_age_otherwise_also_after_a_restart() {
     lab.list("east", &services, &slices);
     lab.settle();
     lab.lose("east");
-    check(&mut lab, 5, 1, &["EndpointsDropped"]);
+    check(&mut lab, 5, 1, &["StaleEndpointsRemoved"]);
     let mut lab = lab.restarted();
     check(&mut lab, 4, 0, &[]);
-    check(&mut lab, 10, 1, &["EndpointsDropped", "EndpointsNotReady"]);
-    check(&mut lab, 20, 1, &["EndpointsDropped", "EndpointsDropped"]);
+    check(
+        &mut lab,
+        10,
+        1,
+        &["StaleEndpointsRemoved", "StaleEndpointsNotReady"],
+    );
+    check(
+        &mut lab,
+        20,
+        1,
+        &["StaleEndpointsRemoved", "StaleEndpointsRemoved"],
+    );
     let db = lab
         .cluster
         .objects
@@ -135,8 +145,8 @@ fn some_services_age_otherwise_also_after_a_restart() {
 fn what_a_source_said_before_a_restart_ages_too() {
     let mut lab = with_web(impatient()).restarted();
     check(&mut lab, 9, 0, &[]);
-    check(&mut lab, 10, 1, &["EndpointsNotReady"]);
-    check(&mut lab, 20, 1, &["EndpointsDropped"]);
+    check(&mut lab, 10, 1, &["StaleEndpointsNotReady"]);
+    check(&mut lab, 20, 1, &["StaleEndpointsRemoved"]);
     list(&mut lab);
     check(&mut lab, 21, 1, &[]);
 }
@@ -146,17 +156,17 @@ fn one_resource_that_is_not_heard_is_enough() {
     let mut lab = with_web(impatient());
     lab.lose("east");
     lab.list_services("east", &[service("demo/web")]);
-    check(&mut lab, 10, 1, &["EndpointsNotReady"]);
+    check(&mut lab, 10, 1, &["StaleEndpointsNotReady"]);
 }
 
 #[test]
 fn a_service_here_that_is_deleted_comes_back_with_what_is_published() {
     let mut lab = with_web(impatient());
     lab.lose("east");
-    check(&mut lab, 20, 1, &["EndpointsDropped"]);
+    check(&mut lab, 20, 1, &["StaleEndpointsRemoved"]);
     let published = lab.slice()["metadata"]["name"].as_str().unwrap().to_owned();
     lab.remove(Resource::Services, WEB);
     lab.remove(Resource::EndpointSlices, &format!("mirrors/{published}"));
-    check(&mut lab, 21, 2, &["EndpointsDropped"]);
+    check(&mut lab, 21, 2, &["StaleEndpointsRemoved"]);
     assert_eq!(lab.slice()["endpoints"], json!([]));
 }

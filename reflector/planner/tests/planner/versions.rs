@@ -93,7 +93,7 @@ fn values_that_are_not_known_are_told_and_hurt_nobody_else() {
         let is_told = lab
             .problems()
             .iter()
-            .any(|it| it.cause.reason() == "Undecodable");
+            .any(|it| it.cause.reason() == "InvalidSourceObject");
         assert!(is_told != has(WEB), "{place}: {value}");
     }
 }

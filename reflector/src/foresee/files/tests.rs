@@ -99,7 +99,7 @@ fn what_a_source_has_would_be_created_with_its_reasons() {
         "{deeds:?}"
     );
     let rules = forecast["services"][0]["reasons"].as_array().unwrap();
-    assert_eq!(rules[0]["rule"], "Claimed");
+    assert_eq!(rules[0]["rule"], "Selected");
     assert_eq!(forecast["sources"][0]["feeds"][0]["state"], "synced");
 }
 
@@ -119,7 +119,7 @@ fn a_source_that_was_not_read_has_its_mirrors_held() {
     let held = forecast("prefix=east", &local, None);
     assert_eq!(deeds(&held), ["hold Service mirrors/east-demo-73736d-old"]);
     let rule = &held["services"][0]["reasons"][1]["rule"];
-    assert_eq!(rule, "SourceNotFollowed", "{held}");
+    assert_eq!(rule, "SourceDisconnected", "{held}");
 }
 
 #[test]

@@ -11,27 +11,27 @@ async fn refusals_are_told_in_words_and_asked_again() {
         ("403 Forbidden", "Forbidden", "not allowed: why"),
         (
             "404 Not Found",
-            "NotServed",
+            "NotFound",
             "not served there, or nothing but a Kubernetes API server answers: why",
         ),
         (
             "429 Too Many Requests",
-            "Throttled",
+            "TooManyRequests",
             "the server asks to come back later: why",
         ),
         (
             "500 Internal Server Error",
-            "Server",
+            "ServerError",
             "the server failed (500): why",
         ),
         (
             "503 Service Unavailable",
-            "Server",
+            "ServerError",
             "the server failed (503): why",
         ),
         (
             "302 Found",
-            "Refused",
+            "RequestRejected",
             "the server refused the request (302): why",
         ),
     ] {
@@ -175,7 +175,7 @@ async fn garbage_is_not_taken_for_an_event() {
     ] {
         let watch = stream(&[garbage], Then::Silence);
         let failure = failure(vec![list(5, &[]), watch], limits()).await;
-        assert_eq!(failure.reason(), "Garbage", "{garbage}");
+        assert_eq!(failure.reason(), "InvalidResponse", "{garbage}");
     }
 }
 
@@ -188,7 +188,7 @@ async fn garbage_is_not_taken_for_a_list() {
         r#"{"metadata":{"resourceVersion":"5"},"items":[{"metadata":{}}]}"#,
     ] {
         let failure = failure(vec![Answer::ok(garbage)], limits()).await;
-        assert_eq!(failure.reason(), "Garbage", "{garbage}");
+        assert_eq!(failure.reason(), "InvalidResponse", "{garbage}");
     }
 }
 

@@ -46,5 +46,5 @@ async fn who_cannot_be_watched_is_asked_again_until_he_can() {
 #[tokio::test]
 async fn a_list_at_no_revision_is_none_where_nobody_may_poll() {
     let failure = failure(vec![bare(&[])], limits()).await;
-    assert_eq!(failure.reason(), "Garbage");
+    assert_eq!(failure.reason(), "InvalidResponse");
 }

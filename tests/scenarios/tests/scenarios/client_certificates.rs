@@ -215,7 +215,7 @@ async fn authorities_change_under_watches(
     ensure!(
         emitter
             .program
-            .metric("emitter_watches_evicted_total", "access")
+            .metric("heliograph_emitter_watches_evicted_total", "access_changed")
             .await?
             == 1.0
     );

@@ -81,18 +81,20 @@ pub(crate) async fn sources_come_and_go_and_disturb_no_other(
     let it = ByFile::start(&lab, &local, &config("keep", std::slice::from_ref(&first))).await?;
     let (mine, theirs) = (mirror("east", "web"), mirror("west", "web"));
     local.eventually_has(&mine, &["10.1.0.1"]).await?;
-    let lists = emitter.metric("emitter_lists_total", "").await?;
+    let lists = emitter
+        .metric("heliograph_emitter_list_requests_total", "")
+        .await?;
     let writes = local.mirror_writes()?;
 
     it.becomes(&config("keep", &[second.clone(), first.clone()]).to_string())?;
     local.eventually_has(&theirs, &["10.1.0.1"]).await?;
     it.becomes("sources: [")?;
     it.eventually_says("\"refused\":\"configuration ").await?;
-    let refused = it
+    let successful = it
         .reflector
-        .metric("reflector_configuration_refused", "")
+        .metric("heliograph_reflector_config_last_reload_successful", "")
         .await?;
-    ensure!(refused > 0.5, "the metric says nothing");
+    ensure!(successful < 0.5, "the metric says nothing");
     // A moment after the mirror itself, another look at it is over.
     let at_rest = local.mirror_writes()?;
     ensure!(at_rest == writes + 2, "{} writes", at_rest - writes);
@@ -109,7 +111,9 @@ pub(crate) async fn sources_come_and_go_and_disturb_no_other(
     it.becomes(&config("delete", std::slice::from_ref(&first)).to_string())?;
     local.eventually_lacks(&theirs).await?;
     it.eventually_does_not_say("SourceRemoved").await?;
-    let again = emitter.metric("emitter_lists_total", "").await?;
+    let again = emitter
+        .metric("heliograph_emitter_list_requests_total", "")
+        .await?;
     ensure!((again - lists).abs() < 0.5, "it was listed again");
 
     // Another way to the same source: asked anew, and nothing is written.
@@ -286,10 +290,10 @@ pub(crate) async fn another_cluster_behind_the_same_url_is_refused(
     it.reflector.start().await?;
     it.eventually_says(&format!("configure cluster: {west_uid}"))
         .await?;
-    it.eventually_says("\"OtherCluster\"").await?;
+    it.eventually_says("\"ClusterIdentityMismatch\"").await?;
     let problems = it
         .reflector
-        .metric("reflector_problems", "OtherCluster")
+        .metric("heliograph_reflector_problems", "ClusterIdentityMismatch")
         .await?;
     ensure!(problems > 0.5, "the metric says nothing");
     meanwhile("nothing is written", async || {
@@ -303,7 +307,8 @@ pub(crate) async fn another_cluster_behind_the_same_url_is_refused(
     it.becomes(&config("keep", &[accepted]).to_string())?;
     local.eventually_has(&theirs, &["10.2.0.1"]).await?;
     local.eventually_lacks(&mine).await?;
-    it.eventually_does_not_say("OtherCluster").await?;
+    it.eventually_does_not_say("ClusterIdentityMismatch")
+        .await?;
     // It is remembered, and need not be configured any more.
     it.becomes(&config("keep", &[source]).to_string())?;
     west.set_endpoints("other", &["10.2.0.2"]).await?;

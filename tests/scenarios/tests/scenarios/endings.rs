@@ -155,10 +155,13 @@ pub(crate) async fn certificates_are_exchanged_under_open_watches(
 
     std::fs::write(&cert, "no certificate")?;
     eventually("the bad file is told", async || {
-        let failing = emitter
-            .metric("emitter_reload_failing", "certificates")
+        let successful = emitter
+            .metric(
+                "heliograph_emitter_config_last_reload_successful",
+                "certificates",
+            )
             .await?;
-        ensure!(failing == 1.0 && emitter.log().contains("the old are kept"));
+        ensure!(successful == 0.0 && emitter.log().contains("the old are kept"));
         Ok(())
     })
     .await?;
@@ -175,9 +178,12 @@ pub(crate) async fn certificates_are_exchanged_under_open_watches(
     ensure!(ask(&old).await.is_err(), "the old one is not");
     ensure!(
         emitter
-            .metric("emitter_reload_failing", "certificates")
+            .metric(
+                "heliograph_emitter_config_last_reload_successful",
+                "certificates"
+            )
             .await?
-            == 0.0
+            == 1.0
     );
     east.create_service("web").await?;
     ensure!(watch.line().await?.contains("\"web\""), "the watch goes on");

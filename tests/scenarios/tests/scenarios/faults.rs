@@ -192,12 +192,14 @@ pub(crate) async fn a_source_may_be_replaced_by_another_cluster(
     set_service(east, "svc-strange", 99, &["10.9.0.2"])?;
     eventually("it is refused, and that is said", async || {
         let status = world.reflector.status().await?.to_string();
-        ensure!(status.contains("OtherCluster"), "{status}");
+        ensure!(status.contains("ClusterIdentityMismatch"), "{status}");
         ensure!(status.contains("configure cluster: "), "{status}");
         Ok(())
     })
     .await?;
-    let problems = world.reflector.metric("reflector_problems", "OtherCluster");
+    let problems = world
+        .reflector
+        .metric("heliograph_reflector_problems", "ClusterIdentityMismatch");
     ensure!(0.5 < problems.await?, "the metric says nothing");
     // Neither is the other source held up, nor is anything of this one touched, though
     // the reflector starts anew.
@@ -209,7 +211,7 @@ pub(crate) async fn a_source_may_be_replaced_by_another_cluster(
     world.converges_for(&["west"]).await?;
     eventually("it is still refused", async || {
         let status = world.reflector.status().await?.to_string();
-        ensure!(status.contains("OtherCluster"), "{status}");
+        ensure!(status.contains("ClusterIdentityMismatch"), "{status}");
         Ok(())
     })
     .await?;
@@ -230,7 +232,7 @@ pub(crate) async fn a_source_may_be_replaced_by_another_cluster(
     world.converges().await?;
     eventually("nothing is said any more", async || {
         let status = world.reflector.status().await?.to_string();
-        ensure!(!status.contains("OtherCluster"), "{status}");
+        ensure!(!status.contains("ClusterIdentityMismatch"), "{status}");
         Ok(())
     })
     .await?;

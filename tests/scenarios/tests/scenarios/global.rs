@@ -238,7 +238,7 @@ pub(crate) async fn a_conflict_is_told_everywhere_and_ends(
             );
             ensure!(status["problems"][0]["source"] == "b", "{status}");
             let n = reflector
-                .metric("reflector_problems", "PortConflict")
+                .metric("heliograph_reflector_problems", "PortConflict")
                 .await?;
             ensure!((n - 1.0).abs() < 0.1, "{n} problems");
             let events = "/apis/events.k8s.io/v1/namespaces/mirrors/events";

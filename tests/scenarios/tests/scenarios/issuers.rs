@@ -72,15 +72,18 @@ pub(crate) async fn a_cluster_vouches_for_its_workloads(scene: Arc<Scene>) -> an
     // While the cluster is away its workloads are known, also by another configuration.
     west.plane.kill_apiserver().await?;
     let more = by_discovery.replace(AUDIENCE, &format!("{AUDIENCE}\",\"more"));
+    let reloads = |file| emitter.metric("heliograph_emitter_config_reloads_total", file);
+    let successful =
+        |file| emitter.metric("heliograph_emitter_config_last_reload_successful", file);
     std::fs::write(&access, more)?;
     eventually("it is read", async || {
-        ensure!(emitter.metric("emitter_reloads_total", "access").await? == 1.0);
+        ensure!(reloads("access").await? == 1.0);
         Ok(())
     })
     .await?;
     eventually("the failure is told", async || {
         ensure!(status(&emitter, &elsewhere).await? == 401);
-        ensure!(emitter.metric("emitter_reload_failing", "keys").await? == 1.0);
+        ensure!(successful("keys").await? == 0.0);
         Ok(())
     })
     .await?;
@@ -92,9 +95,9 @@ pub(crate) async fn a_cluster_vouches_for_its_workloads(scene: Arc<Scene>) -> an
     let by_url = policy(&west, lab.directory(), "url", "/openid/v1/jwks");
     std::fs::write(&access, by_url)?;
     eventually("keys at their URL are enough", async || {
-        ensure!(emitter.metric("emitter_reloads_total", "access").await? == 2.0);
+        ensure!(reloads("access").await? == 2.0);
         ensure!(status(&emitter, &rotated).await? == 200);
-        ensure!(emitter.metric("emitter_reload_failing", "keys").await? == 0.0);
+        ensure!(successful("keys").await? == 1.0);
         Ok(())
     })
     .await

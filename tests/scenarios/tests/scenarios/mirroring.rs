@@ -190,7 +190,7 @@ pub(crate) async fn what_cannot_be_mirrored_is_told(scene: Arc<Scene>) -> anyhow
     .await?;
     eventually("metric and log say so too", async || {
         let n_problems = reflector
-            .metric("reflector_problems", "NameTooLong")
+            .metric("heliograph_reflector_problems", "NameTooLong")
             .await?;
         ensure!(n_problems == 1.0, "the metric counts {n_problems}");
         ensure!(

@@ -115,7 +115,7 @@ pub(crate) async fn creating_namespaces_needs_one_right(scene: Arc<Scene>) -> an
     reflector.ready().await?;
     eventually("the missing right is told", async || {
         let told = problems(&reflector).await?;
-        ensure!(told.contains("NamespaceRefused"), "{told}");
+        ensure!(told.contains("NamespaceCreationFailed"), "{told}");
         ensure!(told.contains("cannot create resource"), "{told}");
         Ok(())
     })

@@ -100,7 +100,8 @@ async fn leave_behind(local: &Cluster) -> anyhow::Result<()> {
 /// What is missing is said, with what it was for.
 async fn tells_what_is_missing(reflector: &Program) -> anyhow::Result<()> {
     eventually("a missing right is told", async || {
-        let n_refused = reflector.metric("reflector_events_total", "forbidden");
+        let n_refused =
+            reflector.metric("heliograph_reflector_kubernetes_events_total", "forbidden");
         let log = reflector.log();
         ensure!(1.0 <= n_refused.await?, "no Event was refused");
         ensure!(
@@ -108,7 +109,10 @@ async fn tells_what_is_missing(reflector: &Program) -> anyhow::Result<()> {
             "{log}"
         );
         let status = reflector.status().await?;
-        ensure!(status["problems"][0]["reason"] == "Occupied", "{status}");
+        ensure!(
+            status["problems"][0]["reason"] == "AlreadyExists",
+            "{status}"
+        );
         let why = status["sources"][0]["clusterUnknown"].to_string();
         ensure!(why.contains("cannot get resource"), "{status}");
         Ok(())

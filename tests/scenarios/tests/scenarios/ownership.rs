@@ -124,7 +124,7 @@ pub(crate) async fn what_is_not_ours_is_left_alone(scene: Arc<Scene>) -> anyhow:
     eventually("it is told", async || {
         let status = reflector.status().await?.to_string();
         ensure!(
-            status.contains("Occupied") && status.contains("demo/web"),
+            status.contains("AlreadyExists") && status.contains("demo/web"),
             "{status}"
         );
         Ok(())

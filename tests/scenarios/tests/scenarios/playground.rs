@@ -255,7 +255,7 @@ impl Playground {
         self.is_mirrored("cache", false).await?;
         let asked = self.type_line_with("reflector status").await?;
         let status = self.type_line_with("playground status").await?;
-        for word in ["NameTooLong: ", "AddressRefused: "] {
+        for word in ["NameTooLong: ", "InvalidAddress: "] {
             ensure!(
                 asked.contains(word) && status.contains(word),
                 "{asked}\n{status}"

@@ -248,7 +248,10 @@ pub(crate) async fn many_watchers_cost_one_encoding(scene: Arc<Scene>) -> anyhow
         watch.line().await?;
     }
     let encoded = emitter
-        .metric("emitter_frames_encoded_total", "\"services\"")
+        .metric(
+            "heliograph_emitter_watch_events_encoded_total",
+            "\"services\"",
+        )
         .await?;
     east.patch_service("demo/web", r#"{"metadata":{"labels":{"a":"b"}}}"#)
         .await?;
@@ -256,14 +259,19 @@ pub(crate) async fn many_watchers_cost_one_encoding(scene: Arc<Scene>) -> anyhow
         ensure!(watch.line().await?.contains("MODIFIED"));
     }
     let encoded = emitter
-        .metric("emitter_frames_encoded_total", "\"services\"")
+        .metric(
+            "heliograph_emitter_watch_events_encoded_total",
+            "\"services\"",
+        )
         .await?
         - encoded;
     ensure!(
         encoded == 1.0,
         "one change was encoded {encoded} times for {WATCHERS} watchers"
     );
-    let views = emitter.metric("emitter_views", "\"services\"").await?;
+    let views = emitter
+        .metric("heliograph_emitter_views", "\"services\"")
+        .await?;
     ensure!(views == 1.0, "{views} views are kept");
     // And the upstream has been asked once, however many ask here.
     let events = east.plane.audit_events()?;

@@ -272,7 +272,7 @@ pub(crate) async fn a_family_that_this_cluster_lacks_is_told(
         ensure!(problems.len() == 1, "{status}");
         let told = problems[0].to_string();
         ensure!(
-            told.contains("FamilyMissing") && told.contains("demo/six"),
+            told.contains("IPFamilyNotSupported") && told.contains("demo/six"),
             "{told}"
         );
         ensure!(told.contains("it has IPv6 addresses alone"), "{told}");

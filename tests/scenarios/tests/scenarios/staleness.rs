@@ -46,10 +46,12 @@ pub(crate) async fn a_silent_source_is_not_ready_then_dropped_then_back(
     ensure!(endpoint(&local).await?["conditions"]["ready"] == false);
     local.eventually_has(&mirror, &[]).await?;
     let status = reflector.status().await?.to_string();
-    ensure!(status.contains("EndpointsDropped"), "{status}");
+    ensure!(status.contains("StaleEndpointsRemoved"), "{status}");
     eventually("an Event tells it", async || {
         let events = events(&local, MIRRORS).await?;
-        let dropped = events.iter().find(|it| it["reason"] == "EndpointsDropped");
+        let dropped = events
+            .iter()
+            .find(|it| it["reason"] == "StaleEndpointsRemoved");
         let event = dropped.with_context(|| format!("{events:?}"))?;
         let uid = &event["regarding"]["uid"];
         ensure!(uid == &before["metadata"]["uid"], "{event}");

@@ -37,7 +37,7 @@ pub(crate) async fn a_problem_is_an_event_once(scene: Arc<Scene>) -> anyhow::Res
     eventually("an Event tells it in the words of the status", async || {
         let events = events(&local, "demo").await?;
         ensure!(events.len() == 1, "{} Events", events.len());
-        ensure!(events[0]["reason"] == "Occupied", "{}", events[0]);
+        ensure!(events[0]["reason"] == "AlreadyExists", "{}", events[0]);
         ensure!(events[0]["regarding"]["name"] == "web", "{}", events[0]);
         let status = reflector.status().await?;
         let message = &status["problems"][0]["message"];
@@ -49,7 +49,10 @@ pub(crate) async fn a_problem_is_an_event_once(scene: Arc<Scene>) -> anyhow::Res
     reflector.start().await?;
     eventually("the new process knows it", async || {
         let status = reflector.status().await?;
-        ensure!(status["problems"][0]["reason"] == "Occupied", "{status}");
+        ensure!(
+            status["problems"][0]["reason"] == "AlreadyExists",
+            "{status}"
+        );
         Ok(())
     })
     .await?;
@@ -58,7 +61,12 @@ pub(crate) async fn a_problem_is_an_event_once(scene: Arc<Scene>) -> anyhow::Res
         Ok(())
     })
     .await?;
-    ensure!(reflector.metric("reflector_events_total", "exists").await? == 1.0);
+    ensure!(
+        reflector
+            .metric("heliograph_reflector_kubernetes_events_total", "exists")
+            .await?
+            == 1.0
+    );
     Ok(())
 }
 
@@ -84,7 +92,7 @@ pub(crate) async fn a_running_reflector_explains_itself(scene: Arc<Scene>) -> an
             explained["sources"][0]["claims"][0] == "demo/web",
             "{explained}"
         );
-        ensure!(explained["reasons"][0]["rule"] == "Claimed", "{explained}");
+        ensure!(explained["reasons"][0]["rule"] == "Selected", "{explained}");
         ensure!(explained["objects"][0]["toDo"] == "nothing", "{explained}");
     }
     Ok(())

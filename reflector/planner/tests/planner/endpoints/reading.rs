@@ -95,7 +95,7 @@ fn changed_endpoints_are_all_that_there_is() {
     assert!(lab.settle().is_empty());
     let told = lab.problems()[0].to_string();
     assert!(
-        told.contains("Undecodable") || told.contains("cannot be read"),
+        told.contains("InvalidSourceObject") || told.contains("cannot be read"),
         "{told}"
     );
     lab.update(change(Change::Listed(vec![broken])));

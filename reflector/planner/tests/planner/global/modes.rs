@@ -86,7 +86,7 @@ fn of_two_that_say_nothing_the_older_one_serves_alone() {
     lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
     lab.settle();
     assert_eq!(lab.members_here(), ["east"]);
-    assert_eq!(lab.reasons(), ["west Apart"]);
+    assert_eq!(lab.reasons(), ["west DuplicateService"]);
     // An update of the other one changes nothing.
     lab.apply_slice("west", &pods("10.2.0.2"));
     assert_eq!(lab.settle(), Vec::<String>::new());
@@ -102,7 +102,7 @@ fn ones_own_service_that_asks_for_nothing_is_left_alone() {
         own(&mut lab, &web(2022));
         lab.list("east", &[in_mode(web(2020), mode)], &[pods("10.1.0.1")]);
         assert_eq!(lab.settle(), Vec::<String>::new(), "{mode}");
-        assert_eq!(lab.reasons()[0], "east Apart", "{mode}");
+        assert_eq!(lab.reasons()[0], "east DuplicateService", "{mode}");
         assert_eq!(*lab.service("demo/web"), web(2022));
     }
 }
@@ -118,7 +118,7 @@ fn those_in_a_union_serve_together_told_apart_by_their_clusters() {
     lab.list("west", &[web(2019)], &[pods("10.3.0.9")]);
     lab.settle();
     assert_eq!(lab.members_here(), ["east", "east"]);
-    assert_eq!(lab.reasons(), ["west Apart"]);
+    assert_eq!(lab.reasons(), ["west DuplicateService"]);
     // One that leaves takes its own endpoints along, and no others.
     lab.apply_service("east", &web(2020));
     lab.settle();
@@ -135,7 +135,7 @@ fn what_is_singular_stays_in_its_cluster() {
         &[pods("10.1.0.1")],
     );
     assert_eq!(lab.settle(), Vec::<String>::new());
-    assert_eq!(lab.reasons(), ["east Singular"]);
+    assert_eq!(lab.reasons(), ["east ReplicationDisabled"]);
     lab.apply_service("east", &web(2020));
     lab.settle();
     assert_eq!(lab.members_here(), ["east"]);
@@ -158,7 +158,7 @@ fn a_replica_that_is_made_singular_stays_as_it_is() {
     assert_eq!(lab.settle(), Vec::<String>::new());
     lab.apply_service("east", &web(2020));
     assert_eq!(lab.settle(), Vec::<String>::new());
-    assert_eq!(lab.reasons(), ["east Singular"]);
+    assert_eq!(lab.reasons(), ["east ReplicationDisabled"]);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_word_that_means_nothing_is_told_and_not_heeded() {
     lab.list("east", &[in_mode(web(2020), "Union")], &[pods("10.1.0.1")]);
     lab.settle();
     assert_eq!(lab.members_here(), ["east"]);
-    assert_eq!(lab.reasons(), ["east UnknownMode"]);
+    assert_eq!(lab.reasons(), ["east InvalidSyndicateMode"]);
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn what_would_be_lost_is_not_given_up() {
             json!({"app": "web"})
         );
         assert_eq!(lab.members_here(), ["east"]);
-        assert!(lab.reasons().contains(&"home Unyielding".to_owned()));
+        assert!(lab.reasons().contains(&"home HandoverBlocked".to_owned()));
     }
 }
 
@@ -300,7 +300,7 @@ fn a_replica_of_the_replaced_program_is_taken_over_and_no_other_service() {
         let (reasons, members, is_left) = taken(&other);
         assert_eq!(
             (reasons, members.len(), is_left),
-            (vec!["east Occupied".to_owned()], 0, true)
+            (vec!["east AlreadyExists".to_owned()], 0, true)
         );
     }
 }
@@ -352,7 +352,7 @@ fn what_the_replaced_program_made_on_the_way_is_no_ones_member() {
     lab.list("home", &[service("demo/web-syndicate")], &[]);
     lab.list("east", &[service("demo/web-syndicate")], &[]);
     assert_eq!(lab.settle(), Vec::<String>::new());
-    assert_eq!(lab.reasons(), ["east Makeshift"]);
+    assert_eq!(lab.reasons(), ["east TemporaryService"]);
 }
 
 #[test]

@@ -63,5 +63,5 @@ fn a_service_here_that_is_no_member_is_left_alone() {
     lab.settle();
     assert_eq!(lab.slices(), Vec::<String>::new());
     assert_eq!(*lab.service("demo/web"), web(2022));
-    assert_eq!(lab.reasons(), ["east Occupied"]);
+    assert_eq!(lab.reasons(), ["east AlreadyExists"]);
 }

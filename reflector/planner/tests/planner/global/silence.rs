@@ -111,7 +111,7 @@ fn a_member_that_cannot_be_read_keeps_its_part() {
     let garbage = crate::object::with(web(2020), "/spec/ports", json!("none"));
     lab.apply_service("east", &garbage);
     assert_eq!(lab.settle(), Vec::<String>::new());
-    assert_eq!(lab.reasons(), ["east Undecodable"]);
+    assert_eq!(lab.reasons(), ["east InvalidSourceObject"]);
 }
 
 #[test]

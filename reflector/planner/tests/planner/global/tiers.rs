@@ -129,7 +129,13 @@ fn unknown_clusters_and_values_are_told_and_the_rest_counts() {
     lab.list("west", &[], &[]);
     lab.settle();
     assert_eq!([n_ready(&lab, "home"), n_ready(&lab, "east")], [4, 0]);
-    assert_eq!(lab.reasons(), ["home UnknownTier", "home InvalidThreshold"]);
+    assert_eq!(
+        lab.reasons(),
+        [
+            "home UnknownFailoverCluster",
+            "home InvalidFailoverThreshold"
+        ]
+    );
 }
 
 #[test]
@@ -224,5 +230,5 @@ fn a_cluster_that_was_silent_too_long_does_not_serve_from_memory() {
     lab.wait(61);
     lab.settle();
     assert_eq!(serving(&lab), [0, 0, 4]);
-    assert_eq!(lab.reasons(), ["east EndpointsNotReady"]);
+    assert_eq!(lab.reasons(), ["east StaleEndpointsNotReady"]);
 }

@@ -52,7 +52,9 @@ pub(crate) async fn urls_of_a_config_map_come_and_go(scene: Arc<Scene>) -> anyho
     });
     let it = ByFile::start(&lab, &local, &config).await?;
     local.eventually_has(&one, &["10.1.0.1"]).await?;
-    let lists = first.metric("emitter_lists_total", "").await?;
+    let lists = first
+        .metric("heliograph_emitter_list_requests_total", "")
+        .await?;
 
     set(&local, &format!("{},{}\n", first.url, second.url)).await?;
     local.eventually_has(&other, &["10.1.0.1"]).await?;
@@ -60,7 +62,9 @@ pub(crate) async fn urls_of_a_config_map_come_and_go(scene: Arc<Scene>) -> anyho
     it.eventually_says("sourceApi has no URL").await?;
     set(&local, &second.url).await?;
     local.eventually_lacks(&one).await?;
-    let again = first.metric("emitter_lists_total", "").await?;
+    let again = first
+        .metric("heliograph_emitter_list_requests_total", "")
+        .await?;
     ensure!((again - lists).abs() < 0.5, "it was listed again");
 
     // Without the ConfigMap nobody was removed; also not when it starts.

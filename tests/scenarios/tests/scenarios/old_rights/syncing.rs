@@ -100,7 +100,7 @@ pub(crate) async fn what_the_page_grants_is_enough_and_what_lacks_is_told(
     east.plane.kubectl().apply(&all).await?;
     // Without Endpoints here, what has some is not ours to take.
     local.eventually_has("shop/db", &[]).await?;
-    eventually_says(&reflector, "Occupied").await?;
+    eventually_says(&reflector, "AlreadyExists").await?;
     let meanwhile = local.service("demo/web").await?;
     ensure!(meanwhile.as_ref() == Some(&before), "{meanwhile:?}");
     local.plane.kubectl().apply(&clearing()).await?;

@@ -47,7 +47,7 @@ pub(crate) async fn an_emitter_that_serves_less_or_only_what_it_knew_removes_not
     let lost = Fault {
         name: "apiserver",
         done: "east: its API server is stopped, its emitter runs",
-        words: &["UpstreamLost: ", UPSTREAM_KEPT, "no connection"],
+        words: &["UpstreamDisconnected: ", UPSTREAM_KEPT, "no connection"],
         n_waits: 1,
     };
     playground.breaks_and_heals(&lost).await?;

@@ -116,7 +116,7 @@ impl Beside<'_> {
         has("10.1.0.2").await?;
         within(patience, "it is told who has the name", async || {
             let status = reflector.status().await?["problems"].to_string();
-            ensure!(status.contains("Occupied"), "{status}");
+            ensure!(status.contains("AlreadyExists"), "{status}");
             Ok(())
         })
         .await?;

@@ -100,7 +100,7 @@ impl<'a> Emitting<'a> {
         }
         // A list now and then would also find everything, only later.
         let failures = emitter
-            .metric("emitter_upstream_failures_total", "")
+            .metric("heliograph_emitter_upstream_failures_total", "")
             .await?;
         ensure!(failures == 0.0, "the API server was lost {failures} times");
         Ok(())

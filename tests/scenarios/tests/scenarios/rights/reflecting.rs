@@ -204,7 +204,7 @@ impl<'a> Reflecting<'a> {
             for object in ["demo/taken", "demo/held"] {
                 let told = problems.iter().any(|problem| {
                     let about = problem["object"].to_string();
-                    problem["reason"] == "Occupied" && about.contains(object)
+                    problem["reason"] == "AlreadyExists" && about.contains(object)
                 });
                 ensure!(told, "nothing of {object} in {status}");
             }

@@ -59,11 +59,11 @@ async fn writes_are_counted(reflector: &Program, local: &Cluster) -> anyhow::Res
         let resource = format!(r#"resource="{resource}""#);
         let ok = r#"result="ok""#.to_owned();
         let labels = [&all, &verb, &resource, &ok].map(String::as_str);
-        let n_writes = sum(reflector, "reflector_writes_total", &labels).await?;
+        let n_writes = sum(reflector, "heliograph_reflector_writes_total", &labels).await?;
         ensure!(is(n_writes, n), "{verb} {resource}: {n_writes}, not {n}");
         n_all += n;
     }
-    let n_writes = sum(reflector, "reflector_writes_total", &[&all]).await?;
+    let n_writes = sum(reflector, "heliograph_reflector_writes_total", &[&all]).await?;
     ensure!(0 < n_all && is(n_writes, n_all), "{n_writes}, not {n_all}");
     Ok(())
 }
@@ -93,12 +93,22 @@ async fn requests_are_counted(reflector: &Program, local: &Cluster) -> anyhow::R
         let verb = format!(r#"verb="{verb}""#);
         let code = format!(r#"code="{code}""#);
         let labels = [r#"cluster="local""#, &verb, &code];
-        let found = sum(reflector, "reflector_client_requests_total", &labels).await?;
+        let found = sum(
+            reflector,
+            "heliograph_reflector_client_requests_total",
+            &labels,
+        )
+        .await?;
         ensure!(is(found, n), "{verb} {code}: {found}, not {n}");
     }
     let all = [r#"cluster="local""#];
-    let n_requests = sum(reflector, "reflector_client_requests_total", &all).await?;
-    let durations = "reflector_client_request_duration_seconds_count";
+    let n_requests = sum(
+        reflector,
+        "heliograph_reflector_client_requests_total",
+        &all,
+    )
+    .await?;
+    let durations = "heliograph_reflector_client_request_duration_seconds_count";
     let n_durations = sum(reflector, durations, &all).await?;
     ensure!(is(n_requests - n_durations, 0), "{n_durations} durations");
     Ok(())
@@ -165,16 +175,21 @@ pub(crate) async fn what_is_measured_is_what_happened(scene: Arc<Scene>) -> anyh
     local.eventually_lacks(&mirror("east", "gone")).await?;
 
     let source = [r#"source="east""#];
-    let count = "reflector_propagation_seconds_count";
+    let count = "heliograph_reflector_propagation_seconds_count";
     eventually("each dated change is one of the histogram", async || {
         let n = sum(&reflector, count, &source).await?;
         ensure!(is(n, N_CHANGES), "{n}, not {N_CHANGES}");
         Ok(())
     })
     .await?;
-    let total = sum(&reflector, "reflector_propagation_seconds_sum", &source).await?;
+    let total = sum(
+        &reflector,
+        "heliograph_reflector_propagation_seconds_sum",
+        &source,
+    )
+    .await?;
     ensure!(0.0 < total && total < 60.0 * N_CHANGES as f64, "{total} s");
-    let bucket = "reflector_propagation_seconds_bucket";
+    let bucket = "heliograph_reflector_propagation_seconds_bucket";
     let within_300 = sum(&reflector, bucket, &[source[0], r#"le="300.0""#]).await?;
     ensure!(is(within_300, N_CHANGES), "{within_300} within 300 s");
     eventually("writes and requests are counted", async || {
