@@ -28,13 +28,13 @@ pub const SOURCE_CLUSTER: &str = "heliograph.dev/source-cluster";
 pub const ALIAS: &str = "heliograph.dev/alias";
 
 /// On a mirror: the labels that came along from its source, so that they go again.
-pub const CARRIED_LABELS: &str = "heliograph.dev/carried-labels";
+pub const CARRIED_LABELS: &str = "heliograph.dev/copied-labels";
 
 /// On a mirror: the annotations that came along.
-pub const CARRIED_ANNOTATIONS: &str = "heliograph.dev/carried-annotations";
+pub const CARRIED_ANNOTATIONS: &str = "heliograph.dev/copied-annotations";
 
 /// On a mirror whose deletion is held: it may go now.
-pub const RELEASE: &str = "heliograph.dev/release";
+pub const RELEASE: &str = "heliograph.dev/allow-deletion";
 
 /// On a member of a global Service: in which order clusters serve it.
 pub const FAILOVER: &str = "heliograph.dev/failover";
@@ -56,7 +56,10 @@ pub const NOT_REPLICATED: &str = "false";
 
 /// Selects no pod. Without any selector, Kubernetes would leave the endpoints that it found
 /// by the one before.
-pub const PARKED: &str = "heliograph.dev/parked";
+pub const PARKED: &str = "heliograph.dev/no-endpoints";
+
+/// Former name of [`PARKED`]; still read.
+pub const PARKED_BEFORE: &str = "heliograph.dev/parked";
 
 /// The Service that a slice belongs to.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";

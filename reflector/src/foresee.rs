@@ -44,7 +44,7 @@ impl Forecast {
         let services = prospects(world);
         let actions = ["create", "update", "replace", "delete", "hold"];
         let mut summary = BTreeMap::from(actions.map(|it| (it.to_owned(), 0)));
-        for deed in services.iter().flat_map(|it| &it.deeds) {
+        for deed in services.iter().flat_map(|it| &it.actions) {
             *summary.entry(deed.action.clone()).or_default() += 1;
         }
         Self {
@@ -57,7 +57,7 @@ impl Forecast {
 
     /// Whether anything would be written.
     pub(crate) fn is_change(&self) -> bool {
-        let mut deeds = self.services.iter().flat_map(|it| &it.deeds);
+        let mut deeds = self.services.iter().flat_map(|it| &it.actions);
         deeds.any(Deed::is_write) || !self.namespaces.is_empty()
     }
 }

@@ -25,8 +25,10 @@ pub struct Status {
     /// What there is here.
     pub mirrors: Mirrors,
     /// How many local Services wait for their plan.
+    #[serde(rename = "queueDepth", alias = "waiting")]
     pub waiting: usize,
     /// Whether this process writes; another one does, if not.
+    #[serde(rename = "leader", alias = "leads")]
     pub leads: bool,
     /// How it is with the configuration.
     #[serde(default)]
@@ -38,9 +40,14 @@ pub struct Status {
 #[serde(rename_all = "camelCase")]
 pub struct ConfigurationStatus {
     /// Why what is there now is not taken over.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "error",
+        alias = "refused",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub refused: Option<String>,
     /// What should be known of what was accepted.
+    #[serde(rename = "warnings", alias = "notes")]
     pub notes: Vec<String>,
 }
 
@@ -54,9 +61,14 @@ pub struct SourceStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// Why that is not known, so that another one would not be noticed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "clusterIdentityError",
+        alias = "clusterUnknown",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub cluster_unknown: Option<String>,
     /// Each of its resources.
+    #[serde(rename = "resources", alias = "feeds")]
     pub feeds: Vec<FeedStatus>,
 }
 
@@ -97,6 +109,7 @@ pub struct Mirrors {
     /// Mirror Services.
     pub services: usize,
     /// Mirror slices.
+    #[serde(rename = "endpointSlices", alias = "slices")]
     pub slices: usize,
     /// Mirror Endpoints, where they are written beside slices.
     #[serde(default)]
@@ -296,6 +309,10 @@ NameTooLong: Service demo/web of source east: too long
         }"#;
         let status: Status = serde_json::from_str(older).unwrap();
         assert_eq!(status.mirrors.endpoints, 0);
+        let text = serde_json::to_string(&status).unwrap();
+        for name in ["resources", "endpointSlices", "queueDepth", "leader"] {
+            assert!(text.contains(&format!("\"{name}\":")), "{name}: {text}");
+        }
         assert!(status.to_string().ends_with("No problems\n"));
     }
 }

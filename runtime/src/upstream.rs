@@ -11,7 +11,9 @@ use tokio::time::Instant;
 /// What a server that passes something on says with every answer.
 pub const HEADER: HeaderName = HeaderName::from_static("heliograph-upstream");
 
-const FOLLOWED: &str = "followed";
+const CONNECTED: &str = "connected";
+const DISCONNECTED: &str = "disconnected: ";
+// As emitters before 0.1 wrote it.
 const LOST: &str = "lost: ";
 
 /// As long as the longest sentence that is of use to somebody far away.
@@ -54,7 +56,7 @@ impl Said {
         let said = headers.get(HEADER).and_then(|it| it.to_str().ok());
         match said {
             None => Self::Nothing,
-            Some(said) => match said.strip_prefix(LOST) {
+            Some(said) => match said.strip_prefix(DISCONNECTED).or(said.strip_prefix(LOST)) {
                 Some(why) => Self::Lost(why.chars().take(MAX_CHARS).collect()),
                 None => Self::Followed,
             },
@@ -66,11 +68,11 @@ impl Said {
     pub fn header(&self) -> Option<HeaderValue> {
         let text = match self {
             Self::Nothing => return None,
-            Self::Followed => FOLLOWED.to_owned(),
+            Self::Followed => CONNECTED.to_owned(),
             Self::Lost(why) => {
                 let visible = |it: char| if matches!(it, ' '..='~') { it } else { '?' };
                 let why: String = why.chars().take(MAX_CHARS).map(visible).collect();
-                format!("{LOST}{why}")
+                format!("{DISCONNECTED}{why}")
             }
         };
         HeaderValue::try_from(text).ok()
@@ -156,8 +158,10 @@ mod tests {
     #[tokio::test]
     async fn who_is_lost_is_told_once_and_so_is_that_it_is_back() {
         let lost = "200 OK\r\nheliograph-upstream: lost: no connection";
+        let disconnected = "200 OK\r\nheliograph-upstream: disconnected: no connection";
         let followed = "503 Service Unavailable\r\nheliograph-upstream: followed";
-        let answers = ["200 OK", followed, lost, lost, followed];
+        let connected = "200 OK\r\nheliograph-upstream: connected";
+        let answers = ["200 OK", followed, connected, disconnected, lost, followed];
         let answers = answers.map(|head| Answer::refusal(head, "{}"));
         let server = Scripted::start(answers.into()).await;
         let client = crate::connect(&server.access(), "test").await.unwrap();
@@ -168,6 +172,6 @@ mod tests {
         };
         let heard = [asking.next().await, asking.next().await];
         assert_eq!(heard, [Some("no connection".to_owned()), None]);
-        assert_eq!(server.asked().len(), 5);
+        assert_eq!(server.asked().len(), 6);
     }
 }

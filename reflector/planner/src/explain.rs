@@ -48,12 +48,13 @@ pub struct Outcome {
     pub kind: String,
     /// Namespace and name.
     pub object: String,
-    /// `wanted`, `unwanted`, or `left` as it is.
+    /// Desired state: `present`, `absent` or `unchanged`.
     pub verdict: String,
     /// Whether one of ours is there.
     pub exists: bool,
     /// `create`, `update`, `replace`, `delete` or `nothing`.
-    pub to_do: String,
+    #[serde(alias = "toDo")]
+    pub action: String,
 }
 
 /// Explains a Service, by its name here or by its name in a source; one
@@ -121,7 +122,7 @@ fn outcome<T: Mirror>(
     object: &ObjectKey,
     observed: Option<&Observed<T>>,
 ) -> Outcome {
-    let to_do = match diff(verdict, observed) {
+    let action = match diff(verdict, observed) {
         Some(Action::Create(_)) => "create",
         Some(Action::Update(_)) => "update",
         Some(Action::Replace(_)) => "replace",
@@ -129,16 +130,16 @@ fn outcome<T: Mirror>(
         None => "nothing",
     };
     let verdict = match verdict {
-        Verdict::Want(_) => "wanted",
-        Verdict::Absent => "unwanted",
-        Verdict::Unknown => "left",
+        Verdict::Want(_) => "present",
+        Verdict::Absent => "absent",
+        Verdict::Unknown => "unchanged",
     };
     Outcome {
         kind: T::RESOURCE.kind().to_owned(),
         object: object.to_string(),
         verdict: verdict.to_owned(),
         exists: observed.is_some(),
-        to_do: to_do.to_owned(),
+        action: action.to_owned(),
     }
 }
 
@@ -175,10 +176,13 @@ impl std::fmt::Display for Explanation {
                 kind,
                 object,
                 verdict,
-                to_do,
+                action,
                 ..
             } = it;
-            writeln!(f, "  {kind} {object}: {verdict}, {exists}; to do: {to_do}")?;
+            writeln!(
+                f,
+                "  {kind} {object}: {verdict}, {exists}; action: {action}"
+            )?;
         }
         for problem in &self.problems {
             writeln!(f, "  problem: {problem}")?;

@@ -169,7 +169,7 @@ pub enum Cause {
     /// A list would delete too much at once.
     #[error(
         "{} {} is not deleted yet, because the source's list suddenly lacks more than half of \
-         what is mirrored; if that is right, annotate it with heliograph.dev/release=true, or \
+         what is mirrored; if that is right, annotate it with heliograph.dev/allow-deletion=true, or \
          wait: it is deleted if another list, when the hold is over, lacks it too",
         local.0.kind(), local.1
     )]

@@ -21,7 +21,8 @@ pub struct Prospect {
     /// The local Service, which may not exist.
     pub service: String,
     /// What would be done, in order, and then what would be held.
-    pub deeds: Vec<Deed>,
+    #[serde(alias = "deeds")]
+    pub actions: Vec<Deed>,
     /// What was decided, in order.
     pub reasons: Vec<Reason>,
     /// What people should know.
@@ -52,13 +53,13 @@ pub fn prospects(world: &World) -> Vec<Prospect> {
     let prospects = keys.iter().filter_map(|key| prospect(world, key));
     let mut prospects: Vec<_> = prospects.collect();
     // A slice that moves to another Service goes from one and comes to the other.
-    let deeds = prospects.iter().flat_map(|it| &it.deeds);
+    let deeds = prospects.iter().flat_map(|it| &it.actions);
     let wanted: HashSet<_> = deeds.filter(|it| it.is_wanted()).map(Deed::id).collect();
     for prospect in &mut prospects {
         let is_news = |it: &Deed| it.is_wanted() || !wanted.contains(&it.id());
-        prospect.deeds.retain(is_news);
+        prospect.actions.retain(is_news);
     }
-    prospects.retain(|it| !it.deeds.is_empty() || !it.problems.is_empty());
+    prospects.retain(|it| !it.actions.is_empty() || !it.problems.is_empty());
     prospects
 }
 
@@ -72,7 +73,7 @@ fn prospect(world: &World, key: &LocalKey) -> Option<Prospect> {
     }
     Some(Prospect {
         service: key.to_string(),
-        deeds,
+        actions: deeds,
         reasons: case.into_reasons(),
         problems: plan.problems.iter().map(ToString::to_string).collect(),
     })
@@ -143,7 +144,7 @@ impl fmt::Display for Prospect {
             action,
             kind,
             object,
-        } in &self.deeds
+        } in &self.actions
         {
             writeln!(f, "  {action:7} {kind} {object}")?;
         }

@@ -360,7 +360,8 @@ pub(crate) fn park(spec: &mut Map<String, Value>) {
 
 /// Whether these are the names in a selector of no pod.
 fn is_parked<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
-    names.next().is_some_and(|it| it == label::PARKED) && names.next().is_none()
+    let is_known = |it: &String| it == label::PARKED || it == label::PARKED_BEFORE;
+    names.next().is_some_and(is_known) && names.next().is_none()
 }
 
 fn put(object: &mut Map<String, Value>, field: &str, value: Option<Value>) {

@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Reflector(Words),
     /// Answer every request with something that is no Kubernetes API
     #[command(hide = true)]
-    Stranger {
+    WrongServer {
         /// Where
         port: u16,
     },

@@ -16,7 +16,7 @@
 //! | `terminal` | keys, and the screen |
 //! | `control` | how a second process asks |
 //! | `advice` | the lines to try |
-//! | `stranger` | something else that answers where an emitter was |
+//! | `wrong-server` | something else that answers where an emitter was |
 //!
 //! Invariants: the view knows nothing but what the reflector and the clusters say; every
 //! process and file goes with the run, however it ends. Emitters and the reflector are
@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
         Some(Command::Status) => ask(Request::Status).await,
         Some(Command::Emitter(words)) => emitter::main(words.read_as("emitter")).await,
         Some(Command::Reflector(words)) => reflector::main(words.into_line()).await.map(drop),
-        Some(Command::Stranger { port }) => stranger::run(port).await,
+        Some(Command::WrongServer { port }) => stranger::run(port).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

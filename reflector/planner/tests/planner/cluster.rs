@@ -167,7 +167,7 @@ fn service_defaults(mut object: Value) -> Value {
     let is_ours = object["metadata"]["labels"]
         .get("heliograph.dev/source")
         .is_some();
-    let parked = json!({"heliograph.dev/parked": "true"});
+    let parked = json!({"heliograph.dev/no-endpoints": "true"});
     assert!(!is_ours || selector.is_null() || selector == parked);
     let spec = &mut object["spec"];
     let fill = |spec: &mut Value, field: &str, value: Value| {

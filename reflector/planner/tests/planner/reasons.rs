@@ -13,7 +13,7 @@ fn check(lab: &Lab, key: &str, rules: &[&str], to_do: &[&str]) -> String {
     let found: Vec<_> = reasons.map(|it| it.rule.as_str()).collect();
     assert_eq!(found, rules, "{explained:?}");
     let objects = explained.iter().flat_map(|it| &it.objects);
-    let found: Vec<_> = objects.map(|it| it.to_do.as_str()).collect();
+    let found: Vec<_> = objects.map(|it| it.action.as_str()).collect();
     assert_eq!(found, to_do, "{explained:?}");
     explained.iter().map(ToString::to_string).collect()
 }

@@ -294,7 +294,7 @@ fn a_list_that_lacks_most_slices_is_held() {
 #[test]
 fn what_is_held_goes_at_once_when_somebody_says_so() {
     let release = |it: &mut Value| {
-        it["metadata"]["annotations"]["heliograph.dev/release"] = json!("true");
+        it["metadata"]["annotations"]["heliograph.dev/allow-deletion"] = json!("true");
     };
     let mut lab = Lab::new(vec![prefixed("east")]);
     let slices: Vec<_> = (0..20)
@@ -322,7 +322,7 @@ fn what_is_held_goes_at_once_when_somebody_says_so() {
     lab.settle();
     let annotations = &lab.service(&mirrors[1])["metadata"]["annotations"];
     assert!(
-        annotations["heliograph.dev/release"].is_null(),
+        annotations["heliograph.dev/allow-deletion"].is_null(),
         "{annotations}"
     );
 

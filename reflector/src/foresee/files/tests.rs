@@ -63,7 +63,7 @@ fn forecast(placement: &str, local: &str, east: Option<&str>) -> Value {
 
 fn deeds(forecast: &Value) -> Vec<String> {
     let services = forecast["services"].as_array().unwrap().iter();
-    let deeds = services.flat_map(|it| it["deeds"].as_array().unwrap());
+    let deeds = services.flat_map(|it| it["actions"].as_array().unwrap());
     let text = |it: &Value, key: &str| it[key].as_str().unwrap().to_owned();
     deeds
         .map(|it| {
@@ -100,7 +100,7 @@ fn what_a_source_has_would_be_created_with_its_reasons() {
     );
     let rules = forecast["services"][0]["reasons"].as_array().unwrap();
     assert_eq!(rules[0]["rule"], "Selected");
-    assert_eq!(forecast["sources"][0]["feeds"][0]["state"], "synced");
+    assert_eq!(forecast["sources"][0]["resources"][0]["state"], "synced");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_source_that_was_not_read_has_its_mirrors_held() {
     let only_services = EAST.split("- apiVersion: discovery").next();
     for (east, services) in [(None, "unsynced"), (only_services, "synced")] {
         let forecast = forecast("prefix=east", &local, east);
-        let feeds = &forecast["sources"][0]["feeds"];
+        let feeds = &forecast["sources"][0]["resources"];
         assert_eq!(feeds[0]["state"], services);
         assert_eq!(feeds[1]["state"], "unsynced");
         let why = feeds[1]["lastError"].as_str().unwrap();
@@ -177,7 +177,7 @@ fn another_cluster_than_the_mirrors_are_of_is_not_believed() {
         deeds(&forecast),
         ["hold Service mirrors/east-demo-73736d-old"]
     );
-    let why = forecast["sources"][0]["feeds"][0]["lastError"]
+    let why = forecast["sources"][0]["resources"][0]["lastError"]
         .as_str()
         .unwrap();
     assert!(why.contains("another cluster answers"), "{why}");

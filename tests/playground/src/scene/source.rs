@@ -138,7 +138,7 @@ impl Source {
     }
 
     fn stranger(&self) -> anyhow::Result<Process> {
-        let mut command = program("stranger")?;
+        let mut command = program("wrong-server")?;
         command.arg(self.port.to_string());
         self.spawn(&command)
     }

@@ -12,7 +12,7 @@ const HEADING: [&str; 7] = [
     "EXPORTED",
     "MIRRORED",
     "READY",
-    "HEARD",
+    "LAST CONTACT",
     "NEWEST CHANGE",
 ];
 

@@ -69,7 +69,7 @@ fn status(sources: &[(&str, Option<&str>)], problems: &[&str]) -> News {
     };
     let sources = sources
         .iter()
-        .map(|(name, why)| json!({"name": name, "feeds": feeds(*why)}));
+        .map(|(name, why)| json!({"name": name, "resources": feeds(*why)}));
     let problems = problems.iter().map(|message| {
         json!({
             "reason": "NameTooLong", "object": "demo/x", "source": "east", "message": message,
@@ -77,7 +77,7 @@ fn status(sources: &[(&str, Option<&str>)], problems: &[&str]) -> News {
     });
     let status = json!({
         "sources": sources.collect::<Vec<_>>(), "problems": problems.collect::<Vec<_>>(),
-        "mirrors": {"services": 0, "slices": 0}, "waiting": 0, "leads": true,
+        "mirrors": {"services": 0, "endpointSlices": 0}, "queueDepth": 0, "leader": true,
     });
     News::Status(Ok(serde_json::from_value::<Status>(status).unwrap()))
 }
@@ -150,10 +150,10 @@ fn a_screen_shows_sources_reasons_and_changes() {
     let expected = "\
 Heliograph playground  2 sources, 2 mirror Services here, embedded clusters, 1:07
 
-  SOURCE  STATE   EXPORTED  MIRRORED  READY   HEARD   NEWEST CHANGE
-> east    stale   2         1         1 of 1  3s ago  -
+  SOURCE  STATE   EXPORTED  MIRRORED  READY   LAST CONTACT  NEWEST CHANGE
+> east    stale   2         1         1 of 1  3s ago        -
     not followed; mirrors stay as they are, trying again: cannot watch services: no connection: Con…
-  west    synced  2         1         1 of 2  3s ago  took 250 ms
+  west    synced  2         1         1 of 2  3s ago        took 250 ms
 
 SKIPPED OR ALTERED, AND WHY
   NameTooLong: demo/x is too long
@@ -241,9 +241,9 @@ fn wide_names_stay_in_their_columns() {
 fn plain_lines_say_the_same() {
     let expected = "\
 2 sources, 2 mirror Services here
-SOURCE  STATE   EXPORTED  MIRRORED  READY   HEARD   NEWEST CHANGE
-east    stale   2         1         1 of 1  3s ago  -
-west    synced  2         1         1 of 2  3s ago  took 250 ms
+SOURCE  STATE   EXPORTED  MIRRORED  READY   LAST CONTACT  NEWEST CHANGE
+east    stale   2         1         1 of 1  3s ago        -
+west    synced  2         1         1 of 2  3s ago        took 250 ms
 Source east is not followed; mirrors stay as they are, trying again: cannot watch services: no connection: Connection refused
 NameTooLong: demo/x is too long
 ";

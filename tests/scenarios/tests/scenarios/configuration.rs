@@ -89,7 +89,7 @@ pub(crate) async fn sources_come_and_go_and_disturb_no_other(
     it.becomes(&config("keep", &[second.clone(), first.clone()]).to_string())?;
     local.eventually_has(&theirs, &["10.1.0.1"]).await?;
     it.becomes("sources: [")?;
-    it.eventually_says("\"refused\":\"configuration ").await?;
+    it.eventually_says("\"error\":\"configuration ").await?;
     let successful = it
         .reflector
         .metric("heliograph_reflector_config_last_reload_successful", "")

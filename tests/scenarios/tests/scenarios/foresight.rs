@@ -36,7 +36,7 @@ pub(crate) async fn plan(
 /// What a plan would write, as `verb resource namespace/name`.
 fn planned(plan: &Value) -> anyhow::Result<BTreeSet<String>> {
     let services = plan["services"].as_array().context("it has services")?;
-    let deeds = services.iter().filter_map(|it| it["deeds"].as_array());
+    let deeds = services.iter().filter_map(|it| it["actions"].as_array());
     let mut writes = BTreeSet::new();
     for deed in deeds.flatten() {
         let text = |key: &str| deed[key].as_str().unwrap_or_default();
@@ -203,7 +203,7 @@ pub(crate) async fn a_source_that_cannot_be_read_is_told_and_held(
     let (code, plan) = plan(&local.plane.kubeconfig(), &["--source", &source]).await?;
     ensure!(code == Some(0), "{code:?} {plan}");
     ensure!(plan["summary"]["hold"] == 2, "{plan}");
-    let feed = &plan["sources"][0]["feeds"][0];
+    let feed = &plan["sources"][0]["resources"][0];
     ensure!(feed["state"] == "unsynced", "{plan}");
     let why = feed["lastError"].as_str().unwrap_or_default();
     ensure!(why.contains("no connection"), "{plan}");

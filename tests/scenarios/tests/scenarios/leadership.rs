@@ -52,7 +52,7 @@ async fn reflector(
 }
 
 async fn leads(reflector: &Program) -> anyhow::Result<bool> {
-    Ok(reflector.status().await?["leads"] == true)
+    Ok(reflector.status().await?["leader"] == true)
 }
 
 async fn takes_over(reflector: &Program) -> anyhow::Result<()> {
@@ -143,7 +143,10 @@ pub(crate) async fn who_lost_its_lease_writes_nothing_more(
     })
     .await?;
     let status = one.status().await?;
-    ensure!(status["sources"][0]["feeds"][0]["objects"] == 2, "{status}");
+    ensure!(
+        status["sources"][0]["resources"][0]["objects"] == 2,
+        "{status}"
+    );
 
     // Nobody renews it, and it is free again.
     local.eventually_has(&mirror("east", "b"), &[]).await

@@ -113,7 +113,7 @@ async fn tells_what_is_missing(reflector: &Program) -> anyhow::Result<()> {
             status["problems"][0]["reason"] == "AlreadyExists",
             "{status}"
         );
-        let why = status["sources"][0]["clusterUnknown"].to_string();
+        let why = status["sources"][0]["clusterIdentityError"].to_string();
         ensure!(why.contains("cannot get resource"), "{status}");
         Ok(())
     })

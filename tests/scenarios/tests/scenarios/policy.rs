@@ -108,7 +108,7 @@ async fn release(local: &Cluster, key: &str) -> anyhow::Result<()> {
         service,
         "-n",
         namespace,
-        "heliograph.dev/release=true",
+        "heliograph.dev/allow-deletion=true",
     ];
     local.plane.kubectl().run(words).await?;
     Ok(())

@@ -93,7 +93,10 @@ pub(crate) async fn a_running_reflector_explains_itself(scene: Arc<Scene>) -> an
             "{explained}"
         );
         ensure!(explained["reasons"][0]["rule"] == "Selected", "{explained}");
-        ensure!(explained["objects"][0]["toDo"] == "nothing", "{explained}");
+        ensure!(
+            explained["objects"][0]["action"] == "nothing",
+            "{explained}"
+        );
     }
     Ok(())
 }

@@ -236,7 +236,7 @@ fn a_receiver_gives_itself_up_when_the_source_serves_and_not_before() {
     lab.settle();
     let service = lab.service("demo/web");
     // Kubernetes takes its endpoints away while there is a selector.
-    let parked = json!({"heliograph.dev/parked": "true"});
+    let parked = json!({"heliograph.dev/no-endpoints": "true"});
     assert_eq!(service["spec"]["selector"], parked);
     assert_eq!(service["spec"]["clusterIP"], "10.1.1.1");
     assert_eq!(

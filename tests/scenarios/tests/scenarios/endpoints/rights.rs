@@ -26,7 +26,7 @@ async fn grant(east: &Cluster, resources: &Value) -> anyhow::Result<()> {
 async fn reads(reflector: &Program, resource: &str) -> anyhow::Result<()> {
     eventually(&format!("{resource} are read"), async || {
         let status = reflector.status().await?;
-        let feed = &status["sources"][0]["feeds"][1];
+        let feed = &status["sources"][0]["resources"][1];
         ensure!(feed["resource"] == resource, "{status}");
         ensure!(feed["state"] == "synced", "{status}");
         Ok(())

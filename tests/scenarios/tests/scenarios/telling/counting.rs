@@ -234,7 +234,7 @@ async fn endpoints_are_counted(
     let seen = ["ADDED", "MODIFIED", "DELETED"].map(|it| ("endpointsWatcher", it, 1));
     watchers_saw(&reflector, &seen).await?;
     let status = reflector.status().await?;
-    let resource = &status["sources"][0]["feeds"][1]["resource"];
+    let resource = &status["sources"][0]["resources"][1]["resource"];
     ensure!(resource == "endpoints", "{status}");
     Ok(())
 }
