@@ -10,6 +10,8 @@ mod upstream;
 
 #[cfg(test)]
 mod documented;
+#[cfg(test)]
+mod former;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,7 +57,12 @@ pub struct Args {
     fields: FieldsArg,
 
     /// With `--fields=needed`: let this annotation leave too. Repeatable.
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(
+        long = "export-annotations",
+        alias = "annotations",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
     annotations: Vec<String>,
 
     /// What a read without a resource version is sure to see: with `upstream` every
@@ -77,7 +84,7 @@ pub struct Args {
 
     /// Which set of clusters this one belongs to: told to consumers as the
     /// ClusterProperty `clusterset.k8s.io`.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long = "clusterset", alias = "cluster-set", value_name = "NAME")]
     cluster_set: Option<String>,
 
     /// The cluster to export from; the one around this process if absent.
@@ -107,7 +114,12 @@ pub struct Args {
     drain: Drain,
 
     /// Serve probes and metrics on this address.
-    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:9090")]
+    #[arg(
+        long = "admin-bind-address",
+        alias = "listen",
+        value_name = "IP:PORT",
+        default_value = "0.0.0.0:9090"
+    )]
     listen: SocketAddr,
 
     /// What to log: error, warn, info, debug or trace.
@@ -194,7 +206,7 @@ pub enum Error {
     #[error(
         "nobody could read: say how consumers are known (--client-ca-file, \
          --token-auth-file, --access-config, --delegate-authentication), or let in \
-         whoever reaches the port (--anonymous)"
+         whoever reaches the port (--anonymous-auth)"
     )]
     Nobody,
     /// Exporting everything must be said, and is not what an empty value says.
@@ -295,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_selector_and_who_may_read_is_all_it_takes() {
-        let config = parse("--selector export=yes --anonymous").unwrap();
+        let config = parse("--selector export=yes --anonymous-auth").unwrap();
         assert_eq!(config.access, Access::InCluster);
         assert_eq!(config.serving.http.unwrap().to_string(), "0.0.0.0:8080");
         let (address, sources) = config.serving.https.unwrap();
@@ -308,9 +320,12 @@ mod tests {
         for (line, anonymous) in [
             ("--selector a=b", None),
             ("--selector a=b --insecure-port 0", None),
-            ("--selector a=b --anonymous=false --insecure-port 1", None),
+            (
+                "--selector a=b --anonymous-auth=false --insecure-port 1",
+                None,
+            ),
             ("--selector a=b --insecure-port 1", Some(true)),
-            ("--selector a=b --anonymous", Some(true)),
+            ("--selector a=b --anonymous-auth", Some(true)),
             ("--emitter.selector a=b", Some(true)),
             (
                 "--emitter.selector a=b --emitter.insecure-port 0",
@@ -321,16 +336,19 @@ mod tests {
                 Some(false),
             ),
             ("--selector a=b --client-ca-file x", Some(false)),
-            ("--selector a=b --token-auth-file x --anonymous", Some(true)),
             (
-                "--selector a=b --delegate-authorization --anonymous",
+                "--selector a=b --token-auth-file x --anonymous-auth",
+                Some(true),
+            ),
+            (
+                "--selector a=b --delegate-authorization --anonymous-auth",
                 Some(true),
             ),
         ] {
             let settings = parse(line).map(|config| config.settings.anonymous);
             match anonymous {
                 Some(anonymous) => assert_eq!(settings, Ok(anonymous), "{line}"),
-                None => assert!(settings.unwrap_err().contains("--anonymous"), "{line}"),
+                None => assert!(settings.unwrap_err().contains("--anonymous-auth"), "{line}"),
             }
         }
         let config = parse("--selector a=b --token-auth-file x").unwrap();

@@ -95,7 +95,13 @@ pub struct RequestLimits {
     /// them all. The first goes at once; those that follow it closely wait, for as long as
     /// this where a thousand watch the view or more, and in proportion where fewer do; less
     /// than 2ms is nothing. 0s for never.
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = duration)]
+    #[arg(
+        long = "watch-batch-period",
+        alias = "max-gather",
+        value_name = "DURATION",
+        default_value = "100ms",
+        value_parser = duration
+    )]
     pub max_gather: Duration,
 
     /// How long a request's body may say it is. None is ever read: nothing can be written.
@@ -109,12 +115,24 @@ pub struct RequestLimits {
 pub struct Drain {
     /// How long to go on accepting after SIGTERM, no longer ready: until no load balancer
     /// sends anybody here. New watches are sent elsewhere (429) meanwhile.
-    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration)]
+    #[arg(
+        long = "shutdown-delay-duration",
+        alias = "shutdown-delay",
+        value_name = "DURATION",
+        default_value = "3s",
+        value_parser = duration
+    )]
     pub shutdown_delay: Duration,
 
     /// Over how long open watches are ended after that, at random, so that consumers do
     /// not all come to another replica in one instant.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    #[arg(
+        long = "shutdown-watch-termination-grace-period",
+        alias = "shutdown-spread",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = duration
+    )]
     pub shutdown_spread: Duration,
 }
 

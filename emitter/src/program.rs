@@ -103,7 +103,7 @@ impl Program {
         self.serve(&router, certificates).await?;
         let cut = Arc::clone(&self.consumers).cut_stalled(self.config.connections.write_timeout);
         self.spawn("cutting stalled watches", cut);
-        let listener = listen::bind(self.config.listen, "--listen")?;
+        let listener = listen::bind(self.config.listen, "--admin-bind-address")?;
         let admin = admin.merge(debug::router(present));
         let admin = admin::serve(listener, admin, self.tasks.shutdown().clone());
         self.tasks.spawn("probes and metrics", admin);

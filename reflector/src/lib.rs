@@ -130,7 +130,7 @@ async fn reflect(
     line: Option<Line>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let listener = runtime::listen::bind(config.listen, "--listen")?;
+    let listener = runtime::listen::bind(config.listen, "--admin-bind-address")?;
     let (metrics, registry) = Metrics::registered(config.semaphore_metrics);
     let local = runtime::connect(&config.local, USER_AGENT).await?;
     let local = metrics.counting(local, "local".to_owned(), &config.local);

@@ -159,7 +159,7 @@ impl Reloader {
         args.config_map = self.config_map.as_ref().and_then(|it| it.text.clone());
         let config = Config::try_from(args)?;
         if config.config_map.as_ref() != self.config_map.as_ref().map(ConfigMapText::key) {
-            bail!("sourceApi names another ConfigMap: restart the reflector");
+            bail!("sourceURLs names another ConfigMap: restart the reflector");
         }
         let local_namespace = config.local_namespace().cloned();
         if let (Some(before), Some(now)) = (&self.local_namespace, &local_namespace)

@@ -59,10 +59,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_in_use_is_named_with_its_flag() {
-        let first = bind(([127, 0, 0, 1], 0).into(), "--listen").unwrap();
+        let first = bind(([127, 0, 0, 1], 0).into(), "--admin-bind-address").unwrap();
         let address = first.local_addr().unwrap();
-        let why = bind(address, "--listen").unwrap_err().to_string();
-        let expected = format!("cannot listen on {address} (--listen): address already in use");
+        let why = bind(address, "--admin-bind-address")
+            .unwrap_err()
+            .to_string();
+        let expected =
+            format!("cannot listen on {address} (--admin-bind-address): address already in use");
         assert!(why.starts_with(&expected), "{why}");
     }
 

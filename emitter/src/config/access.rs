@@ -16,7 +16,8 @@ pub(super) struct AccessArgs {
     /// Let in whoever reaches a port, also without saying who it is. Follows from
     /// --insecure-port, where no other flag here says how consumers are known.
     #[arg(
-        long,
+        long = "anonymous-auth",
+        alias = "anonymous",
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,

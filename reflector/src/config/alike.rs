@@ -21,7 +21,7 @@ pub struct KubeconfigDir {
     /// The directory.
     pub path: PathBuf,
     /// What its sources have in common.
-    #[serde(default)]
+    #[serde(default, rename = "defaults", alias = "each")]
     pub each: Each,
     /// Files with this in their names are none, where a front end says so.
     #[serde(skip)]
@@ -102,7 +102,7 @@ pub enum InvalidGroup {
     )]
     Empty(PathBuf),
     /// The file of URLs does not open.
-    #[error("cannot read sourceApi.file {path}: check that it is mounted and may be read")]
+    #[error("cannot read sourceURLs.file {path}: check that it is mounted and may be read")]
     ReadUrls {
         /// The file.
         path: PathBuf,
@@ -111,22 +111,22 @@ pub enum InvalidGroup {
         source: std::io::Error,
     },
     /// URLs that are nowhere, or in two places.
-    #[error("sourceApi: give it either file or configMap, in which the URLs are")]
+    #[error("sourceURLs: give it either file or configMap, in which the URLs are")]
     NoPlace,
     /// A URL that is none.
-    #[error("sourceApi: {why}; write URLs as http://HOST:PORT, one a line or between commas")]
+    #[error("sourceURLs: {why}; write URLs as http://HOST:PORT, one a line or between commas")]
     Url {
         /// What is wrong with it.
         why: String,
     },
     /// A list that is empty by accident would cost all mirrors.
     #[error(
-        "sourceApi has no URL, and with removedSources: delete the mirrors of all its sources \
-         would go; put a URL there, or remove sourceApi"
+        "sourceURLs has no URL, and with removedSources: delete the mirrors of all its sources \
+         would go; put a URL there, or remove sourceURLs"
     )]
     NoUrls,
     /// What they have in common is not what a source may have.
-    #[error("{group}.each: {why}")]
+    #[error("{group}.defaults: {why}")]
     Each {
         /// The group.
         group: &'static str,

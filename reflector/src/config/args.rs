@@ -42,7 +42,8 @@ pub struct Args {
 
     /// Where to serve /livez, /readyz, /metrics, /status and /explain
     #[arg(
-        long,
+        long = "admin-bind-address",
+        alias = "listen",
         global = true,
         value_name = "ADDRESS",
         default_value = "0.0.0.0:9090"
@@ -63,7 +64,8 @@ pub struct Args {
 
     /// The Lease by which they agree
     #[arg(
-        long,
+        long = "leader-elect-resource-name",
+        alias = "lease-name",
         global = true,
         value_name = "NAME",
         default_value = "heliograph-reflector"
@@ -71,11 +73,23 @@ pub struct Args {
     pub(crate) lease_name: DnsLabel,
 
     /// Where the Lease is; without it, the namespace of this process
-    #[arg(long, global = true, value_name = "NAMESPACE")]
+    #[arg(
+        long = "leader-elect-resource-namespace",
+        alias = "lease-namespace",
+        global = true,
+        value_name = "NAMESPACE"
+    )]
     pub(crate) lease_namespace: Option<DnsLabel>,
 
     /// How long after its last sign of life a writer is replaced
-    #[arg(long, global = true, value_name = "DURATION", default_value = "8s", value_parser = lease)]
+    #[arg(
+        long = "leader-elect-lease-duration",
+        alias = "lease-duration",
+        global = true,
+        value_name = "DURATION",
+        default_value = "8s",
+        value_parser = lease
+    )]
     pub(crate) lease_duration: Duration,
 
     /// error, warn, info, debug or trace

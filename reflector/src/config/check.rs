@@ -53,8 +53,11 @@ impl TryFrom<Args> for Config {
         let mut policy = global::policy(&entries, members, mirror_namespace.as_ref())?;
         policy.removed_sources = groups.removed_sources(file.removed_sources);
         policy.local_ranges =
-            import::ranges("localRanges", &file.local_ranges).map_err(Error::LocalRanges)?;
-        policy.hold = file.hold_seconds.unwrap_or(Policy::HOLD);
+            import::ranges("localCIDRs", &file.local_ranges).map_err(Error::LocalRanges)?;
+        policy.hold = file
+            .deletion_hold
+            .or(file.hold_seconds)
+            .unwrap_or(Policy::HOLD);
         let sources = entries.into_iter().map(SourceEntry::check).collect();
         let sources: Result<_, InvalidSource> = sources;
         Ok(Self {

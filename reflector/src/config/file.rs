@@ -6,10 +6,11 @@ use std::time::Duration;
 use proto_types::name::DnsLabel;
 use reflector_planner::policy;
 use schemars::JsonSchema;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::schema::{self, Label, Range};
-use super::{GlobalEntry, KubeconfigDir, SourceApi, SourceEntry};
+use super::schema::{self, Duration as DurationText, Label, Range};
+use super::{GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, staleness};
 
 /// The configuration file, in YAML or JSON.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -23,11 +24,15 @@ pub struct File {
     #[serde(default)]
     pub removed_sources: RemovedSources,
     /// How long deletions are held that a list brought in mass.
+    #[serde(default, deserialize_with = "duration")]
+    #[schemars(with = "Option<DurationText>")]
+    pub deletion_hold: Option<Duration>,
+    /// Former spelling of `deletionHold`, in seconds.
     #[serde(default, deserialize_with = "seconds")]
-    #[schemars(with = "Option<u64>")]
+    #[schemars(skip)]
     pub hold_seconds: Option<Duration>,
     /// The ranges of this cluster's own pods and Services.
-    #[serde(default)]
+    #[serde(default, rename = "localCIDRs", alias = "localRanges")]
     #[schemars(with = "Vec<Range>")]
     pub local_ranges: Vec<String>,
     /// Services of this cluster and of the sources that become one.
@@ -41,6 +46,7 @@ pub struct File {
     /// Further sources, each by a kubeconfig that is found.
     pub kubeconfig_dir: Option<KubeconfigDir>,
     /// Further sources, each by a URL.
+    #[serde(rename = "sourceURLs", alias = "sourceApi")]
     pub source_api: Option<SourceApi>,
 }
 
@@ -102,6 +108,12 @@ impl File {
             why: error.to_string().trim_start_matches("error: ").to_owned(),
         })
     }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let parsed = text.map(|it| staleness::parse(&it)).transpose();
+    parsed.map_err(|why| D::Error::custom(format!("deletionHold: {why}")))
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

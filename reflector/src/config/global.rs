@@ -33,7 +33,11 @@ pub struct GlobalEntry {
     #[serde(default)]
     pub zones: Vec<String>,
     /// Which members ask for the local cluster's endpoints first, by their labels.
-    #[serde(default = "default_local_first")]
+    #[serde(
+        default = "default_local_first",
+        rename = "localFirstSelector",
+        alias = "localFirst"
+    )]
     pub local_first: String,
     /// In which order clusters serve, where a Service does not say.
     #[serde(default)]

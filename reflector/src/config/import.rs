@@ -30,7 +30,11 @@ pub struct ImportEntry {
     #[schemars(with = "Vec<Port>", length(min = 1))]
     target_ports: Vec<String>,
     /// Where endpoints may be: the source's pod ranges.
-    #[serde(deserialize_with = "some")]
+    #[serde(
+        rename = "endpointCIDRs",
+        alias = "addresses",
+        deserialize_with = "some"
+    )]
     #[schemars(with = "Vec<Range>", length(min = 1))]
     addresses: Vec<String>,
     /// How many Services come in.
@@ -89,7 +93,7 @@ impl ImportEntry {
             names: self.names.check("import.names")?,
             ports: Ports::new(parsed("import.ports", &self.ports)?),
             target_ports: Ports::new(parsed("import.targetPorts", &self.target_ports)?),
-            addresses: ranges("import.addresses", &self.addresses)?,
+            addresses: ranges("import.endpointCIDRs", &self.addresses)?,
             max_services: self.max_services,
             max_endpoints: self.max_endpoints,
             carry: Carry {
@@ -191,7 +195,7 @@ mod tests {
         check("{}", "");
         check(
             "{namespaces: {allow: [demo, shop-*]}, names: {deny: [secret*]}, ports: [80, 8000-8999], \
-             targetPorts: [\"8080\"], addresses: [10.1.0.0/16, 'fd00::/64'], maxServices: 10, \
+             targetPorts: [\"8080\"], endpointCIDRs: [10.1.0.0/16, 'fd00::/64'], maxServices: 10, \
              maxEndpoints: 100}",
             "",
         );
@@ -200,10 +204,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_remedy() {
         check(
-            "{addresses: [10.1.0.1]}",
-            "import.addresses: \"10.1.0.1\" is not a range",
+            "{endpointCIDRs: [10.1.0.1]}",
+            "import.endpointCIDRs: \"10.1.0.1\" is not a range",
         );
-        check("{addresses: [10.1.0.1/16]}", "write 10.1.0.0/16");
+        check("{endpointCIDRs: [10.1.0.1/16]}", "write 10.1.0.0/16");
         check("{ports: [http]}", "import.ports: \"http\" is no port");
         check("{ports: [70000]}", "import.ports: \"70000\" is no port");
         check("{targetPorts: [9-8]}", "import.targetPorts: \"9-8\"");

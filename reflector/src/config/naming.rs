@@ -19,24 +19,29 @@ pub struct NamingEntry {
     #[schemars(with = "Option<TemplateText>")]
     pub template: Option<String>,
     /// Where mirrors of a namespace go.
+    #[serde(rename = "namespaceMap", alias = "namespaces")]
     #[schemars(with = "BTreeMap<Label, Label>")]
     namespaces: BTreeMap<String, DnsLabel>,
     /// What becomes of names over 63 characters.
+    #[serde(rename = "longNames", alias = "long")]
     long: LongEntry,
     /// Whether a Service may choose its mirror's name.
+    #[serde(rename = "allowAliases", alias = "aliases")]
     aliases: bool,
 }
 
 /// As the file spells the planner's enum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[schemars(rename = "Long")]
+#[schemars(rename = "LongNames")]
 enum LongEntry {
     /// The Service is reported.
     #[default]
-    Refuse,
+    #[serde(alias = "refuse")]
+    Skip,
     /// The name is cut, and ends with a hash.
-    Shorten,
+    #[serde(alias = "shorten")]
+    Truncate,
 }
 
 impl NamingEntry {
@@ -46,15 +51,15 @@ impl NamingEntry {
         let namespaces = self.namespaces.iter().map(|(from, to)| {
             let from = from
                 .parse()
-                .map_err(|why| format!("naming.namespaces: {why}"));
+                .map_err(|why| format!("naming.namespaceMap: {why}"));
             Ok((from?, to.clone()))
         });
         Ok(Naming {
             template: template.map_err(|why| format!("naming.template: {why}"))?,
             namespaces: namespaces.collect::<Result<_, String>>()?,
             long: match self.long {
-                LongEntry::Refuse => LongNames::Refuse,
-                LongEntry::Shorten => LongNames::Shorten,
+                LongEntry::Skip => LongNames::Refuse,
+                LongEntry::Truncate => LongNames::Shorten,
             },
             aliases: if self.aliases {
                 Aliases::Followed
@@ -85,8 +90,8 @@ mod tests {
     fn what_mirrors_are_called_is_read_or_refused_with_its_remedy() {
         check("{}", "too long ones are refused");
         check(
-            "{template: '{source}-{namespace}-73736d-{name}', namespaces: {demo: shop}, \
-             long: shorten, aliases: true}",
+            "{template: '{source}-{namespace}-73736d-{name}', namespaceMap: {demo: shop}, \
+             longNames: truncate, allowAliases: true}",
             "as {source}-{namespace}-73736d-{name}, demo to shop, too long ones are shortened, \
              aliases are followed",
         );
@@ -95,11 +100,14 @@ mod tests {
             "naming.template: there is no variable {nome}",
         );
         check(
-            "{namespaces: {Demo: shop}}",
-            "naming.namespaces: \"Demo\" is not a DNS label",
+            "{namespaceMap: {Demo: shop}}",
+            "naming.namespaceMap: \"Demo\" is not a DNS label",
         );
-        check("{namespaces: {demo: Shop}}", "\"Shop\" is not a DNS label");
-        check("{long: cut}", "cut");
+        check(
+            "{namespaceMap: {demo: Shop}}",
+            "\"Shop\" is not a DNS label",
+        );
+        check("{longNames: cut}", "cut");
         check("{alias: true}", "unknown field");
     }
 }

@@ -43,6 +43,10 @@ texts! {
     Label: "A DNS label: lower case letters, digits and dashes, at most 63", {
         "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
     };
+    SourceLabel: "A DNS label; local is reserved for the local cluster", {
+        "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        "not": {"const": "local"}
+    };
     Prefix: "A DNS label that begins with a letter; gl is reserved", {
         "pattern": "^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$",
         "not": {"const": "gl"}

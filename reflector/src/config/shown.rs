@@ -21,7 +21,7 @@ pub struct Shown {
     local: String,
     listen: String,
     removed_sources: String,
-    hold_seconds: u64,
+    deletion_hold: String,
     election: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     global: Option<ShownGlobal>,
@@ -58,7 +58,7 @@ struct ShownSource {
     namespace: String,
     staleness: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    staleness_of: Vec<String>,
+    staleness_overrides: Vec<String>,
     import: String,
 }
 
@@ -72,7 +72,7 @@ impl From<&Config> for Shown {
             local: config.local.to_string(),
             listen: config.listen.to_string(),
             removed_sources: removed_sources.to_owned(),
-            hold_seconds: config.policy.hold.as_secs(),
+            deletion_hold: format!("{:?}", config.policy.hold),
             election: config.election.as_ref().map_or("none".to_owned(), election),
             global: config.global.as_ref().map(|it| global(it, &config.policy)),
             sources: config
@@ -152,7 +152,7 @@ fn shown(source: &SourceConfig, policy: &Policy) -> ShownSource {
         selector: source.full_selector().to_string(),
         namespace: namespace.map_or("all".to_owned(), ToString::to_string),
         staleness: rules(its.map(|it| it.staleness).unwrap_or_default()),
-        staleness_of: its
+        staleness_overrides: its
             .into_iter()
             .flat_map(|it| it.staleness_of.iter().map(exception))
             .collect(),
@@ -195,7 +195,7 @@ impl fmt::Display for Shown {
         writeln!(f, "local cluster: {}", self.local)?;
         writeln!(f, "listen: {}", self.listen)?;
         writeln!(f, "mirrors of removed sources: {}", self.removed_sources)?;
-        writeln!(f, "hold of mass deletions: {} s", self.hold_seconds)?;
+        writeln!(f, "deletion hold: {}", self.deletion_hold)?;
         writeln!(f, "leader election: {}", self.election)?;
         if let Some(global) = &self.global {
             global.fmt(f)?;
@@ -240,7 +240,7 @@ impl fmt::Display for ShownSource {
         writeln!(f, "  selector: {}", self.selector)?;
         writeln!(f, "  namespace: {}", self.namespace)?;
         writeln!(f, "  endpoints while it is silent: {}", self.staleness)?;
-        for exception in &self.staleness_of {
+        for exception in &self.staleness_overrides {
             writeln!(f, "    but of {exception}")?;
         }
         writeln!(f, "  may bring in: {}", self.import)

@@ -18,11 +18,14 @@ use serde::Deserialize;
 use super::endpoints::EndpointsFrom;
 use super::import::ImportEntry;
 use super::naming::NamingEntry;
-use super::schema::{self, Duration as DurationText, Label, Prefix};
+use super::schema::{self, Duration as DurationText, Label, Prefix, SourceLabel};
 use super::staleness::{StalenessEntry, StalenessOfEntry};
 use super::{Origin, SourceConfig};
 
 pub use error::InvalidSource;
+
+/// Name of the local cluster in failover orders, which no source can have.
+const LOCAL: &str = "local";
 
 /// One source, as it is typed in a file or behind `--source`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -30,7 +33,7 @@ pub use error::InvalidSource;
 #[schemars(rename = "Source", transform = schema::of_source)]
 pub struct SourceEntry {
     /// What it is called.
-    #[schemars(with = "Label")]
+    #[schemars(with = "SourceLabel")]
     pub name: SourceName,
     /// Where its emitter listens.
     pub url: Option<String>,
@@ -65,6 +68,7 @@ pub struct SourceEntry {
     #[serde(default)]
     pub endpoints_from: EndpointsFrom,
     /// How often it is asked where its lists cannot be watched from.
+    #[serde(rename = "pollInterval", alias = "pollEvery")]
     #[schemars(with = "Option<DurationText>")]
     pub poll_every: Option<String>,
     /// Whether its mirrors have core/v1 Endpoints beside their slices.
@@ -78,13 +82,13 @@ pub struct SourceEntry {
     /// Whether its Services may be members of global ones, where there are any.
     pub global: Option<bool>,
     /// Its zones, and what they are called here.
-    #[serde(default)]
+    #[serde(default, rename = "zoneMap", alias = "zones")]
     pub zones: BTreeMap<String, String>,
     /// What becomes of its endpoints while it is silent.
     #[serde(default)]
     pub staleness: StalenessEntry,
     /// Its Services for which that is otherwise.
-    #[serde(default)]
+    #[serde(default, rename = "stalenessOverrides", alias = "stalenessOf")]
     pub staleness_of: Vec<StalenessOfEntry>,
     /// What may come in from it.
     #[serde(default)]
@@ -136,6 +140,10 @@ impl SourceEntry {
 
     /// What it means.
     pub fn check(self) -> Result<SourceConfig, InvalidSource> {
+        // A predecessor can have a kubeconfig of that name.
+        if self.name.as_str() == LOCAL && self.origin == Origin::Written {
+            return Err(InvalidSource::Reserved);
+        }
         let access = self.access()?;
         let ca_url = self.ca_url.as_ref().map(|url| self.uri(url)).transpose()?;
         let selector = match &self.selector {
@@ -148,7 +156,7 @@ impl SourceEntry {
         };
         let poll_every = self.poll_every.as_deref().map(super::staleness::parse);
         let poll_every = poll_every.transpose();
-        let poll_every = poll_every.map_err(|why| self.unclear(format!("pollEvery: {why}")))?;
+        let poll_every = poll_every.map_err(|why| self.unclear(format!("pollInterval: {why}")))?;
         Ok(SourceConfig {
             endpoints_from: self.endpoints_from,
             poll_every,

@@ -28,7 +28,7 @@ pub struct SourceApi {
     #[schemars(with = "Option<schema::ConfigMap>")]
     pub config_map: Option<ConfigMapKey>,
     /// What its sources have in common.
-    #[serde(default)]
+    #[serde(default, rename = "defaults", alias = "each")]
     pub each: Each,
 }
 
@@ -44,7 +44,7 @@ pub struct ConfigMapKey {
     pub key: String,
 }
 
-const GROUP: &str = "sourceApi";
+const GROUP: &str = "sourceURLs";
 /// The key that service-reflector's manifest has.
 const KEY: &str = "source-api";
 

@@ -21,7 +21,7 @@ pub struct StalenessEntry(pub Staleness);
 /// What holds for some Services alone.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(rename = "StalenessOf")]
+#[schemars(rename = "StalenessOverride")]
 pub struct StalenessOfEntry {
     /// For which Services.
     #[schemars(with = "Vec<ServicePattern>")]
@@ -36,9 +36,9 @@ impl StalenessOfEntry {
         let pattern = |text: &String| match text.parse::<Pattern>() {
             Ok(pattern) if text == "*" || text.contains('/') => Ok(pattern),
             Ok(_) => Err(format!(
-                "stalenessOf: {text:?} names no Service: write it as demo/web, demo/web-* or demo/*"
+                "stalenessOverrides: {text:?} names no Service: write it as demo/web, demo/web-* or demo/*"
             )),
-            Err(why) => Err(format!("stalenessOf: {why}")),
+            Err(why) => Err(format!("stalenessOverrides: {why}")),
         };
         Ok(StalenessOf {
             services: self

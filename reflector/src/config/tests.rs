@@ -1,3 +1,4 @@
+mod former;
 pub(crate) mod schema;
 
 use std::io::Write;
@@ -86,7 +87,7 @@ fn what_was_understood_is_shown_with_its_defaults() {
 local cluster: the cluster around this process
 listen: 0.0.0.0:9090
 mirrors of removed sources: keep
-hold of mass deletions: 60 s
+deletion hold: 60s
 leader election: none
 source east: http://east:8080/
   mirrors: m/e-NAMESPACE-73736d-NAME
@@ -102,7 +103,7 @@ source east: http://east:8080/
 fn staleness_is_otherwise_for_some_services() {
     let file = |services: &str| {
         from_file(&format!(
-            "{{sources: [{{name: a, url: 'http://a', sameName: true, stalenessOf: [{{services: \
+            "{{sources: [{{name: a, url: 'http://a', sameName: true, stalenessOverrides: [{{services: \
              {services}, staleness: {{dropAfter: 5s}}}}]}}]}}"
         ))
     };
@@ -112,7 +113,7 @@ fn staleness_is_otherwise_for_some_services() {
     assert!(shown.contains(line), "{shown}");
     let words = file("[web]").unwrap_err();
     assert!(
-        words.contains("source a: stalenessOf: \"web\" names no Service"),
+        words.contains("source a: stalenessOverrides: \"web\" names no Service"),
         "{words}"
     );
 }

@@ -255,7 +255,7 @@ fn reflector_command(
     command.args([
         "--mirror-namespace",
         MIRRORS,
-        "--listen",
+        "--admin-bind-address",
         &listen.to_string(),
     ]);
     for source in sources {

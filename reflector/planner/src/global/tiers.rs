@@ -26,7 +26,10 @@ use crate::source::Slices;
 /// How many steps there are on the way back.
 pub(crate) const STEPS: usize = 4;
 
-/// Says "the cluster that reads this" in a list of clusters.
+/// Name of the local cluster in a failover order.
+const LOCAL: &str = "local";
+
+/// Former name of the local cluster in a failover order; still read.
 const HERE: &str = "here";
 
 /// How much of a tier must be ready so that it suffices.
@@ -150,7 +153,7 @@ fn asked(
     };
     let mut clusters = Vec::new();
     for name in order.split(',').map(str::trim).filter(|it| !it.is_empty()) {
-        let name = if name == HERE {
+        let name = if [LOCAL, HERE].contains(&name) {
             global.cluster.as_str()
         } else {
             name

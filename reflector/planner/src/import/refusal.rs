@@ -27,7 +27,7 @@ pub enum Refusal {
     Name(Box<str>),
     /// Nobody can say where a name leads.
     #[error(
-        "not mirrored, because it is of type ExternalName, and where import.addresses is set \
+        "not mirrored, because it is of type ExternalName, and where import.endpointCIDRs is set \
          nobody can say whether a name leads there; change its type, or remove that key"
     )]
     ExternalName,
@@ -70,7 +70,7 @@ pub enum Refusal {
     /// Addresses outside of what the source may say.
     #[error(
         "{n_endpoints} endpoints of slice {slice} are left out, because {address} is not in the \
-         ranges that the source's import policy admits; add its range to import.addresses, or \
+         ranges that the source's import policy admits; add its range to import.endpointCIDRs, or \
          remove it in the source"
     )]
     Address {
@@ -84,7 +84,7 @@ pub enum Refusal {
     /// Addresses of this cluster.
     #[error(
         "{n_endpoints} endpoints of slice {slice} are left out, because {address} is in {range}, \
-         which is this cluster's own (localRanges); remove it in the source"
+         which is this cluster's own (localCIDRs); remove it in the source"
     )]
     OwnAddress {
         /// The slice.

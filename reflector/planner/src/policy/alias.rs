@@ -26,7 +26,7 @@ impl Policy {
             why,
         };
         match self.source(rank).naming.aliases {
-            Aliases::Ignored => Err(refused("naming.aliases is not set for the source")),
+            Aliases::Ignored => Err(refused("naming.allowAliases is not set for the source")),
             Aliases::Followed => {
                 let parsed = alias.parse().ok().filter(DnsLabel::begins_with_letter);
                 let alias = parsed.ok_or_else(|| refused("it is not the name of a Service"))?;

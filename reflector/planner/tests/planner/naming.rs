@@ -200,7 +200,7 @@ fn an_alias_that_may_not_be_is_told_and_the_usual_name_is_used() {
         let problem = lab.problems()[0].to_string();
         assert!(problem.contains(words), "{problem}");
     };
-    check(Naming::default(), "shop", "naming.aliases is not set");
+    check(Naming::default(), "shop", "naming.allowAliases is not set");
     check(aliased(), "Shop", "not the name of a Service");
     check(aliased(), "1shop", "not the name of a Service");
     check(aliased(), "", "not the name of a Service");

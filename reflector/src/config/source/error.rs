@@ -17,6 +17,9 @@ pub enum InvalidSource {
     /// A key or value that is none.
     #[error("{0}")]
     Entry(String),
+    /// The name that failover orders have for the local cluster.
+    #[error("source local: the name is reserved for the local cluster; choose another name")]
+    Reserved,
     /// Neither a prefix nor the same name.
     #[error("source {0} does not say where its mirrors go: give it a prefix, or sameName: true")]
     NoPlacement(SourceName),

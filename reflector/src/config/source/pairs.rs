@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{InvalidSource, SourceEntry};
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "name",
     "url",
     "kubeconfig",
@@ -23,6 +23,7 @@ const KEYS: [&str; 23] = [
     "createNamespace",
     "writeEndpoints",
     "endpointsFrom",
+    "pollInterval",
     "pollEvery",
     "global",
     "selector",

@@ -64,7 +64,7 @@ impl Source {
                 "--secure-port=0",
                 "--insecure-bind-address=127.0.0.1",
                 &format!("--insecure-port={}", emitter.port()),
-                &format!("--listen={admin}"),
+                &format!("--admin-bind-address={admin}"),
             ])
             .arg("--kubeconfig")
             .arg(plane.kubeconfig());

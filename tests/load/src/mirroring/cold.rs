@@ -34,13 +34,13 @@ pub(crate) async fn reflect(
         .arg("--kubeconfig")
         .arg(local.plane.kubeconfig())
         .args(arguments)
-        .arg(format!("--listen={listen}"));
+        .arg(format!("--admin-bind-address={listen}"));
     let filled = local.fill(n_services, n_slices).await?;
     let start = Instant::now();
     keeper.spawn("reflector", &command)?;
     filled.await?;
     let took = start.elapsed();
-    let process = Process::find(&format!("--listen={listen}"))?;
+    let process = Process::find(&format!("--admin-bind-address={listen}"))?;
     let cpu = process.cpu()?;
     // What was for the moment only is given back by then.
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -353,15 +353,15 @@ fn emitter_at(
     let mut command = Command::new(beside("emitter")?);
     command
         .args(["--selector=export=yes", "--fields=all", "--insecure-port=0"])
-        .args(["--anonymous", "--bind-address=127.0.0.1"])
+        .args(["--anonymous-auth", "--bind-address=127.0.0.1"])
         .arg(format!("--secure-port={}", listens.port()))
-        .arg(format!("--listen={}", free_address()?))
+        .arg(format!("--admin-bind-address={}", free_address()?))
         .arg("--tls-cert-file")
         .arg(cert)
         .arg("--tls-private-key-file")
         .arg(key);
     let max_gather = setup.max_gather.iter();
-    command.args(max_gather.map(|it| format!("--max-gather={it}")));
+    command.args(max_gather.map(|it| format!("--watch-batch-period={it}")));
     Ok(command)
 }
 

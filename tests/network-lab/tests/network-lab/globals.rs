@@ -95,7 +95,7 @@ pub(crate) async fn a_global_service_reaches_all_members_by_address_and_by_name(
 pub(crate) async fn local_endpoints_come_first_and_others_while_none_is_ready(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
-    let keys = json!({ "localFirst": format!("{EXPORT}=true") });
+    let keys = json!({ "localFirstSelector": format!("{EXPORT}=true") });
     let stage = Stage::set(scene, &keys, &json!({})).await?;
     stage.eventually_answers(&["web-local"]).await?;
     stage.check("while the local pod is ready", &["web-local"])?;
@@ -128,7 +128,7 @@ pub(crate) async fn a_later_cluster_serves_while_an_earlier_one_does_not_suffice
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let failback = json!({"after": "2s", "over": "2s"});
-    let keys = json!({"zones": [], "failover": ["east", "here"], "failback": failback});
+    let keys = json!({"zones": [], "failover": ["east", "local"], "failback": failback});
     let stage = Stage::set(scene, &keys, &json!({})).await?;
     stage.eventually_answers(&["web-east"]).await?;
     stage.check("while east suffices", &["web-east"])?;

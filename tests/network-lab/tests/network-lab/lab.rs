@@ -99,7 +99,7 @@ impl Lab {
         let mut command = east.command(program("emitter")?);
         command
             .args(["--selector", &format!("{EXPORT}=true"), "--secure-port=0"])
-            .args(["--insecure-port=8001", "--listen=0.0.0.0:9001"])
+            .args(["--insecure-port=8001", "--admin-bind-address=0.0.0.0:9001"])
             .arg("--kubeconfig")
             .arg(east.plane.kubeconfig());
         let emitter = self.start("emitter", &command)?;
@@ -113,7 +113,7 @@ impl Lab {
         let mut command = local.command(program("reflector")?);
         command
             .args(["--mirror-namespace", MIRRORS, "--source", source])
-            .args(["--listen=0.0.0.0:9002", "--kubeconfig"])
+            .args(["--admin-bind-address=0.0.0.0:9002", "--kubeconfig"])
             .arg(local.plane.kubeconfig());
         let reflector = self.start("reflector", &command)?;
         ready(SocketAddr::new(local.address().into(), 9002)).await?;
@@ -129,7 +129,7 @@ impl Lab {
         let file = self.keeper.directory().join("reflector.json");
         fs::write(&file, config.to_string())?;
         let mut command = local.command(program("reflector")?);
-        command.args(["--listen=0.0.0.0:9002", "--kubeconfig"]);
+        command.args(["--admin-bind-address=0.0.0.0:9002", "--kubeconfig"]);
         command.arg(local.plane.kubeconfig());
         command.arg("--config").arg(file);
         let reflector = self.start("reflector", &command)?;

@@ -139,7 +139,7 @@ async fn reflect(lab: &Lab, into: &Cluster, from: &Cluster) -> anyhow::Result<()
     command
         .env("KUBECONFIGS", directory)
         .env("EXCLUDE", "kube-system,default")
-        .args(["--listen=0.0.0.0:9002", "--kubeconfig"])
+        .args(["--admin-bind-address=0.0.0.0:9002", "--kubeconfig"])
         .arg(into.plane.kubeconfig());
     lab.start(&format!("reflector-{}", into.node), &command)?;
     ready(SocketAddr::new(into.address().into(), 9002)).await

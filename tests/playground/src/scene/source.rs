@@ -131,7 +131,7 @@ impl Source {
         ]);
         command.args(["--insecure-bind-address=127.0.0.1", "--secure-port=0"]);
         command.args([
-            "--listen=127.0.0.1:0",
+            "--admin-bind-address=127.0.0.1:0",
             &format!("--insecure-port={}", self.port),
         ]);
         self.spawn(&command)

@@ -34,7 +34,10 @@ impl Secure {
         command
             .args(["--selector", &format!("{EXPORT}=true")])
             .args(["--bind-address=127.0.0.1", &format!("--secure-port={port}")])
-            .args(["--shutdown-delay=0s", "--shutdown-spread=0s"])
+            .args([
+                "--shutdown-delay-duration=0s",
+                "--shutdown-watch-termination-grace-period=0s",
+            ])
             .arg("--kubeconfig")
             .arg(cluster.plane.kubeconfig())
             .arg("--tls-cert-file")

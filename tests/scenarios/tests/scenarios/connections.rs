@@ -55,7 +55,11 @@ impl Stage {
         let mut command = Command::new(program("emitter")?);
         command
             .args(["--selector", &format!("{EXPORT}=true"), "--insecure-port=0"])
-            .args(["--anonymous", "--fields=all", "--bind-address=127.0.0.1"])
+            .args([
+                "--anonymous-auth",
+                "--fields=all",
+                "--bind-address=127.0.0.1",
+            ])
             .arg(format!("--secure-port={port}"))
             .arg("--kubeconfig")
             .arg(east.plane.kubeconfig())

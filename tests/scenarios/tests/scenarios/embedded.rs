@@ -205,7 +205,7 @@ fn configuration(sources: &[EmbeddedCluster], hold: Duration) -> Value {
         })
     });
     let sources: Vec<Value> = sources.collect();
-    json!({ "mirrorNamespace": MIRRORS, "holdSeconds": hold.as_secs(), "sources": sources })
+    json!({ "mirrorNamespace": MIRRORS, "deletionHold": format!("{}s", hold.as_secs()), "sources": sources })
 }
 
 /// Creates an exported Service with one slice, or changes it.

@@ -19,7 +19,10 @@ pub(crate) async fn an_emitter_ends_in_good_order(scene: Arc<Scene>) -> anyhow::
     let lab = Lab::new(scene)?;
     let east = lab.cluster("east").await?;
     east.create_service("web").await?;
-    let flags = ["--shutdown-delay=6s", "--shutdown-spread=1s"];
+    let flags = [
+        "--shutdown-delay-duration=6s",
+        "--shutdown-watch-termination-grace-period=1s",
+    ];
     let emitter = lab.emitter(&east, &flags).await?;
     let consumer = client(&emitter.url)?;
     let mut watch = Watch::open(&consumer, "allowWatchBookmarks=1").await?;
@@ -126,9 +129,12 @@ async fn secure(
     let mut command = Command::new(program("emitter")?);
     command
         .args(["--selector", &format!("{EXPORT}=true"), "--insecure-port=0"])
-        .arg("--anonymous")
+        .arg("--anonymous-auth")
         .args(["--bind-address=127.0.0.1", &format!("--secure-port={port}")])
-        .args(["--shutdown-delay=0s", "--shutdown-spread=0s"])
+        .args([
+            "--shutdown-delay-duration=0s",
+            "--shutdown-watch-termination-grace-period=0s",
+        ])
         .arg("--kubeconfig")
         .arg(cluster.plane.kubeconfig())
         .arg("--tls-cert-file")

@@ -29,7 +29,7 @@ pub(crate) async fn a_directory_of_kubeconfigs_is_a_set_of_sources(
     let each = json!({"prefix": "{source}", "selector": format!("{EXPORT}=true")});
     let config = json!({
         "mirrorNamespace": MIRRORS,
-        "kubeconfigDir": {"path": &directory, "each": each},
+        "kubeconfigDir": {"path": &directory, "defaults": each},
     });
     let it = ByFile::start(&lab, &local, &config).await?;
     let [mine, north, west] = ["east", "north", "west"].map(|it| mirror(it, "web"));

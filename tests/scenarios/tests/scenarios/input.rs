@@ -78,12 +78,12 @@ pub(crate) async fn an_emitter_refuses_bad_input_in_plain_words(
     let (malformed, nowhere) = (&files.malformed, &files.nowhere);
     let taken = TcpListener::bind("127.0.0.1:0")?;
     let port = taken.local_addr()?.port();
-    let flags = |rest: &str| format!("--selector a=b --anonymous {rest}");
+    let flags = |rest: &str| format!("--selector a=b --anonymous-auth {rest}");
     let cases = [
         (flags("--nonsense"), vec!["--nonsense"]),
         (
             format!("--selector a=b --kubeconfig {nowhere}"),
-            vec!["nobody could read", "--anonymous", "--token-auth-file"],
+            vec!["nobody could read", "--anonymous-auth", "--token-auth-file"],
         ),
         (
             flags(&format!(
@@ -180,8 +180,8 @@ pub(crate) async fn a_reflector_refuses_bad_input_in_plain_words(
             vec!["/nowhere/config.yaml"],
         ),
         (
-            format!("{} --listen {address}", source(good)),
-            vec!["--listen", "address already in use"],
+            format!("{} --admin-bind-address {address}", source(good)),
+            vec!["--admin-bind-address", "address already in use"],
         ),
     ];
     refuses("reflector", &cases).await

@@ -81,7 +81,10 @@ impl Lab {
             .args(flags);
         if !flags.iter().any(|flag| flag.starts_with("--shutdown-")) {
             // Nobody balances load here, so that nobody has to hear of an end first.
-            command.args(["--shutdown-delay=0s", "--shutdown-spread=0s"]);
+            command.args([
+                "--shutdown-delay-duration=0s",
+                "--shutdown-watch-termination-grace-period=0s",
+            ]);
         }
         let name = format!("emitter-{}", cluster.plane.name());
         let emitter = self.start(&name, command, Some(port))?;
@@ -127,7 +130,7 @@ impl Lab {
         port: Option<u16>,
     ) -> anyhow::Result<Program> {
         let admin = format!("127.0.0.1:{}", free_port()?);
-        command.args(["--listen", &admin]);
+        command.args(["--admin-bind-address", &admin]);
         // What a killed program could not remove goes with the lab.
         command.env("TMPDIR", self.keeper.directory());
         let process = Arc::new(Mutex::new(self.keeper.spawn(name, &command)?));

@@ -45,7 +45,11 @@ async fn reflector(
         .arg("--kubeconfig")
         .arg(local.plane.kubeconfig_for(user))
         .args(["--mirror-namespace", MIRRORS, "--source", source])
-        .args(["--leader-elect", "--lease-namespace", MIRRORS]);
+        .args([
+            "--leader-elect",
+            "--leader-elect-resource-namespace",
+            MIRRORS,
+        ]);
     let reflector = lab.start(&format!("reflector-{user}"), command, None)?;
     reflector.ready().await?;
     Ok(reflector)

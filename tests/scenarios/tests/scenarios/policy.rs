@@ -46,7 +46,7 @@ pub(crate) async fn what_comes_in_and_its_name_are_as_configured(
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab
-        .emitter(&east, &["--annotations=heliograph.dev/alias"])
+        .emitter(&east, &["--export-annotations=heliograph.dev/alias"])
         .await?;
     local.create_namespace("shop").await?;
     let two = r#"{"ports":[{"name":"http","port":80},{"name":"admin","port":9000}]}"#;
@@ -129,7 +129,7 @@ pub(crate) async fn a_mass_deletion_is_held_and_released_by_hand(
         "name": "east", "kubeconfig": east.plane.kubeconfig(), "prefix": "east",
         "selector": format!("{EXPORT}=true"),
     });
-    let config = json!({"mirrorNamespace": MIRRORS, "holdSeconds": 3600, "sources": [source]});
+    let config = json!({"mirrorNamespace": MIRRORS, "deletionHold": "1h", "sources": [source]});
     let reflector = by_file(&lab, &local, &config).await?;
     let mirror = |i: usize| crate::lab::mirror("east", &name(i));
     for i in 0..N {

@@ -49,7 +49,7 @@ fn serving(lab: &Lab) -> [usize; 3] {
 /// Home serves first, then east, then west.
 fn lab(min: &str) -> Lab {
     let mut lab = Lab::of_members();
-    lab.list("home", &[asking("here, east", min)], &[pods(1, 4)]);
+    lab.list("home", &[asking("local, east", min)], &[pods(1, 4)]);
     lab.list("east", &[web(2021)], &[pods(2, 4)]);
     lab.list("west", &[web(2022)], &[pods(3, 4)]);
     lab.settle();
@@ -124,7 +124,7 @@ fn a_relapse_begins_the_wait_anew() {
 #[test]
 fn unknown_clusters_and_values_are_told_and_the_rest_counts() {
     let mut lab = Lab::of_members();
-    lab.list("home", &[asking("mars, here", "some")], &[pods(1, 4)]);
+    lab.list("home", &[asking("mars, local", "some")], &[pods(1, 4)]);
     lab.list("east", &[web(2021)], &[pods(2, 4)]);
     lab.list("west", &[], &[]);
     lab.settle();
@@ -158,7 +158,7 @@ const NOTHING: [&str; 0] = [];
 #[test]
 fn who_stood_by_before_a_restart_serves_when_it_is_needed_though_it_cannot_be_asked() {
     let mut lab = restarted();
-    lab.list("home", &[asking("here, east", "1")], &[pods(1, 4)]);
+    lab.list("home", &[asking("local, east", "1")], &[pods(1, 4)]);
     lab.list("west", &[web(2022)], &[pods(3, 4)]);
     assert_eq!(lab.settle(), NOTHING);
     lab.apply_slice("home", &pods(1, 0));
@@ -167,7 +167,7 @@ fn who_stood_by_before_a_restart_serves_when_it_is_needed_though_it_cannot_be_as
     assert_eq!(lab.settle(), NOTHING);
     // Nor does another restart change that.
     let mut lab = lab.restarted();
-    lab.list("home", &[asking("here, east", "1")], &[pods(1, 0)]);
+    lab.list("home", &[asking("local, east", "1")], &[pods(1, 0)]);
     lab.list("west", &[web(2022)], &[pods(3, 4)]);
     assert_eq!(lab.settle(), NOTHING);
     // It goes back as it does else.
@@ -186,7 +186,7 @@ fn who_stood_by_before_a_restart_serves_when_it_is_needed_though_it_cannot_be_as
 #[test]
 fn where_all_are_thin_those_serve_too_that_cannot_be_asked() {
     let mut lab = restarted();
-    lab.list("home", &[asking("here, east", "5")], &[pods(1, 1)]);
+    lab.list("home", &[asking("local, east", "5")], &[pods(1, 1)]);
     lab.settle();
     assert_eq!(serving(&lab), [1, 4, 4]);
     lab.list("east", &[web(2021)], &[pods(2, 0)]);
@@ -198,7 +198,7 @@ fn where_all_are_thin_those_serve_too_that_cannot_be_asked() {
 fn services_that_are_heard_before_their_slices_change_nothing() {
     let mut lab = restarted();
     for (source, service) in [
-        ("home", asking("here, east", "1")),
+        ("home", asking("local, east", "1")),
         ("east", web(2021)),
         ("west", web(2022)),
     ] {
@@ -223,7 +223,7 @@ fn a_cluster_that_was_silent_too_long_does_not_serve_from_memory() {
     let mut lab = lab("1");
     lab.reconfigure(policy, &HashSet::new());
     let mut lab = lab.restarted();
-    lab.list("home", &[asking("here, east", "1")], &[pods(1, 0)]);
+    lab.list("home", &[asking("local, east", "1")], &[pods(1, 0)]);
     lab.list("west", &[web(2022)], &[pods(3, 4)]);
     lab.settle();
     assert_eq!(serving(&lab), [0, 4, 0]);

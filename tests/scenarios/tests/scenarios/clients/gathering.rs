@@ -15,7 +15,7 @@ use crate::stream::{Watch, client};
 const WATCHERS: usize = 100;
 
 /// A tenth of it for a tenth of a thousand.
-const MAX_GATHER: &str = "--max-gather=20s";
+const MAX_GATHER: &str = "--watch-batch-period=20s";
 const GATHER: Duration = Duration::from_secs(2);
 
 /// More than a busy machine needs for a hundred watches.

@@ -294,7 +294,7 @@ impl Replica {
         let mut command = Command::new(program("emitter")?);
         command
             .args(["--selector", &format!("{EXPORT}=true"), "--fields=all"])
-            .args(["--serve-namespaces", "--anonymous"])
+            .args(["--serve-namespaces", "--anonymous-auth"])
             .args([
                 "--bind-address=127.0.0.1",
                 &format!("--secure-port={secure}"),

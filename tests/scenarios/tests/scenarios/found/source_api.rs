@@ -48,7 +48,7 @@ pub(crate) async fn urls_of_a_config_map_come_and_go(scene: Arc<Scene>) -> anyho
     let config = json!({
         "mirrorNamespace": MIRRORS,
         "removedSources": "delete",
-        "sourceApi": {"configMap": "demo/source-api", "each": {"prefix": "at-{source}"}},
+        "sourceURLs": {"configMap": "demo/source-api", "defaults": {"prefix": "at-{source}"}},
     });
     let it = ByFile::start(&lab, &local, &config).await?;
     local.eventually_has(&one, &["10.1.0.1"]).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn urls_of_a_config_map_come_and_go(scene: Arc<Scene>) -> anyho
     set(&local, &format!("{},{}\n", first.url, second.url)).await?;
     local.eventually_has(&other, &["10.1.0.1"]).await?;
     set(&local, " ").await?;
-    it.eventually_says("sourceApi has no URL").await?;
+    it.eventually_says("sourceURLs has no URL").await?;
     set(&local, &second.url).await?;
     local.eventually_lacks(&one).await?;
     let again = first

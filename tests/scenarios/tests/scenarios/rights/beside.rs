@@ -34,7 +34,7 @@ pub(crate) async fn endpoints_need_the_rights_of_the_component_and_no_more(
         local: &local,
         kubeconfig: account.kubeconfig(&keeper).await?,
         config: lab.file("config.json", "{}")?,
-        flags: flags(&local, "reflector", &["--listen", "--config"]).await?,
+        flags: flags(&local, "reflector", &["--admin-bind-address", "--config"]).await?,
     };
     account.prove(async |run| beside.works(run).await).await
 }

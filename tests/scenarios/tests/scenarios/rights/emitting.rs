@@ -27,7 +27,7 @@ impl<'a> Emitting<'a> {
         keeper: &Keeper,
     ) -> anyhow::Result<Self> {
         let east = account.cluster;
-        let places = ["--listen", "--insecure-port", "--secure-port"];
+        let places = ["--admin-bind-address", "--insecure-port", "--secure-port"];
         Ok(Self {
             lab,
             east,

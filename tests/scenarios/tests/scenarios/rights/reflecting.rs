@@ -48,7 +48,12 @@ impl<'a> Reflecting<'a> {
             local: account.cluster,
             kubeconfig: account.kubeconfig(keeper).await?,
             config,
-            flags: flags(account.cluster, "reflector", &["--listen", "--config"]).await?,
+            flags: flags(
+                account.cluster,
+                "reflector",
+                &["--admin-bind-address", "--config"],
+            )
+            .await?,
         };
         it.occupy().await?;
         Ok(it)
@@ -83,7 +88,9 @@ impl<'a> Reflecting<'a> {
     fn start(&self, name: &str, kubeconfig: &Path) -> anyhow::Result<Program> {
         let mut command = Command::new(program("reflector")?);
         // Short, so that it is renewed soon.
-        command.args(&self.flags).arg("--lease-duration=3s");
+        command
+            .args(&self.flags)
+            .arg("--leader-elect-lease-duration=3s");
         command.arg("--config").arg(&self.config);
         command.arg("--kubeconfig").arg(kubeconfig);
         self.lab.start(name, command, None)
