@@ -30,7 +30,7 @@ fn a_mirror_is_explained_by_its_name_here_and_by_its_name_there() {
     let here = check(&lab, here, &rules, &["nothing", "nothing"]);
     let head = "Service mirrors/east-demo-73736d-web\n  source east (services synced, endpointslices \
                 synced) exports demo/web\n  1. demo/web of source east belongs here; no earlier \
-                source has one that does [Claimed]\n";
+                source has one that does [Selected]\n";
     assert!(there.starts_with(head) && here.starts_with(head), "{here}");
 }
 

@@ -159,7 +159,7 @@ proptest! {
             lab.suffer(source, deed);
         }
         let prospects = prospects(&lab.world);
-        let deeds = prospects.iter().flat_map(|it| &it.deeds).filter(|it| it.is_write());
+        let deeds = prospects.iter().flat_map(|it| &it.actions).filter(|it| it.is_write());
         let foreseen = outcome(deeds.map(|it| format!("{} {} {}", it.action, it.kind, it.object)));
         prop_assert_eq!(foreseen, outcome(lab.settle().into_iter()));
     }
