@@ -191,9 +191,10 @@ impl Controller {
                 self.touch(&None, touched);
                 for doubt in self.world.doubts() {
                     info!(source = %doubt.source, resource = %doubt.resource,
-                        "the hold of deletions is over: listing once more");
+                        "deletion hold is over; relisting");
                     self.following.doubt(doubt);
                 }
+                self.report.held(&self.world);
                 self.report.tell();
                 let leads = i64::from(self.leadership.holds());
                 self.metrics.leader.set(leads);

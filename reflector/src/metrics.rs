@@ -45,6 +45,8 @@ pub(crate) struct Metrics {
     source_state: Family<Labels<3>, Gauge>,
     /// How many objects of a source are known.
     pub(crate) source_objects: Family<Labels<2>, Gauge>,
+    /// Deletions of a source that are held.
+    pub(crate) held_deletions: Family<Labels<2>, Gauge>,
     /// When a source was last heard.
     pub(crate) source_last_contact: Family<Labels<2>, Gauge>,
     /// How often a source was lost, or not to be had.
@@ -155,6 +157,10 @@ impl Metrics {
                 "1 for the state of a source resource: synced, stale or unsynced; 0 for the others",
             ),
             source_objects: all.add("source_objects", "How many objects of a source are known"),
+            held_deletions: all.add(
+                "held_deletions",
+                "Number of source Services whose deletion, or whose endpoints' deletion, is held",
+            ),
             source_last_contact: all.seconds(
                 "source_last_contact_timestamp",
                 "When a source was last heard, since 1970",
@@ -297,6 +303,7 @@ impl Metrics {
             }
             self.source_objects.remove(&labels);
             self.source_last_contact.remove(&labels);
+            self.held_deletions.remove(&labels);
         }
         for reason in IDENTITY_REASONS.into_iter().chain([UPSTREAM_LOST]) {
             self.problems.remove(&of_problem(source, reason));

@@ -3,6 +3,7 @@
 
 mod behind;
 mod digest;
+mod held;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,6 +23,7 @@ use crate::status::{
 
 use behind::Behind;
 use digest::Digest;
+use held::Held;
 
 /// What was told so far, so that nothing is told twice.
 pub(crate) struct Report {
@@ -33,6 +35,7 @@ pub(crate) struct Report {
     /// Watches that failed the check of the cluster identity.
     replaced: BTreeMap<Feed, Cause>,
     behind: Behind,
+    held: Held,
     digest: Digest,
     announcer: Announcer,
     local: Flag,
@@ -71,6 +74,7 @@ impl Report {
             problems: HashMap::new(),
             replaced: BTreeMap::new(),
             behind: Behind::default(),
+            held: Held::default(),
             digest: Digest::default(),
             announcer,
             local: readiness.flag("local", "the local cluster is not listed yet"),
@@ -190,6 +194,11 @@ impl Report {
         self.digest.tell();
     }
 
+    /// Measures deletion holds.
+    pub(crate) fn held(&mut self, world: &World) {
+        self.held.measure(&self.metrics, world);
+    }
+
     /// How things are.
     pub(crate) fn status(&self, world: &World, n_waiting: usize, leads: bool) -> Status {
         let sources = self.sources.iter();
@@ -207,6 +216,7 @@ impl Report {
                 slices: world.local().slices().count(),
                 endpoints: world.local().n_endpoints(),
             },
+            held: held::status(world),
             waiting: n_waiting,
             leads,
             configuration: self.configuration.clone(),

@@ -22,6 +22,9 @@ pub struct Status {
     pub sources: Vec<SourceStatus>,
     /// What cannot be done as asked.
     pub problems: Vec<ProblemStatus>,
+    /// Deletions that are held.
+    #[serde(default)]
+    pub held: Vec<HeldStatus>,
     /// What there is here.
     pub mirrors: Mirrors,
     /// How many local Services wait for their plan.
@@ -100,6 +103,22 @@ pub struct ProblemStatus {
     pub source: String,
     /// For people.
     pub message: String,
+}
+
+/// Deletions of one resource of one source that are held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldStatus {
+    /// The source.
+    pub source: String,
+    /// The resource.
+    pub resource: String,
+    /// Number of Services whose deletion is held, or the deletion of all their endpoints.
+    pub deletions: usize,
+    /// Reason of the hold.
+    pub reason: String,
+    /// Time at which the source is listed again. What that list lacks too is deleted.
+    pub until: String,
 }
 
 /// What there is here.
@@ -189,6 +208,9 @@ impl fmt::Display for Status {
         for SourceStatus { name, .. } in lost {
             writeln!(f, "Source {name} is {NOT_FOLLOWED}")?;
         }
+        for held in &self.held {
+            writeln!(f, "{held}")?;
+        }
         let Mirrors {
             services,
             slices,
@@ -229,6 +251,23 @@ impl fmt::Display for Status {
     }
 }
 
+impl fmt::Display for HeldStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            source,
+            resource,
+            deletions,
+            reason,
+            until,
+        } = self;
+        write!(
+            f,
+            "Source {source}: {deletions} deletions of {resource} are held until {until}, when the \
+             source is listed again: {reason}"
+        )
+    }
+}
+
 /// Columns as wide as their widest cell; the last one as it comes.
 fn table(rows: &[Vec<String>]) -> String {
     let n_columns = rows.first().map_or(0, Vec::len);
@@ -246,7 +285,9 @@ fn table(rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConfigurationStatus, FeedStatus, Mirrors, ProblemStatus, SourceStatus, Status};
+    use super::{
+        ConfigurationStatus, FeedStatus, HeldStatus, Mirrors, ProblemStatus, SourceStatus, Status,
+    };
 
     #[test]
     fn a_status_prints_as_a_table_and_sentences() {
@@ -273,6 +314,13 @@ mod tests {
                 source: "east".to_owned(),
                 message: "Service demo/web of source east: too long".to_owned(),
             }],
+            held: vec![HeldStatus {
+                source: "east".to_owned(),
+                resource: "services".to_owned(),
+                deletions: 2,
+                reason: "it lacks most".to_owned(),
+                until: "2026-01-01T00:00:00Z".to_owned(),
+            }],
             mirrors: Mirrors {
                 services: 3,
                 slices: 4,
@@ -290,6 +338,7 @@ east     services         synced   3         7s    -
 east     endpointslices   synced   3         -     cannot list
 
 Source east is not followed; mirrors stay as they are, trying again
+Source east: 2 deletions of services are held until 2026-01-01T00:00:00Z, when the source is listed again: it lacks most
 
 3 mirror Services, 4 mirror EndpointSlices, 2 mirror Endpoints
 

@@ -9,7 +9,7 @@ use proto_types::{ObjectKey, RawObject, label};
 use siphasher::sip::SipHasher13;
 
 use crate::slice::SliceSpec;
-use crate::source::{Change, Exported, SliceContent, SourceSlice, check_name, is_mirror};
+use crate::source::{Change, EndpointsOf, Exported, Slices, SliceContent, SourceSlice, check_name, is_mirror};
 use crate::wire;
 
 /// What Endpoints of a source say.
@@ -47,6 +47,12 @@ impl Exported<SourceEndpoints> {
         }
     }
 
+    /// Returns whether they are mirrored and have no addresses.
+    fn is_empty(&self) -> bool {
+        let endpoints = self.object.as_ref();
+        endpoints.is_some_and(|it| it.parts.is_empty())
+    }
+
     /// Its parts; none, where it is none of those that are mirrored.
     pub(crate) fn into_parts(self) -> Vec<Exported<SourceSlice>> {
         self.object.map(|it| it.parts).unwrap_or_default()
@@ -55,10 +61,12 @@ impl Exported<SourceEndpoints> {
 
 /// What a change of Endpoints says of slices.
 pub(crate) enum Said {
+    /// These are all slices.
+    List(Slices),
     /// What a change of slices would say.
     OfAll(Change<SourceSlice>),
-    /// These are all slices of that Service.
-    OfOne(ObjectKey, Vec<Exported<SourceSlice>>),
+    /// These are all slices of one Service.
+    OfOne(EndpointsOf),
 }
 
 impl Change<SourceEndpoints> {
@@ -66,18 +74,25 @@ impl Change<SourceEndpoints> {
     pub(crate) fn into_slices(self) -> Said {
         match self {
             Self::Listed(all) => {
+                let empty = all.iter().filter(|it| it.is_empty());
+                let empty = empty.map(|it| it.key.clone()).collect();
                 let parts = all.into_iter().flat_map(Exported::into_parts);
-                Said::OfAll(Change::Listed(parts.collect()))
+                Said::List(Slices::new(parts.collect()).with_empty(empty))
             }
             Self::ListedInPart(all) => {
                 let parts = all.into_iter().flat_map(Exported::into_parts);
                 Said::OfAll(Change::ListedInPart(parts.collect()))
             }
-            Self::Applied(endpoints) => {
-                let service = endpoints.key.clone();
-                Said::OfOne(service, endpoints.into_parts())
-            }
-            Self::Deleted(key) => Said::OfOne(key, Vec::new()),
+            Self::Applied(endpoints) => Said::OfOne(EndpointsOf {
+                service: endpoints.key.clone(),
+                is_empty: endpoints.is_empty(),
+                parts: endpoints.into_parts(),
+            }),
+            Self::Deleted(service) => Said::OfOne(EndpointsOf {
+                service,
+                is_empty: false,
+                parts: Vec::new(),
+            }),
             Self::Heard => Said::OfAll(Change::Heard),
             Self::Connected => Said::OfAll(Change::Connected),
             Self::Ended => Said::OfAll(Change::Ended),

@@ -21,7 +21,8 @@
 //! | [`mod@endpoints`] | sources that have Endpoints and no slices |
 //! | [`adopt`] | mirrors of the replaced programs, which become ours |
 //! | [`import`] | what may come in from a source |
-//! | [`address`], [`brake`] | what may not pass, and what may not go at once |
+//! | [`address`] | what may not pass |
+//! | [`hold`] | deletions that a source causes in mass |
 //! | [`staleness`] | what becomes of endpoints while their source is silent |
 //! | [`problem`] | what could not be done, in users' words |
 //!
@@ -37,11 +38,11 @@
 
 pub mod address;
 pub mod adopt;
-pub mod brake;
 pub mod diff;
 pub mod endpoints;
 pub mod explain;
 pub mod global;
+pub mod hold;
 pub mod import;
 pub mod local;
 pub mod mirror;
@@ -59,11 +60,11 @@ mod wire;
 pub mod world;
 
 pub use adopt::Met;
-pub use brake::Moment;
 pub use diff::{Action, Verdict, diff};
 pub use endpoints::SourceEndpoints;
 pub use explain::{Explanation, explain};
 pub use global::Conflict;
+pub use hold::{DeletionHold, HeldDeletions, HoldReason, Moment};
 pub use import::{Import, Refusal};
 pub use local::{Local, LocalChange, LocalList, Obstacle};
 pub use mirror::{Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Role, Seen};

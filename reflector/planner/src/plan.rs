@@ -13,6 +13,7 @@ use proto_types::{ObjectKey, Resource, label};
 
 use crate::diff::Verdict;
 use crate::global;
+use crate::hold::HoldReason;
 use crate::import::Refusal;
 use crate::mirror::{
     MIRROR_PREFIX, MIRRORED, Marks, MirrorEndpoints, MirrorService, MirrorSlice, Owner,
@@ -21,7 +22,7 @@ use crate::name::{LocalKey, Placement, SourceName};
 use crate::policy::{MissingNamespaces, RemovedSources, SourcePolicy};
 use crate::problem::{Cause, Problem};
 use crate::service::ServiceSpec;
-use crate::source::SliceContent;
+use crate::source::{SliceContent, Source};
 use crate::world::{Claim, World};
 
 pub(crate) use case::Case;
@@ -129,7 +130,8 @@ fn contested(case: &Case<'_>, winner: &Claim) -> Plan {
     let holder = case.world.local().service(case.key).map(|it| &it.owner);
     let other = holder.filter(|it| {
         let rank = case.world.policy().rank_of(it);
-        rank.is_some_and(|rank| rank != winner.rank)
+        let is_winner = rank == Some(winner.rank) && it.service.as_ref() == Some(&winner.service);
+        rank.is_some() && !is_winner
     });
     match other.map(|owner| (owner, fate(case, owner))) {
         None | Some((_, Fate::Goes)) => claimed(case, winner),
@@ -272,29 +274,57 @@ pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
             RemovedSources::Delete => Fate::Goes,
         };
     };
-    let services = &case.world.source(rank).services;
-    if !services.is_synced() {
+    let source = case.world.source(rank);
+    if !source.services.is_synced() {
         case.note("SourceDisconnected", || {
-            let state = services.as_str();
+            let state = source.services.as_str();
             format!("what is here stays: its source {name} is {state} and cannot be asked")
         });
         return Fate::Stays;
     }
-    let brake = &case.world.source(rank).service_brake;
+    if let Some(cause) = unreadable(source, owner) {
+        case.note(cause.reason(), || format!("the mirror stays: {cause}"));
+        return Fate::StaysBecause(cause);
+    }
     // Slices are of no use without their Service.
     let service = case.world.local().service(case.key);
     let stays = service.is_some_and(|it| !it.owner.is_released);
-    if brake.holds(case.key.object()) && stays {
-        case.note("DeletionHeld", || {
-            format!("what is here stays: the list of source {name} lacks too much at once")
-        });
+    let held = owner.service.as_ref();
+    let held = held.and_then(|it| source.service_hold.holds(it));
+    if let (Some(why), true) = (held, stays) {
         let local = (Resource::Services, case.key.object().clone());
-        return Fate::StaysBecause(Cause::Held { local });
+        let cause = held_because(case, local, why);
+        case.note("DeletionHeld", || cause.to_string());
+        return Fate::StaysBecause(cause);
     }
     case.note("ExportEnded", || {
         format!("what is here goes: source {name} is followed, and does not export it")
     });
     Fate::Goes
+}
+
+/// Cause of a deletion that is held.
+pub(crate) fn held_because(
+    case: &Case<'_>,
+    local: (Resource, ObjectKey),
+    why: HoldReason,
+) -> Cause {
+    Cause::Held {
+        local,
+        why,
+        hold: case.world.policy().hold,
+    }
+}
+
+/// The Service of a mirror may not be read, whatever its mirror is called: an alias, for one,
+/// cannot be read either.
+fn unreadable(source: &Source, owner: &Owner) -> Option<Cause> {
+    let service = owner.service.as_ref()?;
+    let error = source.services.known()?.get(service)?.as_ref().err()?;
+    Some(Cause::Undecodable {
+        object: (Resource::Services, service.clone()),
+        error: error.clone(),
+    })
 }
 
 pub(crate) fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Problem {

@@ -9,6 +9,7 @@ use proto_types::{ObjectKey, Resource};
 use serde::{Serialize, Serializer};
 
 use crate::global::{Conflict, Unyielding};
+use crate::hold::HoldReason;
 use crate::import::Refusal;
 use crate::name::SourceName;
 
@@ -166,16 +167,20 @@ pub enum Cause {
          (endpointsFrom: endpointSlices)"
     )]
     Truncated,
-    /// A list would delete too much at once.
+    /// A source would delete too much at once.
     #[error(
-        "{} {} is not deleted yet, because the source's list suddenly lacks more than half of \
-         what is mirrored; if that is right, annotate it with heliograph.dev/allow-deletion=true, or \
-         wait: it is deleted if another list, when the hold is over, lacks it too",
-        local.0.kind(), local.1
+        "{} {} is not deleted yet: {}; if that is right, annotate it with \
+         heliograph.dev/allow-deletion=true, or wait: it is deleted after {hold:?} (deletionHold) \
+         if another list of the source lacks it too",
+        local.0.kind(), local.1, why.in_words()
     )]
     Held {
         /// What is not deleted yet.
         local: (Resource, ObjectKey),
+        /// Reason of the hold.
+        why: HoldReason,
+        /// Time of the hold.
+        hold: Duration,
     },
     /// The source is silent, and its endpoints are published as not ready.
     #[error(

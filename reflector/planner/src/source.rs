@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use proto_types::{Labels, ObjectKey};
 
-use crate::brake::{Brake, Moment};
+use crate::hold::{DeletionHold, Moment};
 use crate::service::ServiceSpec;
 use crate::slice::{LeftOut, SliceSpec};
 use crate::staleness::{Ages, Contact};
 
 pub(crate) use export::{check_name, is_mirror};
+pub(crate) use slices::EndpointsOf;
 pub use slices::Slices;
 
 /// How much is known of one resource of a source.
@@ -133,10 +134,10 @@ pub struct Source {
     pub(crate) upstream_lost: Option<Moment>,
     /// What its silence means for its endpoints.
     pub ages: Ages,
-    /// Holds what a list of its Services would delete in mass.
-    pub service_brake: Brake,
-    /// Holds what a list of its slices would delete in mass.
-    pub slice_brake: Brake,
+    /// Hold of the deletions of its Services.
+    pub service_hold: DeletionHold,
+    /// Hold of the deletions of all endpoints of a Service.
+    pub slice_hold: DeletionHold,
 }
 
 impl<T> Change<T> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proto_types::ObjectKey;
 
-use crate::brake::Moment;
+use crate::hold::Moment;
 use crate::import::Pattern;
 use crate::policy::SourcePolicy;
 use crate::slice::SliceSpec;

@@ -5,6 +5,7 @@ mod contest;
 mod endpoints;
 mod failback;
 mod judge;
+mod losses;
 mod reconfigure;
 
 use std::collections::{BTreeSet, HashSet};
@@ -12,7 +13,7 @@ use std::collections::{BTreeSet, HashSet};
 use proto_types::{ObjectKey, Resource};
 
 use crate::adopt::Met;
-use crate::brake::Moment;
+use crate::hold::Moment;
 use crate::endpoints::SourceEndpoints;
 use crate::local::{Local, LocalChange, Obstacle};
 use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Role};
@@ -26,6 +27,7 @@ use crate::source::{
 use claims::Claims;
 use contest::Contests;
 use failback::Failbacks;
+use losses::By;
 pub use judge::Doubt;
 
 /// All that is known. Plans depend on it alone, and never on what happened last.
@@ -130,6 +132,12 @@ impl World {
         &self.local
     }
 
+    /// Returns the time of the last tick.
+    #[must_use]
+    pub const fn now(&self) -> Moment {
+        self.now
+    }
+
     /// What is to be listed once more, each once: the next list decides.
     pub fn doubts(&mut self) -> Vec<Doubt> {
         std::mem::take(&mut self.doubts)
@@ -228,7 +236,7 @@ impl World {
                 Some(spec) => {
                     if let Some(known) = self.source_mut(rank).services.known_mut() {
                         known.insert(service.key.clone(), spec);
-                        return self.claim(rank, service.key);
+                        return self.claim(rank, service.key, By::Event);
                     }
                     Touched::new()
                 }
@@ -263,13 +271,20 @@ impl World {
         let state = &mut self.source_mut(rank).services;
         let before = std::mem::replace(state, SourceState::Synced(services));
         let mut touched = self.homes_of(rank);
+        let mut admitted = HashSet::new();
         for key in before.known().into_iter().flat_map(|it| it.keys()) {
-            touched.extend(self.unclaim(rank, key.clone()));
+            if self.is_admitted(rank, key) {
+                admitted.insert(key.clone());
+            }
+            touched.extend(self.unclaim(rank, key.clone(), By::List));
         }
         for key in keys {
-            touched.extend(self.claim(rank, key));
+            touched.extend(self.claim(rank, key, By::List));
         }
-        self.judge_services(rank);
+        // What the source changed to something that is refused, it took away.
+        admitted.retain(|it| !self.is_admitted(rank, it));
+        self.judge_services(rank, &admitted);
+        self.judge_slices(rank);
         touched
     }
 
@@ -292,23 +307,13 @@ impl World {
         if let Some(known) = self.source_mut(rank).services.known_mut() {
             known.remove(&key);
         }
-        self.unclaim(rank, key)
+        self.unclaim(rank, key, By::Event)
     }
 
     fn update_slices(&mut self, rank: Rank, change: Change<SourceSlice>) -> Touched {
         let slices = &mut self.source_mut(rank).slices;
         let services = match change {
-            Change::Listed(listed) => {
-                let listed = SourceState::Synced(Slices::new(listed));
-                let before = std::mem::replace(slices, listed);
-                self.judge_slices(rank);
-                let slices = &self.source(rank).slices;
-                let known = [before.known(), slices.known()].into_iter().flatten();
-                let services: Vec<_> = known.flat_map(Slices::services).cloned().collect();
-                let mut touched = self.homes_of(rank);
-                touched.extend(self.claimed(rank, &services));
-                return touched;
-            }
+            Change::Listed(listed) => return self.list_slices(rank, Slices::new(listed)),
             Change::ListedInPart(listed) => {
                 let known = slices.lost_mut();
                 Some(listed.into_iter().flat_map(|it| known.set(it)).collect())
@@ -326,7 +331,19 @@ impl World {
                 None
             }
         };
-        self.claimed(rank, &services.unwrap_or_default())
+        self.weigh_slices(rank, services.unwrap_or_default())
+    }
+
+    fn list_slices(&mut self, rank: Rank, listed: Slices) -> Touched {
+        let slices = &mut self.source_mut(rank).slices;
+        let before = std::mem::replace(slices, SourceState::Synced(listed));
+        self.judge_slices(rank);
+        let slices = &self.source(rank).slices;
+        let known = [before.known(), slices.known()].into_iter().flatten();
+        let services: Vec<_> = known.flat_map(Slices::services).cloned().collect();
+        let mut touched = self.homes_of(rank);
+        touched.extend(self.claimed(rank, &services));
+        touched
     }
 
     fn update_local(
@@ -344,7 +361,7 @@ impl World {
         }
         // Now lists can be judged that came before there was anything to compare.
         for rank in self.policy.ranks() {
-            self.judge_services(rank);
+            self.judge_services(rank, &HashSet::new());
             self.judge_slices(rank);
         }
         self.keys()

@@ -9,7 +9,7 @@ use super::modes::{self, Mode};
 use super::record::{self, Remembered};
 use crate::mirror::{GLOBAL_CLUSTERS, MirrorService, Observed, Role};
 use crate::name::SourceName;
-use crate::plan::Case;
+use crate::plan::{Case, held_because};
 use crate::policy::{Rank, RemovedSources};
 use crate::problem::{Cause, Problem};
 use crate::service::{Kind, ServiceSpec};
@@ -144,10 +144,10 @@ impl<'a> Collected<'_, 'a> {
                     format!("source {name} is {state}: what is here of it stays")
                 });
                 self.remember(Cow::Borrowed(name));
-            } else if source.service_brake.holds(self.case.key.object()) {
+            } else if let Some(why) = source.service_hold.holds(&self.members.service) {
                 let local = (Resource::Services, self.case.key.object().clone());
                 let service = self.members.service.clone();
-                self.tell(name, &service, Cause::Held { local });
+                self.tell(name, &service, held_because(self.case, local, why));
                 self.remember(Cow::Borrowed(name));
             }
             return;

@@ -2,7 +2,7 @@
 
 use proto_types::{ObjectKey, Resource, label};
 
-use super::{Case, Fate, Plan, fate};
+use super::{Case, Fate, Plan, fate, held_because};
 use crate::diff::Verdict;
 use crate::global::Routes;
 use crate::import::Gate;
@@ -197,16 +197,16 @@ pub(crate) fn leftover(
     }
     if !external && are_unreadable(source, &winner.service) {
         case.note("InvalidSourceEndpoints", || {
-            format!("slice {slice} stays: the source's Endpoints cannot be read")
+            format!("slice {slice} stays: what is in its place cannot be read")
         });
         return Fate::Stays;
     }
-    if !external && source.slice_brake.holds(slice) && !observed.owner.is_released {
-        case.note("SliceDeletionHeld", || {
-            format!("slice {slice} stays: the source's list lacks too much at once")
-        });
+    let held = source.slice_hold.holds(&winner.service);
+    if let (Some(why), false, false) = (held, external, observed.owner.is_released) {
         let local = (Resource::EndpointSlices, slice.clone());
-        return Fate::StaysBecause(Cause::Held { local });
+        let cause = held_because(case, local, why);
+        case.note("SliceDeletionHeld", || cause.to_string());
+        return Fate::StaysBecause(cause);
     }
     case.note("SliceNotExported", || {
         format!("slice {slice} goes: no slice of the source asks for it")
@@ -214,10 +214,13 @@ pub(crate) fn leftover(
     Fate::Goes
 }
 
-/// Whether Endpoints that cannot be read stand for all slices of a Service. What stands
-/// for all has the name of the Service.
+/// Returns whether nothing that the source has of a Service's endpoints can be read, or its
+/// Endpoints cannot, which are all of them. They have the name of the Service.
 fn are_unreadable(source: &Source, service: &ObjectKey) -> bool {
     let known = source.slices.known().into_iter();
-    let mut parts = known.flat_map(|it| it.of(service));
-    parts.any(|(original, content)| original == service && content.is_err())
+    let mut parts: Vec<_> = known.flat_map(|it| it.of(service)).collect();
+    let n_parts = parts.len();
+    parts.retain(|(_, content)| content.is_err());
+    let all = 0 < n_parts && parts.len() == n_parts;
+    all || parts.iter().any(|(original, _)| *original == service)
 }

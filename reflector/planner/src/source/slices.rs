@@ -1,6 +1,6 @@
 //! The slices of a source, by the Services that they belong to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proto_types::ObjectKey;
 
@@ -11,6 +11,18 @@ use super::{Exported, SliceContent, SourceSlice};
 pub struct Slices {
     by_service: HashMap<ObjectKey, BTreeMap<ObjectKey, Result<SliceContent, Box<str>>>>,
     service_of: HashMap<ObjectKey, ObjectKey>,
+    /// Services whose Endpoints are empty: they are known to have no endpoints.
+    empty: HashSet<ObjectKey>,
+}
+
+/// What Endpoints of one Service amount to.
+#[derive(Debug)]
+pub(crate) struct EndpointsOf {
+    pub(crate) service: ObjectKey,
+    /// All slices of the Service.
+    pub(crate) parts: Vec<Exported<SourceSlice>>,
+    /// Whether the Endpoints exist and have no addresses.
+    pub(crate) is_empty: bool,
 }
 
 impl Slices {
@@ -36,6 +48,26 @@ impl Slices {
     #[must_use]
     pub fn contains(&self, slice: &ObjectKey) -> bool {
         self.service_of.contains_key(slice)
+    }
+
+    /// Returns whether anything is known of the endpoints of a Service, even if it is that
+    /// there are none.
+    #[must_use]
+    pub fn states(&self, service: &ObjectKey) -> bool {
+        self.by_service.contains_key(service) || self.empty.contains(service)
+    }
+
+    /// Number of Services whose endpoints are known.
+    #[must_use]
+    pub fn n_services(&self) -> usize {
+        self.by_service.len() + self.empty.len()
+    }
+
+    /// The same, with these Services known to have no endpoints.
+    #[must_use]
+    pub(crate) fn with_empty(mut self, services: Vec<ObjectKey>) -> Self {
+        self.empty.extend(services);
+        self
     }
 
     /// The Services that have slices.
@@ -84,11 +116,16 @@ impl Slices {
 
     /// Takes over what Endpoints say now, which are all slices of a Service together.
     /// What they cannot say is kept as it was.
-    pub(crate) fn replace(
-        &mut self,
-        service: &ObjectKey,
-        parts: Vec<Exported<SourceSlice>>,
-    ) -> Vec<ObjectKey> {
+    pub(crate) fn replace(&mut self, endpoints: EndpointsOf) -> Vec<ObjectKey> {
+        let EndpointsOf {
+            service,
+            parts,
+            is_empty,
+        } = endpoints;
+        match is_empty {
+            true => self.empty.insert(service.clone()),
+            false => self.empty.remove(&service),
+        };
         let is_read = |it: &Exported<SourceSlice>| {
             let part = it.object.as_ref();
             part.is_none_or(|it| it.content.is_ok())
@@ -96,7 +133,7 @@ impl Slices {
         if parts.iter().all(is_read) {
             for part in self
                 .by_service
-                .remove(service)
+                .remove(&service)
                 .unwrap_or_default()
                 .into_keys()
             {
@@ -106,7 +143,7 @@ impl Slices {
         for part in parts {
             self.set(part);
         }
-        vec![service.clone()]
+        vec![service]
     }
 
     /// How many endpoints its slices have.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proto_types::ObjectKey;
 
-use super::{Claim, Touched, World};
+use super::{By, Claim, Touched, World};
 use crate::import::{Quota, Refusal};
 use crate::name::LocalKey;
 use crate::policy::{Policy, Rank};
@@ -16,6 +16,8 @@ pub(super) struct Claims {
     refused: HashMap<LocalKey, BTreeMap<Claim, Refusal>>,
     /// By rank.
     quotas: Vec<Quota>,
+    /// Numbers of admitted claims, by rank.
+    n_admitted: Vec<usize>,
     /// Where Services have chosen to be mirrored.
     aliased: HashMap<(Rank, ObjectKey), LocalKey>,
     /// The same, by where they would be else.
@@ -28,6 +30,7 @@ impl Claims {
         let quota = |rank| Quota::new(policy.source(rank).import.max_services);
         Self {
             quotas: policy.ranks().map(quota).collect(),
+            n_admitted: policy.ranks().map(|_| 0).collect(),
             ..Self::default()
         }
     }
@@ -40,6 +43,17 @@ impl Claims {
     /// The keys that somebody may have, each with those who may.
     pub(super) fn admitted(&self) -> impl Iterator<Item = (&LocalKey, &BTreeSet<Claim>)> {
         self.admitted.iter()
+    }
+
+    /// Returns whether a source's Service may have a key.
+    pub(super) fn admits(&self, key: &LocalKey, rank: Rank, service: &ObjectKey) -> bool {
+        let mut claims = self.admitted.get(key).into_iter().flatten();
+        claims.any(|it| it.rank == rank && it.service == *service)
+    }
+
+    /// Number of a source's Services that may have their keys.
+    pub(super) fn n_admitted(&self, rank: Rank) -> usize {
+        self.n_admitted[rank.index()]
     }
 
     /// All keys that somebody wants.
@@ -70,6 +84,7 @@ impl Claims {
         self.take(key, &claim);
         match verdict {
             Ok(()) => {
+                self.n_admitted[claim.rank.index()] += 1;
                 let claims = self.admitted.entry(key.clone()).or_default();
                 claims.insert(claim);
             }
@@ -82,7 +97,9 @@ impl Claims {
 
     fn take(&mut self, key: &LocalKey, claim: &Claim) {
         if let Some(claims) = self.admitted.get_mut(key) {
-            claims.remove(claim);
+            if claims.remove(claim) {
+                self.n_admitted[claim.rank.index()] -= 1;
+            }
             if claims.is_empty() {
                 self.admitted.remove(key);
             }
@@ -107,8 +124,14 @@ impl World {
         self.claims.refused.get(key).into_iter().flatten()
     }
 
+    /// Returns whether a source's Service may have its mirror.
+    pub(super) fn is_admitted(&self, rank: Rank, service: &ObjectKey) -> bool {
+        let home = self.home(rank, service);
+        self.claims.admits(&home, rank, service)
+    }
+
     /// A source's Service wants its key. One that it displaces leaves its own.
-    pub(super) fn claim(&mut self, rank: Rank, service: ObjectKey) -> Touched {
+    pub(super) fn claim(&mut self, rank: Rank, service: ObjectKey, by: By) -> Touched {
         let own = self.judge_claim(rank, &service);
         let quota = &mut self.claims.quotas[rank.index()];
         let other = match own {
@@ -121,20 +144,34 @@ impl World {
             let service = service.clone();
             self.claims.take(&before, &Claim { rank, service });
         }
-        let both = other.into_iter().chain([service]);
-        let homes = both.map(|it| self.place(rank, it));
-        homes.chain([before]).collect()
+        let mut touched = Touched::from([before.clone()]);
+        touched.extend(other.as_ref().map(|it| self.home(rank, it)));
+        touched.insert(self.home(rank, &service));
+        if let Some(other) = other {
+            let local = self.place(rank, &other);
+            touched.extend(self.weigh(rank, (other, local), by));
+        }
+        self.place(rank, &service);
+        touched.extend(self.weigh(rank, (service, before), by));
+        touched
     }
 
     /// A source's Service wants nothing any more. One that waited may follow.
-    pub(super) fn unclaim(&mut self, rank: Rank, service: ObjectKey) -> Touched {
+    pub(super) fn unclaim(&mut self, rank: Rank, service: ObjectKey, by: By) -> Touched {
         let other = self.claims.quotas[rank.index()].remove(&service);
         let key = self.home(rank, &service);
         let usual = self.policy.local(rank, &service);
         self.claims.set_alias((rank, service.clone()), &usual, None);
-        self.claims.take(&key, &Claim { rank, service });
-        let other = other.map(|it| self.place(rank, it));
-        other.into_iter().chain([key]).collect()
+        let claim = Claim { rank, service };
+        self.claims.take(&key, &claim);
+        let mut touched = Touched::from([key.clone()]);
+        touched.extend(self.weigh(rank, (claim.service, key), by));
+        if let Some(other) = other {
+            let key = self.place(rank, &other);
+            touched.insert(key.clone());
+            touched.extend(self.weigh(rank, (other, key), by));
+        }
+        touched
     }
 
     /// Where the mirror of a source's Service belongs.
@@ -162,12 +199,13 @@ impl World {
         self.claims.set_alias((rank, service.clone()), &usual, key);
     }
 
-    fn place(&mut self, rank: Rank, service: ObjectKey) -> LocalKey {
-        let key = self.home(rank, &service);
-        let over = self.claims.quotas[rank.index()].refuses(&service);
+    fn place(&mut self, rank: Rank, service: &ObjectKey) -> LocalKey {
+        let key = self.home(rank, service);
+        let over = self.claims.quotas[rank.index()].refuses(service);
         let over = over.map(|limit| Refusal::TooManyServices { limit });
-        let verdict = self.judge_claim(rank, &service);
+        let verdict = self.judge_claim(rank, service);
         let verdict = verdict.and(over.map_or(Ok(()), Err));
+        let service = service.clone();
         self.claims.put(&key, Claim { rank, service }, verdict);
         key
     }
@@ -187,7 +225,9 @@ impl World {
         let services = source.services.known().into_iter().flat_map(|it| it.keys());
         let concerned = services.filter(|it| changed.contains(&Box::from(it.namespace())));
         let concerned: Vec<_> = concerned.cloned().collect();
-        let touched = concerned.into_iter().map(|it| self.claim(rank, it));
+        let touched = concerned
+            .into_iter()
+            .map(|it| self.claim(rank, it, By::Event));
         touched.flatten().collect()
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use proto_types::{ObjectKey, Resource};
 
 use super::{Touched, World};
-use crate::brake::Moment;
+use crate::hold::Moment;
 use crate::local::Local;
 use crate::name::LocalKey;
 use crate::plan::plan;

@@ -25,18 +25,25 @@ impl World {
         rank: Option<Rank>,
         change: Change<SourceEndpoints>,
     ) -> Touched {
-        let about = match change.into_slices() {
-            Said::OfAll(change) => return self.hear_slices(rank, change),
-            Said::OfOne(service, parts) => (service, parts),
-        };
         let Some(rank) = rank else {
             return Touched::new();
         };
+        let said = match change.into_slices() {
+            Said::OfAll(change) => return self.hear_slices(Some(rank), change),
+            said => said,
+        };
         // That it lives is news too.
         let mut touched = self.hear_slices(Some(rank), Change::Heard);
-        let known = self.source_mut(rank).slices.known_mut();
-        let services = known.map(|known| known.replace(&about.0, about.1));
-        touched.extend(self.claimed(rank, &services.unwrap_or_default()));
+        match said {
+            Said::OfAll(_) => {}
+            Said::List(slices) => touched.extend(self.list_slices(rank, slices)),
+            Said::OfOne(endpoints) => {
+                let known = self.source_mut(rank).slices.known_mut();
+                let services = known.map(|known| known.replace(endpoints));
+                touched.extend(self.weigh_slices(rank, services.unwrap_or_default()));
+            }
+        }
+        touched.extend(self.judge_age(rank));
         touched
     }
 

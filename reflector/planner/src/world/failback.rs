@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use proto_types::label::{self, MEMBERS};
 
 use super::{Touched, World};
-use crate::brake::Moment;
+use crate::hold::Moment;
 use crate::global::{self, STEPS};
 use crate::name::LocalKey;
 use crate::plan::Case;

@@ -1,15 +1,13 @@
 //! What a completed list, or silence, says of a source.
 
-use std::collections::HashSet;
-
 use proto_types::{ObjectKey, Resource};
 
 use super::{Touched, World};
-use crate::brake::Moment;
-use crate::mirror::{Observed, Role};
+use crate::hold::Moment;
+use crate::mirror::Role;
 use crate::name::SourceName;
 use crate::policy::Rank;
-use crate::source::{SourceState, UpstreamContact};
+use crate::source::UpstreamContact;
 use crate::staleness::{Age, Ages};
 
 /// What a source said of one resource, and has to say once more before it is believed.
@@ -30,8 +28,8 @@ impl World {
         for rank in self.policy.ranks() {
             let it = self.source_mut(rank);
             let is_over = [
-                (Resource::Services, it.service_brake.tick(now, hold)),
-                (Resource::EndpointSlices, it.slice_brake.tick(now, hold)),
+                (Resource::Services, it.service_hold.tick(now, hold)),
+                (Resource::EndpointSlices, it.slice_hold.tick(now, hold)),
             ];
             for (resource, _) in is_over.into_iter().filter(|(_, is_over)| *is_over) {
                 self.doubts.push(Doubt {
@@ -95,63 +93,5 @@ impl World {
             touched.extend(self.judge_age(rank));
         }
         touched
-    }
-
-    /// Compares a source's listed Services with its mirrors, or with the global
-    /// Services that name it. Without a full picture of both there is nothing to judge.
-    pub(super) fn judge_services(&mut self, rank: Rank) {
-        let SourceState::Synced(services) = &self.source(rank).services else {
-            return;
-        };
-        if !self.local.is_listed() {
-            return;
-        }
-        let name = &self.policy.source(rank).name;
-        let role = self.policy.role(rank);
-        let is_its = |it: &Observed<_>| match role {
-            Role::Mirror => it.owner.source.as_ref() == Some(name),
-            Role::Member => it.names(name),
-        };
-        let mirrors = self.local.services();
-        let mirrors = mirrors.filter(|(_, it)| it.owner.role == role && is_its(it));
-        let (mut gone, mut n_mirrors) = (HashSet::new(), 0);
-        for (key, observed) in mirrors {
-            n_mirrors += 1;
-            let original = observed.owner.service.as_ref();
-            if !original.is_some_and(|original| services.contains_key(original)) {
-                gone.insert(key.clone());
-            }
-        }
-        let now = self.now;
-        let brake = &mut self.source_mut(rank).service_brake;
-        brake.judge(&gone, n_mirrors, now);
-    }
-
-    /// Compares a source's listed slices with those here.
-    pub(super) fn judge_slices(&mut self, rank: Rank) {
-        let SourceState::Synced(slices) = &self.source(rank).slices else {
-            return;
-        };
-        if !self.local.is_listed() {
-            return;
-        }
-        let name = &self.policy.source(rank).name;
-        let role = self.policy.role(rank);
-        let mirrors = self.local.slices().map(|(key, it)| (key, &it.owner));
-        let mirrors = mirrors.filter(|(_, it)| it.role == role && it.source.as_ref() == Some(name));
-        let (mut gone, mut n_mirrors) = (HashSet::new(), 0);
-        for (key, owner) in mirrors {
-            // What a replaced program wrote was never copied from a slice of that name.
-            let Some(original) = &owner.slice else {
-                continue;
-            };
-            n_mirrors += 1;
-            if !slices.contains(original) {
-                gone.insert(key.clone());
-            }
-        }
-        let now = self.now;
-        let brake = &mut self.source_mut(rank).slice_brake;
-        brake.judge(&gone, n_mirrors, now);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Claims, Touched, World};
+use super::{By, Claims, Touched, World};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::Policy;
 use crate::source::Source;
@@ -29,7 +29,7 @@ impl World {
             let services = self.source(rank).services.known();
             let services = services.into_iter().flat_map(|it| it.keys().cloned());
             for service in services.collect::<Vec<_>>() {
-                self.claim(rank, service);
+                self.claim(rank, service, By::Configuration);
             }
             // What its silence means may be another thing now.
             self.judge_age(rank);

@@ -148,7 +148,7 @@ fn a_member_that_goes_takes_its_slices_along_and_the_last_one_the_service() {
     lab.list("west", &[web(2021)], &[pods("10.2.0.1")]);
     lab.settle();
     let address = lab.service(GLOBAL)["metadata"]["uid"].clone();
-    lab.list("east", &[], &[]);
+    lab.list_twice("east", &[], &[]);
     lab.settle();
     assert_eq!(lab.members_here(), ["west"]);
     assert_eq!(lab.service(GLOBAL)["metadata"]["uid"], address);

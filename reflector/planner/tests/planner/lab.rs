@@ -142,6 +142,30 @@ impl Lab {
         self.list_slices(source, slices);
     }
 
+    /// Both lists. What they would delete in mass is confirmed at once.
+    pub(crate) fn list_confirmed(&mut self, source: &str, services: &[Value], slices: &[Value]) {
+        self.list(source, services, slices);
+        self.wait(0);
+        if !self.doubts().is_empty() {
+            self.list(source, services, slices);
+        }
+    }
+
+    /// Both lists, and the same again when a deletion hold is over.
+    pub(crate) fn list_twice(&mut self, source: &str, services: &[Value], slices: &[Value]) {
+        self.list(source, services, slices);
+        self.wait(60);
+        self.doubts();
+        self.list(source, services, slices);
+    }
+
+    /// Endpoints, where they stand for slices.
+    pub(crate) fn list_endpoints(&mut self, source: &str, endpoints: &[Value]) {
+        let read = |it| Exported::endpoints(&raw(Resource::Endpoints, it));
+        let listed = Change::Listed(endpoints.iter().map(read).collect());
+        self.update(Update::Endpoints(name(source), listed));
+    }
+
     pub(crate) fn apply_service(&mut self, source: &str, service: &Value) {
         let service = self.read(service);
         self.update(self.services_of(source, Change::Applied(service)));

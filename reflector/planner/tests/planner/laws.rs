@@ -2,11 +2,14 @@
 
 mod changed;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, same_name};
+use crate::cluster::Cluster;
+use crate::lab::{Lab, policy, same_name};
 use crate::object::{service, slice, with};
 use crate::silence::impatient;
 
@@ -82,7 +85,9 @@ fn deeds() -> impl Strategy<Value = Vec<(&'static str, Deed)>> {
 impl Lab {
     /// East has a prefix, and ages when it is silent; west and north share names.
     fn of_three() -> Self {
-        Self::new(vec![impatient(), same_name("west"), same_name("north")])
+        let mut policy = policy(vec![impatient(), same_name("west"), same_name("north")]);
+        policy.hold = Duration::ZERO;
+        Self::over(Cluster::default(), policy)
     }
 
     fn suffer(&mut self, source: &str, deed: &Deed) {
@@ -97,7 +102,7 @@ impl Lab {
             Deed::List(services, slices) => {
                 let services: Vec<_> = services.iter().map(|it| nth_service(it.0, it.1)).collect();
                 let slices: Vec<_> = slices.iter().map(|it| nth_slice(it.0, it.1)).collect();
-                self.list(source, &services, &slices);
+                self.list_confirmed(source, &services, &slices);
             }
         }
     }

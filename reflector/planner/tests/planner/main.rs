@@ -18,6 +18,8 @@ mod laws;
 mod carrying;
 // Two programs that write the same.
 mod contest;
+// Deletions in mass.
+mod holds;
 // What may come in.
 mod import;
 // What mirrors are called.

@@ -274,6 +274,38 @@ fn namings() -> impl Strategy<Value = SourcePolicy> {
     })
 }
 
+/// The mirror of a Service with an alias, which cannot be read any more.
+#[test]
+fn an_aliased_mirror_stays_while_its_service_cannot_be_read() {
+    let shop = with(service("demo/web"), ALIAS, json!("shop"));
+    let broken = with(shop.clone(), "/spec/ports/0/port", json!(70000));
+    let slices = [slice("demo/web-1", "web", &["10.0.0.1"])];
+    let mut lab = Lab::new(vec![east(aliased())]);
+    lab.list("east", std::slice::from_ref(&shop), &slices);
+    lab.settle();
+    lab.apply_service("east", &broken);
+    assert!(lab.settle().is_empty());
+    assert_eq!(lab.reasons(), ["east Undecodable"]);
+    // Nor does a list change that, nor a restart.
+    lab.list("east", std::slice::from_ref(&broken), &slices);
+    assert!(lab.settle().is_empty());
+    let mut lab = lab.restarted();
+    lab.list("east", std::slice::from_ref(&broken), &slices);
+    assert!(lab.settle().is_empty());
+    assert_eq!(lab.services(), ["mirrors/shop"]);
+    assert_eq!(lab.slices().len(), 1);
+    // Another Service does not get its name meanwhile.
+    let other = with(service("demo/api"), ALIAS, json!("shop"));
+    lab.apply_service("east", &other);
+    let before = lab.service("mirrors/shop").clone();
+    lab.settle();
+    assert_eq!(*lab.service("mirrors/shop"), before);
+    lab.delete_service("east", "demo/api");
+    lab.apply_service("east", &shop);
+    assert!(lab.settle().is_empty());
+    assert_eq!(lab.reasons(), Vec::<String>::new());
+}
+
 fn nth(n: usize, form: u8) -> Value {
     let long = "x".repeat(50);
     let key = ["demo/a", "prod/a", "demo/b", &format!("prod/{long}")][n % 4].to_owned();
@@ -312,7 +344,7 @@ proptest! {
             }
             eventful.settle();
         }
-        eventful.list("east", &last, &[]);
+        eventful.list_twice("east", &last, &[]);
         eventful.settle();
         let mut fresh = Lab::new(vec![policy]);
         fresh.list("east", &last, &[]);

@@ -48,6 +48,17 @@ fn what_stays_and_what_goes_has_its_reason() {
         &["nothing"],
     );
     lab.list("east", &[], &[]);
+    let held = check(
+        &lab,
+        "demo/web",
+        &["NotExported", "DeletionHeld"],
+        &["nothing"],
+    );
+    assert!(
+        held.contains("the last list of the source lacks everything that is mirrored"),
+        "{held}"
+    );
+    lab.list_twice("east", &[], &[]);
     check(
         &lab,
         "demo/web",

@@ -86,7 +86,7 @@ fn a_source_that_comes_back_takes_its_mirrors_up_again() {
     let slices = [slice("demo/web-1", "web", &["10.0.0.1"])];
     lab.list("east", &[service("demo/web")], &slices);
     assert!(lab.settle().is_empty());
-    lab.list("east", &[], &[]);
+    lab.list_twice("east", &[], &[]);
     assert_eq!(lab.settle().len(), 2);
 }
 
@@ -98,7 +98,7 @@ fn what_a_source_said_does_not_hold_where_it_is_asked_for_something_else() {
     assert!(lab.settle().is_empty());
     lab.list_slices("east", &[]);
     assert!(lab.settle().is_empty(), "the Service is not known yet");
-    lab.list_services("east", &[]);
+    lab.list_twice("east", &[], &[]);
     assert_eq!(lab.settle().len(), 2);
 }
 

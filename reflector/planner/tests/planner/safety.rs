@@ -40,7 +40,7 @@ fn a_source_that_is_not_synced_deletes_nothing_after_a_restart() {
     assert!(lab.settle().is_empty());
     lab.list_slices("east", &[]);
     assert!(lab.settle().is_empty(), "the Service is not known yet");
-    lab.list_services("east", &[]);
+    lab.list_twice("east", &[], &[]);
     assert_eq!(lab.settle().len(), 2);
 }
 
@@ -67,9 +67,13 @@ fn a_lost_source_keeps_its_mirrors_and_they_are_still_repaired() {
 #[test]
 fn what_was_deleted_meanwhile_goes_with_the_next_list() {
     let mut lab = east_with_web();
+    lab.apply_service("east", &service("demo/api"));
+    lab.settle();
     lab.lose("east");
-    lab.list("east", &[], &[]);
-    assert_eq!(lab.settle().len(), 2);
+    let api = [service("demo/api")];
+    lab.list("east", &api, &[]);
+    lab.settle();
+    assert_eq!(lab.services(), ["mirrors/east-demo-73736d-api"]);
 }
 
 #[test]
@@ -96,6 +100,20 @@ fn what_cannot_be_read_is_not_taken_for_what_is_not_there() {
     lab.apply_service("east", &service("demo/web"));
     assert!(lab.settle().is_empty());
     assert_eq!(reasons(&lab), ["InvalidSourceObject"], "the slice");
+}
+
+#[test]
+fn slices_stay_while_what_took_their_place_cannot_be_read() {
+    let mut lab = east_with_web();
+    let broken = with(slice("demo/web-2", "web", &[]), "/endpoints", json!(7));
+    lab.apply_slice("east", &broken);
+    lab.delete_slice("east", "demo/web-1");
+    assert!(lab.settle().is_empty());
+    lab.list_slices("east", &[broken]);
+    assert!(lab.settle().is_empty());
+    assert_eq!(reasons(&lab), ["Undecodable"]);
+    lab.list_slices("east", &[slice("demo/web-2", "web", &["10.0.0.2"])]);
+    assert_eq!(lab.settle().len(), 2, "one comes, the other goes");
 }
 
 #[test]
@@ -171,7 +189,7 @@ fn nobody_takes_a_mirror_over_from_a_source_that_cannot_be_asked() {
     let mut lab = lab.restarted();
     lab.list("west", &[service("demo/web")], &[]);
     assert!(lab.settle().is_empty());
-    lab.list("east", &[], &[]);
+    lab.list_twice("east", &[], &[]);
     lab.settle();
     assert_eq!(
         lab.service("demo/web")["metadata"]["labels"]["heliograph.dev/source"],

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::collected;
+use reflector_planner::Role;
+
+use super::{collected, global_policy};
+use crate::cluster::Cluster;
 use crate::lab::Lab;
 use crate::object::{service, slice, with};
 
@@ -86,7 +89,11 @@ impl Lab {
     /// One of the clusters, with the others as members.
     fn at(cluster: &str) -> Self {
         let others = CLUSTERS.into_iter().filter(|it| *it != cluster);
-        Self::global(cluster, collected(), &others.collect::<Vec<_>>())
+        let mut policy = global_policy(cluster, collected(), &others.collect::<Vec<_>>());
+        policy.hold = std::time::Duration::ZERO;
+        let mut lab = Self::over(Cluster::default(), policy);
+        lab.role = Role::Member;
+        lab
     }
 
     fn is(&mut self, cluster: &str, state: &State) {
@@ -95,7 +102,7 @@ impl Lab {
             .map(|it| nth_service(it.0, it.1, it.2))
             .collect();
         let slices: Vec<_> = state.iter().map(|it| nth_slice(it.0, it.2)).collect();
-        self.list(cluster, &services, &slices);
+        self.list_confirmed(cluster, &services, &slices);
     }
 
     fn meets(mut self, cluster: &str, deed: &Deed) -> Self {

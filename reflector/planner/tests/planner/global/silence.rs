@@ -58,11 +58,11 @@ fn what_a_silent_member_said_still_counts_when_others_change() {
 fn the_last_known_member_may_go_while_another_may_live() {
     let mut lab = settled().restarted();
     lab.list("home", &[], &[]);
-    lab.list("west", &[], &[]);
+    lab.list_twice("west", &[], &[]);
     lab.settle();
     assert_eq!(lab.services(), [GLOBAL]);
     assert_eq!(lab.members_here(), ["east"]);
-    lab.list("east", &[], &[]);
+    lab.list_twice("east", &[], &[]);
     lab.settle();
     assert_eq!(lab.services(), Vec::<String>::new());
 }
@@ -70,8 +70,8 @@ fn the_last_known_member_may_go_while_another_may_live() {
 #[test]
 fn a_service_whose_members_all_went_meanwhile_goes_when_all_were_asked() {
     let mut lab = settled().restarted();
-    lab.list("west", &[], &[]);
-    lab.list("east", &[], &[]);
+    lab.list_twice("west", &[], &[]);
+    lab.list_twice("east", &[], &[]);
     lab.settle();
     assert_eq!(lab.services(), [GLOBAL], "home was not asked");
     lab.list("home", &[], &[]);

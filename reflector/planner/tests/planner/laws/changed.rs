@@ -1,6 +1,7 @@
 //! What holds when the configuration changes, and when somebody asks beforehand.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -65,6 +66,7 @@ fn policies() -> impl Strategy<Value = Policy> {
                 .filter_map(|i| configured(SOURCES[*i], forms[*i]));
             let mut policy = policy(sources.collect());
             policy.removed_sources = removed;
+            policy.hold = Duration::ZERO;
             policy
         },
     )

@@ -1,0 +1,348 @@
+//! Deletion hold: delays deletions that a source causes in mass.
+//!
+//! One [`DeletionHold`] counts what one source lost of one resource, by lists and by watch
+//! events alike. Its unit is the source Service: one that is not exported any more, or one
+//! that has no endpoints any more.
+//!
+//! | a deletion by | is held |
+//! |---|---|
+//! | a list | if more than half of what is mirrored was lost within [`WINDOW`]; so always if the list leaves nothing |
+//! | a watch event | the same, if more than [`FLOOR`] were lost by events |
+//!
+//! Time alone releases nothing. When the hold is over the source is listed again, and what
+//! that list lacks too is deleted. A Service that the source has again is not held any more.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use proto_types::ObjectKey;
+
+use crate::name::LocalKey;
+
+/// A point in time, as the time since some start. It comes as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Moment(pub Duration);
+
+/// Deletions within this time are counted together.
+pub const WINDOW: Duration = Duration::from_mins(5);
+
+/// Deletions by watch events that are never held: a person deletes a few Services in a row.
+pub const FLOOR: usize = 5;
+
+/// Deletions that one source caused of one resource, and those of them that are held.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeletionHold {
+    /// By source Service.
+    losses: HashMap<ObjectKey, Loss>,
+    counts: Counts,
+    held: Option<Held>,
+}
+
+/// Numbers of losses, so that an event costs the same however many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Counts {
+    going: usize,
+    held_by_list: usize,
+    held_by_event: usize,
+}
+
+/// Something that a source does not have any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Loss {
+    /// Its mirror.
+    local: LocalKey,
+    since: Moment,
+    by: Origin,
+    standing: Standing,
+}
+
+/// Kind of message by which a source loses something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    List,
+    Event,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is deleted at once.
+    Going,
+    /// It is not deleted yet.
+    Held,
+    /// It was held, and a second list lacked it too.
+    Confirmed,
+}
+
+/// The period of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    since: Moment,
+    why: HoldReason,
+    /// Time of the last request for another list. From then on the next list decides.
+    asked: Option<Moment>,
+    /// Whether earlier deletions that were not done yet are held too.
+    is_swept: bool,
+}
+
+/// Reason why deletions are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HoldReason {
+    /// A list lacks everything that is mirrored.
+    ListEmpty,
+    /// A list lacks more than half of what is mirrored.
+    ListShort,
+    /// Watch events deleted more than half of what is mirrored.
+    ManyEvents,
+}
+
+impl HoldReason {
+    /// The same as a clause.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::ListEmpty => "the last list of the source lacks everything that is mirrored",
+            Self::ListShort => {
+                "the lists of the source lack more than half of what is mirrored, within 5 minutes"
+            }
+            Self::ManyEvents => {
+                "the source deleted more than half of what is mirrored, within 5 minutes"
+            }
+        }
+    }
+}
+
+/// Deletions of one source and resource that are held now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldDeletions {
+    /// Number of source Services whose deletion, or whose endpoints' deletion, is held.
+    pub n: usize,
+    /// Reason of the hold.
+    pub why: HoldReason,
+    /// Begin of the hold.
+    pub since: Moment,
+}
+
+/// A source Service with its mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Mirrored {
+    pub(crate) service: ObjectKey,
+    pub(crate) local: LocalKey,
+}
+
+/// Mirrored Services of a source after a deletion.
+pub(crate) struct Left<F> {
+    /// Their number.
+    pub(crate) n: usize,
+    /// Returns whether the mirror of one that was lost still exists.
+    pub(crate) exists: F,
+}
+
+// A list that proves nothing, or never comes, is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+impl DeletionHold {
+    /// Judges a completed list: of the mirrored Services it lacks `gone`, and has `n_left`.
+    ///
+    /// Call [`Self::forget`] before, with what the list has.
+    pub(crate) fn list(&mut self, gone: &HashSet<Mirrored>, n_left: usize, now: Moment) {
+        let is_gone: HashSet<&ObjectKey> = gone.iter().map(|it| &it.service).collect();
+        let is_asked = self.held.is_some_and(|it| it.asked.is_some());
+        for (service, loss) in &mut self.losses {
+            if is_asked && loss.standing == Standing::Held && is_gone.contains(service) {
+                loss.standing = Standing::Confirmed;
+            }
+        }
+        // What is going may be gone from the local cluster, and counts nevertheless.
+        self.losses
+            .retain(|service, it| it.standing == Standing::Going || is_gone.contains(service));
+        self.held = self.held.filter(|_| !is_asked);
+        self.count();
+        let fresh = gone.iter();
+        let fresh = fresh.filter(|it| !self.losses.contains_key(&it.service));
+        let fresh: Vec<_> = fresh.cloned().collect();
+        let n_lost = self.counts.going + self.counts.held() + fresh.len();
+        let standing = match is_most(n_lost, n_left) {
+            true => Standing::Held,
+            false => Standing::Going,
+        };
+        if standing == Standing::Held && !fresh.is_empty() {
+            let why = match n_left {
+                0 => HoldReason::ListEmpty,
+                _ => HoldReason::ListShort,
+            };
+            self.begin(why, now);
+            // What still exists is held with the rest.
+            for (service, loss) in &mut self.losses {
+                if loss.standing == Standing::Going && is_gone.contains(service) {
+                    loss.standing = Standing::Held;
+                }
+            }
+        }
+        let losses = fresh.into_iter().map(|it| {
+            let loss = Loss {
+                local: it.local,
+                since: now,
+                by: Origin::List,
+                standing,
+            };
+            (it.service, loss)
+        });
+        self.losses.extend(losses);
+        self.settle();
+    }
+
+    /// Judges a deletion by a watch event. Returns the mirrors of deletions that are held from now on, as far as they
+    /// still exist.
+    pub(crate) fn event(
+        &mut self,
+        lost: Mirrored,
+        left: &Left<impl Fn(&ObjectKey, &LocalKey) -> bool>,
+        now: Moment,
+    ) -> Vec<LocalKey> {
+        let Mirrored { service, local } = lost;
+        if self.losses.contains_key(&service) {
+            return Vec::new();
+        }
+        let loss = Loss {
+            local: local.clone(),
+            since: now,
+            by: Origin::Event,
+            standing: Standing::Going,
+        };
+        self.counts.going += 1;
+        self.losses.insert(service.clone(), loss);
+        // What a list lacks and is held is no deletion by an event.
+        let n_lost = self.counts.going + self.counts.held_by_event;
+        if n_lost <= FLOOR || !is_most(n_lost, left.n) {
+            return Vec::new();
+        }
+        self.begin(HoldReason::ManyEvents, now);
+        let held = self.held.as_mut();
+        let is_swept = held.is_some_and(|it| std::mem::replace(&mut it.is_swept, true));
+        if is_swept {
+            if let Some(loss) = self.losses.get_mut(&service) {
+                loss.standing = Standing::Held;
+                self.counts.going -= 1;
+                self.counts.held_by_event += 1;
+            }
+            return vec![local];
+        }
+        let mut held = Vec::new();
+        for (service, loss) in &mut self.losses {
+            if loss.standing == Standing::Going && (left.exists)(service, &loss.local) {
+                loss.standing = Standing::Held;
+                held.push(loss.local.clone());
+            }
+        }
+        self.settle();
+        held
+    }
+
+    /// Ends the hold of a Service that the source has again, or that has endpoints again.
+    pub(crate) fn has(&mut self, service: &ObjectKey) {
+        if let Some(loss) = self.losses.remove(service) {
+            if let Some(count) = self.counts.of(&loss) {
+                *count -= 1;
+            }
+            self.end_if_empty();
+        }
+    }
+
+    /// Ends the hold of all Services that the source has again.
+    pub(crate) fn forget(&mut self, has: impl Fn(&ObjectKey) -> bool) {
+        self.losses.retain(|service, _| !has(service));
+        self.settle();
+    }
+
+    /// Lets time pass. Returns whether the source is to be listed again.
+    pub(crate) fn tick(&mut self, now: Moment, hold: Duration) -> bool {
+        let since = |it: Moment| now.0.saturating_sub(it.0);
+        self.losses
+            .retain(|_, it| it.standing == Standing::Held || since(it.since) < WINDOW);
+        self.settle();
+        let Some(held) = &mut self.held else {
+            return false;
+        };
+        let is_due = match held.asked {
+            None => hold <= since(held.since),
+            Some(asked) => hold.max(ASK_AGAIN) <= since(asked),
+        };
+        if is_due {
+            held.asked = Some(now);
+        }
+        is_due
+    }
+
+    /// Returns why the mirror of a Service, or its endpoints, are not deleted yet.
+    #[must_use]
+    pub fn holds(&self, service: &ObjectKey) -> Option<HoldReason> {
+        let loss = self.losses.get(service)?;
+        let held = self.held.filter(|_| loss.standing == Standing::Held)?;
+        Some(held.why)
+    }
+
+    /// Returns what is held now.
+    #[must_use]
+    pub fn held(&self) -> Option<HeldDeletions> {
+        let held = self.held?;
+        Some(HeldDeletions {
+            n: self.counts.held(),
+            why: held.why,
+            since: held.since,
+        })
+    }
+
+    fn begin(&mut self, why: HoldReason, now: Moment) {
+        self.held.get_or_insert(Held {
+            since: now,
+            why,
+            asked: None,
+            is_swept: false,
+        });
+    }
+
+    /// Counts anew, and ends the hold if nothing is held.
+    fn settle(&mut self) {
+        self.count();
+        self.end_if_empty();
+    }
+
+    fn count(&mut self) {
+        let mut counts = Counts::default();
+        for loss in self.losses.values() {
+            if let Some(count) = counts.of(loss) {
+                *count += 1;
+            }
+        }
+        self.counts = counts;
+    }
+
+    fn end_if_empty(&mut self) {
+        if self.counts.held() == 0 {
+            self.held = None;
+        }
+    }
+}
+
+impl Counts {
+    const fn of(&mut self, loss: &Loss) -> Option<&mut usize> {
+        match (loss.standing, loss.by) {
+            (Standing::Going, _) => Some(&mut self.going),
+            (Standing::Held, Origin::List) => Some(&mut self.held_by_list),
+            (Standing::Held, Origin::Event) => Some(&mut self.held_by_event),
+            (Standing::Confirmed, _) => None,
+        }
+    }
+
+    const fn held(self) -> usize {
+        self.held_by_list + self.held_by_event
+    }
+}
+
+/// Returns whether more than half was lost.
+const fn is_most(n_lost: usize, n_left: usize) -> bool {
+    n_left < n_lost
+}
+
+#[cfg(test)]
+mod tests;

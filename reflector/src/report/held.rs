@@ -1,0 +1,88 @@
+//! Deletion holds, for the status, the metrics and the log.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proto_types::Resource;
+use reflector_planner::{HeldDeletions, World};
+use tracing::{info, warn};
+
+use super::names;
+use crate::feed::Feed;
+use crate::metrics::{Metrics, of_feed};
+use crate::status::HeldStatus;
+
+/// Number of held deletions of each source and resource, as logged last.
+#[derive(Debug, Default)]
+pub(super) struct Held(BTreeMap<Feed, usize>);
+
+impl Held {
+    /// Updates the metrics, and logs each hold when it begins and when it ends.
+    pub(super) fn measure(&mut self, metrics: &Metrics, world: &World) {
+        let now: BTreeMap<_, _> = holds(world).collect();
+        for (feed, held) in &now {
+            set(metrics, feed, held.n);
+            if self.0.insert(feed.clone(), held.n).is_none() {
+                let (n, why) = (held.n, held.why.in_words());
+                warn!(%feed, n, why, "deletions are held");
+            }
+        }
+        let over = self.0.extract_if(.., |feed, _| !now.contains_key(feed));
+        for (feed, n) in over {
+            set(metrics, &feed, 0);
+            info!(%feed, n, "deletion hold ended");
+        }
+    }
+}
+
+/// Returns what is held, for the status.
+pub(super) fn status(world: &World) -> Vec<HeldStatus> {
+    let holds = holds(world);
+    let held = holds.map(|(feed, held)| HeldStatus {
+        source: feed.source().map(ToString::to_string).unwrap_or_default(),
+        resource: feed.resource_name().to_owned(),
+        deletions: held.n,
+        reason: held.why.in_words().to_owned(),
+        until: until(world, held).to_string(),
+    });
+    held.collect()
+}
+
+/// Time at which another list is asked for.
+fn until(world: &World, held: HeldDeletions) -> Timestamp {
+    let elapsed = world.now().0.saturating_sub(held.since.0);
+    let (hold, now) = (world.policy().hold, Timestamp::now());
+    let whole = |it: Duration| Duration::from_secs(it.as_secs());
+    let until = match hold.checked_sub(elapsed) {
+        Some(left) => now.checked_add(whole(left)),
+        None => now.checked_sub(whole(elapsed.saturating_sub(hold))),
+    };
+    let until = until.unwrap_or(now);
+    Timestamp::from_second(until.as_second()).unwrap_or(until)
+}
+
+fn holds(world: &World) -> impl Iterator<Item = (Feed, HeldDeletions)> {
+    let names = names(world.policy());
+    let feeds = names
+        .into_iter()
+        .flat_map(|it| Feed::all_of(&it, world.policy()));
+    feeds.filter_map(|feed| {
+        let rank = world.policy().rank(feed.source()?, feed.role())?;
+        let source = world.source(rank);
+        let hold = match feed.resource() {
+            Resource::Services => &source.service_hold,
+            Resource::EndpointSlices | Resource::Endpoints => &source.slice_hold,
+        };
+        let held = hold.held()?;
+        Some((feed, held))
+    })
+}
+
+fn set(metrics: &Metrics, feed: &Feed, n: usize) {
+    if let Some(source) = feed.source() {
+        let labels = of_feed(source, feed.resource_name());
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        metrics.held_deletions.get_or_create(&labels).set(n);
+    }
+}
