@@ -9,7 +9,9 @@ use proto_types::{ObjectKey, RawObject, label};
 use siphasher::sip::SipHasher13;
 
 use crate::slice::SliceSpec;
-use crate::source::{Change, EndpointsOf, Exported, Slices, SliceContent, SourceSlice, check_name, is_mirror};
+use crate::source::{
+    Change, EndpointsOf, Exported, SliceContent, Slices, SourceSlice, check_name, is_mirror,
+};
 use crate::wire;
 
 /// What Endpoints of a source say.

@@ -70,6 +70,8 @@ struct Store<T> {
     listed: bool,
     objects: HashMap<ObjectKey, Observed<T>>,
     by_home: HashMap<LocalKey, BTreeSet<ObjectKey>>,
+    /// Services that are not where their Service's mirror usually is, by that Service.
+    strays: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
 
 impl Local {
@@ -163,6 +165,13 @@ impl Local {
             .collect()
     }
 
+    /// Mirror Services that are not where the mirror of their Service usually is: those of
+    /// sources that are not configured, of aliases, and of former names.
+    pub(crate) fn strays(&self) -> impl Iterator<Item = LocalKey> {
+        let strays = self.services.strays.values().flatten();
+        strays.cloned().map(LocalKey::new)
+    }
+
     /// Finds out anew where everything belongs.
     pub(crate) fn rehome(&mut self, policy: &Policy) {
         self.services.rehome(policy);
@@ -254,6 +263,7 @@ impl<T> Default for Store<T> {
             listed: false,
             objects: HashMap::new(),
             by_home: HashMap::new(),
+            strays: HashMap::new(),
         }
     }
 }
@@ -261,6 +271,7 @@ impl<T> Default for Store<T> {
 impl<T: Mirror> Store<T> {
     fn rehome(&mut self, policy: &Policy) {
         self.by_home.clear();
+        self.strays.clear();
         for (key, observed) in std::mem::take(&mut self.objects) {
             self.insert(key, observed, policy);
         }
@@ -316,6 +327,7 @@ impl<T: Mirror> Store<T> {
             objects,
         } = list;
         let before = std::mem::take(&mut self.objects);
+        self.strays.clear();
         let mut concerned: Vec<_> = std::mem::take(&mut self.by_home).into_keys().collect();
         for (key, seen) in objects {
             if let Seen::Ours(observed) = seen {
@@ -340,15 +352,43 @@ impl<T: Mirror> Store<T> {
             concerned.push(home);
         }
         // Whose the object is may have been edited; its maker repairs it.
-        concerned.extend(made_for(&observed.owner, policy));
+        let made_for = made_for(&observed.owner, policy);
+        if let Some(service) = self.is_service(&observed.owner) {
+            let is_stray = made_for.as_ref().is_none_or(|it| *it.object() != key);
+            if is_stray {
+                let strays = self.strays.entry(service.clone()).or_default();
+                strays.insert(key.clone());
+            }
+            // They may have waited for this one.
+            let strays = self.strays.get(service).into_iter().flatten();
+            concerned.extend(strays.cloned().map(LocalKey::new));
+        }
+        concerned.extend(made_for);
         self.objects.insert(key, observed);
         concerned
+    }
+
+    /// Service of a mirror, if these are mirror Services.
+    fn is_service<'o>(&self, owner: &'o Owner) -> Option<&'o ObjectKey> {
+        owner.source.as_ref()?;
+        match T::RESOURCE {
+            Resource::Services => owner.service.as_ref(),
+            Resource::EndpointSlices | Resource::Endpoints => None,
+        }
     }
 
     fn remove(&mut self, key: &ObjectKey, policy: &Policy) -> Vec<LocalKey> {
         let Some(observed) = self.objects.remove(key) else {
             return Vec::new();
         };
+        if let Some(service) = self.is_service(&observed.owner)
+            && let Some(strays) = self.strays.get_mut(service)
+        {
+            strays.remove(key);
+            if strays.is_empty() {
+                self.strays.remove(service);
+            }
+        }
         let Some(home) = home::<T>(key, &observed.owner, policy) else {
             return Vec::new();
         };

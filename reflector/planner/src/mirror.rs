@@ -237,6 +237,14 @@ impl Observed<MirrorService> {
         clusters.any(|it| it == source.as_str() || marks::as_label(it) == source.as_str())
     }
 
+    /// Members of a global Service, as it says.
+    pub(crate) fn members(&self) -> impl Iterator<Item = SourceName> {
+        let shows = self.shows.as_ref();
+        let clusters = shows.and_then(|it| it.marks.annotations.get(GLOBAL_CLUSTERS));
+        let names = clusters.into_iter().flat_map(|it| it.split(','));
+        names.filter_map(|it| it.parse().ok())
+    }
+
     /// A Service that is taken over; nothing, if it cannot be read.
     pub(crate) fn adopted(object: &RawObject, owner: Owner) -> Option<Self> {
         let mut whole: Map<String, Value> = serde_json::from_slice(&object.json).ok()?;

@@ -4,6 +4,7 @@ pub(crate) mod age;
 mod case;
 mod endpoints;
 mod obstacle;
+pub(crate) mod removed;
 pub(crate) mod slices;
 
 use std::collections::BTreeMap;
@@ -16,10 +17,10 @@ use crate::global;
 use crate::hold::HoldReason;
 use crate::import::Refusal;
 use crate::mirror::{
-    MIRROR_PREFIX, MIRRORED, Marks, MirrorEndpoints, MirrorService, MirrorSlice, Owner,
+    MIRROR_PREFIX, MIRRORED, Marks, MirrorEndpoints, MirrorService, MirrorSlice, Owner, Role,
 };
 use crate::name::{LocalKey, Placement, SourceName};
-use crate::policy::{MissingNamespaces, RemovedSources, SourcePolicy};
+use crate::policy::{MissingNamespaces, SourcePolicy};
 use crate::problem::{Cause, Problem};
 use crate::service::ServiceSpec;
 use crate::source::{SliceContent, Source};
@@ -75,20 +76,46 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
     let obstacles = obstacle::obstacles(case, &plan);
     plan.problems.extend(obstacles);
     plan.problems.extend(disputed(case));
+    back_off(case, &mut plan);
     plan
 }
 
 /// What others keep changing.
-fn disputed(case: &Case<'_>) -> Option<Problem> {
-    let local = case.world.contested(case.key)?.clone();
-    let claim = case.world.claims(case.key).next()?;
-    let problem = Problem {
-        source: case.source(claim).clone(),
-        object: claim.service.clone(),
-        cause: Cause::Contested { local },
+fn disputed(case: &Case<'_>) -> Vec<Problem> {
+    let Some(claim) = case.world.claims(case.key).next() else {
+        return Vec::new();
     };
-    case.note("ExternalModification", || problem.to_string());
-    Some(problem)
+    let contested = case.world.contested(case.key);
+    let problems: Vec<_> = contested
+        .map(|local| Problem {
+            source: case.source(claim).clone(),
+            object: claim.service.clone(),
+            cause: Cause::Contested {
+                local: local.clone(),
+            },
+        })
+        .collect();
+    for problem in &problems {
+        case.note("ExternalModification", || problem.to_string());
+    }
+    problems
+}
+
+/// Leaves what another writer keeps changing as it is, until the delay is over.
+fn back_off(case: &Case<'_>, plan: &mut Plan) {
+    let backs_off =
+        |resource, object: &ObjectKey| case.world.backs_off(case.key, &(resource, object.clone()));
+    if backs_off(Resource::Services, case.key.object()) {
+        plan.service = Verdict::Unknown;
+    }
+    if backs_off(Resource::Endpoints, case.key.object()) {
+        plan.endpoints = Verdict::Unknown;
+    }
+    for (slice, verdict) in &mut plan.slices {
+        if backs_off(Resource::EndpointSlices, slice) {
+            *verdict = Verdict::Unknown;
+        }
+    }
 }
 
 /// Whoever wants the key and may not have it.
@@ -128,6 +155,19 @@ fn contested(case: &Case<'_>, winner: &Claim) -> Plan {
         format!("{service} of source {name} belongs here; no earlier source has one that does")
     });
     let holder = case.world.local().service(case.key).map(|it| &it.owner);
+    let orphan = holder.filter(|it| {
+        let is_configured = case.world.policy().rank_of(it).is_some();
+        it.role == Role::Mirror && it.source.is_some() && !is_configured
+    });
+    if let Some((owner, cause)) =
+        orphan.and_then(|it| Some((it, removed::precedes(case, it, winner)?)))
+    {
+        case.note("SourceMayBeRenamed", || cause.to_string());
+        return Plan {
+            problems: problem_of(owner, case.key, cause).into_iter().collect(),
+            ..Plan::default()
+        };
+    }
     let other = holder.filter(|it| {
         let rank = case.world.policy().rank_of(it);
         let is_winner = rank == Some(winner.rank) && it.service.as_ref() == Some(&winner.service);
@@ -262,17 +302,7 @@ pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
         return Fate::Stays;
     };
     let Some(rank) = case.world.policy().rank_of(owner) else {
-        let removed_sources = case.world.policy().removed_sources;
-        case.note("SourceRemoved", || {
-            format!(
-                "source {name} is not configured: {}",
-                removed_sources.in_words()
-            )
-        });
-        return match removed_sources {
-            RemovedSources::Keep => Fate::StaysBecause(Cause::SourceRemoved),
-            RemovedSources::Delete => Fate::Goes,
-        };
+        return removed::fate(case, owner, name);
     };
     let source = case.world.source(rank);
     if !source.services.is_synced() {
@@ -280,6 +310,14 @@ pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
             let state = source.services.as_str();
             format!("what is here stays: its source {name} is {state} and cannot be asked")
         });
+        let knows = |it| {
+            let known = source.services.known();
+            known.is_some_and(|known| known.contains_key(it))
+        };
+        let lacks = owner.service.as_ref().is_some_and(|it| !knows(it));
+        if lacks && source.services_in_part {
+            return Fate::StaysBecause(Cause::ListUnconfirmed);
+        }
         return Fate::Stays;
     }
     if let Some(cause) = unreadable(source, owner) {

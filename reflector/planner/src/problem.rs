@@ -167,6 +167,13 @@ pub enum Cause {
          (endpointsFrom: endpointSlices)"
     )]
     Truncated,
+    /// A list that lacks it proves nothing.
+    #[error(
+        "its mirror stays as it is: the last list of the source lacks it, and no API server \
+         confirmed that list; it is decided when the source's emitter is connected to its API \
+         server again"
+    )]
+    ListUnconfirmed,
     /// A source would delete too much at once.
     #[error(
         "{} {} is not deleted yet: {}; if that is right, annotate it with \
@@ -206,6 +213,16 @@ pub enum Cause {
          the mirror, or set removedSources to delete"
     )]
     SourceRemoved,
+    /// The mirror of a source that may be configured under another name.
+    #[error(
+        "its mirror stays for now: that source is not configured, and source {other} may be the \
+         same cluster under another name; the mirror is deleted or taken over when {other} is \
+         synced and its own mirrors exist; to delete it now, delete the mirror by hand"
+    )]
+    SourceMayBeRenamed {
+        /// The source that is waited for.
+        other: SourceName,
+    },
     /// The mirror's place is taken by an object that is not ours.
     #[error(
         "not mirrored, because {} {} exists here and is not Heliograph's; delete or rename it, or \
@@ -270,8 +287,8 @@ pub enum Cause {
     },
     /// Two write one object.
     #[error(
-        "something else keeps changing {} {}, which is changed back each time; its managedFields \
-         say who it is: stop that, or have it leave out what is labeled heliograph.dev/source",
+        "something else keeps changing {} {}, which is changed back each time, after a delay that \
+         grows to a minute; its managedFields say who it is: stop that, or have it leave out what is labeled heliograph.dev/source",
         local.0.kind(), local.1
     )]
     Contested {
@@ -300,10 +317,12 @@ impl Cause {
             Self::NotImported(refusal) => refusal.reason(),
             Self::AddressRefused { .. } => "InvalidAddress",
             Self::Truncated => "EndpointsTruncated",
+            Self::ListUnconfirmed => "ListUnconfirmed",
             Self::Held { .. } => "DeletionHeld",
             Self::EndpointsNotReady { .. } => "StaleEndpointsNotReady",
             Self::EndpointsDropped { .. } => "StaleEndpointsRemoved",
             Self::SourceRemoved => "SourceRemoved",
+            Self::SourceMayBeRenamed { .. } => "SourceMayBeRenamed",
             Self::Occupied { .. } => "AlreadyExists",
             Self::NamespaceMissing { .. } => "NamespaceNotFound",
             Self::NamespaceRefused { .. } => "NamespaceCreationFailed",

@@ -64,7 +64,7 @@ pub fn prospects(world: &World) -> Vec<Prospect> {
 }
 
 fn prospect(world: &World, key: &LocalKey) -> Option<Prospect> {
-    let case = Case::explained(world, key);
+    let case = Case::foreseen(world, key);
     let plan = decide(&case);
     let mut deeds = done(&plan, key, world.local());
     deeds.extend(held(&plan, key, world.local()));

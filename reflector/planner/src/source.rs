@@ -120,12 +120,18 @@ pub type Services = HashMap<ObjectKey, SourceService>;
 pub struct Source {
     /// Which cluster it is, by the uid of its `kube-system` namespace.
     pub cluster: Option<Box<str>>,
+    /// Which cluster it was when its mirrors were last written.
+    pub(crate) recorded_cluster: Option<Box<str>>,
     /// Its Services.
     pub services: SourceState<Services>,
     /// Its slices.
     pub slices: SourceState<Slices>,
     /// Its namespaces that keep their Services to themselves, where that is heeded.
     pub opted_out: BTreeSet<Box<str>>,
+    /// Whether the last list of its Services was not confirmed: what it lacks may exist.
+    pub(crate) services_in_part: bool,
+    /// The same of its slices.
+    pub(crate) slices_in_part: bool,
     /// When its Services were last heard.
     pub(crate) services_heard: Moment,
     /// When its slices were last heard.
@@ -155,6 +161,12 @@ impl Source {
             slices_heard: now,
             ..Self::default()
         }
+    }
+
+    /// Which cluster it is, or was before this process began.
+    pub(crate) fn any_cluster(&self) -> Option<&str> {
+        let cluster = self.cluster.as_ref().or(self.recorded_cluster.as_ref());
+        cluster.map(|it| &**it)
     }
 
     /// How it stands with its two resources.

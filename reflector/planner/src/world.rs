@@ -13,8 +13,8 @@ use std::collections::{BTreeSet, HashSet};
 use proto_types::{ObjectKey, Resource};
 
 use crate::adopt::Met;
-use crate::hold::Moment;
 use crate::endpoints::SourceEndpoints;
+use crate::hold::Moment;
 use crate::local::{Local, LocalChange, Obstacle};
 use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Role};
 use crate::name::{LocalKey, SourceName};
@@ -27,8 +27,8 @@ use crate::source::{
 use claims::Claims;
 use contest::Contests;
 use failback::Failbacks;
-use losses::By;
 pub use judge::Doubt;
+use losses::By;
 
 /// All that is known. Plans depend on it alone, and never on what happened last.
 ///
@@ -244,7 +244,8 @@ impl World {
             },
             Change::Deleted(key) => self.delete_service(rank, key),
             Change::Connected => {
-                if self.source(rank).services.is_synced() {
+                let source = self.source(rank);
+                if source.services.is_synced() || source.services_in_part {
                     return Touched::new();
                 }
                 self.source_mut(rank).services.resume();
@@ -268,6 +269,7 @@ impl World {
             .filter_map(|service| Some((service.key, service.object?)))
             .collect();
         let keys: Vec<_> = services.keys().cloned().collect();
+        self.source_mut(rank).services_in_part = false;
         let state = &mut self.source_mut(rank).services;
         let before = std::mem::replace(state, SourceState::Synced(services));
         let mut touched = self.homes_of(rank);
@@ -294,13 +296,16 @@ impl World {
         rank: Rank,
         services: Vec<crate::source::Exported<SourceService>>,
     ) -> Touched {
+        self.source_mut(rank).services_in_part = true;
         self.source_mut(rank).services.lost_mut();
+        let mut touched = self.homes_of(rank);
         let added = services
             .into_iter()
             .filter(|service| service.object.is_some());
-        added
-            .flat_map(|service| self.update_services(rank, Change::Applied(service)))
-            .collect()
+        for service in added {
+            touched.extend(self.update_services(rank, Change::Applied(service)));
+        }
+        touched
     }
 
     fn delete_service(&mut self, rank: Rank, key: ObjectKey) -> Touched {
@@ -311,7 +316,10 @@ impl World {
     }
 
     fn update_slices(&mut self, rank: Rank, change: Change<SourceSlice>) -> Touched {
-        let slices = &mut self.source_mut(rank).slices;
+        let source = self.source_mut(rank);
+        source.slices_in_part |= matches!(change, Change::ListedInPart(_));
+        let is_in_part = source.slices_in_part;
+        let slices = &mut source.slices;
         let services = match change {
             Change::Listed(listed) => return self.list_slices(rank, Slices::new(listed)),
             Change::ListedInPart(listed) => {
@@ -320,7 +328,7 @@ impl World {
             }
             Change::Applied(slice) => slices.known_mut().map(|known| known.set(slice)),
             Change::Deleted(key) => slices.known_mut().map(|known| known.remove(&key)),
-            Change::Connected if slices.is_synced() => None,
+            Change::Connected if slices.is_synced() || is_in_part => None,
             Change::Connected => {
                 slices.resume();
                 return self.homes_of(rank);
@@ -335,6 +343,7 @@ impl World {
     }
 
     fn list_slices(&mut self, rank: Rank, listed: Slices) -> Touched {
+        self.source_mut(rank).slices_in_part = false;
         let slices = &mut self.source_mut(rank).slices;
         let before = std::mem::replace(slices, SourceState::Synced(listed));
         self.judge_slices(rank);
@@ -359,6 +368,7 @@ impl World {
             touched.extend(concerned);
             return touched;
         }
+        self.record_clusters();
         // Now lists can be judged that came before there was anything to compare.
         for rank in self.policy.ranks() {
             self.judge_services(rank, &HashSet::new());
@@ -368,10 +378,11 @@ impl World {
     }
 
     fn tick(&mut self, now: Moment) -> Touched {
-        self.now = now;
+        let before = std::mem::replace(&mut self.now, now);
         self.doubt_what_was_held();
         let mut touched = self.step_failbacks();
-        touched.extend(self.end_contests());
+        touched.extend(self.end_awaiting(before));
+        touched.extend(self.end_contests(before));
         for rank in self.policy.ranks() {
             touched.extend(self.judge_age(rank));
         }
@@ -390,6 +401,7 @@ impl World {
         let name = &self.policy.source(rank).name;
         let role = self.policy.role(rank);
         let mut homes: Touched = self.local.homes_of(name, role).into_iter().collect();
+        homes.extend(self.orphans());
         if role == Role::Member {
             homes.extend(self.globals_of(rank));
         }
@@ -412,7 +424,9 @@ impl World {
         let globals = self.local.services();
         let globals = globals.filter(|(_, it)| it.owner.role == Role::Member);
         let globals = globals.map(|(key, it)| (LocalKey::new(key.clone()), it));
-        let concerned = globals.filter(|(key, it)| it.names(name) || !self.is_inhabited(key));
+        let concerned = globals.filter(|(key, it)| {
+            it.names(name) || self.has_removed_member(it) || !self.is_inhabited(key)
+        });
         let mut keys: Touched = concerned.map(|(key, _)| key).collect();
         if self.policy.is_local(rank) {
             let is_joined = |claims: &BTreeSet<Claim>| {

@@ -9,6 +9,7 @@ use super::modes::{self, Mode};
 use super::record::{self, Remembered};
 use crate::mirror::{GLOBAL_CLUSTERS, MirrorService, Observed, Role};
 use crate::name::SourceName;
+use crate::plan::removed::{Orphan, awaited};
 use crate::plan::{Case, held_because};
 use crate::policy::{Rank, RemovedSources};
 use crate::problem::{Cause, Problem};
@@ -143,6 +144,10 @@ impl<'a> Collected<'_, 'a> {
                     let state = source.services.as_str();
                     format!("source {name} is {state}: what is here of it stays")
                 });
+                if source.services_in_part && self.observed.is_some_and(|it| it.names(name)) {
+                    let service = self.members.service.clone();
+                    self.tell(name, &service, Cause::ListUnconfirmed);
+                }
                 self.remember(Cow::Borrowed(name));
             } else if let Some(why) = source.service_hold.holds(&self.members.service) {
                 let local = (Resource::Services, self.case.key.object().clone());
@@ -267,7 +272,18 @@ impl<'a> Collected<'_, 'a> {
                     self.tell(&name, &service, Cause::SourceRemoved);
                     self.remember(Cow::Owned(name));
                 }
-                RemovedSources::Delete => {}
+                RemovedSources::Delete => {
+                    let service = self.members.service.clone();
+                    let orphan = Orphan {
+                        role: Role::Member,
+                        cluster: None,
+                        service: Some(&service),
+                    };
+                    if let Some(cause) = awaited(self.case, orphan) {
+                        self.tell(&name, &service, cause);
+                        self.remember(Cow::Owned(name));
+                    }
+                }
             }
         }
     }

@@ -96,17 +96,22 @@ fn choose(
     recalled: &mut Recalled,
 ) {
     let tiers = tiers(members, order);
-    let suffices = |tier: &&Vec<&Member<'_>>| {
-        let counts = tier.iter().map(|it| count(case, members, it));
-        let (n_ready, n_all) = counts.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
-        enough.is_met(n_ready, n_all)
-    };
-    let Some(n) = tiers.iter().position(|it| suffices(&it)) else {
+    let found = tiers.iter().enumerate().find_map(|(n, tier)| {
+        let met = met(case, members, (tier, enough));
+        (met != Met::No).then_some((n, met))
+    });
+    let Some((n, met)) = found else {
         case.note("AllServe", || {
             "no tier of clusters suffices, so that all of them serve".to_owned()
         });
         return;
     };
+    if met == Met::Unknown {
+        case.note("ThresholdUnknown", || {
+            "the endpoints of a cluster are not listed yet: no later cluster begins to serve"
+                .to_owned()
+        });
+    }
     let names = |members: &[&Member<'_>]| -> Vec<SourceName> {
         members
             .iter()
@@ -117,15 +122,49 @@ fn choose(
     let step = case.world.failback_step(case.key);
     for name in &standing_by {
         let serves = serves(case, name);
-        plan.is_failing_back |= serves;
-        // Who was not serving does not begin to.
-        let step = if serves { step } else { STEPS };
+        let step = match (met, serves) {
+            (_, false) => STEPS, // Who was not serving does not begin to.
+            (Met::Unknown, true) => 0,
+            (Met::Yes | Met::No, true) => step,
+        };
+        plan.is_failing_back |= serves && met == Met::Yes;
         case.note("ClusterOnStandby", || {
             let done = 100 * step / STEPS;
             format!("earlier clusters suffice: {done} % of the endpoints of {name} stand by")
         });
         withdraw(plan, recalled, name, step);
     }
+}
+
+/// Whether a failover position meets the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Met {
+    Yes,
+    No,
+    /// The endpoints of one of its members are not listed yet.
+    Unknown,
+}
+
+fn met(case: &Case<'_>, members: &Members<'_>, (tier, enough): (&[&Member<'_>], Enough)) -> Met {
+    let counts = tier.iter().map(|it| count(case, members, it));
+    let (n_ready, n_all) = counts.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    if enough.is_met(n_ready, n_all) {
+        Met::Yes
+    } else if tier.iter().any(|it| is_awaited(case, it)) {
+        Met::Unknown
+    } else {
+        Met::No
+    }
+}
+
+/// Returns whether nothing is known of the endpoints of a member, neither from it nor by what
+/// is published of it, and a list is still to be expected. Unknown is not zero, but it keeps
+/// other clusters from serving for a limited time.
+fn is_awaited(case: &Case<'_>, member: &Member<'_>) -> bool {
+    let is_listed = slices_of(case, member).is_some();
+    let awaited = member.rank.filter(|_| !is_listed);
+    awaited.is_some_and(|rank| case.world.awaits_slices(rank))
+        && published(case, &member.name).next().is_none()
 }
 
 /// Whether endpoints of a member are published as ready.

@@ -3,7 +3,7 @@
 use proto_types::{ObjectKey, Resource};
 
 use super::{Local, LocalChange, Store, home};
-use crate::mirror::{Mirror, MirrorService, MirrorSlice, Seen};
+use crate::mirror::{Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Seen};
 use crate::name::LocalKey;
 use crate::policy::Policy;
 
@@ -24,6 +24,15 @@ impl Local {
         policy: &Policy,
     ) -> Option<(LocalKey, (Resource, ObjectKey))> {
         self.slices.subject(change, policy)
+    }
+
+    /// Which Endpoints of ours a change made otherwise, if it did.
+    pub(crate) fn subject_of_endpoints(
+        &self,
+        change: &LocalChange<MirrorEndpoints>,
+        policy: &Policy,
+    ) -> Option<(LocalKey, (Resource, ObjectKey))> {
+        self.endpoints.subject(change, policy)
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::cell::RefCell;
 
+use proto_types::{ObjectKey, Resource};
 use serde::{Deserialize, Serialize};
 
+use super::plan;
+use crate::diff::Verdict;
 use crate::mirror::Role;
 use crate::name::{LocalKey, SourceName};
 use crate::world::{Claim, World};
@@ -23,6 +26,8 @@ pub(crate) struct Case<'a> {
     pub(crate) world: &'a World,
     pub(crate) key: &'a LocalKey,
     reasons: Option<RefCell<Vec<Reason>>>,
+    /// Whether what other keys need counts as done.
+    is_foreseen: bool,
 }
 
 impl<'a> Case<'a> {
@@ -32,6 +37,7 @@ impl<'a> Case<'a> {
             world,
             key,
             reasons: None,
+            is_foreseen: false,
         }
     }
 
@@ -42,7 +48,28 @@ impl<'a> Case<'a> {
             world,
             key,
             reasons,
+            is_foreseen: false,
         }
+    }
+
+    /// The same, as it is when all other keys are planned and written.
+    pub(crate) fn foreseen(world: &'a World, key: &'a LocalKey) -> Self {
+        Self {
+            is_foreseen: true,
+            ..Self::explained(world, key)
+        }
+    }
+
+    /// Returns whether the mirror of a Service exists under another key, or is foreseen there.
+    pub(crate) fn makes_or_has(&self, key: &LocalKey, service: &ObjectKey) -> bool {
+        let local = self.world.local();
+        let observed = local.service(key).map(|it| &it.owner);
+        let exists = observed.is_some_and(|it| it.service.as_ref() == Some(service));
+        let is_free = || local.obstacle(Resource::Services, key.object()).is_none();
+        exists
+            || self.is_foreseen
+                && is_free()
+                && matches!(plan(self.world, key).service, Verdict::Want(_))
     }
 
     /// The source that makes a claim.

@@ -191,7 +191,10 @@ pub(crate) fn leftover(
     if others {
         return match fate(case, &observed.owner) {
             // He who lost the Service has no use for its slices.
-            Fate::Goes | Fate::StaysBecause(Cause::SourceRemoved) => Fate::Goes,
+            Fate::Goes
+            | Fate::StaysBecause(Cause::SourceRemoved | Cause::SourceMayBeRenamed { .. }) => {
+                Fate::Goes
+            }
             fate @ (Fate::Stays | Fate::StaysBecause(_)) => fate,
         };
     }

@@ -119,6 +119,12 @@ impl World {
         self.claims.admitted.get(key).into_iter().flatten()
     }
 
+    /// The source and Service that take precedence under a key.
+    pub(crate) fn winner(&self, key: &LocalKey) -> Option<(Rank, &ObjectKey)> {
+        let first = self.claims(key).next()?;
+        Some((first.rank, &first.service))
+    }
+
     /// Who wants a key and may not have it, and why.
     pub(crate) fn refused(&self, key: &LocalKey) -> impl Iterator<Item = (&Claim, &Refusal)> {
         self.claims.refused.get(key).into_iter().flatten()

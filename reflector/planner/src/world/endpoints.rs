@@ -94,11 +94,13 @@ impl World {
 
     /// Before they are known, nothing is decided about them.
     pub(super) fn hear_local_endpoints(&mut self, change: LocalChange<MirrorEndpoints>) -> Touched {
-        let knew_them = self.local.knows_endpoints();
-        let concerned = self.local.update_endpoints(change, &self.policy);
-        match knew_them {
-            true => concerned.into_iter().collect(),
-            false => self.keys(),
+        if !self.local.knows_endpoints() {
+            self.local.update_endpoints(change, &self.policy);
+            return self.keys();
         }
+        let subject = self.local.subject_of_endpoints(&change, &self.policy);
+        self.update_ours(subject, |local, policy| {
+            local.update_endpoints(change, policy)
+        })
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use proto_types::label::{self, MEMBERS};
 
 use super::{Touched, World};
-use crate::hold::Moment;
 use crate::global::{self, STEPS};
+use crate::hold::Moment;
 use crate::name::LocalKey;
 use crate::plan::Case;
 

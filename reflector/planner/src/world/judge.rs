@@ -1,5 +1,7 @@
 //! What a completed list, or silence, says of a source.
 
+use std::time::Duration;
+
 use proto_types::{ObjectKey, Resource};
 
 use super::{Touched, World};
@@ -21,6 +23,10 @@ pub struct Doubt {
     pub resource: Resource,
 }
 
+/// Time within which the first list of a source is expected. Later it counts as if it had no
+/// endpoints.
+const FIRST_LIST: Duration = Duration::from_secs(30);
+
 impl World {
     /// Doubts what held deletions long enough.
     pub(super) fn doubt_what_was_held(&mut self) {
@@ -39,6 +45,29 @@ impl World {
                 });
             }
         }
+    }
+
+    /// Returns whether the first list of a source's slices is still expected soon.
+    pub(crate) fn awaits_slices(&self, rank: Rank) -> bool {
+        let source = self.source(rank);
+        let is_unknown = source.slices.known().is_none();
+        is_unknown && self.now.0.saturating_sub(source.slices_heard.0) < FIRST_LIST
+    }
+
+    /// Returns the global Services of members whose first list of slices is not awaited any
+    /// more.
+    pub(super) fn end_awaiting(&mut self, before: Moment) -> Touched {
+        let members: Vec<_> = self.policy.member_ranks().collect();
+        let mut touched = Touched::new();
+        for rank in members {
+            let source = self.source(rank);
+            let is_unknown = source.slices.known().is_none();
+            let over = source.slices_heard.0 + FIRST_LIST;
+            if is_unknown && before.0 < over && over <= self.now.0 {
+                touched.extend(self.all_of(rank));
+            }
+        }
+        touched
     }
 
     /// What a source's silence means now for one of its Services.

@@ -9,7 +9,7 @@ use crate::hold::{Left, Mirrored};
 use crate::local::Local;
 use crate::mirror::{MirrorService, Observed, Owner, Role};
 use crate::name::{LocalKey, SourceName};
-use crate::policy::{Policy, Rank};
+use crate::policy::{Policy, Rank, RemovedSources};
 use crate::source::{Slices, SourceState};
 
 /// Cause of a change of claims.
@@ -154,7 +154,9 @@ impl World {
             return;
         }
         let its = Its::of(&self.policy, rank);
-        let mirrors = self.local.services().filter(|(_, it)| its.is_service(it));
+        let mirrors = self.local.services();
+        let mirrors =
+            mirrors.filter(|(_, it)| its.is_service(it) || self.is_inherited(rank, &it.owner));
         let (mut gone, mut n_left) = (HashSet::new(), 0);
         for (key, observed) in mirrors {
             let original = observed.owner.service.as_ref();
@@ -175,6 +177,18 @@ impl World {
         let hold = &mut source.service_hold;
         hold.forget(|it| has(it) && !refused.contains(it));
         hold.list(&gone, n_left, now);
+    }
+
+    /// Returns whether a mirror is of the same cluster under a name that is not configured any
+    /// more.
+    fn is_inherited(&self, rank: Rank, owner: &Owner) -> bool {
+        let source = self.source(rank);
+        self.policy.removed_sources == RemovedSources::Delete
+            && self.policy.role(rank) == owner.role
+            && source.cluster.is_some()
+            && source.cluster == owner.cluster
+            && owner.source.is_some()
+            && self.policy.rank_of(owner).is_none()
     }
 
     /// Compares a source's listed slices with those here: a Service that has none any more

@@ -1,10 +1,11 @@
 //! Another policy for what is known.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{By, Claims, Touched, World};
+use crate::mirror::{MirrorService, Observed, Role};
 use crate::name::{LocalKey, SourceName};
-use crate::policy::Policy;
+use crate::policy::{Policy, RemovedSources};
 use crate::source::Source;
 
 impl World {
@@ -25,6 +26,7 @@ impl World {
         self.policy = policy;
         self.local.rehome(&self.policy);
         self.claims = Claims::new(&self.policy);
+        self.record_clusters();
         for rank in self.policy.ranks() {
             let services = self.source(rank).services.known();
             let services = services.into_iter().flat_map(|it| it.keys().cloned());
@@ -46,6 +48,41 @@ impl World {
         let homes = homes.chain(self.local.homes().cloned());
         let homes = homes.chain(self.local.homes_of_endpoints());
         homes.chain(self.claims.keys().cloned()).collect()
+    }
+
+    /// Remembers which clusters the sources were when their mirrors were last written.
+    pub(super) fn record_clusters(&mut self) {
+        let mirrors = self.local.services().map(|(_, it)| &it.owner);
+        let known = mirrors.filter_map(|it| Some((it.source.as_ref()?, it.cluster.clone()?)));
+        let known: HashMap<_, _> = known.collect();
+        for rank in self.policy.ranks() {
+            let recorded = known.get(&self.policy.source(rank).name).cloned();
+            self.sources[rank.index()].recorded_cluster = recorded;
+        }
+    }
+
+    /// Keys of mirrors of removed sources, where it matters what other sources have.
+    pub(super) fn orphans(&self) -> Touched {
+        let all = self.local.strays();
+        let removed = all.filter(|key| {
+            let observed = self.local.service(key);
+            observed.is_some_and(|it| self.policy.rank_of(&it.owner).is_none())
+        });
+        let concerned = removed.filter(|key| match self.policy.removed_sources {
+            RemovedSources::Delete => true,
+            RemovedSources::Keep => self.claims.has(key),
+        });
+        concerned.collect()
+    }
+
+    /// Returns whether a global Service has a member that is not configured any more.
+    pub(super) fn has_removed_member(&self, global: &Observed<MirrorService>) -> bool {
+        match self.policy.removed_sources {
+            RemovedSources::Keep => false,
+            RemovedSources::Delete => global
+                .members()
+                .any(|name| self.policy.rank(&name, Role::Member).is_none()),
+        }
     }
 
     /// Which clusters a source was when its mirrors were last written.

@@ -50,6 +50,37 @@ fn what_others_keep_changing_is_repaired_and_told_until_they_stop() {
 }
 
 #[test]
+fn a_fight_slows_down_and_ends_when_the_other_stops() {
+    let mut lab = mirrored();
+    let mut n_writes = 0;
+    // Somebody changes it whenever it is repaired, for an hour.
+    for n in 0..3600 {
+        let port = lab.service(MIRROR)["spec"]["ports"][0]["port"].clone();
+        if port == 80 {
+            lab.edit(Resource::Services, MIRROR, |it| {
+                it["spec"]["ports"][0]["port"] = json!(1000 + n);
+            });
+        }
+        n_writes += lab.settle().len();
+        lab.wait(1);
+    }
+    assert!((60..80).contains(&n_writes), "{n_writes}");
+    assert_eq!(lab.reasons(), ["east ExternalModification"]);
+    // Its slice is not part of the fight.
+    lab.apply_slice("east", &slice("demo/web-1", "web", &["10.1.0.9"]));
+    assert_eq!(lab.settle().len(), 1);
+    // The other stops: it is repaired within a minute, and forgotten after five.
+    for _ in 0..60 {
+        lab.wait(1);
+        lab.settle();
+    }
+    assert_eq!(lab.service(MIRROR)["spec"]["ports"][0]["port"], 80);
+    lab.wait(300);
+    assert_eq!(lab.reasons(), Vec::<String>::new());
+    disturb(&mut lab, 0);
+}
+
+#[test]
 fn slices_that_others_keep_deleting_are_told_too() {
     let mut lab = Lab::new(vec![prefixed("east")]);
     lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);

@@ -130,6 +130,15 @@ impl Lab {
         self.update(self.services_of(source, Change::Listed(services)));
     }
 
+    /// A list that no API server confirmed.
+    pub(crate) fn list_in_part(&mut self, source: &str, services: &[Value], slices: &[Value]) {
+        let services = services.iter().map(|it| self.read(it)).collect();
+        self.update(self.services_of(source, Change::ListedInPart(services)));
+        let read = |it| Exported::slice(&raw(Resource::EndpointSlices, it));
+        let listed = Change::ListedInPart(slices.iter().map(read).collect());
+        self.update(self.slices_of(source, listed));
+    }
+
     pub(crate) fn list_slices(&mut self, source: &str, slices: &[Value]) {
         let read = |it| Exported::slice(&raw(Resource::EndpointSlices, it));
         let listed = Change::Listed(slices.iter().map(read).collect());
@@ -189,6 +198,12 @@ impl Lab {
     pub(crate) fn lose(&mut self, source: &str) {
         self.update(self.services_of(source, Change::Lost));
         self.update(self.slices_of(source, Change::Lost));
+    }
+
+    /// The same, before anything was heard of it.
+    pub(crate) fn lose_source(&mut self, source: &str) {
+        self.lose(source);
+        assert!(self.world.policy().rank(&name(source), self.role).is_some());
     }
 
     /// It lived until now.

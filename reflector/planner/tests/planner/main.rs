@@ -34,6 +34,8 @@ mod silence;
 mod reasons;
 // Another policy while all goes on.
 mod reconfigure;
+// Sources that get another name.
+mod renames;
 // Which deletes happen, and which do not.
 mod safety;
 // What other versions say.

@@ -285,7 +285,7 @@ fn an_aliased_mirror_stays_while_its_service_cannot_be_read() {
     lab.settle();
     lab.apply_service("east", &broken);
     assert!(lab.settle().is_empty());
-    assert_eq!(lab.reasons(), ["east Undecodable"]);
+    assert_eq!(lab.reasons(), ["east InvalidSourceObject"]);
     // Nor does a list change that, nor a restart.
     lab.list("east", std::slice::from_ref(&broken), &slices);
     assert!(lab.settle().is_empty());

@@ -111,7 +111,7 @@ fn slices_stay_while_what_took_their_place_cannot_be_read() {
     assert!(lab.settle().is_empty());
     lab.list_slices("east", &[broken]);
     assert!(lab.settle().is_empty());
-    assert_eq!(reasons(&lab), ["Undecodable"]);
+    assert_eq!(reasons(&lab), ["InvalidSourceObject"]);
     lab.list_slices("east", &[slice("demo/web-2", "web", &["10.0.0.2"])]);
     assert_eq!(lab.settle().len(), 2, "one comes, the other goes");
 }
@@ -140,6 +140,8 @@ fn the_mirrors_of_a_removed_source_stay_unless_configured_otherwise() {
     let mut delete = policy(vec![prefixed("west")]);
     delete.removed_sources = RemovedSources::Delete;
     let mut lab = Lab::over(lab.cluster, delete);
+    assert!(lab.settle().is_empty(), "west may be it under another name");
+    lab.list("west", &[], &[]);
     assert_eq!(lab.settle().len(), 2);
 }
 
@@ -349,4 +351,36 @@ fn what_is_held_goes_at_once_when_somebody_says_so() {
     let held = lab.slices();
     lab.edit(Resource::EndpointSlices, &held[0], release);
     assert_eq!(lab.settle().len(), 1);
+}
+
+#[test]
+fn a_list_that_nobody_confirmed_adds_and_takes_nothing_away() {
+    for is_restarted in [false, true] {
+        let mut lab = east_with_web();
+        if is_restarted {
+            lab = lab.restarted();
+        }
+        let slices = [slice("demo/api-1", "api", &["10.0.0.9"])];
+        lab.list_in_part("east", &[service("demo/api")], &slices);
+        let writes = lab.settle();
+        assert_eq!(writes.len(), 2, "{writes:?}");
+        assert!(writes.iter().all(|it| it.starts_with("create")));
+        // Neither time, nor a watch, nor a loss makes it more than it is.
+        lab.reconnect("east");
+        lab.lose("east");
+        lab.wait(3600);
+        lab.reconnect("east");
+        assert!(lab.settle().is_empty());
+        let expected = if is_restarted {
+            vec!["ListUnconfirmed"]
+        } else {
+            // What was known before is known still.
+            vec![]
+        };
+        assert_eq!(reasons(&lab), expected);
+        // A confirmed one decides.
+        lab.list("east", &[service("demo/api")], &slices);
+        assert_eq!(lab.settle().len(), 2);
+        assert_eq!(lab.services(), ["mirrors/east-demo-73736d-api"]);
+    }
 }

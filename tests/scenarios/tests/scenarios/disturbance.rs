@@ -93,7 +93,12 @@ pub(crate) async fn history_may_be_compacted_under_a_watch(
         .eventually_has(&mirror("east", "web"), &["10.1.0.4"])
         .await?;
 
-    // The same for the reflector: an emitter that restarts has no history.
+    // The same for the reflector: an emitter that restarts has no history. A list that lacks
+    // most would be held.
+    for name in ["stays", "stays-too"] {
+        east.create_service(name).await?;
+        local.eventually_has(&mirror("east", name), &[]).await?;
+    }
     emitter.kill().await?;
     east.delete_service("demo/web").await?;
     emitter.start().await?;

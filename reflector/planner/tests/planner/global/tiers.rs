@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use reflector_planner::Policy;
+use reflector_planner::{GlobalPlacement, Policy};
 use serde_json::{Value, json};
 
 use super::web;
@@ -209,6 +209,49 @@ fn services_that_are_heard_before_their_slices_change_nothing() {
         lab.list_slices(source, &[pods(4 - net, 4)]);
         assert_eq!(lab.settle(), NOTHING, "{source}");
     }
+}
+
+/// Home's own Service is under the name of the global one, so that nothing is published of it.
+fn same_name() -> Lab {
+    Lab::global("home", GlobalPlacement::SameName, &["east"])
+}
+
+#[test]
+fn endpoints_that_are_not_listed_yet_are_not_taken_for_none() {
+    let services = |lab: &mut Lab| {
+        lab.list_services("home", &[asking("here, east", "1")]);
+        lab.list("east", &[web(2021)], &[pods(2, 4)]);
+    };
+    let mut lab = same_name();
+    services(&mut lab);
+    lab.list_slices("home", &[pods(1, 4)]);
+    lab.settle();
+    assert_eq!(n_ready(&lab, "east"), 0);
+
+    // After a restart, home's slices come last.
+    let mut lab = lab.restarted();
+    services(&mut lab);
+    assert_eq!(lab.settle(), NOTHING);
+    lab.wait(29);
+    assert_eq!(lab.settle(), NOTHING);
+    lab.list_slices("home", &[pods(1, 4)]);
+    assert_eq!(lab.settle(), NOTHING);
+
+    // They do not come at all.
+    let mut lab = lab.restarted();
+    services(&mut lab);
+    lab.wait(29);
+    assert_eq!(lab.settle(), NOTHING);
+    lab.wait(1);
+    lab.settle();
+    assert_eq!(n_ready(&lab, "east"), 4, "unknown blocks not for ever");
+
+    // Nor does what serves cease to, while nothing is known.
+    let mut lab = lab.restarted();
+    services(&mut lab);
+    assert_eq!(lab.settle(), NOTHING);
+    lab.list_slices("home", &[pods(1, 0)]);
+    assert_eq!(lab.settle(), NOTHING);
 }
 
 #[test]
