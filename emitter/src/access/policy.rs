@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use super::User;
 
+mod written;
+
 /// The configuration file, in YAML or JSON.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -123,10 +125,7 @@ impl Policy {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        // A file that is being written must not open every door.
-        if text.trim().is_empty() {
-            return Err("it is empty; write `consumers: []` to let in nobody".to_owned());
-        }
+        written::check(text)?;
         let policy: Self = serde_saphyr::from_str(text)
             .map_err(|why| why.to_string().trim_start_matches("error: ").to_owned())?;
         policy.check()?;
@@ -174,7 +173,9 @@ impl Policy {
             if !names.insert(name) {
                 return Err(format!("consumer {name:?} is there twice"));
             }
-            if it.users.is_empty() && it.groups.is_empty() && it.claims.is_null() {
+            let claims = &it.claims;
+            let has_claims = !claims.is_null() && *claims != Value::Object(serde_json::Map::new());
+            if it.users.is_empty() && it.groups.is_empty() && !has_claims {
                 return Err(format!(
                     "consumer {name:?} is nobody: give it users, groups or claims"
                 ));
@@ -314,6 +315,36 @@ consumers:
         let issuer = "issuers: [{issuer: a, audiences: [x], keys: {file: f}, userPrefix: ''}";
         for (text, words) in [
             ("", "consumers: []"),
+            ("# consumers: []\n", "consumers: []"),
+            ("~", "consumers: []"),
+            ("---\n", "consumers: []"),
+            ("{}", "consumers: []"),
+            ("consumers:\n", "consumers has no value"),
+            (
+                "consumers:\n# - {name: a, users: [x]}\n",
+                "consumers has no value",
+            ),
+            ("consumers: ~", "consumers has no value"),
+            ("issuers:\nconsumers: []", "issuers has no value"),
+            (
+                "consumers:\n- name: a\n  users: [x]\n  namespaces:\n",
+                "consumers[0].namespaces has no value",
+            ),
+            (
+                "consumers: [{name: a, users: [x], ports: ~}]",
+                "consumers[0].ports has no value",
+            ),
+            (
+                "consumers: [{name: a, users: [x], selector: }]",
+                "consumers[0].selector has no value",
+            ),
+            (
+                "consumers: [{name: a, users: [x], claims: {aud: ~}}]",
+                "consumers[0].claims.aud has no value",
+            ),
+            ("consumers: [{name: a, claims: {}}]", "\"a\" is nobody"),
+            ("consumers: [{name: a, users: []}]", "\"a\" is nobody"),
+            ("consumers: []\n---\nissuers: []", ""),
             ("consumer: []", "consumer"),
             ("consumers: [{name: a}]", "\"a\" is nobody"),
             ("consumers: [{name: a, users: [x], ports: [70000]}]", ""),
