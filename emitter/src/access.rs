@@ -24,6 +24,7 @@ mod workload;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use emitter_cache::Grant;
@@ -39,7 +40,7 @@ pub use self::floor::Floor;
 pub use self::follow_keys::follow_keys;
 pub use self::policy::PolicyError;
 pub use self::ruling::Error;
-use self::ruling::Ruling;
+use self::ruling::{Positions, Ruling};
 use self::tokens::Tokens;
 pub use self::tokens::TokensError;
 pub use self::user::User;
@@ -90,6 +91,8 @@ pub struct Access {
     authentication: Option<delegated::Authentication>,
     authorization: Option<delegated::Authorization>,
     changed: Notify,
+    /// Number of changes of files.
+    generation: Arc<AtomicU64>,
 }
 
 /// By what right a request is answered.
@@ -106,6 +109,17 @@ pub struct Right {
     pub view: Arc<str>,
     /// From where a watch may go on.
     pub floor: Floor,
+    /// Number of changes of files before the right was found, and until now.
+    generation: u64,
+    current: Arc<AtomicU64>,
+}
+
+impl Right {
+    /// Returns whether no file has changed since the right was found.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.current.load(Ordering::SeqCst) == self.generation
+    }
 }
 
 /// Why a request is not answered.
@@ -138,6 +152,7 @@ impl Access {
             authentication,
             authorization,
             changed: Notify::new(),
+            generation: Arc::default(),
             parts,
         }))
     }
@@ -147,28 +162,36 @@ impl Access {
         if let Some(path) = &self.parts.settings.tokens {
             *self.tokens.write() = Arc::new(Tokens::read(path)?);
         }
-        self.changed.notify_one();
+        self.change();
         Ok(())
     }
 
     /// Reads the access configuration again.
     pub fn reload_policy(&self) -> Result<(), Error> {
         let next = Ruling::read(self.parts.settings.policy.as_deref())?;
-        let revision = |hub: &Arc<Hub>| {
-            let progress = *hub.progress().borrow();
-            (hub.names().plural, progress.unwrap_or_default())
-        };
-        let now = self.parts.hubs.iter().map(revision).collect();
         let mut ruling = self.ruling.write();
-        *ruling = Arc::new(next.after(&ruling, now));
+        *ruling = Arc::new(next.after(&ruling));
         drop(ruling);
-        self.changed.notify_one();
+        self.change();
         Ok(())
+    }
+
+    /// Ends what may not go on. A watch that is opened at this moment, by a right of
+    /// before, notices by the generation.
+    fn change(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+
+    fn positions(&self) -> Positions {
+        let hubs = self.parts.hubs.iter();
+        let position = |hub: &Arc<Hub>| (hub.names().plural, hub.position());
+        hubs.map(position).collect()
     }
 
     /// Clients' authorities have been exchanged.
     pub fn certificates_changed(&self) {
-        self.changed.notify_one();
+        self.change();
     }
 
     /// By what right somebody may do something.
@@ -177,6 +200,7 @@ impl Access {
         credentials: Credentials,
         attributes: Attributes,
     ) -> Result<Right, Denied> {
+        let generation = self.generation.load(Ordering::SeqCst);
         let known = self.user(&credentials).await;
         let metrics = &self.parts.metrics;
         let (user, method) = match known {
@@ -192,7 +216,10 @@ impl Access {
         metrics.authorized(granted.is_ok());
         let (rules, view) = granted?;
         let target = attributes.target.as_ref();
-        let floor = target.map(|it| self.ruling.read().floor(&user, it));
+        let floor = target.map(|it| {
+            let positions = self.positions();
+            self.ruling.read().floor(&user, it, &positions)
+        });
         Ok(Right {
             grant: Grant::new(rules, Arc::clone(&self.parts.owners)),
             floor: floor.unwrap_or_default(),
@@ -201,6 +228,8 @@ impl Access {
             user,
             attributes,
             view,
+            generation,
+            current: Arc::clone(&self.generation),
         })
     }
 

@@ -10,6 +10,7 @@ mod discovery;
 mod fresh;
 mod gzip;
 mod list;
+mod pieces;
 mod pretty;
 mod query;
 pub mod read;
@@ -25,10 +26,10 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use emitter_cache::form::NAMESPACES;
 use emitter_cache::table::Include;
-use emitter_cache::{Encoding, Grant};
+use emitter_cache::{Encoding, Grant, Scope, View};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use proto_types::resource::Names;
-use proto_types::{Resource, Status};
+use proto_types::{Resource, Revision, Status};
 use tokio_util::sync::CancellationToken;
 
 use self::accept::{Chosen, Format, Offer, Unacceptable, Verb};
@@ -100,6 +101,21 @@ impl Asked {
     fn grant(&self) -> Grant {
         let caller = self.caller.as_ref();
         caller.map(|it| it.grant.clone()).unwrap_or_default()
+    }
+
+    /// Name of the client that asks for a view, for what it was sent.
+    fn client(&self, view: &View) -> (Arc<str>, Scope) {
+        let caller = self.caller.as_ref();
+        let name = caller.map_or_else(|| "".into(), |it| Arc::clone(&it.name));
+        (name, view.scope.clone())
+    }
+
+    /// Notes that the client is sent the state of a view at a revision.
+    fn told(&self, hub: &Hub, view: &View, revision: Revision) {
+        hub.told(|| self.client(view), revision);
+        if let Some(caller) = &self.caller {
+            caller.floor().told(revision);
+        }
     }
 
     /// What the request is about; its path has been percent-decoded.

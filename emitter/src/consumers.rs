@@ -247,6 +247,11 @@ impl Caller {
         }
         open.watches.insert(watch.id, Arc::clone(&watch));
         *open.per_consumer.entry(Arc::clone(&self.name)).or_default() += 1;
+        drop(open);
+        // Whoever looks for watches whose rights changed may have looked just before.
+        if self.right.as_ref().is_some_and(|right| !right.is_current()) {
+            watch.end(Eviction::Access);
+        }
         Session(watch)
     }
 }

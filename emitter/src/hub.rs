@@ -9,48 +9,66 @@ mod feed;
 mod joins;
 mod listed;
 mod pace;
+mod publish;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
+use bytes::Bytes;
 use emitter_cache::encode::Encoder;
-use emitter_cache::ring::Frame;
-use emitter_cache::store::{Expired, Misfit, Replaced};
+use emitter_cache::store::{Applied, Beginning, Expired, Misfit, Replaced};
 use emitter_cache::view::Snapshot;
-use emitter_cache::{Change, Encoding, Entry, Fields, Form, Limits, Store, View};
+use emitter_cache::{Encoding, Entry, Fields, Form, Joined, Limits, Scope, Store, View};
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use proto_types::evidence::Ruling;
 use proto_types::resource::Names;
-use proto_types::{ObjectKey, Revision};
+use proto_types::{ObjectKey, RawObject, Revision};
 use runtime::follow;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 pub use self::feed::{Feed, Listener, Start, Subscription};
-use self::joins::Joins;
+use self::joins::Joining;
+pub use self::joins::join;
 pub use self::listed::Listed;
 use self::pace::Pace;
+use self::publish::News;
 use crate::probe::{Questions, Versions};
+use crate::told::Told;
 
 /// The exported objects of one resource, for reading by many.
 pub struct Hub {
     form: &'static Form,
     encoder: Encoder,
     inner: Mutex<Inner>,
+    /// What belongs to the objects of this hub, where these are Services.
+    joining: OnceLock<Joining>,
+    /// The Services that the objects of this hub belong to.
+    services: OnceLock<Weak<Self>>,
+    cut: watch::Sender<Option<Revision>>,
+    lags: Notify,
     ingested: watch::Sender<Option<Revision>>,
     /// The same, as far as it may be served.
     progress: watch::Sender<Option<Revision>>,
     lists: Mutex<HashMap<View, Listed>>,
+    /// Clients that listed in this history, where their resource versions do not show it.
+    told: Told<Client>,
     list_hits: AtomicU64,
     questions: Questions,
     pace: Pace,
 }
 
+/// Name of a client, and what it lists.
+pub type Client = (Arc<str>, Scope);
+
 struct Inner {
     store: Store,
-    joins: Joins,
+    joined: Option<Joined>,
     feeds: HashMap<View, Weak<Feed>>,
+    /// Number of times at which lists may have become others.
+    generation: u64,
     /// The store is catching up, and nobody may read it.
     is_past: bool,
 }
@@ -58,6 +76,9 @@ struct Inner {
 /// How many distinct views may have their list kept ready. Consumers of one kind
 /// share a view, so more than a few are a sign of ad-hoc queries.
 const MAX_LISTS: usize = 32;
+
+/// Maximum size in bytes of all lists that are kept ready; one is kept in any case.
+const MAX_LIST_BYTES: usize = 128 << 20;
 
 impl Hub {
     /// A hub that has not been told anything yet.
@@ -69,13 +90,19 @@ impl Hub {
             encoder: Encoder::new(form),
             inner: Mutex::new(Inner {
                 store: Store::new(form, fields, limits),
-                joins: Joins::default(),
+                joined: None,
                 feeds: HashMap::new(),
+                generation: 0,
                 is_past: false,
             }),
+            joining: OnceLock::new(),
+            services: OnceLock::new(),
+            cut: watch::Sender::new(None),
+            lags: Notify::new(),
             ingested: watch::Sender::new(None),
             progress: watch::Sender::new(None),
             lists: Mutex::new(HashMap::new()),
+            told: Told::default(),
             list_hits: AtomicU64::new(0),
             questions: Questions::default(),
             pace: Pace::default(),
@@ -142,38 +169,40 @@ impl Hub {
 
     /// Takes in what the upstream says.
     pub fn ingest(&self, event: follow::Event, now: Timestamp) {
+        if let Some(joining) = self.joining.get() {
+            joining.learn(&event);
+        }
         let mut inner = self.inner.lock();
         let has_misfit = inner.store.misfit().is_some();
-        let changes = match event {
+        let news = match event {
             follow::Event::Listed(listing) => inner.replace(self.names(), listing, now),
-            follow::Event::Applied(object) => {
-                let key = object.key.clone();
-                let change = inner.store.set(object, now);
-                change.unwrap_or_else(|error| {
-                    warn!(resource = %self.names(), %key, %error, "ignored an unreadable object");
-                    None
-                })
-            }
-            .into_iter()
-            .collect(),
+            follow::Event::Applied(object) => inner.set(self.names(), object, now),
             follow::Event::Deleted(object) => {
                 let change = inner.store.remove(&object.key, object.revision, now);
-                change.into_iter().collect()
+                News::of(change)
             }
-            follow::Event::Progress(revision) => {
-                inner.store.advance(revision);
-                Vec::new()
-            }
+            follow::Event::Progress(revision) => match inner.store.advance(revision) {
+                true => News::GapClosed,
+                false => News::Nothing,
+            },
             follow::Event::Connected | follow::Event::Failed(_) => return,
         };
         inner.tell_misfit(self.names(), has_misfit);
-        inner.publish(&changes, &self.encoder, &self.pace);
-        if !changes.is_empty() {
-            self.lists.lock().clear();
+        if matches!(news, News::Fresh) {
+            self.told.clear();
         }
+        inner.publish(&news, self);
+        let has_stepped = inner.step(self);
+        if news.has_changes() || has_stepped {
+            self.forget_lists(&mut inner);
+        }
+        self.tell_cut(&inner);
         let progress = inner.store.progress();
         let is_past = inner.is_past;
         drop(inner);
+        if let Some(joining) = self.joining.get() {
+            joining.advance(progress);
+        }
         self.ingested.send_replace(progress);
         if !is_past {
             self.progress.send_replace(progress);
@@ -190,6 +219,7 @@ impl Hub {
         let mut inner = self.inner.lock();
         inner.is_past = false;
         let progress = inner.store.progress();
+        self.tell_cut(&inner);
         drop(inner);
         self.progress.send_replace(progress);
     }
@@ -220,7 +250,7 @@ impl Hub {
     /// What a view sees now.
     #[must_use]
     pub fn snapshot(&self, view: &View) -> Snapshot {
-        self.inner.lock().store.snapshot(view)
+        self.inner.lock().snapshot(view, self)
     }
 
     /// What a view saw at a revision.
@@ -232,19 +262,26 @@ impl Hub {
     #[must_use]
     pub fn list(&self, view: &View, now: Timestamp) -> Listed {
         let inner = self.inner.lock();
-        let revision = inner.store.progress().unwrap_or_default();
+        let revision = inner.progress(view, self);
         if let Some(listed) = self.lists.lock().get(view) {
             self.list_hits.fetch_add(1, Ordering::Relaxed);
             let listed = listed.clone();
             return Listed { revision, ..listed };
         }
-        let entries = inner.store.snapshot(view).entries;
+        let generation = inner.generation;
+        let entries = inner.snapshot(view, self).entries;
         drop(inner);
         let entries = entries.iter().map(AsRef::as_ref);
         let items = self.encoder.items(entries, view.encoding, now);
         let listed = Listed::new(items, revision);
-        self.keep(view, &listed);
+        self.keep(view, &listed, generation);
         listed
+    }
+
+    /// Forgets all lists, and lists that are being encoded now.
+    fn forget_lists(&self, inner: &mut Inner) {
+        inner.generation += 1;
+        self.lists.lock().clear();
     }
 
     /// How many lists were ready when they were asked for.
@@ -253,34 +290,62 @@ impl Hub {
         self.list_hits.load(Ordering::Relaxed)
     }
 
-    /// Keeps a list for the next who asks, unless it is old news already.
-    fn keep(&self, view: &View, listed: &Listed) {
+    /// Keeps a list for the next request, unless anything changed meanwhile on which it
+    /// depends: an object, or a Service that decides what the view shows.
+    fn keep(&self, view: &View, listed: &Listed, generation: u64) {
         let ages = matches!(view.encoding, Encoding::Table(_));
         let inner = self.inner.lock();
-        if ages || inner.store.progress() != Some(listed.revision) {
+        if ages || inner.generation != generation {
             return;
         }
         let mut lists = self.lists.lock();
-        if lists.len() < MAX_LISTS {
+        let n_bytes: usize = lists.values().map(|it| it.items.len()).sum();
+        let is_much = !lists.is_empty() && MAX_LIST_BYTES < n_bytes + listed.items.len();
+        if lists.len() < MAX_LISTS && !is_much {
             lists.insert(view.clone(), listed.clone());
         }
+    }
+
+    /// Returns the number of the history, and the revision up to which it is known.
+    #[must_use]
+    pub fn position(&self) -> (u64, Revision) {
+        let inner = self.inner.lock();
+        let progress = inner.store.progress().unwrap_or_default();
+        (inner.store.epoch(), progress)
+    }
+
+    /// Notes that a client is sent the state at a revision.
+    pub fn told(&self, client: impl FnOnce() -> Client, revision: Revision) {
+        if self.inner.lock().store.is_doubtful(revision) {
+            self.told.note(client(), revision);
+        }
+    }
+
+    /// Checks that a client can hold a revision with a state of this history only.
+    pub fn admits(
+        &self,
+        client: impl FnOnce() -> Client,
+        revision: Revision,
+    ) -> Result<(), Expired> {
+        let inner = self.inner.lock();
+        let is_known = !inner.store.is_doubtful(revision) || self.told.knows(&client(), revision);
+        let oldest = inner.store.progress().unwrap_or_default();
+        is_known.then_some(()).ok_or(Expired { oldest })
     }
 
     /// Joins the watchers of a view.
     pub fn subscribe(&self, view: &View, start: Start) -> Result<Subscription, Expired> {
         let mut inner = self.inner.lock();
-        let progress = inner.store.progress().unwrap_or_default();
+        let progress = inner.progress(view, self);
         let (state, backlog, revision) = match start {
             Start::Now => (Vec::new(), Vec::new(), progress),
-            Start::State => (inner.store.snapshot(view).entries, Vec::new(), progress),
+            Start::State => (inner.snapshot(view, self).entries, Vec::new(), progress),
             Start::After(revision) => {
-                inner.joins.check(view, revision)?;
-                let missed = inner.store.since(revision)?;
-                let frames = missed.filter_map(|change| change.frame(view, &self.encoder));
-                (Vec::new(), frames.collect(), revision.max(progress))
+                let backlog = inner.backlog(view, revision, self)?;
+                (Vec::new(), backlog, revision.max(progress))
             }
         };
-        let feed = inner.feed(view);
+        let feed = inner.feed(view, progress);
         let cursor = feed.ring.read().head();
         Ok(Subscription {
             feed,
@@ -293,31 +358,91 @@ impl Hub {
 }
 
 impl Inner {
-    fn replace(
-        &mut self,
-        resource: &Names,
-        listing: follow::Listing,
-        now: Timestamp,
-    ) -> Vec<Arc<Change>> {
+    /// Returns the revision up to which a view shows everything.
+    fn progress(&self, view: &View, hub: &Hub) -> Revision {
+        let progress = match self.joined_for(view, hub) {
+            Some(joined) => joined.revision(),
+            None => self.store.progress(),
+        };
+        progress.unwrap_or_default()
+    }
+
+    fn snapshot(&self, view: &View, hub: &Hub) -> Snapshot {
+        match self.joined_for(view, hub) {
+            Some(joined) => joined.snapshot(view),
+            None => self.store.snapshot(view),
+        }
+    }
+
+    /// Returns the frames that a consumer at a revision has missed.
+    fn backlog(&self, view: &View, revision: Revision, hub: &Hub) -> Result<Vec<Bytes>, Expired> {
+        let missed: Vec<_> = match self.joined_for(view, hub) {
+            Some(joined) => {
+                joined.check(&view.grant, revision)?;
+                joined.since(&self.store, revision)?
+            }
+            None => self.store.since(revision)?.collect(),
+        };
+        let frames = missed.into_iter();
+        let frames = frames.filter_map(|change| change.frame(view, &hub.encoder));
+        Ok(frames.collect())
+    }
+
+    fn replace(&mut self, resource: &Names, listing: follow::Listing, now: Timestamp) -> News {
         let n_objects = listing.objects.len();
         let revision = listing.revision;
-        let (replaced, unreadable) = self.store.replace(revision, listing.objects, now);
+        let (replaced, unreadable) = match listing.ruling {
+            Ruling::AddOnly(_) => self.store.add(revision, listing.objects, now),
+            Ruling::Replace | Ruling::Rewound | Ruling::Ignore(_) => {
+                self.store.replace(revision, listing.objects, now)
+            }
+        };
         for error in unreadable {
             warn!(%resource, %error, "ignored an unreadable object");
         }
         match replaced {
-            Replaced::Fresh => {
+            Replaced::Fresh(Beginning::First) => {
                 info!(%resource, n_objects, %revision, "listed the exported objects");
-                let feeds = self.feeds.drain().filter_map(|(_, feed)| feed.upgrade());
-                feeds.for_each(|feed| feed.close());
-                Vec::new()
+                self.close_feeds();
+                News::Fresh
             }
-            Replaced::Continued(changes) => {
+            Replaced::Fresh(beginning) => {
+                warn!(%resource, n_objects, %revision, ?beginning, "started a new history");
+                self.close_feeds();
+                News::Fresh
+            }
+            Replaced::Continued { changes, after } => {
                 let n_missed = changes.len();
                 info!(%resource, n_objects, n_missed, %revision, "listed again");
-                changes
+                News::Listed {
+                    changes,
+                    after,
+                    until: revision,
+                }
             }
         }
+    }
+
+    fn set(&mut self, resource: &Names, object: RawObject, now: Timestamp) -> News {
+        let key = object.key.clone();
+        match self.store.set(object, now) {
+            Ok(Applied::Unchanged) => News::Nothing,
+            Ok(Applied::Changed(change)) => News::of(Some(change)),
+            Ok(Applied::Fresh) => {
+                warn!(%resource, %key, "an object changed at a former revision: started a new history");
+                self.close_feeds();
+                News::Fresh
+            }
+            Err(error) => {
+                warn!(%resource, %key, %error, "ignored an unreadable object");
+                News::Nothing
+            }
+        }
+    }
+
+    fn close_feeds(&mut self) {
+        let feeds = self.feeds.drain().filter_map(|(_, feed)| feed.upgrade());
+        feeds.for_each(|feed| feed.close());
     }
 
     /// Says once that there is what protobuf cannot say, and sends those who watch in
@@ -336,40 +461,6 @@ impl Inner {
             }
             false
         });
-    }
-
-    /// Appends changes to every feed that sees them.
-    fn publish(&mut self, changes: &[Arc<Change>], encoder: &Encoder, pace: &Pace) {
-        let progress = self.store.progress().unwrap_or_default();
-        self.feeds.retain(|view, feed| {
-            let Some(feed) = feed.upgrade() else {
-                return false;
-            };
-            let mut ring = feed.ring.write();
-            let mut is_news = false;
-            for change in changes {
-                if let Some(bytes) = change.frame(view, encoder) {
-                    let revision = change.revision;
-                    ring.push(Frame { revision, bytes });
-                    is_news = true;
-                }
-            }
-            ring.advance(progress);
-            drop(ring);
-            if is_news {
-                pace.announce(&feed);
-            }
-            true
-        });
-    }
-
-    fn feed(&mut self, view: &View) -> Arc<Feed> {
-        if let Some(feed) = self.feeds.get(view).and_then(Weak::upgrade) {
-            return feed;
-        }
-        let feed = Feed::new(view, self.store.progress().unwrap_or_default());
-        self.feeds.insert(view.clone(), Arc::downgrade(&feed));
-        feed
     }
 }
 

@@ -47,6 +47,7 @@ pub mod serve;
 pub mod shutdown;
 pub mod signs;
 pub mod tls;
+pub mod told;
 pub mod upstream;
 
 use tokio_util::sync::CancellationToken;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use emitter_cache::form::NAMESPACES;
 use emitter_cache::{Fields, Limits};
 use jiff::Timestamp;
+use proto_types::evidence::Ruling;
 use proto_types::{ObjectKey, RawObject, Revision};
 use runtime::follow::{Event, Listing};
 use serde_json::json;
@@ -53,15 +54,19 @@ impl Namespaces {
 
     fn listed(&mut self, listing: &Listing) -> Listing {
         let before = std::mem::take(&mut self.known);
-        let is_first = before.is_empty();
         for service in &listing.objects {
-            let since = match before.get(service.key.namespace()) {
-                Some(namespace) => namespace.since,
-                None if is_first => service.revision,
-                // Between two lists nobody saw when.
-                None => listing.revision,
-            };
+            let since = before.get(service.key.namespace());
+            // Of two new namespaces each has a revision of its own, so that a watch that
+            // breaks between them can resume.
+            let since = since.map_or(service.revision, |namespace| namespace.since);
             self.insert(&service.key, since);
+        }
+        if matches!(listing.ruling, Ruling::AddOnly(_)) {
+            for (name, namespace) in before {
+                for service in &namespace.services {
+                    self.insert(&ObjectKey::new(&name, service), namespace.since);
+                }
+            }
         }
         let known = self.known.iter();
         Listing {
@@ -167,6 +172,6 @@ mod tests {
         check(Event::Deleted(service("a/x", 14)), &[("a", 3), ("c", 11)]);
         check(Event::Deleted(service("q/x", 15)), &[("a", 3), ("c", 11)]);
         let again = vec![service("d/x", 17), service("a/y", 3)];
-        check(listing(20, again), &[("a", 3), ("d", 20)]);
+        check(listing(20, again), &[("a", 3), ("d", 17)]);
     }
 }

@@ -20,7 +20,7 @@ use crate::connections::Connections;
 use crate::consumers::Consumers;
 use crate::debug::{self, Present};
 use crate::gate::{self, Gate};
-use crate::hub::Hub;
+use crate::hub::{self, Hub};
 use crate::identity::{self, Identity, Upstream};
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
@@ -30,7 +30,7 @@ use crate::serve::{self, End, Transport};
 use crate::shutdown::Shutdown;
 use crate::signs::{self, Export, Health, Signs};
 use crate::tls::{self, Certificates};
-use crate::upstream::{self, Documents, Follower, Joining};
+use crate::upstream::{self, Documents, Follower};
 
 /// How we introduce ourselves.
 const AGENT: &str = concat!("heliograph-emitter/", env!("CARGO_PKG_VERSION"));
@@ -61,6 +61,8 @@ impl Program {
             let hub = Hub::new(resource, config.fields.clone(), Limits::default());
             Arc::new(hub.gathering(config.requests.max_gather))
         });
+        let owners = Arc::default();
+        hub::join(&hubs[0], &hubs[1..], &owners);
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry, &hubs);
         let namespaces = config.serve_namespaces.then(Namespaces::default);
@@ -71,7 +73,7 @@ impl Program {
             hubs: hubs.to_vec(),
             served,
             namespaces,
-            owners: Arc::default(),
+            owners,
             registry,
             consumers: Consumers::new(config.requests.clone(), Arc::clone(&metrics)),
             connections: Connections::new(config.connections.clone(), Arc::clone(&metrics)),
@@ -125,22 +127,19 @@ impl Program {
             let config = &self.config;
             let namespace = config.namespace.as_deref();
             let scope = upstream::exported(resource, &config.selector, namespace);
-            let joining = (resource == Resource::Services).then(|| Joining {
-                owners: Arc::clone(&self.owners),
-                dependents: self.hubs[1..].to_vec(),
-            });
             let follower = Follower {
                 hub: Arc::clone(&hub),
                 metrics: Arc::clone(&self.metrics),
                 health: Arc::clone(&self.health),
                 ready: self.readiness.flag(resource.plural(), "not listed yet"),
-                joining,
                 namespaces: self.namespaces.take_if(|_| resource == Resource::Services),
             };
             if config.consistent_reads == ConsistentReads::Upstream {
                 let answer = probe::answer(hub, self.client.clone(), scope.clone());
                 self.spawn(format!("probing {resource}"), answer);
             }
+            let in_step = Arc::clone(&follower.hub).keep_in_step();
+            self.spawn(format!("keeping {resource} in step"), in_step);
             let pace = Arc::clone(&follower.hub).pace();
             self.spawn(format!("pacing readers of {resource}"), pace);
             let follow = follower.follow(self.client.clone(), scope);
@@ -180,7 +179,7 @@ impl Program {
             certificates: certificates.clone(),
             client: self.client.clone(),
             owners: Arc::clone(&self.owners),
-            hubs: self.hubs.clone(),
+            hubs: self.served.clone(),
             metrics: Arc::clone(&self.metrics),
         })?;
         let metrics = || Arc::clone(&self.metrics);

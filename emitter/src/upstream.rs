@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use emitter_cache::grant::{Owner, Owners};
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
@@ -54,38 +53,6 @@ pub struct Follower {
     pub namespaces: Option<Namespaces>,
     /// Raised by the first list.
     pub ready: Flag,
-    /// Told of every Service; only who follows Services has it.
-    pub joining: Option<Joining>,
-}
-
-/// Tells slices and Endpoints what the Services are that they belong to.
-pub struct Joining {
-    /// The Services.
-    pub owners: Arc<Owners>,
-    /// What belongs to them.
-    pub dependents: Vec<Arc<Hub>>,
-}
-
-impl Joining {
-    fn learn(&self, event: &Event) {
-        match event {
-            Event::Listed(listing) => listing.objects.iter().for_each(|it| self.set(it)),
-            Event::Applied(service) => self.set(service),
-            Event::Deleted(service) => self.owners.remove(&service.key),
-            Event::Progress(_) | Event::Connected | Event::Failed(_) => {}
-        }
-    }
-
-    fn set(&self, service: &RawObject) {
-        let Ok(owner) = Owner::read(service) else {
-            return;
-        };
-        if let Some((before, after)) = self.owners.set(&service.key, owner) {
-            for hub in &self.dependents {
-                hub.rejoin(&service.key, before.clone(), Arc::clone(&after));
-            }
-        }
-    }
 }
 
 impl Follower {
@@ -158,9 +125,6 @@ impl Follower {
 
     fn take_in(&mut self, event: Event) {
         let now = Timestamp::now();
-        if let Some(joining) = &self.joining {
-            joining.learn(&event);
-        }
         if let Some(namespaces) = &mut self.namespaces {
             namespaces.tell(&event, now);
         }
@@ -253,6 +217,10 @@ impl Documents {
         let body = Limited::new(body, MAX_DOCUMENT).collect().await;
         let body = body.map_err(|why| anyhow::anyhow!(why))?.to_bytes();
         let document = Response::from_parts(parts, body);
+        // A failure counts for the request that met it, and for no other.
+        if !document.status().is_success() {
+            return Ok(document);
+        }
         let mut kept = self.kept.lock();
         if MAX_KEPT <= kept.len() {
             kept.clear();

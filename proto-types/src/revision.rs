@@ -22,6 +22,9 @@ impl Revision {
     /// Before everything: `resourceVersion=0` in a request means "any".
     pub const ZERO: Self = Self(0);
 
+    /// Later than every revision of a server.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The revision of that number.
     #[must_use]
     pub const fn new(number: u64) -> Self {

@@ -1,5 +1,6 @@
 //! One step of history.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -15,6 +16,8 @@ use crate::{Entry, View};
 pub struct Change {
     /// When, in the upstream's history.
     pub revision: Revision,
+    /// How exactly that is known.
+    pub placed: Placed,
     /// When, by the clock.
     pub at: Timestamp,
     /// The object before; `None` if it did not exist.
@@ -22,6 +25,21 @@ pub struct Change {
     /// The object after; `None` if it exists no more.
     pub after: Option<Arc<Entry>>,
     frames: OnceLock<Box<Slots>>,
+    /// Bytes of encoded frames, of this change and of all changes of its store.
+    n_encoded: AtomicUsize,
+    n_encoded_of_all: Arc<AtomicUsize>,
+}
+
+/// Accuracy of the revision of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// The change happened at its revision.
+    At,
+    /// The change happened after its revision, and a list or a late event revealed it.
+    ///
+    /// A consumer that receives such a change knows everything up to its revision, and
+    /// nothing about revisions after it.
+    After,
 }
 
 /// What a view sees of a change.
@@ -57,18 +75,22 @@ impl<'a> Seen<'a> {
 }
 
 impl Change {
-    pub(crate) fn new(
-        revision: Revision,
-        at: Timestamp,
-        before: Option<Arc<Entry>>,
-        after: Option<Arc<Entry>>,
-    ) -> Self {
+    pub(crate) fn new(step: Step, at: Timestamp, n_encoded_of_all: Arc<AtomicUsize>) -> Self {
+        let Step {
+            revision,
+            placed,
+            before,
+            after,
+        } = step;
         Self {
             revision,
+            placed,
             at,
             before,
             after,
             frames: OnceLock::new(),
+            n_encoded: AtomicUsize::new(0),
+            n_encoded_of_all,
         }
     }
 
@@ -83,8 +105,14 @@ impl Change {
     /// called the event: an object that stops matching is deleted for the view.
     #[must_use]
     pub fn seen_through(&self, view: &View) -> Option<Seen<'_>> {
-        let before = self.before.as_deref().filter(|entry| view.sees(entry));
-        let after = self.after.as_deref().filter(|entry| view.sees(entry));
+        let before = self
+            .before
+            .as_deref()
+            .filter(|entry| view.sees(entry, self.revision));
+        let after = self
+            .after
+            .as_deref()
+            .filter(|entry| view.sees(entry, self.revision));
         Seen::of(before, after)
     }
 
@@ -98,24 +126,62 @@ impl Change {
         let seen = self.seen_through(view)?;
         let slots = self.frames.get_or_init(Box::default);
         Some(slots.get(view.encoding, seen.event_type(), || {
-            encoder.seen(seen, self.revision, view.encoding, self.at)
+            let frame = encoder.seen(seen, self.revision, view.encoding, self.at);
+            self.n_encoded.fetch_add(frame.len(), Ordering::Relaxed);
+            self.n_encoded_of_all
+                .fetch_add(frame.len(), Ordering::Relaxed);
+            frame
         }))
     }
 
     /// The same for a view that shows objects otherwise than they are: its own frame.
     fn cut_frame(&self, view: &View, encoder: &Encoder) -> Option<Bytes> {
-        let before = self.before.as_ref().and_then(|entry| view.show(entry));
-        let after = self.after.as_ref().and_then(|entry| view.show(entry));
+        let before = self
+            .before
+            .as_ref()
+            .and_then(|entry| view.show(entry, self.revision));
+        let after = self
+            .after
+            .as_ref()
+            .and_then(|entry| view.show(entry, self.revision));
         let seen = Seen::of(before.as_deref(), after.as_deref())?;
         Some(encoder.seen(seen, self.revision, view.encoding, self.at))
     }
 
-    /// How many bytes history holds for it.
+    /// Returns the oldest revision whose consumers do not need the change.
+    #[must_use]
+    pub(crate) const fn floor(&self) -> Revision {
+        match self.placed {
+            Placed::At => self.revision,
+            Placed::After => Revision::new(self.revision.number() + 1),
+        }
+    }
+
+    /// Returns the bytes that history holds for the change, without encoded frames.
+    ///
+    /// The object after the change is either live or the object before a later change,
+    /// so that each version in history counts once.
     #[must_use]
     pub fn size(&self) -> usize {
-        // The before is the after of an earlier change, so it counts there.
-        self.after.as_ref().map_or(0, |entry| entry.json().len()) + OVERHEAD
+        self.before.as_ref().map_or(0, |entry| entry.json().len()) + OVERHEAD
     }
+}
+
+impl Drop for Change {
+    fn drop(&mut self) {
+        let n_encoded = *self.n_encoded.get_mut();
+        self.n_encoded_of_all
+            .fetch_sub(n_encoded, Ordering::Relaxed);
+    }
+}
+
+/// Content of a change.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) revision: Revision,
+    pub(crate) placed: Placed,
+    pub(crate) before: Option<Arc<Entry>>,
+    pub(crate) after: Option<Arc<Entry>>,
 }
 
 /// A change's own structures, its entry's and its frames' (rounded up).

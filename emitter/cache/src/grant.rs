@@ -4,17 +4,21 @@
 //! of it that are. Who may not see something cannot tell it from what does not exist.
 
 mod owner;
+mod owners;
 mod ports;
+mod rejoined;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proto_types::{LabelSelector, Labels, RawObject};
+use proto_types::{LabelSelector, Labels, RawObject, Revision};
 
 use crate::{Entry, Fields};
 
+pub use owner::Owner;
 pub(crate) use owner::service_of;
-pub use owner::{Owner, Owners, Rejoined};
+pub use owners::{Blind, Owners, Turn};
+pub use rejoined::Rejoined;
 
 /// What may be seen. Two grants are equal that show the same.
 #[derive(Debug, Clone, Default)]
@@ -100,25 +104,31 @@ impl Grant {
         &self.rules
     }
 
-    /// Whether an object may be seen.
+    /// Returns whether an object may be seen, where its Service is as at a revision.
     #[must_use]
-    pub fn sees(&self, entry: &Entry) -> bool {
+    pub fn sees(&self, entry: &Entry, at: Revision) -> bool {
         if self.rules.show_all() {
             return true;
         }
-        self.sees_as(entry, self.owners.of(entry).as_deref())
+        self.sees_as(entry, self.owner(entry, at).as_deref())
     }
 
-    /// The object as it may be seen: without the ports that may not.
+    /// Returns the object as it may be seen: without the ports that may not.
     #[must_use]
-    pub fn show(&self, entry: &Arc<Entry>) -> Option<Arc<Entry>> {
-        if !self.sees(entry) {
+    pub fn show(&self, entry: &Arc<Entry>, at: Revision) -> Option<Arc<Entry>> {
+        if !self.sees(entry, at) {
             return None;
         }
         if self.rules.ports.is_none() {
             return Some(Arc::clone(entry));
         }
-        self.cut(entry)
+        self.cut(entry, at)
+    }
+
+    /// Returns the Service of an object, where it can matter.
+    fn owner(&self, entry: &Entry, at: Revision) -> Option<Arc<Owner>> {
+        let matters = !self.rules.show_whole_namespaces();
+        matters.then(|| self.owners.of(entry, at)).flatten()
     }
 
     /// Whether objects are shown otherwise than they are.
@@ -163,9 +173,9 @@ impl Grant {
     }
 
     /// `None` if no port is left of those that there were.
-    fn cut(&self, entry: &Entry) -> Option<Arc<Entry>> {
+    fn cut(&self, entry: &Entry, at: Revision) -> Option<Arc<Entry>> {
         let object = entry.object();
-        let names = self.names(self.owners.of(entry).as_deref());
+        let names = self.names(self.owner(entry, at).as_deref());
         // Managed fields and annotations would tell of ports too.
         let needed = Fields::needed().cut(entry.form(), &object.json).ok()??;
         let json = ports::cut(&needed, &names).ok()??;

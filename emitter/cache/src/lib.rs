@@ -8,6 +8,7 @@
 //! | [`change`] | one step of history, and what a consumer's view sees of it |
 //! | [`store`] | the objects, their history, relists as the fewest changes |
 //! | [`grant`] | what one consumer may see, whatever it asks for |
+//! | [`joined`] | EndpointSlices and Endpoints in step with their Services |
 //! | [`view`] | what one kind of consumer asks for: scope, selectors, encoding |
 //! | [`encode`] | watch frames and list bodies, made of the upstream's bytes |
 //! | [`protobuf`] | the same in Kubernetes' protobuf, by a table of its fields |
@@ -28,6 +29,7 @@ pub mod entry;
 pub mod fields;
 pub mod form;
 pub mod grant;
+pub mod joined;
 pub mod page;
 pub mod protobuf;
 pub mod ring;
@@ -40,6 +42,7 @@ pub use entry::Entry;
 pub use fields::Fields;
 pub use form::Form;
 pub use grant::Grant;
+pub use joined::Joined;
 pub use ring::Ring;
 pub use store::{Limits, Store};
 pub use view::{Encoding, Scope, View};

@@ -29,13 +29,74 @@ impl Cursor {
     }
 }
 
-/// A ready frame, and the revision that it brings its reader to.
+/// Ready frame with the revision that it brings its reader to.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// The change's revision.
+    /// Revision of the event.
     pub revision: Revision,
-    /// The encoded event.
+    /// Effect of the frame on its reader.
+    pub kind: FrameKind,
+    /// Encoded event; empty for a bookmark, which each watch encodes by itself.
     pub bytes: Bytes,
+}
+
+/// Effect of a frame on its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// Change at the revision of the frame; readers that know the revision skip it.
+    Change,
+    /// Change after the revision of the frame, and not after the end of a gap, where
+    /// that is known. Readers that know the end skip it; readers whose revision is
+    /// within the gap cannot continue.
+    Missed {
+        /// End of the gap.
+        until: Option<Revision>,
+    },
+    /// Not sent: readers whose revision is between the revision of the frame and the end
+    /// of the gap cannot continue.
+    Gap {
+        /// End of the gap.
+        until: Revision,
+    },
+    /// Nothing else happened up to the revision of the frame.
+    Bookmark,
+}
+
+/// Treatment of a frame for one reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Treatment {
+    /// The reader needs it.
+    Deliver,
+    /// The reader has it.
+    Skip,
+    /// The reader may have it or not: it has to list.
+    Expire,
+}
+
+impl Frame {
+    /// Decides what becomes of the frame for a reader that had everything up to a revision
+    /// when it joined.
+    #[must_use]
+    pub fn treatment(&self, known: Revision) -> Treatment {
+        let is_news = match self.kind {
+            FrameKind::Change => known < self.revision,
+            FrameKind::Bookmark => known <= self.revision,
+            FrameKind::Gap { until } if self.revision < known && known < until => {
+                return Treatment::Expire;
+            }
+            FrameKind::Gap { .. } => false,
+            FrameKind::Missed { .. } if known <= self.revision => true,
+            // The reader came from a replica that was ahead of this one.
+            FrameKind::Missed { until } if until.is_none_or(|until| known < until) => {
+                return Treatment::Expire;
+            }
+            FrameKind::Missed { .. } => false,
+        };
+        match is_news {
+            true => Treatment::Deliver,
+            false => Treatment::Skip,
+        }
+    }
 }
 
 /// What a cursor finds.
@@ -57,8 +118,17 @@ pub enum Read {
 /// 1.5 KB an event this bounds what a ring alone can hold to 15 MB.
 pub const MAX_FRAMES: usize = 10_000;
 
-/// How many bytes a ring keeps for readers that lag behind.
+/// Maximum size in bytes of the frames that one ring keeps for readers that lag behind.
 pub const MAX_BYTES: usize = 32 << 20;
+
+/// Maximum size in bytes of the frames that all rings of one resource keep.
+pub const MAX_BYTES_OF_ALL: usize = 64 << 20;
+
+/// Returns the maximum size in bytes of one ring of several.
+#[must_use]
+pub fn share(n_rings: usize) -> usize {
+    (MAX_BYTES_OF_ALL / n_rings.max(1)).min(MAX_BYTES)
+}
 
 impl Ring {
     /// An empty ring at a revision.
@@ -79,12 +149,12 @@ impl Ring {
         Cursor(self.base + self.frames.len() as u64)
     }
 
-    /// Appends a frame; the oldest ones make room.
-    pub fn push(&mut self, frame: Frame) {
+    /// Appends a frame; the oldest frames make room for it within `max_bytes`.
+    pub fn push(&mut self, frame: Frame, max_bytes: usize) {
         self.progress = self.progress.max(frame.revision);
         self.bytes += frame.bytes.len();
         self.frames.push_back(frame);
-        while MAX_FRAMES < self.frames.len() || MAX_BYTES < self.bytes {
+        while MAX_FRAMES < self.frames.len() || max_bytes < self.bytes {
             let Some(oldest) = self.frames.pop_front() else {
                 break;
             };
@@ -129,11 +199,12 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Frame, MAX_FRAMES, Read, Revision, Ring};
+    use super::{Bytes, Frame, FrameKind, MAX_BYTES, MAX_FRAMES, Read, Revision, Ring, share};
 
     fn frame(number: u64) -> Frame {
         Frame {
             revision: Revision::new(number),
+            kind: FrameKind::Change,
             bytes: Bytes::from(number.to_string()),
         }
     }
@@ -141,9 +212,9 @@ mod tests {
     #[test]
     fn a_cursor_reads_what_came_after_it_and_then_nothing() {
         let mut ring = Ring::new(Revision::new(5));
-        ring.push(frame(6));
+        ring.push(frame(6), MAX_BYTES);
         let cursor = ring.head();
-        ring.push(frame(7));
+        ring.push(frame(7), MAX_BYTES);
         ring.advance(Revision::new(9));
         let Read::Frame(read, next) = ring.read(cursor) else {
             unreachable!("one frame came");
@@ -157,7 +228,7 @@ mod tests {
         let mut ring = Ring::new(Revision::ZERO);
         let slow = ring.head();
         for number in 0..=MAX_FRAMES as u64 {
-            ring.push(frame(number));
+            ring.push(frame(number), MAX_BYTES);
         }
         assert!(matches!(ring.read(slow), Read::Lost));
         assert!(matches!(ring.read(ring.head()), Read::Nothing(_)));
@@ -166,8 +237,19 @@ mod tests {
     #[test]
     fn a_closed_ring_ends_every_reader() {
         let mut ring = Ring::new(Revision::ZERO);
-        ring.push(frame(1));
+        ring.push(frame(1), MAX_BYTES);
         ring.close();
         assert!(matches!(ring.read(ring.head()), Read::Closed));
+    }
+
+    #[test]
+    fn all_rings_together_have_a_limit() {
+        for n_rings in [1, 2, 3, 100] {
+            assert!(share(n_rings) <= MAX_BYTES);
+            assert!(n_rings * share(n_rings) <= super::MAX_BYTES_OF_ALL);
+        }
+        let mut ring = Ring::new(Revision::ZERO);
+        (10..20).for_each(|number| ring.push(frame(number), 6));
+        assert_eq!(ring.bytes, 6);
     }
 }

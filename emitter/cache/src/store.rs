@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use imbl::OrdMap;
@@ -9,12 +10,15 @@ use jiff::Timestamp;
 use proto_types::object::ParseError;
 use proto_types::{ObjectKey, RawObject, Revision};
 
+use self::gaps::Gaps;
+use crate::change::{Placed, Step};
 use crate::view::Snapshot;
 use crate::{Change, Entry, Fields, Form, Scope, View};
 
+mod gaps;
 mod relist;
 
-pub use relist::Replaced;
+pub use relist::{Beginning, Replaced};
 
 /// How much history a store keeps.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +27,8 @@ pub struct Limits {
     pub age: Duration,
     /// At most so many changes.
     pub changes: usize,
-    /// At most so many bytes.
+    /// Maximum size in bytes of history: versions of objects that are not live, and
+    /// encoded frames.
     pub bytes: usize,
 }
 
@@ -36,7 +41,7 @@ impl Default for Limits {
         Self {
             age: Duration::from_secs(300),
             changes: 100_000,
-            bytes: 256 << 20,
+            bytes: 192 << 20,
         }
     }
 }
@@ -54,8 +59,29 @@ pub struct Store {
     /// A watch can start from here and from all that follows.
     floor: Revision,
     history: VecDeque<Arc<Change>>,
+    /// Number of changes that were forgotten.
+    n_forgotten: u64,
     bytes: usize,
+    /// Bytes of the encoded frames of all changes.
+    n_encoded: Arc<AtomicUsize>,
+    gaps: Gaps,
+    /// Number of new beginnings.
+    epoch: u64,
+    /// Up to here, a revision may belong to a state that history does not continue.
+    doubtful: Option<Revision>,
     misfit: Option<Misfit>,
+}
+
+/// Effect of an event on a store.
+#[derive(Debug)]
+pub enum Applied {
+    /// The object is the one that was known.
+    Unchanged,
+    /// The object changed.
+    Changed(Arc<Change>),
+    /// The object changed at a revision that was already complete. History cannot show
+    /// that: it starts anew, and every consumer must list.
+    Fresh,
 }
 
 /// An object that protobuf cannot say whole: its upstream knows more fields than we do.
@@ -86,9 +112,34 @@ impl Store {
             progress: None,
             floor: Revision::ZERO,
             history: VecDeque::new(),
+            n_forgotten: 0,
             bytes: 0,
+            n_encoded: Arc::default(),
+            gaps: Gaps::default(),
+            epoch: 0,
+            doubtful: None,
             misfit: None,
         }
+    }
+
+    /// Returns the number of new beginnings: resource versions of different epochs
+    /// cannot be compared.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Returns whether a client may hold that revision with a state which history does
+    /// not continue. Only clients that listed in this epoch may go on from there.
+    #[must_use]
+    pub fn is_doubtful(&self, revision: Revision) -> bool {
+        self.doubtful.is_some_and(|doubtful| revision <= doubtful)
+    }
+
+    /// Returns the bytes that history holds.
+    #[must_use]
+    pub fn n_bytes(&self) -> usize {
+        self.bytes + self.n_encoded.load(Ordering::Relaxed)
     }
 
     /// The revision up to which everything is known; `None` before the first list.
@@ -129,28 +180,39 @@ impl Store {
         self.objects.get(key)
     }
 
-    /// The upstream has a new version of an object. `None` if it is not new.
-    pub fn set(
-        &mut self,
-        object: RawObject,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Change>>, ParseError> {
+    /// Takes in a new version of an object.
+    pub fn set(&mut self, object: RawObject, now: Timestamp) -> Result<Applied, ParseError> {
         let revision = object.revision;
         let before = self.objects.get(&object.key).cloned();
         let is_repeat = before.as_ref().is_some_and(|before| {
             before.object().uid == object.uid && revision <= before.revision()
         });
         if is_repeat {
-            self.advance(revision);
-            return Ok(None);
+            return Ok(Applied::Unchanged);
         }
         let after = Arc::new(Entry::new(self.form, &self.fields, object)?);
         self.note_misfit(&after);
         self.objects.insert(after.key().clone(), Arc::clone(&after));
-        Ok(Some(self.record(revision, now, before, Some(after))))
+        if let Some(progress) = self.progress.filter(|progress| revision <= *progress) {
+            self.begin_anew(progress);
+            return Ok(Applied::Fresh);
+        }
+        Ok(Applied::Changed(self.record(
+            Step {
+                revision,
+                placed: Placed::At,
+                before,
+                after: Some(after),
+            },
+            now,
+        )))
     }
 
-    /// An object is gone at that revision. `None` if it was not there.
+    /// Takes in the deletion of an object at a revision. Returns `None` if the object is
+    /// not known, or is newer.
+    ///
+    /// A deletion at a revision that was already complete comes of an upstream that
+    /// missed it, and happened later.
     pub fn remove(
         &mut self,
         key: &ObjectKey,
@@ -160,17 +222,37 @@ impl Store {
         let is_known = self
             .objects
             .get(key)
-            .is_some_and(|entry| entry.revision() < revision);
+            .is_some_and(|entry| entry.revision() <= revision);
         let before = is_known.then(|| self.objects.remove(key)).flatten();
         if before.is_none() {
-            self.advance(revision);
+            self.reach(revision);
             return None;
         }
-        Some(self.record(revision, now, before, None))
+        let late = self.progress.filter(|progress| revision <= *progress);
+        if let Some(progress) = late {
+            self.gaps.open(progress);
+        }
+        let placed = late.map_or(Placed::At, |_| Placed::After);
+        Some(self.record(
+            Step {
+                revision: late.unwrap_or(revision),
+                placed,
+                before,
+                after: None,
+            },
+            now,
+        ))
     }
 
-    /// Nothing else happened up to that revision.
-    pub fn advance(&mut self, revision: Revision) {
+    /// Takes in that nothing else happened up to a revision. Returns whether that ends a
+    /// range of missed deletions.
+    pub fn advance(&mut self, revision: Revision) -> bool {
+        let is_news = self.progress.is_some_and(|progress| progress < revision);
+        self.reach(revision);
+        is_news && self.gaps.close(revision)
+    }
+
+    fn reach(&mut self, revision: Revision) {
         if let Some(progress) = &mut self.progress {
             *progress = revision.max(*progress);
         }
@@ -181,28 +263,56 @@ impl Store {
     pub fn snapshot(&self, view: &View) -> Snapshot {
         Snapshot {
             revision: self.progress.unwrap_or_default(),
-            entries: in_view(&self.objects, view),
+            entries: in_view(&self.objects, view, Revision::MAX),
         }
     }
 
     /// What a view saw at an earlier revision: the present, with what came later
     /// undone. Costs what happened since, and no memory while nobody asks.
     pub fn snapshot_at(&self, view: &View, revision: Revision) -> Result<Snapshot, Expired> {
+        let (objects, _) = self.state_at(revision)?;
+        Ok(Snapshot {
+            revision,
+            entries: in_view(&objects, view, revision),
+        })
+    }
+
+    /// Returns all objects at a revision, and the position of the first change that they
+    /// do not contain.
+    pub(crate) fn state_at(&self, revision: Revision) -> Result<(Objects, u64), Expired> {
         let later = self.since(revision)?;
+        let mut position = self.end();
         let mut objects = self.objects.clone();
         for change in later.rev() {
+            position -= 1;
             match &change.before {
                 Some(before) => objects.insert(before.key().clone(), Arc::clone(before)),
                 None => objects.remove(change.key()),
             };
         }
-        Ok(Snapshot {
-            revision,
-            entries: in_view(&objects, view),
-        })
+        Ok((objects, position))
     }
 
-    /// What happened after a revision, oldest first.
+    /// Returns the revision at which everything had happened that is recorded right after
+    /// another, where that is known.
+    #[must_use]
+    pub fn end_of_gap(&self, after: Revision) -> Option<Revision> {
+        self.gaps.end(after)
+    }
+
+    /// Returns the position of the next change.
+    fn end(&self) -> u64 {
+        self.n_forgotten + self.history.len() as u64
+    }
+
+    /// Returns the changes from a position on, unless some of them are forgotten.
+    pub(crate) fn changes_from(&self, position: u64) -> Option<impl Iterator<Item = &Arc<Change>>> {
+        let first = position.checked_sub(self.n_forgotten)?;
+        let first = usize::try_from(first).ok()?;
+        (first <= self.history.len()).then(|| self.history.range(first..))
+    }
+
+    /// Returns the changes that a consumer at a revision has to receive, oldest first.
     pub fn since(
         &self,
         revision: Revision,
@@ -210,52 +320,45 @@ impl Store {
         if revision < self.floor {
             return Err(Expired { oldest: self.floor });
         }
-        let first = self
-            .history
-            .partition_point(|change| change.revision <= revision);
+        if let Some(oldest) = self.gaps.around(revision) {
+            return Err(Expired { oldest });
+        }
+        let first = self.history.partition_point(|change| {
+            change.revision < revision || change.revision == revision && change.placed == Placed::At
+        });
         Ok(self.history.range(first..))
     }
 
-    /// The objects that belong to a Service.
-    #[must_use]
-    pub fn of_service(&self, service: &ObjectKey) -> Vec<Arc<Entry>> {
-        let first = ObjectKey::new(service.namespace(), "");
-        let entries = self.objects.range(first..).map(|(_, entry)| entry);
-        let here = entries.take_while(|it| it.key().namespace() == service.namespace());
-        here.filter(|it| crate::grant::service_of(it).as_ref() == Some(service))
-            .cloned()
-            .collect()
-    }
-
-    fn record(
-        &mut self,
-        revision: Revision,
-        now: Timestamp,
-        before: Option<Arc<Entry>>,
-        after: Option<Arc<Entry>>,
-    ) -> Arc<Change> {
-        let last = self.history.back().map(|last| last.revision);
-        if last.is_some_and(|last| revision < last) {
-            // Late news cannot be told in its place: who resumes must list again.
-            self.forget_history(self.progress.unwrap_or(revision));
-        }
-        let change = Arc::new(Change::new(revision, now, before, after));
+    fn record(&mut self, step: Step, now: Timestamp) -> Arc<Change> {
+        let revision = step.revision;
+        let change = Arc::new(Change::new(step, now, Arc::clone(&self.n_encoded)));
         self.bytes += change.size();
         self.history.push_back(Arc::clone(&change));
-        self.advance(revision);
+        self.reach(revision);
         self.forget(now);
         change
     }
 
-    /// History before the present is lost: who resumes must list again.
+    /// Forgets the history before the present: consumers of earlier revisions must list.
     pub fn compact(&mut self) {
         self.forget_history(self.progress.unwrap_or_default());
     }
 
     fn forget_history(&mut self, floor: Revision) {
+        self.n_forgotten = self.end();
         self.history.clear();
+        self.gaps.clear();
         self.bytes = 0;
         self.floor = floor;
+    }
+
+    /// Starts a history at a revision. At that revision, and at those of the former
+    /// history which are not before it, two states have been served.
+    fn begin_anew(&mut self, revision: Revision) {
+        self.epoch += 1;
+        let former = self.progress.filter(|progress| revision <= *progress);
+        self.doubtful = self.doubtful.max(former);
+        self.forget_history(revision);
     }
 
     /// Drops the oldest history beyond the limits.
@@ -265,19 +368,27 @@ impl Store {
         while let Some(oldest) = self.history.front() {
             let is_old = age < now.duration_since(oldest.at);
             let is_much =
-                self.limits.changes < self.history.len() || self.limits.bytes < self.bytes;
+                self.limits.changes < self.history.len() || self.limits.bytes < self.n_bytes();
             if !is_old && !is_much {
-                return;
+                break;
             }
-            self.floor = self.floor.max(oldest.revision);
+            self.floor = self.floor.max(oldest.floor());
             self.bytes -= oldest.size();
+            self.n_forgotten += 1;
             self.history.pop_front();
+        }
+        if self.gaps.forget(self.floor) {
+            self.compact();
         }
     }
 }
 
-/// The objects in view, in key order; only the namespace's, where it is one.
-fn in_view(objects: &OrdMap<ObjectKey, Arc<Entry>>, view: &View) -> Vec<Arc<Entry>> {
+/// All objects of one moment, in key order.
+pub(crate) type Objects = OrdMap<ObjectKey, Arc<Entry>>;
+
+/// Returns the objects in a view at a revision, in key order; only the namespace's, where
+/// the view has one.
+pub(crate) fn in_view(objects: &Objects, view: &View, at: Revision) -> Vec<Arc<Entry>> {
     let first = ObjectKey::new(view.scope.namespace().unwrap_or(""), "");
     objects
         .range(first..)
@@ -286,6 +397,6 @@ fn in_view(objects: &OrdMap<ObjectKey, Arc<Entry>>, view: &View) -> Vec<Arc<Entr
             Scope::Cluster => true,
             Scope::Namespace(namespace) => entry.key().namespace() == namespace,
         })
-        .filter_map(|entry| view.show(entry))
+        .filter_map(|entry| view.show(entry, at))
         .collect()
 }

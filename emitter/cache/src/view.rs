@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proto_types::{FieldSelector, LabelSelector, Revision};
 
 use crate::entry::Part;
-use crate::{Entry, Grant, table};
+use crate::{Entry, Form, Grant, table};
 
 /// A scope, selectors and an encoding. Watchers whose views are equal share
 /// everything that is computed for them.
@@ -46,22 +46,29 @@ pub enum Encoding {
 }
 
 impl View {
-    /// Whether an object is in view.
+    /// Returns whether an object is in view at a revision.
     #[must_use]
-    pub fn sees(&self, entry: &Entry) -> bool {
+    pub fn sees(&self, entry: &Entry, at: Revision) -> bool {
         self.scope.contains(entry)
-            && self.grant.sees(entry)
+            && self.grant.sees(entry, at)
             && self.labels.matches(&entry.object().labels)
             && self.fields.matches(|field| entry.field(field))
     }
 
-    /// An object as it is in view, if it is.
+    /// Returns an object as it is in view at a revision, if it is.
     #[must_use]
-    pub fn show(&self, entry: &Arc<Entry>) -> Option<Arc<Entry>> {
+    pub fn show(&self, entry: &Arc<Entry>, at: Revision) -> Option<Arc<Entry>> {
         let is_seen = self.scope.contains(entry)
             && self.labels.matches(&entry.object().labels)
             && self.fields.matches(|field| entry.field(field));
-        is_seen.then(|| self.grant.show(entry)).flatten()
+        is_seen.then(|| self.grant.show(entry, at)).flatten()
+    }
+
+    /// Returns whether Services decide which objects of that form are in view.
+    #[must_use]
+    pub fn is_joined(&self, form: &Form) -> bool {
+        let has_owner = matches!(form.names.plural, "endpoints" | "endpointslices");
+        has_owner && !self.grant.rules().show_whole_namespaces()
     }
 
     /// Whether every object is in view.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use emitter_cache::encode::Encoder;
-use emitter_cache::store::Replaced;
+use emitter_cache::store::{Applied, Beginning, Replaced};
 use emitter_cache::{Change, Encoding, Fields, Limits, Scope, Seen, Store, View};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -198,7 +198,9 @@ proptest! {
         let encoder = Encoder::new(Resource::Services);
         let mut lab = Lab::new(Limits::default());
         let now = Timestamp::UNIX_EPOCH;
-        let change = lab.store.set(object(&key(1), Revision::new(20), 1), now).unwrap().unwrap();
+        let Applied::Changed(change) = lab.store.set(object(&key(1), Revision::new(20), 1), now).unwrap() else {
+            unreachable!("the object is new");
+        };
         let views = ["", "tier=1", "tier!=9"].map(|selector| view(selector, None));
         let frames: Vec<Bytes> = (0..watchers)
             .flat_map(|_| views.iter().filter_map(|view| change.frame(view, &encoder)))
@@ -216,7 +218,7 @@ fn a_list_from_before_starts_a_new_history() {
     let (replaced, _) = lab
         .store
         .replace(Revision::new(5), Vec::new(), Timestamp::UNIX_EPOCH);
-    assert!(matches!(replaced, Replaced::Fresh));
+    assert!(matches!(replaced, Replaced::Fresh(Beginning::Rewound)));
     assert_eq!(lab.store.progress(), Some(Revision::new(5)));
     assert!(lab.store.since(Revision::new(4)).is_err());
 }
@@ -233,4 +235,50 @@ fn history_is_forgotten_by_age() {
     set(30, 301);
     assert!(lab.store.since(Revision::new(19)).is_err());
     assert!(lab.store.since(Revision::new(20)).is_ok());
+}
+
+#[test]
+fn history_is_forgotten_by_the_bytes_of_versions_and_frames() {
+    let encoder = Encoder::new(Resource::Services);
+    let limits = Limits {
+        bytes: 1 << 20,
+        ..Limits::default()
+    };
+    let mut lab = Lab::new(limits);
+    let encodings = [
+        Encoding::Object,
+        Encoding::Metadata,
+        Encoding::Protobuf(emitter_cache::entry::Part::Whole),
+    ];
+    let views = encodings.map(|encoding| View {
+        encoding,
+        ..view("", None)
+    });
+    let mut large = Vec::new();
+    for revision in 20..220 {
+        let name = "x".repeat(100);
+        let json = format!(
+            r#"{{"kind":"Service","apiVersion":"v1","metadata":{{"name":"a","namespace":"a","uid":"u","resourceVersion":"{revision}","annotations":{{"{name}":"{}"}}}},"spec":{{}}}}"#,
+            "y".repeat(20_000)
+        );
+        let object = RawObject::parse(Resource::Services, &Bytes::from(json)).unwrap();
+        let applied = lab.store.set(object, Timestamp::UNIX_EPOCH).unwrap();
+        let Applied::Changed(change) = applied else {
+            unreachable!("each revision is new");
+        };
+        for view in &views {
+            let _ = change.frame(view, &encoder);
+        }
+        large.push(lab.store.n_bytes());
+    }
+    let one_change = 100 << 10;
+    assert!(
+        large
+            .iter()
+            .all(|n_bytes| *n_bytes < (1 << 20) + one_change),
+        "{large:?}"
+    );
+    let n_kept = lab.store.since(Revision::new(210)).map(Iterator::count);
+    assert!(n_kept.is_ok_and(|n_kept| n_kept == 9));
+    assert!(lab.store.since(Revision::new(100)).is_err());
 }

@@ -1,37 +1,32 @@
-//! From where a watch may go on after a change of what its consumer may see.
+//! Resource versions from which a watch may resume after a change of its client's view.
 //!
-//! History tells what happened to objects, not what became of a consumer's view: who
-//! knows the state of before the change lists again. At the very revision of the change
-//! there are both states, until something happens in the cluster; so it is noted who has
-//! listed since.
+//! History shows what happened to objects, and not what became of a client's view: a client
+//! with the state before the change lists again. Replicas reload their files at different
+//! times, so that for a while every resource version may come with either state. Then, and
+//! at the resource version of the change, only a client that listed here since may resume.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use proto_types::Revision;
 
 use super::{Target, User};
+use crate::told::Told;
 
-/// So many are noted; whoever comes after them lists until something happens.
-const MAX_NOTED: usize = 10_000;
-
-/// From where a consumer's watch may go on.
+/// Oldest resource version at which a client's watch may resume.
 #[derive(Debug, Clone, Default)]
 pub struct Floor {
     at: Revision,
     since: Option<(Who, Arc<Since>)>,
 }
 
-/// Who has listed since a change.
-#[derive(Debug, Default)]
-pub(super) struct Since(Mutex<HashSet<Who>>);
+/// Clients that have listed since a change.
+pub(super) type Since = Told<Who>;
 
-/// A user, and what it lists.
-type Who = (String, Target);
+/// User, and what it lists.
+pub(super) type Who = (String, Target);
 
 impl Floor {
-    /// Of a user whose view changed at a revision.
+    /// Floor of a user whose view may be another one up to a revision.
     pub(super) fn new(at: Revision, user: &User, target: &Target, since: &Arc<Since>) -> Self {
         let who = (user.name.clone(), target.clone());
         Self {
@@ -40,47 +35,20 @@ impl Floor {
         }
     }
 
-    /// Notes that the consumer is told the state.
-    pub fn told(&self) {
+    /// Notes that the client is sent the state at a revision.
+    pub fn told(&self, revision: Revision) {
         if let Some((who, since)) = &self.since {
-            let mut noted = since.0.lock();
-            if noted.len() < MAX_NOTED {
-                noted.insert(who.clone());
-            }
+            since.note(who.clone(), revision);
         }
     }
 
-    /// Whether a watch may go on after that revision; if not, from where it could.
+    /// Checks that a watch may resume after a revision. Otherwise returns a revision after
+    /// which it could.
     pub fn admit(&self, revision: Revision) -> Result<(), Revision> {
         let Some((who, since)) = &self.since else {
             return Ok(());
         };
-        let admitted = self.at < revision || self.at == revision && since.0.lock().contains(who);
+        let admitted = self.at < revision || since.knows(who, revision);
         admitted.then_some(()).ok_or(self.at)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_more_are_noted_than_a_limit() {
-        let (at, since) = (Revision::new(7), Arc::default());
-        let floor = |n: usize| {
-            let user = User {
-                name: n.to_string(),
-                ..User::default()
-            };
-            Floor::new(at, &user, &Target::default(), &since)
-        };
-        for n in 0..=MAX_NOTED {
-            assert_eq!(floor(n).admit(at), Err(at));
-            floor(n).told();
-        }
-        assert_eq!(floor(MAX_NOTED - 1).admit(at), Ok(()));
-        assert_eq!(floor(MAX_NOTED).admit(at), Err(at));
-        assert_eq!(floor(MAX_NOTED).admit(Revision::new(8)), Ok(()));
-        assert_eq!(floor(0).admit(Revision::new(6)), Err(at));
     }
 }

@@ -6,10 +6,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use emitter_cache::grant::Rules;
 use proto_types::Revision;
+use tokio::time::Instant;
 
 use super::floor::{Floor, Since};
 use super::policy::{Policy, PolicyError};
@@ -31,23 +33,61 @@ pub enum Error {
 /// How many are remembered; from before the oldest everybody lists again.
 const MAX_PAST: usize = 16;
 
-/// Up to where each resource was known.
-pub(super) type Revisions = HashMap<&'static str, Revision>;
+/// Time within which all replicas use a changed configuration: a kubelet updates a mounted
+/// ConfigMap within about a minute.
+const ALL_RELOAD: Duration = Duration::from_secs(120);
 
-/// When one configuration replaced another.
-#[derive(Default)]
+/// Position of each resource: number of its history, and revision.
+pub(super) type Positions = HashMap<&'static str, (u64, Revision)>;
+
+/// Replacement of one configuration by another.
 struct Change {
-    at: Revisions,
+    at: Instant,
+    /// Positions when all replicas used the new one; taken at the first request after that.
+    end: OnceLock<Positions>,
     since: Arc<Since>,
 }
 
-/// What counts.
-#[derive(Default)]
+impl Change {
+    fn now() -> Arc<Self> {
+        Arc::new(Self {
+            at: Instant::now(),
+            end: OnceLock::new(),
+            since: Arc::default(),
+        })
+    }
+
+    /// Returns the last revision that a client may hold with the former state.
+    fn doubtful(&self, resource: &str, positions: &Positions) -> Option<Revision> {
+        if self.at.elapsed() < ALL_RELOAD {
+            return Some(Revision::MAX);
+        }
+        let end = self.end.get_or_init(|| positions.clone());
+        let (epoch, revision) = *end.get(resource)?;
+        // Another history has begun since, and its own rules apply.
+        let (now, _) = *positions.get(resource)?;
+        (epoch == now).then_some(revision)
+    }
+}
+
+/// Configuration in use.
 pub(super) struct Ruling {
     pub(super) policy: Arc<Policy>,
     pub(super) issuers: Vec<Arc<Trusted>>,
     past: VecDeque<(Arc<Policy>, Arc<Change>)>,
     forgotten: Arc<Change>,
+}
+
+impl Default for Ruling {
+    fn default() -> Self {
+        Self {
+            policy: Arc::default(),
+            issuers: Vec::new(),
+            past: VecDeque::new(),
+            // What counted before the start is not known.
+            forgotten: Change::now(),
+        }
+    }
 }
 
 impl Ruling {
@@ -72,7 +112,7 @@ impl Ruling {
     }
 
     /// The same after another one, which it replaces now.
-    pub(super) fn after(mut self, before: &Self, now: Revisions) -> Self {
+    pub(super) fn after(mut self, before: &Self) -> Self {
         for issuer in &mut self.issuers {
             let same = before.issuer(&issuer.issuer.issuer);
             if let Some(same) = same.and_then(|same| issuer.with_keys_of(&same)) {
@@ -81,12 +121,8 @@ impl Ruling {
         }
         self.past.clone_from(&before.past);
         self.forgotten = Arc::clone(&before.forgotten);
-        let change = Change {
-            at: now,
-            since: Arc::default(),
-        };
         self.past
-            .push_back((Arc::clone(&before.policy), Arc::new(change)));
+            .push_back((Arc::clone(&before.policy), Change::now()));
         if MAX_PAST < self.past.len()
             && let Some((_, oldest)) = self.past.pop_front()
         {
@@ -95,18 +131,18 @@ impl Ruling {
         self
     }
 
-    /// From where a user's watch may go on: it saw something else before.
-    pub(super) fn floor(&self, user: &User, target: &Target) -> Floor {
+    /// Returns from where a user's watch may resume: it saw something else before.
+    pub(super) fn floor(&self, user: &User, target: &Target, positions: &Positions) -> Floor {
         let rules = rules(&self.policy, user);
         let other = self.past.iter().rev();
         let mut other = other.filter(|(policy, _)| super::ruling::rules(policy, user) != rules);
         let change = match other.next() {
             Some((_, change)) => change,
-            None if rules.as_ref().is_some_and(Rules::show_all) => return Floor::default(),
+            None if self.policy.consumers.is_none() => return Floor::default(),
             None => &self.forgotten,
         };
-        let at = change.at.get(target.resource.as_str());
-        at.map_or_else(Floor::default, |&at| {
+        let doubtful = change.doubtful(target.resource.as_str(), positions);
+        doubtful.map_or_else(Floor::default, |at| {
             Floor::new(at, user, target, &change.since)
         })
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use emitter_cache::View;
 use proto_types::{Revision, Status};
 
 use crate::hub::Hub;
@@ -64,6 +65,46 @@ pub(super) async fn wait(hub: &Hub, need: Need) -> Result<(), Status> {
             let current = hub.progress().borrow().unwrap_or_default();
             Err(Status::too_large(wanted, current))
         }
+    }
+}
+
+/// Returns once a view can be shown as new as that. Where Services decide what it shows,
+/// these have to be as new.
+pub(super) async fn wait_for_view(hub: &Hub, view: &View, need: Need) -> Result<(), Status> {
+    wait(hub, need).await?;
+    if !hub.is_joined(view) {
+        return Ok(());
+    }
+    let progress = hub.progress().borrow().unwrap_or_default();
+    let wanted = match need {
+        Need::Any => Revision::ZERO,
+        Need::Latest => progress,
+        Need::AtLeast(revision) => revision,
+    };
+    let mut cut = hub.cut();
+    let is_there = |cut: &Option<Revision>| cut.is_some_and(|at| wanted <= at);
+    if is_there(&cut.borrow_and_update()) {
+        return Ok(());
+    }
+    let asked = async {
+        if let Some(services) = hub.services() {
+            let _ = services.questions().ask().await;
+            let _ = hub.questions().ask().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let reached = async {
+        tokio::select! {
+            reached = cut.wait_for(is_there) => reached.is_ok(),
+            () = asked => false,
+        }
+    };
+    match tokio::time::timeout(PATIENCE, reached).await {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) if hub.cut().borrow().is_none() => {
+            Err(Status::too_many_requests("storage is (re)initializing", 1))
+        }
+        Ok(false) | Err(_) => Err(Status::failure(504, "Timeout", LATE)),
     }
 }
 

@@ -8,12 +8,13 @@ use emitter_cache::page::Page;
 use emitter_cache::store::Expired;
 use emitter_cache::view::Snapshot;
 use emitter_cache::{Encoding, Entry, View};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use jiff::Timestamp;
 use proto_types::{ObjectKey, Revision, Status};
 
 use super::accept::{Format, Verb};
 use super::fresh::Need;
+use super::pieces::Pieces;
 use super::query::{Options, RevisionMatch};
 use super::{Asked, fresh, gzip, respond};
 use crate::hub::{Hub, Listed};
@@ -43,7 +44,9 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
         })?),
     };
     fresh::wait(hub, Need::of(revision)).await?;
-    let entry = hub.get(key).and_then(|entry| asked.grant().show(&entry));
+    let entry = hub
+        .get(key)
+        .and_then(|entry| asked.grant().show(&entry, Revision::MAX));
     let Some(entry) = entry else {
         return Err(Status::not_found(hub.names(), key.name()));
     };
@@ -92,10 +95,13 @@ pub(super) async fn list(
         None => None,
     };
     let (source, need) = source(options, page.as_ref());
-    fresh::wait(hub, need).await?;
-    if let Some(caller) = asked.caller.as_ref().filter(|_| page.is_none()) {
-        caller.floor().told();
-    }
+    fresh::wait_for_view(hub, view, need).await?;
+    let is_first = page.is_none();
+    let told = |revision: Revision| {
+        if is_first {
+            asked.told(hub, view, revision);
+        }
+    };
     let now = Timestamp::now();
     // `resourceVersion=0` takes what there is, whole.
     let any = options.revision.is_some_and(Revision::is_zero);
@@ -103,6 +109,7 @@ pub(super) async fn list(
     let snapshot = match (source, limit, &page) {
         (Source::Present, None, None) => {
             let listed = hub.list(view, now);
+            told(listed.revision);
             let meta = ListMeta {
                 revision: listed.revision,
                 ..ListMeta::default()
@@ -117,6 +124,7 @@ pub(super) async fn list(
             .snapshot_at(view, revision)
             .map_err(|Expired { .. }| expired(page.as_ref(), view))?,
     };
+    told(snapshot.revision);
     let (parts, listed) = part(hub, view, snapshot, &Cut { page, limit });
     Ok(whole(asked, format, parts, listed).await)
 }
@@ -238,10 +246,6 @@ async fn whole(asked: &Asked, format: Format, parts: [Bytes; 3], listed: Listed)
         let response = respond::with_type(asked, StatusCode::OK, media_type, body);
         return gzip::mark(response);
     }
-    let parts = futures::stream::iter(parts.map(Ok::<_, std::convert::Infallible>));
-    let body = Body::from_stream(parts);
-    let mut response = respond::with_type(asked, StatusCode::OK, media_type, body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    response
+    let body = Body::new(Pieces::new(parts));
+    respond::with_type(asked, StatusCode::OK, media_type, body)
 }

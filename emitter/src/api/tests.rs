@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use emitter_cache::grant::Owners;
 use emitter_cache::{Fields, Limits};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -17,10 +18,12 @@ use super::{
 };
 
 mod arbitrary;
+mod documents;
 mod ending;
 mod granted;
 mod large;
 mod protobuf;
+mod resuming;
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
@@ -28,6 +31,8 @@ const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 struct Lab {
     router: Router,
     services: Arc<Hub>,
+    slices: Arc<Hub>,
+    owners: Arc<Owners>,
     shutdown: CancellationToken,
 }
 
@@ -37,6 +42,8 @@ impl Lab {
         runtime::client::install_crypto();
         let hubs = Resource::ALL
             .map(|resource| Arc::new(Hub::new(resource, Fields::All, Limits::default())));
+        let owners = Arc::default();
+        crate::hub::join(&hubs[0], &hubs[1..], &owners);
         let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let client = kube::Client::try_from(nowhere).unwrap();
         let shutdown = CancellationToken::new();
@@ -49,6 +56,8 @@ impl Lab {
         Self {
             router: router(Arc::new(api)),
             services: Arc::clone(&hubs[0]),
+            slices: Arc::clone(&hubs[1]),
+            owners,
             shutdown,
         }
     }

@@ -30,7 +30,7 @@ pub(super) async fn watch(
     context: Context,
 ) -> Result<Response, Status> {
     // Not synced yet is the one thing that is told with an HTTP status.
-    fresh::wait(hub, Need::Any).await?;
+    fresh::wait_for_view(hub, &view, Need::Any).await?;
     let body = match open(asked, hub, &view, options).await {
         Ok(subscription) => {
             let ending = match asked.caller.as_ref() {
@@ -62,17 +62,21 @@ async fn open(
         (None, _) => Start::Now,
     };
     if start == Start::State {
-        fresh::wait(hub, Need::of(options.revision)).await?;
+        fresh::wait_for_view(hub, view, Need::of(options.revision)).await?;
     }
     let floor = asked.caller.as_ref().map(Caller::floor).unwrap_or_default();
-    match start {
+    let too_old = |oldest| Status::too_old(revision.unwrap_or_default(), oldest);
+    if let Start::After(revision) = start {
         // Its consumer saw something else then, which history does not tell.
-        Start::After(revision) => floor
-            .admit(revision)
-            .map_err(|at| Status::too_old(revision, at))?,
-        Start::State => floor.told(),
-        Start::Now => {}
+        floor.admit(revision).map_err(too_old)?;
+        let is_known = hub.admits(|| asked.client(view), revision);
+        is_known.map_err(|Expired { oldest }| too_old(oldest))?;
     }
-    hub.subscribe(view, start)
-        .map_err(|Expired { oldest }| Status::too_old(revision.unwrap_or_default(), oldest))
+    let subscription = hub
+        .subscribe(view, start)
+        .map_err(|Expired { oldest }| too_old(oldest))?;
+    if start == Start::State {
+        asked.told(hub, view, subscription.revision);
+    }
+    Ok(subscription)
 }

@@ -1,75 +1,231 @@
-//! Services that became others, so that what belongs to them may have come into sight of
-//! a consumer, or gone out of it, without having changed itself.
+//! Views in which Services decide what is shown: they go in step with the Services.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use emitter_cache::View;
-use emitter_cache::grant::{Owner, Rejoined};
-use emitter_cache::store::Expired;
-use proto_types::{ObjectKey, Revision};
+use emitter_cache::grant::{Owner, Owners};
+use emitter_cache::joined::{Joined, Lag, Passed, Progress};
+use emitter_cache::{Change, View};
+use proto_types::evidence::Ruling;
+use proto_types::{RawObject, Revision};
+use runtime::follow::Event;
+use tokio::time::Instant;
 
-use super::Hub;
+use super::publish::{Batch, gap};
+use super::{Hub, Inner};
 
-/// How many are remembered; a watch from before the oldest must list again.
-const MAX_JOINS: usize = 1000;
-
-/// What lately became other, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Joins {
-    recent: VecDeque<Rejoined>,
-    floor: Revision,
+/// Services, and what belongs to them.
+pub(super) struct Joining {
+    owners: Arc<Owners>,
+    dependents: Vec<Arc<Hub>>,
 }
 
-impl Joins {
-    fn push(&mut self, rejoined: Rejoined) {
-        self.recent.push_back(rejoined);
-        if MAX_JOINS < self.recent.len()
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.floor = oldest.revision;
+/// Makes Services decide about the objects of other hubs.
+pub fn join(services: &Arc<Hub>, dependents: &[Arc<Hub>], owners: &Arc<Owners>) {
+    for hub in dependents {
+        hub.inner.lock().joined = Some(Joined::new(Arc::clone(owners)));
+        let _ = hub.services.set(Arc::downgrade(services));
+    }
+    let _ = services.joining.set(Joining {
+        owners: Arc::clone(owners),
+        dependents: dependents.to_vec(),
+    });
+}
+
+impl Joining {
+    pub(super) fn learn(&self, event: &Event) {
+        match event {
+            Event::Listed(listing) => {
+                let listed = listing.objects.iter();
+                let listed = listed.filter_map(|service| {
+                    let owner = Owner::read(service).ok()?;
+                    Some((service.key.clone(), owner, service.revision))
+                });
+                match listing.ruling {
+                    Ruling::AddOnly(_) => self.owners.add(listing.revision, listed.collect()),
+                    _ => self.owners.replace(listing.revision, listed.collect()),
+                }
+            }
+            Event::Applied(service) => self.set(service),
+            Event::Deleted(service) => self.owners.remove(&service.key, service.revision),
+            Event::Progress(_) | Event::Connected | Event::Failed(_) => {}
         }
     }
 
-    /// Whether what a view showed at a revision has changed only by what history tells.
-    pub(super) fn check(&self, view: &View, revision: Revision) -> Result<(), Expired> {
-        if view.grant.rules().show_all() {
-            return Ok(());
+    fn set(&self, service: &RawObject) {
+        if let Ok(owner) = Owner::read(service) {
+            self.owners.set(&service.key, owner, service.revision);
         }
-        let recent = self.recent.iter().rev();
-        let mut later = recent.take_while(|it| revision <= it.revision);
-        let concerned = later.find(|it| it.concerns(&view.grant));
-        let forgotten = (revision < self.floor).then_some(self.floor);
-        let oldest = concerned.map(|it| it.revision).or(forgotten);
-        oldest.map_or(Ok(()), |oldest| Err(Expired { oldest }))
+    }
+
+    /// All Services are known up to that revision.
+    pub(super) fn advance(&self, revision: Option<Revision>) {
+        if let Some(revision) = revision {
+            self.owners.advance(revision);
+        }
+        for hub in &self.dependents {
+            hub.step();
+        }
     }
 }
 
-impl Hub {
-    /// A Service is another one now. Who sees something else of what belongs to it must
-    /// list again: nothing happened to the objects that could be told.
-    pub fn rejoin(&self, service: &ObjectKey, before: Option<Arc<Owner>>, after: Arc<Owner>) {
-        let mut inner = self.inner.lock();
-        let entries = inner.store.of_service(service);
-        if entries.is_empty() {
-            return;
-        }
-        let rejoined = Rejoined {
-            revision: inner.store.progress().unwrap_or_default(),
-            entries,
-            before,
-            after: Some(after),
+impl Inner {
+    /// Returns the state at which Services and objects are both known, for a view in
+    /// which Services decide.
+    pub(super) fn joined_for(&self, view: &View, hub: &Hub) -> Option<&Joined> {
+        self.joined.as_ref().filter(|_| view.is_joined(hub.form))
+    }
+
+    /// Moves the cut on, and appends what it passes to the feeds of joined views. Returns
+    /// whether lists of joined views may have become others.
+    pub(super) fn step(&mut self, hub: &Hub) -> bool {
+        let Some(joined) = &mut self.joined else {
+            return false;
         };
-        inner.feeds.retain(|view, feed| {
-            if !rejoined.concerns(&view.grant) {
+        match joined.advance(&self.store) {
+            Progress::Unknown => false,
+            Progress::Fresh => {
+                self.feeds.retain(|view, feed| {
+                    let is_joined = view.is_joined(hub.form);
+                    if let Some(feed) = feed.upgrade().filter(|_| is_joined) {
+                        feed.close();
+                    }
+                    !is_joined
+                });
+                true
+            }
+            Progress::Passed(steps) => {
+                self.publish_joined(&steps, hub);
+                !steps.is_empty()
+            }
+        }
+    }
+
+    fn publish_joined(&mut self, steps: &[Passed], hub: &Hub) {
+        let cut = self.joined.as_ref().and_then(Joined::revision);
+        let Some(cut) = cut else { return };
+        let max_bytes = emitter_cache::ring::share(self.feeds.len());
+        let changes = steps.iter().filter_map(|step| match step {
+            Passed::Change(change) => Some(Arc::clone(change)),
+            Passed::Turn(_) | Passed::Blind(_) => None,
+        });
+        let changes: Vec<Arc<Change>> = changes.collect();
+        let (store, form) = (&self.store, hub.form);
+        self.feeds.retain(|view, feed| {
+            if !view.is_joined(form) {
                 return true;
             }
-            if let Some(feed) = feed.upgrade() {
+            let Some(feed) = feed.upgrade() else {
+                return false;
+            };
+            let concerns = |step: &Passed| match step {
+                Passed::Turn(rejoined) => rejoined.concerns(&view.grant),
+                Passed::Change(_) | Passed::Blind(_) => false,
+            };
+            if steps.iter().any(concerns) {
                 feed.close();
+                return false;
             }
-            false
+            let mut ring = feed.ring.write();
+            let head = ring.head();
+            for step in steps {
+                if let Passed::Blind(blind) = step {
+                    ring.push(gap(blind.after, blind.until), max_bytes);
+                }
+            }
+            Batch::new(&mut ring, view, max_bytes).push(&changes, store, cut, &hub.encoder);
+            ring.advance(cut);
+            let is_news = head != ring.head();
+            drop(ring);
+            if is_news {
+                hub.pace.announce(&feed);
+            }
+            true
         });
-        inner.joins.push(rejoined);
-        self.lists.lock().clear();
+    }
+
+    fn lag(&self, hub: &Hub) -> Lag {
+        let is_watched = self
+            .feeds
+            .iter()
+            .any(|(view, feed)| 0 < feed.strong_count() && view.is_joined(hub.form));
+        match &self.joined {
+            Some(joined) if is_watched => joined.lag(&self.store),
+            Some(_) | None => Lag::Nothing,
+        }
+    }
+}
+
+/// Shortest time between two questions on behalf of watches.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+
+/// Longest time between two questions on behalf of watches.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// A question may take this part of the time at most.
+const PAUSE_PER_QUESTION: u32 = 10;
+
+impl Hub {
+    /// Goes on to where Services and objects are both known now.
+    fn step(&self) {
+        let mut inner = self.inner.lock();
+        if inner.step(self) {
+            self.forget_lists(&mut inner);
+        }
+        self.tell_cut(&inner);
+    }
+
+    pub(super) fn tell_cut(&self, inner: &Inner) {
+        if inner.is_past {
+            return;
+        }
+        if let Some(joined) = &inner.joined {
+            self.cut.send_replace(joined.revision());
+            if inner.lag(self) != Lag::Nothing {
+                self.lags.notify_one();
+            }
+        }
+    }
+
+    /// Returns whether Services decide what a view shows of this hub.
+    #[must_use]
+    pub fn is_joined(&self, view: &View) -> bool {
+        self.inner.lock().joined_for(view, self).is_some()
+    }
+
+    /// Returns the last revision at which Services and objects are both known.
+    #[must_use]
+    pub fn cut(&self) -> tokio::sync::watch::Receiver<Option<Revision>> {
+        self.cut.subscribe()
+    }
+
+    /// Returns the hub of the Services that decide.
+    #[must_use]
+    pub fn services(&self) -> Option<Arc<Self>> {
+        self.services.get().and_then(Weak::upgrade)
+    }
+
+    /// Asks, for ever, for what keeps watches of joined views waiting: a quiet resource
+    /// reports its progress once a minute, and each change of the other would wait for
+    /// that.
+    pub async fn keep_in_step(self: Arc<Self>) {
+        loop {
+            let lag = self.inner.lock().lag(&self);
+            let begin = Instant::now();
+            let answer = match (lag, self.services()) {
+                (Lag::Nothing, _) | (Lag::Services, None) => {
+                    self.lags.notified().await;
+                    continue;
+                }
+                (Lag::Services, Some(services)) => services.questions.ask().await.is_ok(),
+                (Lag::Objects, _) => self.questions.ask().await.is_ok(),
+            };
+            let is_better = self.inner.lock().lag(&self) == Lag::Nothing;
+            let pause = match answer && is_better {
+                true => (PAUSE_PER_QUESTION * begin.elapsed()).clamp(MIN_PAUSE, MAX_PAUSE),
+                false => MAX_PAUSE,
+            };
+            tokio::time::sleep(pause).await;
+        }
     }
 }

@@ -216,6 +216,10 @@ fn head(status: StatusCode, headers: &HeaderMap) -> Bytes {
     let mut head = BytesMut::new();
     let _ = write!(head, "HTTP/1.1 {} {reason}\r\n", status.as_str());
     for (name, value) in headers {
+        // RFC 9112, section 6.2: a length beside the transfer coding is forbidden.
+        if matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING) {
+            continue;
+        }
         head.extend_from_slice(name.as_str().as_bytes());
         head.extend_from_slice(b": ");
         head.extend_from_slice(value.as_bytes());

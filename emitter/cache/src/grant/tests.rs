@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use proto_types::{ObjectKey, RawObject, Resource, Revision};
 
-use super::{Grant, Owner, Owners, Port, Rejoined, Rules};
+use super::{Grant, Owner, Owners, Port, Rejoined, Rules, Turn};
 use crate::{Entry, Fields};
 
 fn raw(resource: Resource, text: &str) -> RawObject {
@@ -26,7 +26,8 @@ const ENDPOINTS: &str = r#"{"kind":"Endpoints","apiVersion":"v1","metadata":{"na
 fn owners(team: &str) -> Arc<Owners> {
     let owners = Owners::default();
     let owner = Owner::read(&raw(Resource::Services, &service(team))).unwrap();
-    assert!(owners.set(&ObjectKey::new("a", "web"), owner).is_some());
+    let key = ObjectKey::new("a", "web");
+    owners.replace(Revision::new(1), vec![(key, owner, Revision::new(1))]);
     Arc::new(owners)
 }
 
@@ -35,7 +36,7 @@ fn grant(rules: Rules) -> Grant {
 }
 
 fn shown(grant: &Grant, resource: Resource, text: &str) -> Option<String> {
-    let shown = grant.show(&entry(resource, text))?;
+    let shown = grant.show(&entry(resource, text), Revision::MAX)?;
     Some(String::from_utf8(shown.json().to_vec()).unwrap())
 }
 
@@ -51,7 +52,7 @@ fn what_belongs_to_a_service_is_in_sight_as_the_service_is() {
             (Resource::EndpointSlices, SLICE),
             (Resource::Endpoints, ENDPOINTS),
         ] {
-            let seen = grant.sees(&entry(resource, text));
+            let seen = grant.sees(&entry(resource, text), Revision::MAX);
             assert_eq!(seen, is_seen, "{selector} {resource:?}");
         }
     }
@@ -63,8 +64,8 @@ fn only_what_is_in_its_namespaces_is_in_sight() {
         namespaces: Some([namespace.to_owned()].into()),
         ..Rules::default()
     };
-    assert!(grant(rules("a")).sees(&entry(Resource::EndpointSlices, SLICE)));
-    assert!(!grant(rules("b")).sees(&entry(Resource::EndpointSlices, SLICE)));
+    assert!(grant(rules("a")).sees(&entry(Resource::EndpointSlices, SLICE), Revision::MAX));
+    assert!(!grant(rules("b")).sees(&entry(Resource::EndpointSlices, SLICE), Revision::MAX));
 }
 
 #[test]
@@ -102,10 +103,14 @@ fn what_has_no_port_left_is_not_in_sight() {
 fn a_service_that_changes_concerns_only_who_sees_something_else() {
     let owner = |team| Arc::new(Owner::read(&raw(Resource::Services, &service(team))).unwrap());
     let rejoined = Rejoined {
-        revision: Revision::new(7),
+        turn: Arc::new(Turn {
+            service: ObjectKey::new("a", "web"),
+            since: Revision::new(7),
+            revision: Revision::new(7),
+            before: Some(owner("blue")),
+            after: Some(owner("red")),
+        }),
         entries: vec![entry(Resource::EndpointSlices, SLICE)],
-        before: Some(owner("blue")),
-        after: Some(owner("red")),
     };
     for (selector, is_concerned) in [
         ("team=blue", true),
@@ -148,6 +153,10 @@ fn a_namespace_is_in_sight_of_who_may_see_all_that_is_in_it() {
         (labels("z!=y"), false),
         (ports, false),
     ] {
-        assert_eq!(grant(rules.clone()).sees(&namespace), is_seen, "{rules:?}");
+        assert_eq!(
+            grant(rules.clone()).sees(&namespace, Revision::MAX),
+            is_seen,
+            "{rules:?}"
+        );
     }
 }

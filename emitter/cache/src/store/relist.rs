@@ -1,4 +1,4 @@
-//! A list replaces what was known, as the fewest changes.
+//! Replacement of the objects by a list, as the fewest changes.
 
 use std::sync::Arc;
 
@@ -8,61 +8,145 @@ use proto_types::{ObjectKey, RawObject, Revision};
 
 use super::{Entry, OrdMap, Store};
 use crate::Change;
+use crate::change::{Placed, Step};
 
-/// What a list did to a store.
+/// Effect of a list on a store.
 #[derive(Debug)]
 pub enum Replaced {
-    /// It was the first, or it follows another history: what was known before says
-    /// nothing about it, and who watched must list again.
-    Fresh,
-    /// It continues the history: these changes were missed.
-    Continued(Vec<Arc<Change>>),
+    /// History starts anew, and every consumer must list.
+    Fresh(Beginning),
+    /// The list continues the history. These changes were missed.
+    Continued {
+        /// In the order in which consumers receive them.
+        changes: Vec<Arc<Change>>,
+        /// Former progress: between it and the list, revisions cannot be resumed.
+        after: Revision,
+    },
 }
 
+/// Reason why a list starts a new history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// The list is the first.
+    First,
+    /// The list is older than what was known.
+    Rewound,
+    /// The list differs at a revision that was already complete.
+    Contradicted,
+    /// The list lacks much of what was known. Consumers have to decide by a list of
+    /// their own, and by its evidence, whether they believe that.
+    Lost {
+        /// Number of objects that the list lacks.
+        n_lost: usize,
+        /// Number of objects that were known.
+        n_known: usize,
+    },
+}
+
+/// Meaning of what a list lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absences {
+    /// It does not exist.
+    Count,
+    /// It is not known.
+    Ignored,
+}
+
+/// Fewer missing objects are told as deletions, unless nothing is left.
+const MIN_LOST: usize = 3;
+
+/// Of so many known objects, one may be missing.
+const KNOWN_PER_LOST: usize = 4;
+
 impl Store {
-    /// Takes a completed list for the whole truth at its revision. Objects that
-    /// cannot be read are returned, and are as if they were not there.
+    /// Takes a completed list as the whole truth at its revision. Returns objects that
+    /// cannot be read; a former version of such an object stays.
     ///
-    /// Where the history continues, watchers need not notice: they get what was
-    /// missed in the order of its revisions, and deletions, whose revisions the
-    /// upstream no longer tells, at the list's.
+    /// Where the history continues, consumers receive what was missed: first the
+    /// deletions, whose revisions the list does not show, at the last revision before
+    /// the list, then new and changed objects at their own revisions. So each event
+    /// promises no more than its receiver has. The last deletion comes at the revision
+    /// of the list where nothing follows it.
     pub fn replace(
         &mut self,
         revision: Revision,
         objects: Vec<RawObject>,
         now: Timestamp,
     ) -> (Replaced, Vec<ParseError>) {
+        self.take(revision, objects, now, Absences::Count)
+    }
+
+    /// Takes a list as true in what it has, and as unknown in what it lacks.
+    pub fn add(
+        &mut self,
+        revision: Revision,
+        objects: Vec<RawObject>,
+        now: Timestamp,
+    ) -> (Replaced, Vec<ParseError>) {
+        self.take(revision, objects, now, Absences::Ignored)
+    }
+
+    fn take(
+        &mut self,
+        revision: Revision,
+        objects: Vec<RawObject>,
+        now: Timestamp,
+        absences: Absences,
+    ) -> (Replaced, Vec<ParseError>) {
         let mut unreadable = Vec::new();
-        let entries = objects
-            .into_iter()
-            .filter_map(|object| {
-                Entry::new(self.form, &self.fields, object)
-                    .map_err(|why| unreadable.push(why))
-                    .ok()
-            })
-            .map(|entry| (entry.key().clone(), Arc::new(entry)));
-        let listed: OrdMap<_, Arc<Entry>> = entries.collect();
+        let entries = objects.into_iter().filter_map(|object| {
+            let key = object.key.clone();
+            match Entry::new(self.form, &self.fields, object) {
+                Ok(entry) => Some((key, Arc::new(entry))),
+                Err(why) => {
+                    unreadable.push(why);
+                    let former = self.objects.get(&key).cloned();
+                    former.map(|former| (key, former))
+                }
+            }
+        });
+        let mut listed: OrdMap<_, Arc<Entry>> = entries.collect();
+        if absences == Absences::Ignored {
+            listed = listed.union(self.objects.clone());
+        }
         listed.values().for_each(|entry| self.note_misfit(entry));
-        let replaced = match self.progress {
-            Some(progress) if progress <= revision && self.continues(&listed, progress) => {
-                self.catch_up(revision, &listed, now)
-            }
-            _ => {
-                self.forget_history(revision);
+        let replaced = match self.beginning(revision, &listed) {
+            Some(beginning) => {
+                self.begin_anew(revision);
                 self.objects = listed;
-                Replaced::Fresh
+                Replaced::Fresh(beginning)
             }
+            None => self.catch_up(revision, &listed, now),
         };
         self.progress = Some(revision);
         (replaced, unreadable)
     }
 
-    /// Whether all that differs happened after what was known: a change that we
-    /// should have seen, and did not, cannot be told in its place any more.
-    fn continues(&self, listed: &OrdMap<ObjectKey, Arc<Entry>>, progress: Revision) -> bool {
-        listed.iter().all(|(key, entry)| {
-            progress < entry.revision() || self.objects.get(key).is_some_and(|it| it == entry)
-        })
+    /// Returns why a list cannot continue the history; `None` if it can.
+    fn beginning(
+        &self,
+        revision: Revision,
+        listed: &OrdMap<ObjectKey, Arc<Entry>>,
+    ) -> Option<Beginning> {
+        let Some(progress) = self.progress else {
+            return Some(Beginning::First);
+        };
+        if revision < progress {
+            return Some(Beginning::Rewound);
+        }
+        let n_known = self.objects.len();
+        let is_lost = |key: &&ObjectKey| !listed.contains_key(*key);
+        let n_lost = self.objects.keys().filter(is_lost).count();
+        // A change that should have been seen, and was not, has no place in history.
+        let contradicts = |(key, entry): (&ObjectKey, &Arc<Entry>)| {
+            entry.revision() <= progress && self.objects.get(key).is_none_or(|it| it != entry)
+        };
+        if revision == progress && 0 < n_lost || listed.iter().any(contradicts) {
+            return Some(Beginning::Contradicted);
+        }
+        let is_much = MIN_LOST <= n_lost && n_known < KNOWN_PER_LOST * n_lost;
+        let is_all = 0 < n_known && n_lost == n_known;
+        (is_much || is_all).then_some(Beginning::Lost { n_lost, n_known })
     }
 
     fn catch_up(
@@ -83,17 +167,40 @@ impl Store {
             .filter(|(key, _)| !listed.contains_key(*key))
             .map(|(_, entry)| Arc::clone(entry))
             .collect();
+        let progress = self.progress.unwrap_or_default();
+        let n_placed = gone.len() - usize::from(newer.is_empty() && !gone.is_empty());
 
         let mut changes = Vec::with_capacity(newer.len() + gone.len());
+        for (i, entry) in gone.into_iter().enumerate() {
+            self.objects.remove(entry.key());
+            let (revision, placed) = match i < n_placed {
+                true => (progress, Placed::After),
+                false => (revision, Placed::At),
+            };
+            let before = Some(entry);
+            let step = Step {
+                revision,
+                placed,
+                before,
+                after: None,
+            };
+            changes.push(self.record(step, now));
+        }
         for entry in newer {
             let before = self.objects.insert(entry.key().clone(), Arc::clone(entry));
-            let at = entry.revision();
-            changes.push(self.record(at, now, before, Some(Arc::clone(entry))));
+            let step = Step {
+                revision: entry.revision(),
+                placed: Placed::At,
+                before,
+                after: Some(Arc::clone(entry)),
+            };
+            changes.push(self.record(step, now));
         }
-        for entry in gone {
-            self.objects.remove(entry.key());
-            changes.push(self.record(revision, now, Some(entry), None));
+        // What came and went between the two, nobody can know here.
+        self.gaps.push(progress, revision);
+        Replaced::Continued {
+            changes,
+            after: progress,
         }
-        Replaced::Continued(changes)
     }
 }

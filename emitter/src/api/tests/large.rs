@@ -24,6 +24,20 @@ async fn a_large_list_is_compressed_for_who_takes_it() {
 }
 
 #[tokio::test]
+async fn a_list_announces_its_length_in_one_way() {
+    let lab = Lab::with(&["a"]);
+    for query in ["", "?limit=1", "?pretty=1"] {
+        let request = Request::get(format!("/api/v1/services{query}"));
+        let (_, headers, body) = lab.send(request.body(Body::empty()).unwrap()).await;
+        // The HTTP library writes the length of a body whose size is known.
+        let length = hyper::body::Body::size_hint(&body).exact().unwrap();
+        let read = body.collect().await.unwrap().to_bytes().len();
+        assert_eq!(length, u64::try_from(read).unwrap(), "{query}");
+        assert!(!headers.contains_key("transfer-encoding"), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_document_that_is_known_is_not_sent_again() {
     let lab = Lab::with(&[]);
     let get = async |tag: Option<http::HeaderValue>| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use emitter_cache::encode::{self, InitialEvents};
-use emitter_cache::ring::{Cursor, Read};
+use emitter_cache::ring::{self, Cursor, FrameKind, Read, Treatment};
 use emitter_cache::{Encoding, Entry};
 use hyper::body::{Body, Frame};
 use jiff::Timestamp;
@@ -148,8 +148,8 @@ impl Watcher {
                 Read::Frame(frame, cursor) => {
                     self.cursor = cursor;
                     self.ending.read(cursor);
-                    if self.known < frame.revision {
-                        return Poll::Ready(Some(self.deliver(frame.bytes)));
+                    if let Some(frame) = self.take(frame) {
+                        return Poll::Ready(Some(frame));
                     }
                 }
                 Read::Nothing(progress) if ended.is_some() => {
@@ -185,6 +185,21 @@ impl Watcher {
             self.beginning = None;
         }
         frame
+    }
+
+    /// Returns what a frame of the feed is for this consumer.
+    fn take(&mut self, frame: ring::Frame) -> Option<Bytes> {
+        match (frame.treatment(self.known), frame.kind) {
+            (Treatment::Skip, _) => None,
+            (Treatment::Expire, _) => Some(self.expire()),
+            (Treatment::Deliver, FrameKind::Bookmark) => {
+                self.next_bookmark.map(|_| self.bookmark(frame.revision))
+            }
+            (Treatment::Deliver, FrameKind::Gap { .. }) => None,
+            (Treatment::Deliver, FrameKind::Change | FrameKind::Missed { .. }) => {
+                Some(self.deliver(frame.bytes))
+            }
+        }
     }
 
     /// Says that what is known is too old, and ends.

@@ -103,6 +103,23 @@ async fn what_is_asked_meanwhile_is_answered_afterwards() {
 }
 
 #[tokio::test]
+async fn a_chunked_response_has_no_content_length() {
+    let (mut client, server) = tokio::io::duplex(1 << 16);
+    let part = Ok::<_, std::io::Error>(Bytes::from_static(b"part"));
+    let mut response = http::Response::new(Body::from_stream(futures::stream::iter([part])));
+    let length = http::HeaderValue::from_static("12");
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_LENGTH, length);
+    let mut answer = LongAnswer::new(server, b"", response);
+    answer.write().await.unwrap();
+    drop(answer);
+    let mut all = String::new();
+    client.read_to_string(&mut all).await.unwrap();
+    assert!(all.contains("transfer-encoding: chunked"), "{all}");
+    assert!(!all.contains("content-length"), "{all}");
+}
+
+#[tokio::test]
 async fn who_leaves_a_long_answer_is_forgotten() {
     let lab = Lab::plain(|_| {}).await;
     let mut client = lab.ask("GET /quiet HTTP/1.1\r\nhost: x\r\n\r\n").await;

@@ -1,0 +1,293 @@
+//! Objects that Services decide about, in step with the Services.
+//!
+//! Two resources are read by two watches, and neither is ahead of the other for good. Views
+//! by labels or ports of Services show EndpointSlices and Endpoints only up to the *cut*:
+//! the last revision at which both resources are known. So what such a view shows is a
+//! function of the revision, at every replica.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use proto_types::{ObjectKey, Revision};
+
+use crate::change::Placed;
+use crate::grant::{Blind, Grant, Owners, Rejoined, Turn, service_of};
+use crate::store::{Expired, Objects, in_view};
+use crate::view::Snapshot;
+use crate::{Change, Entry, Store, View};
+
+/// State of one resource at the cut.
+#[derive(Debug, Default)]
+pub struct Joined {
+    owners: Arc<Owners>,
+    cut: Option<Cut>,
+    turns: VecDeque<Rejoined>,
+    /// Consumers of earlier revisions have to list.
+    floor: Revision,
+}
+
+#[derive(Debug)]
+struct Cut {
+    revision: Revision,
+    epochs: (u64, u64),
+    objects: Objects,
+    by_service: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// Position in history of the next change.
+    position: u64,
+}
+
+/// One step of the cut.
+#[derive(Debug)]
+pub enum Passed {
+    /// An object changed.
+    Change(Arc<Change>),
+    /// A Service changed.
+    Turn(Rejoined),
+    /// Changes of Services may have been missed.
+    Blind(Blind),
+}
+
+/// Effect of progress of either resource.
+#[derive(Debug)]
+pub enum Progress {
+    /// The cut passed these, in the order of their revisions.
+    Passed(Vec<Passed>),
+    /// The cut began anew: watches end, and consumers list.
+    Fresh,
+    /// Nothing is known at one common revision.
+    Unknown,
+}
+
+/// Resource whose progress keeps the cut back, while something waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lag {
+    /// Nothing waits.
+    Nothing,
+    /// Changes of objects wait for the Services.
+    Services,
+    /// Changes of Services wait for the objects.
+    Objects,
+}
+
+/// Maximum number of changes of Services that are remembered for consumers who resume.
+const MAX_TURNS: usize = 1000;
+
+impl Joined {
+    /// Returns a state that follows those Services.
+    #[must_use]
+    pub fn new(owners: Arc<Owners>) -> Self {
+        Self {
+            owners,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the last revision at which both resources are known.
+    #[must_use]
+    pub fn revision(&self) -> Option<Revision> {
+        self.cut.as_ref().map(|cut| cut.revision)
+    }
+
+    /// Moves the cut to where both resources are.
+    pub fn advance(&mut self, store: &Store) -> Progress {
+        let after = self.cut.as_ref().map_or(Revision::ZERO, |cut| cut.revision);
+        let known = self.owners.turns(after);
+        let Some(((span, turns), progress)) = known.zip(store.progress()) else {
+            return Progress::Unknown;
+        };
+        let end = progress.min(span.end);
+        let epochs = (span.epoch, store.epoch());
+        let changes = self.cut.as_ref().filter(|cut| cut.epochs == epochs);
+        let changes = changes.and_then(|cut| store.changes_from(cut.position));
+        let Some(changes) = changes.map(|it| it.cloned().collect::<Vec<_>>()) else {
+            return self.begin(store, (span.begin, end), epochs);
+        };
+        let Some(cut) = &mut self.cut else {
+            return Progress::Unknown;
+        };
+        let former = cut.revision;
+        let mut turns = turns.into_iter().filter(|it| it.since <= end).peekable();
+        let mut passed = Vec::new();
+        for change in changes {
+            // A late change belongs right after its revision.
+            let place = (change.revision, change.placed == Placed::After);
+            if end < change.revision {
+                break;
+            }
+            while let Some(turn) = turns.next_if(|turn| (turn.since, false) <= place) {
+                passed.push(Passed::Turn(cut.rejoin(turn)));
+            }
+            cut.apply(&change);
+            passed.push(Passed::Change(change));
+        }
+        passed.extend(turns.map(|turn| Passed::Turn(cut.rejoin(turn))));
+        let blind = self.owners.blind_after(former);
+        passed.extend(
+            blind
+                .into_iter()
+                .filter(|it| it.after < end)
+                .map(Passed::Blind),
+        );
+        cut.revision = cut.revision.max(end);
+        for step in &passed {
+            if let Passed::Turn(rejoined) = step {
+                self.remember(rejoined.clone());
+            }
+        }
+        Progress::Passed(passed)
+    }
+
+    /// Returns what keeps changes waiting.
+    #[must_use]
+    pub fn lag(&self, store: &Store) -> Lag {
+        let Some(cut) = &self.cut else {
+            let end = self.owners.turns(Revision::MAX).map(|(span, _)| span.end);
+            return match end < store.progress() {
+                true => Lag::Services,
+                false => Lag::Objects,
+            };
+        };
+        let mut changes = store.changes_from(cut.position);
+        if changes.as_mut().is_some_and(|it| it.next().is_some()) {
+            return Lag::Services;
+        }
+        let turns = self.owners.turns(cut.revision);
+        match turns.is_some_and(|(_, turns)| !turns.is_empty()) {
+            true => Lag::Objects,
+            false => Lag::Nothing,
+        }
+    }
+
+    fn begin(
+        &mut self,
+        store: &Store,
+        (begin, end): (Revision, Revision),
+        epochs: (u64, u64),
+    ) -> Progress {
+        let had_begun = self.cut.take().is_some();
+        self.turns.clear();
+        let state = (begin <= end).then(|| store.state_at(end).ok()).flatten();
+        let Some((objects, position)) = state else {
+            return match had_begun {
+                true => Progress::Fresh,
+                false => Progress::Unknown,
+            };
+        };
+        let mut by_service: HashMap<_, BTreeSet<ObjectKey>> = HashMap::new();
+        for (key, entry) in &objects {
+            if let Some(service) = service_of(entry) {
+                by_service.entry(service).or_default().insert(key.clone());
+            }
+        }
+        self.floor = end;
+        self.cut = Some(Cut {
+            revision: end,
+            epochs,
+            objects,
+            by_service,
+            position,
+        });
+        Progress::Fresh
+    }
+
+    fn remember(&mut self, rejoined: Rejoined) {
+        if rejoined.entries.is_empty() {
+            return;
+        }
+        self.turns.push_back(rejoined);
+        if MAX_TURNS < self.turns.len()
+            && let Some(oldest) = self.turns.pop_front()
+        {
+            self.floor = self.floor.max(oldest.revision());
+        }
+    }
+
+    /// Checks that a view changed after a revision only by changes of its objects.
+    pub fn check(&self, grant: &Grant, revision: Revision) -> Result<(), Expired> {
+        if revision < self.floor {
+            return Err(Expired { oldest: self.floor });
+        }
+        if let Some(Blind { until, .. }) = self.owners.blind(revision) {
+            return Err(Expired { oldest: until });
+        }
+        let mut later = self.turns.iter().rev();
+        let concerning = later.find(|it| revision < it.revision() && it.concerns(grant));
+        concerning.map_or(Ok(()), |it| {
+            Err(Expired {
+                oldest: it.revision(),
+            })
+        })
+    }
+
+    /// Returns the changes after a revision that the cut has passed, oldest first.
+    pub fn since<'a>(
+        &self,
+        store: &'a Store,
+        revision: Revision,
+    ) -> Result<Vec<&'a Arc<Change>>, Expired> {
+        let later = store.since(revision)?;
+        let ahead = self
+            .cut
+            .as_ref()
+            .and_then(|it| store.changes_from(it.position));
+        let n_ahead = ahead.map_or(usize::MAX, Iterator::count);
+        let mut later: Vec<_> = later.collect();
+        later.truncate(later.len().saturating_sub(n_ahead));
+        Ok(later)
+    }
+
+    /// Returns what a view shows at the cut.
+    #[must_use]
+    pub fn snapshot(&self, view: &View) -> Snapshot {
+        match &self.cut {
+            Some(cut) => Snapshot {
+                revision: cut.revision,
+                entries: in_view(&cut.objects, view, cut.revision),
+            },
+            None => Snapshot {
+                revision: Revision::ZERO,
+                entries: Vec::new(),
+            },
+        }
+    }
+}
+
+impl Cut {
+    fn apply(&mut self, change: &Change) {
+        self.position += 1;
+        self.revision = self.revision.max(change.revision);
+        if let Some(before) = &change.before {
+            self.objects.remove(before.key());
+            self.index(before, |keys, key| keys.remove(key));
+        }
+        if let Some(after) = &change.after {
+            let key = after.key().clone();
+            self.objects.insert(key, Arc::clone(after));
+            self.index(after, |keys, key| keys.insert(key.clone()));
+        }
+    }
+
+    fn index(
+        &mut self,
+        entry: &Entry,
+        edit: impl FnOnce(&mut BTreeSet<ObjectKey>, &ObjectKey) -> bool,
+    ) {
+        let Some(service) = service_of(entry) else {
+            return;
+        };
+        let keys = self.by_service.entry(service.clone()).or_default();
+        let _ = edit(keys, entry.key());
+        if keys.is_empty() {
+            self.by_service.remove(&service);
+        }
+    }
+
+    fn rejoin(&self, turn: Arc<Turn>) -> Rejoined {
+        let keys = self.by_service.get(&turn.service).into_iter().flatten();
+        let entries = keys.filter_map(|key| self.objects.get(key).cloned());
+        Rejoined {
+            entries: entries.collect(),
+            turn,
+        }
+    }
+}
