@@ -96,6 +96,14 @@ fn world_with(missing: MissingNamespaces, exports: &[Value], local: &[Value]) ->
     world
 }
 
+/// East exported demo/web, of which there is a mirror, and deleted it.
+fn world_without() -> World {
+    let mut world = world(&[service(Value::Null)], &[mirror()]);
+    let deleted = Change::Deleted(ObjectKey::new("demo", "web"));
+    world.update(Update::Services("east".parse().unwrap(), deleted));
+    world
+}
+
 fn list<T>(objects: Vec<(ObjectKey, Seen<T>)>) -> LocalList<T> {
     LocalList {
         revision: proto_types::Revision::new(1),
@@ -219,7 +227,7 @@ async fn a_lost_race_is_looked_into_and_planned_anew() {
 #[tokio::test]
 async fn only_an_api_server_can_say_that_something_is_gone() {
     for code in [200, 404] {
-        let world = world(&[], &[mirror()]);
+        let world = world_without();
         let outcome = perform(world, vec![(DELETE, code, json!("It works!"))]).await;
         assert!(outcome.written.unavailable.is_some(), "{code}");
         assert!(!outcome.left().is_empty(), "{code}");
@@ -241,7 +249,7 @@ async fn what_cannot_be_looked_at_is_not_written_over() {
 
 #[tokio::test]
 async fn a_delete_names_the_version_it_is_about() {
-    let world = world(&[], &[mirror()]);
+    let world = world_without();
     let outcome = perform(world, vec![(DELETE, 200, json!({"kind": "Status"}))]).await;
     assert_eq!(
         outcome.bodies[0]["preconditions"],
@@ -254,7 +262,7 @@ async fn a_delete_names_the_version_it_is_about() {
 async fn a_delete_of_what_became_somebody_elses_is_forgotten() {
     let mut theirs = service(Value::Null);
     theirs["metadata"]["uid"] = json!("u2");
-    let world = world(&[], &[mirror()]);
+    let world = world_without();
     let answers = vec![
         (DELETE, 409, status(409, "precondition")),
         (GET, 200, theirs),
