@@ -281,6 +281,13 @@ impl DeletionHold {
         Some(held.why)
     }
 
+    /// Returns the Services whose deletion is held.
+    pub(crate) fn held_services(&self) -> impl Iterator<Item = &ObjectKey> {
+        let held = self.losses.iter();
+        let held = held.filter(|(_, it)| it.standing == Standing::Held);
+        held.map(|(service, _)| service)
+    }
+
     /// Returns what is held now.
     #[must_use]
     pub fn held(&self) -> Option<HeldDeletions> {

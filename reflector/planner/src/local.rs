@@ -1,17 +1,18 @@
 //! What is observed in the local cluster, ours only.
 
+mod store;
 mod subject;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use proto_types::{ObjectKey, Resource, Revision, label};
 
 use crate::adopt::Adoption;
-use crate::mirror::{
-    Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Owner, Role, Seen,
-};
+use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Observed, Owner, Role, Seen};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::Policy;
+
+use store::Store;
 
 /// What the local reader, or the answer to a write, reports of one resource.
 #[derive(Debug, Clone)]
@@ -62,16 +63,6 @@ pub struct Local {
     endpoints: Store<MirrorEndpoints>,
     obstacles: HashMap<(Resource, ObjectKey), Obstacle>,
     adoptions: HashMap<ObjectKey, Adoption>,
-}
-
-/// One resource's objects, and where each belongs.
-#[derive(Debug)]
-struct Store<T> {
-    listed: bool,
-    objects: HashMap<ObjectKey, Observed<T>>,
-    by_home: HashMap<LocalKey, BTreeSet<ObjectKey>>,
-    /// Services that are not where their Service's mirror usually is, by that Service.
-    strays: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
 
 impl Local {
@@ -172,6 +163,12 @@ impl Local {
         strays.cloned().map(LocalKey::new)
     }
 
+    /// Those of one Service.
+    pub(crate) fn strays_of(&self, service: &ObjectKey) -> impl Iterator<Item = LocalKey> {
+        let strays = self.services.strays.get(service).into_iter().flatten();
+        strays.cloned().map(LocalKey::new)
+    }
+
     /// Finds out anew where everything belongs.
     pub(crate) fn rehome(&mut self, policy: &Policy) {
         self.services.rehome(policy);
@@ -255,166 +252,4 @@ impl Local {
 fn says_endpoints(service: &Observed<MirrorService>) -> bool {
     let shows = service.shows.as_ref();
     shows.is_some_and(|it| it.marks.annotations.contains_key(label::CORE_ENDPOINTS))
-}
-
-impl<T> Default for Store<T> {
-    fn default() -> Self {
-        Self {
-            listed: false,
-            objects: HashMap::new(),
-            by_home: HashMap::new(),
-            strays: HashMap::new(),
-        }
-    }
-}
-
-impl<T: Mirror> Store<T> {
-    fn rehome(&mut self, policy: &Policy) {
-        self.by_home.clear();
-        self.strays.clear();
-        for (key, observed) in std::mem::take(&mut self.objects) {
-            self.insert(key, observed, policy);
-        }
-    }
-
-    /// Takes over a change; returns the Services that it concerns. An older
-    /// version never replaces a newer one: the answer to a write may overtake
-    /// the watch.
-    fn update(&mut self, change: LocalChange<T>, policy: &Policy) -> Vec<LocalKey> {
-        match change {
-            LocalChange::Listed(list) => self.list(list, policy),
-            LocalChange::Applied(key, Seen::Ours(observed)) => {
-                if self.is_news(&key, observed.revision) {
-                    return self.insert(key, observed, policy);
-                }
-                Vec::new()
-            }
-            LocalChange::Applied(_, Seen::Foreign) => Vec::new(),
-            LocalChange::Deleted(key, revision) => match self.objects.get(&key) {
-                Some(observed) if observed.revision <= revision => self.remove(&key, policy),
-                Some(_) | None => Vec::new(),
-            },
-            LocalChange::Gone(key, uid) => match self.objects.get(&key) {
-                Some(observed) if observed.uid == uid => self.remove(&key, policy),
-                Some(_) | None => Vec::new(),
-            },
-        }
-    }
-
-    /// The object of which a change shows a version that was not known.
-    fn news_of(&self, change: &LocalChange<T>) -> Option<ObjectKey> {
-        match change {
-            LocalChange::Applied(key, Seen::Ours(observed)) => {
-                self.is_news(key, observed.revision).then(|| key.clone())
-            }
-            LocalChange::Listed(_)
-            | LocalChange::Applied(_, Seen::Foreign)
-            | LocalChange::Deleted(..)
-            | LocalChange::Gone(..) => None,
-        }
-    }
-
-    fn is_news(&self, key: &ObjectKey, revision: Revision) -> bool {
-        let known = self.objects.get(key);
-        known.is_none_or(|known| known.revision < revision)
-    }
-
-    fn list(&mut self, list: LocalList<T>, policy: &Policy) -> Vec<LocalKey> {
-        self.listed = true;
-        let LocalList {
-            revision,
-            rewound,
-            objects,
-        } = list;
-        let before = std::mem::take(&mut self.objects);
-        self.strays.clear();
-        let mut concerned: Vec<_> = std::mem::take(&mut self.by_home).into_keys().collect();
-        for (key, seen) in objects {
-            if let Seen::Ours(observed) = seen {
-                concerned.extend(self.insert(key, observed, policy));
-            }
-        }
-        for (key, observed) in before {
-            let listed = self.objects.get(&key);
-            let newer = listed.map_or(revision, |it| it.revision) < observed.revision;
-            if newer && !rewound {
-                concerned.extend(self.insert(key, observed, policy));
-            }
-        }
-        concerned
-    }
-
-    fn insert(&mut self, key: ObjectKey, observed: Observed<T>, policy: &Policy) -> Vec<LocalKey> {
-        let mut concerned = self.remove(&key, policy);
-        if let Some(home) = home::<T>(&key, &observed.owner, policy) {
-            let homed = self.by_home.entry(home.clone()).or_default();
-            homed.insert(key.clone());
-            concerned.push(home);
-        }
-        // Whose the object is may have been edited; its maker repairs it.
-        let made_for = made_for(&observed.owner, policy);
-        if let Some(service) = self.is_service(&observed.owner) {
-            let is_stray = made_for.as_ref().is_none_or(|it| *it.object() != key);
-            if is_stray {
-                let strays = self.strays.entry(service.clone()).or_default();
-                strays.insert(key.clone());
-            }
-            // They may have waited for this one.
-            let strays = self.strays.get(service).into_iter().flatten();
-            concerned.extend(strays.cloned().map(LocalKey::new));
-        }
-        concerned.extend(made_for);
-        self.objects.insert(key, observed);
-        concerned
-    }
-
-    /// Service of a mirror, if these are mirror Services.
-    fn is_service<'o>(&self, owner: &'o Owner) -> Option<&'o ObjectKey> {
-        owner.source.as_ref()?;
-        match T::RESOURCE {
-            Resource::Services => owner.service.as_ref(),
-            Resource::EndpointSlices | Resource::Endpoints => None,
-        }
-    }
-
-    fn remove(&mut self, key: &ObjectKey, policy: &Policy) -> Vec<LocalKey> {
-        let Some(observed) = self.objects.remove(key) else {
-            return Vec::new();
-        };
-        if let Some(service) = self.is_service(&observed.owner)
-            && let Some(strays) = self.strays.get_mut(service)
-        {
-            strays.remove(key);
-            if strays.is_empty() {
-                self.strays.remove(service);
-            }
-        }
-        let Some(home) = home::<T>(key, &observed.owner, policy) else {
-            return Vec::new();
-        };
-        if let Some(homed) = self.by_home.get_mut(&home) {
-            homed.remove(key);
-            if homed.is_empty() {
-                self.by_home.remove(&home);
-            }
-        }
-        vec![home]
-    }
-}
-
-/// The local Service that an object is part of.
-fn home<T: Mirror>(key: &ObjectKey, owner: &Owner, policy: &Policy) -> Option<LocalKey> {
-    match T::RESOURCE {
-        Resource::Services | Resource::Endpoints => Some(LocalKey::new(key.clone())),
-        Resource::EndpointSlices => {
-            let attached = owner.attached_to.clone();
-            attached.or_else(|| made_for(owner, policy))
-        }
-    }
-}
-
-/// The local Service that an object was made for, by its marks.
-fn made_for(owner: &Owner, policy: &Policy) -> Option<LocalKey> {
-    let rank = policy.rank_of(owner)?;
-    Some(policy.local(rank, owner.service.as_ref()?))
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod age;
 mod case;
+mod contended;
 mod endpoints;
+mod fate;
 mod obstacle;
 pub(crate) mod removed;
 pub(crate) mod slices;
@@ -14,7 +16,6 @@ use proto_types::{ObjectKey, Resource, label};
 
 use crate::diff::Verdict;
 use crate::global;
-use crate::hold::HoldReason;
 use crate::import::Refusal;
 use crate::mirror::{
     MIRROR_PREFIX, MIRRORED, Marks, MirrorEndpoints, MirrorService, MirrorSlice, Owner, Role,
@@ -23,11 +24,15 @@ use crate::name::{LocalKey, Placement, SourceName};
 use crate::policy::{MissingNamespaces, SourcePolicy};
 use crate::problem::{Cause, Problem};
 use crate::service::ServiceSpec;
-use crate::source::{SliceContent, Source};
+use crate::source::SliceContent;
 use crate::world::{Claim, World};
 
 pub(crate) use case::Case;
 pub use case::Reason;
+pub(crate) use fate::{Fate, fate, held_because};
+
+use contended::{back_off, disputed};
+use fate::abandoned;
 
 /// What should exist under one local key. A slice that is not named stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,13 +49,6 @@ pub struct Plan {
     pub problems: Vec<Problem>,
     /// Whether clusters still serve though earlier ones suffice.
     pub(crate) is_failing_back: bool,
-}
-
-/// What becomes of a mirror that nothing asks for.
-pub(crate) enum Fate {
-    Goes,
-    Stays,
-    StaysBecause(Cause),
 }
 
 /// What should exist under a key.
@@ -78,44 +76,6 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
     plan.problems.extend(disputed(case));
     back_off(case, &mut plan);
     plan
-}
-
-/// What others keep changing.
-fn disputed(case: &Case<'_>) -> Vec<Problem> {
-    let Some(claim) = case.world.claims(case.key).next() else {
-        return Vec::new();
-    };
-    let contested = case.world.contested(case.key);
-    let problems: Vec<_> = contested
-        .map(|local| Problem {
-            source: case.source(claim).clone(),
-            object: claim.service.clone(),
-            cause: Cause::Contested {
-                local: local.clone(),
-            },
-        })
-        .collect();
-    for problem in &problems {
-        case.note("ExternalModification", || problem.to_string());
-    }
-    problems
-}
-
-/// Leaves what another writer keeps changing as it is, until the delay is over.
-fn back_off(case: &Case<'_>, plan: &mut Plan) {
-    let backs_off =
-        |resource, object: &ObjectKey| case.world.backs_off(case.key, &(resource, object.clone()));
-    if backs_off(Resource::Services, case.key.object()) {
-        plan.service = Verdict::Unknown;
-    }
-    if backs_off(Resource::Endpoints, case.key.object()) {
-        plan.endpoints = Verdict::Unknown;
-    }
-    for (slice, verdict) in &mut plan.slices {
-        if backs_off(Resource::EndpointSlices, slice) {
-            *verdict = Verdict::Unknown;
-        }
-    }
 }
 
 /// Whoever wants the key and may not have it.
@@ -262,107 +222,6 @@ fn mirror(case: &Case<'_>, winner: &Claim, spec: ServiceSpec) -> MirrorService {
         has_strays: false,
         hand_over: None,
     }
-}
-
-/// Nobody wants the key.
-fn abandoned(case: &Case<'_>) -> Plan {
-    let mut plan = Plan::default();
-    if let Some(observed) = case.world.local().service(case.key) {
-        match fate(case, &observed.owner) {
-            Fate::Goes => plan.service = Verdict::Absent,
-            Fate::Stays => {}
-            Fate::StaysBecause(cause) => {
-                plan.problems
-                    .extend(problem_of(&observed.owner, case.key, cause));
-            }
-        }
-    }
-    for (slice, observed) in case.world.local().slices_of(case.key) {
-        match fate(case, &observed.owner) {
-            Fate::Goes => {
-                plan.slices.insert(slice.clone(), Verdict::Absent);
-            }
-            Fate::Stays => {}
-            Fate::StaysBecause(cause) => {
-                plan.problems
-                    .extend(problem_of(&observed.owner, case.key, cause));
-            }
-        }
-    }
-    plan.problems.dedup();
-    plan
-}
-
-/// What becomes of an object under a key that its source does not ask for.
-pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
-    let Some(name) = &owner.source else {
-        case.note("NotManaged", || {
-            "what is here stays: it does not say whose mirror it is".to_owned()
-        });
-        return Fate::Stays;
-    };
-    let Some(rank) = case.world.policy().rank_of(owner) else {
-        return removed::fate(case, owner, name);
-    };
-    let source = case.world.source(rank);
-    if !source.services.is_synced() {
-        case.note("SourceDisconnected", || {
-            let state = source.services.as_str();
-            format!("what is here stays: its source {name} is {state} and cannot be asked")
-        });
-        let knows = |it| {
-            let known = source.services.known();
-            known.is_some_and(|known| known.contains_key(it))
-        };
-        let lacks = owner.service.as_ref().is_some_and(|it| !knows(it));
-        if lacks && source.services_in_part {
-            return Fate::StaysBecause(Cause::ListUnconfirmed);
-        }
-        return Fate::Stays;
-    }
-    if let Some(cause) = unreadable(source, owner) {
-        case.note(cause.reason(), || format!("the mirror stays: {cause}"));
-        return Fate::StaysBecause(cause);
-    }
-    // Slices are of no use without their Service.
-    let service = case.world.local().service(case.key);
-    let stays = service.is_some_and(|it| !it.owner.is_released);
-    let held = owner.service.as_ref();
-    let held = held.and_then(|it| source.service_hold.holds(it));
-    if let (Some(why), true) = (held, stays) {
-        let local = (Resource::Services, case.key.object().clone());
-        let cause = held_because(case, local, why);
-        case.note("DeletionHeld", || cause.to_string());
-        return Fate::StaysBecause(cause);
-    }
-    case.note("ExportEnded", || {
-        format!("what is here goes: source {name} is followed, and does not export it")
-    });
-    Fate::Goes
-}
-
-/// Cause of a deletion that is held.
-pub(crate) fn held_because(
-    case: &Case<'_>,
-    local: (Resource, ObjectKey),
-    why: HoldReason,
-) -> Cause {
-    Cause::Held {
-        local,
-        why,
-        hold: case.world.policy().hold,
-    }
-}
-
-/// The Service of a mirror may not be read, whatever its mirror is called: an alias, for one,
-/// cannot be read either.
-fn unreadable(source: &Source, owner: &Owner) -> Option<Cause> {
-    let service = owner.service.as_ref()?;
-    let error = source.services.known()?.get(service)?.as_ref().err()?;
-    Some(Cause::Undecodable {
-        object: (Resource::Services, service.clone()),
-        error: error.clone(),
-    })
 }
 
 pub(crate) fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Problem {

@@ -7,6 +7,7 @@ mod failback;
 mod judge;
 mod losses;
 mod reconfigure;
+mod sources;
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -20,9 +21,7 @@ use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Role};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::{Policy, Rank};
 use crate::service::Kind;
-use crate::source::{
-    Change, Services, Slices, Source, SourceService, SourceSlice, SourceState, UpstreamContact,
-};
+use crate::source::{Change, Source, SourceService, SourceSlice, UpstreamContact};
 
 use claims::Claims;
 use contest::Contests;
@@ -194,30 +193,6 @@ impl World {
         }
     }
 
-    fn hear_services(&mut self, rank: Option<Rank>, change: Change<SourceService>) -> Touched {
-        let Some(rank) = rank else {
-            return Touched::new();
-        };
-        if change.is_contact() {
-            self.source_mut(rank).services_heard = self.now;
-        }
-        let mut touched = self.update_services(rank, change);
-        touched.extend(self.judge_age(rank));
-        touched
-    }
-
-    fn hear_slices(&mut self, rank: Option<Rank>, change: Change<SourceSlice>) -> Touched {
-        let Some(rank) = rank else {
-            return Touched::new();
-        };
-        if change.is_contact() {
-            self.source_mut(rank).slices_heard = self.now;
-        }
-        let mut touched = self.update_slices(rank, change);
-        touched.extend(self.judge_age(rank));
-        touched
-    }
-
     /// Slices leave a Service that turns out to be somebody else's.
     fn block(&mut self, resource: Resource, key: ObjectKey, obstacle: Obstacle) -> Touched {
         let is_known = self.local.obstacle(resource, &key) == Some(&obstacle);
@@ -226,133 +201,6 @@ impl World {
             Resource::Services if !is_known => Touched::from([LocalKey::new(key)]),
             Resource::Services | Resource::EndpointSlices | Resource::Endpoints => Touched::new(),
         }
-    }
-
-    fn update_services(&mut self, rank: Rank, change: Change<SourceService>) -> Touched {
-        match change {
-            Change::Listed(services) => self.list_services(rank, services),
-            Change::ListedInPart(services) => self.add_services(rank, services),
-            Change::Applied(service) => match service.object {
-                Some(spec) => {
-                    if let Some(known) = self.source_mut(rank).services.known_mut() {
-                        known.insert(service.key.clone(), spec);
-                        return self.claim(rank, service.key, By::Event);
-                    }
-                    Touched::new()
-                }
-                None => self.delete_service(rank, service.key),
-            },
-            Change::Deleted(key) => self.delete_service(rank, key),
-            Change::Connected => {
-                let source = self.source(rank);
-                if source.services.is_synced() || source.services_in_part {
-                    return Touched::new();
-                }
-                self.source_mut(rank).services.resume();
-                self.homes_of(rank)
-            }
-            Change::Heard => Touched::new(),
-            Change::Ended | Change::Lost => {
-                self.source_mut(rank).services.lose();
-                Touched::new()
-            }
-        }
-    }
-
-    fn list_services(
-        &mut self,
-        rank: Rank,
-        services: Vec<crate::source::Exported<SourceService>>,
-    ) -> Touched {
-        let services: Services = services
-            .into_iter()
-            .filter_map(|service| Some((service.key, service.object?)))
-            .collect();
-        let keys: Vec<_> = services.keys().cloned().collect();
-        self.source_mut(rank).services_in_part = false;
-        let state = &mut self.source_mut(rank).services;
-        let before = std::mem::replace(state, SourceState::Synced(services));
-        let mut touched = self.homes_of(rank);
-        let mut admitted = HashSet::new();
-        for key in before.known().into_iter().flat_map(|it| it.keys()) {
-            if self.is_admitted(rank, key) {
-                admitted.insert(key.clone());
-            }
-            touched.extend(self.unclaim(rank, key.clone(), By::List));
-        }
-        for key in keys {
-            touched.extend(self.claim(rank, key, By::List));
-        }
-        // What the source changed to something that is refused, it took away.
-        admitted.retain(|it| !self.is_admitted(rank, it));
-        self.judge_services(rank, &admitted);
-        self.judge_slices(rank);
-        touched
-    }
-
-    /// Adds and changes what a list contains. What it lacks may exist.
-    fn add_services(
-        &mut self,
-        rank: Rank,
-        services: Vec<crate::source::Exported<SourceService>>,
-    ) -> Touched {
-        self.source_mut(rank).services_in_part = true;
-        self.source_mut(rank).services.lost_mut();
-        let mut touched = self.homes_of(rank);
-        let added = services
-            .into_iter()
-            .filter(|service| service.object.is_some());
-        for service in added {
-            touched.extend(self.update_services(rank, Change::Applied(service)));
-        }
-        touched
-    }
-
-    fn delete_service(&mut self, rank: Rank, key: ObjectKey) -> Touched {
-        if let Some(known) = self.source_mut(rank).services.known_mut() {
-            known.remove(&key);
-        }
-        self.unclaim(rank, key, By::Event)
-    }
-
-    fn update_slices(&mut self, rank: Rank, change: Change<SourceSlice>) -> Touched {
-        let source = self.source_mut(rank);
-        source.slices_in_part |= matches!(change, Change::ListedInPart(_));
-        let is_in_part = source.slices_in_part;
-        let slices = &mut source.slices;
-        let services = match change {
-            Change::Listed(listed) => return self.list_slices(rank, Slices::new(listed)),
-            Change::ListedInPart(listed) => {
-                let known = slices.lost_mut();
-                Some(listed.into_iter().flat_map(|it| known.set(it)).collect())
-            }
-            Change::Applied(slice) => slices.known_mut().map(|known| known.set(slice)),
-            Change::Deleted(key) => slices.known_mut().map(|known| known.remove(&key)),
-            Change::Connected if slices.is_synced() || is_in_part => None,
-            Change::Connected => {
-                slices.resume();
-                return self.homes_of(rank);
-            }
-            Change::Heard => None,
-            Change::Ended | Change::Lost => {
-                slices.lose();
-                None
-            }
-        };
-        self.weigh_slices(rank, services.unwrap_or_default())
-    }
-
-    fn list_slices(&mut self, rank: Rank, listed: Slices) -> Touched {
-        self.source_mut(rank).slices_in_part = false;
-        let slices = &mut self.source_mut(rank).slices;
-        let before = std::mem::replace(slices, SourceState::Synced(listed));
-        self.judge_slices(rank);
-        let slices = &self.source(rank).slices;
-        let known = [before.known(), slices.known()].into_iter().flatten();
-        let services: Vec<_> = known.flat_map(Slices::services).cloned().collect();
-        let mut touched = self.homes_of(rank);
-        touched.extend(self.claimed(rank, &services));
-        touched
     }
 
     fn update_local(
@@ -393,7 +241,10 @@ impl World {
     /// may come before its Service, and is planned with it.
     fn claimed(&self, rank: Rank, services: &[ObjectKey]) -> Touched {
         let keys = services.iter().map(|it| self.home(rank, it));
-        keys.filter(|key| self.claims.has(key)).collect()
+        let mut keys: Touched = keys.filter(|key| self.claims.has(key)).collect();
+        let strays = services.iter().flat_map(|it| self.local.strays_of(it));
+        keys.extend(strays);
+        keys
     }
 
     /// Everything here that may depend on whether a source can be asked.

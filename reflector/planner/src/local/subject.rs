@@ -2,7 +2,8 @@
 
 use proto_types::{ObjectKey, Resource};
 
-use super::{Local, LocalChange, Store, home};
+use super::store::{Store, home};
+use super::{Local, LocalChange};
 use crate::mirror::{Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Seen};
 use crate::name::LocalKey;
 use crate::policy::Policy;

@@ -60,16 +60,17 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Returns whether the mirror of a Service exists under another key, or is foreseen there.
-    pub(crate) fn makes_or_has(&self, key: &LocalKey, service: &ObjectKey) -> bool {
+    /// Returns whether the mirror of a Service is wanted under another key, and does not exist
+    /// there yet.
+    pub(crate) fn awaits(&self, key: &LocalKey, service: &ObjectKey) -> bool {
         let local = self.world.local();
         let observed = local.service(key).map(|it| &it.owner);
         let exists = observed.is_some_and(|it| it.service.as_ref() == Some(service));
-        let is_free = || local.obstacle(Resource::Services, key.object()).is_none();
-        exists
-            || self.is_foreseen
-                && is_free()
-                && matches!(plan(self.world, key).service, Verdict::Want(_))
+        if exists || !matches!(plan(self.world, key).service, Verdict::Want(_)) {
+            return false;
+        }
+        let obstacle = local.obstacle(Resource::Services, key.object());
+        !self.is_foreseen || obstacle.is_some()
     }
 
     /// The source that makes a claim.

@@ -117,7 +117,7 @@ fn is_settled(case: &Case<'_>, orphan: Orphan<'_>, rank: Rank) -> bool {
     let home = case.world.home(rank, service);
     home == *case.key
         || case.world.winner(&home) != Some((rank, service))
-        || case.makes_or_has(&home, service)
+        || !case.awaits(&home, service)
 }
 
 /// Returns why the list of the same cluster under another name is not believed yet.

@@ -152,6 +152,7 @@ impl World {
         }
         let mut touched = Touched::from([before.clone()]);
         touched.extend(other.as_ref().map(|it| self.home(rank, it)));
+        touched.extend(self.local.strays_of(&service));
         touched.insert(self.home(rank, &service));
         if let Some(other) = other {
             let local = self.place(rank, &other);
@@ -171,6 +172,7 @@ impl World {
         let claim = Claim { rank, service };
         self.claims.take(&key, &claim);
         let mut touched = Touched::from([key.clone()]);
+        touched.extend(self.local.strays_of(&claim.service));
         touched.extend(self.weigh(rank, (claim.service, key), by));
         if let Some(other) = other {
             let key = self.place(rank, &other);

@@ -154,6 +154,11 @@ impl World {
             return;
         }
         let its = Its::of(&self.policy, rank);
+        // What was refused and is held, is refused still.
+        let held = &self.source(rank).service_hold;
+        let held = held.held_services();
+        let held = held.filter(|it| services.contains_key(*it) && !self.is_admitted(rank, it));
+        let refused: HashSet<_> = refused.iter().chain(held).cloned().collect();
         let mirrors = self.local.services();
         let mirrors =
             mirrors.filter(|(_, it)| its.is_service(it) || self.is_inherited(rank, &it.owner));

@@ -156,6 +156,8 @@ fn a_refusal_in_mass_is_held_as_a_deletion_is() {
             closed.iter().for_each(|it| lab.apply_service("east", it));
         }
         assert_eq!(lab.settle(), NOTHING, "{by_list}");
+        lab.list_services("east", &closed);
+        assert_eq!(lab.settle(), NOTHING, "not before the hold is over");
         lab.wait(60);
         assert_eq!(lab.doubts(), ["Services of east"]);
         lab.list_services("east", &closed);

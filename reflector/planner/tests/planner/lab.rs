@@ -260,6 +260,11 @@ impl Lab {
         });
     }
 
+    /// Tries again what was in vain.
+    pub(crate) fn retry(&mut self, key: &ObjectKey) {
+        self.dirty.insert(LocalKey::new(key.clone()));
+    }
+
     /// How many keys are to be planned again.
     pub(crate) fn n_dirty(&self) -> usize {
         self.dirty.len()

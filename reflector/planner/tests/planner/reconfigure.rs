@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use proto_types::{ObjectKey, Resource};
 use reflector_planner::{Policy, RemovedSources, SourcePolicy};
+use serde_json::json;
 
 use crate::lab::{Lab, name, policy, prefixed, same_name};
-use crate::object::{service, slice};
+use crate::object::{service, slice, with};
 
 /// Two sources with a mirror each.
 fn east_and_west() -> Lab {
@@ -108,6 +110,80 @@ fn another_place_is_taken_at_once() {
     becomes(&mut lab, vec![same_name("east"), prefixed("west")]);
     lab.settle();
     assert_eq!(lab.services(), ["demo/web", "mirrors/west-demo-73736d-web"]);
+    assert_eq!(lab.slices().len(), 2);
+}
+
+/// Somebody else's Service in the local cluster.
+fn occupy(lab: &mut Lab, key: &str) {
+    let key = ObjectKey::parse(key).unwrap();
+    let theirs = with(
+        service(key.as_str()),
+        "/spec",
+        json!({"type": "ClusterIP", "ports": []}),
+    );
+    lab.cluster.put(&(Resource::Services, key), theirs);
+}
+
+#[test]
+fn a_mirror_stays_until_the_one_with_its_new_name_exists() {
+    let mut lab = east_and_west();
+    occupy(&mut lab, "demo/web");
+    becomes(&mut lab, vec![same_name("east"), prefixed("west")]);
+    lab.settle();
+    let old = "mirrors/east-demo-73736d-web";
+    assert_eq!(
+        lab.services(),
+        ["demo/web", old, "mirrors/west-demo-73736d-web"]
+    );
+    assert_eq!(reasons(&lab), ["AlreadyExists"]);
+    // It is kept as it should be, also after a restart.
+    lab.apply_slice("east", &slice("demo/web-1", "web", &["10.0.0.7"]));
+    let writes = lab.settle();
+    let update = "update EndpointSlice mirrors/web-1-ylxdtwla6s".to_owned();
+    assert!(writes.contains(&update), "{writes:?}");
+    let mut lab = lab.restarted();
+    let slices = [slice("demo/web-1", "web", &["10.0.0.8"])];
+    lab.list("east", &[service("demo/web")], &slices);
+    lab.settle();
+    assert!(lab.services().contains(&old.to_owned()));
+    assert_eq!(lab.slices().len(), 2);
+    // The place becomes free.
+    let key = ObjectKey::parse("demo/web").unwrap();
+    lab.cluster
+        .objects
+        .remove(&(Resource::Services, key.clone()));
+    lab.retry(&key);
+    lab.settle();
+    assert_eq!(lab.services(), ["demo/web", "mirrors/west-demo-73736d-web"]);
+    assert_eq!(lab.slices().len(), 2);
+    // And when its Service goes, so does what waits.
+    let mut lab = east_and_west();
+    occupy(&mut lab, "demo/web");
+    becomes(&mut lab, vec![same_name("east"), prefixed("west")]);
+    lab.settle();
+    lab.delete_service("east", "demo/web");
+    lab.settle();
+    assert_eq!(lab.services(), ["demo/web", "mirrors/west-demo-73736d-web"]);
+}
+
+#[test]
+fn sources_may_swap_their_prefixes() {
+    let mut lab = east_and_west();
+    let swapped = |source: &str, other: &str| SourcePolicy {
+        name: name(source),
+        ..prefixed(other)
+    };
+    let before = lab.services();
+    becomes(
+        &mut lab,
+        vec![swapped("east", "west"), swapped("west", "east")],
+    );
+    lab.settle();
+    assert_eq!(lab.services(), before);
+    for (key, source) in before.iter().zip(["west", "east"]) {
+        let labels = &lab.service(key)["metadata"]["labels"];
+        assert_eq!(labels["heliograph.dev/source"], source);
+    }
     assert_eq!(lab.slices().len(), 2);
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use proto_types::Resource;
-use reflector_planner::{SourcePolicy, Staleness, StalenessOf};
+
+use reflector_planner::{SourcePolicy, Staleness, StalenessOf, Update, UpstreamContact};
 use serde_json::json;
 
 use crate::lab::{Lab, prefixed};
@@ -89,6 +90,25 @@ fn a_source_that_is_followed_may_have_nothing_to_say() {
     lab.end("east");
     check(&mut lab, 1_009, 0, &[]);
     check(&mut lab, 1_010, 1, &["StaleEndpointsNotReady"]);
+}
+
+#[test]
+fn endpoints_age_behind_an_emitter_that_lives() {
+    let mut lab = with_web(impatient());
+    lab.pass(100);
+    let contact = |lab: &mut Lab, contact| {
+        lab.update(Update::Upstream(crate::lab::name("east"), contact));
+        // The emitter itself is heard all the time.
+        lab.reconnect("east");
+    };
+    // Its API server was last heard 4 s ago.
+    contact(&mut lab, UpstreamContact::LostFor(Duration::from_secs(4)));
+    check(&mut lab, 105, 0, &[]);
+    contact(&mut lab, UpstreamContact::LostFor(Duration::from_secs(9)));
+    check(&mut lab, 106, 1, &["StaleEndpointsNotReady"]);
+    check(&mut lab, 116, 1, &["StaleEndpointsRemoved"]);
+    contact(&mut lab, UpstreamContact::Connected);
+    check(&mut lab, 117, 1, &[]);
 }
 
 #[test]

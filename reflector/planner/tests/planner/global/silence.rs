@@ -166,3 +166,36 @@ fn a_list_that_lacks_too_much_is_held() {
     lab.settle();
     assert_eq!(lab.services().len(), 0);
 }
+
+#[test]
+fn a_member_whose_list_lacks_most_keeps_its_part_and_so_does_one_in_a_flood_of_events() {
+    let names: Vec<_> = (0..8).map(|i| format!("web-{i}")).collect();
+    let year = json!("2021-01-01T00:00:00Z");
+    let service = |it: &String| {
+        let service = crate::object::service(&format!("demo/{it}"));
+        crate::object::with(service, "/metadata/creationTimestamp", year.clone())
+    };
+    let slice = |it: &String| crate::object::slice(&format!("demo/{it}-1"), it, &["10.1.0.1"]);
+    let services: Vec<_> = names.iter().map(service).collect();
+    let slices: Vec<_> = names.iter().map(slice).collect();
+    for by_list in [true, false] {
+        let mut lab = Lab::of_members();
+        lab.list("home", &[], &[]);
+        lab.list("west", &[], &[]);
+        lab.list("east", &services, &slices);
+        lab.settle();
+        if by_list {
+            lab.list("east", &[], &[]);
+        } else {
+            for name in &names {
+                lab.delete_service("east", &format!("demo/{name}"));
+                lab.delete_slice("east", &format!("demo/{name}-1"));
+            }
+        }
+        assert_eq!(lab.settle(), Vec::<String>::new(), "{by_list}");
+        assert!(lab.reasons().iter().all(|it| it == "east DeletionHeld"));
+        lab.list_twice("east", &[], &[]);
+        lab.settle();
+        assert_eq!(lab.services(), Vec::<String>::new());
+    }
+}
