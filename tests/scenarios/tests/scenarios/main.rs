@@ -20,6 +20,7 @@
 //! | `global` | Services of many clusters become one, the same in each |
 //! | `configuration` | sources, credentials and clusters that change while all goes on |
 //! | `foresight` | what a configuration would make is told before |
+//! | `renaming` | sources that get another name, and reflectors that contend |
 //! | `found` | sources that are found: kubeconfigs in a directory, URLs in a ConfigMap |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
@@ -72,6 +73,7 @@ mod ownership;
 mod playground;
 mod policies;
 mod policy;
+mod renaming;
 mod replicas;
 mod rights;
 mod scale;
@@ -138,6 +140,8 @@ fn on_embedded_clusters() -> Vec<Scenario> {
         scenario!(faults::however_a_source_fails_its_mirrors_stay_and_come_right),
         scenario!(faults::a_list_that_is_empty_once_deletes_nothing),
         scenario!(faults::an_empty_list_is_believed_when_it_is_said_twice),
+        scenario!(renaming::a_renamed_source_keeps_its_mirrors_and_cluster_ips),
+        scenario!(renaming::two_reflectors_that_contend_slow_down),
         scenario!(faults::a_source_may_go_back_in_time),
         scenario!(faults::a_source_may_be_replaced_by_another_cluster),
         scenario!(faults::the_local_api_server_may_fail_in_every_way),
