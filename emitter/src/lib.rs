@@ -50,6 +50,7 @@ pub mod tls;
 pub mod told;
 pub mod upstream;
 
+use runtime::Network;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Args, Config};
@@ -69,5 +70,15 @@ pub async fn main(args: Args) -> anyhow::Result<()> {
 
 /// Serves until `shutdown` is cancelled, or until a task fails, which none should.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    program::Program::new(config).await?.run(shutdown).await
+    run_on(Network::System, config, shutdown).await
+}
+
+/// Serves on that network, as [`run`] does on the system's.
+pub async fn run_on(
+    network: Network,
+    config: Config,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let program = program::Program::new(network, config).await?;
+    program.run(shutdown).await
 }

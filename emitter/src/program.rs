@@ -8,8 +8,9 @@ use emitter_cache::Limits;
 use emitter_cache::grant::Owners;
 use prometheus_client::registry::Registry;
 use proto_types::Resource;
+use runtime::network::Virtual;
 use runtime::upstream::Asking;
-use runtime::{Readiness, Tasks, admin, client, listen};
+use runtime::{Network, Readiness, Tasks, admin, client, listen};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -37,6 +38,7 @@ const AGENT: &str = concat!("heliograph-emitter/", env!("CARGO_PKG_VERSION"));
 
 /// What the parts of an emitter share.
 pub(crate) struct Program {
+    network: Network,
     config: Config,
     client: kube::Client,
     hubs: Vec<Arc<Hub>>,
@@ -56,7 +58,7 @@ pub(crate) struct Program {
 
 impl Program {
     /// Nothing runs yet.
-    pub(crate) async fn new(config: Config) -> anyhow::Result<Self> {
+    pub(crate) async fn new(network: Network, config: Config) -> anyhow::Result<Self> {
         let hubs = Resource::ALL.map(|resource| {
             let hub = Hub::new(resource, config.fields.clone(), Limits::default());
             Arc::new(hub.gathering(config.requests.max_gather))
@@ -69,7 +71,7 @@ impl Program {
         let mut served = hubs.to_vec();
         served.extend(namespaces.as_ref().map(|it| Arc::clone(&it.hub)));
         Ok(Self {
-            client: runtime::connect(&config.access, AGENT).await?,
+            client: network.connect(&config.access, AGENT).await?,
             hubs: hubs.to_vec(),
             served,
             namespaces,
@@ -83,6 +85,7 @@ impl Program {
             tasks: Tasks::new(CancellationToken::new()),
             end: End::default(),
             config,
+            network,
         })
     }
 
@@ -105,9 +108,11 @@ impl Program {
         self.serve(&router, certificates).await?;
         let cut = Arc::clone(&self.consumers).cut_stalled(self.config.connections.write_timeout);
         self.spawn("cutting stalled watches", cut);
-        let listener = listen::bind(self.config.listen, "--admin-bind-address")?;
+        let listener = self
+            .network
+            .listen(self.config.listen, "--admin-bind-address")?;
         let admin = admin.merge(debug::router(present));
-        let admin = admin::serve(listener, admin, self.tasks.shutdown().clone());
+        let admin = listener.serve(admin, self.tasks.shutdown().clone());
         self.tasks.spawn("probes and metrics", admin);
         self.tasks.run().await.context("the emitter stops")
     }
@@ -252,6 +257,10 @@ impl Program {
         certificates: Option<Arc<Certificates>>,
     ) -> anyhow::Result<()> {
         let mut servers = Vec::new();
+        if let Network::Virtual(network) = &self.network {
+            self.serve_within(&Arc::clone(network), router);
+            return Ok(());
+        }
         if let Some(address) = self.config.serving.http {
             let listener = listen::bind(address, "--insecure-port")?;
             info!(%address, "serving HTTP");
@@ -275,6 +284,23 @@ impl Program {
             outcome.map(|_| ())
         });
         Ok(())
+    }
+}
+
+impl Program {
+    /// Serves requests of this process, without sockets.
+    fn serve_within(&mut self, network: &Arc<dyn Virtual>, router: &Router) {
+        let address = self.config.serving.http;
+        let address = address.or_else(|| Some(self.config.serving.https.as_ref()?.0));
+        if let Some(address) = address {
+            network.serve(address, router.clone(), self.end.closing.clone());
+        }
+        let (ended, stopped) = (self.end.ended.clone(), self.tasks.shutdown().clone());
+        self.tasks.spawn("serving", async move {
+            ended.cancelled().await;
+            stopped.cancel();
+            anyhow::Ok(())
+        });
     }
 }
 

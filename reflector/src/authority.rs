@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use http::Uri;
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
-use runtime::Access;
+use runtime::{Access, Network};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tracing::debug;
@@ -74,7 +74,7 @@ impl Authority {
             match fetched {
                 Ok(()) if has_it => {}
                 Ok(()) => {
-                    let now = Progress::of(&access).await;
+                    let now = Progress::of(&Network::System, &access).await;
                     has_it = matches!(now, Progress::Open(_));
                     self.progress.send_replace(now);
                 }

@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt};
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
 use reflector_planner::{Doubt, SourceName, World};
-use runtime::{Limits, Reader, Scope};
+use runtime::{Limits, Network, Reader, Scope};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -62,17 +62,17 @@ pub(crate) type Heard = Vec<BoxStream<'static, News>>;
 impl Opened {
     /// Opens the way to a source, or begins to: what was found may be half written, and
     /// holds up nobody. A credential plugin may take its time.
-    pub(crate) async fn new(source: SourceConfig) -> anyhow::Result<Self> {
+    pub(crate) async fn new(network: &Network, source: SourceConfig) -> anyhow::Result<Self> {
         let (way, opening) = if let Some(url) = source.ca_url.clone() {
             let (authority, progress) = Authority::new(url)?;
             let access = source.access_by(authority.file());
             (Way::Waiting(progress), Some(authority.run(access).boxed()))
         } else if source.origin == Origin::Found {
             let (sender, progress) = watch::channel(Progress::Began);
-            let opening = Progress::until_open(source.access.clone(), sender);
+            let opening = Progress::until_open(network.clone(), source.access.clone(), sender);
             (Way::Waiting(progress), Some(opening.boxed()))
         } else {
-            let client = runtime::connect(&source.access, crate::USER_AGENT).await?;
+            let client = network.connect(&source.access, crate::USER_AGENT).await?;
             (Way::Open(client), None)
         };
         Ok(Self {

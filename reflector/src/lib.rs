@@ -52,7 +52,7 @@ mod write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use runtime::{Readiness, Tasks};
+use runtime::{Network, Readiness, Tasks};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -82,7 +82,7 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
         None => {
             let config = Config::try_from(args)?;
             let shutdown = runtime::shutdown::on_signal()?;
-            reflect(config, Some(line), shutdown).await
+            reflect(Network::System, config, Some(line), shutdown).await
         }
         Some(Command::Plan {
             local_objects,
@@ -121,18 +121,29 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
 
 /// Reflects until `shutdown`, or until any task fails, which none should.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    reflect(config, None, shutdown).await
+    reflect(Network::System, config, None, shutdown).await
+}
+
+/// Reflects on that network what a command line asks for, as [`main`] does on the system's.
+pub async fn run_on(
+    network: Network,
+    line: Line,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let config = Config::try_from(line.read()?)?;
+    reflect(network, config, Some(line), shutdown).await
 }
 
 /// The same; what the line says is read again when it changes.
 async fn reflect(
+    network: Network,
     config: Config,
     line: Option<Line>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let listener = runtime::listen::bind(config.listen, "--admin-bind-address")?;
+    let listener = network.listen(config.listen, "--admin-bind-address")?;
     let (metrics, registry) = Metrics::registered(config.semaphore_metrics);
-    let local = runtime::connect(&config.local, USER_AGENT).await?;
+    let local = network.connect(&config.local, USER_AGENT).await?;
     let local = metrics.counting(local, "local".to_owned(), &config.local);
     let local = local.await;
     let (config, config_map) = tokio::select! {
@@ -144,7 +155,7 @@ async fn reflect(
     let router = admin::router(readiness.clone(), Arc::new(registry), questions);
 
     let mut tasks = Tasks::new(shutdown.clone());
-    let opened = reload::open(config.sources.clone()).await?;
+    let opened = reload::open(&network, config.sources.clone()).await?;
     let quiet = CancellationToken::new();
     let leadership = elect(&config, &local, &quiet, &mut tasks);
     let (announcer, announcements) = announce::announcements(
@@ -154,7 +165,7 @@ async fn reflect(
         metrics.clone(),
     );
     let reloads = line.map(|line| {
-        let (reloader, reloads) = Reloader::new(line, &config, config_map);
+        let (reloader, reloads) = Reloader::new(network, line, &config, config_map);
         let shutdown = tasks.shutdown().clone();
         tasks.spawn("configuration", reloader.run(shutdown));
         reloads
@@ -177,7 +188,7 @@ async fn reflect(
         metrics,
         readiness,
     });
-    let listen = listener.local_addr()?;
+    let listen = listener.address()?;
     info!(local = %config.local, n_sources, %listen, "reflecting");
     tasks.spawn("announcements", announcements.run(shutdown.clone()));
     let control = controller.run(shutdown.clone());
@@ -186,7 +197,7 @@ async fn reflect(
         quiet.cancel();
         ended
     });
-    tasks.spawn("admin", runtime::admin::serve(listener, router, shutdown));
+    tasks.spawn("admin", listener.serve(router, shutdown));
     Ok(tasks.run().await?)
 }
 

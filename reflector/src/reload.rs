@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use proto_types::name::DnsLabel;
 use reflector_planner::{Policy, SourceName};
+use runtime::Network;
 use runtime::files::content;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,7 @@ pub(crate) struct Change {
 
 /// Looks whether the configuration has changed.
 pub(crate) struct Reloader {
+    network: Network,
     line: Line,
     inputs: Vec<PathBuf>,
     seen: u64,
@@ -63,12 +65,14 @@ const LOOK: Duration = Duration::from_secs(1);
 impl Reloader {
     /// For what was read from that line, and runs now.
     pub(crate) fn new(
+        network: Network,
         line: Line,
         config: &Config,
         config_map: Option<ConfigMapText>,
     ) -> (Self, mpsc::Receiver<Reload>) {
         let (reloads, receiver) = mpsc::channel(1);
         let reloader = Self {
+            network,
             line,
             inputs: config.inputs.clone(),
             seen: content(&config.inputs),
@@ -177,7 +181,7 @@ impl Reloader {
         }
         let fresh = config.sources.iter();
         let fresh = fresh.filter(|it| !self.sources.contains(it)).cloned();
-        let opened = open(fresh.collect()).await?;
+        let opened = open(&self.network, fresh.collect()).await?;
         let names: HashSet<_> = config.sources.iter().map(|it| &it.name).collect();
         let before = self.sources.iter().map(|it| &it.name);
         let stopped = before.filter(|it| !names.contains(it)).cloned().collect();
@@ -200,10 +204,13 @@ impl Reloader {
 }
 
 /// The ways to these sources, side by side: a credential plugin may take its time.
-pub(crate) async fn open(sources: Vec<SourceConfig>) -> anyhow::Result<Vec<Opened>> {
+pub(crate) async fn open(
+    network: &Network,
+    sources: Vec<SourceConfig>,
+) -> anyhow::Result<Vec<Opened>> {
     let opened = sources.into_iter().map(async |source| {
         let name = source.name.clone();
-        let opened = Opened::new(source).await;
+        let opened = Opened::new(network, source).await;
         opened.with_context(|| format!("source {name}"))
     });
     futures::future::try_join_all(opened).await

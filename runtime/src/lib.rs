@@ -9,6 +9,7 @@
 //! | [`listen`] | binds a socket, and says what is wrong where it cannot |
 //! | [`admin`] | liveness, readiness and metrics over HTTP |
 //! | [`log`] | what is logged, and how |
+//! | [`network`] | the system's sockets, or connections within the process |
 //! | [`shutdown`] | signals become a cancellation |
 //! | [`task`] | runs named tasks until shutdown or the first failure |
 //! | [`upstream`] | whether who passes something on still hears it |
@@ -23,6 +24,7 @@ pub mod flags;
 pub mod follow;
 pub mod listen;
 pub mod log;
+pub mod network;
 pub mod shutdown;
 pub mod task;
 pub mod upstream;
@@ -34,4 +36,5 @@ pub use admin::{Flag, Readiness};
 pub use client::{Access, Authority, Token, connect};
 pub use follow::{Cause, Event, Failure, Guard, Identity, Limits, Listing, Reader, Scope};
 pub use log::{LogFilter, LogFormat};
+pub use network::Network;
 pub use task::Tasks;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reflector_planner::{Change, Update};
-use runtime::{Access, Cause, Failure};
+use runtime::{Access, Cause, Failure, Network};
 use tokio::sync::{mpsc, watch};
 
 use super::{Feed, News, Sign};
@@ -59,17 +59,21 @@ impl Way {
 
 impl Progress {
     /// Tries once.
-    pub(crate) async fn of(access: &Access) -> Self {
-        match runtime::connect(access, crate::USER_AGENT).await {
+    pub(crate) async fn of(network: &Network, access: &Access) -> Self {
+        match network.connect(access, crate::USER_AGENT).await {
             Ok(client) => Self::Open(client),
             Err(error) => Self::Failed(format!("{:#}", anyhow::Error::from(error))),
         }
     }
 
     /// Tries until the way is open.
-    pub(crate) async fn until_open(access: Access, progress: watch::Sender<Self>) {
+    pub(crate) async fn until_open(
+        network: Network,
+        access: Access,
+        progress: watch::Sender<Self>,
+    ) {
         loop {
-            let now = Self::of(&access).await;
+            let now = Self::of(&network, &access).await;
             let is_open = matches!(now, Self::Open(_));
             progress.send_replace(now);
             if is_open {

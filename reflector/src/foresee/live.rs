@@ -7,6 +7,7 @@ use anyhow::bail;
 use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use reflector_planner::World;
+use runtime::Network;
 use tokio::time::Instant;
 
 use super::{Forecast, Lost, intended, without_namespaces};
@@ -30,7 +31,7 @@ const LOOKS: usize = 16;
 pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<Forecast> {
     let client = runtime::connect(&config.local, crate::USER_AGENT).await?;
     let namespace = config.local_namespace().cloned();
-    let opened = reload::open(config.sources).await?;
+    let opened = reload::open(&Network::System, config.sources).await?;
     let mut world = World::new(config.policy);
     let metrics = Metrics::registered(false).0;
     let mut following = Following::new(client.clone(), config.global, metrics.clone());
