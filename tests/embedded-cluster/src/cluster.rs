@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use proto_types::{LabelSelector, ObjectKey, Status};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::Kind;
@@ -23,7 +24,7 @@ use crate::fault::{Fault, Faults, Scoped};
 use crate::metadata::{named, text};
 use crate::serve::{Door, Server, listen};
 use crate::service::Addresses;
-use crate::state::{Backup, Storage, value};
+use crate::state::{Backup, Observer, Storage, value};
 use crate::write::{DeleteOptions, Intent, Part};
 
 /// What a cluster is to be like.
@@ -61,6 +62,9 @@ impl Options {
     }
 }
 
+/// Address of a cluster that listens nowhere.
+const WITHIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
+
 /// A running cluster. Ends when dropped.
 pub struct EmbeddedCluster {
     options: Options,
@@ -83,6 +87,35 @@ impl EmbeddedCluster {
         };
         let listener = listen(address).with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
+        let (mut cluster, tls) = Self::new(options, address)?;
+        let server = Server {
+            address,
+            tls,
+            router: cluster.router(),
+            door: Arc::clone(&cluster.door),
+        };
+        cluster.tasks.spawn(server.run(listener));
+        Ok(cluster)
+    }
+
+    /// Creates a cluster that listens nowhere: [`router`](Self::router) answers its
+    /// requests. Faults of connections do nothing.
+    pub fn within(options: Options) -> anyhow::Result<Self> {
+        let address = options.address.unwrap_or(WITHIN);
+        Ok(Self::new(options, address)?.0)
+    }
+
+    /// Answers requests to its API.
+    pub fn router(&self) -> axum::Router {
+        router(Arc::clone(&self.api))
+    }
+
+    /// Calls `observer` with every change of every object from now on, in their order.
+    pub fn observe(&self, observer: Observer) {
+        self.api.storage.observe(observer);
+    }
+
+    fn new(options: Options, address: SocketAddr) -> anyhow::Result<(Self, Option<TlsAcceptor>)> {
         let ranges = options.service_ranges.iter().map(|it| Range::parse(it));
         let ranges: Vec<Range> = ranges.collect::<anyhow::Result<_>>()?;
         anyhow::ensure!(
@@ -103,25 +136,17 @@ impl EmbeddedCluster {
             true => Some(Identity::new(address.ip())?),
             false => None,
         };
-        let door = Arc::new(Door::new());
-        let server = Server {
-            address,
-            tls: identity.as_ref().map(|it| it.acceptor.clone()),
-            router: router(Arc::clone(&api)),
-            door: Arc::clone(&door),
-        };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(server.run(listener));
+        let tls = identity.as_ref().map(|it| it.acceptor.clone());
         let cluster = Self {
             authority: identity.map(|it| it.authority),
             options,
             address,
             api,
-            door,
-            tasks,
+            door: Arc::new(Door::new()),
+            tasks: JoinSet::new(),
         };
         cluster.found();
-        Ok(cluster)
+        Ok((cluster, tls))
     }
 
     /// Its name.

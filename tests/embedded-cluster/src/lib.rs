@@ -50,4 +50,4 @@ pub use audit::{Audit, Write};
 pub use cluster::{EmbeddedCluster, Options};
 pub use fault::{Fault, Verb};
 pub use kind::Kind;
-pub use state::Backup;
+pub use state::{Backup, Change, Observer};

@@ -1,7 +1,7 @@
 //! What a cluster holds: its objects, in one history.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use emitter::hub::Hub;
@@ -21,6 +21,7 @@ use crate::service::Addresses;
 /// The objects, for reading by many; who writes holds [`State`].
 pub(crate) struct Storage {
     hubs: Vec<Arc<Hub>>,
+    observer: OnceLock<Observer>,
     state: Mutex<State>,
 }
 
@@ -32,6 +33,20 @@ pub(crate) struct State {
     owned: HashMap<String, HashSet<(Kind, ObjectKey)>>,
     alive: HashSet<String>,
 }
+
+/// A change of an object.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// Its kind.
+    pub kind: Kind,
+    /// The object before; nothing where it is new.
+    pub before: Option<&'a Value>,
+    /// The object after; nothing where it is deleted.
+    pub after: Option<&'a Value>,
+}
+
+/// Called with every change, while no other one can happen.
+pub type Observer = Box<dyn Fn(Change<'_>) + Send + Sync>;
 
 /// Everything at one moment, to go back to.
 #[derive(Debug, Clone)]
@@ -46,6 +61,7 @@ impl Storage {
         let hubs = Kind::ALL.map(|kind| Arc::new(Hub::new(kind.form(), Fields::All, limits)));
         let storage = Self {
             hubs: hubs.into(),
+            observer: OnceLock::new(),
             state: Mutex::new(State::new(addresses)),
         };
         storage.begin(Revision::new(1), &[]);
@@ -55,6 +71,28 @@ impl Storage {
     /// Who holds it writes, and nobody else does.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Calls it with every change from now on; only the first one is called.
+    pub(crate) fn observe(&self, observer: Observer) {
+        let _state = self.lock();
+        // A second observer would be a mistake of a test.
+        let _ = self.observer.set(observer);
+    }
+
+    fn tell(&self, kind: Kind, before: Option<&Value>, after: Option<&Value>) {
+        if let Some(observer) = self.observer.get() {
+            observer(Change {
+                kind,
+                before,
+                after,
+            });
+        }
+    }
+
+    /// Objects before a change, where an observer wants to see them.
+    fn before(&self, kind: Kind, key: &ObjectKey) -> Option<Value> {
+        self.observer.get().and_then(|_| self.get(kind, key))
     }
 
     /// The objects of one kind.
@@ -100,6 +138,7 @@ impl Storage {
         state.learn(kind, &object);
         let (kind_of_twin, twin) = twin(kind, &object).unzip();
         let key = key(&object);
+        self.tell(kind, self.before(kind, &key).as_ref(), Some(&object));
         self.ingest(kind, Event::Applied(raw(kind, object)));
         if let (Some(kind), Some(twin)) = (kind_of_twin, twin) {
             self.ingest(kind, Event::Applied(raw(kind, twin)));
@@ -115,6 +154,7 @@ impl Storage {
             return;
         };
         let revision = state.next();
+        self.tell(kind, Some(&object), None);
         state.forget(kind, &object);
         set(&mut object, "resourceVersion", revision.to_string());
         let (kind_of_twin, twin) = twin(kind, &object).unzip();
@@ -165,6 +205,7 @@ impl Storage {
     /// Begins a history with these objects.
     pub(crate) fn begin(&self, revision: Revision, objects: &[(Kind, Value)]) {
         let mut state = self.lock();
+        self.tell_of_beginning(objects);
         *state = State::new(state.addresses.emptied());
         state.revision = revision;
         let mut listings: HashMap<Kind, Vec<RawObject>> = HashMap::new();
@@ -184,6 +225,29 @@ impl Storage {
             self.ingest(kind, listed(revision, objects));
             // What was before may not be told as if it led here.
             self.hub(kind).compact();
+        }
+    }
+
+    /// Tells the difference between what is there and what will be.
+    fn tell_of_beginning(&self, objects: &[(Kind, Value)]) {
+        if self.observer.get().is_none() {
+            return;
+        }
+        let all = LabelSelector::default();
+        let mut after: HashMap<_, _> = objects
+            .iter()
+            .map(|(kind, it)| ((*kind, key(it)), it))
+            .collect();
+        for kind in Kind::ALL {
+            for entry in self.list(kind, Scope::Cluster, &all) {
+                let after = after.remove(&(kind, entry.key().clone()));
+                self.tell(kind, Some(&value(&entry)), after);
+            }
+        }
+        for (kind, object) in objects {
+            if after.contains_key(&(*kind, key(object))) {
+                self.tell(*kind, None, Some(object));
+            }
         }
     }
 
