@@ -1,0 +1,324 @@
+//! Fleet that runs: clusters, programs, and what faults do to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use embedded_cluster::{Backup, EmbeddedCluster, Kind, Options};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::entropy;
+use crate::network::{Mangled, Net, Node, PORT};
+use crate::operator::Operator;
+use crate::oracle::{BYSTANDER, MIRRORS, Oracle};
+use crate::plan::{Fault, Fleet, LOCAL, Link, Plan, SourceSpec, Way, Work, api};
+use crate::program::Program;
+use crate::sabotage::{Defect, Sabotage};
+use crate::trace::Trace;
+use crate::truth::EXPORT;
+
+/// Namespace of the Lease.
+const SYSTEM: &str = "heliograph";
+
+/// Name of the cluster that answers where another one should.
+const IMPOSTOR: &str = "impostor";
+
+/// Fleet that runs. Ends when dropped.
+pub(crate) struct Running {
+    pub(crate) fleet: Fleet,
+    pub(crate) net: Arc<Net>,
+    pub(crate) oracle: Arc<Oracle>,
+    clusters: BTreeMap<String, Arc<EmbeddedCluster>>,
+    operators: BTreeMap<String, Operator>,
+    programs: BTreeMap<Node, Program>,
+    unconfigured: BTreeSet<String>,
+    backups: BTreeMap<String, Backup>,
+    directory: TempDir,
+    defect: Option<Defect>,
+}
+
+impl Running {
+    /// Starts a fleet.
+    pub(crate) fn start(plan: &Plan, trace: &Arc<Trace>) -> anyhow::Result<Self> {
+        let fleet = &plan.fleet;
+        let oracle = Arc::new(Oracle::new(Arc::clone(trace)));
+        let sabotage = Sabotage::new(plan.defect);
+        let mut running = Self {
+            fleet: fleet.clone(),
+            net: Net::new(plan.seed, sabotage, Arc::clone(&oracle), Arc::clone(trace)),
+            defect: plan.defect,
+            oracle,
+            clusters: BTreeMap::new(),
+            operators: BTreeMap::new(),
+            programs: BTreeMap::new(),
+            unconfigured: BTreeSet::new(),
+            backups: BTreeMap::new(),
+            directory: tempfile::tempdir()?,
+        };
+        running.cluster(LOCAL, &[MIRRORS, SYSTEM])?;
+        running.bystander();
+        running.cluster(IMPOSTOR, &["demo"])?;
+        for (source, network) in fleet.sources.iter().zip(1..) {
+            running.source(source, network)?;
+        }
+        let impostor = Arc::clone(&running.clusters[IMPOSTOR]);
+        Operator::new(impostor, 200, 3);
+        running.configure()?;
+        for node in fleet.reflectors() {
+            running.net.home(&node, &api(LOCAL));
+            let config = running.config(&node).display().to_string();
+            let words = [
+                "--config",
+                &config,
+                "--admin-bind-address",
+                "127.0.0.1:9090",
+                if plan.defect == Some(Defect::LeaseIgnored) {
+                    "--leader-elect=false"
+                } else {
+                    "--leader-elect"
+                },
+                "--leader-elect-resource-namespace",
+                SYSTEM,
+            ];
+            let words = words.map(str::to_owned).to_vec();
+            let program = Program::reflector(&node, &running.net, words);
+            running.programs.insert(node, program);
+        }
+        for program in running.programs.values_mut() {
+            program.start();
+        }
+        Ok(running)
+    }
+
+    /// Creates a Service among the mirrors that nobody manages.
+    fn bystander(&self) {
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": { "name": BYSTANDER, "namespace": MIRRORS },
+            "spec": { "ports": [{ "port": 80 }] },
+        });
+        let put = || self.clusters[LOCAL].put(service);
+        let put = self.oracle.as_operator(put);
+        put.expect("a Service of one port is valid");
+    }
+
+    fn cluster(&mut self, name: &str, namespaces: &[&str]) -> anyhow::Result<()> {
+        let namespaces = namespaces.iter().map(|it| (*it).to_owned()).collect();
+        let options = Options {
+            namespaces,
+            ..Options::named(name)
+        };
+        let cluster = Arc::new(EmbeddedCluster::within(options)?);
+        let (oracle, of) = (Arc::clone(&self.oracle), name.to_owned());
+        match name {
+            LOCAL => cluster.observe(Box::new(move |change| oracle.local(change))),
+            _ => cluster.observe(Box::new(move |change| oracle.source(&of, change))),
+        }
+        let node = api(name);
+        self.net.listen(&node, PORT, cluster.router());
+        self.net.host(&node, vec![Arc::clone(&node)]);
+        self.clusters.insert(name.to_owned(), cluster);
+        Ok(())
+    }
+
+    fn source(&mut self, source: &SourceSpec, network: u8) -> anyhow::Result<()> {
+        let name = &source.name;
+        self.cluster(name, &["demo"])?;
+        let cluster = Arc::clone(&self.clusters[name]);
+        let operator = Operator::new(cluster, network, source.n_services);
+        self.operators.insert(name.clone(), operator);
+        for node in Fleet::emitters(source) {
+            self.net.home(&node, &api(name));
+            self.emitter(node, &[]);
+        }
+        self.net
+            .host(&format!("emitter-{name}"), Fleet::emitters(source));
+        if let Way::Relay(_) = source.way {
+            let upstream = format!("http://emitter-{name}");
+            for node in Fleet::front(source) {
+                self.emitter(node, &["--upstream-url", &upstream]);
+            }
+        }
+        self.net.host(name, Fleet::front(source));
+        Ok(())
+    }
+
+    fn emitter(&mut self, node: Node, more: &[&str]) {
+        let export = format!("{}={}", EXPORT.0, EXPORT.1);
+        let port = PORT.to_string();
+        let words = [
+            "--selector",
+            &export,
+            "--insecure-port",
+            &port,
+            "--secure-port",
+            "0",
+            "--admin-bind-address",
+            "127.0.0.1:9090",
+        ];
+        let words = words.iter().chain(more).map(|it| (*it).to_owned());
+        let program = Program::emitter(&node, &self.net, words.collect());
+        self.programs.insert(node, program);
+    }
+
+    fn config(&self, node: &Node) -> PathBuf {
+        self.directory.path().join(format!("{node}.yaml"))
+    }
+
+    /// Writes the reflectors' configuration.
+    fn configure(&self) -> anyhow::Result<()> {
+        let sources = self.fleet.sources.iter();
+        let sources = sources.filter(|it| !self.unconfigured.contains(&it.name));
+        let sources = sources.map(|it| {
+            let name = &it.name;
+            let export = format!("{}={}", EXPORT.0, EXPORT.1);
+            json!({
+                "name": name, "url": format!("http://{name}"), "prefix": name, "selector": export,
+            })
+        });
+        let sources: Vec<_> = sources.collect();
+        let mut config = json!({ "mirrorNamespace": MIRRORS, "sources": sources });
+        if self.defect == Some(Defect::HoldOff) {
+            config["holdSeconds"] = 0.into();
+        }
+        for node in self.fleet.reflectors() {
+            let file = self.config(&node);
+            std::fs::write(&file, config.to_string()).context("cannot write a configuration")?;
+        }
+        Ok(())
+    }
+
+    /// Does work in a source.
+    pub(crate) fn work(&mut self, source: &str, work: &Work) {
+        if let Some(operator) = self.operators.get_mut(source) {
+            operator.work(work);
+        }
+    }
+
+    /// Begins a fault.
+    pub(crate) async fn begin(&mut self, fault: &Fault) -> anyhow::Result<()> {
+        self.oracle.disturb(&fault.concerns(&self.fleet));
+        let net = Arc::clone(&self.net);
+        match fault {
+            Fault::Partition(link, direction) => net.block(ends(link), *direction, true),
+            Fault::Slow(link, least, most) => net.delay(ends(link), (*least, *most)),
+            Fault::Loss(link, percent) => net.lose(ends(link), *percent),
+            Fault::Reset(link) => net.reset_link(&link.0, &link.1),
+            Fault::HalfOpen(link) => net.freeze(&link.0, &link.1),
+            Fault::Mangled(link, how, percent) => {
+                let (how, percent) = (*how, *percent);
+                net.mangle(ends(link), Some(Mangled { how, percent }));
+            }
+            Fault::Crash(node) => match self.programs.get_mut(node) {
+                Some(program) => program.crash(),
+                None => net.down(node, true),
+            },
+            Fault::Restart(node) => {
+                if let Some(program) = self.programs.get_mut(node) {
+                    program.stop().await;
+                }
+            }
+            Fault::Compact(source) => self.clusters[source].compact(),
+            Fault::Restore(source) => {
+                let backup = self.clusters[source].backup();
+                self.backups.insert(source.clone(), backup);
+            }
+            Fault::Impostor(source) => self.swap(source, true),
+            Fault::Selector(node) => self.select(node, "nothing=matches"),
+            Fault::ClockJump(millis) => entropy::jump(*millis),
+            Fault::LeaseLoss => {
+                self.oracle.lose_lease();
+                let local = Arc::clone(&self.clusters[LOCAL]);
+                let lose = || local.delete(Kind::Leases, SYSTEM, "heliograph-reflector");
+                self.oracle.as_operator(lose);
+            }
+            Fault::Unconfigured(source) => {
+                self.unconfigured.insert(source.clone());
+                self.configure()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a fault.
+    pub(crate) fn end(&mut self, fault: &Fault) -> anyhow::Result<()> {
+        let net = Arc::clone(&self.net);
+        match fault {
+            Fault::Partition(link, direction) => net.block(ends(link), *direction, false),
+            Fault::Slow(link, ..) => net.delay(ends(link), (0, 0)),
+            Fault::Loss(link, _) => net.lose(ends(link), 0),
+            Fault::Mangled(link, ..) => net.mangle(ends(link), None),
+            Fault::Crash(node) | Fault::Restart(node) => match self.programs.get_mut(node) {
+                Some(program) => program.start(),
+                None => net.down(node, false),
+            },
+            Fault::Restore(source) => {
+                if let Some(backup) = self.backups.get(source) {
+                    self.clusters[source].restore(backup);
+                    net.reset(&api(source));
+                }
+            }
+            Fault::Impostor(source) => self.swap(source, false),
+            Fault::Selector(node) => {
+                let export = format!("{}={}", EXPORT.0, EXPORT.1);
+                self.select(node, &export);
+            }
+            Fault::Unconfigured(source) => {
+                self.unconfigured.remove(source);
+                self.configure()?;
+            }
+            Fault::Reset(_)
+            | Fault::HalfOpen(_)
+            | Fault::Compact(_)
+            | Fault::ClockJump(_)
+            | Fault::LeaseLoss => {}
+        }
+        self.oracle.heal(&fault.concerns(&self.fleet));
+        Ok(())
+    }
+
+    /// Lets another cluster answer for a source, or the right one again.
+    fn swap(&self, source: &str, is_other: bool) {
+        let server = api(if is_other { IMPOSTOR } else { source });
+        let Some(spec) = self.fleet.sources.iter().find(|it| it.name == source) else {
+            return;
+        };
+        for emitter in Fleet::emitters(spec) {
+            self.net.home(&emitter, &server);
+        }
+        if spec.way == Way::Direct {
+            self.net.host(source, vec![server]);
+        }
+        self.net.reset(&api(source));
+        self.net.reset(&api(IMPOSTOR));
+    }
+
+    fn select(&mut self, node: &Node, selector: &str) {
+        if let Some(program) = self.programs.get_mut(node) {
+            program.crash();
+            program.set("--selector", selector);
+            program.start();
+        }
+    }
+
+    /// Notes programs that ended, which none should.
+    pub(crate) fn check_programs(&mut self) {
+        for (node, program) in &mut self.programs {
+            if let Some(why) = program.ended() {
+                let what = format!("{node} ended: {why}");
+                self.oracle.violate("no task dies", what);
+            }
+        }
+    }
+
+    /// Number of clusters, without the one that should not answer.
+    pub(crate) fn n_clusters(&self) -> usize {
+        self.clusters.len() - 1
+    }
+}
+
+fn ends(link: &Link) -> (&Node, &Node) {
+    (&link.0, &link.1)
+}

@@ -1,0 +1,448 @@
+//! Judge of a run: knows the true history of every source, and sees every write.
+//!
+//! Invariants of what it judges are those of docs/simulation.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use embedded_cluster::{Change, Kind};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::trace::Trace;
+use crate::truth::{History, Key, Truth, key, label, ready, service_of};
+
+/// Time after the last fault by which everything has converged: two half-open watches in
+/// a row are noticed after 90 s each, and retries wait up to 30 s.
+pub const SETTLE: Duration = Duration::from_secs(300);
+
+/// Age that evidence may have where nothing fails: a held deletion waits for its
+/// confirmation.
+const FRESH: Duration = Duration::from_secs(180);
+
+/// Time in which a Lease cannot change hands twice.
+const TWO_LEASES: Duration = Duration::from_secs(10);
+
+/// Namespace of mirrors.
+pub(crate) const MIRRORS: &str = "mirrors";
+
+/// Unmanaged Service in that namespace.
+pub(crate) const BYSTANDER: &str = "bystander";
+
+/// Broken invariant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Name of the invariant.
+    pub invariant: &'static str,
+    /// Time of the violation.
+    pub at: Duration,
+    /// Description.
+    pub what: String,
+}
+
+/// Numbers of what was judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// Deletions of mirrors.
+    pub deletions: u64,
+    /// Endpoints that were removed, or became not ready.
+    pub endpoints: u64,
+    /// Writes of managed objects.
+    pub writes: u64,
+}
+
+/// Moment at which something was made here.
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    at: Duration,
+    /// The oldest moment that the evidence for it may be about.
+    horizon: Duration,
+}
+
+/// State of the faults that concern a source.
+#[derive(Debug, Default)]
+struct Calm {
+    n_faults: u32,
+    /// Begin of the present or last disturbance.
+    disturbed: Duration,
+    /// End of the last fault.
+    healed: Option<Duration>,
+}
+
+#[derive(Default)]
+struct Inner {
+    sources: BTreeMap<String, Truth>,
+    calm: BTreeMap<String, Calm>,
+    services: BTreeMap<Key, Value>,
+    slices: BTreeMap<Key, Value>,
+    /// When a mirror, or an address of one, came to be.
+    made: BTreeMap<(Key, String), Made>,
+    violations: Vec<Violation>,
+    judged: Judged,
+    last_write: Duration,
+    /// The last changes of the replica that writes.
+    writers: Vec<(Duration, Arc<str>)>,
+    lease_lost: Option<Duration>,
+}
+
+/// Judge of a run.
+pub struct Oracle {
+    inner: Mutex<Inner>,
+    trace: Arc<Trace>,
+    /// Whether the simulation itself writes at the moment.
+    is_operator: AtomicBool,
+}
+
+impl Oracle {
+    /// Creates a judge that knows no source.
+    pub(crate) fn new(trace: Arc<Trace>) -> Self {
+        Self {
+            inner: Mutex::default(),
+            trace,
+            is_operator: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs what an operator does, whose writes are not judged.
+    pub(crate) fn as_operator<T>(&self, act: impl FnOnce() -> T) -> T {
+        self.is_operator.store(true, Ordering::Relaxed);
+        let done = act();
+        self.is_operator.store(false, Ordering::Relaxed);
+        done
+    }
+
+    /// Takes in a change of a source cluster.
+    pub(crate) fn source(&self, source: &str, change: Change<'_>) {
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        let truth = inner.sources.entry(source.to_owned()).or_default();
+        truth.change(change, now);
+    }
+
+    /// Takes in a change of the local cluster.
+    pub(crate) fn local(&self, change: Change<'_>) {
+        let is_judged = matches!(change.kind, Kind::Services | Kind::EndpointSlices);
+        let Some(object) = change.after.or(change.before).filter(|_| is_judged) else {
+            return;
+        };
+        let now = self.trace.elapsed();
+        let is_operator = self.is_operator.load(Ordering::Relaxed);
+        let deed = match (change.before, change.after) {
+            (None, _) => "created",
+            (_, None) => "deleted",
+            _ => "changed",
+        };
+        let name = key(object);
+        let described = format!("{} {}/{} {deed}", change.kind.names().kind, name.0, name.1);
+        self.trace.note(|| match is_operator {
+            true => format!("operator: {described}"),
+            false => described.clone(),
+        });
+        let mut inner = self.inner.lock();
+        if !is_operator {
+            inner.judged.writes += 1;
+            inner.last_write = now;
+            let before = change.before.unwrap_or(object);
+            if !is_managed(before) {
+                inner.violate("unmanaged objects stay", now, described);
+            }
+        }
+        match change.kind {
+            Kind::Services => inner.service(change, now, is_operator),
+            _ => inner.slice(change, now, is_operator),
+        }
+    }
+
+    /// Notes that a fault of these sources begins.
+    pub(crate) fn disturb(&self, sources: &BTreeSet<String>) {
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        for source in sources {
+            let calm = inner.calm.entry(source.clone()).or_default();
+            let is_calm = calm.n_faults == 0 && calm.healed.is_none_or(|it| it + SETTLE < now);
+            if is_calm {
+                calm.disturbed = now;
+            }
+            calm.n_faults += 1;
+        }
+    }
+
+    /// Notes that a fault of these sources ends.
+    pub(crate) fn heal(&self, sources: &BTreeSet<String>) {
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        for source in sources {
+            let calm = inner.calm.entry(source.clone()).or_default();
+            calm.n_faults = calm.n_faults.saturating_sub(1);
+            calm.healed = Some(now);
+        }
+    }
+
+    /// Notes that the Lease is lost, so that two replicas may write for a moment.
+    pub(crate) fn lose_lease(&self) {
+        self.inner.lock().lease_lost = Some(self.trace.elapsed());
+    }
+
+    /// Notes which replica wrote.
+    pub(crate) fn wrote(&self, replica: &Arc<str>) {
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        if inner.writers.last().is_some_and(|it| it.1 == *replica) {
+            return;
+        }
+        inner.writers.push((now, Arc::clone(replica)));
+        let is_lost = inner.lease_lost.is_some_and(|it| now < it + TWO_LEASES);
+        let before = inner.writers.iter().rev().nth(2);
+        if before.is_some_and(|it| now < it.0 + TWO_LEASES) && !is_lost {
+            let what = format!("{replica} writes again, before a Lease could end twice");
+            inner.violate("one replica writes", now, what);
+        }
+    }
+
+    /// Notes a violation that something else found.
+    pub(crate) fn violate(&self, invariant: &'static str, what: String) {
+        let now = self.trace.elapsed();
+        self.inner.lock().violate(invariant, now, what);
+    }
+
+    /// Checks that no endpoint serves which is gone for too long.
+    pub(crate) fn check_endpoints(&self) {
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        let mut late = Vec::new();
+        for (mirror, service) in &inner.services {
+            let Some((source, original)) = original(service) else {
+                continue;
+            };
+            let (Some(truth), Some(heard)) = (inner.sources.get(source), inner.heard(source, now))
+            else {
+                continue;
+            };
+            for address in inner.ready(mirror) {
+                let gone = truth.gone_since(&original, &address);
+                let gone = gone.map(|it| it.max(heard));
+                if gone.is_some_and(|it| it + SETTLE < now) {
+                    late.push(format!("{}/{} still has {address}", mirror.0, mirror.1));
+                }
+            }
+        }
+        for what in late {
+            inner.violate("no dead endpoint serves", now, what);
+        }
+    }
+
+    /// Checks that mirrors are exactly what the sources export.
+    pub(crate) fn check_convergence(&self, sources: &BTreeSet<String>) {
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        let mut wanted = BTreeMap::new();
+        for (name, truth) in &inner.sources {
+            if !sources.contains(name) {
+                continue;
+            }
+            for (service, spec) in truth.exported() {
+                let mirror = (MIRRORS.to_owned(), mirror_name(name, service));
+                wanted.insert(mirror, (ports(spec), truth.ready(service)));
+            }
+        }
+        let mut wrong = Vec::new();
+        for (mirror, (ports_there, ready_there)) in &wanted {
+            let Some(here) = inner.services.get(mirror) else {
+                wrong.push(format!("{} is missing", mirror.1));
+                continue;
+            };
+            if ports(&here["spec"]) != *ports_there {
+                wrong.push(format!("{} has other ports", mirror.1));
+            }
+            let ready_here = inner.ready(mirror);
+            if ready_here != *ready_there {
+                let name = &mirror.1;
+                wrong.push(format!("{name} has {ready_here:?}, not {ready_there:?}"));
+            }
+        }
+        let surplus = inner.services.iter();
+        let surplus =
+            surplus.filter(|(it, object)| is_managed(object) && !wanted.contains_key(*it));
+        wrong.extend(surplus.map(|(it, _)| format!("{} is left over", it.1)));
+        let bystander = (MIRRORS.to_owned(), BYSTANDER.to_owned());
+        if !inner.services.contains_key(&bystander) {
+            wrong.push("the unmanaged Service is gone".to_owned());
+        }
+        for what in wrong {
+            inner.violate("everything converges", now, what);
+        }
+    }
+
+    /// Time of the last write of a managed object.
+    pub(crate) fn last_write(&self) -> Duration {
+        self.inner.lock().last_write
+    }
+
+    /// Returns what was found, and how much was judged.
+    pub(crate) fn verdict(&self) -> (Vec<Violation>, Judged) {
+        let inner = self.inner.lock();
+        (inner.violations.clone(), inner.judged)
+    }
+}
+
+impl Inner {
+    fn violate(&mut self, invariant: &'static str, at: Duration, what: String) {
+        // The first ones tell all that can be learned.
+        if self.violations.len() < 20 {
+            self.violations.push(Violation {
+                invariant,
+                at,
+                what,
+            });
+        }
+    }
+
+    fn service(&mut self, change: Change<'_>, now: Duration, is_operator: bool) {
+        if let Some(after) = change.after {
+            let mirror = key(after);
+            if change.before.is_none()
+                && let Some((source, _)) = original(after)
+            {
+                self.make(source, &mirror, "", now);
+            }
+            self.services.insert(mirror, after.clone());
+            return;
+        }
+        let Some(before) = change.before else { return };
+        self.services.remove(&key(before));
+        if is_operator || !is_managed(before) {
+            return;
+        }
+        self.judged.deletions += 1;
+        let Some((source, service)) = original(before) else {
+            return;
+        };
+        let Some(truth) = self.sources.get(source) else {
+            return;
+        };
+        let history = truth.service_history(&service);
+        if let Some(why) = self.judge(source, &key(before), "", &history, now) {
+            let what = format!("mirror {} deleted; {why}", key(before).1);
+            self.violate("no mirror is deleted wrongly", now, what);
+        }
+    }
+
+    fn make(&mut self, source: &str, mirror: &Key, address: &str, now: Duration) {
+        let horizon = self.horizon(source, now);
+        let made = Made { at: now, horizon };
+        self.made.insert((mirror.clone(), address.to_owned()), made);
+    }
+
+    /// Says why nothing can have been evidence of the absence of what was made here: the
+    /// source has had it ever since it was first seen.
+    fn judge(
+        &self,
+        source: &str,
+        mirror: &Key,
+        address: &str,
+        history: &History,
+        now: Duration,
+    ) -> Option<String> {
+        let made = self.made.get(&(mirror.clone(), address.to_owned()))?;
+        let seen = history.first_there(made.horizon, made.at)?;
+        let horizon = self.horizon(source, now).max(seen);
+        let is_wrong = !history.lacked(horizon, now);
+        is_wrong.then(|| format!("{source} has had it all the time since {horizon:?}"))
+    }
+
+    fn slice(&mut self, change: Change<'_>, now: Duration, is_operator: bool) {
+        let Some(object) = change.after.or(change.before) else {
+            return;
+        };
+        let mirror = (key(object).0, service_of(object).to_owned());
+        let before = self.ready(&mirror);
+        match change.after {
+            Some(after) => drop(self.slices.insert(key(after), after.clone())),
+            None => drop(self.slices.remove(&key(object))),
+        }
+        if is_operator || !is_managed(object) {
+            return;
+        }
+        let after = self.ready(&mirror);
+        let Some((source, service)) = self.services.get(&mirror).and_then(original) else {
+            return;
+        };
+        let source = source.to_owned();
+        let Some(truth) = self.sources.get(&source) else {
+            return;
+        };
+        let mut wrong = Vec::new();
+        let mut n_judged = 0;
+        for address in before.difference(&after) {
+            n_judged += 1;
+            let history = truth.endpoint_history(&service, address);
+            let owner = truth.service_history(&service);
+            let why = self.judge(&source, &mirror, address, &history, now);
+            let why = why.filter(|_| self.judge(&source, &mirror, "", &owner, now).is_some());
+            wrong.extend(why.map(|it| format!("{} lost {address}; {it}", mirror.1)));
+        }
+        for address in after.difference(&before) {
+            self.make(&source, &mirror, address, now);
+        }
+        self.judged.endpoints += n_judged;
+        for what in wrong {
+            self.violate("no endpoint is removed wrongly", now, what);
+        }
+    }
+
+    fn ready(&self, mirror: &Key) -> BTreeSet<String> {
+        let slices = self.slices.values();
+        let of = slices.filter(|it| key(it).0 == mirror.0 && service_of(it) == mirror.1);
+        of.flat_map(ready).collect()
+    }
+
+    /// The oldest moment that evidence of a source may be about.
+    fn horizon(&self, source: &str, now: Duration) -> Duration {
+        let calm = self.calm.get(source);
+        let disturbed = calm
+            .filter(|it| 0 < it.n_faults || it.healed.is_some_and(|healed| now <= healed + SETTLE));
+        disturbed
+            .map_or(now, |it| it.disturbed)
+            .saturating_sub(FRESH)
+    }
+
+    /// The moment since which nothing has disturbed a source.
+    fn heard(&self, source: &str, now: Duration) -> Option<Duration> {
+        let Some(calm) = self.calm.get(source) else {
+            return Some(Duration::ZERO);
+        };
+        match calm.n_faults {
+            0 => Some(calm.healed.unwrap_or_default().min(now)),
+            _ => None,
+        }
+    }
+}
+
+/// Name of the mirror of a source's Service.
+pub(crate) fn mirror_name(source: &str, service: &Key) -> String {
+    format!("{source}-{}-73736d-{}", service.0, service.1)
+}
+
+/// Source and Service that a mirror stands for.
+fn original(mirror: &Value) -> Option<(&str, Key)> {
+    let source = label(mirror, "heliograph.dev/source")?;
+    let name = mirror["metadata"]["name"].as_str()?;
+    let rest = name.strip_prefix(source)?.strip_prefix('-')?;
+    let (namespace, name) = rest.split_once("-73736d-")?;
+    Some((source, (namespace.to_owned(), name.to_owned())))
+}
+
+fn is_managed(object: &Value) -> bool {
+    label(object, "heliograph.dev/source").is_some()
+}
+
+fn ports(spec: &Value) -> Vec<(String, u64)> {
+    let ports = spec["ports"].as_array().into_iter().flatten();
+    let port = |it: &Value| {
+        let name = it["name"].as_str().unwrap_or_default().to_owned();
+        (name, it["port"].as_u64().unwrap_or_default())
+    };
+    ports.map(port).collect()
+}

@@ -1,0 +1,492 @@
+//! Fleet and schedule of a run, both drawn from its seed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::network::{Direction, Mangle, Node};
+use crate::sabotage::Defect;
+
+/// Names of sources, in order.
+const NAMES: [&str; 4] = ["east", "west", "north", "south"];
+
+/// Way from a source's API server to the reflectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The reflectors follow the API server.
+    Direct,
+    /// They follow emitters.
+    Emitters(usize),
+    /// They follow one relay, which follows emitters.
+    Relay(usize),
+}
+
+/// A source of a fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSpec {
+    /// Its name.
+    pub name: String,
+    /// The way to it.
+    pub way: Way,
+    /// Number of Services to begin with.
+    pub n_services: usize,
+}
+
+/// A fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// The sources.
+    pub sources: Vec<SourceSpec>,
+    /// Number of reflector replicas.
+    pub n_reflectors: usize,
+}
+
+/// Link from a client to a server.
+pub type Link = (Node, Node);
+
+/// Fault of a fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// A link loses requests, answers or both.
+    Partition(Link, Direction),
+    /// A link takes that many milliseconds more.
+    Slow(Link, u64, u64),
+    /// A link loses a share of requests, in percent.
+    Loss(Link, u8),
+    /// All connections of a link end.
+    Reset(Link),
+    /// All connections of a link fall silent for good.
+    HalfOpen(Link),
+    /// A share of answers on a link, in percent, is another one.
+    Mangled(Link, Mangle, u8),
+    /// A node ends without warning, and starts again later.
+    Crash(Node),
+    /// A program ends in order, and starts again later.
+    Restart(Node),
+    /// A cluster forgets its history.
+    Compact(String),
+    /// A cluster is restored from a backup that was taken when the fault began.
+    Restore(String),
+    /// Another cluster answers at the address of a source's API server.
+    Impostor(String),
+    /// An emitter runs with a selector that nothing matches.
+    Selector(Node),
+    /// The time of day changes by that many milliseconds.
+    ClockJump(i64),
+    /// The Lease of the reflectors is deleted.
+    LeaseLoss,
+    /// A source is not configured for a while.
+    Unconfigured(String),
+}
+
+/// Work of people and controllers in a source cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// A Service is created.
+    Create,
+    /// A Service is deleted, the one of that index.
+    Delete(usize),
+    /// A Service loses its export label, or gets it back.
+    Toggle(usize),
+    /// A Service has that many endpoints.
+    Scale(usize, usize),
+    /// All endpoints of a Service are replaced.
+    Roll(usize),
+    /// Another port.
+    Port(usize),
+    /// That many of these at once.
+    Burst(usize),
+    /// Every Service but that many is deleted.
+    DeleteAllBut(usize),
+}
+
+/// Entry of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// A fault that lasts for some milliseconds.
+    Fault(Fault, u64),
+    /// Work in a source.
+    Work(String, Work),
+}
+
+/// Schedule of one storm: actions with their time in milliseconds.
+pub type Storm = Vec<(u64, Action)>;
+
+/// Fleet and schedule of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The seed that all of it was drawn from.
+    pub seed: u64,
+    /// The fleet.
+    pub fleet: Fleet,
+    /// Storms, each of which is followed by a calm that is checked.
+    pub storms: Vec<Storm>,
+    /// Duration of a storm, in milliseconds.
+    pub storm_millis: u64,
+    /// Planted defect.
+    pub defect: Option<Defect>,
+}
+
+impl Fleet {
+    /// Draws a fleet.
+    fn draw(random: &mut fastrand::Rng) -> Self {
+        let n = random.usize(1..=3);
+        let sources = NAMES[..n].iter().map(|name| SourceSpec {
+            name: (*name).to_owned(),
+            way: match random.u8(..10) {
+                0 | 1 => Way::Direct,
+                2..=6 => Way::Emitters(random.usize(1..=2)),
+                _ => Way::Relay(random.usize(1..=2)),
+            },
+            n_services: match random.u8(..4) {
+                0 => random.usize(1..4),
+                1 => random.usize(20..40),
+                _ => random.usize(4..14),
+            },
+        });
+        Self {
+            sources: sources.collect(),
+            n_reflectors: random.usize(1..=2),
+        }
+    }
+
+    /// Names of the sources.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<String> {
+        self.sources.iter().map(|it| it.name.clone()).collect()
+    }
+
+    /// Nodes that serve a source to reflectors.
+    #[must_use]
+    pub fn front(source: &SourceSpec) -> Vec<Node> {
+        match source.way {
+            Way::Direct => vec![api(&source.name)],
+            Way::Emitters(_) => Self::emitters(source),
+            Way::Relay(_) => vec![node("relay", &source.name)],
+        }
+    }
+
+    /// Emitters of a source that follow its API server.
+    #[must_use]
+    pub fn emitters(source: &SourceSpec) -> Vec<Node> {
+        let n = match source.way {
+            Way::Direct => 0,
+            Way::Emitters(n) | Way::Relay(n) => n,
+        };
+        let name = |i| node("emitter", &format!("{}-{i}", source.name));
+        (0..n).map(name).collect()
+    }
+
+    /// The reflectors.
+    #[must_use]
+    pub fn reflectors(&self) -> Vec<Node> {
+        let names = 0..self.n_reflectors;
+        names.map(|i| node("reflector", &i.to_string())).collect()
+    }
+
+    /// All links of the fleet.
+    #[must_use]
+    pub fn links(&self) -> Vec<Link> {
+        let mut links = Vec::new();
+        for source in &self.sources {
+            let emitters = Self::emitters(source);
+            links.extend(
+                emitters
+                    .iter()
+                    .map(|it| (Arc::clone(it), api(&source.name))),
+            );
+            if matches!(source.way, Way::Relay(_)) {
+                let relay = node("relay", &source.name);
+                links.extend(
+                    emitters
+                        .iter()
+                        .map(|it| (Arc::clone(&relay), Arc::clone(it))),
+                );
+            }
+            for front in Self::front(source) {
+                let reflectors = self.reflectors();
+                links.extend(reflectors.into_iter().map(|it| (it, Arc::clone(&front))));
+            }
+        }
+        links.extend(self.reflectors().into_iter().map(|it| (it, api(LOCAL))));
+        links
+    }
+
+    /// Programs of the fleet.
+    #[must_use]
+    pub fn programs(&self) -> Vec<Node> {
+        let mut programs = self.reflectors();
+        for source in &self.sources {
+            programs.extend(Self::emitters(source));
+            if matches!(source.way, Way::Relay(_)) {
+                programs.push(node("relay", &source.name));
+            }
+        }
+        programs
+    }
+}
+
+/// Name of the local cluster.
+pub(crate) const LOCAL: &str = "local";
+
+/// Node of a cluster's API server.
+#[must_use]
+pub fn api(cluster: &str) -> Node {
+    node("api", cluster)
+}
+
+fn node(what: &str, name: &str) -> Node {
+    format!("{what}-{name}").into()
+}
+
+impl Plan {
+    /// Draws a plan of about so many minutes.
+    #[must_use]
+    pub fn draw(seed: u64, minutes: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let fleet = Fleet::draw(&mut random);
+        let n_storms = (minutes / 30).max(1);
+        let storm_millis = random.u64(8..=20) * 60_000;
+        let storms = (0..n_storms)
+            .map(|_| storm(&fleet, storm_millis, &mut random))
+            .collect();
+        Self {
+            seed,
+            fleet,
+            storms,
+            storm_millis,
+            defect: None,
+        }
+    }
+
+    /// Number of actions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.storms.iter().map(Vec::len).sum()
+    }
+
+    /// Returns whether it has no action.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the plan with those actions alone, by their numbers.
+    #[must_use]
+    pub fn only(&self, kept: &BTreeSet<usize>) -> Self {
+        let mut number = 0;
+        let mut storms = Vec::new();
+        for storm in &self.storms {
+            let mut left = Storm::new();
+            for action in storm {
+                if kept.contains(&number) {
+                    left.push(action.clone());
+                }
+                number += 1;
+            }
+            storms.push(left);
+        }
+        Self {
+            storms,
+            ..self.clone()
+        }
+    }
+}
+
+fn storm(fleet: &Fleet, millis: u64, random: &mut fastrand::Rng) -> Storm {
+    let mut storm = Storm::new();
+    let n_faults = random.u64(2..=12);
+    for _ in 0..n_faults {
+        let at = random.u64(..millis);
+        let (fault, longest) = fault(fleet, random);
+        let lasts = random.u64(200..=longest);
+        storm.push((at, Action::Fault(fault, lasts)));
+    }
+    let n_works = random.u64(5..60);
+    for _ in 0..n_works {
+        let source = &fleet.sources[random.usize(..fleet.sources.len())];
+        let at = random.u64(..millis);
+        storm.push((at, Action::Work(source.name.clone(), work(random))));
+    }
+    storm.sort_by_key(|(at, _)| *at);
+    storm
+}
+
+fn work(random: &mut fastrand::Rng) -> Work {
+    let which = random.usize(..64);
+    match random.u8(..100) {
+        0..15 => Work::Create,
+        15..30 => Work::Delete(which),
+        30..40 => Work::Toggle(which),
+        40..60 => Work::Scale(which, random.usize(0..5)),
+        60..85 => Work::Roll(which),
+        85..92 => Work::Port(which),
+        92..98 => Work::Burst(random.usize(2..20)),
+        _ => Work::DeleteAllBut(random.usize(..3)),
+    }
+}
+
+/// A fault, and how long it may last in milliseconds.
+fn fault(fleet: &Fleet, random: &mut fastrand::Rng) -> (Fault, u64) {
+    let links = fleet.links();
+    let link = links[random.usize(..links.len())].clone();
+    match random.u8(..100) {
+        0..43 => of_link(link, random),
+        43..66 => of_answers(link, random),
+        66..84 => of_nodes(fleet, random),
+        _ => of_meaning(fleet, random),
+    }
+}
+
+const MINUTE: u64 = 60_000;
+
+/// Longest time of what the deletion hold must outlast.
+const WITHIN_HOLD: u64 = 40_000;
+
+/// Time of what ends by itself.
+const AT_ONCE: u64 = 300;
+
+fn of_link(link: Link, random: &mut fastrand::Rng) -> (Fault, u64) {
+    match random.u8(..43) {
+        0..18 => {
+            let direction = [Direction::There, Direction::Back, Direction::Both];
+            let direction = direction[random.usize(..3)];
+            (Fault::Partition(link, direction), 5 * MINUTE)
+        }
+        18..26 => {
+            let least = random.u64(..2_000);
+            let most = least + random.u64(..5_000);
+            (Fault::Slow(link, least, most), 5 * MINUTE)
+        }
+        26..32 => (Fault::Loss(link, random.u8(5..90)), 5 * MINUTE),
+        32..37 => (Fault::Reset(link), AT_ONCE),
+        _ => (Fault::HalfOpen(link), AT_ONCE),
+    }
+}
+
+fn of_answers(link: Link, random: &mut fastrand::Rng) -> (Fault, u64) {
+    let percent = [10, 50, 100][random.usize(..3)];
+    let (mangle, longest) = match random.u8(..23) {
+        0..8 => {
+            let codes = [401, 403, 404, 410, 429, 500, 503];
+            let code = codes[random.usize(..codes.len())];
+            (Mangle::Status(code), 3 * MINUTE)
+        }
+        8..11 => (Mangle::Garbage, 3 * MINUTE),
+        11..14 => (Mangle::Hollow, WITHIN_HOLD),
+        14..17 => {
+            let is_clean = random.bool();
+            (Mangle::Truncated { is_clean }, 3 * MINUTE)
+        }
+        17..20 => (Mangle::Stuck, 3 * MINUTE),
+        _ => (Mangle::EmptyList, WITHIN_HOLD),
+    };
+    (Fault::Mangled(link, mangle, percent), longest)
+}
+
+fn of_nodes(fleet: &Fleet, random: &mut fastrand::Rng) -> (Fault, u64) {
+    let programs = fleet.programs();
+    let program = Arc::clone(&programs[random.usize(..programs.len())]);
+    match random.u8(..18) {
+        0..10 => (Fault::Crash(program), 3 * MINUTE),
+        10..14 => (Fault::Restart(program), MINUTE),
+        14..16 => {
+            let source = &fleet.sources[random.usize(..fleet.sources.len())];
+            (Fault::Crash(api(&source.name)), 3 * MINUTE)
+        }
+        _ => (Fault::Crash(api(LOCAL)), 2 * MINUTE),
+    }
+}
+
+fn of_meaning(fleet: &Fleet, random: &mut fastrand::Rng) -> (Fault, u64) {
+    let source = &fleet.sources[random.usize(..fleet.sources.len())];
+    let name = source.name.clone();
+    match random.u8(..16) {
+        0..3 => (Fault::Compact(name), AT_ONCE),
+        3..5 => (Fault::Restore(name), 3 * MINUTE),
+        5..7 => (Fault::Impostor(name), 3 * MINUTE),
+        7..10 => match Fleet::emitters(source).first() {
+            None => (Fault::Compact(name), AT_ONCE),
+            Some(emitter) => (Fault::Selector(Arc::clone(emitter)), WITHIN_HOLD),
+        },
+        10..12 => {
+            let millis = random.i64(-7_200_000..7_200_000);
+            (Fault::ClockJump(millis), AT_ONCE)
+        }
+        12..14 => (Fault::LeaseLoss, AT_ONCE),
+        _ => (Fault::Unconfigured(name), 3 * MINUTE),
+    }
+}
+
+impl Fault {
+    /// Name of its kind.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Partition(_, Direction::Both) => "partition",
+            Self::Partition(..) => "one-way partition",
+            Self::Slow(..) => "delay",
+            Self::Loss(..) => "loss",
+            Self::Reset(_) => "reset",
+            Self::HalfOpen(_) => "half-open",
+            Self::Mangled(_, Mangle::Status(_), _) => "refusal (4xx, 5xx)",
+            Self::Mangled(_, Mangle::Garbage, _) => "garbage",
+            Self::Mangled(_, Mangle::Hollow, _) => "hollow answer",
+            Self::Mangled(_, Mangle::Truncated { .. }, _) => "truncated answer",
+            Self::Mangled(_, Mangle::EmptyList, _) => "empty list",
+            Self::Mangled(_, Mangle::Stuck, _) => "stuck server",
+            Self::Crash(_) => "crash",
+            Self::Restart(_) => "restart",
+            Self::Compact(_) => "compaction",
+            Self::Restore(_) => "restore",
+            Self::Impostor(_) => "another cluster",
+            Self::Selector(_) => "wrong selector",
+            Self::ClockJump(_) => "clock jump",
+            Self::LeaseLoss => "lease loss",
+            Self::Unconfigured(_) => "reload",
+        }
+    }
+
+    /// Sources of a fleet that it concerns.
+    #[must_use]
+    pub fn concerns(&self, fleet: &Fleet) -> BTreeSet<String> {
+        let names = fleet.names();
+        let of = |nodes: &[&str]| -> BTreeSet<String> {
+            let is_of = |name: &String| {
+                nodes
+                    .iter()
+                    .any(|it| it.split('-').any(|part| part == name))
+            };
+            let some: BTreeSet<String> = names.iter().filter(|it| is_of(it)).cloned().collect();
+            match some.is_empty() {
+                true => names.clone(),
+                false => some,
+            }
+        };
+        match self {
+            Self::Partition(link, _)
+            | Self::Slow(link, ..)
+            | Self::Loss(link, _)
+            | Self::Reset(link)
+            | Self::HalfOpen(link)
+            | Self::Mangled(link, ..) => of(&[&link.0, &link.1]),
+            Self::Crash(node) | Self::Restart(node) | Self::Selector(node) => of(&[node]),
+            Self::Compact(source)
+            | Self::Restore(source)
+            | Self::Impostor(source)
+            | Self::Unconfigured(source) => BTreeSet::from([source.clone()]),
+            Self::ClockJump(_) | Self::LeaseLoss => names,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(fault, millis) => {
+                write!(f, "{fault:?} for {:.3} s", *millis as f64 / 1000.0)
+            }
+            Self::Work(source, work) => write!(f, "{source}: {work:?}"),
+        }
+    }
+}
