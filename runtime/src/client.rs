@@ -10,17 +10,19 @@
 mod access;
 mod error;
 mod exchange;
+mod kubeconfig;
+mod plugin;
 mod proxy;
 mod renew;
+mod stack;
 mod token;
+mod trust;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::uri::Scheme;
 use http::{HeaderValue, Uri, header};
-use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 use renew::Renewing;
@@ -30,6 +32,7 @@ pub use access::{Access, Authority, Token};
 pub use error::Error;
 pub use exchange::{Exchange, observed, retry_after};
 pub use proxy::parse as proxy;
+pub use trust::is_untrusted;
 
 // Within a cluster a connection takes milliseconds, across the world half a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -100,20 +103,12 @@ async fn build(
     config: Config,
     token: Option<TokenSource>,
 ) -> Result<Client, Error> {
-    let build = move || {
-        let builder = ClientBuilder::try_from(config)?;
-        Ok(match token {
-            Some(token) => builder.with_layer(&token.layer()).build(),
-            None => builder.build(),
-        })
-    };
+    let (access, exec) = (access.to_string(), config.auth_info.exec.clone());
+    let build = move || stack::build(&config, token);
     tokio::task::spawn_blocking(build)
         .await
         .expect("nothing cancels it, and kube reports its failures")
-        .map_err(|source| Error::Client {
-            access: access.to_string(),
-            source: Box::new(source),
-        })
+        .map_err(|source| plugin::failure(access, exec, source))
 }
 
 async fn parts(access: &Access) -> Result<Parts, Error> {
@@ -124,7 +119,7 @@ async fn parts(access: &Access) -> Result<Parts, Error> {
             token: None,
             files: Vec::new(),
         }),
-        Access::Kubeconfig { path, context } => from_kubeconfig(path, context.as_deref()).await,
+        Access::Kubeconfig { path, context } => kubeconfig::parts(path, context.as_deref()).await,
         Access::Url {
             url,
             authority,
@@ -135,97 +130,6 @@ async fn parts(access: &Access) -> Result<Parts, Error> {
             parts.config.proxy_url = proxy.as_deref().cloned();
             Ok(parts)
         }
-    }
-}
-
-async fn from_kubeconfig(path: &Path, context: Option<&str>) -> Result<Parts, Error> {
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|source| invalid(path, source))?;
-    let mut files = vec![path.to_owned()];
-    files.extend(files_of(&kubeconfig));
-    let options = KubeConfigOptions {
-        context: Some(choose(path, &kubeconfig, context)?),
-        ..KubeConfigOptions::default()
-    };
-    let proxy = proxy_of(&kubeconfig, options.context.as_deref());
-    let place = format!("proxy-url in kubeconfig {}", path.display());
-    let proxy = proxy.map(|it| proxy::parse(&it, &place)).transpose()?;
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(|source| invalid(path, source))?;
-    config.proxy_url = proxy;
-    // As in client-go, the file goes before a token beside it.
-    let token = config.auth_info.token_file.take();
-    let token = token.map(|it| TokenSource::open(Path::new(&it)));
-    let token = token.transpose()?;
-    if token.is_some() {
-        config.auth_info.token = None;
-        config.auth_info.exec = None;
-    }
-    Ok(Parts {
-        config,
-        token,
-        files,
-    })
-}
-
-/// The proxy that a context's cluster names, if it names one.
-fn proxy_of(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
-    let mut contexts = kubeconfig.contexts.iter();
-    let context = contexts.find(|it| Some(it.name.as_str()) == context)?;
-    let cluster = &context.context.as_ref()?.cluster;
-    let mut clusters = kubeconfig.clusters.iter();
-    let cluster = clusters.find(|it| it.name == *cluster)?.cluster.as_ref()?;
-    let proxy = cluster.proxy_url.clone();
-    proxy.filter(|it| !it.is_empty())
-}
-
-/// The files that a kubeconfig refers to, but for tokens: those are read for each request.
-fn files_of(kubeconfig: &Kubeconfig) -> impl Iterator<Item = PathBuf> + use<'_> {
-    let clusters = kubeconfig.clusters.iter();
-    let authorities = clusters.filter_map(|it| it.cluster.as_ref()?.certificate_authority.clone());
-    let users = kubeconfig.auth_infos.iter();
-    let users = users.filter_map(|it| it.auth_info.as_ref());
-    let identities = users.flat_map(|it| [it.client_certificate.clone(), it.client_key.clone()]);
-    authorities.chain(identities.flatten()).map(PathBuf::from)
-}
-
-/// The context that is asked for, or else the current one, or else the only one.
-fn choose(path: &Path, kubeconfig: &Kubeconfig, asked: Option<&str>) -> Result<String, Error> {
-    let path = path.to_owned();
-    let contexts = kubeconfig.contexts.iter().map(|it| it.name.as_str());
-    let names: Vec<_> = contexts.clone().collect();
-    let known = names.join(", ");
-    // `kubectl config unset current-context` leaves an empty one.
-    let current = kubeconfig.current_context.as_deref();
-    let current = current.filter(|name| !name.is_empty());
-    let only = names.first().copied().filter(|_| names.len() == 1);
-    match asked.or(current).or(only) {
-        _ if known.is_empty() => Err(Error::NoContexts { path }),
-        None => Err(Error::NoContext { path, known }),
-        Some(name) if contexts.clone().any(|it| it == name) => Ok(name.to_owned()),
-        Some(name) => Err(Error::UnknownContext {
-            path,
-            context: name.to_owned(),
-            known,
-        }),
-    }
-}
-
-fn invalid(path: &Path, source: KubeconfigError) -> Error {
-    let path = path.to_owned();
-    match source {
-        KubeconfigError::ReadConfig(source, _) => Error::ReadKubeconfig { path, source },
-        // Below its first line the parser quotes the file, which may hold secrets.
-        KubeconfigError::Parse(why) => Error::Malformed {
-            path,
-            why: why
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-        },
-        source => Error::Kubeconfig { path, source },
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! | module | does |
 //! |---|---|
+//! | [`certificate`] | judges certificates as Go does |
 //! | [`client`] | builds a client for a cluster, without contacting it |
 //! | [`files`] | how many connections a process may have |
 //! | [`flags`] | reads flags as Go programs do, for the programs that these replace |
@@ -18,6 +19,7 @@
 //! nothing runs that its caller did not start and cannot stop.
 
 pub mod admin;
+pub mod certificate;
 pub mod client;
 pub mod files;
 pub mod flags;

@@ -41,6 +41,16 @@ pub enum Error {
         #[source]
         source: KubeconfigError,
     },
+    /// The kubeconfig says something that no client can do.
+    #[error("cannot connect as context {context:?} of kubeconfig {path} says: {why}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The context.
+        context: String,
+        /// The reason.
+        why: Invalid,
+    },
     /// The context is not in the kubeconfig.
     #[error("kubeconfig {path} has no context {context:?}: use one of {known}")]
     UnknownContext {
@@ -113,6 +123,31 @@ pub enum Error {
     /// The user agent cannot stand in a header.
     #[error("{0:?} cannot be a user agent: use printable ASCII")]
     UserAgent(String),
+    /// The credential plugin is not there.
+    #[error("{access}: cannot run credential plugin {command:?}; {hint}")]
+    PluginStart {
+        /// The access.
+        access: String,
+        /// Its path or name.
+        command: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+        /// How to install it, where the kubeconfig says so.
+        hint: String,
+    },
+    /// The credential plugin failed.
+    #[error("{access}: credential plugin {command:?} failed ({status}): {stderr}")]
+    PluginRun {
+        /// The access.
+        access: String,
+        /// Its path or name.
+        command: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// What it said last.
+        stderr: String,
+    },
     /// Certificates, keys or credentials do not work together.
     #[error("cannot connect as {access} says: check its certificates, keys and credentials")]
     Client {
@@ -122,4 +157,40 @@ pub enum Error {
         #[source]
         source: Box<kube::Error>,
     },
+}
+
+/// The reason why a context of a kubeconfig cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Invalid {
+    /// The cluster has no server.
+    #[error("cluster {0:?} has no server; add `server: https://HOST:PORT`")]
+    NoServer(String),
+    /// The server is not the address of one.
+    #[error("server {server:?} cannot be used: {why}; write it as https://HOST:PORT")]
+    Server {
+        /// The value.
+        server: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The certificate of the server is to be verified and not to be verified.
+    #[error(
+        "cluster {0:?} has both a certificate authority and insecure-skip-tls-verify; remove one"
+    )]
+    InsecureWithAuthority(String),
+    /// The user needs a plugin that is built into the client.
+    #[error(
+        "auth-provider {0:?} is not supported; use an exec credential plugin, \
+         a token file or a client certificate"
+    )]
+    AuthProvider(String),
+    /// The credential plugin has no name.
+    #[error("its exec credential plugin has no command; add `command`")]
+    NoCommand,
+    /// The credential plugin asks a human.
+    #[error(
+        "credential plugin {0:?} has interactiveMode Always, and there is no terminal; \
+         set it to IfAvailable or Never"
+    )]
+    NeedsTerminal(String),
 }

@@ -1,5 +1,5 @@
 use std::error::Error as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http::Request;
 use kube::client::Body;

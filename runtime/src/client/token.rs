@@ -35,6 +35,17 @@ impl TokenSource {
         }
     }
 
+    /// Reads the token of a file, with another one that counts while the file cannot be read.
+    pub(super) fn open_or(path: &Path, beside: Option<&str>) -> Result<Self, Error> {
+        match (Self::open(path), beside.map(bearer)) {
+            (Err(_), Some(Ok(token))) => Ok(Self {
+                path: Some(path.to_owned()),
+                last: Mutex::new(token),
+            }),
+            (opened, _) => opened,
+        }
+    }
+
     /// The token in a variable of this process.
     pub(super) fn variable(name: &str) -> Result<Self, Error> {
         let token = std::env::var(name).map_err(io::Error::other);

@@ -1,0 +1,186 @@
+//! Builds the layers of a client, as kube does, with certificates judged as Go judges them.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::connect::Connection;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::{Client, Config};
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tower::{BoxError, Service, ServiceBuilder};
+
+use super::token::TokenSource;
+use crate::certificate::{Serving, is_v1};
+
+/// Builds a client. Runs the credential plugin, if there is one.
+pub(super) fn build(config: &Config, token: Option<TokenSource>) -> Result<Client, kube::Error> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    let https = https(config)?;
+    let Some(proxy) = config.proxy_url.clone() else {
+        return over(https.wrap(http), config, token);
+    };
+    match proxy.scheme_str() {
+        Some("socks5") => over(https.wrap(SocksV5::new(proxy, http)), config, token),
+        Some("https") => {
+            let tunnel = Tunnel::new(proxy.clone(), https.wrap(http));
+            over(https.wrap(authorized(tunnel, &proxy)), config, token)
+        }
+        _ => {
+            let tunnel = Tunnel::new(proxy.clone(), http);
+            over(https.wrap(authorized(tunnel, &proxy)), config, token)
+        }
+    }
+}
+
+/// Adds the credentials in the URL of a proxy.
+fn authorized<C>(tunnel: Tunnel<C>, proxy: &http::Uri) -> Tunnel<C> {
+    use base64::Engine;
+
+    let authority = proxy.authority().map(http::uri::Authority::as_str);
+    let Some((user, _)) = authority.and_then(|it| it.rsplit_once('@')) else {
+        return tunnel;
+    };
+    let user: Vec<u8> = percent_encoding::percent_decode_str(user).collect();
+    let user = base64::engine::general_purpose::STANDARD.encode(user);
+    match HeaderValue::try_from(format!("Basic {user}")) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            tunnel.with_auth(value)
+        }
+        Err(_) => tunnel,
+    }
+}
+
+fn over<C>(
+    connector: HttpsConnector<C>,
+    config: &Config,
+    token: Option<TokenSource>,
+) -> Result<Client, kube::Error>
+where
+    HttpsConnector<C>: Service<http::Uri, Error = BoxError> + Clone + Send + Sync + 'static,
+    <HttpsConnector<C> as Service<http::Uri>>::Response:
+        hyper::rt::Read + hyper::rt::Write + Connection + Send + Unpin + 'static,
+    <HttpsConnector<C> as Service<http::Uri>>::Future: Send + 'static,
+{
+    let mut connector = TimeoutConnector::new(connector);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+    let client: hyper_util::client::legacy::Client<_, Body> = client.build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(client);
+    let builder = ClientBuilder::new(service, config.default_namespace.clone());
+    Ok(match token {
+        Some(token) => builder.with_layer(&token.layer()).build(),
+        None => builder.build(),
+    })
+}
+
+/// Speaks TLS over any connector.
+struct Tls {
+    config: ClientConfig,
+    name: Option<ServerName<'static>>,
+}
+
+impl Tls {
+    fn wrap<C>(&self, connector: C) -> HttpsConnector<C> {
+        let builder = HttpsConnectorBuilder::new()
+            .with_tls_config(self.config.clone())
+            .https_or_http();
+        let builder = match &self.name {
+            Some(name) => {
+                builder.with_server_name_resolver(FixedServerNameResolver::new(name.clone()))
+            }
+            None => builder,
+        };
+        builder.enable_http1().wrap_connector(connector)
+    }
+}
+
+fn https(config: &Config) -> Result<Tls, kube::Error> {
+    let name = config.tls_server_name.clone().map(ServerName::try_from);
+    let name = name.transpose().map_err(|why| {
+        kube::Error::Service(format!("tls-server-name is no host name: {why}").into())
+    })?;
+    Ok(Tls {
+        config: tls(config)?,
+        name,
+    })
+}
+
+fn tls(config: &Config) -> Result<ClientConfig, kube::Error> {
+    let mut config = config.clone();
+    let old = old_identity(&config);
+    if old.is_some() {
+        let user = &mut config.auth_info;
+        user.client_certificate = None;
+        user.client_certificate_data = None;
+        user.client_key = None;
+        user.client_key_data = None;
+    }
+    let mut tls = config.rustls_client_config()?;
+    if let Some(old) = old {
+        tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(old));
+    }
+    // Around a process kube follows the file of the authority.
+    if let Some(trusted) = &config.root_cert
+        && config.root_cert_file.is_none()
+        && !config.accept_invalid_certs
+    {
+        let trusted = trusted.iter().cloned().map(CertificateDer::from).collect();
+        let verifier = Serving::new(trusted).map_err(|why| kube::Error::Service(why.into()))?;
+        let mut dangerous = tls.dangerous();
+        dangerous.set_certificate_verifier(Arc::new(verifier));
+    }
+    Ok(tls)
+}
+
+/// Returns the user's certificate and key where the certificate is of the form X.509 v1,
+/// which rustls does not read. Servers of Go accept it.
+fn old_identity(config: &Config) -> Option<CertifiedKey> {
+    use secrecy::ExposeSecret;
+
+    let user = &config.auth_info;
+    let key = user
+        .client_key_data
+        .as_ref()
+        .map(ExposeSecret::expose_secret);
+    let certificate = content(
+        user.client_certificate_data.as_deref(),
+        &user.client_certificate,
+    )?;
+    let key = content(key, &user.client_key)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate).collect();
+    let chain = chain.ok()?;
+    if !chain.first().is_some_and(is_v1) {
+        return None;
+    }
+    let key = PrivateKeyDer::from_pem_slice(&key).ok()?;
+    let provider = rustls::crypto::ring::default_provider();
+    let key = provider.key_provider.load_private_key(key).ok()?;
+    Some(CertifiedKey::new(chain, key))
+}
+
+fn content(data: Option<&str>, file: &Option<String>) -> Option<Vec<u8>> {
+    use base64::Engine;
+
+    match (data, file) {
+        (Some(data), _) => base64::engine::general_purpose::STANDARD.decode(data).ok(),
+        (None, Some(file)) => std::fs::read(file).ok(),
+        (None, None) => None,
+    }
+}
