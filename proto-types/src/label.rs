@@ -91,6 +91,32 @@ pub const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 /// The annotation of the bookmark that ends a watch's initial events.
 pub const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
+/// On the mirror Services of semaphore-service-mirror and kube-service-mirror, with the
+/// value `true`.
+pub const MIRRORED: &str = "mirrored-svc";
+
+/// On the global Services of semaphore-service-mirror, with the value `true`.
+pub const GLOBAL_SERVICE: &str = "global-svc";
+
+/// On the EndpointSlices of global Services of semaphore-service-mirror, with the value
+/// `true`.
+pub const GLOBAL_SLICE: &str = "mirrored-endpoint-slice";
+
+/// On the objects of service-reflector, with the value `true`: an annotation, and a label
+/// in its first version.
+pub const REFLECTED: &str = "service-reflector.squat.ai/reflected";
+
+/// On the objects of service-reflector: an annotation with the URL of the source.
+pub const REFLECTED_FROM: &str = "service-reflector.squat.ai/source";
+
+/// Returns whether a predecessor mirrored an object, which is never mirrored again.
+#[must_use]
+pub fn is_predecessors(labels: &Labels, annotations: &Labels) -> bool {
+    let is_true = |all: &Labels, name: &str| all.get(name).map(String::as_str) == Some("true");
+    let mut names = [MIRRORED, GLOBAL_SERVICE, GLOBAL_SLICE, REFLECTED].into_iter();
+    names.any(|name| is_true(labels, name)) || is_true(annotations, REFLECTED)
+}
+
 /// The selector that keeps mirrors from being exported again: ANDed with the
 /// user's own and evaluated by the API server, so that an object leaves the
 /// export in the moment it is marked.

@@ -28,6 +28,8 @@ pub(crate) struct Authority {
 
 // A new authority is published well before it is needed.
 const REFRESH: Duration = Duration::from_mins(1);
+// While the cluster's certificate does not match, the right authority may come at any time.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(10);
 // A bundle of the whole web's authorities has a quarter of that.
 const MAX_BYTES: usize = 1 << 20;
@@ -68,6 +70,7 @@ impl Authority {
             Access::InCluster | Access::Kubeconfig { .. } => None,
         };
         let mut has_it = false;
+        let mut delay = FIRST_RETRY;
         loop {
             let fetched = tokio::time::timeout(TIMEOUT, self.fetch(proxy)).await;
             let fetched = fetched.map_err(anyhow::Error::from).flatten();
@@ -85,7 +88,43 @@ impl Authority {
                     self.progress.send_replace(Progress::Failed(why));
                 }
             }
-            tokio::time::sleep(if has_it { REFRESH } else { RETRY }).await;
+            if !has_it {
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+            if self.is_trusted(&access).await {
+                delay = FIRST_RETRY;
+                self.until_refresh(&access).await;
+            } else {
+                debug!(url = %self.url, "the fetched authority is not that of the cluster");
+                tokio::time::sleep(delay).await;
+                delay = (2 * delay).min(REFRESH);
+            }
+        }
+    }
+
+    /// Waits until it is time to fetch again, or until the cluster has another certificate.
+    async fn until_refresh(&self, access: &Access) {
+        let until = tokio::time::Instant::now() + REFRESH;
+        loop {
+            tokio::time::sleep(RETRY).await;
+            if until <= tokio::time::Instant::now() || !self.is_trusted(access).await {
+                return;
+            }
+        }
+    }
+
+    /// Whether the cluster's certificate matches. One that cannot be reached may match.
+    async fn is_trusted(&self, access: &Access) -> bool {
+        let request = http::Request::get("/version").body(Body::empty());
+        let (Ok(client), Ok(request)) =
+            (runtime::connect(access, crate::USER_AGENT).await, request)
+        else {
+            return true;
+        };
+        match tokio::time::timeout(TIMEOUT, client.send(request)).await {
+            Ok(Err(error)) => !runtime::client::is_untrusted(&error),
+            Ok(Ok(_)) | Err(_) => true,
         }
     }
 

@@ -66,10 +66,21 @@ pub struct Config {
     pub config_map: Option<ConfigMapKey>,
     /// Whether there are metrics also by the names that semaphore-service-mirror had.
     pub semaphore_metrics: bool,
+    /// What a predecessor did beside mirroring.
+    pub habits: Habits,
     /// What should be known of what was accepted.
     pub notes: Vec<String>,
     /// The files and directories that say all this.
     pub inputs: Vec<PathBuf>,
+}
+
+/// What a predecessor did beside mirroring, and is done in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Habits {
+    /// Whether mirrors that it left behind are deleted.
+    pub sweeps: bool,
+    /// Whether namespaces that were created for mirrors are deleted when they are empty.
+    pub reaps_namespaces: bool,
 }
 
 /// How several processes agree on who writes.

@@ -3,6 +3,7 @@
 //!
 //! One task owns the world. Nothing is decided by an event; events only say where to look.
 
+mod chores;
 mod event;
 
 use std::collections::{BTreeSet, HashSet};
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::admin::Question;
 use crate::announce::Announcer;
@@ -27,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::queue::{Again, LONGEST_ASKED, Lane, Queue};
 use crate::reload::{Change, Reload};
 use crate::report::Report;
+use crate::sweep::Sweep;
 use crate::write::{Writer, Written};
 
 use event::{Event, Inbox};
@@ -49,7 +51,9 @@ pub(crate) struct Controller {
     has_backlog: bool,
     /// Until when the local API server asked to be left alone.
     quiet_until: Instant,
-    is_unavailable: bool,
+    /// Why the local API server takes no writes.
+    unavailable: Option<String>,
+    sweep: Sweep,
 }
 
 /// What a [`Controller`] needs.
@@ -76,6 +80,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
     /// Where to say that all is known.
     pub(crate) readiness: Readiness,
+    /// Whether mirrors that a predecessor left behind are deleted.
+    pub(crate) sweeps: bool,
 }
 
 // A Service and its slice come by two ways, and a rollout touches a slice many times:
@@ -105,7 +111,9 @@ impl Controller {
             announcer,
             metrics,
             readiness,
+            sweeps,
         } = parts;
+        let sweep = Sweep::new(&policy, sweeps);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
@@ -120,7 +128,7 @@ impl Controller {
         for source in opened {
             inbox.add(following.follow(source, &world));
         }
-        Self {
+        let this = Self {
             world,
             queue: Queue::counted(metrics.clone()),
             inbox,
@@ -134,8 +142,11 @@ impl Controller {
             last_turn: now,
             has_backlog: false,
             quiet_until: now,
-            is_unavailable: false,
-        }
+            unavailable: None,
+            sweep,
+        };
+        this.measure_as_semaphore();
+        this
     }
 
     /// Runs until `shutdown`, and lets writes end that are on their way.
@@ -195,15 +206,13 @@ impl Controller {
                     self.following.doubt(doubt);
                 }
                 self.report.held(&self.world);
+                self.sweep();
                 self.report.tell();
                 let leads = i64::from(self.leadership.holds());
                 self.metrics.leader.set(leads);
                 self.metrics.queue_depth.set(count(self.queue.len()));
                 self.metrics.retrying.set(count(self.queue.n_retries()));
-                if let Some(semaphore) = &self.metrics.semaphore {
-                    semaphore.count(&self.world);
-                    semaphore.loaded(self.queue.loads());
-                }
+                self.measure_as_semaphore();
             }
             Event::Asked(question) => self.answer(question),
             Event::Reload(Reload::Changed(change)) => self.change(*change),
@@ -255,10 +264,16 @@ impl Controller {
                 let leads = self.leadership.holds();
                 let mut status = self.report.status(&self.world, self.queue.len(), leads);
                 status.identify(self.following.identities());
+                status.tell_doubles(self.following.local_cluster().as_deref());
+                status.write_error.clone_from(&self.unavailable);
                 let _ = asker.send(status);
             }
             Question::Explain(service, asker) => {
-                let _ = asker.send(explain(&self.world, &service));
+                let mut explanations = explain(&self.world, &service);
+                for explanation in &mut explanations {
+                    explanation.reasons.extend(self.why_not_written());
+                }
+                let _ = asker.send(explanations);
             }
         }
     }
@@ -295,7 +310,12 @@ impl Controller {
             updates,
             again,
             unavailable,
+            postponed,
         } = written;
+        if let Some(source) = postponed {
+            self.sweep.postpone(source);
+            return;
+        }
         for update in updates {
             self.note(&update);
             let mut touched = self.world.update(update);
@@ -318,21 +338,6 @@ impl Controller {
                 }
                 self.queue.failed(key, again);
             }
-        }
-    }
-
-    /// Says once that the local API server is gone, and once that it is back.
-    fn note_availability(&mut self, unavailable: Option<String>) {
-        match (unavailable, self.is_unavailable) {
-            (Some(why), false) => {
-                warn!(why, "the local API server takes no writes; trying again");
-                self.is_unavailable = true;
-            }
-            (None, true) => {
-                info!("the local API server takes writes again");
-                self.is_unavailable = false;
-            }
-            (Some(_), true) | (None, false) => {}
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Following {
     global: Option<GlobalConfig>,
     metrics: Metrics,
     local: CancellationToken,
+    /// Which cluster the local one is.
+    here: Arc<Identity>,
     /// Whether our Endpoints are followed too.
     with_endpoints: bool,
     sources: BTreeMap<SourceName, Followed>,
@@ -96,6 +98,7 @@ impl Following {
             global,
             metrics,
             local: CancellationToken::new(),
+            here: Arc::new(Identity::of_any("local".parse().expect("a label"))),
             with_endpoints: false,
             sources: BTreeMap::new(),
             doubted: HashMap::new(),
@@ -164,8 +167,15 @@ impl Following {
     ) -> BoxStream<'static, News> {
         let (sender, news) = Feed::channel();
         let reader = Reader::new(self.client.clone(), scope, Limits::default());
+        let asks = matches!(feed, Feed::LocalServices | Feed::MemberServices(_));
+        let reader = match asks {
+            true => reader.guarded(self.here.guard()),
+            false => reader,
+        };
+        let identity = asks.then(|| Arc::clone(&self.here));
         let doubted = self.doubted.entry(feed.clone()).or_default().clone();
-        self.tasks.spawn(feed.follow(reader, sender, None, doubted));
+        self.tasks
+            .spawn(feed.follow(reader, sender, identity, doubted));
         until(stop, news)
     }
 
@@ -261,6 +271,11 @@ impl Following {
         for (name, Followed { identity, .. }) in &self.sources {
             settle(name, identity, world);
         }
+    }
+
+    /// Which cluster the local one is, where that may be asked.
+    pub(crate) fn local_cluster(&self) -> Option<Box<str>> {
+        self.here.cluster()
     }
 
     /// Which cluster each source is.

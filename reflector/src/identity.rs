@@ -43,6 +43,16 @@ impl Identity {
         }
     }
 
+    /// Of a cluster that may be any.
+    pub(crate) fn of_any(source: SourceName) -> Self {
+        Self {
+            source,
+            configured: Some(ANY.into()),
+            expected: watch::Sender::new(Some(Clusters::new())),
+            found: Mutex::new(None),
+        }
+    }
+
     /// Its mirrors here are of these clusters.
     pub(crate) fn expect(&self, clusters: Clusters) {
         self.expected.send_replace(Some(clusters));

@@ -47,6 +47,7 @@ mod queue;
 mod reload;
 mod report;
 pub mod status;
+mod sweep;
 mod write;
 
 use std::process::ExitCode;
@@ -179,14 +180,11 @@ async fn reflect(
         following: Following::new(local.clone(), config.global, metrics.clone()),
         reloads,
         questions: asked,
-        writer: Writer {
-            client: local,
-            metrics: metrics.clone(),
-            leadership,
-        },
+        writer: Writer::new(local, metrics.clone(), leadership, config.habits),
         announcer,
         metrics,
         readiness,
+        sweeps: config.habits.sweeps,
     });
     let listen = listener.address()?;
     info!(local = %config.local, n_sources, %listen, "reflecting");

@@ -60,6 +60,7 @@ pub(crate) struct Metrics {
     pub(crate) last_reload: Gauge,
     /// Whether this process writes.
     pub(crate) leader: Gauge,
+    pub(crate) local_writes_failing: Gauge,
     /// Plans made.
     pub(crate) plans: Counter,
     /// Keys that wait for their plan.
@@ -142,10 +143,7 @@ impl Metrics {
 
     fn of_ours(mut all: Filling<'_>, semaphore: Option<Semaphore>) -> Self {
         Self {
-            writes: all.add(
-                "writes",
-                "Writes to the local API server, by how they ended",
-            ),
+            writes: all.add("writes", "Writes to the local API server by result"),
             requests: all.add("client_requests", "Requests to API servers, by code"),
             request_duration: all.seconds(
                 "client_request_duration",
@@ -175,10 +173,7 @@ impl Metrics {
                 "From a change of endpoints at their source to its write here",
                 Family::new_with_constructor(|| Histogram::new(PROPAGATION)),
             ),
-            problems: all.add(
-                "problems",
-                "What cannot be done as asked, see the log or /status",
-            ),
+            problems: all.add("problems", "What cannot be done as asked, see /status"),
             events: all.add(
                 "kubernetes_events",
                 "Kubernetes Events about problems, by what came of them",
@@ -188,6 +183,7 @@ impl Metrics {
                 "1 if the current configuration is in use, 0 while it is invalid",
             ),
             leader: all.add("leader", "Whether this process writes"),
+            local_writes_failing: all.add("local_writes_failing", "Whether all writes fail"),
             plans: all.add("reconciliations", "Reconciliations of local Services"),
             queue_depth: all.add("workqueue_depth", "Local Services that wait for their plan"),
             queue_wait: all.seconds(

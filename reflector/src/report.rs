@@ -220,6 +220,7 @@ impl Report {
             waiting: n_waiting,
             leads,
             configuration: self.configuration.clone(),
+            write_error: None,
         }
     }
 

@@ -36,6 +36,9 @@ pub struct Status {
     /// How it is with the configuration.
     #[serde(default)]
     pub configuration: ConfigurationStatus,
+    /// Why the local API server takes no writes, if it takes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_error: Option<String>,
 }
 
 /// How it is with the configuration.
@@ -155,6 +158,32 @@ impl From<&Problem> for ProblemStatus {
 }
 
 impl Status {
+    /// Adds which sources are the same cluster, or the local one.
+    pub(crate) fn tell_doubles(&mut self, local: Option<&str>) {
+        let mut known: Vec<(&str, String)> = Vec::new();
+        known.extend(local.map(|it| (it, "the local cluster".to_owned())));
+        let mut doubles = Vec::new();
+        for source in &self.sources {
+            let Some(cluster) = source.cluster.as_deref() else {
+                continue;
+            };
+            let name = &source.name;
+            match known.iter().find(|(it, _)| *it == cluster) {
+                None => known.push((cluster, format!("source {name}"))),
+                Some((_, other)) => doubles.push(ProblemStatus {
+                    reason: "DuplicateCluster".to_owned(),
+                    object: "cluster".to_owned(),
+                    message: format!(
+                        "source {name} is the same cluster as {other}: the UID of its namespace \
+                         kube-system is {cluster}; remove one of them, or correct its address"
+                    ),
+                    source: name.clone(),
+                }),
+            }
+        }
+        self.problems.splice(0..0, doubles);
+    }
+
     /// Adds which cluster each source is.
     pub(crate) fn identify<'a>(
         &mut self,
@@ -236,6 +265,12 @@ impl fmt::Display for Status {
         }
         if let Some(why) = &self.configuration.refused {
             writeln!(f, "The configuration changed and is wrong: {why}")?;
+        }
+        if let Some(why) = &self.write_error {
+            writeln!(
+                f,
+                "The local API server takes no writes; trying again: {why}"
+            )?;
         }
         if !self.leads {
             return f.write_str("Standing by: another process writes, and knows the problems\n");
@@ -329,6 +364,7 @@ mod tests {
             waiting: 0,
             leads: true,
             configuration: ConfigurationStatus::default(),
+            write_error: None,
         };
         assert_eq!(
             status.to_string(),
@@ -345,6 +381,39 @@ Source east: 2 deletions of services are held until 2026-01-01T00:00:00Z, when t
 NameTooLong: Service demo/web of source east: too long
 "
         );
+    }
+
+    #[test]
+    fn one_cluster_under_two_names_is_told() {
+        let source = |name: &str, cluster: &str| SourceStatus {
+            name: name.to_owned(),
+            cluster: Some(cluster.to_owned()),
+            cluster_unknown: None,
+            feeds: Vec::new(),
+        };
+        let mut status = Status {
+            sources: vec![source("a", "1"), source("b", "2"), source("c", "1")],
+            held: Vec::new(),
+            problems: Vec::new(),
+            mirrors: Mirrors {
+                services: 0,
+                slices: 0,
+                endpoints: 0,
+            },
+            waiting: 0,
+            leads: true,
+            configuration: ConfigurationStatus::default(),
+            write_error: Some("etcd has no leader".to_owned()),
+        };
+        status.tell_doubles(Some("2"));
+        let told = status.to_string();
+        assert!(
+            told.contains("source c is the same cluster as source a"),
+            "{told}"
+        );
+        assert!(told.contains("source b is the same cluster as the local cluster"));
+        assert_eq!(status.problems.len(), 2);
+        assert!(told.contains("takes no writes; trying again: etcd has no leader"));
     }
 
     #[test]

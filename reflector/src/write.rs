@@ -4,7 +4,10 @@
 //! a PUT or DELETE names uid and resource version of what it is about.
 
 mod foresee;
+mod known;
+mod namespace;
 mod refusal;
+mod rejection;
 mod request;
 
 use std::time::Duration;
@@ -13,15 +16,17 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_planner::{
-    LocalChange, LocalKey, Met, Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Obstacle,
-    Seen, Step, Update, Version, Write,
+    LocalKey, Met, MirrorEndpoints, MirrorService, MirrorSlice, Obstacle, SourceName, Step, Update,
+    Version, Write,
 };
 use serde_json::json;
 use tracing::{debug, info};
 
+use crate::config::Habits;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::Again;
+use known::{applied, forgotten, gone, seen, stored};
 use refusal::{Refusal, is_transient};
 
 /// Writes to the local API server.
@@ -33,6 +38,8 @@ pub(crate) struct Writer {
     pub(crate) metrics: Metrics,
     /// Whether it may write.
     pub(crate) leadership: Leadership,
+    /// Whether namespaces that were created for mirrors go when they are empty.
+    pub(crate) reaps_namespaces: bool,
 }
 
 /// What came of the steps for a key.
@@ -46,19 +53,32 @@ pub(crate) struct Written {
     pub(crate) again: Option<Again>,
     /// Why the local API server could not be asked at all.
     pub(crate) unavailable: Option<String>,
+    /// A source for which it is to be looked again for what a predecessor left.
+    pub(crate) postponed: Option<SourceName>,
 }
 
 const NAMESPACES: &str = "/api/v1/namespaces";
 
 impl Writer {
+    /// Writes by that client, as long as it is the leader.
+    pub(crate) const fn new(
+        client: kube::Client,
+        metrics: Metrics,
+        leadership: Leadership,
+        habits: Habits,
+    ) -> Self {
+        Self {
+            client,
+            metrics,
+            leadership,
+            reaps_namespaces: habits.reaps_namespaces,
+        }
+    }
+
     /// Performs the steps in their order.
     pub(crate) async fn perform(self, key: LocalKey, steps: Vec<Step>) -> Written {
-        let mut written = Written {
-            key,
-            updates: Vec::new(),
-            again: None,
-            unavailable: None,
-        };
+        let mut written = Written::of(key, Vec::new());
+        let mut is_emptied = false;
         let mut has_service = true;
         for step in steps {
             // Slices under a Service that is not ours would be taken for its own.
@@ -78,7 +98,11 @@ impl Writer {
                     let in_vain = |it: &Update| matches!(it, Update::Blocked(..));
                     if updates.iter().any(in_vain) {
                         written.again = written.again.max(Some(Again::Later));
+                        // What finalizers keep is not ours to write to.
+                        has_service &= !matches!(step.write, Write::Replace(..));
                     }
+                    is_emptied |= step.resource == Resource::Services
+                        && matches!(step.write, Write::Delete(_));
                     written.updates.extend(updates);
                 }
                 Err(refusal) => {
@@ -90,6 +114,9 @@ impl Writer {
             if written.unavailable.is_some() {
                 break;
             }
+        }
+        if is_emptied && self.reaps_namespaces {
+            self.reap(written.key.object().namespace()).await;
         }
         written
     }
@@ -106,15 +133,17 @@ impl Writer {
                 Ok(stored(step, &parse(step.resource, &answer)?))
             }
             Write::Replace(version, body) => {
-                self.delete(step, version).await?;
+                if let Some(kept) = self.delete(step, version).await? {
+                    return Ok(kept);
+                }
                 let answer = self.create(step, body).await?;
                 let mut updates = vec![gone(step, version)];
                 updates.extend(stored(step, &answer));
                 Ok(updates)
             }
             Write::Delete(version) | Write::Clear(version) => {
-                self.delete(step, version).await?;
-                Ok(vec![gone(step, version)])
+                let kept = self.delete(step, version).await?;
+                Ok(kept.unwrap_or_else(|| vec![gone(step, version)]))
             }
         }
     }
@@ -144,14 +173,15 @@ impl Writer {
                 Ok(())
             }
             Err(Refusal::Status(StatusCode::CONFLICT, _)) => Ok(()),
-            Err(Refusal::Status(code, status)) if !is_transient(code) => {
+            Err(Refusal::Status(code, status)) if !is_transient(code, &status) => {
                 Err(Refusal::Namespace(status.message))
             }
             Err(refusal) => Err(refusal),
         }
     }
 
-    async fn delete(&self, step: &Step, version: &Version) -> Result<(), Refusal> {
+    /// Deletes an object; returns what is known of it, if its finalizers keep it.
+    async fn delete(&self, step: &Step, version: &Version) -> Result<Option<Vec<Update>>, Refusal> {
         let mut options = json!({
             "kind": "DeleteOptions",
             "apiVersion": "v1",
@@ -163,8 +193,16 @@ impl Writer {
         let path = path(step.resource, &step.key);
         let sent = self.send(Method::DELETE, &path, options.to_string().into());
         match sent.await {
-            Err(Refusal::Status(StatusCode::NOT_FOUND, _)) => Ok(()),
-            other => other.map(drop),
+            Err(Refusal::Status(StatusCode::NOT_FOUND, _)) => Ok(None),
+            Err(refusal) => Err(refusal),
+            Ok(answer) => Ok(rejection::finalizers(&answer).map(|finalizers| {
+                let object = RawObject::parse(step.resource, &answer).ok();
+                let shown = object.and_then(|it| applied(step, &it));
+                let key = step.key.clone();
+                let obstacle = Obstacle::Terminating(finalizers);
+                let blocked = Update::Blocked(step.resource, key, obstacle);
+                shown.into_iter().chain([blocked]).collect()
+            })),
         }
     }
 
@@ -200,10 +238,17 @@ impl Writer {
                 }
                 Err(refusal) => written.deferred(refusal),
             }
-        } else if is_transient(code) {
+        } else if is_transient(code, &status) {
             written.deferred(Refusal::Status(code, status));
         } else {
-            written.blocked(step, Obstacle::Refused(status.message.into()));
+            let fields = rejection::optional_fields(step, &status);
+            if fields.is_empty() {
+                written.blocked(step, Obstacle::Refused(status.message.into()));
+            } else {
+                // The next attempt is made without them.
+                written.updates.extend(fields);
+                written.again = written.again.max(Some(Again::Later));
+            }
         }
     }
 
@@ -226,7 +271,7 @@ impl Writer {
                 written.again = written.again.max(Some(Again::Later));
             }
             // Who may not read them cannot have them go; the Service stays theirs.
-            Err(Refusal::Status(code, _)) if !is_transient(code) => {
+            Err(Refusal::Status(code, status)) if !is_transient(code, &status) => {
                 written.blocked(step, Obstacle::Occupied);
             }
             Err(refusal) => written.deferred(refusal),
@@ -259,6 +304,26 @@ enum Look {
 }
 
 impl Written {
+    /// What is known without a write.
+    pub(crate) const fn of(key: LocalKey, updates: Vec<Update>) -> Self {
+        Self {
+            key,
+            updates,
+            again: None,
+            unavailable: None,
+            postponed: None,
+        }
+    }
+
+    /// Nothing is known, and is to be asked again.
+    pub(crate) fn postponed(source: SourceName) -> Self {
+        let key = LocalKey::new(ObjectKey::new("", ""));
+        Self {
+            postponed: Some(source),
+            ..Self::of(key, Vec::new())
+        }
+    }
+
     fn blocked(&mut self, step: &Step, obstacle: Obstacle) {
         let key = step.key.clone();
         self.updates
@@ -282,53 +347,6 @@ impl Written {
         };
         self.unavailable = Some(why);
         self.again = self.again.max(Some(again));
-    }
-}
-
-fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
-    let key = answer.key.clone();
-    let update = match step.resource {
-        Resource::Services => Update::LocalServices(now(key, answer)),
-        Resource::EndpointSlices => Update::LocalSlices(now(key, answer)),
-        Resource::Endpoints => Update::LocalEndpoints(now(key, answer)),
-    };
-    let mut updates = vec![update];
-    if !step.satisfied_by(answer) {
-        let overruled = Obstacle::Overruled;
-        updates.push(Update::Blocked(step.resource, step.key.clone(), overruled));
-    }
-    updates
-}
-
-/// What an object is by an answer. One that lost our mark is not ours any more.
-fn now<T: Mirror>(key: ObjectKey, answer: &RawObject) -> LocalChange<T> {
-    match Seen::read(answer) {
-        Seen::Foreign => LocalChange::Deleted(key, answer.revision),
-        ours @ Seen::Ours(_) => LocalChange::Applied(key, ours),
-    }
-}
-
-fn gone(step: &Step, version: &Version) -> Update {
-    let (key, uid) = (step.key.clone(), version.uid.clone());
-    match step.resource {
-        Resource::Services => Update::LocalServices(LocalChange::Gone(key, uid)),
-        Resource::EndpointSlices => Update::LocalSlices(LocalChange::Gone(key, uid)),
-        Resource::Endpoints => Update::LocalEndpoints(LocalChange::Gone(key, uid)),
-    }
-}
-
-/// What the step was about does not exist.
-fn forgotten(step: &Step) -> Option<Update> {
-    step.version.as_ref().map(|version| gone(step, version))
-}
-
-fn seen<T: Mirror>(step: &Step, answer: &RawObject, update: fn(LocalChange<T>) -> Update) -> Look {
-    match Seen::read(answer) {
-        ours @ Seen::Ours(_) => {
-            let change = LocalChange::Applied(answer.key.clone(), ours);
-            Look::Ours(Some(update(change)))
-        }
-        Seen::Foreign => Look::Foreign(forgotten(step), answer.clone()),
     }
 }
 

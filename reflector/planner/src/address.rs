@@ -9,14 +9,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// (CVE-2021-25740 shows what else they are good for).
 #[must_use]
 pub fn passes(address: &str) -> bool {
-    match address.parse() {
-        Ok(IpAddr::V4(address)) => passes_v4(address),
-        Ok(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
-            Some(address) => passes_v4(address),
-            None => passes_v6(address),
-        },
-        Err(_) => false,
-    }
+    canonical(address).is_some()
+}
+
+/// Returns an address as an API server spells it, if it may be used here. An IPv4-mapped
+/// one is one of IPv4.
+#[must_use]
+pub fn canonical(address: &str) -> Option<IpAddr> {
+    let address = address.parse::<IpAddr>().ok()?.to_canonical();
+    let passes = match address {
+        IpAddr::V4(address) => passes_v4(address),
+        IpAddr::V6(address) => passes_v6(address),
+    };
+    passes.then_some(address)
 }
 
 const fn passes_v4(address: Ipv4Addr) -> bool {

@@ -6,7 +6,7 @@
 //! Service gets our marks last: whatever is interrupted begins anew.
 
 use proto_types::RawObject;
-use proto_types::label;
+use proto_types::label::{self, REFLECTED, REFLECTED_FROM};
 use serde_json::Value;
 
 use crate::mirror::{GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED};
@@ -41,10 +41,6 @@ impl Adoption {
         }
     }
 }
-
-// service-reflector's annotations.
-const REFLECTED: &str = "service-reflector.squat.ai/reflected";
-const REFLECTED_FROM: &str = "service-reflector.squat.ai/source";
 
 /// How a mirror of that source is taken over; not at all, if it is none.
 pub(crate) fn adoption(policy: &SourcePolicy, met: &Met) -> Option<Adoption> {

@@ -166,7 +166,7 @@ fn key_of(port: wire::EndpointsPort) -> PortKey {
 
 /// What is no address is left out with those that may not pass.
 fn family_of(address: &str) -> &'static str {
-    match address.parse() {
+    match address.parse().map(|it: IpAddr| it.to_canonical()) {
         Ok(IpAddr::V6(_)) => "IPv6",
         Ok(IpAddr::V4(_)) | Err(_) => "IPv4",
     }

@@ -29,7 +29,10 @@ use proto_types::{ObjectKey, Resource, label};
 
 use crate::diff::Verdict;
 use crate::local::Obstacle;
-use crate::mirror::{GLOBAL_CLUSTERS, Marks, MirrorService, MirrorSlice, Observed, Role};
+use crate::mirror::{
+    GLOBAL_CLUSTERS, Marks, MirrorService, MirrorSlice, Observed, Role, TOPOLOGY_HINTS,
+    TOPOLOGY_MODE,
+};
 use crate::name::{GlobalPlacement, Placement, SourceName};
 use crate::plan::slices::{Shape, leftover, wanted_slices};
 use crate::plan::{Case, Fate, Plan, collision, fate, problem_of};
@@ -246,6 +249,12 @@ fn service(case: &Case<'_>, members: &Members<'_>, spec: &ServiceSpec) -> Mirror
     let marks = Marks::global_service(&members.service)
         .annotation(GLOBAL_CLUSTERS, &clusters.join(","))
         .annotation(label::MEMBERS, &record::written(&members.all));
+    let marks = match topology::is_local_first(case, members) {
+        true => marks
+            .annotation(TOPOLOGY_HINTS, "auto")
+            .annotation(TOPOLOGY_MODE, "Auto"),
+        false => marks,
+    };
     let hand_over = modes::hand_over(case, members);
     let marks = match &hand_over {
         _ if !case.world.policy().is_by_mode() => marks,
@@ -271,10 +280,16 @@ fn slices(
     plan: &mut Plan,
 ) {
     let policy = case.world.policy();
+    let doubles = doubles(case, members);
     for (member, routes) in ordered.iter().zip(&merged.routes) {
         let (Some(rank), true) = (member.rank, member.serves) else {
             continue;
         };
+        if let Some(problem) = doubles.iter().find(|it| it.source == *member.name) {
+            case.note("DuplicateCluster", || problem.to_string());
+            plan.problems.push(problem.clone());
+            continue;
+        }
         let same_name = Placement::Global(GlobalPlacement::SameName);
         if policy.is_local(rank) && policy.source(rank).placement == same_name {
             // Kubernetes' own slices are under that name.
@@ -290,6 +305,32 @@ fn slices(
         };
         wanted_slices(case, &claim, plan, shape);
     }
+}
+
+/// Members whose cluster is another member's too: the local one, or else the first of the
+/// configuration publishes its endpoints.
+fn doubles(case: &Case<'_>, members: &Members<'_>) -> Vec<Problem> {
+    let policy = case.world.policy();
+    let known = members.all.iter().filter_map(|member| {
+        let rank = member.rank?;
+        let cluster = case.world.source(rank).cluster.as_deref()?;
+        Some((!policy.is_local(rank), rank, cluster, &*member.name))
+    });
+    let mut known: Vec<_> = known.collect();
+    known.sort_unstable();
+    let double = known.iter().enumerate().filter_map(|(i, it)| {
+        let (_, _, cluster, name) = *it;
+        let first = known[..i].iter().find(|it| it.2 == cluster)?;
+        Some(Problem {
+            source: name.clone(),
+            object: members.service.clone(),
+            cause: Cause::SameCluster {
+                other: format!("source {}", first.3).into(),
+                cluster: cluster.into(),
+            },
+        })
+    });
+    double.collect()
 }
 
 /// What becomes of slices here that nothing asks for.

@@ -24,6 +24,7 @@
 //! | [`address`] | what may not pass |
 //! | [`hold`] | deletions that a source causes in mass |
 //! | [`staleness`] | what becomes of endpoints while their source is silent |
+//! | [`rejected`] | optional fields that the local API server does not take |
 //! | [`problem`] | what could not be done, in users' words |
 //!
 //! Invariants:
@@ -51,6 +52,7 @@ pub mod plan;
 pub mod policy;
 pub mod problem;
 pub mod prospect;
+pub mod rejected;
 pub mod service;
 pub mod slice;
 pub mod source;
@@ -76,9 +78,10 @@ pub use policy::{
 };
 pub use problem::{Cause, Problem};
 pub use prospect::{Deed, Prospect, prospects};
+pub use rejected::OptionalField;
 pub use source::{
     Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState, UpstreamContact,
 };
 pub use staleness::{Age, Staleness, StalenessOf};
 pub use step::{Step, Version, Write, steps};
-pub use world::{Claim, Doubt, Touched, Update, World};
+pub use world::{Claim, Doubt, Touched, Update, World, selector_of_left_behind};

@@ -1,5 +1,6 @@
 //! What is observed in the local cluster, ours only.
 
+mod obstacle;
 mod store;
 mod subject;
 
@@ -8,9 +9,13 @@ use std::collections::HashMap;
 use proto_types::{ObjectKey, Resource, Revision, label};
 
 use crate::adopt::Adoption;
+use crate::hold::Moment;
 use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Observed, Owner, Role, Seen};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::Policy;
+use crate::rejected::Rejected;
+
+pub use obstacle::Obstacle;
 
 use store::Store;
 
@@ -39,21 +44,6 @@ pub struct LocalList<T> {
     pub objects: Vec<(ObjectKey, Seen<T>)>,
 }
 
-/// Why an object is not as it should be, though it was tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Obstacle {
-    /// An object that is not ours has the name.
-    Occupied,
-    /// Its namespace does not exist.
-    NamespaceMissing,
-    /// Nor does the API server create it.
-    NamespaceRefused(Box<str>),
-    /// The API server refuses it.
-    Refused(Box<str>),
-    /// The API server stored something else.
-    Overruled,
-}
-
 /// What is observed in the local cluster. Nothing is decided before both
 /// resources are listed.
 #[derive(Debug, Default)]
@@ -61,7 +51,9 @@ pub struct Local {
     services: Store<MirrorService>,
     slices: Store<MirrorSlice>,
     endpoints: Store<MirrorEndpoints>,
-    obstacles: HashMap<(Resource, ObjectKey), Obstacle>,
+    /// With when they were met last.
+    obstacles: HashMap<(Resource, ObjectKey), (Obstacle, Moment)>,
+    pub(crate) rejected: Rejected,
     adoptions: HashMap<ObjectKey, Adoption>,
 }
 
@@ -136,12 +128,6 @@ impl Local {
         self.slices.objects.iter()
     }
 
-    /// What stands in the way of an object.
-    #[must_use]
-    pub fn obstacle(&self, resource: Resource, key: &ObjectKey) -> Option<&Obstacle> {
-        self.obstacles.get(&(resource, key.clone()))
-    }
-
     /// The Services that a source has mirrors of or slices in.
     pub(crate) fn homes_of(&self, source: &SourceName, role: Role) -> Vec<LocalKey> {
         let is_its = |owner: &Owner| owner.role == role && owner.source.as_ref() == Some(source);
@@ -198,14 +184,6 @@ impl Local {
         self.clear_obstacle(Resource::Services, &key);
         self.adoptions.insert(key, adoption);
         concerned
-    }
-
-    pub(crate) fn set_obstacle(&mut self, resource: Resource, key: ObjectKey, it: Obstacle) {
-        self.obstacles.insert((resource, key), it);
-    }
-
-    pub(crate) fn clear_obstacle(&mut self, resource: Resource, key: &ObjectKey) {
-        self.obstacles.remove(&(resource, key.clone()));
     }
 
     pub(crate) fn update_services(

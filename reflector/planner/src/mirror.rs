@@ -18,6 +18,7 @@ pub use marks::{
     GLOBAL_CLUSTERS, GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED, Marks, Owner, Role, SEMAPHORE,
 };
 use marks::{SERVICE_LABELS, SLICE_LABELS};
+pub(crate) use marks::{TOPOLOGY_HINTS, TOPOLOGY_MODE};
 
 /// One of the kinds of object that are written.
 pub trait Mirror: Clone + Sized {

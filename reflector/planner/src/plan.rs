@@ -23,7 +23,9 @@ use crate::mirror::{
 use crate::name::{LocalKey, Placement, SourceName};
 use crate::policy::{MissingNamespaces, SourcePolicy};
 use crate::problem::{Cause, Problem};
+use crate::rejected;
 use crate::service::ServiceSpec;
+use crate::slice::Oddity;
 use crate::source::SliceContent;
 use crate::world::{Claim, World};
 
@@ -70,6 +72,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
     let mut plan = global::plan(case).unwrap_or_else(|| mirrored(case));
     plan.problems.extend(refused);
     age::age(case, &mut plan);
+    rejected::weaken(case, &mut plan);
     endpoints::endpoints(case, &mut plan);
     let obstacles = obstacle::obstacles(case, &plan);
     plan.problems.extend(obstacles);
@@ -211,7 +214,13 @@ fn mirror(case: &Case<'_>, winner: &Claim, spec: ServiceSpec) -> MirrorService {
         None => marks,
     };
     let marks = match &policy.placement {
-        Placement::SameName | Placement::Global(_) => marks,
+        Placement::SameName => match &policy.known_as {
+            Some(url) if policy.marks_as_reflected => marks
+                .annotation(label::REFLECTED, "true")
+                .annotation(label::REFLECTED_FROM, url),
+            Some(_) | None => marks,
+        },
+        Placement::Global(_) => marks,
         Placement::Prefixed { prefix, .. } => marks
             .label(MIRRORED, "true")
             .label(MIRROR_PREFIX, prefix.as_str()),
@@ -272,11 +281,27 @@ impl Plan {
         original: &ObjectKey,
         content: &SliceContent,
     ) {
-        if let Some(left_out) = &content.left_out {
-            let cause = Cause::AddressRefused {
-                slice: original.name().into(),
-                address: left_out.address.clone(),
-                n_endpoints: left_out.n_endpoints,
+        for left_out in &content.left_out {
+            let slice = original.name().into();
+            let example = left_out.example.clone();
+            let cause = match left_out.why {
+                Oddity::Address => Cause::AddressRefused {
+                    slice,
+                    address: example,
+                    n_endpoints: left_out.count,
+                },
+                Oddity::Family | Oddity::HostName | Oddity::NoAddress => Cause::EndpointsLeftOut {
+                    slice,
+                    example,
+                    n_endpoints: left_out.count,
+                    why: left_out.why.in_words(),
+                },
+                Oddity::PortName | Oddity::DuplicatePort => Cause::PortsLeftOut {
+                    slice,
+                    example,
+                    n_ports: left_out.count,
+                    why: left_out.why.in_words(),
+                },
             };
             self.report(policy, claim, cause);
         }

@@ -46,6 +46,8 @@ pub struct SourcePolicy {
     pub staleness_of: Vec<StalenessOf>,
     /// What service-reflector called it, whose mirrors of it are taken over.
     pub known_as: Option<Box<str>>,
+    /// Whether mirrors have service-reflector's annotations too.
+    pub marks_as_reflected: bool,
     /// What may come in from it.
     pub import: Import,
     /// What its mirrors are called.
@@ -296,6 +298,7 @@ impl SourcePolicy {
             staleness: Staleness::default(),
             staleness_of: Vec::new(),
             known_as: None,
+            marks_as_reflected: false,
             import: Import::default(),
             naming: Naming::default(),
             missing_namespaces: MissingNamespaces::default(),

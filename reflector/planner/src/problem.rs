@@ -1,5 +1,7 @@
 //! What could not be done as asked, in the words of the people who asked.
 
+mod reason;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -274,6 +276,84 @@ pub enum Cause {
         /// What it said.
         message: Box<str>,
     },
+    /// A field of the source means nothing to the local API server.
+    #[error(
+        "{} {} has {field} {used} where the source has {value:?}, because the local API server \
+         rejects that: {message}; upgrade the local cluster, or change the field in the source",
+        local.0.kind(), local.1
+    )]
+    FieldNotSupported {
+        /// The object.
+        local: (Resource, ObjectKey),
+        /// The field.
+        field: &'static str,
+        /// What the source has.
+        value: Box<str>,
+        /// What is written.
+        used: &'static str,
+        /// What the server said.
+        message: Box<str>,
+    },
+    /// Finalizers keep an object that is to go.
+    #[error(
+        "{} {} is deleted and does not go, because of its finalizers {finalizers}; let their \
+         owners finish, or remove them from its metadata",
+        local.0.kind(), local.1
+    )]
+    Terminating {
+        /// The object.
+        local: (Resource, ObjectKey),
+        /// The finalizers.
+        finalizers: Box<str>,
+    },
+    /// Endpoints that an API server does not take.
+    #[error(
+        "{n_endpoints} endpoints of slice {slice} are left out, because {example:?} {why}; \
+         correct it in the source"
+    )]
+    EndpointsLeftOut {
+        /// The slice.
+        slice: Box<str>,
+        /// The first of them.
+        example: Box<str>,
+        /// How many endpoints were left out.
+        n_endpoints: usize,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Ports that an API server does not take.
+    #[error(
+        "{n_ports} ports of slice {slice} are left out, because {example:?} {why}; correct it in \
+         the source"
+    )]
+    PortsLeftOut {
+        /// The slice.
+        slice: Box<str>,
+        /// The name of the first of them.
+        example: Box<str>,
+        /// How many ports were left out.
+        n_ports: usize,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Nothing says where the endpoints are.
+    #[error(
+        "its mirror has no endpoints, because the source exports no EndpointSlice of it; if it \
+         has no selector, add the export label to its EndpointSlices or Endpoints too"
+    )]
+    EndpointsNotExported,
+    /// One cluster is there twice.
+    #[error(
+        "its endpoints are not published, because that source is the same cluster as {other} \
+         (its kube-system namespace has uid {cluster}), which publishes them; remove one of the \
+         two"
+    )]
+    SameCluster {
+        /// The other.
+        other: Box<str>,
+        /// The cluster.
+        cluster: Box<str>,
+    },
     /// What was written is not what came to be.
     #[error(
         "{} {} is not as it should be, because the local API server stores something else than \
@@ -295,43 +375,6 @@ pub enum Cause {
         /// The object.
         local: (Resource, ObjectKey),
     },
-}
-
-impl Cause {
-    /// For metrics and machines.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::NameTooLong { .. } => "NameTooLong",
-            Self::Collision { .. } => "NameConflict",
-            Self::Conflict { conflict, .. } => conflict.reason(),
-            Self::UnknownTier { .. } => "UnknownFailoverCluster",
-            Self::InvalidThreshold { .. } => "InvalidFailoverThreshold",
-            Self::UnknownMode { .. } => "InvalidSyndicateMode",
-            Self::Singular { .. } => "ReplicationDisabled",
-            Self::Apart { .. } => "DuplicateService",
-            Self::Makeshift => "TemporaryService",
-            Self::Unyielding { .. } => "HandoverBlocked",
-            Self::ExternalMember => "InvalidServiceType",
-            Self::Undecodable { .. } => "InvalidSourceObject",
-            Self::NotImported(refusal) => refusal.reason(),
-            Self::AddressRefused { .. } => "InvalidAddress",
-            Self::Truncated => "EndpointsTruncated",
-            Self::ListUnconfirmed => "ListUnconfirmed",
-            Self::Held { .. } => "DeletionHeld",
-            Self::EndpointsNotReady { .. } => "StaleEndpointsNotReady",
-            Self::EndpointsDropped { .. } => "StaleEndpointsRemoved",
-            Self::SourceRemoved => "SourceRemoved",
-            Self::SourceMayBeRenamed { .. } => "SourceMayBeRenamed",
-            Self::Occupied { .. } => "AlreadyExists",
-            Self::NamespaceMissing { .. } => "NamespaceNotFound",
-            Self::NamespaceRefused { .. } => "NamespaceCreationFailed",
-            Self::FamilyMissing { .. } => "IPFamilyNotSupported",
-            Self::Refused { .. } => "WriteRejected",
-            Self::Overruled { .. } => "MutatedOnWrite",
-            Self::Contested { .. } => "ExternalModification",
-        }
-    }
 }
 
 impl fmt::Display for Problem {

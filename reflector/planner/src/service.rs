@@ -89,15 +89,18 @@ pub enum Target {
 /// What the API server fills in for affinity without a timeout: three hours.
 const DEFAULT_AFFINITY_SECONDS: u32 = 10_800;
 
-/// Fields that belong to the types NodePort and LoadBalancer alone.
-const EXPOSING_FIELDS: [&str; 6] = [
-    "allocateLoadBalancerNodePorts",
-    "externalTrafficPolicy",
-    "healthCheckNodePort",
-    "loadBalancerClass",
-    "loadBalancerIP",
-    "loadBalancerSourceRanges",
+/// Fields that an API server fills in, or that a mirror keeps as they are. All others are
+/// written as the source has them, or removed.
+const FIELDS_OF_SERVER: [&str; 5] = [
+    "clusterIP",
+    "clusterIPs",
+    "ipFamilies",
+    "ipFamilyPolicy",
+    "selector",
 ];
+
+/// What an API server fills in where `internalTrafficPolicy` is not set.
+const DEFAULT_TRAFFIC_POLICY: &str = "Cluster";
 
 impl ServiceSpec {
     /// What a source's Service asks for.
@@ -181,9 +184,7 @@ impl ServiceSpec {
         if !selector.is_some_and(|it| is_parked(it.keys())) {
             spec.remove("selector");
         }
-        for field in EXPOSING_FIELDS {
-            spec.remove(field);
-        }
+        spec.retain(|field, _| FIELDS_OF_SERVER.contains(&field.as_str()));
         match &self.kind {
             Kind::External(name) => {
                 spec.insert("type".to_owned(), json!("ExternalName"));
@@ -191,7 +192,6 @@ impl ServiceSpec {
             }
             Kind::Virtual(families) | Kind::Headless(families) => {
                 spec.insert("type".to_owned(), json!("ClusterIP"));
-                spec.remove("externalName");
                 families.write(spec);
             }
         }
@@ -345,8 +345,32 @@ impl wire::ServiceSpec {
         let selector = self.selector.iter().flatten();
         let selects = selector.clone().next().is_some() && !is_parked(selector.map(|it| it.0));
         let mut ports = self.ports.iter().flatten();
-        exposed || selects || ports.any(|port| port.node_port.is_some_and(|it| it != 0))
+        let is_named = self.service_type.as_deref() == Some("ExternalName");
+        let name = self.external_name.as_ref().filter(|_| !is_named);
+        let policy = self.internal_traffic_policy.as_deref();
+        exposed
+            || selects
+            || ports.any(|port| port.node_port.is_some_and(|it| it != 0))
+            || name.is_some_and(|it| !it.is_empty())
+            || policy.is_some_and(|it| it != DEFAULT_TRAFFIC_POLICY)
+            || self
+                .others
+                .iter()
+                .any(|(field, value)| is_stray(field, value))
     }
+}
+
+/// Returns whether a field is one that no mirror has.
+fn is_stray(field: &str, value: &Value) -> bool {
+    let is_empty = match value {
+        Value::Null => true,
+        Value::Bool(it) => !it,
+        Value::Number(it) => it.as_f64() == Some(0.0),
+        Value::String(it) => it.is_empty(),
+        Value::Array(it) => it.is_empty(),
+        Value::Object(it) => it.is_empty(),
+    };
+    !is_empty && !FIELDS_OF_SERVER.contains(&field)
 }
 
 /// Has a Service that becomes ours select no pod: then Kubernetes itself takes the

@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{address, wire};
+use crate::wire;
+
+mod odd;
+
+pub use odd::Oddity;
 
 /// What a mirror shows of a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,39 +54,26 @@ pub struct Endpoint {
     pub hints: Box<[Box<str>]>,
 }
 
-/// Endpoints that were left out of a slice.
+/// Endpoints or ports that were left out of a slice, all for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
-    /// The first address that may not pass.
-    pub address: Box<str>,
-    /// How many endpoints it and others like it cost.
-    pub n_endpoints: usize,
+    /// The reason.
+    pub why: Oddity,
+    /// The first address or name with it.
+    pub example: Box<str>,
+    /// How many endpoints or ports.
+    pub count: usize,
 }
 
 impl SliceSpec {
-    /// What a source's slice asks for, without what may not pass.
-    pub(crate) fn of_source(slice: wire::Slice) -> (Self, Option<LeftOut>) {
+    /// What a source's slice asks for, without what an API server would reject the whole
+    /// slice for.
+    pub(crate) fn of_source(slice: wire::Slice) -> (Self, Vec<LeftOut>) {
         let (mut spec, _) = Self::read(slice);
         for endpoint in &mut spec.endpoints {
             endpoint.hints = Box::default();
         }
-        if &*spec.address_type == "FQDN" {
-            return (spec, None);
-        }
-        let mut left_out: Option<LeftOut> = None;
-        let endpoints = Vec::from(std::mem::take(&mut spec.endpoints));
-        let passes = |endpoint: &Endpoint| {
-            let bad = endpoint.addresses.iter().find(|it| !address::passes(it));
-            if let Some(address) = bad {
-                let first = LeftOut {
-                    address: address.clone(),
-                    n_endpoints: 0,
-                };
-                left_out.get_or_insert(first).n_endpoints += 1;
-            }
-            bad.is_none()
-        };
-        spec.endpoints = endpoints.into_iter().filter(passes).collect();
+        let left_out = odd::leave_out(&mut spec);
         (spec, left_out)
     }
 

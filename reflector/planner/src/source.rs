@@ -85,6 +85,8 @@ pub struct ServiceContent {
     pub annotations: Labels,
     /// What finds its pods, where it may be told.
     pub selector: Labels,
+    /// Whether it is seen to have a selector: Kubernetes makes its slices then.
+    pub has_selector: bool,
     /// Whether it is reached from outside of its cluster too.
     pub is_exposed: bool,
 }
@@ -104,11 +106,27 @@ pub struct SliceContent {
     /// What its mirror shows.
     pub spec: SliceSpec,
     /// What its mirror leaves out.
-    pub left_out: Option<LeftOut>,
+    pub left_out: Vec<LeftOut>,
     /// When the change that it shows was made.
     pub last_change: Option<Box<str>>,
     /// Whether the source itself had no room for all.
     pub is_truncated: bool,
+}
+
+impl SliceContent {
+    /// The same, with nothing left out and no endpoints yet.
+    pub(crate) fn without_left_out(&self) -> Self {
+        Self {
+            spec: SliceSpec {
+                address_type: self.spec.address_type.clone(),
+                ports: Box::default(),
+                endpoints: Box::default(),
+            },
+            left_out: Vec::new(),
+            last_change: self.last_change.clone(),
+            is_truncated: self.is_truncated,
+        }
+    }
 }
 
 /// The Services of a source.

@@ -3,6 +3,7 @@
 use proto_types::{Labels, label};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 #[derive(Deserialize)]
 pub(crate) struct Service {
@@ -47,6 +48,10 @@ pub(crate) struct ServiceSpec {
     pub(crate) traffic_distribution: Option<Box<str>>,
     pub(crate) ip_family_policy: Option<Box<str>>,
     pub(crate) ip_families: Option<Vec<Box<str>>>,
+    pub(crate) internal_traffic_policy: Option<Box<str>>,
+    /// All other fields.
+    #[serde(flatten)]
+    pub(crate) others: Map<String, Value>,
 }
 
 #[derive(Deserialize)]

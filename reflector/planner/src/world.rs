@@ -5,11 +5,13 @@ mod contest;
 mod endpoints;
 mod failback;
 mod judge;
+mod left_behind;
 mod losses;
 mod reconfigure;
 mod sources;
+mod waits;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use proto_types::{ObjectKey, Resource};
 
@@ -20,6 +22,7 @@ use crate::local::{Local, LocalChange, Obstacle};
 use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Role};
 use crate::name::{LocalKey, SourceName};
 use crate::policy::{Policy, Rank};
+use crate::rejected::OptionalField;
 use crate::service::Kind;
 use crate::source::{Change, Source, SourceService, SourceSlice, UpstreamContact};
 
@@ -27,6 +30,7 @@ use claims::Claims;
 use contest::Contests;
 use failback::Failbacks;
 pub use judge::Doubt;
+pub use left_behind::selector_of_left_behind;
 use losses::By;
 
 /// All that is known. Plans depend on it alone, and never on what happened last.
@@ -43,6 +47,8 @@ pub struct World {
     failbacks: Failbacks,
     contests: Contests,
     doubts: Vec<Doubt>,
+    /// Services that are new, and until when their slices may be on their way.
+    awaited: HashMap<(Rank, ObjectKey), Moment>,
     now: Moment,
 }
 
@@ -87,8 +93,12 @@ pub enum Update {
     LocalEndpoints(LocalChange<MirrorEndpoints>),
     /// A write was in vain.
     Blocked(Resource, ObjectKey, Obstacle),
+    /// The local API server rejects a value of an optional field, with these words.
+    FieldRejected(OptionalField, Box<str>, Box<str>),
     /// Where a mirror was to be created, somebody else's Service is.
     Met(Box<Met>),
+    /// Mirrors that a predecessor left of a source.
+    LeftBehind(SourceName, Vec<Met>),
     /// Time passed.
     Tick(Moment),
 }
@@ -109,6 +119,7 @@ impl World {
             failbacks: Failbacks::new(),
             contests: Contests::new(),
             doubts: Vec::new(),
+            awaited: HashMap::new(),
             now: Moment::default(),
         }
     }
@@ -145,6 +156,7 @@ impl World {
     /// Takes over something new; returns the keys to plan again.
     pub fn update(&mut self, update: Update) -> Touched {
         let touched = self.take(update);
+        self.forget_obstacles(&touched);
         self.judge_failbacks(&touched);
         touched
     }
@@ -171,7 +183,9 @@ impl World {
             }
             Update::Upstream(name, contact) => self.hear_upstream(&name, contact),
             Update::Identified(name, cluster) => {
-                self.identify(self.policy.rank(&name, Role::Mirror), cluster)
+                let mut touched = self.identify(self.policy.rank(&name, Role::Mirror), &cluster);
+                touched.extend(self.identify(self.policy.rank(&name, Role::Member), &cluster));
+                touched
             }
             Update::OptedOut(name, namespaces) => {
                 self.opt_out(self.policy.rank(&name, Role::Member), namespaces)
@@ -188,7 +202,14 @@ impl World {
             }
             Update::LocalEndpoints(change) => self.hear_local_endpoints(change),
             Update::Blocked(resource, key, obstacle) => self.block(resource, key, obstacle),
+            Update::FieldRejected(field, value, message) => {
+                self.local.rejected.insert(field, value, message, self.now);
+                Touched::new()
+            }
             Update::Met(met) => self.meet(&met),
+            Update::LeftBehind(name, met) => {
+                self.adopt_left_behind(self.policy.rank(&name, Role::Mirror), met)
+            }
             Update::Tick(now) => self.tick(now),
         }
     }
@@ -196,7 +217,8 @@ impl World {
     /// Slices leave a Service that turns out to be somebody else's.
     fn block(&mut self, resource: Resource, key: ObjectKey, obstacle: Obstacle) -> Touched {
         let is_known = self.local.obstacle(resource, &key) == Some(&obstacle);
-        self.local.set_obstacle(resource, key.clone(), obstacle);
+        self.local
+            .set_obstacle(resource, key.clone(), obstacle, self.now);
         match resource {
             Resource::Services if !is_known => Touched::from([LocalKey::new(key)]),
             Resource::Services | Resource::EndpointSlices | Resource::Endpoints => Touched::new(),
@@ -231,6 +253,11 @@ impl World {
         let mut touched = self.step_failbacks();
         touched.extend(self.end_awaiting(before));
         touched.extend(self.end_contests(before));
+        self.local.forget_old_obstacles(now);
+        touched.extend(self.end_waits());
+        if self.local.rejected.expire(now) {
+            touched.extend(self.keys());
+        }
         for rank in self.policy.ranks() {
             touched.extend(self.judge_age(rank));
         }

@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use reflector_planner::name::Template;
 
 use super::settings::{Settings, secured, words_of, wrong};
-use super::{Environment, Error, defaults, label_of};
-use crate::config::{Args, SourceEntry};
+use super::{Environment, Error, defaults};
+use crate::config::{Args, ImportEntry, SourceEntry};
 use runtime::flags::{Dashes, Syntax, is_duration, switch};
 
 /// Whose names and variables it is about.
@@ -74,9 +74,16 @@ impl Dialect {
         })
     }
 
+    /// Whether any variable begins as this program's do. Another program has the other
+    /// prefix too.
+    fn has_any_variable(self, environment: &Environment) -> bool {
+        let mut variables = environment.iter();
+        variables.any(|(name, value)| name.starts_with(self.prefix()) && !value.is_empty())
+    }
+
     /// Whose variables there are; the younger program's, if there are none.
     pub(super) fn of(environment: &Environment) -> Self {
-        if Self::Kube.has_variables(environment) {
+        if Self::Kube.has_any_variable(environment) {
             Self::Kube
         } else {
             Self::Semaphore
@@ -90,12 +97,10 @@ pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
     if words.iter().filter_map(|it| SYNTAX.has(it)).any(own) {
         return true;
     }
-    let has_variables = |it: Dialect| it.has_variables(environment);
     let is_alone = SYNTAX.read(words).is_ok_and(|it| it.ignored.is_empty());
     is_alone
-        && [Dialect::Kube, Dialect::Semaphore]
-            .into_iter()
-            .any(has_variables)
+        && (Dialect::Kube.has_any_variable(environment)
+            || Dialect::Semaphore.has_variables(environment))
 }
 
 /// The same in our flags.
@@ -112,6 +117,7 @@ pub(super) fn translate(
     let mut args = defaults();
     settings.note(&mut args.notes);
     args.kubeconfig = get("kube-config", "KUBE_CONFIG").map(Into::into);
+    args.habits.sweeps = true;
     args.listen = match settings.flags.last("listen") {
         // Not one of its own, for those to whom the port was always in the way.
         Some(listen) => listen.parse().map_err(|why| wrong("--listen", why))?,
@@ -169,15 +175,11 @@ fn source(
     notes: &mut Vec<String>,
 ) -> Result<SourceEntry, Error> {
     let get = |flag, name| settings.get(flag, &dialect.variable(name));
-    let label = label_of(prefix).map_err(|why| wrong("-svc-prefix", why))?;
-    if label.as_str() != prefix {
-        notes.push(format!(
-            "svc-prefix {prefix:?} cannot begin the name of a Service: {label} is used"
-        ));
-    }
+    let label = super::settings::prefix("-svc-prefix", prefix, notes)?;
     let name = label.to_string().parse();
     let mut source = SourceEntry::named(name.map_err(|why| wrong("-svc-prefix", why))?);
     source.prefix = Some(label);
+    source.import = ImportEntry::naming_nodes();
     source.naming.template = match dialect {
         Dialect::Kube => Some(Template::old().to_string()),
         Dialect::Semaphore => None,

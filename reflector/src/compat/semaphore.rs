@@ -7,9 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use reflector_planner::SourceName;
 use serde_json::Value;
 
-use super::settings::{Settings, secured, words_of, wrong};
+use super::settings::{Settings, prefix as prefix_of, secured, words_of, wrong};
 use super::{Environment, Error, defaults, label_of};
-use crate::config::{Args, FailbackEntry, GlobalEntry, SourceEntry};
+use crate::config::{Args, FailbackEntry, GlobalEntry, ImportEntry, SourceEntry};
 use runtime::flags::{self, Dashes, Syntax};
 
 const SYNTAX: Syntax = Syntax {
@@ -98,9 +98,13 @@ pub(super) fn translate(words: &[String], environment: &Environment) -> Result<A
         .map(Into::into)
         .into_iter()
         .collect();
-    args.kubeconfig = settings
-        .get("kube-config", "SSM_KUBE_CONFIG")
-        .map(Into::into);
+    let local = get(&json, "localCluster").unwrap_or(&Value::Null);
+    let documented = text(local, "localCluster", "kubeConfigPath")?;
+    args.kubeconfig = match settings.get("kube-config", "SSM_KUBE_CONFIG") {
+        Some(path) => Some(path.into()),
+        None => (!documented.is_empty()).then(|| documented.into()),
+    };
+    args.habits.sweeps = true;
     args.listen = match settings.flags.last("listen") {
         // Not one of its own, for those to whom the port was always in the way.
         Some(listen) => listen.parse().map_err(|why| wrong("--listen", why))?,
@@ -225,12 +229,6 @@ fn cluster(json: &Value, notes: &mut Vec<String>) -> Result<SourceName, Error> {
 
 /// What is accepted and not needed.
 fn note_unused(json: &Value, notes: &mut Vec<String>) -> Result<(), Error> {
-    let local = get(json, "localCluster").unwrap_or(&Value::Null);
-    if get(local, "kubeConfigPath").is_some() {
-        notes.push(
-            "localCluster.kubeConfigPath is not used, as it never was: -kube-config is".to_owned(),
-        );
-    }
     let global = get(json, "global").unwrap_or(&Value::Null);
     for key in ["serviceSync", "endpointSliceSync"] {
         match get(global, key) {
@@ -280,12 +278,7 @@ fn source(remote: &Value, selector: &str, notes: &mut Vec<String>) -> Result<Sou
             "Configuration is missing a service prefix for services mirrored from the remote",
         ));
     }
-    let legal = label_of(&prefix).map_err(|why| wrong("servicePrefix", why))?;
-    if legal.as_str() != prefix {
-        notes.push(format!(
-            "servicePrefix {prefix:?} cannot begin the name of a Service: {legal} is used"
-        ));
-    }
+    let legal = prefix_of("servicePrefix", &prefix, notes)?;
     if label.as_str() != name {
         notes.push(format!("remote cluster {name:?} is source {label}"));
     }
@@ -300,6 +293,7 @@ fn source(remote: &Value, selector: &str, notes: &mut Vec<String>) -> Result<Sou
         ));
     }
     source.prefix = Some(legal);
+    source.import = ImportEntry::naming_nodes();
     source.selector = Some(selector.to_owned());
     Ok(source)
 }

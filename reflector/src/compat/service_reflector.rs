@@ -53,6 +53,7 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     }
     for source in &mut sources {
         source.same_name = true;
+        source.marks_as_reflected = true;
         source.create_namespace = true;
         // Its own emitter has no slices, and its watches tell nothing.
         source.endpoints_from = EndpointsFrom::Auto;
@@ -68,6 +69,7 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     args.sources = sources;
     args.source_api = source_api(&value)?;
     args.may_be_empty = true;
+    args.habits.reaps_namespaces = true;
     if flags.all().any(|(flag, _)| flag.starts_with("emitter")) || flags.last("emitter").is_none() {
         args.notes.push(
             "the emitter is a program of its own: run `emitter` with the --emitter flags"

@@ -1,7 +1,9 @@
 //! What was set, by flags and variables: a variable is a flag's default, as in Go's
 //! programs. What is empty is not set.
 
-use super::{Environment, Error};
+use proto_types::name::DnsLabel;
+
+use super::{Environment, Error, label_of};
 use runtime::flags::Flags;
 
 /// Flags, and the variables behind them.
@@ -33,6 +35,29 @@ impl Settings<'_> {
             ));
         }
     }
+}
+
+/// Returns a prefix of mirrors. One that has upper case letters alone against it is used in
+/// lower case: no mirror can have been made with it, so nothing is lost.
+pub(super) fn prefix(flag: &str, text: &str, notes: &mut Vec<String>) -> Result<DnsLabel, Error> {
+    let lower = text.to_ascii_lowercase();
+    let prefix = lower.parse::<DnsLabel>().ok();
+    let prefix = prefix.filter(|it| it.as_str().starts_with(|it: char| it.is_ascii_lowercase()));
+    let Some(prefix) = prefix else {
+        let example = label_of(text).map_or_else(|_| "east".to_owned(), |it| it.to_string());
+        let why = format!(
+            "{text:?} cannot begin the name of a Service, so that no mirror would ever be made; \
+             write lower case letters, digits and '-', beginning with a letter, such as {example}"
+        );
+        return Err(wrong(flag, why));
+    };
+    if lower != text {
+        notes.push(format!(
+            "{flag} {text:?} is used as {prefix}: names of Services are in lower case, so no \
+             mirror can have been made with it"
+        ));
+    }
+    Ok(prefix)
 }
 
 /// A value that is none.

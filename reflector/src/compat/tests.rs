@@ -161,7 +161,7 @@ fn semaphores_file_starts_as_it_is() {
     check(
         &expected,
         &[
-            "local cluster: the cluster around this process\nlisten: 0.0.0.0:8080\n",
+            "local cluster: kubeconfig /local\nlisten: 0.0.0.0:8080\n",
             "source cluster-a: https://api.a.example:6443/\n  mirrors: \
              example/cluster-a-NAMESPACE-73736d-NAME\n  selector: \
              !heliograph.dev/source,mirror.semaphore.uw.io/mirror-service=true\n",
@@ -169,9 +169,8 @@ fn semaphores_file_starts_as_it_is() {
             "global Services: example/gl-NAMESPACE-73736d-NAME\n",
             "  selector: !heliograph.dev/source,mirror.semaphore.uw.io/global-service=true\n",
             "note: serviceSync is accepted; mirrors always converge",
-            "note: servicePrefix \"cluster-A\" cannot begin the name of a Service: cluster-a",
+            "note: servicePrefix \"cluster-A\" is used as cluster-a: names of Services are in lower",
             "note: source cluster-a: resyncPeriod is accepted",
-            "note: localCluster.kubeConfigPath is not used",
         ],
     );
     let flag = format!("--config={path}");
@@ -340,4 +339,54 @@ fn what_a_replaced_programs_flags_would_make_can_be_asked() {
     assert_eq!(local_objects.as_deref(), Some("here".as_ref()));
     assert_eq!(source_objects.len(), 1);
     assert_eq!(args.sources.len(), 2);
+}
+
+#[test]
+fn a_prefix_that_no_service_can_have_is_refused_at_the_start() {
+    for (prefix, example) in [("Cluster_A", "cluster-a"), ("1a", ""), ("a.b", "a-b")] {
+        let file = file(&SEMAPHORE.replace("cluster-A", prefix));
+        let refused = config(&["-config", file.path().to_str().unwrap()], &[]).unwrap_err();
+        check(
+            &refused,
+            &["servicePrefix", prefix, "no mirror would ever", example],
+        );
+        let words = [
+            "-target-kube-config=/k",
+            "-label-selector=a=b",
+            "-mirror-ns=m",
+            &format!("-svc-prefix={prefix}"),
+        ];
+        check(&config(&words, &[]).unwrap_err(), &["-svc-prefix", prefix]);
+    }
+}
+
+#[test]
+fn any_variable_of_kube_service_mirror_says_that_its_names_are_meant() {
+    let words = [
+        "-target-kube-config=/k",
+        "-label-selector=a=b",
+        "-mirror-ns=m",
+        "-svc-prefix=east",
+    ];
+    let theirs = "mirrors: m/east-NAME-6d6972726f720a-NAMESPACE\n";
+    let level = [("KSM_LOG_LEVEL", "debug")];
+    check(&shown(&words, &level), &[theirs]);
+    let environment = Environment::from([("KSM_LOG_LEVEL".to_owned(), "debug".to_owned())]);
+    let words = words.map(str::to_owned);
+    let args = parse(&words, &environment).unwrap();
+    assert_eq!(args.log_level, "debug".parse().unwrap());
+    let args = parse(&words, &Environment::new()).unwrap();
+    assert_eq!(args.log_level, "info".parse().unwrap());
+}
+
+#[test]
+fn what_the_predecessors_did_with_what_they_left_is_asked_for() {
+    let file = file(SEMAPHORE);
+    let semaphore = config(&["-config", file.path().to_str().unwrap()], &[]).unwrap();
+    assert!(semaphore.habits.sweeps && !semaphore.habits.reaps_namespaces);
+    let nodes = &semaphore.policy.sources()[0].import.nodes;
+    assert_eq!(*nodes, reflector_planner::import::Nodes::Named);
+    let reflector = config(&["--reflector.source-api=http://east:8080"], &[]).unwrap();
+    assert!(reflector.habits.reaps_namespaces && !reflector.habits.sweeps);
+    assert!(reflector.policy.sources()[0].marks_as_reflected);
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::file::RemovedSources;
+use super::source_api::LEFT_OUT;
 use super::{Origin, SourceApi, SourceEntry, label_of};
 
 /// A directory in which each file is a kubeconfig, and so a source.
@@ -65,14 +66,46 @@ impl Groups {
             directory.add(removed_sources, entries, notes)?;
         }
         if let Some(urls) = &self.urls {
-            urls.add(self.config_map.as_deref(), removed_sources, entries)?;
+            let text = self.config_map.as_deref();
+            urls.add(text, removed_sources, entries, notes)?;
         }
         Ok(())
     }
 
+    /// A source of each group, as it would be found under a name that is right.
+    pub(super) fn samples(&self) -> Vec<SourceEntry> {
+        let name: SourceName = "sampled0".parse().expect("a label");
+        let file = self.directory.as_ref().map(|it| SourceEntry {
+            kubeconfig: Some("/config".into()),
+            ..it.each
+                .source(GROUP, &name)
+                .unwrap_or_else(|_| SourceEntry::named(name.clone()))
+        });
+        let url = self.urls.as_ref().map(|it| SourceEntry {
+            url: Some("http://sampled0".to_owned()),
+            ..it.each
+                .source("sourceURLs", &name)
+                .unwrap_or_else(|_| SourceEntry::named(name.clone()))
+        });
+        file.into_iter().chain(url).collect()
+    }
+
+    /// Whether something was found that is no source, and may have been one.
+    pub(super) fn lacks_some(&self, notes: &[String]) -> bool {
+        notes.iter().any(|it| it.starts_with(LEFT_OUT))
+    }
+
     /// What becomes of the mirrors of who is not there. Who is not known yet was not
     /// removed.
-    pub(super) fn removed_sources(&self, asked: RemovedSources) -> policy::RemovedSources {
+    pub(super) fn removed_sources(
+        &self,
+        asked: RemovedSources,
+        all_fit: bool,
+    ) -> policy::RemovedSources {
+        if !all_fit {
+            // The mirrors of what is left out stay.
+            return policy::RemovedSources::Keep;
+        }
         let reads = self.urls.as_ref().is_some_and(|it| it.config_map.is_some());
         if reads && self.config_map.is_none() {
             return policy::RemovedSources::Keep;
@@ -113,12 +146,6 @@ pub enum InvalidGroup {
     /// URLs that are nowhere, or in two places.
     #[error("sourceURLs: give it either file or configMap, in which the URLs are")]
     NoPlace,
-    /// A URL that is none.
-    #[error("sourceURLs: {why}; write URLs as http://HOST:PORT, one a line or between commas")]
-    Url {
-        /// What is wrong with it.
-        why: String,
-    },
     /// A list that is empty by accident would cost all mirrors.
     #[error(
         "sourceURLs has no URL, and with removedSources: delete the mirrors of all its sources \

@@ -8,7 +8,7 @@ use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
 use runtime::{LogFilter, LogFormat};
 
-use super::{GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, staleness};
+use super::{GlobalEntry, Habits, KubeconfigDir, SourceApi, SourceEntry, staleness};
 use crate::ask::Output;
 use crate::foresee::SourceFile;
 
@@ -119,6 +119,10 @@ pub struct Args {
     /// Metrics also by the names that semaphore-service-mirror had
     #[arg(skip)]
     pub(crate) semaphore_metrics: bool,
+
+    /// What a predecessor did beside mirroring
+    #[arg(skip)]
+    pub(crate) habits: Habits,
 
     /// What a front end accepted without need
     #[arg(skip)]

@@ -8,7 +8,10 @@ use reflector_planner::{Placement, SourcePolicy};
 use runtime::Access;
 
 use super::alike::Groups;
-use super::{Args, Config, Election, Error, File, InvalidSource, SourceEntry, global, import};
+use super::{
+    Args, Config, Election, Error, File, GlobalConfig, GlobalEntry, InvalidSource, Origin,
+    SourceEntry, global, import,
+};
 
 impl TryFrom<Args> for Config {
     type Error = Error;
@@ -27,14 +30,14 @@ impl TryFrom<Args> for Config {
             source_api,
             config_map,
             semaphore_metrics,
+            habits,
             mut notes,
             mut inputs,
             may_be_empty,
             ..
         } = args;
         inputs.extend(config.clone());
-        let file = config.map(|path| File::read(&path)).transpose()?;
-        let file = file.unwrap_or_default();
+        let file = config.map_or_else(|| Ok(File::default()), |path| File::read(&path))?;
         let mirror_namespace = mirror_namespace.or(file.mirror_namespace);
         let mut entries: Vec<_> = file.sources.into_iter().chain(named).collect();
         let groups = Groups {
@@ -48,21 +51,21 @@ impl TryFrom<Args> for Config {
             return Err(Error::NoSources);
         }
         let global = global.or(file.global);
-        let global = global.map(|it| it.check(&entries, mirror_namespace.as_ref()));
-        let (global, members) = global.transpose()?.unzip();
-        let mut policy = global::policy(&entries, members, mirror_namespace.as_ref())?;
-        policy.removed_sources = groups.removed_sources(file.removed_sources);
+        let together = Together {
+            global: global.as_ref(),
+            mirror_namespace: mirror_namespace.as_ref(),
+        };
+        let all_fit = together.leave_out(&groups, &mut entries, &mut notes);
+        let (global, mut policy) = together.check(&entries)?;
+        policy.removed_sources = groups.removed_sources(file.removed_sources, all_fit);
         policy.local_ranges =
             import::ranges("localCIDRs", &file.local_ranges).map_err(Error::LocalRanges)?;
-        policy.hold = file
-            .deletion_hold
-            .or(file.hold_seconds)
-            .unwrap_or(Policy::HOLD);
-        let sources = entries.into_iter().map(SourceEntry::check).collect();
-        let sources: Result<_, InvalidSource> = sources;
+        let hold = file.deletion_hold.or(file.hold_seconds);
+        policy.hold = hold.unwrap_or(Policy::HOLD);
+        let sources = entries.into_iter().map(SourceEntry::check);
         Ok(Self {
             local: local(kubeconfig, context),
-            sources: sources?,
+            sources: sources.collect::<Result<_, _>>()?,
             global,
             policy,
             listen,
@@ -70,9 +73,63 @@ impl TryFrom<Args> for Config {
             mirror_namespace,
             config_map: groups.urls.and_then(|it| it.config_map),
             semaphore_metrics: semaphore_metrics || file.semaphore_metrics,
+            habits,
             notes,
             inputs,
         })
+    }
+}
+
+/// What sources mean together.
+struct Together<'a> {
+    global: Option<&'a GlobalEntry>,
+    mirror_namespace: Option<&'a DnsLabel>,
+}
+
+impl Together<'_> {
+    fn check(&self, entries: &[SourceEntry]) -> Result<(Option<GlobalConfig>, Policy), Error> {
+        let global = self
+            .global
+            .map(|it| it.check(entries, self.mirror_namespace));
+        let (global, members) = global.transpose()?.unzip();
+        let policy = global::policy(entries, members, self.mirror_namespace)?;
+        for entry in entries {
+            entry.clone().check()?;
+        }
+        Ok((global, policy))
+    }
+
+    /// Leaves out the discovered sources that do not go together with those before them,
+    /// and says so: one of them must not cost the others. Returns whether all fit.
+    fn leave_out(
+        &self,
+        groups: &Groups,
+        entries: &mut Vec<SourceEntry>,
+        notes: &mut Vec<String>,
+    ) -> bool {
+        let is_whole = !groups.lacks_some(notes);
+        let configured = entries.iter().filter(|it| it.origin == Origin::Written);
+        let mut kept: Vec<_> = configured.cloned().collect();
+        // What is wrong with all of them is wrong with the configuration.
+        let is_common = groups.samples().iter().any(|it| {
+            let with_sample = kept.iter().chain([it]).cloned().collect::<Vec<_>>();
+            self.check(&with_sample).is_err()
+        });
+        if self.check(entries).is_ok() || is_common {
+            return is_whole;
+        }
+        for entry in entries.iter().filter(|it| it.origin == Origin::Found) {
+            kept.push(entry.clone());
+            if let Err(why) = self.check(&kept) {
+                let name = &entry.name;
+                notes.push(format!(
+                    "source {name} is left out; its mirrors stay: {why}"
+                ));
+                kept.pop();
+            }
+        }
+        *entries = kept;
+        false
     }
 }
 
@@ -101,6 +158,7 @@ pub(super) fn source_policy(
         staleness: entry.staleness.0,
         staleness_of: entry.exceptions()?,
         known_as: entry.known_as().map(Into::into),
+        marks_as_reflected: entry.marks_as_reflected,
         missing_namespaces: entry.missing_namespaces(),
         endpoints: super::endpoints::written(entry.write_endpoints),
         ..SourcePolicy::new(entry.name.clone(), placement(entry, mirror_namespace)?)

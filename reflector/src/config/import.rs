@@ -86,6 +86,14 @@ impl ImportEntry {
         }
     }
 
+    /// One with which endpoints keep the names of their nodes.
+    pub(crate) fn naming_nodes() -> Self {
+        Self {
+            node_names: true,
+            ..Self::default()
+        }
+    }
+
     /// What it means; else which key is wrong, and why.
     pub(super) fn check(&self) -> Result<Import, String> {
         Ok(Import {

@@ -99,6 +99,9 @@ pub struct SourceEntry {
     /// The server that its kubeconfig leads to, where service-reflector called it so.
     #[serde(skip)]
     pub server: Option<String>,
+    /// Whether mirrors have service-reflector's annotations too.
+    #[serde(skip)]
+    pub marks_as_reflected: bool,
     /// Where it is from.
     #[serde(skip)]
     pub origin: Origin,
@@ -134,6 +137,7 @@ impl SourceEntry {
             import: ImportEntry::default(),
             naming: NamingEntry::default(),
             server: None,
+            marks_as_reflected: false,
             origin: Origin::Written,
         }
     }

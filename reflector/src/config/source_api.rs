@@ -45,6 +45,8 @@ pub struct ConfigMapKey {
 }
 
 const GROUP: &str = "sourceURLs";
+/// The beginning of the note about a URL that is none.
+pub(super) const LEFT_OUT: &str = "sourceURLs: left out:";
 /// The key that service-reflector's manifest has.
 const KEY: &str = "source-api";
 
@@ -56,6 +58,7 @@ impl SourceApi {
         config_map: Option<&str>,
         removed_sources: RemovedSources,
         entries: &mut Vec<SourceEntry>,
+        notes: &mut Vec<String>,
     ) -> Result<(), InvalidGroup> {
         let text = match (&self.file, &self.config_map) {
             (Some(path), None) => {
@@ -79,8 +82,14 @@ impl SourceApi {
             if others.iter().any(|it| it.url.as_ref() == Some(&url)) {
                 continue;
             }
-            let invalid = |why| InvalidGroup::Url { why };
-            let name = name_of_url(&url, entries).map_err(invalid)?;
+            let name = match name_of_url(&url, entries) {
+                Ok(name) => name,
+                Err(why) => {
+                    let remedy = "write URLs as http://HOST:PORT, one a line or between commas";
+                    notes.push(format!("{LEFT_OUT} {why}; {remedy}"));
+                    continue;
+                }
+            };
             entries.push(SourceEntry {
                 url: Some(url),
                 ..self.each.source(GROUP, &name)?

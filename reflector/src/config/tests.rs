@@ -322,3 +322,73 @@ fn what_is_missing_is_named_with_its_remedy() {
     check(config(&["--colour"]), &["--colour"]);
     check(config(&["--log-level", "loud"]), &["--log-level", "loud"]);
 }
+
+/// With a directory that has these files.
+fn with_directory(files: &[&str], more: &str) -> Result<Config, String> {
+    let directory = tempfile::tempdir().unwrap();
+    for file in files {
+        std::fs::write(directory.path().join(file), "").unwrap();
+    }
+    let path = directory.path().display();
+    let text = format!("mirrorNamespace: m\nkubeconfigDir: {{path: {path}, {more}}}\n");
+    let file = directory.path().join(".config");
+    std::fs::write(&file, text).unwrap();
+    config(&["--config", file.to_str().unwrap()])
+}
+
+fn names(config: &Config) -> Vec<&str> {
+    config.sources.iter().map(|it| it.name.as_str()).collect()
+}
+
+#[test]
+fn a_discovered_source_that_does_not_fit_is_left_out_and_told() {
+    let each = "each: {prefix: '{source}'}";
+    let config = with_directory(&["prod", "prod-eu", "test"], each).unwrap();
+    assert_eq!(names(&config), ["prod", "test"]);
+    let told = config.notes.join("; ");
+    assert!(
+        told.contains("source prod-eu is left out; its mirrors stay"),
+        "{told}"
+    );
+    // What was mirrored of it was not removed from its source.
+    let keep = reflector_planner::RemovedSources::Keep;
+    assert_eq!(config.policy.removed_sources, keep);
+
+    let config = with_directory(&["1a", "gl", "test"], each).unwrap();
+    assert_eq!(names(&config), ["test"]);
+    assert_eq!(config.notes.len(), 2, "{:?}", config.notes);
+
+    // What is wrong with all of them is wrong with the configuration.
+    check(with_directory(&["a", "b"], "each: {}"), &["sameName"]);
+}
+
+#[test]
+fn a_url_that_does_not_fit_is_left_out_and_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let urls = directory.path().join("urls");
+    std::fs::write(
+        &urls,
+        "http://127.0.0.1, http://127.0.0.1:32000\nhttp://[oops http://b",
+    )
+    .unwrap();
+    let file = directory.path().join("config");
+    let text = format!(
+        "mirrorNamespace: m\nremovedSources: delete\n\
+         sourceURLs: {{file: {}, each: {{prefix: 's-{{source}}'}}}}\n",
+        urls.display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = config(&["--config", file.to_str().unwrap()]).unwrap();
+    assert_eq!(names(&config), ["127-0-0-1", "b"]);
+    let told = config.notes.join("; ");
+    assert!(
+        told.contains("source 127-0-0-1-32000 is left out"),
+        "{told}"
+    );
+    assert!(
+        told.contains("[oops") && told.contains("http://HOST:PORT"),
+        "{told}"
+    );
+    let keep = reflector_planner::RemovedSources::Keep;
+    assert_eq!(config.policy.removed_sources, keep);
+}

@@ -46,6 +46,7 @@ pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<Forecast> {
         client,
         metrics,
         leadership: Leadership::always(),
+        reaps_namespaces: false,
     };
     let created = look_ahead(&mut world, &writer).await;
     Ok(Forecast::of(&world, &reading.lost, created))

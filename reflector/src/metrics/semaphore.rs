@@ -149,6 +149,11 @@ impl Semaphore {
         self.longest.clear();
         for (lane, load) in loads {
             let labels = queue(&lane);
+            // All are there from the first scrape on.
+            drop(self.adds.get_or_create(&labels));
+            drop(self.retries.get_or_create(&labels));
+            drop(self.latency.get_or_create(&labels));
+            drop(self.work.get_or_create(&labels));
             self.depth.get_or_create(&labels).set(load.depth);
             self.requeued.get_or_create(&labels).set(load.requeued);
             let seconds = load.unfinished.as_secs_f64();
@@ -260,6 +265,8 @@ impl Semaphore {
             | Update::Identified(..)
             | Update::OptedOut(..)
             | Update::Blocked(..)
+            | Update::FieldRejected(..)
+            | Update::LeftBehind(..)
             | Update::Met(_)
             | Update::Tick(_) => {}
         }

@@ -12,12 +12,7 @@ impl Writer {
         if !matches!(step.write, Write::Create(_)) {
             return Vec::new();
         }
-        let mut written = Written {
-            key: LocalKey::new(step.key.clone()),
-            updates: Vec::new(),
-            again: None,
-            unavailable: None,
-        };
+        let mut written = Written::of(LocalKey::new(step.key.clone()), Vec::new());
         match self.look(step).await {
             Ok(Look::Ours(update)) => written.updates.extend(update),
             Ok(Look::Foreign(update, object)) => {

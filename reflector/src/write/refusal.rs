@@ -5,7 +5,7 @@ use proto_types::Status;
 
 /// Why a request has no result.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The server answered: no.
     Status(StatusCode, Status),
     /// There is no namespace, and the server does not create it.
@@ -29,9 +29,13 @@ impl Refusal {
     }
 }
 
-/// Whether the server, and not the object, is the reason.
-pub(super) fn is_transient(code: StatusCode) -> bool {
-    code.is_server_error()
+/// Returns whether the server, and not the object, is the reason.
+///
+/// An API server answers 500 `InternalError` also where it is about the object: no address
+/// is left for it, or a webhook that judges it cannot be called.
+pub(super) fn is_transient(code: StatusCode, status: &Status) -> bool {
+    let is_internal = code == StatusCode::INTERNAL_SERVER_ERROR && status.reason == "InternalError";
+    (code.is_server_error() && !is_internal)
         || matches!(
             code,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED | StatusCode::REQUEST_TIMEOUT

@@ -22,7 +22,7 @@ const MAX_ANSWER: usize = 16 << 20;
 
 impl Writer {
     /// The body of an answer that grants what was asked.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,

@@ -9,7 +9,8 @@ use axum::extract::State;
 use parking_lot::Mutex;
 use proto_types::Status;
 use reflector_planner::{
-    Change, Exported, LocalList, MissingNamespaces, Placement, Policy, SourcePolicy, World,
+    Change, Exported, LocalChange, LocalList, MissingNamespaces, Placement, Policy, Seen,
+    SourcePolicy, World,
 };
 use reflector_planner::{plan, steps};
 use runtime::Access;
@@ -18,6 +19,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
+
+mod rejections;
 
 /// A request as `METHOD path`, and its answer.
 type Answer = (&'static str, u16, Value);
@@ -132,6 +135,7 @@ async fn perform(mut world: World, answers: Vec<Answer>) -> Outcome {
         client: runtime::connect(&access, "test").await.unwrap(),
         metrics: Metrics::registered(false).0,
         leadership: crate::lease::Leadership::always(),
+        reaps_namespaces: false,
     };
     let key = LocalKey::new(ObjectKey::new("demo", "web"));
     let steps = steps(&plan(&world, &key), &key, world.local());
@@ -160,6 +164,14 @@ impl Outcome {
         let key = LocalKey::new(ObjectKey::new("demo", "web"));
         let problems = plan(&self.world, &key).problems;
         problems.iter().map(|it| it.cause.reason()).collect()
+    }
+}
+
+impl Outcome {
+    fn messages(&self) -> Vec<String> {
+        let key = LocalKey::new(ObjectKey::new("demo", "web"));
+        let problems = plan(&self.world, &key).problems;
+        problems.iter().map(ToString::to_string).collect()
     }
 }
 

@@ -80,6 +80,13 @@ fn is_ready(endpoint: &Endpoint) -> bool {
     endpoint.ready != Some(false)
 }
 
+/// Returns whether endpoints of the local cluster are preferred.
+pub(super) fn is_local_first(case: &Case<'_>, members: &Members<'_>) -> bool {
+    let global = case.world.policy().global();
+    let has_zones = global.is_some_and(|it| !it.zones.is_empty());
+    has_zones && members.all.first().is_some_and(|it| it.local_first)
+}
+
 /// The oldest member decides, as in everything.
 fn preference<'a>(
     case: &Case<'a>,
@@ -89,7 +96,7 @@ fn preference<'a>(
     let first = members.all.first();
     let global = case.world.policy().global();
     match (first, global) {
-        (Some(first), Some(global)) if first.local_first && !global.zones.is_empty() => {
+        (Some(first), Some(global)) if is_local_first(case, members) => {
             case.note("LocalFirst", || {
                 let name = &first.name;
                 format!("source {name} asks for local endpoints first: they alone have hints for this cluster's zones")

@@ -13,13 +13,13 @@ use crate::service::Kind;
 use crate::wire;
 
 /// On semaphore-service-mirror's mirrors, and so on ours: its users select on it.
-pub const MIRRORED: &str = "mirrored-svc";
+pub const MIRRORED: &str = label::MIRRORED;
 
 /// Whose mirror it is by its prefix, as semaphore-service-mirror marked it.
 pub const MIRROR_PREFIX: &str = "mirror-svc-prefix-sync";
 
 /// On semaphore-service-mirror's global Services, and so on ours.
-pub const GLOBAL_SERVICE: &str = "global-svc";
+pub const GLOBAL_SERVICE: &str = label::GLOBAL_SERVICE;
 
 /// The members of a global Service, as semaphore-service-mirror named them there.
 pub const GLOBAL_CLUSTERS: &str = "global-svc-clusters";
@@ -28,11 +28,14 @@ pub const GLOBAL_CLUSTERS: &str = "global-svc-clusters";
 pub const SEMAPHORE: &str = "semaphore-service-mirror";
 
 // On its slices of global Services: that they are, and of which cluster.
-const GLOBAL_SLICE: &str = "mirrored-endpoint-slice";
+const GLOBAL_SLICE: &str = label::GLOBAL_SLICE;
 const GLOBAL_SLICE_CLUSTER: &str = "mirror-endpointslice-sync-name";
 
-// What semaphore-service-mirror asked kube-proxy for by a name that is not heard any more.
-const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+/// Tells kube-proxy before 1.27 to heed hints, as semaphore-service-mirror did.
+pub(crate) const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+
+/// Tells kube-proxy from 1.27 on to heed hints. Newer ones heed them anyway.
+pub(crate) const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
 
 // What a global Service says instead of a source.
 const GLOBAL: &str = "global";
@@ -62,7 +65,7 @@ pub(super) const ENDPOINTS_LABELS: [&str; 8] = [
     label::SKIP_MIRROR,
     label::HEADLESS,
 ];
-const ANNOTATIONS: [&str; 10] = [
+const ANNOTATIONS: [&str; 13] = [
     label::SOURCE_SERVICE,
     label::SOURCE_SLICE,
     label::SOURCE_CLUSTER,
@@ -73,6 +76,9 @@ const ANNOTATIONS: [&str; 10] = [
     label::CARRIED_ANNOTATIONS,
     GLOBAL_CLUSTERS,
     TOPOLOGY_HINTS,
+    TOPOLOGY_MODE,
+    label::REFLECTED,
+    label::REFLECTED_FROM,
 ];
 
 /// Those labels and annotations of an object that are Heliograph's to set.

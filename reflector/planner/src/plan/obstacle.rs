@@ -86,6 +86,10 @@ impl Obstacle {
                 message: message.clone(),
             },
             Self::Overruled => Cause::Overruled { local },
+            Self::Terminating(finalizers) => Cause::Terminating {
+                local,
+                finalizers: finalizers.clone(),
+            },
         }
     }
 }

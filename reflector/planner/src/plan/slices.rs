@@ -76,6 +76,7 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
     let others = case.world.policy().ranges_of_others(winner.rank);
     let mut gate = Gate::new(&policy.import, others, specs);
     let mut is_truncated = false;
+    report_none(case, winner, known.len(), plan);
     for (original, content) in known {
         let name = match case.world.policy().role(winner.rank) {
             Role::Mirror => slice_name(&policy.name, original),
@@ -102,9 +103,7 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
                 });
                 let content = SliceContent {
                     spec,
-                    left_out: None,
-                    is_truncated: content.is_truncated,
-                    last_change: content.last_change.clone(),
+                    ..content.without_left_out()
                 };
                 Verdict::Want(mirror(case, winner, (original, content), shape))
             }
@@ -125,6 +124,29 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
     }
     if is_truncated {
         plan.report(policy, winner, Cause::Truncated);
+    }
+}
+
+/// Reports that a source exports no slice of a Service, if it is sure and stays so.
+fn report_none(case: &Case<'_>, winner: &Claim, n_known: usize, plan: &mut Plan) {
+    let source = case.world.source(winner.rank);
+    let is_synced = source.slices.is_synced();
+    let known = source.services.known();
+    let content = known.and_then(|it| it.get(&winner.service)?.as_ref().ok());
+    if content.is_none_or(|it| it.has_selector) {
+        return;
+    }
+    if n_known == 0
+        && is_synced
+        && !case
+            .world
+            .may_have_slices_soon(winner.rank, &winner.service)
+    {
+        case.note("EndpointsNotExported", || {
+            "the source exports no EndpointSlice of it".to_owned()
+        });
+        let policy = case.world.policy().source(winner.rank);
+        plan.report(policy, winner, Cause::EndpointsNotExported);
     }
 }
 

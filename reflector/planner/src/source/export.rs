@@ -34,6 +34,7 @@ impl Exported<SourceService> {
             };
         let service = read
             .map(|mut service: wire::Service| ServiceContent {
+                has_selector: service.spec.selector.iter().any(|it| !it.is_empty()),
                 selector: service.spec.selector.take().unwrap_or_default(),
                 is_exposed: service.spec.is_exposed(),
                 spec: ServiceSpec::of_source(service.spec),
@@ -105,8 +106,7 @@ fn is_own_api(service: &ObjectKey) -> bool {
 /// never come to rest.
 pub(crate) fn is_mirror(metadata: &wire::Meta) -> bool {
     let none = Labels::new();
-    label::is_ours(
-        metadata.labels.as_ref().unwrap_or(&none),
-        metadata.annotations.as_ref().unwrap_or(&none),
-    )
+    let labels = metadata.labels.as_ref().unwrap_or(&none);
+    let annotations = metadata.annotations.as_ref().unwrap_or(&none);
+    label::is_ours(labels, annotations) || label::is_predecessors(labels, annotations)
 }

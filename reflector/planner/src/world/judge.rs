@@ -77,14 +77,14 @@ impl World {
     }
 
     /// Finds out which cluster a source is, which its mirrors say from then on.
-    pub(super) fn identify(&mut self, rank: Option<Rank>, cluster: Box<str>) -> Touched {
+    pub(super) fn identify(&mut self, rank: Option<Rank>, cluster: &str) -> Touched {
         let Some(rank) = rank else {
             return Touched::new();
         };
-        if self.source(rank).cluster.as_ref() == Some(&cluster) {
+        if self.source(rank).cluster.as_deref() == Some(cluster) {
             return Touched::new();
         }
-        self.source_mut(rank).cluster = Some(cluster);
+        self.source_mut(rank).cluster = Some(cluster.into());
         self.all_of(rank)
     }
 

@@ -23,6 +23,7 @@ impl World {
             before.unwrap_or_else(|| Source::unknown_since(self.now))
         });
         self.sources = sources.collect();
+        self.awaited.clear();
         self.policy = policy;
         self.local.rehome(&self.policy);
         self.claims = Claims::new(&self.policy);

@@ -47,11 +47,16 @@ impl World {
             Change::ListedInPart(services) => self.add_services(rank, services),
             Change::Applied(service) => match service.object {
                 Some(spec) => {
-                    if let Some(known) = self.source_mut(rank).services.known_mut() {
-                        known.insert(service.key.clone(), spec);
-                        return self.claim(rank, service.key, By::Event);
+                    let known = self.source_mut(rank).services.known_mut();
+                    let Some(known) = known else {
+                        return Touched::new();
+                    };
+                    let is_new = known.insert(service.key.clone(), spec).is_none();
+                    let touched = self.claim(rank, service.key.clone(), By::Event);
+                    if is_new {
+                        self.await_slices(rank, &service.key);
                     }
-                    Touched::new()
+                    touched
                 }
                 None => self.delete_service(rank, service.key),
             },
@@ -89,8 +94,12 @@ impl World {
             }
             touched.extend(self.unclaim(rank, key.clone(), By::List));
         }
+        let was_known = before.known();
         for key in keys {
-            touched.extend(self.claim(rank, key, By::List));
+            touched.extend(self.claim(rank, key.clone(), By::List));
+            if was_known.is_none_or(|it| !it.contains_key(&key)) {
+                self.await_slices(rank, &key);
+            }
         }
         // What the source changed to something that is refused, it took away.
         admitted.retain(|it| !self.is_admitted(rank, it));

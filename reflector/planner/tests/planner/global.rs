@@ -320,3 +320,49 @@ fn one_endpoint_of_a_hundred_members_is_one_write() {
     assert_eq!(writes.len(), 1, "{writes:?}");
     assert!(writes[0].starts_with("update EndpointSlice"), "{writes:?}");
 }
+
+#[test]
+fn one_cluster_under_two_names_is_published_once_and_told() {
+    let mut lab = Lab::of_members();
+    lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.list("west", &[web(2020)], &[pods("10.1.0.1")]);
+    lab.settle();
+    assert_eq!(lab.members_here(), ["east", "west"], "nothing is known yet");
+    lab.identify("east", "uid-1");
+    lab.identify("west", "uid-1");
+    lab.settle();
+    assert_eq!(lab.members_here(), ["east"]);
+    assert_eq!(lab.reasons(), ["west DuplicateCluster"]);
+    // The local cluster is published as itself.
+    lab.list("home", &[web(2021)], &[pods("10.1.0.1")]);
+    lab.identify("home", "uid-1");
+    lab.settle();
+    assert_eq!(lab.members_here(), ["home"]);
+    assert_eq!(
+        lab.reasons(),
+        ["east DuplicateCluster", "west DuplicateCluster"]
+    );
+    lab.identify("west", "uid-2");
+    lab.settle();
+    assert_eq!(lab.members_here(), ["home", "west"]);
+}
+
+#[test]
+fn local_first_is_asked_of_kube_proxies_of_all_ages() {
+    let mut lab = Lab::of_members();
+    let first = with(web(2020), "/metadata/labels/local-first", json!("yes"));
+    lab.list("east", &[first], &[pods("10.1.0.1")]);
+    lab.list("west", &[], &[]);
+    lab.list("home", &[web(2021)], &[pods("10.3.0.1")]);
+    lab.settle();
+    let annotations = |lab: &Lab, name: &str| {
+        let all = &lab.service(GLOBAL)["metadata"]["annotations"];
+        all[format!("service.kubernetes.io/{name}")].clone()
+    };
+    assert_eq!(annotations(&lab, "topology-aware-hints"), "auto");
+    assert_eq!(annotations(&lab, "topology-mode"), "Auto");
+    lab.apply_service("east", &web(2020));
+    lab.settle();
+    assert!(annotations(&lab, "topology-aware-hints").is_null());
+    assert!(annotations(&lab, "topology-mode").is_null());
+}

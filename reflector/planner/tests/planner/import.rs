@@ -143,7 +143,13 @@ fn a_source_cannot_lead_traffic_to_where_it_is_not() {
     assert_eq!(shown, ["10.1.0.1", "10.1.255.255", "fd00:1::1"]);
     // One for each slice and rule.
     assert_eq!(reasons(&lab).len(), 5, "{:?}", lab.problems());
-    let each = ["InvalidAddress", "AddressInLocalCIDR", "AddressNotAllowed"];
+    // An IPv4-mapped address is none of IPv6.
+    let each = [
+        "InvalidAddress",
+        "AddressInLocalCIDR",
+        "AddressNotAllowed",
+        "InvalidEndpoint",
+    ];
     assert!(each.iter().all(|it| reasons(&lab).contains(it)));
     assert!(reasons(&lab).iter().all(|it| each.contains(it)));
 }

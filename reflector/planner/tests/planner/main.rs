@@ -10,6 +10,7 @@ mod cluster;
 mod endpoints;
 // Services of many clusters that become one.
 mod global;
+mod habits;
 // World, cluster and the loop between them.
 mod lab;
 // What holds in all worlds.

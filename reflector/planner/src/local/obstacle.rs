@@ -1,0 +1,64 @@
+//! What stands in the way of objects.
+
+use std::time::Duration;
+
+use proto_types::{ObjectKey, Resource};
+
+use super::Local;
+use crate::hold::Moment;
+
+/// Why an object is not as it should be, though it was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// An object that is not ours has the name.
+    Occupied,
+    /// Its namespace does not exist.
+    NamespaceMissing,
+    /// Nor does the API server create it.
+    NamespaceRefused(Box<str>),
+    /// The API server refuses it.
+    Refused(Box<str>),
+    /// The API server stored something else.
+    Overruled,
+    /// It is deleted, and these finalizers keep it.
+    Terminating(Box<str>),
+}
+
+/// Several times the longest pause between two attempts.
+const FORGET_OBSTACLES_AFTER: Duration = Duration::from_mins(30);
+
+impl Local {
+    /// What stands in the way of an object.
+    #[must_use]
+    pub fn obstacle(&self, resource: Resource, key: &ObjectKey) -> Option<&Obstacle> {
+        let met = self.obstacles.get(&(resource, key.clone()));
+        met.map(|(obstacle, _)| obstacle)
+    }
+
+    pub(crate) fn set_obstacle(
+        &mut self,
+        resource: Resource,
+        key: ObjectKey,
+        it: Obstacle,
+        now: Moment,
+    ) {
+        self.obstacles.insert((resource, key), (it, now));
+    }
+
+    /// How many objects something stands in the way of.
+    #[must_use]
+    pub fn n_obstacles(&self) -> usize {
+        self.obstacles.len()
+    }
+
+    /// Forgets what has not been met for long: what is still wanted is tried every minute.
+    pub(crate) fn forget_old_obstacles(&mut self, now: Moment) {
+        let age = |met: &Moment| now.0.saturating_sub(met.0);
+        self.obstacles
+            .retain(|_, (_, met)| age(met) < FORGET_OBSTACLES_AFTER);
+    }
+
+    pub(crate) fn clear_obstacle(&mut self, resource: Resource, key: &ObjectKey) {
+        self.obstacles.remove(&(resource, key.clone()));
+    }
+}

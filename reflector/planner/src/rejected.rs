@@ -1,0 +1,281 @@
+//! Values of optional fields that the local API server rejects, as one of another age may.
+//!
+//! A mirror is written without them, or with what comes closest, and that is reported.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use proto_types::{ObjectKey, Resource};
+
+use crate::diff::Verdict;
+use crate::hold::Moment;
+use crate::plan::{Case, Plan};
+use crate::problem::{Cause, Problem};
+use crate::service::ServiceSpec;
+use crate::slice::SliceSpec;
+
+/// A field without which a mirror is still of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OptionalField {
+    /// Which endpoints kube-proxy prefers.
+    TrafficDistribution,
+    /// What is spoken at a port of a Service or a slice.
+    AppProtocol,
+    /// The zones that an endpoint is for.
+    Hints,
+    /// The zone of an endpoint.
+    Zone,
+    /// The node of an endpoint.
+    NodeName,
+}
+
+/// What the local API server rejected, with its words, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Rejected(HashMap<(OptionalField, Box<str>), (Box<str>, Moment)>);
+
+/// An API server may be replaced by a newer one.
+const FORGET_AFTER: Duration = Duration::from_secs(3600);
+
+impl OptionalField {
+    /// Returns the field that a path in a rejection leads to, such as
+    /// `spec.ports[0].appProtocol`.
+    #[must_use]
+    pub fn at(resource: Resource, path: &str) -> Option<Self> {
+        let path = without_indices(path);
+        match (resource, path.as_str()) {
+            (Resource::Services, "spec.trafficDistribution") => Some(Self::TrafficDistribution),
+            (Resource::Services, "spec.ports.appProtocol")
+            | (Resource::EndpointSlices, "ports.appProtocol")
+            | (Resource::Endpoints, "subsets.ports.appProtocol") => Some(Self::AppProtocol),
+            (Resource::EndpointSlices, "endpoints.zone") => Some(Self::Zone),
+            (Resource::EndpointSlices, "endpoints.nodeName")
+            | (Resource::Endpoints, "subsets.addresses.nodeName") => Some(Self::NodeName),
+            (Resource::EndpointSlices, path) if path.starts_with("endpoints.hints") => {
+                Some(Self::Hints)
+            }
+            (Resource::Services | Resource::EndpointSlices | Resource::Endpoints, _) => None,
+        }
+    }
+
+    /// Its name in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TrafficDistribution => "trafficDistribution",
+            Self::AppProtocol => "appProtocol",
+            Self::Hints => "hints",
+            Self::Zone => "zone",
+            Self::NodeName => "nodeName",
+        }
+    }
+
+    /// What comes closest to a value, if anything does.
+    fn weaker(self, value: &str) -> Option<&'static str> {
+        match (self, value) {
+            (Self::TrafficDistribution, "PreferSameNode") => Some("PreferSameZone"),
+            (Self::TrafficDistribution, "PreferSameZone") => Some("PreferClose"),
+            _ => None,
+        }
+    }
+}
+
+fn without_indices(path: &str) -> String {
+    let parts = path.split('[');
+    let mut parts = parts.map(|it| it.split_once(']').map_or(it, |(_, after)| after));
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    whole.extend(parts);
+    whole
+}
+
+impl Rejected {
+    /// Remembers a rejection.
+    pub(crate) fn insert(
+        &mut self,
+        field: OptionalField,
+        value: Box<str>,
+        message: Box<str>,
+        now: Moment,
+    ) {
+        self.0.insert((field, value), (message, now));
+    }
+
+    /// Forgets what was rejected long ago; returns whether there was any.
+    pub(crate) fn expire(&mut self, now: Moment) -> bool {
+        let before = self.0.len();
+        self.0
+            .retain(|_, (_, at)| now.0.saturating_sub(at.0) < FORGET_AFTER);
+        self.0.len() < before
+    }
+
+    /// The words with which a value was rejected.
+    fn of(&self, field: OptionalField, value: &str) -> Option<&str> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let (message, _) = self.0.get(&(field, value.into()))?;
+        Some(message)
+    }
+
+    /// Replaces a value that is rejected by one that is not, or by none.
+    fn weaken(&self, field: OptionalField, value: &mut Option<Box<str>>, lost: &mut Vec<Lost>) {
+        let Some(asked) = value.clone() else {
+            return;
+        };
+        let Some(message) = self.of(field, &asked) else {
+            return;
+        };
+        let mut closest = field.weaker(&asked);
+        while let Some(next) = closest.filter(|it| self.of(field, it).is_some()) {
+            closest = field.weaker(next);
+        }
+        *value = closest.map(Into::into);
+        lost.push(Lost {
+            field,
+            asked,
+            used: closest,
+            message: message.into(),
+        });
+    }
+}
+
+struct Lost {
+    field: OptionalField,
+    asked: Box<str>,
+    used: Option<&'static str>,
+    message: Box<str>,
+}
+
+/// Takes from a plan what the local API server rejects, and reports it.
+pub(crate) fn weaken(case: &Case<'_>, plan: &mut Plan) {
+    let rejected = &case.world.local().rejected;
+    if rejected.0.is_empty() {
+        return;
+    }
+    let mut all: Vec<((Resource, ObjectKey), Vec<Lost>)> = Vec::new();
+    if let Verdict::Want(service) = &mut plan.service {
+        let local = (Resource::Services, case.key.object().clone());
+        all.push((local, rejected.weaken_service(&mut service.spec)));
+    }
+    for (key, verdict) in &mut plan.slices {
+        if let Verdict::Want(slice) = verdict {
+            let local = (Resource::EndpointSlices, key.clone());
+            all.push((local, rejected.weaken_slice(&mut slice.spec)));
+        }
+    }
+    let Some(claim) = case.world.claims(case.key).next() else {
+        return;
+    };
+    for (local, lost) in all {
+        for it in lost {
+            let problem = Problem {
+                source: case.source(claim).clone(),
+                object: claim.service.clone(),
+                cause: it.cause(local.clone()),
+            };
+            if !plan.problems.contains(&problem) {
+                case.note("FieldNotSupported", || problem.to_string());
+                plan.problems.push(problem);
+            }
+        }
+    }
+}
+
+impl Lost {
+    fn cause(self, local: (Resource, ObjectKey)) -> Cause {
+        Cause::FieldNotSupported {
+            local,
+            field: self.field.as_str(),
+            value: self.asked,
+            used: self.used.unwrap_or("none"),
+            message: self.message,
+        }
+    }
+}
+
+impl Rejected {
+    fn weaken_service(&self, spec: &mut ServiceSpec) -> Vec<Lost> {
+        let mut lost = Vec::new();
+        let distribution = &mut spec.traffic_distribution;
+        self.weaken(OptionalField::TrafficDistribution, distribution, &mut lost);
+        for port in &mut spec.ports {
+            self.weaken(
+                OptionalField::AppProtocol,
+                &mut port.app_protocol,
+                &mut lost,
+            );
+        }
+        lost
+    }
+
+    fn weaken_slice(&self, spec: &mut SliceSpec) -> Vec<Lost> {
+        let mut lost = Vec::new();
+        for port in &mut spec.ports {
+            self.weaken(
+                OptionalField::AppProtocol,
+                &mut port.app_protocol,
+                &mut lost,
+            );
+        }
+        for endpoint in &mut spec.endpoints {
+            self.weaken(OptionalField::Zone, &mut endpoint.zone, &mut lost);
+            self.weaken(OptionalField::NodeName, &mut endpoint.node, &mut lost);
+            if let Some(message) = self.of(OptionalField::Hints, "")
+                && !endpoint.hints.is_empty()
+            {
+                endpoint.hints = Box::default();
+                lost.push(Lost {
+                    field: OptionalField::Hints,
+                    asked: Box::default(),
+                    used: None,
+                    message: message.into(),
+                });
+            }
+        }
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejected_field_is_found_by_its_path() {
+        for (path, field) in [
+            (
+                "spec.trafficDistribution",
+                Some(OptionalField::TrafficDistribution),
+            ),
+            (
+                "spec.ports[12].appProtocol",
+                Some(OptionalField::AppProtocol),
+            ),
+            ("spec.clusterIPs[0]", None),
+        ] {
+            assert_eq!(OptionalField::at(Resource::Services, path), field, "{path}");
+        }
+        let slices = Resource::EndpointSlices;
+        let hints = OptionalField::at(slices, "endpoints[3].hints.forZones[0].name");
+        assert_eq!(hints, Some(OptionalField::Hints));
+    }
+
+    #[test]
+    fn the_closest_value_that_is_not_rejected_is_used() {
+        let mut rejected = Rejected::default();
+        let field = OptionalField::TrafficDistribution;
+        let mut weakened = |value: &str| {
+            rejected.insert(field, value.into(), "no".into(), Moment::default());
+            let mut value = Some("PreferSameNode".into());
+            rejected.weaken(field, &mut value, &mut Vec::new());
+            value
+        };
+        assert_eq!(
+            weakened("PreferSameNode").as_deref(),
+            Some("PreferSameZone")
+        );
+        assert_eq!(weakened("PreferSameZone").as_deref(), Some("PreferClose"));
+        assert_eq!(weakened("PreferClose"), None);
+        assert!(rejected.expire(Moment(FORGET_AFTER)));
+        assert!(!rejected.expire(Moment(FORGET_AFTER)));
+    }
+}

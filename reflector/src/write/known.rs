@@ -1,0 +1,67 @@
+//! What is known of an object by an answer about it.
+
+use proto_types::{ObjectKey, RawObject, Resource};
+use reflector_planner::{LocalChange, Mirror, Obstacle, Seen, Step, Update, Version};
+
+use super::Look;
+
+/// What an object of ours is now.
+pub(super) fn applied(step: &Step, answer: &RawObject) -> Option<Update> {
+    let key = answer.key.clone();
+    (key == step.key).then(|| match step.resource {
+        Resource::Services => Update::LocalServices(now(key, answer)),
+        Resource::EndpointSlices => Update::LocalSlices(now(key, answer)),
+        Resource::Endpoints => Update::LocalEndpoints(now(key, answer)),
+    })
+}
+
+pub(super) fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
+    let key = answer.key.clone();
+    let update = match step.resource {
+        Resource::Services => Update::LocalServices(now(key, answer)),
+        Resource::EndpointSlices => Update::LocalSlices(now(key, answer)),
+        Resource::Endpoints => Update::LocalEndpoints(now(key, answer)),
+    };
+    let mut updates = vec![update];
+    if !step.satisfied_by(answer) {
+        let overruled = Obstacle::Overruled;
+        updates.push(Update::Blocked(step.resource, step.key.clone(), overruled));
+    }
+    updates
+}
+
+/// What an object is by an answer. One that lost our mark is not ours any more.
+pub(super) fn now<T: Mirror>(key: ObjectKey, answer: &RawObject) -> LocalChange<T> {
+    match Seen::read(answer) {
+        Seen::Foreign => LocalChange::Deleted(key, answer.revision),
+        ours @ Seen::Ours(_) => LocalChange::Applied(key, ours),
+    }
+}
+
+pub(super) fn gone(step: &Step, version: &Version) -> Update {
+    let (key, uid) = (step.key.clone(), version.uid.clone());
+    match step.resource {
+        Resource::Services => Update::LocalServices(LocalChange::Gone(key, uid)),
+        Resource::EndpointSlices => Update::LocalSlices(LocalChange::Gone(key, uid)),
+        Resource::Endpoints => Update::LocalEndpoints(LocalChange::Gone(key, uid)),
+    }
+}
+
+/// What the step was about does not exist.
+pub(super) fn forgotten(step: &Step) -> Option<Update> {
+    step.version.as_ref().map(|version| gone(step, version))
+}
+
+pub(super) fn seen<T: Mirror>(
+    step: &Step,
+    answer: &RawObject,
+    update: fn(LocalChange<T>) -> Update,
+) -> Look {
+    match Seen::read(answer) {
+        ours @ Seen::Ours(_) => {
+            let change = LocalChange::Applied(answer.key.clone(), ours);
+            Look::Ours(Some(update(change)))
+        }
+        Seen::Foreign => Look::Foreign(forgotten(step), answer.clone()),
+    }
+}
