@@ -84,13 +84,12 @@ impl Frame {
             FrameKind::Gap { until } if self.revision < known && known < until => {
                 return Treatment::Expire;
             }
-            FrameKind::Gap { .. } => false,
             FrameKind::Missed { .. } if known <= self.revision => true,
             // The reader came from a replica that was ahead of this one.
             FrameKind::Missed { until } if until.is_none_or(|until| known < until) => {
                 return Treatment::Expire;
             }
-            FrameKind::Missed { .. } => false,
+            FrameKind::Gap { .. } | FrameKind::Missed { .. } => false,
         };
         match is_news {
             true => Treatment::Deliver,
