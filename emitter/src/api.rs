@@ -30,6 +30,7 @@ use emitter_cache::{Encoding, Grant, Scope, View};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use proto_types::resource::Names;
 use proto_types::{Resource, Revision, Status};
+use runtime::upstream;
 use tokio_util::sync::CancellationToken;
 
 use self::accept::{Chosen, Format, Offer, Unacceptable, Verb};
@@ -69,6 +70,8 @@ pub struct Asked {
     /// The document that the consumer has already.
     known: Option<HeaderValue>,
     audit_id: HeaderValue,
+    /// Whether a list must be compared with the upstream.
+    is_confirmed: bool,
     /// Who asks, where that is known.
     caller: Option<Caller>,
 }
@@ -92,6 +95,7 @@ impl Asked {
             gzip: gzip::is_accepted(request.headers()),
             known: request.headers().get(header::IF_NONE_MATCH).cloned(),
             audit_id: audit_id.unwrap_or_else(new_audit_id),
+            is_confirmed: request.headers().get(upstream::READ) == Some(&upstream::CONFIRMED),
             caller: request.extensions().get().cloned(),
             query,
         }

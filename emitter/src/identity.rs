@@ -17,8 +17,10 @@ use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use parking_lot::RwLock;
 use proto_types::Status;
+use proto_types::evidence::Expected;
 use proto_types::name::DnsLabel;
 use proto_types::status::Details;
+use runtime::follow::{Cause, Guard, Identity as Told};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
@@ -62,10 +64,19 @@ pub struct Identity {
     known: RwLock<Known>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Known {
+    /// Cluster of the data: the first one that answered a list, and no other.
+    expected: Expected,
     uid: Option<String>,
-    /// What an upstream that is an emitter is called.
+    /// Name of an upstream that is an emitter.
+    upstream_name: Option<String>,
+}
+
+/// Report of an upstream.
+#[derive(Debug)]
+struct Reported {
+    uid: String,
     upstream_name: Option<String>,
 }
 
@@ -88,14 +99,58 @@ impl Identity {
         }
     }
 
-    /// Learns the identity from the upstream, for ever.
+    /// Accepts answers of the first cluster that answers, and of no other: an emitter
+    /// serves one cluster for its whole life.
+    #[must_use]
+    pub fn guard(self: &Arc<Self>) -> Guard {
+        let this = Arc::clone(self);
+        Arc::new(move |told| this.judge(told))
+    }
+
+    fn judge(&self, told: Told) -> Result<Expected, Cause> {
+        // All resources ask at once, and must get one answer.
+        let mut known = self.known.write();
+        let cluster = match &told {
+            Told::Known(uid) => Some(uid),
+            Told::Untold(_) | Told::Failed(_) => None,
+        };
+        let served = known.uid.as_deref().unwrap_or_default();
+        match (known.expected.check(cluster), &told) {
+            (Ok(()), _) => {}
+            (Err(_), Told::Known(uid)) => {
+                return Err(Cause::Replaced(format!(
+                    "the uid of its kube-system namespace is {uid}, and this emitter serves \
+                     {served}; correct the address, or restart the emitter to serve the other \
+                     cluster"
+                )));
+            }
+            (Err(_), Told::Untold(why)) => {
+                return Err(Cause::Unidentified(format!(
+                    "it does not report whether it is still cluster {served} ({why}); let the \
+                     emitter get namespace kube-system"
+                )));
+            }
+            (Err(_), Told::Failed(why)) => return Err(why.clone()),
+        }
+        if let Some(uid) = cluster {
+            if known.uid.is_none() {
+                info!(%uid, "serving the cluster of this kube-system namespace");
+            }
+            known.uid = Some(uid.to_string());
+        }
+        known.expected = std::mem::take(&mut known.expected).narrowed(cluster);
+        Ok(known.expected.clone())
+    }
+
+    /// Learns the names of the upstream, for ever, and reports where its identity cannot be
+    /// had.
     pub async fn follow(self: Arc<Self>, client: kube::Client, upstream: Upstream) {
         let mut has_failed = false;
         loop {
             match ask(&client, upstream).await {
-                Ok(known) => {
+                Ok(reported) => {
                     has_failed = false;
-                    self.learn(known);
+                    self.learn(reported);
                 }
                 Err(why) if !has_failed => {
                     has_failed = true;
@@ -108,17 +163,18 @@ impl Identity {
         }
     }
 
-    fn learn(&self, known: Known) {
-        let mut current = self.known.write();
-        if *current == known {
-            return;
+    /// Takes over the name of the cluster that is served; of another one nothing.
+    fn learn(&self, reported: Reported) {
+        let mut known = self.known.write();
+        match &known.uid {
+            Some(served) if *served == reported.uid => {
+                known.upstream_name = reported.upstream_name;
+            }
+            Some(served) => {
+                error!(uid = reported.uid, %served, "another cluster answers for the upstream");
+            }
+            None => {}
         }
-        let uid = known.uid.as_deref().unwrap_or_default();
-        match &current.uid {
-            None => info!(uid, "this cluster is known by the uid of kube-system"),
-            Some(before) => error!(uid, %before, "the upstream has become another cluster"),
-        }
-        *current = known;
     }
 
     fn uid(&self) -> Option<String> {
@@ -126,10 +182,11 @@ impl Identity {
     }
 
     fn cluster(&self) -> Option<String> {
-        let Known { uid, upstream_name } = self.known.read().clone();
+        let known = self.known.read();
         let named = self.names.cluster.as_ref();
         let named = named.map(|name| name.as_str().to_owned());
-        named.or(upstream_name).or(uid)
+        let named = named.or_else(|| known.upstream_name.clone());
+        named.or_else(|| known.uid.clone())
     }
 
     fn properties(&self) -> Vec<(&'static str, String)> {
@@ -142,7 +199,7 @@ impl Identity {
     }
 }
 
-async fn ask(client: &kube::Client, upstream: Upstream) -> anyhow::Result<Known> {
+async fn ask(client: &kube::Client, upstream: Upstream) -> anyhow::Result<Reported> {
     let (namespace, property) = match upstream {
         Upstream::ApiServer => (document(client, NAMESPACE).await?, None),
         Upstream::Emitter => {
@@ -153,8 +210,8 @@ async fn ask(client: &kube::Client, upstream: Upstream) -> anyhow::Result<Known>
     };
     let Namespace { metadata } = serde_json::from_value(namespace)?;
     let name = |it: &Value| it["spec"]["value"].as_str().map(str::to_owned);
-    Ok(Known {
-        uid: Some(metadata.uid),
+    Ok(Reported {
+        uid: metadata.uid,
         upstream_name: property.as_ref().and_then(name),
     })
 }
@@ -329,10 +386,7 @@ mod tests {
             (503, true),
             "{body}"
         );
-        identity.learn(Known {
-            uid: Some("u-1".to_owned()),
-            upstream_name: None,
-        });
+        identity.judge(Told::Known("u-1".into())).unwrap();
         let (status, body) = get(&identity, NAMESPACE).await;
         assert_eq!(
             (status, body.contains(r#""uid":"u-1""#)),
@@ -349,12 +403,38 @@ mod tests {
             (None, None, "u-1"),
         ] {
             let identity = Identity::new(names(flag, None));
-            identity.learn(Known {
-                uid: Some("u-1".to_owned()),
+            identity.judge(Told::Known("u-1".into())).unwrap();
+            identity.learn(Reported {
+                uid: "u-1".to_owned(),
                 upstream_name: upstream.map(str::to_owned),
             });
             assert_eq!(identity.properties(), [(CLUSTER, expected.to_owned())]);
         }
+    }
+
+    #[test]
+    fn only_the_first_cluster_that_answers_is_served() {
+        let identity = Arc::new(Identity::new(Names::default()));
+        let guard = identity.guard();
+        let untold = || Told::Untold(Cause::Forbidden("no".to_owned()));
+        let failed = || Told::Failed(Cause::Throttled("later".to_owned()));
+        guard(untold()).unwrap();
+        guard(Told::Known("a".into())).unwrap();
+        for (told, said) in [
+            (Told::Known("b".into()), "this emitter serves a"),
+            (untold(), "still cluster a (not allowed: no)"),
+            (failed(), "later"),
+        ] {
+            let why = guard(told).unwrap_err().to_string();
+            assert!(why.contains(said), "{why}");
+        }
+        identity.learn(Reported {
+            uid: "b".to_owned(),
+            upstream_name: Some("other".to_owned()),
+        });
+        assert_eq!(identity.uid().as_deref(), Some("a"));
+        assert_eq!(identity.cluster().as_deref(), Some("a"));
+        guard(Told::Known("a".into())).unwrap();
     }
 
     #[tokio::test]

@@ -5,11 +5,15 @@
 //! probe lists upstream what there is, metadata only. Where the store holds the same
 //! versions it is as new as that list; where not, the stream is about to tell.
 //!
+//! Such a list is also what confirms the store: what it lacks is absent upstream. Where
+//! the upstream does not respond, is disconnected or older, reads are not confirmed.
+//!
 //! Invariant: there is at most one list under way for each resource, and it answers
 //! all who asked before it began.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,8 +21,10 @@ use http::{Request, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use kube::client::Body;
+use proto_types::evidence::Read;
 use proto_types::{Labels, ObjectKey, Revision};
-use runtime::follow::{Event, Scope};
+use runtime::follow::{Event, Guard, Limits, Marks, Scope, Verifier};
+use runtime::upstream::{self, Said};
 use serde::Deserialize;
 use tokio::sync::watch;
 use tracing::debug;
@@ -36,22 +42,47 @@ const MAX_LIST: usize = 256 << 20;
 pub type Versions = HashMap<ObjectKey, (Box<str>, Revision)>;
 
 /// Questions of readers, and how many of them have been answered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Questions {
     asked: watch::Sender<u64>,
-    answered: watch::Sender<u64>,
+    answered: watch::Sender<(u64, Read)>,
+    /// Whether only a reader that requires it is answered by the upstream.
+    is_on_demand: AtomicBool,
 }
 
 /// The store did not become as new as the question in time.
 #[derive(Debug)]
 pub struct Unanswered;
 
+impl Default for Questions {
+    fn default() -> Self {
+        Self {
+            asked: watch::Sender::default(),
+            answered: watch::Sender::new((0, Read::Cached)),
+            is_on_demand: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Questions {
-    /// Returns when the store has all that had happened at the time of the call. Where
-    /// nobody probes, that is at once.
-    pub async fn ask(&self) -> Result<(), Unanswered> {
-        if self.asked.receiver_count() == 0 {
-            return Ok(());
+    /// Answers only questions of readers that require it.
+    pub fn on_demand(&self) {
+        self.is_on_demand.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns when the store has all that had happened at the time of the call, and
+    /// whether the upstream confirmed that. Without a prober it returns `None` at once.
+    pub async fn ask(&self) -> Result<Option<Read>, Unanswered> {
+        match self.is_on_demand.load(Ordering::Relaxed) {
+            true => Ok(self.unasked()),
+            false => self.confirm().await,
+        }
+    }
+
+    /// The same, also where only readers that require it are answered.
+    pub async fn confirm(&self) -> Result<Option<Read>, Unanswered> {
+        if self.unasked().is_none() {
+            return Ok(None);
         }
         let mut answered = self.answered.subscribe();
         let mut mine = 0;
@@ -60,47 +91,80 @@ impl Questions {
             mine = *n_asked;
         });
         // One probe may be under way that began before this question.
-        let answer = answered.wait_for(|answered| mine <= *answered);
+        let answer = answered.wait_for(|(answered, _)| mine <= *answered);
         match tokio::time::timeout(2 * PATIENCE, answer).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(answer)) => Ok(Some(answer.1)),
             Ok(Err(_)) | Err(_) => Err(Unanswered),
         }
     }
+
+    /// Returns the relation to the present of a read without a question; `None` without a
+    /// prober.
+    #[must_use]
+    pub fn unasked(&self) -> Option<Read> {
+        (self.asked.receiver_count() != 0).then_some(Read::Cached)
+    }
+}
+
+/// Lists of what is followed, metadata alone.
+pub struct Prober {
+    client: kube::Client,
+    scope: Scope,
+    verifier: Verifier,
+}
+
+/// Versions upstream, at a resource version.
+struct Found {
+    versions: Versions,
+    revision: Revision,
+    /// Whether what it lacks is absent.
+    is_confirmed: bool,
 }
 
 /// Answers the questions of one hub's readers, for ever.
-pub async fn answer(hub: Arc<Hub>, client: kube::Client, scope: Scope) {
+pub async fn answer(hub: Arc<Hub>, prober: Prober) {
     let mut asked = hub.questions().asked.subscribe();
     loop {
         let Ok(n_asked) = asked
-            .wait_for(|asked| *hub.questions().answered.borrow() < *asked)
+            .wait_for(|asked| hub.questions().answered.borrow().0 < *asked)
             .await
             .map(|asked| *asked)
         else {
             return;
         };
-        let is_known = match tokio::time::timeout(PATIENCE, list(&client, &scope)).await {
-            Ok(Ok((versions, revision))) => wait_for(&hub, &versions, revision).await,
-            // Nobody can have written where nobody answers: what is known is the best
-            // there is, and consumers must go on while an API server restarts.
-            Ok(Err(error)) => {
-                debug!(resource = %scope.resource, %error, "cannot probe upstream");
-                true
-            }
-            Err(_) => true,
-        };
-        if is_known {
-            hub.questions().answered.send_replace(n_asked);
+        if let Some(read) = compare(&hub, &prober).await {
+            hub.questions().answered.send_replace((n_asked, read));
+        }
+    }
+}
+
+/// Compares the store with the upstream. Returns `None` if it is not as new in time.
+async fn compare(hub: &Hub, prober: &Prober) -> Option<Read> {
+    let known = *hub.ingested().borrow();
+    match tokio::time::timeout(PATIENCE, prober.list()).await {
+        // The history went back, or the answer is of a stale server.
+        Ok(Ok(found)) if Some(found.revision) < known => Some(Read::Cached),
+        Ok(Ok(found)) if found.is_confirmed => {
+            let is_known = wait_for(hub, &found.versions, found.revision).await;
+            is_known.then_some(Read::Confirmed)
+        }
+        Ok(Ok(_)) | Err(_) => Some(Read::Cached),
+        // Nobody can have written where nobody answers: what is known is the best
+        // there is, and consumers must go on while an API server restarts.
+        Ok(Err(error)) => {
+            debug!(resource = %prober.scope.resource, %error, "cannot probe upstream");
+            Some(Read::Cached)
         }
     }
 }
 
 /// Returns when the store has all that had happened at the time of the call.
-pub async fn catch_up(hub: Arc<Hub>, client: kube::Client, scope: Scope) {
+pub async fn catch_up(hub: Arc<Hub>, prober: Prober) {
     loop {
-        let listed = tokio::time::timeout(PATIENCE, list(&client, &scope)).await;
-        if let Ok(Ok((versions, revision))) = listed
-            && wait_for(&hub, &versions, revision).await
+        let listed = tokio::time::timeout(PATIENCE, prober.list()).await;
+        if let Ok(Ok(found)) = listed
+            && found.is_confirmed
+            && wait_for(&hub, &found.versions, found.revision).await
         {
             return;
         }
@@ -136,6 +200,7 @@ async fn wait_for(hub: &Hub, versions: &Versions, revision: Revision) -> bool {
 
 #[derive(Deserialize)]
 struct List {
+    kind: String,
     metadata: ListMeta,
     /// Go writes null where there are none.
     items: Option<Vec<Item>>,
@@ -164,27 +229,58 @@ struct Metadata {
     labels: Labels,
 }
 
-async fn list(client: &kube::Client, scope: &Scope) -> anyhow::Result<(Versions, Revision)> {
-    let selector = scope.selector.to_string();
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("labelSelector", &selector)
-        .finish();
-    let path = scope.resource.collection(scope.namespace.as_deref());
-    let request = Request::get(format!("{path}?{query}"))
-        .header(
-            header::ACCEPT,
-            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-        )
-        .body(Body::empty())?;
-    let response = client.send(request).await?;
-    anyhow::ensure!(response.status() == 200, "status {}", response.status());
-    let body = Limited::new(response.into_body(), MAX_LIST).collect().await;
-    let body = body.map_err(|why| anyhow::anyhow!(why))?.to_bytes();
-    parse(&body)
+impl Prober {
+    /// Prober of that upstream, as far as the guard accepts it.
+    #[must_use]
+    pub fn new(client: kube::Client, scope: Scope, guard: Guard) -> Self {
+        Self {
+            verifier: Verifier::new(client.clone(), Limits::default(), Some(guard)),
+            client,
+            scope,
+        }
+    }
+
+    async fn list(&self) -> anyhow::Result<Found> {
+        let scope = &self.scope;
+        let selector = scope.selector.to_string();
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("labelSelector", &selector)
+            .finish();
+        let path = scope.resource.collection(scope.namespace.as_deref());
+        let request = Request::get(format!("{path}?{query}"))
+            .header(
+                header::ACCEPT,
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            )
+            .header(upstream::READ, upstream::CONFIRMED)
+            .body(Body::empty())?;
+        let before = self.verifier.before().await;
+        let response = self.client.send(request).await?;
+        anyhow::ensure!(response.status() == 200, "status {}", response.status());
+        let headers = response.headers().clone();
+        let body = Limited::new(response.into_body(), MAX_LIST).collect().await;
+        let body = body.map_err(|why| anyhow::anyhow!(why))?.to_bytes();
+        let (versions, revision) = parse(&body)?;
+        self.verifier.verify(before, Marks::of(&headers)).await?;
+        let said = Said::of(&headers);
+        let is_confirmed =
+            !matches!(said, Said::Disconnected(_)) && said.read(&headers) == Read::Confirmed;
+        Ok(Found {
+            versions,
+            revision,
+            is_confirmed,
+        })
+    }
 }
 
 fn parse(body: &Bytes) -> anyhow::Result<(Versions, Revision)> {
     let list: List = serde_json::from_slice(body)?;
+    let is_list = list.kind == "PartialObjectMetadataList";
+    anyhow::ensure!(
+        is_list,
+        "kind {:?} is not PartialObjectMetadataList",
+        list.kind
+    );
     let items = list.items.unwrap_or_default().into_iter();
     let versions = items.filter_map(|Item { metadata }| {
         let key = ObjectKey::new(&metadata.namespace, &metadata.name);
@@ -196,11 +292,11 @@ fn parse(body: &Bytes) -> anyhow::Result<(Versions, Revision)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, ObjectKey, Questions, Revision, parse};
+    use super::{Bytes, ObjectKey, Questions, Read, Revision, parse};
 
     #[test]
     fn a_list_tells_the_versions_of_what_is_exported() {
-        let list = r#"{"metadata":{"resourceVersion":"9"},"items":[
+        let list = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"9"},"items":[
             {"metadata":{"name":"a","namespace":"x","uid":"u","resourceVersion":"7"}},
             {"metadata":{"name":"kubernetes","namespace":"default","uid":"v","resourceVersion":"8"}}]}"#;
         let (versions, revision) = parse(&Bytes::from_static(list.as_bytes())).unwrap();
@@ -208,20 +304,29 @@ mod tests {
         assert_eq!(versions.len(), 1);
         let version = &versions[&ObjectKey::new("x", "a")];
         assert_eq!(version, &("u".into(), Revision::new(7)));
-        let empty = r#"{"metadata":{"resourceVersion":"9"},"items":null}"#;
+        let empty = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"9"},"items":null}"#;
         assert!(parse(&Bytes::from_static(empty.as_bytes())).is_ok());
+        let other = r#"{"kind":"Status","metadata":{"resourceVersion":"9"},"items":null}"#;
+        assert!(parse(&Bytes::from_static(other.as_bytes())).is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_question_waits_for_an_answer_but_not_for_ever() {
         let questions = Questions::default();
-        assert!(questions.ask().await.is_ok(), "where nobody probes");
+        let read = questions.ask().await;
+        assert!(matches!(read, Ok(None)), "where nobody probes");
         let _prober = questions.asked.subscribe();
         assert!(questions.ask().await.is_err(), "where nothing comes of it");
         let (asked, ()) = tokio::join!(questions.ask(), async {
             tokio::task::yield_now().await;
-            questions.answered.send_replace(2);
+            questions.answered.send_replace((2, Read::Confirmed));
         });
-        assert!(asked.is_ok());
+        assert!(matches!(asked, Ok(Some(Read::Confirmed))));
+        questions.on_demand();
+        assert!(matches!(questions.ask().await, Ok(Some(Read::Cached))));
+        assert!(
+            questions.confirm().await.is_err(),
+            "which is asked all the same"
+        );
     }
 }

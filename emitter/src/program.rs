@@ -25,7 +25,7 @@ use crate::hub::{self, Hub};
 use crate::identity::{self, Identity, Upstream};
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
-use crate::probe;
+use crate::probe::{self, Prober};
 use crate::reload::Files;
 use crate::serve::{self, End, Transport};
 use crate::shutdown::Shutdown;
@@ -91,8 +91,8 @@ impl Program {
 
     /// Serves until `shutdown` is cancelled, or until a task fails.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        self.follow_upstream();
         let identity = self.learn_identity();
+        self.follow_upstream(&identity);
         let (access, certificates) = self.open_access()?;
         self.end_with(shutdown);
         let present = Present {
@@ -127,7 +127,7 @@ impl Program {
     }
 
     /// Keeps the hubs as the upstream is.
-    fn follow_upstream(&mut self) {
+    fn follow_upstream(&mut self, identity: &Arc<Identity>) {
         for (hub, resource) in self.hubs.clone().into_iter().zip(Resource::ALL) {
             let config = &self.config;
             let namespace = config.namespace.as_deref();
@@ -139,15 +139,17 @@ impl Program {
                 ready: self.readiness.flag(resource.plural(), "not listed yet"),
                 namespaces: self.namespaces.take_if(|_| resource == Resource::Services),
             };
-            if config.consistent_reads == ConsistentReads::Upstream {
-                let answer = probe::answer(hub, self.client.clone(), scope.clone());
-                self.spawn(format!("probing {resource}"), answer);
+            if config.consistent_reads == ConsistentReads::Cache {
+                hub.questions().on_demand();
             }
+            let prober = Prober::new(self.client.clone(), scope.clone(), identity.guard());
+            let answer = probe::answer(hub, prober);
+            self.spawn(format!("probing {resource}"), answer);
             let in_step = Arc::clone(&follower.hub).keep_in_step();
             self.spawn(format!("keeping {resource} in step"), in_step);
             let pace = Arc::clone(&follower.hub).pace();
             self.spawn(format!("pacing readers of {resource}"), pace);
-            let follow = follower.follow(self.client.clone(), scope);
+            let follow = follower.follow(self.client.clone(), scope, identity.guard());
             self.spawn(format!("following {resource}"), follow);
         }
     }
@@ -310,7 +312,7 @@ async fn look_behind(client: kube::Client, health: Arc<Health>) {
     let mut asking = Asking::new(client);
     loop {
         match asking.next().await {
-            Some(why) => health.lose(BEHIND, why),
+            Some(lost) => health.lose_behind(BEHIND, lost),
             None => health.hear(BEHIND),
         }
     }

@@ -16,16 +16,27 @@ use emitter_cache::{Fields, Grant};
 use http::{HeaderName, HeaderValue};
 use parking_lot::RwLock;
 use proto_types::LabelSelector;
-use runtime::upstream::{self, Said};
+use proto_types::evidence::Read;
+use runtime::upstream::{self, Disconnected, Said};
+use tokio::time::Instant;
 
 use crate::consumers::Caller;
 
 const VIEW: HeaderName = HeaderName::from_static("heliograph-view");
 
-/// Whether the upstream is heard, by what is followed of it.
-#[derive(Debug, Default)]
+/// Connection to the upstream, by what is followed of it.
+#[derive(Debug)]
 pub struct Health {
-    lost: RwLock<BTreeMap<&'static str, String>>,
+    started: Instant,
+    parts: RwLock<BTreeMap<&'static str, Part>>,
+}
+
+#[derive(Debug)]
+struct Part {
+    /// Last contact.
+    heard: Instant,
+    /// Reason of a lost connection.
+    lost: Option<String>,
 }
 
 /// What is exported. Replicas that export the same are equal.
@@ -45,26 +56,50 @@ pub struct Signs {
     pub export: Export,
 }
 
-impl Health {
-    /// It is heard.
-    pub fn hear(&self, resource: &'static str) {
-        if self.lost.read().contains_key(resource) {
-            self.lost.write().remove(resource);
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            parts: RwLock::default(),
         }
     }
+}
 
-    /// It is not, for that reason.
-    pub fn lose(&self, resource: &'static str, why: String) {
-        self.lost.write().insert(resource, why);
+impl Health {
+    /// Notes a contact: that part is connected.
+    pub fn hear(&self, part: &'static str) {
+        let heard = Instant::now();
+        self.parts.write().insert(part, Part { heard, lost: None });
+    }
+
+    /// Notes a lost connection, for that reason.
+    pub fn lose(&self, part: &'static str, why: String) {
+        let mut parts = self.parts.write();
+        let heard = parts.get(part).map_or(self.started, |it| it.heard);
+        let lost = Some(why);
+        parts.insert(part, Part { heard, lost });
+    }
+
+    /// Notes that the upstream is disconnected itself, since its last contact.
+    pub fn lose_behind(&self, part: &'static str, lost: Disconnected) {
+        let heard = Instant::now().checked_sub(lost.age);
+        let heard = heard.unwrap_or(self.started);
+        let lost = Some(lost.why);
+        self.parts.write().insert(part, Part { heard, lost });
     }
 
     fn said(&self) -> Said {
-        let lost = self.lost.read();
-        // What one loses the others lose too, in nearly the same words.
-        match lost.values().next() {
-            Some(why) => Said::Lost(why.clone()),
-            None => Said::Followed,
-        }
+        let parts = self.parts.read();
+        let lost = parts.values().filter(|it| it.lost.is_some());
+        // What one part loses the others lose too, in nearly the same words.
+        let Some(first) = lost.clone().next() else {
+            return Said::Connected;
+        };
+        let age = lost.map(|it| it.heard.elapsed()).max();
+        Said::Disconnected(Disconnected {
+            why: first.lost.clone().unwrap_or_default(),
+            age: age.unwrap_or_default(),
+        })
     }
 }
 
@@ -93,11 +128,16 @@ pub async fn say(State(signs): State<Arc<Signs>>, request: Request, next: Next) 
     let caller = request.extensions().get::<Caller>();
     let grant = caller.map(|it| it.grant.clone()).unwrap_or_default();
     let mut response = next.run(request).await;
+    let read = response.extensions().get::<Read>().map(|read| match read {
+        Read::Confirmed => upstream::CONFIRMED,
+        Read::Cached | Read::Resumed => upstream::CACHED,
+    });
+    let headers = response.headers_mut();
+    headers.extend(signs.health.said().headers());
     let view = HeaderValue::try_from(signs.export.view(&grant)).ok();
-    let upstream = signs.health.said().header();
-    for (name, value) in [(VIEW, view), (upstream::HEADER, upstream)] {
+    for (name, value) in [(VIEW, view), (upstream::READ, read)] {
         if let Some(value) = value {
-            response.headers_mut().insert(name, value);
+            headers.insert(name, value);
         }
     }
     response
@@ -105,6 +145,8 @@ pub async fn say(State(signs): State<Arc<Signs>>, request: Request, next: Next) 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use emitter_cache::grant::{Owners, Rules};
 
     use super::*;
@@ -144,15 +186,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_upstream_is_heard_when_all_of_it_is() {
+    fn disconnected(why: &str, seconds: u64) -> Said {
+        Said::Disconnected(Disconnected {
+            why: why.to_owned(),
+            age: Duration::from_secs(seconds),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_upstream_is_connected_when_all_of_it_is() {
         let health = Health::default();
-        assert_eq!(health.said(), Said::Followed);
+        assert_eq!(health.said(), Said::Connected);
+        health.hear("services");
+        tokio::time::advance(Duration::from_secs(7)).await;
+        health.hear("endpointslices");
         health.lose("services", "no connection".to_owned());
         health.lose("endpointslices", "no connection either".to_owned());
+        assert_eq!(health.said(), disconnected("no connection either", 7));
         health.hear("endpointslices");
-        assert_eq!(health.said(), Said::Lost("no connection".to_owned()));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(health.said(), disconnected("no connection", 9));
         health.hear("services");
-        assert_eq!(health.said(), Said::Followed);
+        assert_eq!(health.said(), Said::Connected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_age_of_an_upstream_passes_on() {
+        let health = Health::default();
+        health.hear("services");
+        let lost = Disconnected {
+            why: "no connection".to_owned(),
+            age: Duration::from_secs(40),
+        };
+        tokio::time::advance(Duration::from_secs(60)).await;
+        health.lose_behind("behind", lost);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(health.said(), disconnected("no connection", 45));
     }
 }

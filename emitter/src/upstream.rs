@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use proto_types::resource::Names;
 use proto_types::{LabelSelector, Labels, ObjectKey, RawObject, Resource, label};
 use runtime::Flag;
-use runtime::follow::{Event, Limits, Reader, Scope};
+use runtime::follow::{Event, Guard, Limits, Listing, Reader, Scope};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -57,12 +57,13 @@ pub struct Follower {
 
 impl Follower {
     /// Follows for ever.
-    pub async fn follow(mut self, client: kube::Client, scope: Scope) {
+    pub async fn follow(mut self, client: kube::Client, scope: Scope, guard: Guard) {
         let resource = scope.resource;
-        let caught_up = probe::catch_up(Arc::clone(&self.hub), client.clone(), scope.clone());
+        let prober = probe::Prober::new(client.clone(), scope.clone(), Arc::clone(&guard));
+        let caught_up = probe::catch_up(Arc::clone(&self.hub), prober);
         let mut caught_up = std::pin::pin!(caught_up);
         let oldest = past::oldest(&client, &scope).await;
-        let mut reader = Reader::new(client, scope, Limits::default());
+        let mut reader = Reader::new(client, scope, Limits::default()).guarded(guard);
         let mut phase = Phase::Present;
         if let Some(oldest) = oldest {
             phase = Phase::Before(oldest);
@@ -78,6 +79,11 @@ impl Follower {
                     continue;
                 }
             };
+            if let Event::Listed(listing) = &event
+                && !self.is_served(listing)
+            {
+                continue;
+            }
             self.hear(&event, resource);
             match &event {
                 Event::Failed(failure) => {
@@ -115,8 +121,20 @@ impl Follower {
         }
     }
 
+    /// Returns whether a list replaces what is served. One whose absences do not count
+    /// would: a store has no objects but those of one moment. It is served only where
+    /// there is nothing else, by an emitter that says that it is disconnected.
+    fn is_served(&self, listing: &Listing) -> bool {
+        listing.ruling.absences_count() || self.hub.ingested().borrow().is_none()
+    }
+
     fn hear(&self, event: &Event, resource: &'static Names) {
-        if !matches!(event, Event::Failed(_)) {
+        let is_contact = match event {
+            Event::Failed(_) => false,
+            Event::Listed(listing) => listing.ruling.absences_count(),
+            Event::Applied(_) | Event::Deleted(_) | Event::Progress(_) | Event::Connected => true,
+        };
+        if is_contact {
             let now = Timestamp::now();
             self.metrics.upstream_heard(resource, now);
             self.health.hear(resource.plural);

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Revision;
+use crate::resource::Names;
 
 /// What a watch event says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -48,12 +49,41 @@ pub struct WatchEvent<'a> {
 
 /// A list, its items undecoded.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct List<'a> {
+    /// Kind; empty where the server sends none.
+    #[serde(default)]
+    pub kind: std::borrow::Cow<'a, str>,
+    /// API version; empty where the server sends none.
+    #[serde(default)]
+    pub api_version: std::borrow::Cow<'a, str>,
     /// Revision and continue token.
     pub metadata: ListMeta,
-    /// The items. Go writes `null` for an empty list of some kinds.
-    #[serde(borrow, default)]
+    /// The items. Go writes `null` for an empty list of some kinds, but never omits them.
+    #[serde(borrow, deserialize_with = "present")]
     pub items: Option<Vec<&'a RawValue>>,
+}
+
+/// Reads a value that may be null, but not absent.
+fn present<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<&'de RawValue>>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
+impl List<'_> {
+    /// Checks that it is a list of that resource.
+    pub fn check(&self, resource: &Names) -> Result<(), String> {
+        let is_kind = self.kind.strip_suffix("List") == Some(resource.kind);
+        if !is_kind || self.api_version != resource.api_version {
+            let (kind, api_version) = (&self.kind, &self.api_version);
+            return Err(format!(
+                "kind {kind:?} of {api_version:?} is not {}List of {}",
+                resource.kind, resource.api_version
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// A list's metadata.

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use proto_types::resource::Names;
 use proto_types::{RawObject, Resource};
 use reflector_planner::{
-    Change, Doubt, Exported, LocalChange, LocalList, Mirror, Policy, Role, Seen, SourceName, Update,
+    Change, Doubt, Exported, LocalChange, LocalList, Mirror, Policy, Role, Seen, SourceName,
+    Update, UpstreamContact,
 };
+use runtime::upstream::Disconnected;
 use runtime::{Cause, Event, Failure, Reader};
 use tokio::sync::{Notify, mpsc};
 
@@ -65,7 +67,7 @@ pub(crate) enum Sign {
     /// Nothing: it is about something else.
     Aside,
     /// It answers, but what it passes on grows old, for that reason; or does not any more.
-    Behind(Option<String>),
+    Behind(Option<Disconnected>),
 }
 
 impl News {
@@ -219,11 +221,16 @@ impl Feed {
     }
 
     /// What its server says of the one behind it.
-    pub(crate) fn behind(&self, lost: Option<String>) -> News {
+    pub(crate) fn behind(&self, lost: Option<Disconnected>) -> News {
+        let contact = match &lost {
+            Some(it) => UpstreamContact::LostFor(it.age),
+            None => UpstreamContact::Connected,
+        };
+        let source = self.source().cloned();
         News {
             feed: self.clone(),
             sign: Sign::Behind(lost),
-            update: None,
+            update: source.map(|source| Update::Upstream(source, contact)),
         }
     }
 
@@ -232,6 +239,8 @@ impl Feed {
         let sign = match &event {
             Event::Failed(failure) => Sign::Lost(failure.clone()),
             Event::Listed(listing) if listing.is_rewound() => Sign::Rewound,
+            // The failure that follows it says why.
+            Event::Listed(listing) if !listing.ruling.absences_count() => Sign::Aside,
             Event::Listed(_)
             | Event::Applied(_)
             | Event::Deleted(_)

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use proto_types::evidence::Expected;
 use reflector_planner::SourceName;
 use runtime::{Cause, Guard, Identity as Told};
 use tokio::sync::watch;
@@ -87,50 +88,63 @@ impl Identity {
         }
     }
 
-    fn judge(&self, told: Told) -> Result<(), Cause> {
+    fn judge(&self, told: Told) -> Result<Expected, Cause> {
         // Both resources ask at once, and must get one answer.
         let mut found = self.found.lock();
         let expected = self.expected.borrow().clone().unwrap_or_default();
-        self.verdict(&told, &expected)?;
-        if let Told::Known(uid) = &told {
+        let accepted = self.accepted(expected.clone());
+        let cluster = match &told {
+            Told::Known(uid) => Some(uid),
+            Told::Untold(_) | Told::Failed(_) => None,
+        };
+        if accepted.check(cluster).is_err() {
+            return Err(self.rejection(&told, &expected));
+        }
+        if let Some(uid) = cluster {
             let only = Clusters::from([uid.clone()]);
             self.expected.send_replace(Some(only));
         }
+        let accepted = accepted.narrowed(cluster);
         *found = Some(told);
-        Ok(())
+        Ok(accepted)
     }
 
-    fn verdict(&self, told: &Told, expected: &Clusters) -> Result<(), Cause> {
+    /// Clusters that are accepted, of which these have mirrors or answered first.
+    fn accepted(&self, expected: Clusters) -> Expected {
+        match &self.configured {
+            Some(any) if **any == *ANY => Expected::Any,
+            Some(it) => Expected::OneOf(Clusters::from([it.clone()])),
+            None if expected.is_empty() => Expected::First,
+            None => Expected::OneOf(expected),
+        }
+    }
+
+    fn rejection(&self, told: &Told, expected: &Clusters) -> Cause {
         let source = &self.source;
         match (&self.configured, told) {
-            (Some(any), _) if **any == *ANY => Ok(()),
-            (Some(it), Told::Known(uid)) if it == uid => Ok(()),
-            (Some(it), Told::Known(uid)) => Err(Cause::Replaced(format!(
+            (Some(it), Told::Known(uid)) => Cause::Replaced(format!(
                 "the uid of its kube-system namespace is {uid}, and source {source} is configured \
                  with cluster {it}; correct its address or that"
-            ))),
-            (Some(it), Told::Untold(why)) => Err(Cause::Unidentified(format!(
+            )),
+            (Some(it), Told::Untold(why)) => Cause::Unidentified(format!(
                 "it does not tell whether it is cluster {it} ({why}); let source {source} get \
                  namespace kube-system, or configure no cluster for it"
-            ))),
-            (None, Told::Known(uid)) if expected.is_empty() || expected.contains(uid) => Ok(()),
+            )),
             (None, Told::Known(uid)) => {
                 let expected = listed(expected);
-                Err(Cause::Replaced(format!(
+                Cause::Replaced(format!(
                     "the uid of its kube-system namespace is {uid}, and mirrors here are of \
                      {expected}; if that is right, configure cluster: {uid} for source {source}"
-                )))
+                ))
             }
-            // An emitter that has just started may not know it yet.
-            (None, Told::Untold(_) | Told::Failed(_)) if expected.is_empty() => Ok(()),
             (None, Told::Untold(why)) => {
                 let expected = listed(expected);
-                Err(Cause::Unidentified(format!(
+                Cause::Unidentified(format!(
                     "it does not tell whether it is still cluster {expected} ({why}); let source \
                      {source} get namespace kube-system, or configure cluster: any for it"
-                )))
+                ))
             }
-            (_, Told::Failed(why)) => Err(why.clone()),
+            (_, Told::Failed(why)) => why.clone(),
         }
     }
 }

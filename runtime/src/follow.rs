@@ -4,8 +4,8 @@
 //! [`Reader`] is a state machine that its owner pulls; nothing runs in between,
 //! and there is no queue. Invariants:
 //!
-//! * Only [`Event::Listed`] and [`Event::Deleted`] say that an object is not there.
-//! * Revisions do not go back, except with a [`Listing`] that says so.
+//! * Only a [`Listing`] whose ruling allows it, and [`Event::Deleted`], make an object absent.
+//! * Resource versions do not go back, except with a [`Listing`] whose ruling says so.
 //! * No answer makes it ask again at once without end.
 
 mod delay;
@@ -22,41 +22,34 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_types::evidence::{Evidence, Ruling};
+use proto_types::evidence::{Evidence, Known, Objection, Ruling, Upstream, Weakness, judge};
 use proto_types::{ObjectKey, RawObject, Revision};
 use tokio::time::Instant;
 use tracing::debug;
 
 use delay::Delays;
-use server::{Server, Trouble};
+use server::{Origin, Page, Server, Trouble};
 use state::{State, Step};
-use view::ViewName;
 use watch::{Heard, Watch};
 
 pub use event::{Event, Listing, Scope};
 pub use failure::{Cause, Failure, Verb};
-pub use identity::{Guard, Identity};
+pub use identity::{Accepted, Before, Guard, Identity, Marks, Verifier};
 pub use limits::Limits;
-
-// A lagging replica catches up within seconds, and each attempt already waits
-// 3 s at the server.
-const ATTEMPTS_BEHIND: u32 = 3;
 
 /// Reads one scope, for ever.
 pub struct Reader {
     server: Server,
     state: State,
     delays: Delays,
-    /// Everything up to here has been told.
-    progress: Option<Revision>,
-    /// The last event, to know it again.
+    /// What is known, and up to where everything has been returned.
+    known: Known,
+    /// The last event, to recognize a repetition.
     last: Option<(Revision, ObjectKey, Discriminant<Event>)>,
-    /// How often in a row the server lagged behind `progress`.
-    n_behind: u32,
-    /// Which view all that was told is of, if the server says so.
-    view: Option<ViewName>,
     /// Whether history was too short since a watch last held, or of another view.
     has_expired: bool,
+    /// The event after the last one.
+    pending: Option<Event>,
 }
 
 impl Reader {
@@ -64,21 +57,20 @@ impl Reader {
     #[must_use]
     pub fn new(client: kube::Client, scope: Scope, limits: Limits) -> Self {
         let server = Server {
+            verifier: Verifier::new(client.clone(), limits, None),
             client,
             scope: Arc::new(scope),
             limits,
-            guard: None,
             poll_every: None,
         };
         Self {
-            state: server.clone().begin(Step::List { at_least: None }),
+            state: server.clone().begin(Step::List),
             delays: Delays::new(&limits),
             server,
-            progress: None,
+            known: Known::default(),
             last: None,
-            n_behind: 0,
-            view: None,
             has_expired: false,
+            pending: None,
         }
     }
 
@@ -90,11 +82,12 @@ impl Reader {
         self
     }
 
-    /// The same, as long as the guard wants to go on with the server.
+    /// The same, for servers that the guard accepts.
     #[must_use]
     pub fn guarded(mut self, guard: Guard) -> Self {
-        self.server.guard = Some(guard);
-        self.begin(Step::List { at_least: None });
+        let (client, limits) = (self.server.client.clone(), self.server.limits);
+        self.server.verifier = Verifier::new(client, limits, Some(guard));
+        self.begin(Step::List);
         self
     }
 
@@ -103,7 +96,7 @@ impl Reader {
     #[must_use]
     pub fn polling(mut self, every: Duration) -> Self {
         self.server.poll_every = Some(every);
-        self.begin(Step::List { at_least: None });
+        self.begin(Step::List);
         self
     }
 
@@ -113,10 +106,10 @@ impl Reader {
         &self.server.scope
     }
 
-    /// Lists what is there now, as soon as it may ask: what it told is doubted. Such a
-    /// list comes of the server's storage and not of what it remembers.
+    /// Lists again as soon as the delay allows it, by a new connection. A kube-apiserver
+    /// reads with a quorum for it.
     pub fn list_again(&mut self) {
-        let step = Step::List { at_least: None };
+        let step = Step::ListElsewhere;
         match &mut self.state {
             State::Waiting { then, .. } => *then = step,
             State::Listing { .. } | State::Opening { .. } | State::Watching(_) => self.begin(step),
@@ -125,6 +118,9 @@ impl Reader {
 
     /// The next event. A dropped call loses nothing: the next one goes on.
     pub async fn next(&mut self) -> Event {
+        if let Some(event) = self.pending.take() {
+            return event;
+        }
         loop {
             let event = match &mut self.state {
                 State::Waiting { until, then } => {
@@ -133,10 +129,9 @@ impl Reader {
                     self.begin(then);
                     None
                 }
-                State::Listing { list, at_least } => {
-                    let at_least = *at_least;
+                State::Listing { list } => {
                     let page = list.as_mut().await;
-                    self.listed(page, at_least)
+                    self.listed(page)
                 }
                 State::Opening { watch } => {
                     let watch = watch.as_mut().await;
@@ -157,79 +152,89 @@ impl Reader {
         self.state = self.server.clone().begin(step);
     }
 
-    fn listed(
-        &mut self,
-        page: Result<server::Page, Trouble>,
-        at_least: Option<Revision>,
-    ) -> Option<Event> {
-        match page {
-            Ok(server::Page {
-                revision,
-                objects,
-                view,
-            }) => {
-                self.view = view;
-                let rewound = self.progress.is_some_and(|progress| revision < progress);
-                self.progress = Some(revision);
-                self.last = None;
-                self.n_behind = 0;
-                match self.server.poll_every.filter(|_| revision.is_zero()) {
-                    None => self.begin(Step::Watch { from: revision }),
-                    Some(every) => {
-                        // There is nothing to come back behind.
-                        self.progress = None;
-                        self.delays.reset();
-                        self.wait(every, Step::List { at_least: None });
-                    }
-                }
-                Some(Event::Listed(Listing {
-                    revision,
-                    objects,
-                    evidence: Evidence::confirmed(revision),
-                    ruling: match rewound {
-                        true => Ruling::Rewound,
-                        false => Ruling::Replace,
-                    },
-                }))
+    /// Decides what an answer may change.
+    fn judge(&mut self, origin: &Origin) -> Ruling {
+        self.known.expected.clone_from(&origin.expected);
+        let ruling = judge(&self.known, &origin.evidence);
+        self.known = self.known.after(&origin.evidence, &ruling);
+        ruling
+    }
+
+    fn listed(&mut self, page: Result<Page, Trouble>) -> Option<Event> {
+        let page = match page {
+            Ok(page) => page,
+            Err(trouble) if trouble.cause == Cause::Expired => {
+                return self.expired(Verb::List, Cause::Expired);
             }
-            Err(Trouble {
-                cause: Cause::Expired,
-                ..
-            }) => self.expired(Verb::List, Cause::Expired, None),
             Err(trouble) => {
-                let is_behind = matches!(trouble.cause, Cause::Behind(_));
-                self.n_behind += u32::from(is_behind);
-                // Whoever stays behind for so long has lost its history.
-                let at_least = at_least.filter(|_| self.n_behind < ATTEMPTS_BEHIND);
-                self.failed(Verb::List, trouble, Step::List { at_least })
+                let step = match trouble.cause {
+                    Cause::Disconnected(_) => Step::ListElsewhere,
+                    _ => Step::List,
+                };
+                return self.failed(Verb::List, trouble, step);
+            }
+        };
+        let ruling = self.judge(&page.origin);
+        match ruling {
+            Ruling::Replace | Ruling::Rewound => {
+                self.last = None;
+                self.follow(page.revision);
+            }
+            Ruling::AddOnly(weakness) => {
+                let why = why_weak(weakness, &page.origin.evidence);
+                self.pending = self.failed(Verb::List, why.into(), Step::ListElsewhere);
+            }
+            Ruling::Ignore(objection) => {
+                let why = why_ignored(objection, &page.origin.evidence);
+                return self.failed(Verb::List, why.into(), Step::ListElsewhere);
+            }
+        }
+        Some(Event::Listed(Listing {
+            revision: page.revision,
+            objects: page.objects,
+            evidence: page.origin.evidence,
+            ruling,
+        }))
+    }
+
+    /// Goes on after a list: by a watch, or by another list where there is nothing to watch
+    /// from.
+    fn follow(&mut self, from: Revision) {
+        match self.server.poll_every.filter(|_| from.is_zero()) {
+            None => self.begin(Step::Watch { from }),
+            Some(every) => {
+                self.delays.reset();
+                self.wait(every, Step::List);
             }
         }
     }
 
     fn opened(&mut self, watch: Result<Watch, Trouble>) -> Option<Event> {
-        match watch {
-            // What left the view meanwhile, its history does not tell.
-            Ok(watch) if *watch.view() != self.view => {
-                self.expired(Verb::Watch, Cause::OtherView, self.progress)
+        let watch = match watch {
+            Ok(watch) => watch,
+            Err(trouble) if trouble.cause == Cause::Expired => {
+                return self.expired(Verb::Watch, Cause::Expired);
             }
-            Ok(watch) => {
-                self.state = State::Watching(Box::new(watch));
-                Some(Event::Connected)
-            }
-            Err(Trouble {
-                cause: Cause::Expired,
-                ..
-            }) => self.expired(Verb::Watch, Cause::Expired, self.progress),
             Err(trouble) => {
                 let then = if matches!(trouble.cause, Cause::Refused { .. }) {
-                    // Perhaps it is the revision that the server does not like.
-                    Step::List {
-                        at_least: self.progress,
-                    }
+                    // Perhaps it is the resource version that the server rejects.
+                    Step::List
                 } else {
                     self.watch_again()
                 };
-                self.failed(Verb::Watch, trouble, then)
+                return self.failed(Verb::Watch, trouble, then);
+            }
+        };
+        match self.judge(watch.origin()) {
+            Ruling::Replace | Ruling::Rewound | Ruling::AddOnly(_) => {
+                self.state = State::Watching(Box::new(watch));
+                Some(Event::Connected)
+            }
+            // What left the view meanwhile, its history does not contain.
+            Ruling::Ignore(Objection::OtherView) => self.expired(Verb::Watch, Cause::OtherView),
+            Ruling::Ignore(objection) => {
+                let why = why_ignored(objection, &watch.origin().evidence);
+                self.failed(Verb::Watch, why.into(), Step::ListElsewhere)
             }
         }
     }
@@ -238,14 +243,20 @@ impl Reader {
         match heard {
             Heard::Applied(object) => self.told(Event::Applied, object),
             Heard::Deleted(object) => self.told(Event::Deleted, object),
-            Heard::Bookmark(revision) => match self.progress {
+            Heard::Bookmark(revision) => match self.known.position {
                 // A watch waits at a revision that its server may never reach.
                 Some(progress) if revision < progress => self.broke(Trouble::behind(revision)),
                 _ => {
-                    self.progress = Some(revision);
+                    self.known.advance(revision);
                     Some(Event::Progress(revision))
                 }
             },
+            // Bookmarks are optional: a quiet watch is opened again before it counts as dead.
+            Heard::Quiet => {
+                let from = self.known.position;
+                self.begin(from.map_or(Step::List, |from| Step::Probe { from }));
+                None
+            }
             Heard::End { had_events } => self.ended(had_events),
             Heard::Trouble(trouble) => self.broke(trouble),
         }
@@ -254,16 +265,13 @@ impl Reader {
     fn broke(&mut self, trouble: Trouble) -> Option<Event> {
         self.ends();
         if trouble.cause == Cause::Expired {
-            return self.expired(Verb::Watch, Cause::Expired, self.progress);
+            return self.expired(Verb::Watch, Cause::Expired);
         }
         let then = if matches!(trouble.cause, Cause::Cut(_)) {
             self.watch_again()
         } else {
-            // What the server said, or that it says nothing, may come of the
-            // revision, and come again: a list tells.
-            Step::List {
-                at_least: self.progress,
-            }
+            // The error may come of the resource version, and come again.
+            Step::List
         };
         self.failed(Verb::Watch, trouble, then)
     }
@@ -279,7 +287,7 @@ impl Reader {
             return None;
         }
         self.last = this;
-        self.progress = self.progress.max(Some(revision));
+        self.known.advance(revision);
         Some(event)
     }
 
@@ -313,14 +321,13 @@ impl Reader {
 
     /// History does not reach back far enough, or is of another view. That is ordinary
     /// once; again before a watch held, it would go on for ever.
-    fn expired(&mut self, verb: Verb, why: Cause, at_least: Option<Revision>) -> Option<Event> {
-        let step = Step::List { at_least };
+    fn expired(&mut self, verb: Verb, why: Cause) -> Option<Event> {
         if self.has_expired {
-            return self.failed(verb, why.into(), step);
+            return self.failed(verb, why.into(), Step::List);
         }
         debug!(resource = %self.scope().resource, ?verb, %why, "listing again");
         self.has_expired = true;
-        self.begin(step);
+        self.begin(Step::List);
         None
     }
 
@@ -348,18 +355,43 @@ impl Reader {
     }
 
     fn watch_again(&self) -> Step {
-        match self.progress {
-            Some(from) => Step::Watch { from },
-            None => Step::List { at_least: None },
-        }
+        self.known
+            .position
+            .map_or(Step::List, |from| Step::Watch { from })
     }
+}
+
+fn why_weak(weakness: Weakness, evidence: &Evidence) -> Cause {
+    match weakness {
+        Weakness::Disconnected => disconnected(evidence),
+        Weakness::Unconfirmed => Cause::Unconfirmed,
+    }
+}
+
+fn why_ignored(objection: Objection, evidence: &Evidence) -> Cause {
+    let cluster = || evidence.cluster.as_deref().unwrap_or("unknown").to_owned();
+    match objection {
+        Objection::OtherCluster => Cause::Replaced(cluster()),
+        Objection::UnknownCluster => Cause::Unidentified(cluster()),
+        Objection::OtherView => Cause::OtherView,
+        Objection::Disconnected => disconnected(evidence),
+        Objection::Stale => Cause::Stale,
+        Objection::Rewinding => Cause::Older,
+    }
+}
+
+fn disconnected(evidence: &Evidence) -> Cause {
+    Cause::Disconnected(match &evidence.upstream {
+        Upstream::Disconnected(why) => why.to_string(),
+        Upstream::Connected => String::new(),
+    })
 }
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader")
             .field("scope", self.scope())
-            .field("progress", &self.progress)
+            .field("known", &self.known)
             .finish_non_exhaustive()
     }
 }

@@ -23,7 +23,11 @@ pub(crate) enum Answer {
         after: Duration,
     },
     /// With a stream of these chunks.
-    Stream { chunks: Vec<String>, then: Then },
+    Stream {
+        head: &'static str,
+        chunks: Vec<String>,
+        then: Then,
+    },
 }
 
 /// What follows the chunks of a stream.
@@ -69,7 +73,16 @@ impl Answer {
 
     pub(crate) fn stream(chunks: &[&str], then: Then) -> Self {
         let chunks = chunks.iter().map(|it| (*it).to_owned()).collect();
-        Self::Stream { chunks, then }
+        let head = "200 OK";
+        Self::Stream { head, chunks, then }
+    }
+
+    /// The same answer with another head: a status, and headers.
+    pub(crate) fn with_head(self, head: &'static str) -> Self {
+        match self {
+            Self::Whole { body, after, .. } => Self::Whole { head, body, after },
+            Self::Stream { chunks, then, .. } => Self::Stream { head, chunks, then },
+        }
     }
 }
 
@@ -130,7 +143,9 @@ impl Script {
                 );
                 stream.write_all(whole.as_bytes()).await
             }
-            Some(Answer::Stream { chunks, then }) => write_stream(&mut stream, chunks, then).await,
+            Some(Answer::Stream { head, chunks, then }) => {
+                write_stream(&mut stream, head, chunks, then).await
+            }
             None => std::future::pending().await,
         };
         let _ = stream.shutdown().await;
@@ -139,10 +154,12 @@ impl Script {
 
 async fn write_stream(
     stream: &mut TcpStream,
+    head: &str,
     chunks: Vec<String>,
     then: Then,
 ) -> std::io::Result<()> {
-    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head =
+        format!("HTTP/1.1 {head}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     for chunk in chunks {
         let length = chunk.len();

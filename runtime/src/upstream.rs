@@ -1,28 +1,44 @@
-//! Whether a server that passes on what another one told still hears that one. It says so
-//! with every answer, and whoever follows it asks from time to time: a quiet watch of what
-//! it remembers looks as one of what is.
+//! Connection of an emitter to its upstream, as it reports it in the headers of each response.
+//!
+//! An open watch of a disconnected emitter looks like a quiet watch of a connected one. A
+//! reader therefore requests the state of the emitter from time to time.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use kube::client::Body;
+use proto_types::evidence::{Read, Upstream};
 use tokio::time::Instant;
 
-/// What a server that passes something on says with every answer.
+/// Header of each response of an emitter: connection to its upstream.
 pub const HEADER: HeaderName = HeaderName::from_static("heliograph-upstream");
+
+/// Header beside it while the emitter is disconnected: seconds since the last contact of the
+/// first API server, through all emitters on the way.
+pub const AGE: HeaderName = HeaderName::from_static("heliograph-upstream-age");
+
+/// Header of a list: `confirmed` if it was compared with the first API server during the
+/// request, else `cached`. A request carries `confirmed` to require the comparison.
+pub const READ: HeaderName = HeaderName::from_static("heliograph-read");
+
+/// Value of [`READ`] for a compared list.
+pub const CONFIRMED: HeaderValue = HeaderValue::from_static("confirmed");
+
+/// Value of [`READ`] for a list from memory.
+pub const CACHED: HeaderValue = HeaderValue::from_static("cached");
 
 const CONNECTED: &str = "connected";
 const DISCONNECTED: &str = "disconnected: ";
-// As emitters before 0.1 wrote it.
+// Written by emitters before the first release.
 const LOST: &str = "lost: ";
 
-/// As long as the longest sentence that is of use to somebody far away.
+/// Length limit of a reason.
 const MAX_CHARS: usize = 300;
 
-/// Costs a server one small answer from memory.
+/// Costs a server one small response from memory.
 const PATH: &str = "/api/v1/namespaces/kube-system";
 
-/// How often a server is asked.
+/// Time between two requests.
 const PERIODS: Periods = Periods {
     said: Duration::from_secs(10),
     not_said: Duration::from_secs(60),
@@ -30,65 +46,112 @@ const PERIODS: Periods = Periods {
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Difference between two times of the last contact that is no difference: ages are in
+/// whole seconds, and responses take time.
+const TOLERANCE: Duration = Duration::from_secs(5);
+
 #[derive(Debug, Clone, Copy)]
 struct Periods {
-    /// Who is lost is told within so long.
+    /// For an emitter.
     said: Duration,
-    /// Who says nothing is no such server, but may be replaced by one.
+    /// For another server, which an emitter may replace.
     not_said: Duration,
 }
 
-/// What a server says of the one behind it.
+/// Connection of a server to its upstream, as the server reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// Nothing: it speaks for itself, or does not answer.
+    /// The server reports none: it is a kube-apiserver, or it does not respond.
     Nothing,
-    /// It is heard.
-    Followed,
-    /// It is not, for that reason.
-    Lost(String),
+    /// The server is connected.
+    Connected,
+    /// The server is disconnected.
+    Disconnected(Disconnected),
+}
+
+/// Reason and duration of a lost connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disconnected {
+    /// Reason.
+    pub why: String,
+    /// Time since the last contact of the first API server.
+    pub age: Duration,
 }
 
 impl Said {
-    /// What the headers of an answer say.
+    /// Reads the headers of a response.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let said = headers.get(HEADER).and_then(|it| it.to_str().ok());
-        match said {
-            None => Self::Nothing,
-            Some(said) => match said.strip_prefix(DISCONNECTED).or(said.strip_prefix(LOST)) {
-                Some(why) => Self::Lost(why.chars().take(MAX_CHARS).collect()),
-                None => Self::Followed,
-            },
+        let Some(said) = said else {
+            return Self::Nothing;
+        };
+        let why = said
+            .strip_prefix(DISCONNECTED)
+            .or_else(|| said.strip_prefix(LOST));
+        match why {
+            Some(why) => Self::Disconnected(Disconnected {
+                why: why.chars().take(MAX_CHARS).collect(),
+                age: age(headers).unwrap_or_default(),
+            }),
+            None => Self::Connected,
         }
     }
 
-    /// The same as a header's value; nothing is said by none.
-    #[must_use]
-    pub fn header(&self) -> Option<HeaderValue> {
-        let text = match self {
-            Self::Nothing => return None,
-            Self::Followed => CONNECTED.to_owned(),
-            Self::Lost(why) => {
+    /// Returns the headers of a response that reports this.
+    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let (said, age) = match self {
+            Self::Nothing => (None, None),
+            Self::Connected => (Some(CONNECTED.to_owned()), None),
+            Self::Disconnected(Disconnected { why, age }) => {
                 let visible = |it: char| if matches!(it, ' '..='~') { it } else { '?' };
                 let why: String = why.chars().take(MAX_CHARS).map(visible).collect();
-                format!("{DISCONNECTED}{why}")
+                (Some(format!("{DISCONNECTED}{why}")), Some(age.as_secs()))
             }
         };
-        HeaderValue::try_from(text).ok()
+        let said = said.and_then(|it| HeaderValue::try_from(it).ok());
+        let said = said.map(|it| (HEADER, it));
+        said.into_iter()
+            .chain(age.map(|it| (AGE, HeaderValue::from(it))))
+    }
+
+    /// Returns it as evidence: a server that reports nothing counts as connected.
+    #[must_use]
+    pub fn evidence(&self) -> Upstream {
+        match self {
+            Self::Nothing | Self::Connected => Upstream::Connected,
+            Self::Disconnected(it) => Upstream::Disconnected(it.why.as_str().into()),
+        }
+    }
+
+    /// Returns the relation of a list to the present, which came with this.
+    #[must_use]
+    pub fn read(&self, headers: &HeaderMap) -> Read {
+        match (headers.get(READ), self) {
+            (Some(read), _) if *read == CONFIRMED => Read::Confirmed,
+            (Some(_), _) => Read::Cached,
+            // A kube-apiserver reads with a quorum, and emitters before the first release
+            // compared every list.
+            (None, _) => Read::Confirmed,
+        }
     }
 }
 
-/// Asks a server from time to time.
+fn age(headers: &HeaderMap) -> Option<Duration> {
+    let age = headers.get(AGE)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(age))
+}
+
+/// Periodic request for the state of a server.
 pub struct Asking {
     client: kube::Client,
     periods: Periods,
     next: Instant,
-    told: Option<String>,
+    told: Option<(String, Instant)>,
 }
 
 impl Asking {
-    /// That server, of which nothing is known yet.
+    /// Begins with a server whose state is not known.
     #[must_use]
     pub fn new(client: kube::Client) -> Self {
         Self {
@@ -99,28 +162,48 @@ impl Asking {
         }
     }
 
-    /// What is new: why it has lost the one behind it, or that it has not. A dropped call
-    /// loses nothing.
-    pub async fn next(&mut self) -> Option<String> {
+    /// Returns the next change: the lost connection, or `None` for a connection.
+    ///
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Disconnected> {
         loop {
             tokio::time::sleep_until(self.next).await;
             let said = tokio::time::timeout(PATIENCE, ask(&self.client)).await;
             let (now, again) = match said.unwrap_or(Said::Nothing) {
-                // Who does not answer is lost itself, which is told by others.
+                // A server that does not respond is reported by its readers.
                 Said::Nothing => (None, self.periods.not_said),
-                Said::Followed => (None, self.periods.said),
-                Said::Lost(why) => (Some(why), self.periods.said),
+                Said::Connected => (None, self.periods.said),
+                Said::Disconnected(it) => (Some(it), self.periods.said),
             };
             self.next = Instant::now() + again;
-            if now != self.told {
-                self.told.clone_from(&now);
+            if self.is_news(now.as_ref()) {
                 return now;
             }
         }
     }
+
+    fn is_news(&mut self, now: Option<&Disconnected>) -> bool {
+        let now = now.and_then(|it| {
+            let heard = Instant::now().checked_sub(it.age)?;
+            Some((it.why.clone(), heard))
+        });
+        let is_known = match (&self.told, &now) {
+            (None, None) => true,
+            (Some((why, heard)), Some((why_now, heard_now))) => {
+                let moved = heard_now.max(heard).duration_since(*heard.min(heard_now));
+                why == why_now && moved <= TOLERANCE
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !is_known {
+            self.told = now;
+        }
+        !is_known
+    }
 }
 
-async fn ask(client: &kube::Client) -> Said {
+/// Requests the state of a server once.
+pub async fn ask(client: &kube::Client) -> Said {
     let request = Request::get(PATH)
         .header(header::ACCEPT, "application/json")
         .body(Body::empty())
@@ -134,44 +217,92 @@ mod tests {
     use super::*;
     use crate::scripted::{Answer, Scripted};
 
+    fn disconnected(why: &str, seconds: u64) -> Said {
+        Said::Disconnected(Disconnected {
+            why: why.to_owned(),
+            age: Duration::from_secs(seconds),
+        })
+    }
+
     #[test]
-    fn what_is_said_is_read_as_it_was_meant() {
+    fn headers_are_read_as_they_were_written() {
         let long = "x".repeat(1000);
         for (said, read) in [
             (Said::Nothing, Said::Nothing),
-            (Said::Followed, Said::Followed),
-            (Said::Lost("no".to_owned()), Said::Lost("no".to_owned())),
+            (Said::Connected, Said::Connected),
+            (disconnected("no", 7), disconnected("no", 7)),
             (
-                Said::Lost("n\u{f6}\r\nx: y".to_owned()),
-                Said::Lost("n???x: y".to_owned()),
+                disconnected("n\u{f6}\r\nx: y", 0),
+                disconnected("n???x: y", 0),
             ),
-            (
-                Said::Lost(long.clone()),
-                Said::Lost(long[..MAX_CHARS].to_owned()),
-            ),
+            (disconnected(&long, 0), disconnected(&long[..MAX_CHARS], 0)),
         ] {
-            let header = said.header().map(|value| (HEADER, value));
-            assert_eq!(Said::of(&header.into_iter().collect()), read);
+            assert_eq!(Said::of(&said.headers().collect()), read);
         }
     }
 
-    #[tokio::test]
-    async fn who_is_lost_is_told_once_and_so_is_that_it_is_back() {
-        let lost = "200 OK\r\nheliograph-upstream: lost: no connection";
-        let disconnected = "200 OK\r\nheliograph-upstream: disconnected: no connection";
-        let followed = "503 Service Unavailable\r\nheliograph-upstream: followed";
-        let connected = "200 OK\r\nheliograph-upstream: connected";
-        let answers = ["200 OK", followed, connected, disconnected, lost, followed];
-        let answers = answers.map(|head| Answer::refusal(head, "{}"));
-        let server = Scripted::start(answers.into()).await;
+    #[test]
+    fn words_of_older_emitters_are_understood() {
+        let read = |value| {
+            let value = HeaderValue::from_static(value);
+            Said::of(&[(HEADER, value)].into_iter().collect())
+        };
+        assert_eq!(read("followed"), Said::Connected);
+        assert_eq!(
+            read("lost: no connection"),
+            disconnected("no connection", 0)
+        );
+    }
+
+    #[test]
+    fn only_a_list_that_says_so_is_cached() {
+        let read = |headers: &[(HeaderName, HeaderValue)]| {
+            let headers = headers.iter().cloned().collect();
+            Said::of(&headers).read(&headers)
+        };
+        assert_eq!(read(&[]), Read::Confirmed);
+        assert_eq!(read(&[(READ, CONFIRMED)]), Read::Confirmed);
+        assert_eq!(read(&[(READ, CACHED)]), Read::Cached);
+    }
+
+    async fn asking(answers: Vec<Answer>) -> (Scripted, Asking) {
+        let server = Scripted::start(answers).await;
         let client = crate::connect(&server.access(), "test").await.unwrap();
         let mut asking = Asking::new(client);
         asking.periods = Periods {
             said: Duration::from_millis(1),
             not_said: Duration::from_millis(1),
         };
+        (server, asking)
+    }
+
+    #[tokio::test]
+    async fn a_lost_connection_is_reported_once_and_its_return_too() {
+        let lost = "200 OK\r\nheliograph-upstream: lost: no connection";
+        let now = "200 OK\r\nheliograph-upstream: disconnected: no connection";
+        let followed = "503 Service Unavailable\r\nheliograph-upstream: followed";
+        let connected = "200 OK\r\nheliograph-upstream: connected";
+        let answers = ["200 OK", followed, connected, lost, now, connected];
+        let answers = answers.map(|head| Answer::refusal(head, "{}"));
+        let (server, mut asking) = asking(answers.into()).await;
         let heard = [asking.next().await, asking.next().await];
-        assert_eq!(heard, [Some("no connection".to_owned()), None]);
+        let why = heard.map(|it| it.map(|it| it.why));
+        assert_eq!(why, [Some("no connection".to_owned()), None]);
         assert_eq!(server.asked().len(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_later_contact_is_reported_again() {
+        let at = |seconds| {
+            let head = format!(
+                "200 OK\r\nheliograph-upstream: disconnected: x\r\nheliograph-upstream-age: {seconds}"
+            );
+            Answer::refusal(Box::leak(head.into_boxed_str()), "{}")
+        };
+        let (server, mut asking) = asking(vec![at(100), at(101), at(2)]).await;
+        let ages = [asking.next().await, asking.next().await];
+        let ages = ages.map(|it| it.map(|it| it.age.as_secs()));
+        assert_eq!(ages, [Some(100), Some(2)]);
+        assert_eq!(server.asked().len(), 3);
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use emitter_cache::View;
+use proto_types::evidence::Read;
 use proto_types::{Revision, Status};
 
 use crate::hub::Hub;
@@ -17,6 +18,8 @@ pub(super) enum Need {
     Any,
     /// It must have all that had happened when the request came.
     Latest,
+    /// The same, confirmed by the upstream also where other readers do not need that.
+    Confirmed,
     /// It must have seen a revision.
     AtLeast(Revision),
 }
@@ -32,19 +35,22 @@ impl Need {
     }
 }
 
-/// Returns once the store is as new as that.
-pub(super) async fn wait(hub: &Hub, need: Need) -> Result<(), Status> {
+/// Returns once the store is as new as that, with its relation to the present.
+pub(super) async fn wait(hub: &Hub, need: Need) -> Result<Option<Read>, Status> {
     let mut progress = hub.progress();
     let Some(current) = *progress.borrow_and_update() else {
         return Err(Status::too_many_requests("storage is (re)initializing", 1));
     };
     let wanted = match need {
-        Need::Any => return Ok(()),
-        Need::Latest => {
-            let asked = hub.questions().ask().await;
+        Need::Any => return Ok(hub.questions().unasked()),
+        Need::Latest | Need::Confirmed => {
+            let asked = match need {
+                Need::Confirmed => hub.questions().confirm().await,
+                _ => hub.questions().ask().await,
+            };
             return asked.map_err(|_| Status::failure(504, "Timeout", LATE));
         }
-        Need::AtLeast(wanted) if wanted <= current => return Ok(()),
+        Need::AtLeast(wanted) if wanted <= current => return Ok(hub.questions().unasked()),
         Need::AtLeast(wanted) => wanted,
     };
     // The upstream may be there already, without anything to tell.
@@ -60,7 +66,7 @@ pub(super) async fn wait(hub: &Hub, need: Need) -> Result<(), Status> {
         }
     };
     match tokio::time::timeout(PATIENCE, reached).await {
-        Ok(true) => Ok(()),
+        Ok(true) => Ok(hub.questions().unasked()),
         Ok(false) | Err(_) => {
             let current = hub.progress().borrow().unwrap_or_default();
             Err(Status::too_large(wanted, current))
@@ -70,21 +76,25 @@ pub(super) async fn wait(hub: &Hub, need: Need) -> Result<(), Status> {
 
 /// Returns once a view can be shown as new as that. Where Services decide what it shows,
 /// these have to be as new.
-pub(super) async fn wait_for_view(hub: &Hub, view: &View, need: Need) -> Result<(), Status> {
-    wait(hub, need).await?;
+pub(super) async fn wait_for_view(
+    hub: &Hub,
+    view: &View,
+    need: Need,
+) -> Result<Option<Read>, Status> {
+    let read = wait(hub, need).await?;
     if !hub.is_joined(view) {
-        return Ok(());
+        return Ok(read);
     }
     let progress = hub.progress().borrow().unwrap_or_default();
     let wanted = match need {
         Need::Any => Revision::ZERO,
-        Need::Latest => progress,
+        Need::Latest | Need::Confirmed => progress,
         Need::AtLeast(revision) => revision,
     };
     let mut cut = hub.cut();
     let is_there = |cut: &Option<Revision>| cut.is_some_and(|at| wanted <= at);
     if is_there(&cut.borrow_and_update()) {
-        return Ok(());
+        return Ok(read);
     }
     let asked = async {
         if let Some(services) = hub.services() {
@@ -100,7 +110,7 @@ pub(super) async fn wait_for_view(hub: &Hub, view: &View, need: Need) -> Result<
         }
     };
     match tokio::time::timeout(PATIENCE, reached).await {
-        Ok(true) => Ok(()),
+        Ok(true) => Ok(read),
         Ok(false) | Err(_) if hub.cut().borrow().is_none() => {
             Err(Status::too_many_requests("storage is (re)initializing", 1))
         }

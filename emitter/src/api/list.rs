@@ -83,7 +83,7 @@ pub(super) fn single(
     manner.settle(answer)
 }
 
-/// Answers with a collection, or a page of it.
+/// Answers with a collection, or a page of it, and with its relation to the present.
 pub(super) async fn list(
     asked: &Asked,
     hub: &Hub,
@@ -95,7 +95,24 @@ pub(super) async fn list(
         None => None,
     };
     let (source, need) = source(options, page.as_ref());
-    fresh::wait_for_view(hub, view, need).await?;
+    let need = match need {
+        Need::Latest if asked.is_confirmed => Need::Confirmed,
+        other => other,
+    };
+    let read = fresh::wait_for_view(hub, view, need).await?;
+    let mut response = listed(asked, hub, (format, view), (source, options, page)).await?;
+    if let Some(read) = read {
+        response.extensions_mut().insert(read);
+    }
+    Ok(response)
+}
+
+async fn listed(
+    asked: &Asked,
+    hub: &Hub,
+    (format, view): (Format, &View),
+    (source, options, page): (Source, &Options, Option<Page>),
+) -> Result<Response, Status> {
     let is_first = page.is_none();
     let told = |revision: Revision| {
         if is_first {
@@ -182,7 +199,7 @@ fn source(options: &Options, page: Option<&Page>) -> (Source, Need) {
     };
     match need {
         Need::AtLeast(revision) if is_exact => (Source::At(revision), need),
-        Need::AtLeast(_) | Need::Any | Need::Latest => (Source::Present, need),
+        Need::AtLeast(_) | Need::Any | Need::Latest | Need::Confirmed => (Source::Present, need),
     }
 }
 

@@ -14,6 +14,7 @@ use runtime::{Cause, Event, Failure, Reader, Scope};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
+use super::served::lacks_namespaces;
 use super::{Feed, News, Sign};
 
 /// Follows a source's namespaces.
@@ -21,6 +22,7 @@ pub(crate) struct OptOuts {
     feed: Feed,
     source: SourceName,
     reader: Reader,
+    client: kube::Client,
     namespaces: BTreeSet<Box<str>>,
     /// Why they are not followed now.
     lost: Option<String>,
@@ -39,11 +41,17 @@ impl OptOuts {
     }
 
     /// Those of a source, for the feed of its Services.
-    pub(crate) fn new(feed: Feed, source: SourceName, reader: Reader) -> Self {
+    pub(crate) fn new(
+        feed: Feed,
+        source: SourceName,
+        reader: Reader,
+        client: kube::Client,
+    ) -> Self {
         Self {
             feed,
             source,
             reader,
+            client,
             namespaces: BTreeSet::new(),
             lost: None,
         }
@@ -57,7 +65,18 @@ impl OptOuts {
                 () = sender.closed() => return,
             };
             let is_known = *known.borrow();
-            let news = match self.hear(event) {
+            let heard = match self.hear(event) {
+                // Only a source that has no namespaces to tell of has none that opt out.
+                Heard::Failure(failure)
+                    if !is_known
+                        && matches!(failure.cause, Cause::NotServed(_))
+                        && lacks_namespaces(&self.client).await =>
+                {
+                    Heard::Namespaces
+                }
+                heard => heard,
+            };
+            let news = match heard {
                 Heard::Namespaces => self.told(),
                 Heard::Nothing => continue,
                 Heard::Failure(failure) if is_known => {
@@ -81,8 +100,10 @@ impl OptOuts {
     fn hear(&mut self, event: Event) -> Heard {
         match event {
             Event::Listed(listing) => {
-                let objects = listing.objects.iter();
-                self.namespaces = objects.map(name).collect();
+                if listing.ruling.absences_count() {
+                    self.namespaces.clear();
+                }
+                self.namespaces.extend(listing.objects.iter().map(name));
             }
             Event::Applied(object) => {
                 self.namespaces.insert(name(&object));
@@ -92,7 +113,6 @@ impl OptOuts {
             }
             Event::Progress(_) | Event::Connected => return Heard::Nothing,
             Event::Failed(failure) => match failure.cause {
-                Cause::NotServed(_) => self.namespaces.clear(),
                 Cause::Cut(_) | Cause::Brief => return Heard::Nothing,
                 _ => return Heard::Failure(failure),
             },

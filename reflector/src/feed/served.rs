@@ -67,6 +67,35 @@ async fn groups(client: &kube::Client) -> Result<Served, String> {
         .map_err(|why| format!("cannot tell whether it serves EndpointSlices: {why}"))
 }
 
+#[derive(Deserialize)]
+struct Resources {
+    kind: String,
+    #[serde(default)]
+    resources: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// Returns whether a server reports, in its discovery documents, that it serves no
+/// namespaces. A response of 404 alone may come from a proxy, or from a server that starts.
+pub(crate) async fn lacks_namespaces(client: &kube::Client) -> bool {
+    let Ok(request) = Request::get("/api/v1").body(Vec::new()) else {
+        return false;
+    };
+    let resources = client.request::<Resources>(request).await;
+    resources.is_ok_and(|it| it.lacks("namespaces"))
+}
+
+impl Resources {
+    fn lacks(&self, resource: &str) -> bool {
+        let is_there = self.resources.iter().any(|it| it.name == resource);
+        self.kind == "APIResourceList" && !self.resources.is_empty() && !is_there
+    }
+}
+
 impl Groups {
     /// Only who lists groups at all can lack one.
     fn served(self) -> Result<Served, String> {
@@ -87,7 +116,7 @@ impl Groups {
 
 #[cfg(test)]
 mod tests {
-    use super::{Groups, Served};
+    use super::{Groups, Resources, Served};
 
     fn served(text: &str) -> Result<Served, String> {
         let groups: Groups = serde_json::from_str(text).map_err(|why| why.to_string())?;
@@ -108,5 +137,21 @@ mod tests {
         check(&discovery("v1"), Served::Slices);
         assert!(served(r#"{"kind":"Status","code":200}"#).is_err());
         assert!(served("{}").is_err());
+    }
+
+    #[test]
+    fn only_a_list_of_resources_can_lack_namespaces() {
+        let lacks = |text: &str| {
+            let resources: Result<Resources, _> = serde_json::from_str(text);
+            resources.is_ok_and(|it| it.lacks("namespaces"))
+        };
+        let list = |name: &str| {
+            format!(r#"{{"kind":"APIResourceList","resources":[{{"name":"{name}"}}]}}"#)
+        };
+        assert!(lacks(&list("services")));
+        assert!(!lacks(&list("namespaces")));
+        assert!(!lacks(r#"{"kind":"APIResourceList","resources":[]}"#));
+        assert!(!lacks(r#"{"kind":"Status","code":404}"#));
+        assert!(!lacks("404 page not found"));
     }
 }

@@ -107,7 +107,7 @@ impl Line {
             return pending().await;
         };
         let reader = self.reader(client, OptOuts::scope());
-        let opt_outs = OptOuts::new(self.feed.clone(), source.clone(), reader);
+        let opt_outs = OptOuts::new(self.feed.clone(), source.clone(), reader, client.clone());
         opt_outs.follow(self.ears.sender.clone(), known).await;
     }
 

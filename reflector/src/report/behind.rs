@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use reflector_planner::SourceName;
 use tracing::{info, warn};
 
+use runtime::upstream::Disconnected;
+
 use crate::metrics::{Metrics, UPSTREAM_LOST, of_problem};
 use crate::status::{ProblemStatus, UPSTREAM_KEPT};
 
@@ -14,12 +16,17 @@ pub(super) struct Behind(BTreeMap<SourceName, String>);
 
 impl Behind {
     /// A source has lost what is behind it, or has it again.
-    pub(super) fn note(&mut self, metrics: &Metrics, source: &SourceName, lost: Option<&String>) {
+    pub(super) fn note(
+        &mut self,
+        metrics: &Metrics,
+        source: &SourceName,
+        lost: Option<&Disconnected>,
+    ) {
         let labels = of_problem(source, UPSTREAM_LOST);
         let gauge = metrics.problems.get_or_create(&labels);
         gauge.set(i64::from(lost.is_some()));
         match lost {
-            Some(why) => {
+            Some(Disconnected { why, .. }) => {
                 warn!(%source, why, "{UPSTREAM_KEPT}");
                 self.0.insert(source.clone(), why.clone());
             }
@@ -50,12 +57,19 @@ impl Behind {
 mod tests {
     use super::*;
 
+    fn lost() -> Disconnected {
+        Disconnected {
+            why: "no connection".to_owned(),
+            age: std::time::Duration::ZERO,
+        }
+    }
+
     #[test]
     fn what_a_source_lost_is_a_problem_until_it_has_it_again() {
         let (mut behind, metrics) = (Behind::default(), Metrics::registered(false).0);
         let east = "east".parse().unwrap();
         let messages = |it: &Behind| it.problems().map(|it| it.message).collect::<Vec<_>>();
-        behind.note(&metrics, &east, Some(&"no connection".to_owned()));
+        behind.note(&metrics, &east, Some(&lost()));
         assert_eq!(
             messages(&behind),
             [
@@ -65,7 +79,7 @@ mod tests {
         );
         behind.note(&metrics, &east, None);
         assert!(messages(&behind).is_empty());
-        behind.note(&metrics, &east, Some(&"no connection".to_owned()));
+        behind.note(&metrics, &east, Some(&lost()));
         behind.retain(|source| *source != east);
         assert!(messages(&behind).is_empty());
     }

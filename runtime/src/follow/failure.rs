@@ -61,6 +61,18 @@ pub enum Cause {
     /// A server that does not report its cluster identity, although one is expected.
     #[error("cluster identity unavailable: {0}")]
     Unidentified(String),
+    /// A server on the way is disconnected from its upstream: what it lacks may exist.
+    #[error("the server is disconnected from its upstream: {0}")]
+    Disconnected(String),
+    /// A list that was not compared with the API server: what it lacks may exist.
+    #[error("the list is not confirmed: the API server did not respond in time")]
+    Unconfirmed,
+    /// A list that is older than an earlier one, from a replica that cannot confirm it.
+    #[error("the list is older than an earlier one, and is not confirmed: a stale replica")]
+    Stale,
+    /// A list that is older than an earlier one, as after the restore of a backup.
+    #[error("the list is older than an earlier one; it is accepted if others confirm it")]
+    Older,
     /// Any other answer that is none.
     #[error("the server refused the request ({status}): {message}")]
     Refused {
@@ -129,6 +141,10 @@ impl Cause {
             Self::Server { .. } => "ServerError",
             Self::Replaced(_) => "ClusterIdentityMismatch",
             Self::Unidentified(_) => "ClusterIdentityUnavailable",
+            Self::Disconnected(_) => "UpstreamDisconnected",
+            Self::Unconfirmed => "ListUnconfirmed",
+            Self::Stale => "StaleReplica",
+            Self::Older => "OlderList",
             Self::Refused { .. } => "RequestRejected",
             Self::Behind(_) => "ResourceVersionTooLarge",
             Self::Expired => "Expired",

@@ -1,34 +1,87 @@
-//! Which cluster a server is of, asked by whoever wants to know after each list and
-//! before anything of a watch is told.
+//! Cluster identity of a server, and the proof that an answer is of that cluster.
+//!
+//! An emitter reports its identity in the headers of each response. A kube-apiserver reports
+//! it in the namespace `kube-system` alone, which takes a request that another server behind
+//! the same address may answer. A response of it is proved by the UID of its FlowSchema,
+//! which kube-apiservers write into their headers: equal UIDs are of one cluster. Without
+//! that header, the identity is requested before and after, and both must be equal.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, Request, header};
 use kube::client::Body;
+use parking_lot::Mutex;
+use proto_types::evidence::Expected;
 use serde::Deserialize;
 
-use super::server::{Server, Trouble, collect};
+use super::server::{Trouble, collect, send};
 use super::{Cause, Limits};
 
-/// What a server says of which cluster it is of.
+/// Cluster identity that a server reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// The uid of the cluster's `kube-system` namespace.
+    /// UID of the `kube-system` namespace.
     Known(Box<str>),
-    /// It does not tell this reader, for that reason.
+    /// The server does not report it to this reader, for that reason.
     Untold(Cause),
-    /// It could not say it now.
+    /// The server could not report it now.
     Failed(Cause),
 }
 
-/// Whether to go on with a server that is of that cluster.
-pub type Guard = Arc<dyn Fn(Identity) -> Result<(), Cause> + Send + Sync>;
+/// Decision about a server of that identity: the clusters that are accepted from then on,
+/// or the reason to reject it.
+pub type Guard = Arc<dyn Fn(Identity) -> Result<Expected, Cause> + Send + Sync>;
 
 const NAMESPACE: &str = "/api/v1/namespaces/kube-system";
-// An emitter says it with every answer.
 const HEADER: &str = "heliograph-cluster-uid";
-// A namespace with all that people write into it.
+const FLOW_SCHEMA: &str = "x-kubernetes-pf-flowschema-uid";
+/// A namespace with all its labels and annotations.
 const MAX_BYTES: usize = 1 << 20;
+/// FlowSchemas of one cluster that apply to one user, generously.
+const MAX_PROOFS: usize = 64;
+
+/// Verification of the cluster identity of responses.
+#[derive(Clone)]
+pub struct Verifier {
+    client: kube::Client,
+    limits: Limits,
+    guard: Option<Guard>,
+    proofs: Arc<Mutex<Proofs>>,
+}
+
+#[derive(Debug, Default)]
+struct Proofs {
+    /// Clusters by the FlowSchemas that their servers reported.
+    clusters: HashMap<Box<str>, Box<str>>,
+    /// Whether the headers of the last response proved its identity.
+    suffice: bool,
+}
+
+/// Headers of a response that concern the identity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks {
+    cluster: Option<Box<str>>,
+    flow_schema: Option<Box<str>>,
+}
+
+/// Identity that was accepted, and the clusters that are accepted from then on.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// UID of the `kube-system` namespace, if the server reports it.
+    pub cluster: Option<Box<str>>,
+    /// Clusters that are accepted.
+    pub expected: Expected,
+}
+
+/// Identity before a request, where it may be needed.
+pub struct Before(Option<Reported>);
+
+/// Response to a request for the identity.
+struct Reported {
+    identity: Identity,
+    flow_schema: Option<Box<str>>,
+}
 
 #[derive(Deserialize)]
 struct Namespace {
@@ -41,54 +94,142 @@ struct Metadata {
     uid: String,
 }
 
-impl Server {
-    /// Whether it is the one to go on with; `answer` is what it said with the answer
-    /// that this is about.
-    pub(super) async fn verify(&self, answer: Option<Box<str>>) -> Result<(), Trouble> {
-        let Some(guard) = &self.guard else {
-            return Ok(());
+impl Marks {
+    /// Reads the headers of a response.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let text = |name| {
+            let value = headers.get(name)?.to_str().ok()?;
+            (!value.is_empty()).then(|| value.into())
         };
-        let identity = match answer {
-            Some(uid) => Identity::Known(uid),
-            None => self.identity().await,
-        };
-        guard(identity).map_err(Into::into)
+        Self {
+            cluster: text(HEADER),
+            flow_schema: text(FLOW_SCHEMA),
+        }
     }
+}
 
-    async fn identity(&self) -> Identity {
-        match self.uid().await.map_err(|it| it.cause) {
-            Ok(uid) if uid.is_empty() => {
-                let why = "its kube-system namespace has no uid".to_owned();
-                Identity::Untold(Cause::NotServed(why))
-            }
-            Ok(uid) => Identity::Known(uid.into()),
-            Err(why @ (Cause::Forbidden(_) | Cause::NotServed(_))) => Identity::Untold(why),
-            Err(why) => Identity::Failed(why),
+impl Verifier {
+    /// Verifier that asks that guard; without one it accepts every server.
+    #[must_use]
+    pub fn new(client: kube::Client, limits: Limits, guard: Option<Guard>) -> Self {
+        Self {
+            client,
+            limits,
+            guard,
+            proofs: Arc::default(),
         }
     }
 
-    async fn uid(&self) -> Result<String, Trouble> {
+    /// Prepares the verification of a response, before the request is sent.
+    pub async fn before(&self) -> Before {
+        if self.guard.is_none() || self.proofs.lock().suffice {
+            return Before(None);
+        }
+        Before(Some(self.ask().await))
+    }
+
+    /// Returns the identity of the server of a response, if it is accepted.
+    pub async fn verify(&self, before: Before, marks: Marks) -> Result<Accepted, Cause> {
+        let Some(guard) = &self.guard else {
+            return Ok(Accepted {
+                cluster: marks.cluster,
+                expected: Expected::Any,
+            });
+        };
+        let identity = self.identity(before, marks).await;
+        let cluster = match &identity {
+            Identity::Known(uid) => Some(uid.clone()),
+            Identity::Untold(_) | Identity::Failed(_) => None,
+        };
+        let expected = guard(identity)?;
+        Ok(Accepted { cluster, expected })
+    }
+
+    async fn identity(&self, before: Before, marks: Marks) -> Identity {
+        let proved = marks.cluster.or_else(|| {
+            before.0.iter().for_each(|before| self.learn(before));
+            self.proved_by(marks.flow_schema.as_deref())
+        });
+        self.proofs.lock().suffice = proved.is_some();
+        if let Some(uid) = proved {
+            return Identity::Known(uid);
+        }
+        let after = self.ask().await;
+        self.learn(&after);
+        if let Some(uid) = self.proved_by(marks.flow_schema.as_deref()) {
+            return Identity::Known(uid);
+        }
+        match (before.0.map(|it| it.identity), after.identity) {
+            (Some(before), after) if before == after => after,
+            (Some(Identity::Known(before)), Identity::Known(after)) => {
+                Identity::Failed(Cause::Replaced(format!(
+                    "the server reported cluster {before} before a request and {after} after it; \
+                     put the servers of one cluster alone behind its address"
+                )))
+            }
+            // The next request is between two reports.
+            (Some(_) | None, Identity::Known(_)) => Identity::Failed(Cause::Unidentified(
+                "the identity was not reported before the request".to_owned(),
+            )),
+            (_, after @ (Identity::Untold(_) | Identity::Failed(_))) => after,
+        }
+    }
+
+    fn learn(&self, reported: &Reported) {
+        if let Reported {
+            identity: Identity::Known(uid),
+            flow_schema: Some(schema),
+        } = reported
+        {
+            let mut proofs = self.proofs.lock();
+            if MAX_PROOFS <= proofs.clusters.len() {
+                proofs.clusters.clear();
+            }
+            proofs.clusters.insert(schema.clone(), uid.clone());
+        }
+    }
+
+    fn proved_by(&self, schema: Option<&str>) -> Option<Box<str>> {
+        self.proofs.lock().clusters.get(schema?).cloned()
+    }
+
+    async fn ask(&self) -> Reported {
+        let (identity, marks) = match self.uid().await.map_err(|it| it.cause) {
+            Ok((uid, marks)) if uid.is_empty() => {
+                let why = "its kube-system namespace has no uid".to_owned();
+                (Identity::Untold(Cause::NotServed(why)), marks)
+            }
+            Ok((uid, marks)) => (Identity::Known(uid.into()), marks),
+            Err(why @ (Cause::Forbidden(_) | Cause::NotServed(_))) => {
+                (Identity::Untold(why), Marks::default())
+            }
+            Err(why) => (Identity::Failed(why), Marks::default()),
+        };
+        Reported {
+            identity,
+            flow_schema: marks.flow_schema,
+        }
+    }
+
+    async fn uid(&self) -> Result<(String, Marks), Trouble> {
         let request = Request::get(NAMESPACE)
             .header(header::ACCEPT, "application/json")
             .body(Body::empty())
             .expect("a constant path is a URI");
         let Limits { response, .. } = self.limits;
         let answer = async {
-            let answer = self.send(request).await?;
-            collect(answer.into_body(), MAX_BYTES).await
+            let answer = send(&self.client, request).await?;
+            let marks = Marks::of(answer.headers());
+            let body = collect(answer.into_body(), MAX_BYTES).await?;
+            Ok::<_, Trouble>((body, marks))
         };
         let answer = tokio::time::timeout(response, answer).await;
-        let body = answer.unwrap_or(Err(Cause::Slow(response).into()))?;
+        let (body, marks) = answer.unwrap_or(Err(Cause::Slow(response).into()))?;
         let namespace: Result<Namespace, _> = serde_json::from_slice(&body);
         match namespace {
-            Ok(namespace) => Ok(namespace.metadata.uid),
+            Ok(namespace) => Ok((namespace.metadata.uid, marks)),
             Err(why) => Err(Cause::Garbage(why.to_string()).into()),
         }
     }
-}
-
-/// What a server says with an answer.
-pub(super) fn of_answer(headers: &HeaderMap) -> Option<Box<str>> {
-    let uid = headers.get(HEADER)?.to_str().ok()?;
-    (!uid.is_empty()).then(|| uid.into())
 }

@@ -9,8 +9,10 @@ pub struct Limits {
     pub response: Duration,
     /// For a whole list, however many pages it has.
     pub list: Duration,
-    /// Between two signs of life of a watch.
+    /// For a watch without events and bookmarks, before the server is probed.
     pub silence: Duration,
+    /// For the server to respond to that probe.
+    pub probe: Duration,
     /// The size of one event.
     pub event_bytes: usize,
     /// The size of one page of a list.
@@ -28,8 +30,9 @@ impl Default for Limits {
         Self {
             response: Duration::from_secs(30),
             list: Duration::from_secs(60),
-            // Bookmarks come every minute.
-            silence: Duration::from_secs(90),
+            // A kube-apiserver sends bookmarks every minute, but need not.
+            silence: Duration::from_secs(75),
+            probe: Duration::from_secs(15),
             // etcd refuses values over 1.5 MB, and an event holds one object.
             event_bytes: 16 << 20,
             page_bytes: 1 << 30,

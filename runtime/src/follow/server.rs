@@ -8,16 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
+use proto_types::evidence::{Evidence, Expected, Read};
 use proto_types::frame::List;
 use proto_types::resource::Names;
 use proto_types::{RawObject, Revision};
 
-use super::view::ViewName;
+use super::identity::{Accepted, Marks, Verifier};
 use super::watch::Watch;
-use super::{Cause, Guard, Limits, Scope, identity, view};
+use super::{Cause, Limits, Scope, view};
+use crate::upstream::{self, CACHED, CONFIRMED, Said};
 
 pub(super) use refusal::{innermost, meaning};
 
@@ -27,17 +29,22 @@ pub(super) struct Server {
     pub(super) client: kube::Client,
     pub(super) scope: Arc<Scope>,
     pub(super) limits: Limits,
-    pub(super) guard: Option<Guard>,
-    /// How often it is asked where it tells no revision.
+    pub(super) verifier: Verifier,
+    /// Interval of lists where the server has no resource versions.
     pub(super) poll_every: Option<Duration>,
 }
 
 /// A page of a list, or all its pages together.
 pub(super) struct Page {
-    pub(super) revision: Revision,
     pub(super) objects: Vec<RawObject>,
-    /// Which view it is of, if the server says so.
-    pub(super) view: Option<ViewName>,
+    pub(super) revision: Revision,
+    pub(super) origin: Origin,
+}
+
+/// Origin of a list or of a watch, and the clusters that are accepted.
+pub(super) struct Origin {
+    pub(super) evidence: Evidence,
+    pub(super) expected: Expected,
 }
 
 /// A cause, and the time that the server asked for.
@@ -63,22 +70,33 @@ impl From<Cause> for Trouble {
 }
 
 impl Server {
-    /// Lists everything: as it is now, or no older than that.
-    pub(super) async fn list(self, at_least: Option<Revision>) -> Result<Page, Trouble> {
-        let mut query = Query::of(&self.scope);
-        if let Some(revision) = at_least {
-            query.push("resourceVersion", &revision.to_string());
-            query.push("resourceVersionMatch", "NotOlderThan");
+    /// Lists everything as it is now. A kube-apiserver reads with a quorum for it, and an
+    /// emitter compares with its upstream.
+    pub(super) async fn list(self) -> Result<Page, Trouble> {
+        self.pages_in_time(Query::of(&self.scope)).await
+    }
+
+    /// Lists everything as it is now by a new connection, unless the server is disconnected.
+    pub(super) async fn list_elsewhere(self) -> Result<Page, Trouble> {
+        let limit = self.limits.response;
+        let said = tokio::time::timeout(limit, upstream::ask(&self.client)).await;
+        if let Ok(Said::Disconnected(it)) = said {
+            return Err(Cause::Disconnected(it.why).into());
         }
+        let mut query = Query::of(&self.scope);
+        query.is_last = true;
         self.pages_in_time(query).await
     }
 
-    /// Lists what was at a revision.
+    /// Lists the state at a resource version.
     pub(super) async fn list_at(self, revision: Revision) -> Result<Page, Trouble> {
         let mut query = Query::of(&self.scope);
         query.push("resourceVersion", &revision.to_string());
         query.push("resourceVersionMatch", "Exact");
-        self.pages_in_time(query).await
+        let mut page = self.pages_in_time(query).await?;
+        // The history of a server does not change.
+        page.origin.evidence.read = Read::Confirmed;
+        Ok(page)
     }
 
     async fn pages_in_time(&self, query: Query) -> Result<Page, Trouble> {
@@ -89,70 +107,115 @@ impl Server {
     }
 
     async fn pages(&self, query: Query) -> Result<Page, Trouble> {
-        let (mut whole, mut rest, mut cluster) = self.page(query).await?;
-        while let Some(token) = rest {
+        let before = self.verifier.before().await;
+        let is_last = query.is_last;
+        let (mut list, headers) = self.page(query).await?;
+        let mut marks = Marks::of(&headers);
+        let (mut upstream, mut read) = (Said::of(&headers), Said::of(&headers).read(&headers));
+        while !list.rest.is_empty() {
             let mut query = Query::of(&self.scope);
-            query.push("continue", &token);
-            let (page, further, again) = self.page(query).await?;
-            cluster = again;
-            // All pages have one revision. Should they not, a watch from the
-            // oldest repeats some changes, but misses none.
-            whole.revision = whole.revision.min(page.revision);
-            whole.objects.extend(page.objects);
-            rest = further;
+            query.push("continue", &list.rest);
+            query.is_last = is_last;
+            let (page, headers) = self.page(query).await?;
+            if Marks::of(&headers) != marks {
+                let why = "pages of one list come from different servers".to_owned();
+                return Err(Cause::Garbage(why).into());
+            }
+            marks = Marks::of(&headers);
+            if let said @ Said::Disconnected(_) = Said::of(&headers) {
+                upstream = said;
+            }
+            // A page is of the moment of the first one, unless its server says otherwise.
+            if headers.get(upstream::READ).is_some_and(|it| *it == CACHED) && !page.is_same(&list) {
+                read = Read::Cached;
+            }
+            // Should their resource versions differ, a watch from the oldest repeats some
+            // changes, but misses none.
+            list.revision = list.revision.min(page.revision);
+            list.objects.extend(page.objects);
+            list.rest = page.rest;
         }
-        self.verify(cluster).await?;
-        Ok(whole)
+        let Accepted { cluster, expected } = self.verifier.verify(before, marks).await?;
+        let evidence = Evidence {
+            cluster,
+            view: view::of_answer(&headers),
+            upstream: upstream.evidence(),
+            read,
+            position: Some(list.revision).filter(|it| !it.is_zero()),
+        };
+        Ok(Page {
+            objects: list.objects,
+            revision: list.revision,
+            origin: Origin { evidence, expected },
+        })
     }
 
-    /// A page, where the next one starts, and which cluster it says it is of.
-    async fn page(
-        &self,
-        query: Query,
-    ) -> Result<(Page, Option<String>, Option<Box<str>>), Trouble> {
+    /// A page, and the headers that it came with.
+    async fn page(&self, query: Query) -> Result<(Part, HeaderMap), Trouble> {
         let response = self.get(query).await?;
         let limit = self.limits.page_bytes;
-        let cluster = identity::of_answer(response.headers());
-        let view = view::of_answer(response.headers());
+        let headers = response.headers().clone();
         let body = collect(response.into_body(), limit).await?;
-        let page = parse(self.scope.resource, &body);
-        let (page, rest) = page.map_err(|why| Trouble::from(Cause::Garbage(why)))?;
-        let page = Page { view, ..page };
-        if page.revision.is_zero() && self.poll_every.is_none() {
+        let part = parse(self.scope.resource, &body);
+        let part = part.map_err(|why| Trouble::from(Cause::Garbage(why)))?;
+        if part.revision.is_zero() && self.poll_every.is_none() {
             let why = "a list at no resource version".to_owned();
             return Err(Cause::Garbage(why).into());
         }
-        Ok((page, rest, cluster))
+        Ok((part, headers))
     }
 
-    /// Watches what changes after that revision.
+    /// Opens a watch again that was quiet for too long.
+    pub(super) async fn probe(self, from: Revision) -> Result<Watch, Trouble> {
+        let limit = self.limits.probe;
+        tokio::time::timeout(limit, self.watch(from))
+            .await
+            .unwrap_or(Err(Cause::Slow(limit).into()))
+    }
+
+    /// Watches changes after that resource version.
     pub(super) async fn watch(self, from: Revision) -> Result<Watch, Trouble> {
         let mut query = Query::of(&self.scope);
         query.push("watch", "true");
         query.push("allowWatchBookmarks", "true");
         query.push("resourceVersion", &from.to_string());
         query.push("timeoutSeconds", &watch_seconds().to_string());
+        let before = self.verifier.before().await;
         let response = self.get(query).await?;
-        self.verify(identity::of_answer(response.headers())).await?;
-        Ok(Watch::new(self.scope.resource, response, self.limits))
+        let headers = response.headers();
+        let verified = self.verifier.verify(before, Marks::of(headers)).await;
+        let Accepted { cluster, expected } = verified?;
+        let evidence = Evidence {
+            cluster,
+            view: view::of_answer(headers),
+            upstream: Said::of(headers).evidence(),
+            read: Read::Resumed,
+            position: Some(from),
+        };
+        let origin = Origin { evidence, expected };
+        let resource = self.scope.resource;
+        Ok(Watch::new(resource, response, origin, self.limits))
     }
 
     async fn get(&self, query: Query) -> Result<Response<Body>, Trouble> {
         let limit = self.limits.response;
-        let answer = self.send(query.into_request(&self.scope));
+        let answer = send(&self.client, query.into_request(&self.scope));
         tokio::time::timeout(limit, answer)
             .await
             .unwrap_or(Err(Cause::Slow(limit).into()))
     }
+}
 
-    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Trouble> {
-        let response = self.client.send(request).await;
-        let response = response.map_err(|why| refusal::unsent(&why))?;
-        if response.status() == StatusCode::OK {
-            return Ok(response);
-        }
-        Err(refusal::read(response).await)
+pub(super) async fn send(
+    client: &kube::Client,
+    request: Request<Body>,
+) -> Result<Response<Body>, Trouble> {
+    let response = client.send(request).await;
+    let response = response.map_err(|why| refusal::unsent(&why))?;
+    if response.status() == StatusCode::OK {
+        return Ok(response);
     }
+    Err(refusal::read(response).await)
 }
 
 pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Trouble> {
@@ -163,11 +226,26 @@ pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Trouble> 
     }
 }
 
-/// Reads a page, and where the next one starts. An object that does not parse
-/// spoils the page, since it would otherwise count as gone.
-fn parse(resource: &'static Names, body: &Bytes) -> Result<(Page, Option<String>), String> {
+/// A page of a list.
+struct Part {
+    revision: Revision,
+    objects: Vec<RawObject>,
+    /// Where the next page starts; empty on the last.
+    rest: String,
+}
+
+impl Part {
+    /// Whether another page is of the same moment.
+    fn is_same(&self, other: &Self) -> bool {
+        self.revision == other.revision
+    }
+}
+
+/// Reads a page. An object that does not parse spoils the page, since it would otherwise
+/// count as absent; and so does an answer that is not a list of that kind.
+fn parse(resource: &'static Names, body: &Bytes) -> Result<Part, String> {
     let list: List<'_> = serde_json::from_slice(body).map_err(|why| why.to_string())?;
-    let revision = list.metadata.resource_version;
+    list.check(resource)?;
     let objects = list
         .items
         .unwrap_or_default()
@@ -175,13 +253,11 @@ fn parse(resource: &'static Names, body: &Bytes) -> Result<(Page, Option<String>
         .map(|item| RawObject::parse(resource, &body.slice_ref(item.get().as_bytes())))
         .collect::<Result<_, _>>()
         .map_err(|why| why.to_string())?;
-    let token = Some(list.metadata.continue_token).filter(|token| !token.is_empty());
-    let page = Page {
-        revision,
+    Ok(Part {
+        revision: list.metadata.resource_version,
         objects,
-        view: None,
-    };
-    Ok((page, token))
+        rest: list.metadata.continue_token,
+    })
 }
 
 /// Four to five minutes: shorter than most proxies allow, and spread, so that
@@ -191,11 +267,18 @@ fn watch_seconds() -> u64 {
 }
 
 /// A query string.
-struct Query(String);
+struct Query {
+    text: String,
+    /// Whether the connection is closed after the response.
+    is_last: bool,
+}
 
 impl Query {
     fn of(scope: &Scope) -> Self {
-        let mut query = Self(String::new());
+        let mut query = Self {
+            text: String::new(),
+            is_last: false,
+        };
         if !scope.selector.is_empty() {
             query.push("labelSelector", &scope.selector.to_string());
         }
@@ -203,18 +286,23 @@ impl Query {
     }
 
     fn push(&mut self, name: &str, value: &str) {
-        let separator = if self.0.is_empty() { '?' } else { '&' };
-        self.0.push(separator);
-        self.0.push_str(name);
-        self.0.push('=');
-        self.0.push_str(&percent_encoded(value));
+        let separator = if self.text.is_empty() { '?' } else { '&' };
+        self.text.push(separator);
+        self.text.push_str(name);
+        self.text.push('=');
+        self.text.push_str(&percent_encoded(value));
     }
 
     fn into_request(self, scope: &Scope) -> Request<Body> {
         let namespace = scope.namespace.as_deref().map(percent_encoded);
         let path = scope.resource.collection(namespace.as_deref());
-        Request::get(path + &self.0)
+        let mut request = Request::get(path + &self.text);
+        if self.is_last {
+            request = request.header(header::CONNECTION, "close");
+        }
+        request
             .header(header::ACCEPT, "application/json")
+            .header(upstream::READ, CONFIRMED)
             // Compressed watches flush event by event, and gain nothing by it.
             .header(header::ACCEPT_ENCODING, "identity")
             .body(Body::empty())

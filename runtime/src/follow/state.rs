@@ -12,42 +12,46 @@ type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send>>;
 
 /// What a reader is doing.
 pub(super) enum State {
-    Waiting {
-        until: Instant,
-        then: Step,
-    },
-    Listing {
-        list: Pending<Page>,
-        at_least: Option<Revision>,
-    },
-    Opening {
-        watch: Pending<Watch>,
-    },
+    Waiting { until: Instant, then: Step },
+    Listing { list: Pending<Page> },
+    Opening { watch: Pending<Watch> },
     Watching(Box<Watch>),
 }
 
 /// What it does next.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
-    List { at_least: Option<Revision> },
+    /// Lists the present.
+    List,
+    /// Lists the present, after a list that was not enough: by a new connection, which may
+    /// lead to another replica, and only where the server is connected to its upstream.
+    ListElsewhere,
+    /// Lists the state at a resource version.
     ListAt { revision: Revision },
+    /// Watches from a resource version on.
     Watch { from: Revision },
+    /// The same, for a watch that was quiet for too long. The server must respond soon.
+    Probe { from: Revision },
 }
 
 impl Server {
     /// Prepares that step; nothing is sent before it is polled.
     pub(super) fn begin(self, step: Step) -> State {
         match step {
-            Step::List { at_least } => State::Listing {
-                list: Box::pin(self.list(at_least)),
-                at_least,
+            Step::List => State::Listing {
+                list: Box::pin(self.list()),
+            },
+            Step::ListElsewhere => State::Listing {
+                list: Box::pin(self.list_elsewhere()),
             },
             Step::ListAt { revision } => State::Listing {
                 list: Box::pin(self.list_at(revision)),
-                at_least: None,
             },
             Step::Watch { from } => State::Opening {
                 watch: Box::pin(self.watch(from)),
+            },
+            Step::Probe { from } => State::Opening {
+                watch: Box::pin(self.probe(from)),
             },
         }
     }

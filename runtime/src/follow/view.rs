@@ -1,15 +1,13 @@
-//! Which view an answer is of, where the server says so.
+//! Name of the view that an answer is of, where the server reports it.
 
 use http::HeaderMap;
+use proto_types::evidence::ViewName;
 
-// An emitter says it with every answer: it changes with what is exported, and with what
+// An emitter reports it with every answer: it changes with what is exported, and with what
 // this reader may see of it.
 const HEADER: &str = "heliograph-view";
 
-/// What the server calls the view.
-pub(super) type ViewName = Box<str>;
-
-/// What a server says with an answer.
+/// Reads the headers of a response.
 pub(super) fn of_answer(headers: &HeaderMap) -> Option<ViewName> {
     let view = headers.get(HEADER)?.to_str().ok()?;
     Some(view.into())

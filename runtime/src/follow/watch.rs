@@ -11,16 +11,14 @@ use proto_types::{RawObject, Revision, Status};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::server::{Trouble, innermost, meaning};
-use super::view::ViewName;
-use super::{Cause, Limits, view};
+use super::server::{Origin, Trouble, innermost, meaning};
+use super::{Cause, Limits};
 use line::Lines;
 
 /// A watch that the server opened.
 pub(super) struct Watch {
     resource: &'static Names,
-    /// Which view it is of, if the server says so.
-    view: Option<ViewName>,
+    origin: Origin,
     lines: Lines,
     limits: Limits,
     opened: Instant,
@@ -40,16 +38,23 @@ pub(super) enum Heard {
     Bookmark(Revision),
     /// The server ended the watch in order.
     End { had_events: bool },
+    /// Nothing came for the time that is allowed: it is quiet or half-open.
+    Quiet,
     /// It ended in another way.
     Trouble(Trouble),
 }
 
 impl Watch {
-    pub(super) fn new(resource: &'static Names, answer: Response<Body>, limits: Limits) -> Self {
+    pub(super) fn new(
+        resource: &'static Names,
+        answer: Response<Body>,
+        origin: Origin,
+        limits: Limits,
+    ) -> Self {
         let now = Instant::now();
         Self {
             resource,
-            view: view::of_answer(answer.headers()),
+            origin,
             lines: Lines::new(answer.into_body(), limits.event_bytes),
             limits,
             opened: now,
@@ -58,9 +63,9 @@ impl Watch {
         }
     }
 
-    /// Which view it is of.
-    pub(super) const fn view(&self) -> &Option<ViewName> {
-        &self.view
+    /// Where it comes from.
+    pub(super) const fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// How long it has been open.
@@ -82,7 +87,7 @@ impl Watch {
                 had_events: self.had_events,
             },
             Ok(Err(cause)) => Heard::Trouble(cause.into()),
-            Err(_) => Heard::Trouble(Cause::Silent(silence).into()),
+            Err(_) => Heard::Quiet,
         }
     }
 }

@@ -95,26 +95,31 @@ async fn a_server_that_is_not_there_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_silent_watch_is_a_dead_one() {
+async fn a_quiet_watch_is_opened_again_before_it_counts_as_dead() {
     let limits = Limits {
-        silence: Duration::from_secs(1),
+        silence: Duration::from_millis(100),
+        probe: Duration::from_millis(300),
         ..limits()
     };
+    // The server sends no bookmarks; later it does not respond any more.
+    let quiet = || stream(&[], Then::Silence);
     check_within(
         limits,
         vec![
             list(5, &[]),
-            stream(&[&bookmark(6)], Then::Silence),
-            list(7, &[]),
+            stream(&[&event("ADDED", "a", 6)], Then::Silence),
+            quiet(),
+            quiet(),
         ],
         &[
             "listed 5 []",
             "connected",
-            "progress 6",
-            "failed: cannot watch services: the connection is dead: nothing came for 1s",
-            "listed 7 []",
+            "applied a 6",
+            "connected",
+            "connected",
+            "failed: cannot watch services: no answer within 300ms",
         ],
-        &["list", "watch >5", "list >=6"],
+        &["list", "watch >5", "watch >6", "watch >6", "watch >6"],
     )
     .await;
 }
@@ -185,7 +190,12 @@ async fn garbage_is_not_taken_for_a_list() {
         "<html>",
         "{}",
         r#"{"metadata":{"resourceVersion":"0"},"items":[]}"#,
-        r#"{"metadata":{"resourceVersion":"5"},"items":[{"metadata":{}}]}"#,
+        r#"{"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[{"metadata":{}}]}"#,
+        r#"{"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"5"}}"#,
+        r#"{"metadata":{"resourceVersion":"5"},"items":[]}"#,
+        r#"{"kind":"Status","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[]}"#,
+        r#"{"kind":"EndpointsList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[]}"#,
+        r#"{"kind":"ServiceList","apiVersion":"v2","metadata":{"resourceVersion":"5"},"items":[]}"#,
     ] {
         let failure = failure(vec![Answer::ok(garbage)], limits()).await;
         assert_eq!(failure.reason(), "InvalidResponse", "{garbage}");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use proto_types::evidence::Expected;
 
 use super::super::{Guard, Identity};
 use super::*;
@@ -20,7 +21,7 @@ fn only(uid: &'static str) -> (Guard, Arc<Mutex<Vec<Identity>>>) {
     let guard: Guard = Arc::new(move |identity: Identity| {
         remembered.lock().push(identity.clone());
         match identity {
-            Identity::Known(it) if *it == *uid => Ok(()),
+            Identity::Known(it) if *it == *uid => Ok(Expected::OneOf([it].into())),
             other => Err(Cause::Replaced(format!("{other:?}"))),
         }
     });
@@ -43,55 +44,69 @@ async fn said(answers: Vec<Answer>, n_events: usize) -> (Vec<String>, Vec<Identi
     (said, told, asked.collect())
 }
 
+/// An answer between two reports of those clusters.
+fn between(before: &str, answer: Answer, after: &str) -> [Answer; 3] {
+    [namespace(before), answer, namespace(after)]
+}
+
 #[tokio::test]
-async fn a_list_of_another_cluster_is_not_told() {
-    let answers = vec![
-        list(7, &[&item("web", 5)]),
-        namespace("a"),
-        stream(&[&bookmark(8)], Then::End),
-        namespace("a"),
-        list(9, &[]),
-        namespace("b"),
-        list(9, &[&item("web", 5)]),
-        namespace("a"),
+async fn a_list_of_another_cluster_is_ignored() {
+    let web = || list(7, &[&item("web", 5)]);
+    let answers = [
+        between("a", web(), "a").to_vec(),
+        between("a", stream(&[&bookmark(8)], Then::End), "a").to_vec(),
+        // A watch that ends at once is no reason to list, its rejection is.
+        vec![namespace("a"), gone()],
+        between("b", list(9, &[]), "b").to_vec(),
+        between("a", web(), "a").to_vec(),
     ];
-    // A watch that ends at once is no reason to list, a refusal of it is.
-    let mut answers = answers.into_iter();
-    let mut all: Vec<_> = answers.by_ref().take(4).collect();
-    all.push(gone());
-    all.extend(answers);
-    let (said, told, asked) = said(all, 5).await;
+    let (said, told, asked) = said(answers.concat(), 5).await;
     assert_eq!(said[..3], ["listed 7 [web]", "connected", "progress 8"]);
     assert!(
         said[3].contains("another cluster answers: Known(\"b\")"),
         "{said:?}"
     );
-    assert_eq!(said[4], "listed 9 [web]");
+    // It lags behind what the watch delivered.
+    assert!(said[4].contains("older than an earlier one"), "{said:?}");
     assert_eq!(told.len(), 4);
-    assert_eq!(
-        asked[..2],
-        ["/api/v1/services", "/api/v1/namespaces/kube-system"]
-    );
+    let path = "/api/v1/namespaces/kube-system";
+    assert_eq!(asked[..3], [path, "/api/v1/services", path]);
 }
 
 #[tokio::test]
-async fn a_watch_of_another_cluster_is_not_told() {
-    let answers = vec![
-        list(7, &[&item("web", 5)]),
-        namespace("a"),
-        stream(&[&event("DELETED", "web", 8)], Then::End),
-        namespace("b"),
-        stream(&[&event("MODIFIED", "web", 9)], Then::End),
-        namespace("a"),
+async fn a_list_between_reports_of_two_clusters_is_ignored() {
+    let answers = [
+        between("b", list(9, &[]), "a").to_vec(),
+        between("a", list(7, &[]), "a").to_vec(),
     ];
-    let (said, ..) = said(answers, 4).await;
+    let (said, ..) = said(answers.concat(), 2).await;
+    assert!(
+        said[0].contains("reported cluster b before a request and a after it"),
+        "{said:?}"
+    );
+    assert_eq!(said[1], "listed 7 []");
+}
+
+#[tokio::test]
+async fn a_watch_of_another_cluster_is_ignored() {
+    let deleted = stream(&[&event("DELETED", "web", 8)], Then::End);
+    let modified = stream(&[&event("MODIFIED", "web", 9)], Then::End);
+    let answers = [
+        between("a", list(7, &[&item("web", 5)]), "a").to_vec(),
+        between("a", deleted, "b").to_vec(),
+        between("a", modified, "a").to_vec(),
+    ];
+    let (said, ..) = said(answers.concat(), 4).await;
     assert_eq!(said[0], "listed 7 [web]");
-    assert!(said[1].contains("another cluster answers"), "{said:?}");
+    assert!(
+        said[1].contains("another one") || said[1].contains("b after it"),
+        "{said:?}"
+    );
     assert_eq!(said[2..], ["connected", "applied web 9"]);
 }
 
 #[tokio::test]
-async fn what_a_server_does_not_tell_is_told_so() {
+async fn an_identity_that_is_not_reported_has_a_reason() {
     let refused = [
         Answer::refusal("403 Forbidden", ""),
         Answer::refusal("404 Not Found", ""),
@@ -99,10 +114,9 @@ async fn what_a_server_does_not_tell_is_told_so() {
         Answer::refusal("503 Service Unavailable", ""),
         Answer::ok("{"),
     ];
-    let lists = (0..refused.len()).map(|_| list(7, &[]));
-    let answers = lists
-        .zip(refused)
-        .flat_map(|(list, refused)| [list, refused]);
+    let answers = refused
+        .into_iter()
+        .flat_map(|refused| [refused.clone(), list(7, &[]), refused]);
     let (_, told, _) = said(answers.collect(), 5).await;
     let kinds = told.iter().map(|it| match it {
         Identity::Known(_) => "known",
@@ -114,14 +128,47 @@ async fn what_a_server_does_not_tell_is_told_so() {
 }
 
 #[tokio::test]
-async fn an_emitter_says_it_with_its_answers() {
-    let Answer::Whole { body, after, .. } = list(7, &[]) else {
-        unreachable!("a list is no stream");
-    };
+async fn an_emitter_reports_its_identity_with_the_list() {
     let head = "200 OK\r\nheliograph-cluster-uid: a";
-    let list = Answer::Whole { head, body, after };
-    let (said, told, asked) = said(vec![list], 1).await;
-    assert_eq!(said, ["listed 7 []"]);
-    assert_eq!(told, [Identity::Known("a".into())]);
-    assert_eq!(asked, ["/api/v1/services"]);
+    let answers = vec![
+        namespace("b"),
+        list(7, &[]).with_head(head),
+        stream(&[&bookmark(8)], Then::End).with_head(head),
+    ];
+    let (said, told, asked) = said(answers, 3).await;
+    assert_eq!(said, ["listed 7 []", "connected", "progress 8"]);
+    assert_eq!(told, vec![Identity::Known("a".into()); 2]);
+    assert_eq!(asked[1..], ["/api/v1/services", "/api/v1/services"]);
+}
+
+const SCHEMA_A: &str = "200 OK\r\nx-kubernetes-pf-flowschema-uid: schema-of-a";
+const SCHEMA_B: &str = "200 OK\r\nx-kubernetes-pf-flowschema-uid: schema-of-b";
+
+#[tokio::test]
+async fn a_flow_schema_proves_the_cluster_of_an_answer() {
+    let answers = vec![
+        namespace("a").with_head(SCHEMA_A),
+        list(7, &[]).with_head(SCHEMA_A),
+        stream(&[&bookmark(8)], Then::End).with_head(SCHEMA_A),
+    ];
+    let (said, told, asked) = said(answers, 3).await;
+    assert_eq!(said, ["listed 7 []", "connected", "progress 8"]);
+    assert_eq!(told, vec![Identity::Known("a".into()); 2]);
+    assert_eq!(asked[1..], ["/api/v1/services", "/api/v1/services"]);
+}
+
+#[tokio::test]
+async fn a_list_of_another_flow_schema_is_not_of_the_cluster_that_was_reported() {
+    // The balancer sends requests for the identity to one cluster, and lists to another.
+    let answers = vec![
+        namespace("a").with_head(SCHEMA_A),
+        list(9, &[]).with_head(SCHEMA_B),
+        namespace("b").with_head(SCHEMA_B),
+        namespace("a").with_head(SCHEMA_A),
+        list(7, &[]).with_head(SCHEMA_A),
+    ];
+    let (said, told, _) = said(answers, 2).await;
+    assert!(said[0].contains("another cluster"), "{said:?}");
+    assert_eq!(said[1], "listed 7 []");
+    assert_eq!(told[0], Identity::Known("b".into()));
 }

@@ -48,3 +48,21 @@ async fn a_list_at_no_revision_is_none_where_nobody_may_poll() {
     let failure = failure(vec![bare(&[])], limits()).await;
     assert_eq!(failure.reason(), "InvalidResponse");
 }
+
+#[tokio::test]
+async fn a_polled_answer_that_is_no_list_is_an_error() {
+    for garbage in [
+        r#"{"metadata":{}}"#,
+        r#"{"metadata":{},"items":[]}"#,
+        r#"{"kind":"ServiceList","apiVersion":"v1","metadata":{}}"#,
+        r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}"#,
+    ] {
+        let server = Scripted::start(vec![bare(&[&item("a", 3)]), Answer::ok(garbage)]).await;
+        let mut reader = reader(&server, limits()).await.polling(EVERY);
+        assert_eq!(in_short(&next(&mut reader).await), "listed 0 [a]");
+        let Event::Failed(failure) = next(&mut reader).await else {
+            panic!("{garbage} was taken for a list")
+        };
+        assert_eq!(failure.reason(), "InvalidResponse", "{garbage}");
+    }
+}

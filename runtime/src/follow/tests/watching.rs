@@ -28,7 +28,9 @@ async fn a_list_is_watched_from_its_revision() {
 
 #[tokio::test]
 async fn requests_name_the_scope_and_what_they_accept() {
-    let server = Scripted::start(vec![list(5, &[]), stream(&[], Then::Silence)]).await;
+    let slices = r#"{"kind":"EndpointSliceList","apiVersion":"discovery.k8s.io/v1","metadata":{"resourceVersion":"5"},"items":[]}"#;
+    let answers = vec![Answer::ok(slices), stream(&[], Then::Silence)];
+    let server = Scripted::start(answers).await;
     let client = crate::connect(&server.access(), "heliograph-test/1").await;
     let scope = Scope {
         resource: Resource::EndpointSlices.names(),
@@ -71,7 +73,7 @@ async fn items_get_the_head_that_events_have() {
 
 #[tokio::test]
 async fn an_empty_list_may_be_null() {
-    let null = r#"{"metadata":{"resourceVersion":"5"},"items":null}"#;
+    let null = r#"{"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":null}"#;
     check(vec![Answer::ok(null)], &["listed 5 []"], &["list"]).await;
 }
 
@@ -155,7 +157,8 @@ async fn pages_are_one_list() {
 #[tokio::test]
 async fn dropped_calls_lose_nothing() {
     let slow = Duration::from_millis(200);
-    let body = r#"{"metadata":{"resourceVersion":"5"},"items":[]}"#;
+    let body =
+        r#"{"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"5"},"items":[]}"#;
     let server = Scripted::start(vec![
         Answer::late(body, slow),
         stream(&[&event("ADDED", "a", 6)], Then::Silence),
