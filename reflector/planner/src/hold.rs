@@ -9,6 +9,9 @@
 //! | a list | if more than half of what is mirrored was lost within [`WINDOW`]; so always if the list leaves nothing |
 //! | a watch event | the same, if more than [`FLOOR`] were lost by events |
 //!
+//! With `confirmDeletions`, every other deletion is held too, until another list that is made at
+//! once lacks the object as well.
+//!
 //! Time alone releases nothing. When the hold is over the source is listed again, and what
 //! that list lacks too is deleted. A Service that the source has again is not held any more.
 
@@ -93,6 +96,8 @@ pub enum HoldReason {
     ListShort,
     /// Watch events deleted more than half of what is mirrored.
     ManyEvents,
+    /// Every deletion is confirmed by another list, as configured.
+    EveryDeletion,
 }
 
 impl HoldReason {
@@ -106,6 +111,19 @@ impl HoldReason {
             }
             Self::ManyEvents => {
                 "the source deleted more than half of what is mirrored, within 5 minutes"
+            }
+            Self::EveryDeletion => "every deletion is confirmed by another list (confirmDeletions)",
+        }
+    }
+}
+
+impl HoldReason {
+    /// Time of the deletion, in words.
+    pub(crate) fn delay(self, hold: Duration) -> String {
+        match self {
+            Self::EveryDeletion => "at once".to_owned(),
+            Self::ListEmpty | Self::ListShort | Self::ManyEvents => {
+                format!("after {hold:?} (deletionHold)")
             }
         }
     }
@@ -135,16 +153,32 @@ pub(crate) struct Left<F> {
     pub(crate) n: usize,
     /// Returns whether the mirror of one that was lost still exists.
     pub(crate) exists: F,
+    /// Whether every deletion is to be confirmed.
+    pub(crate) confirms: bool,
+}
+
+/// Mirrored Services of a source that a list has, and those that it lacks.
+#[derive(Clone, Copy)]
+pub(crate) struct Judged<'a> {
+    /// Those that it lacks.
+    pub(crate) gone: &'a HashSet<Mirrored>,
+    /// Number of those that it has.
+    pub(crate) n_left: usize,
+    /// Whether every deletion is to be confirmed.
+    pub(crate) confirms: bool,
 }
 
 // A list that proves nothing, or never comes, is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 impl DeletionHold {
-    /// Judges a completed list: of the mirrored Services it lacks `gone`, and has `n_left`.
-    ///
-    /// Call [`Self::forget`] before, with what the list has.
-    pub(crate) fn list(&mut self, gone: &HashSet<Mirrored>, n_left: usize, now: Moment) {
+    /// Judges a completed list. Call [`Self::forget`] before, with what the list has.
+    pub(crate) fn list(&mut self, list: &Judged<'_>, now: Moment) {
+        let Judged {
+            gone,
+            n_left,
+            confirms,
+        } = *list;
         let is_gone: HashSet<&ObjectKey> = gone.iter().map(|it| &it.service).collect();
         let is_asked = self.held.is_some_and(|it| it.asked.is_some());
         for (service, loss) in &mut self.losses {
@@ -161,14 +195,16 @@ impl DeletionHold {
         let fresh = fresh.filter(|it| !self.losses.contains_key(&it.service));
         let fresh: Vec<_> = fresh.cloned().collect();
         let n_lost = self.counts.going + self.counts.held() + fresh.len();
-        let standing = match is_most(n_lost, n_left) {
+        let is_mass = is_most(n_lost, n_left);
+        let standing = match is_mass || confirms {
             true => Standing::Held,
             false => Standing::Going,
         };
         if standing == Standing::Held && !fresh.is_empty() {
-            let why = match n_left {
-                0 => HoldReason::ListEmpty,
-                _ => HoldReason::ListShort,
+            let why = match (is_mass, n_left) {
+                (false, _) => HoldReason::EveryDeletion,
+                (true, 0) => HoldReason::ListEmpty,
+                (true, _) => HoldReason::ListShort,
             };
             self.begin(why, now);
             // What still exists is held with the rest.
@@ -214,17 +250,18 @@ impl DeletionHold {
         // What a list lacks and is held is no deletion by an event.
         let n_lost = self.counts.going + self.counts.held_by_event;
         if n_lost <= FLOOR || !is_most(n_lost, left.n) {
-            return Vec::new();
+            if !left.confirms {
+                return Vec::new();
+            }
+            self.begin(HoldReason::EveryDeletion, now);
+            self.hold_one(&service);
+            return vec![local];
         }
         self.begin(HoldReason::ManyEvents, now);
         let held = self.held.as_mut();
         let is_swept = held.is_some_and(|it| std::mem::replace(&mut it.is_swept, true));
         if is_swept {
-            if let Some(loss) = self.losses.get_mut(&service) {
-                loss.standing = Standing::Held;
-                self.counts.going -= 1;
-                self.counts.held_by_event += 1;
-            }
+            self.hold_one(&service);
             return vec![local];
         }
         let mut held = Vec::new();
@@ -264,6 +301,7 @@ impl DeletionHold {
             return false;
         };
         let is_due = match held.asked {
+            None if held.why == HoldReason::EveryDeletion => true,
             None => hold <= since(held.since),
             Some(asked) => hold.max(ASK_AGAIN) <= since(asked),
         };
@@ -299,13 +337,25 @@ impl DeletionHold {
         })
     }
 
+    /// Begins a hold. One in mass takes the place of one that asks for confirmation alone.
     fn begin(&mut self, why: HoldReason, now: Moment) {
-        self.held.get_or_insert(Held {
+        let is_mass = why != HoldReason::EveryDeletion;
+        let stays = |it: &Held| !is_mass || it.why != HoldReason::EveryDeletion;
+        self.held = self.held.filter(stays).or(Some(Held {
             since: now,
             why,
             asked: None,
             is_swept: false,
-        });
+        }));
+    }
+
+    /// Holds what was lost by an event a moment ago.
+    fn hold_one(&mut self, service: &ObjectKey) {
+        if let Some(loss) = self.losses.get_mut(service) {
+            loss.standing = Standing::Held;
+            self.counts.going -= 1;
+            self.counts.held_by_event += 1;
+        }
     }
 
     /// Counts anew, and ends the hold if nothing is held.

@@ -29,6 +29,8 @@ pub struct Policy {
     pub removed_sources: RemovedSources,
     /// How long deletions are held that a list brought in mass.
     pub hold: Duration,
+    /// Whether every deletion that a source causes waits for another list.
+    pub confirm_deletions: bool,
     /// The ranges of the local cluster's own addresses, which no source may name.
     pub local_ranges: Vec<IpNet>,
 }
@@ -200,6 +202,7 @@ impl Policy {
             global: None,
             removed_sources: RemovedSources::default(),
             hold: Self::HOLD,
+            confirm_deletions: false,
             local_ranges: Vec::new(),
         })
     }

@@ -179,9 +179,9 @@ pub enum Cause {
     /// A source would delete too much at once.
     #[error(
         "{} {} is not deleted yet: {}; if that is right, annotate it with \
-         heliograph.dev/allow-deletion=true, or wait: it is deleted after {hold:?} (deletionHold) \
-         if another list of the source lacks it too",
-        local.0.kind(), local.1, why.in_words()
+         heliograph.dev/allow-deletion=true, or wait: it is deleted {} if another \
+         list of the source lacks it too",
+        local.0.kind(), local.1, why.in_words(), why.delay(*hold)
     )]
     Held {
         /// What is not deleted yet.

@@ -62,6 +62,7 @@ impl TryFrom<Args> for Config {
             import::ranges("localCIDRs", &file.local_ranges).map_err(Error::LocalRanges)?;
         let hold = file.deletion_hold.or(file.hold_seconds);
         policy.hold = hold.unwrap_or(Policy::HOLD);
+        policy.confirm_deletions = file.confirm_deletions;
         let sources = entries.into_iter().map(SourceEntry::check);
         Ok(Self {
             local: local(kubeconfig, context),

@@ -23,7 +23,10 @@ pub struct File {
     /// What becomes of the mirrors of a source that is no longer here.
     #[serde(default)]
     pub removed_sources: RemovedSources,
-    /// How long deletions are held that a list brought in mass.
+    /// Whether every deletion that a source causes waits for another list.
+    #[serde(default)]
+    pub confirm_deletions: bool,
+    /// How long deletions in mass are held.
     #[serde(default, deserialize_with = "duration")]
     #[schemars(with = "Option<DurationText>")]
     pub deletion_hold: Option<Duration>,

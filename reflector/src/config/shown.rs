@@ -22,6 +22,7 @@ pub struct Shown {
     listen: String,
     removed_sources: String,
     deletion_hold: String,
+    confirm_deletions: bool,
     election: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     global: Option<ShownGlobal>,
@@ -73,6 +74,7 @@ impl From<&Config> for Shown {
             listen: config.listen.to_string(),
             removed_sources: removed_sources.to_owned(),
             deletion_hold: format!("{:?}", config.policy.hold),
+            confirm_deletions: config.policy.confirm_deletions,
             election: config.election.as_ref().map_or("none".to_owned(), election),
             global: config.global.as_ref().map(|it| global(it, &config.policy)),
             sources: config
@@ -196,6 +198,9 @@ impl fmt::Display for Shown {
         writeln!(f, "listen: {}", self.listen)?;
         writeln!(f, "mirrors of removed sources: {}", self.removed_sources)?;
         writeln!(f, "deletion hold: {}", self.deletion_hold)?;
+        if self.confirm_deletions {
+            writeln!(f, "every deletion waits for another list")?;
+        }
         writeln!(f, "leader election: {}", self.election)?;
         if let Some(global) = &self.global {
             global.fmt(f)?;

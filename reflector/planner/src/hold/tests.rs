@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use proto_types::ObjectKey;
 
-use super::{DeletionHold, FLOOR, HoldReason, Left, Mirrored, Moment};
+use super::{DeletionHold, FLOOR, HoldReason, Judged, Left, Mirrored, Moment};
 use crate::name::LocalKey;
 
 const HOLD: Duration = Duration::from_secs(60);
@@ -23,6 +23,15 @@ fn services(n: usize) -> HashSet<Mirrored> {
     (0..n).map(nth).collect()
 }
 
+fn list(hold: &mut DeletionHold, gone: &HashSet<Mirrored>, n_left: usize, now: Moment) {
+    let list = Judged {
+        gone,
+        n_left,
+        confirms: false,
+    };
+    hold.list(&list, now);
+}
+
 fn is_held(hold: &DeletionHold, i: usize) -> bool {
     hold.holds(&nth(i).service).is_some()
 }
@@ -36,6 +45,7 @@ fn event(hold: &mut DeletionHold, i: usize, n: usize, first: usize) -> usize {
     let left = Left {
         n: n - i - 1,
         exists,
+        confirms: false,
     };
     hold.event(nth(i), &left, at(0)).len()
 }
@@ -44,7 +54,7 @@ fn event(hold: &mut DeletionHold, i: usize, n: usize, first: usize) -> usize {
 fn a_list_that_lacks_more_than_half_is_held() {
     let holds = |gone: usize, left: usize| {
         let mut hold = DeletionHold::default();
-        hold.list(&services(gone), left, at(0));
+        list(&mut hold, &services(gone), left, at(0));
         hold.holds(&nth(0).service)
     };
     assert_eq!(holds(1, 1), None, "half");
@@ -57,11 +67,11 @@ fn a_list_that_lacks_more_than_half_is_held() {
 #[test]
 fn lists_that_lack_a_few_each_are_counted_together() {
     let mut hold = DeletionHold::default();
-    hold.list(&services(1), 4, at(0));
+    list(&mut hold, &services(1), 4, at(0));
     // The first one is deleted by now.
-    hold.list(&[nth(1)].into(), 3, at(1));
+    list(&mut hold, &[nth(1)].into(), 3, at(1));
     assert!(hold.held().is_none());
-    hold.list(&[nth(2)].into(), 2, at(2));
+    list(&mut hold, &[nth(2)].into(), 2, at(2));
     assert_eq!(hold.holds(&nth(2).service), Some(HoldReason::ListShort));
     assert_eq!(hold.held().unwrap().n, 1);
 
@@ -69,7 +79,7 @@ fn lists_that_lack_a_few_each_are_counted_together() {
     for i in 0..4 {
         slow.tick(at(300 * i), HOLD);
         let i = usize::try_from(i).unwrap();
-        slow.list(&[nth(i)].into(), 4 - i, at(0));
+        list(&mut slow, &[nth(i)].into(), 4 - i, at(0));
         assert!(slow.held().is_none(), "outside of the window");
     }
 }
@@ -115,24 +125,24 @@ fn a_service_that_is_back_is_not_counted() {
 fn a_hold_ends_when_another_list_lacks_the_same() {
     let mut hold = DeletionHold::default();
     let all = services(20);
-    hold.list(&all, 0, at(0));
+    list(&mut hold, &all, 0, at(0));
     assert!(!hold.tick(at(59), HOLD));
     assert!(hold.tick(at(60), HOLD), "the source is asked");
     assert!(!hold.tick(at(61), HOLD), "once");
     assert!(is_held(&hold, 0), "time alone releases nothing");
     assert!(hold.tick(at(120), HOLD), "no list came");
-    hold.list(&all, 0, at(121));
+    list(&mut hold, &all, 0, at(121));
     assert!(!is_held(&hold, 0));
-    hold.list(&all, 0, at(122));
+    list(&mut hold, &all, 0, at(122));
     assert!(!is_held(&hold, 0), "nor is it held again");
 }
 
 #[test]
 fn what_the_second_list_lacks_for_the_first_time_is_held_anew() {
     let mut hold = DeletionHold::default();
-    hold.list(&services(15), 5, at(0));
+    list(&mut hold, &services(15), 5, at(0));
     hold.tick(at(60), HOLD);
-    hold.list(&services(100), 0, at(61));
+    list(&mut hold, &services(100), 0, at(61));
     assert!(!is_held(&hold, 14));
     assert!(is_held(&hold, 15));
     assert!(!hold.tick(at(120), HOLD), "for as long again");
@@ -142,24 +152,24 @@ fn what_the_second_list_lacks_for_the_first_time_is_held_anew() {
 #[test]
 fn another_list_of_the_same_kind_does_not_prolong_the_hold() {
     let mut hold = DeletionHold::default();
-    hold.list(&services(20), 0, at(0));
-    hold.list(&services(21), 0, at(50));
+    list(&mut hold, &services(20), 0, at(0));
+    list(&mut hold, &services(21), 0, at(50));
     assert!(hold.tick(at(60), HOLD));
 }
 
 #[test]
 fn a_list_that_has_them_again_ends_the_hold() {
     let mut hold = DeletionHold::default();
-    hold.list(&services(20), 0, at(0));
+    list(&mut hold, &services(20), 0, at(0));
     hold.forget(|_| true);
-    hold.list(&services(0), 20, at(1));
+    list(&mut hold, &services(0), 20, at(1));
     assert_eq!(hold, DeletionHold::default());
 }
 
 #[test]
 fn an_event_while_a_list_is_held_is_counted_by_itself() {
     let mut hold = DeletionHold::default();
-    hold.list(&(5..20).map(nth).collect(), 5, at(0));
+    list(&mut hold, &(5..20).map(nth).collect(), 5, at(0));
     assert_eq!(event(&mut hold, 0, 5, 0), 0);
     assert!(!is_held(&hold, 0));
 }

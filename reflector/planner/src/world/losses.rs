@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proto_types::ObjectKey;
 
 use super::{Touched, World};
-use crate::hold::{Left, Mirrored};
+use crate::hold::{Judged, Left, Mirrored};
 use crate::local::Local;
 use crate::mirror::{MirrorService, Observed, Owner, Role};
 use crate::name::{LocalKey, SourceName};
@@ -95,6 +95,7 @@ impl World {
         let left = Left {
             n: self.claims.n_admitted(rank),
             exists: |service: &ObjectKey, key: &LocalKey| its.has_service(local, service, key),
+            confirms: self.policy.confirm_deletions,
         };
         let lost = Mirrored {
             service,
@@ -134,6 +135,7 @@ impl World {
         let left = Left {
             n,
             exists: |service: &ObjectKey, key: &LocalKey| its.has_slices(local, service, key),
+            confirms: self.policy.confirm_deletions,
         };
         let lost = Mirrored {
             service,
@@ -181,7 +183,12 @@ impl World {
         let has = |it: &ObjectKey| services.is_some_and(|all| all.contains_key(it));
         let hold = &mut source.service_hold;
         hold.forget(|it| has(it) && !refused.contains(it));
-        hold.list(&gone, n_left, now);
+        let list = Judged {
+            gone: &gone,
+            n_left,
+            confirms: self.policy.confirm_deletions,
+        };
+        hold.list(&list, now);
     }
 
     /// Returns whether a mirror is of the same cluster under a name that is not configured any
@@ -225,6 +232,11 @@ impl World {
         let slices = source.slices.known();
         let hold = &mut source.slice_hold;
         hold.forget(|it| slices.is_some_and(|all: &Slices| all.states(it)));
-        hold.list(&gone, left.len(), now);
+        let list = Judged {
+            gone: &gone,
+            n_left: left.len(),
+            confirms: self.policy.confirm_deletions,
+        };
+        hold.list(&list, now);
     }
 }

@@ -319,3 +319,35 @@ fn what_a_configuration_refuses_goes_at_once() {
     lab.reconfigure(policy, &std::collections::HashSet::new());
     assert_eq!(lab.settle().len(), 8);
 }
+
+#[test]
+fn every_deletion_may_wait_for_another_list() {
+    let mut policy = crate::lab::policy(vec![prefixed("east")]);
+    policy.confirm_deletions = true;
+    let mut lab = Lab::over(crate::cluster::Cluster::default(), policy);
+    lab.list("east", &many(4), &slices(4, "a", 0));
+    lab.settle();
+    // By an event, by a list, and by one that was wrong.
+    lab.delete_service("east", "demo/web-0");
+    assert_eq!(lab.settle(), NOTHING);
+    assert_eq!(reasons(&lab), ["DeletionHeld"]);
+    lab.wait(1);
+    assert_eq!(lab.doubts(), ["Services of east"], "it does not wait long");
+    lab.list_services("east", &many(4)[1..]);
+    assert_eq!(lab.settle().len(), 2);
+    lab.list_services("east", &many(4)[2..]);
+    assert_eq!(lab.settle(), NOTHING);
+    lab.wait(1);
+    assert_eq!(lab.doubts(), ["Services of east"]);
+    lab.list_services("east", &many(4)[1..]);
+    assert_eq!(lab.settle(), NOTHING);
+    assert_eq!(reasons(&lab), NOTHING);
+    // A mass is held as long as ever.
+    lab.delete_service("east", "demo/web-1");
+    lab.list("east", &[], &[]);
+    assert_eq!(lab.settle(), NOTHING);
+    lab.wait(59);
+    assert_eq!(lab.doubts(), NOTHING);
+    lab.wait(1);
+    assert_eq!(lab.doubts(), ["Services of east", "EndpointSlices of east"]);
+}

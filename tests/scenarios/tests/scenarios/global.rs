@@ -37,7 +37,10 @@ impl Mesh {
                 .collect();
             let mut global = global.clone();
             global["cluster"] = json!(local.plane.name());
-            let config = json!({"mirrorNamespace": MIRRORS, "global": global, "sources": sources});
+            let config = json!({
+                "mirrorNamespace": MIRRORS, "deletionHold": "1s", "global": global,
+                "sources": sources,
+            });
             let name = format!("reflector-{}", local.plane.name());
             let file = lab.file(&format!("{name}.json"), &config.to_string())?;
             let mut command = Command::new(program("reflector")?);
