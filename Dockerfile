@@ -32,9 +32,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
       *) echo "there is no recipe for $TARGETARCH" >&2; exit 1 ;; \
     esac \
     && rustup target add "$target" \
-    && cargo build --locked --release --target "$target" --package emitter --package reflector \
+    && cargo build --locked --profile dist --target "$target" --package emitter --package reflector \
     && mkdir /programs \
-    && cp "target/$target/release/emitter" "target/$target/release/reflector" /programs/
+    && cp "target/$target/dist/emitter" "target/$target/dist/reflector" /programs/
 
 FROM scratch
 # For sources with HTTPS and no caFile of their own.
