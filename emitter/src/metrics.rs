@@ -1,5 +1,6 @@
 //! What is counted. Names are stable: dashboards and alerts stand on them.
 
+mod build;
 mod reason;
 
 use std::sync::Arc;
@@ -124,6 +125,7 @@ impl Metrics {
     /// Counters in that registry, and what the hubs know of themselves.
     pub fn register(registry: &mut Registry, hubs: &[Arc<Hub>]) -> Arc<Self> {
         let metrics = Self::default();
+        build::register(registry);
         metrics.register_all(registry);
         registry.register_collector(Box::new(Hubs(hubs.to_vec())));
         Arc::new(metrics)

@@ -94,6 +94,10 @@ impl Program {
         let identity = self.learn_identity();
         self.follow_upstream(&identity);
         let (access, certificates) = self.open_access()?;
+        if let Some(served) = certificates.clone() {
+            let expirations = Box::new(tls::Expirations(served));
+            self.registry.register_collector(expirations);
+        }
         self.end_with(shutdown);
         let present = Present {
             connections: Arc::clone(&self.connections),

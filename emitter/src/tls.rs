@@ -6,6 +6,7 @@
 //! replaced counts for the connections that are open.
 
 mod client;
+mod expiry;
 mod named;
 mod pair;
 mod suites;
@@ -20,6 +21,8 @@ use rustls::pki_types::pem::PemObject;
 use tokio_rustls::TlsAcceptor;
 
 use self::client::{AnyClient, Authority};
+pub use self::expiry::Expirations;
+use self::expiry::Expiry;
 use self::named::ByName;
 pub use self::named::NamedPair;
 use self::pair::Flags;
@@ -143,6 +146,7 @@ pub struct Certificates {
 struct Current {
     server: Arc<ServerConfig>,
     authority: Option<Authority>,
+    expirations: Vec<Expiry>,
 }
 
 impl Certificates {
@@ -157,6 +161,11 @@ impl Certificates {
         let current = current(&self.sources)?;
         *self.current.write() = current;
         Ok(())
+    }
+
+    /// Returns when the certificates from files expire.
+    fn expirations(&self) -> Vec<Expiry> {
+        self.current.read().expirations.clone()
     }
 
     /// Accepts TLS connections.
@@ -186,8 +195,14 @@ fn current(sources: &Sources) -> Result<Current, Error> {
         Ok((pair.names.clone(), Arc::new(key)))
     };
     let named = sources.named.iter().map(read);
-    let named = named.collect::<Result<_, Error>>()?;
-    let certificates = ByName::new(named, sources.certificate.load(&provider)?);
+    let named = named.collect::<Result<Vec<_>, Error>>()?;
+    let pair = sources.certificate.load(&provider)?;
+    let file = sources.certificate.paths();
+    let expirations = file.and_then(|(cert, _)| expiry::of(&cert, &pair));
+    let also = sources.named.iter().zip(&named);
+    let also = also.filter_map(|(it, (_, pair))| expiry::of(&it.cert, pair));
+    let expirations = expirations.into_iter().chain(also).collect();
+    let certificates = ByName::new(named, pair);
     let authority = sources.client_ca.as_deref().map(authority).transpose()?;
     let builder = ServerConfig::builder_with_provider(provider);
     let builder = builder.with_protocol_versions(sources.suites.versions())?;
@@ -200,6 +215,7 @@ fn current(sources: &Sources) -> Result<Current, Error> {
     Ok(Current {
         server: Arc::new(server),
         authority,
+        expirations,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Every metric of this program. Objects are never labels.
 
+mod build;
 pub(crate) mod semaphore;
 
 use std::borrow::Cow;
@@ -137,6 +138,7 @@ impl Metrics {
             names,
         };
         let it = Self::of_ours(filling, semaphore);
+        build::register(&mut registry, names);
         it.last_reload.set(1);
         (it, registry)
     }
@@ -178,10 +180,7 @@ impl Metrics {
                 "kubernetes_events",
                 "Kubernetes Events about problems, by what came of them",
             ),
-            last_reload: all.add(
-                "config_last_reload_successful",
-                "1 if the current configuration is in use, 0 while it is invalid",
-            ),
+            last_reload: all.add("config_last_reload_successful", "1 if the file is valid"),
             leader: all.add("leader", "Whether this process writes"),
             local_writes_failing: all.add("local_writes_failing", "Whether all writes fail"),
             plans: all.add("reconciliations", "Reconciliations of local Services"),

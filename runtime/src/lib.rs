@@ -40,3 +40,9 @@ pub use follow::{Cause, Event, Failure, Guard, Identity, Limits, Listing, Reader
 pub use log::{LogFilter, LogFormat};
 pub use network::Network;
 pub use task::Tasks;
+
+/// Commit that the programs were built from, where the build sets `HELIOGRAPH_REVISION`.
+pub const REVISION: &str = match option_env!("HELIOGRAPH_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};

@@ -7,11 +7,31 @@ use crate::consumers::Consumers;
 use crate::debug::Present;
 use crate::hub::tests::hub_and_view;
 use crate::limits::{ConnectionLimits, RequestLimits};
+use crate::tls::{Certificate, Certificates, Expirations, Sources, Suites};
 
 use super::{Arc, Eviction, Limit, Metrics, Registry};
 
 const DASHBOARD: &str = include_str!("../../../manifests/dashboards/emitter.json");
 const OPERATING: &str = include_str!("../../../docs/operating.md");
+
+/// Other texts with names of metrics.
+fn texts() -> [(&'static str, &'static str); 4] {
+    [
+        (
+            "alerts",
+            include_str!("../../../charts/heliograph/files/rules.yaml"),
+        ),
+        (
+            "tests of alerts",
+            include_str!("../../../manifests/monitoring/rules.test.yaml"),
+        ),
+        (
+            "fleet",
+            include_str!("../../../manifests/dashboards/fleet.json"),
+        ),
+        ("runbooks", include_str!("../../../docs/runbooks.md")),
+    ]
+}
 
 /// Every name, as it is in queries.
 fn names() -> BTreeSet<String> {
@@ -24,6 +44,7 @@ fn names() -> BTreeSet<String> {
         consumers: Consumers::new(RequestLimits::standard(), metrics),
     };
     registry.register_collector(Box::new(present));
+    registry.register_collector(Box::new(Expirations(self_signed())));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
@@ -32,6 +53,17 @@ fn names() -> BTreeSet<String> {
         (name, _) => Some(name.to_owned()),
     });
     names.collect()
+}
+
+fn self_signed() -> Arc<Certificates> {
+    runtime::client::install_crypto();
+    let sources = Sources {
+        certificate: Certificate::SelfSigned,
+        named: Vec::new(),
+        suites: Suites::default(),
+        client_ca: None,
+    };
+    Certificates::load(sources).unwrap()
 }
 
 /// What has never been counted is not there.
@@ -65,6 +97,14 @@ fn the_dashboard_shows_every_metric_and_no_other() {
             .as_array()
             .is_some_and(|it| !it.is_empty())
     );
+}
+
+#[test]
+fn alerts_dashboards_and_pages_name_metrics_that_exist() {
+    for (place, text) in texts() {
+        let unknown: Vec<_> = named(text).difference(&names()).cloned().collect();
+        assert!(unknown.is_empty(), "{place}: {unknown:?}");
+    }
 }
 
 #[test]

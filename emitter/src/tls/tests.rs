@@ -66,3 +66,17 @@ fn a_made_up_certificate_is_kept_where_that_is_wanted() {
     let why = refusal(sources(Certificate::Kept(nowhere)));
     assert!(why.contains("/proc/heliograph (--cert-dir)"), "{why}");
 }
+
+#[test]
+fn certificates_from_files_have_an_expiration_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = Certificate::Kept(directory.path().to_owned());
+    let served = load(sources(kept)).unwrap();
+    let [(file, seconds)] = &served.expirations()[..] else {
+        panic!("one certificate");
+    };
+    assert!(file.ends_with("emitter.crt"));
+    assert!(*seconds > 2_000_000_000, "{seconds}");
+    let made = load(sources(Certificate::SelfSigned)).unwrap();
+    assert!(made.expirations().is_empty());
+}

@@ -26,6 +26,59 @@ fn documented() -> BTreeSet<String> {
     names.filter(ours).map(str::to_owned).collect()
 }
 
+/// Names of this program's metrics in a text, without the suffixes of histograms.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    let ours = words.filter(|it| it.starts_with("heliograph_reflector_"));
+    let names = ours.map(|it| {
+        let suffixes = ["_bucket", "_sum", "_count"];
+        let base = suffixes.iter().find_map(|suffix| it.strip_suffix(suffix));
+        base.unwrap_or(it).to_owned()
+    });
+    names.collect()
+}
+
+#[test]
+fn alerts_dashboards_and_pages_name_metrics_that_exist() {
+    for (place, text) in [
+        (
+            "alerts",
+            include_str!("../../../charts/heliograph/files/rules.yaml"),
+        ),
+        (
+            "tests of alerts",
+            include_str!("../../../manifests/monitoring/rules.test.yaml"),
+        ),
+        (
+            "dashboard",
+            include_str!("../../../manifests/dashboards/reflector.json"),
+        ),
+        (
+            "fleet",
+            include_str!("../../../manifests/dashboards/fleet.json"),
+        ),
+        ("runbooks", include_str!("../../../docs/runbooks.md")),
+        ("operating", include_str!("../../../docs/operating.md")),
+        (
+            "troubleshooting",
+            include_str!("../../../docs/troubleshooting.md"),
+        ),
+    ] {
+        let unknown: Vec<_> = named(text).difference(&exported()).cloned().collect();
+        assert!(unknown.is_empty(), "{place}: {unknown:?}");
+    }
+}
+
+#[test]
+fn the_dashboard_shows_every_metric() {
+    let shown = named(include_str!("../../../manifests/dashboards/reflector.json"));
+    let ours = exported()
+        .into_iter()
+        .filter(|it| it.starts_with("heliograph_"));
+    let missing: Vec<_> = ours.filter(|it| !shown.contains(it)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn what_is_documented_is_exported_and_nothing_else() {
     assert_eq!(documented(), exported());

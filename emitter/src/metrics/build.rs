@@ -1,0 +1,20 @@
+//! Version of the program, as a metric.
+
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Registers a gauge that is always 1 and has the version as a label.
+pub(super) fn register(registry: &mut Registry) {
+    let info = Family::<[(&str, &str); 2], Gauge>::default();
+    let labels = [
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("revision", runtime::REVISION),
+    ];
+    info.get_or_create(&labels).set(1);
+    registry.register(
+        "heliograph_emitter_build_info",
+        "1, with version and revision of the program as labels",
+        info,
+    );
+}
