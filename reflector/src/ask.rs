@@ -13,6 +13,7 @@ use reflector_planner::Explanation;
 use runtime::Access;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::status::Status;
 
@@ -25,6 +26,9 @@ pub(crate) enum Output {
     /// For machines.
     Json,
 }
+
+/// Time between two requests while something is waited for.
+const PERIOD: Duration = Duration::from_millis(500);
 
 // The reflector answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,6 +56,22 @@ pub(crate) fn servers(named: Option<Uri>, listen: SocketAddr) -> Vec<Uri> {
 /// How a running reflector is.
 pub(crate) async fn status(servers: &[Uri]) -> anyhow::Result<Status> {
     ask(servers, "/status").await
+}
+
+/// Returns the status of a running reflector as soon as all its sources are synced.
+pub(crate) async fn synced(servers: &[Uri], limit: Duration) -> anyhow::Result<Status> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let why = match status(servers).await {
+            Ok(status) if status.is_synced() => return Ok(status),
+            Ok(status) => anyhow!("{status}"),
+            Err(why) => why,
+        };
+        if deadline <= Instant::now() {
+            return Err(why.context(format!("not all sources are synced after {limit:?}")));
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
 }
 
 /// Why a Service is mirrored as it is.

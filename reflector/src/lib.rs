@@ -103,9 +103,17 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
         Some(Command::Config { output, .. }) => {
             ask::print(&Shown::from(&Config::try_from(args)?), output)
         }
-        Some(Command::Status { server, output }) => {
+        Some(Command::Status {
+            server,
+            wait,
+            output,
+        }) => {
             let servers = ask::servers(server, args.listen);
-            ask::print(&ask::status(&servers).await?, output)
+            let status = match wait {
+                Some(limit) => ask::synced(&servers, limit).await?,
+                None => ask::status(&servers).await?,
+            };
+            ask::print(&status, output)
         }
         Some(Command::Explain {
             kind: Kind::Svc,

@@ -146,6 +146,15 @@ impl SourceStatus {
     }
 }
 
+impl Status {
+    /// Returns whether all resources of all sources are synced.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        let mut resources = self.sources.iter().flat_map(|it| &it.feeds);
+        resources.all(|it| it.state == "synced" && it.last_error.is_none())
+    }
+}
+
 impl From<&Problem> for ProblemStatus {
     fn from(problem: &Problem) -> Self {
         Self {
@@ -271,6 +280,9 @@ impl fmt::Display for Status {
                 f,
                 "The local API server takes no writes; trying again: {why}"
             )?;
+        }
+        for warning in &self.configuration.notes {
+            writeln!(f, "Warning: {warning}")?;
         }
         if !self.leads {
             return f.write_str("Standing by: another process writes, and knows the problems\n");
@@ -432,5 +444,11 @@ NameTooLong: Service demo/web of source east: too long
             assert!(text.contains(&format!("\"{name}\":")), "{name}: {text}");
         }
         assert!(status.to_string().ends_with("No problems\n"));
+        assert!(status.is_synced());
+        let mut stale = status;
+        stale.sources[0].feeds[0].state = "stale".to_owned();
+        stale.configuration.notes = vec!["no sources".to_owned()];
+        assert!(!stale.is_synced());
+        assert!(stale.to_string().contains("\nWarning: no sources\n"));
     }
 }

@@ -144,6 +144,9 @@ pub(crate) enum Command {
         /// Where it listens; without it, where flags and variables say, or where it would
         #[arg(long, value_name = "URL")]
         server: Option<http::Uri>,
+        /// Wait at most this time until all sources are synced; exit with 1 if they are not
+        #[arg(long, value_name = "DURATION", value_parser = staleness::parse)]
+        wait: Option<Duration>,
         /// text or json
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Output,

@@ -8,10 +8,14 @@ use reflector_planner::{Placement, SourcePolicy};
 use runtime::Access;
 
 use super::alike::Groups;
+use super::file::RemovedSources;
 use super::{
     Args, Config, Election, Error, File, GlobalConfig, GlobalEntry, InvalidSource, Origin,
     SourceEntry, global, import,
 };
+
+/// Warning about a file without sources, as it is installed before there are some.
+const NO_SOURCES: &str = "no sources are configured: the reflector is ready and mirrors nothing";
 
 impl TryFrom<Args> for Config {
     type Error = Error;
@@ -36,6 +40,7 @@ impl TryFrom<Args> for Config {
             may_be_empty,
             ..
         } = args;
+        let has_file = config.is_some();
         inputs.extend(config.clone());
         let file = config.map_or_else(|| Ok(File::default()), |path| File::read(&path))?;
         let mirror_namespace = mirror_namespace.or(file.mirror_namespace);
@@ -48,7 +53,7 @@ impl TryFrom<Args> for Config {
         inputs.extend(groups.inputs());
         groups.add(file.removed_sources, &mut entries, &mut notes)?;
         if entries.is_empty() && groups.are_none() && !may_be_empty {
-            return Err(Error::NoSources);
+            notes.push(without_sources(has_file, file.removed_sources)?);
         }
         let global = global.or(file.global);
         let together = Together {
@@ -132,6 +137,15 @@ impl Together<'_> {
         *entries = kept;
         false
     }
+}
+
+/// Returns the warning about a configuration without sources, where it is valid.
+fn without_sources(has_file: bool, removed: RemovedSources) -> Result<String, Error> {
+    // An empty file by accident must not delete all mirrors.
+    if !has_file || removed == RemovedSources::Delete {
+        return Err(Error::NoSources);
+    }
+    Ok(NO_SOURCES.to_owned())
 }
 
 fn election(args: &Args) -> Option<Election> {

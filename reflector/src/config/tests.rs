@@ -316,6 +316,13 @@ fn a_source_must_say_where_it_is_and_where_its_mirrors_go() {
 fn what_is_missing_is_named_with_its_remedy() {
     check(config(&[]), &["no sources: name them with --source"]);
     check(
+        from_file("{removedSources: delete, sources: []}"),
+        &["no sources: name them with --source"],
+    );
+    let empty = from_file("{mirrorNamespace: m, sources: []}").unwrap();
+    let shown = Shown::from(&empty).to_string();
+    assert!(shown.contains("note: no sources are configured"), "{shown}");
+    check(
         config(&["--source", "name=a,url=http://a,prefix=p"]),
         &["source a has a prefix", "--mirror-namespace"],
     );
