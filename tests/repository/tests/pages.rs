@@ -6,7 +6,7 @@ use repository::{anchors, files, path, read};
 
 /// Where reasons are spelled.
 const REASONS: [&str; 4] = [
-    "reflector/planner/src/problem.rs",
+    "reflector/planner/src/problem/reason.rs",
     "reflector/planner/src/import/refusal.rs",
     "reflector/planner/src/global/conflict.rs",
     "reflector/src/metrics.rs",
