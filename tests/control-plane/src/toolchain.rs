@@ -74,7 +74,7 @@ pub(crate) const FURTHER: [Tool; 3] = [
 
 /// Clients that only scenarios about clients need. Each lies in a folder of its own, so
 /// that a change of one builds nothing else.
-pub(crate) const CLIENTS: [Tool; 2] = [
+pub(crate) const CLIENTS: [Tool; 5] = [
     Tool {
         name: "informers",
         module: "informers",
@@ -86,6 +86,24 @@ pub(crate) const CLIENTS: [Tool; 2] = [
         module: "kubectl-1.28",
         package: "k8s.io/kubernetes/cmd/kubectl",
         minutes: "a minute",
+    },
+    Tool {
+        name: "helm",
+        module: "helm",
+        package: "helm.sh/helm/v4/cmd/helm",
+        minutes: "two minutes",
+    },
+    Tool {
+        name: "promtool",
+        module: "promtool",
+        package: "github.com/prometheus/prometheus/cmd/promtool",
+        minutes: "three minutes",
+    },
+    Tool {
+        name: "actionlint",
+        module: "actionlint",
+        package: "github.com/rhysd/actionlint/cmd/actionlint",
+        minutes: "half a minute",
     },
 ];
 

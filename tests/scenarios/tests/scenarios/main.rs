@@ -27,6 +27,7 @@
 //! | `access` | who may see what, as the API server or the access configuration says |
 //! | `views` | a consumer cannot learn that anything else exists |
 //! | `endings` | an emitter ends, or takes other files, without hurting who reads |
+//! | `chart` | the chart is installed, upgraded and removed by the real helm |
 //! | `manifests` | what is installed is accepted and understood |
 //! | `rights` | what the manifests grant is enough, and none of it too much |
 //! | `policy` | what comes in, what it is called, and what is released by hand |
@@ -42,6 +43,7 @@
 
 mod access;
 mod backends;
+mod chart;
 mod client_certificates;
 mod clients;
 mod cluster;
@@ -243,6 +245,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(client_certificates::a_client_certificate_says_who_asks),
         scenario!(issuers::a_cluster_vouches_for_its_workloads),
         scenario!(manifests::manifests_are_accepted_without_a_warning),
+        scenario!(chart::the_chart_is_installed_upgraded_rolled_back_and_uninstalled),
         scenario!(rights::the_rights_are_enough_and_none_is_too_much),
         scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
         scenario!(policies::gator_and_admission_policy_agree_on_every_case),
@@ -261,7 +264,7 @@ fn of_the_programs() -> Vec<Scenario> {
 
 /// Building gator may take longer than a scenario may, and so may building clients.
 fn prepare() -> anyhow::Result<Found> {
-    for client in ["informers", "kubectl-1.28"] {
+    for client in ["informers", "kubectl-1.28", "helm"] {
         assets::find_or_build_client(client)?;
     }
     match assets::find_or_build_with(&["gator", "coredns"])? {
