@@ -18,6 +18,7 @@ fn reasons(source: &str) -> BTreeSet<String> {
     let is_reason = |it: &&str| {
         it.starts_with(|it: char| it.is_ascii_uppercase())
             && it.len() > 3
+            && *it != "Problem"
             && it.bytes().all(|it| it.is_ascii_alphabetic())
     };
     words.filter(is_reason).map(str::to_owned).collect()

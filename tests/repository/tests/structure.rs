@@ -9,29 +9,46 @@ use repository::source::{Counts, circles, count, read_all};
 
 /// Doc comments per thousand that begin with a forbidden word, by package.
 const OPENINGS: [(&str, usize); 6] = [
-    ("proto-types", 1000),
-    ("runtime", 1000),
-    ("emitter/cache", 1000),
-    ("emitter", 1000),
-    ("reflector/planner", 1000),
-    ("reflector", 1000),
+    ("proto-types", 160),
+    ("runtime", 290),
+    ("emitter/cache", 180),
+    ("emitter", 350),
+    ("reflector/planner", 400),
+    ("reflector", 400),
 ];
 
 /// Comment lines per thousand with a forbidden word, by package.
 const WORDS: [(&str, usize); 6] = [
-    ("proto-types", 1000),
-    ("runtime", 1000),
-    ("emitter/cache", 1000),
-    ("emitter", 1000),
-    ("reflector/planner", 1000),
-    ("reflector", 1000),
+    ("proto-types", 5),
+    ("runtime", 75),
+    ("emitter/cache", 25),
+    ("emitter", 130),
+    ("reflector/planner", 60),
+    ("reflector", 70),
 ];
 
 /// Modules that are part of a circle, by package. Others have none.
-const CIRCLES: [(&str, usize); 2] = [("emitter", 1000), ("reflector/planner", 1000)];
+const CIRCLES: [(&str, usize); 5] = [
+    ("emitter", 14),
+    ("emitter/cache", 4),
+    ("reflector", 5),
+    ("reflector/planner", 18),
+    ("runtime", 3),
+];
 
-/// Lines of a file and of a function, as in CONTRIBUTING.md.
-const LONGEST: (usize, usize) = (400, 60);
+/// Lines of a file, as in CONTRIBUTING.md.
+const LONGEST_FILE: usize = 400;
+
+/// Files that are longer, and their limits; a file that is short again is removed here.
+const LONGER: [(&str, usize); 4] = [
+    ("emitter/cache/src/store.rs", 410),
+    ("emitter/cache/tests/joined.rs", 530),
+    ("emitter/src/api/tests.rs", 410),
+    ("emitter/src/hub.rs", 480),
+];
+
+/// Lines of a function with its signature. Clippy counts the lines of its body.
+const LONGEST_FUNCTION: usize = 70;
 
 fn counts() -> BTreeMap<String, Counts> {
     count(&read_all())
@@ -62,24 +79,26 @@ fn comments_have_no_forbidden_words() {
 }
 
 #[test]
-fn files_and_functions_are_short() {
+fn files_are_short() {
+    let limit_of = |path: &str| {
+        let longer = LONGER.iter().find(|it| it.0 == path);
+        longer.map_or(LONGEST_FILE, |it| it.1)
+    };
+    let sources = read_all();
+    let long = sources.iter().filter(|it| it.n_lines > limit_of(&it.path));
+    let long: Vec<_> = long.map(|it| (&it.path, it.n_lines)).collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn functions_are_short() {
     for (package, counts) in counts() {
-        let Counts {
-            production,
-            test,
-            longest_file,
-            longest_function,
-            ..
-        } = counts;
         eprintln!(
-            "{package}: {production} lines, {test} of tests; longest file {longest_file}, \
-             longest function {longest_function}"
+            "{package}: {} lines, {} of tests; longest file {}, longest function {}",
+            counts.production, counts.test, counts.longest_file, counts.longest_function
         );
-        assert!(longest_file <= LONGEST.0, "{package}: {longest_file}");
-        assert!(
-            longest_function <= LONGEST.1,
-            "{package}: {longest_function}"
-        );
+        let longest = counts.longest_function;
+        assert!(longest <= LONGEST_FUNCTION, "{package}: {longest}");
     }
 }
 
