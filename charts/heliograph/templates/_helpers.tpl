@@ -112,7 +112,7 @@ metadata:
   labels:
     {{- include "heliograph.labels" .root | nindent 4 }}
 rules:
-{{ .rules | trim }}
+{{- .rules | trimSuffix "\n" }}
 ---
 {{ include "heliograph.binding" . }}
 {{- end }}
