@@ -31,20 +31,26 @@ const WORDS: [(&str, usize); 6] = [
 const CIRCLES: [(&str, usize); 5] = [
     ("emitter", 14),
     ("emitter/cache", 4),
-    ("reflector", 5),
-    ("reflector/planner", 18),
-    ("runtime", 3),
+    ("reflector", 9),
+    ("reflector/planner", 22),
+    ("runtime", 5),
 ];
 
 /// Lines of a file, as in CONTRIBUTING.md.
 const LONGEST_FILE: usize = 400;
 
 /// Files that are longer, and their limits; a file that is short again is removed here.
-const LONGER: [(&str, usize); 4] = [
-    ("emitter/cache/src/store.rs", 410),
-    ("emitter/cache/tests/joined.rs", 530),
-    ("emitter/src/api/tests.rs", 410),
+const LONGER: [(&str, usize); 10] = [
+    ("emitter/cache/src/store.rs", 414),
+    ("emitter/cache/tests/joined.rs", 535),
+    ("emitter/src/api/tests.rs", 415),
     ("emitter/src/hub.rs", 480),
+    ("reflector/planner/src/problem.rs", 413),
+    ("reflector/src/config/tests.rs", 413),
+    ("reflector/src/status.rs", 466),
+    ("tests/simulation/src/network.rs", 427),
+    ("tests/simulation/src/oracle.rs", 460),
+    ("tests/simulation/src/plan.rs", 504),
 ];
 
 /// Lines of a function with its signature. Clippy counts the lines of its body.
