@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Run the schedules that are written by hand.
     #[arg(long)]
     pub(crate) scripts: bool,
+    /// With --scripts: only those whose name contains this.
+    #[arg(long, default_value = "")]
+    pub(crate) only: String,
     /// Plant each defect, and print after how many seeds it is found.
     #[arg(long)]
     pub(crate) sabotage: bool,

@@ -99,18 +99,31 @@ fn many(args: &Args) -> bool {
 
 /// Runs the schedules that are written by hand.
 fn scripts(args: &Args) -> bool {
-    let mut is_well = true;
-    for script in script::all() {
-        let outcome = run(&script.plan, args.trace);
-        let open = if script.is_open() { " (open)" } else { "" };
-        let said = match outcome.violations.first() {
-            None => format!("ok{open}"),
-            Some(it) => format!("BROKEN{open}: {}: {}", it.invariant, it.what),
-        };
-        println!("when {}: {said}", script.name);
-        is_well &= outcome.violations.is_empty();
-    }
-    is_well
+    let mut left = script::all();
+    left.retain(|it| it.name.contains(&args.only));
+    let (left, is_well) = (Mutex::new(left), AtomicBool::new(true));
+    std::thread::scope(|scope| {
+        for _ in 0..args.threads {
+            scope.spawn(|| {
+                loop {
+                    let Some(script) = left.lock().pop() else {
+                        break;
+                    };
+                    let outcome = run(&script.plan, args.trace);
+                    let open = if script.is_open() { " (open)" } else { "" };
+                    let said = match outcome.violations.first() {
+                        None => "ok".to_owned(),
+                        Some(it) => format!("BROKEN: {}: {}", it.invariant, it.what),
+                    };
+                    println!("when {}{open}: {said}", script.name);
+                    if !outcome.violations.is_empty() {
+                        is_well.store(false, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    is_well.into_inner()
 }
 
 /// Plants each defect, and prints after how many seeds it is found.
