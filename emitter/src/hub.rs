@@ -314,9 +314,17 @@ impl Hub {
         (inner.store.epoch(), progress)
     }
 
+    /// Returns the revision up to which a view shows everything.
+    #[must_use]
+    pub fn progress_of(&self, view: &View) -> Revision {
+        self.inner.lock().progress(view, self)
+    }
+
     /// Notes that a client is sent the state at a revision.
     pub fn told(&self, client: impl FnOnce() -> Client, revision: Revision) {
-        if self.inner.lock().store.is_doubtful(revision) {
+        let mut inner = self.inner.lock();
+        inner.store.settle_doubts(Timestamp::now());
+        if inner.store.is_doubtful(revision) {
             self.told.note(client(), revision);
         }
     }
@@ -327,7 +335,8 @@ impl Hub {
         client: impl FnOnce() -> Client,
         revision: Revision,
     ) -> Result<(), Expired> {
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
+        inner.store.settle_doubts(Timestamp::now());
         let is_known = !inner.store.is_doubtful(revision) || self.told.knows(&client(), revision);
         let oldest = inner.store.progress().unwrap_or_default();
         is_known.then_some(()).ok_or(Expired { oldest })

@@ -1,6 +1,6 @@
 //! Clients that were sent the state after a change that resource versions do not show.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 use parking_lot::Mutex;
@@ -9,9 +9,13 @@ use proto_types::Revision;
 /// Maximum number of clients; others list until the resource version moves on.
 const MAX_CLIENTS: usize = 10_000;
 
-/// First revision that each client was sent.
+/// Maximum number of revisions for each client; its processes list at different times.
+const MAX_REVISIONS: usize = 8;
+
+/// Revisions of the lists that each client was sent. What it received since then may have
+/// come from another replica, so no other revision says anything.
 #[derive(Debug)]
-pub struct Told<C>(Mutex<HashMap<C, Revision>>);
+pub struct Told<C>(Mutex<HashMap<C, VecDeque<Revision>>>);
 
 impl<C> Default for Told<C> {
     fn default() -> Self {
@@ -23,17 +27,24 @@ impl<C: Eq + Hash> Told<C> {
     /// Notes that a client was sent the state at a revision.
     pub fn note(&self, client: C, revision: Revision) {
         let mut clients = self.0.lock();
-        if let Some(first) = clients.get_mut(&client) {
-            *first = revision.min(*first);
-        } else if clients.len() < MAX_CLIENTS {
-            clients.insert(client, revision);
+        let is_known = clients.contains_key(&client);
+        if !is_known && MAX_CLIENTS <= clients.len() {
+            return;
+        }
+        let revisions = clients.entry(client).or_default();
+        if !revisions.contains(&revision) {
+            revisions.push_back(revision);
+        }
+        if MAX_REVISIONS < revisions.len() {
+            revisions.pop_front();
         }
     }
 
-    /// Returns whether a client that holds a revision can have it from here.
+    /// Returns whether a client was sent a list of that revision.
     pub fn knows(&self, client: &C, revision: Revision) -> bool {
         let clients = self.0.lock();
-        clients.get(client).is_some_and(|first| *first <= revision)
+        let revisions = clients.get(client);
+        revisions.is_some_and(|revisions| revisions.contains(&revision))
     }
 
     /// Forgets all clients.
@@ -51,8 +62,10 @@ mod tests {
         let told = Told::default();
         told.note(1, Revision::new(7));
         told.note(1, Revision::new(9));
-        assert!(told.knows(&1, Revision::new(7)) && told.knows(&1, Revision::new(8)));
-        assert!(!told.knows(&1, Revision::new(6)) && !told.knows(&2, Revision::new(7)));
+        assert!(told.knows(&1, Revision::new(7)) && told.knows(&1, Revision::new(9)));
+        assert!(!told.knows(&1, Revision::new(8)) && !told.knows(&2, Revision::new(7)));
+        (10..20).for_each(|revision| told.note(1, Revision::new(revision)));
+        assert!(!told.knows(&1, Revision::new(7)) && told.knows(&1, Revision::new(19)));
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Joined {
         let Some(((span, turns), progress)) = known.zip(store.progress()) else {
             return Progress::Unknown;
         };
-        let end = progress.min(span.end);
+        let end = self.known_before(store, progress.min(span.end));
         let epochs = (span.epoch, store.epoch());
         let changes = self.cut.as_ref().filter(|cut| cut.epochs == epochs);
         let changes = changes.and_then(|cut| store.changes_from(cut.position));
@@ -111,7 +111,8 @@ impl Joined {
         for change in changes {
             // A late change belongs right after its revision.
             let place = (change.revision, change.placed == Placed::After);
-            if end < change.revision {
+            // What a list revealed counts as soon as the cut leaves its revision.
+            if end < change.revision || end == change.revision && place.1 {
                 break;
             }
             while let Some(turn) = turns.next_if(|turn| (turn.since, false) <= place) {
@@ -135,6 +136,20 @@ impl Joined {
             }
         }
         Progress::Passed(passed)
+    }
+
+    /// Returns the last revision up to another one at which both states are known exactly:
+    /// within a gap neither is.
+    fn known_before(&self, store: &Store, revision: Revision) -> Revision {
+        let mut revision = revision;
+        loop {
+            let known = store.known_before(revision);
+            let known = self.owners.blind(known).map_or(known, |blind| blind.after);
+            if known == revision {
+                return revision;
+            }
+            revision = known;
+        }
     }
 
     /// Returns what keeps changes waiting.

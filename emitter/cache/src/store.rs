@@ -46,6 +46,9 @@ impl Default for Limits {
     }
 }
 
+/// Seconds within which clients that were connected come back, and list.
+const DOUBT: i64 = 120;
+
 /// All exported objects of one resource. Until the first list it knows nothing,
 /// and says so.
 #[derive(Debug)]
@@ -69,6 +72,9 @@ pub struct Store {
     epoch: u64,
     /// Up to here, a revision may belong to a state that history does not continue.
     doubtful: Option<Revision>,
+    /// Until then, every revision may: how far the former history reached at other
+    /// replicas is not known.
+    all_doubtful_until: Option<Timestamp>,
     misfit: Option<Misfit>,
 }
 
@@ -118,6 +124,7 @@ impl Store {
             gaps: Gaps::default(),
             epoch: 0,
             doubtful: None,
+            all_doubtful_until: None,
             misfit: None,
         }
     }
@@ -133,7 +140,23 @@ impl Store {
     /// not continue. Only clients that listed in this epoch may go on from there.
     #[must_use]
     pub fn is_doubtful(&self, revision: Revision) -> bool {
-        self.doubtful.is_some_and(|doubtful| revision <= doubtful)
+        let is_before = self.doubtful.is_some_and(|doubtful| revision <= doubtful);
+        is_before || self.all_doubtful_until.is_some()
+    }
+
+    /// Ends the time in which every revision is doubtful, when it is over. Those that were
+    /// reached in it stay so.
+    pub fn settle_doubts(&mut self, now: Timestamp) {
+        if self.all_doubtful_until.is_some_and(|until| until <= now) {
+            self.all_doubtful_until = None;
+            self.doubtful = self.doubtful.max(self.progress);
+        }
+    }
+
+    /// Another history may have been served by other replicas until now.
+    fn doubt_all(&mut self, now: Timestamp) {
+        let until = now.checked_add(jiff::SignedDuration::from_secs(DOUBT));
+        self.all_doubtful_until = until.ok();
     }
 
     /// Returns the bytes that history holds.
@@ -298,6 +321,11 @@ impl Store {
     #[must_use]
     pub fn end_of_gap(&self, after: Revision) -> Option<Revision> {
         self.gaps.end(after)
+    }
+
+    /// Returns the last revision up to another one whose state is known exactly.
+    pub(crate) fn known_before(&self, revision: Revision) -> Revision {
+        self.gaps.before(revision).unwrap_or(revision)
     }
 
     /// Returns the position of the next change.

@@ -71,6 +71,13 @@ impl Gaps {
         gap.until
     }
 
+    /// Returns the last revision before the range that a revision is in.
+    pub(super) fn before(&self, revision: Revision) -> Option<Revision> {
+        let is_around =
+            |gap: &&Gap| gap.after < revision && gap.until.is_none_or(|until| revision < until);
+        self.0.iter().find(is_around).map(|gap| gap.after)
+    }
+
     /// Forgets ranges before a revision. Returns whether there are too many others.
     pub(super) fn forget(&mut self, floor: Revision) -> bool {
         self.0

@@ -113,6 +113,10 @@ impl Store {
         let replaced = match self.beginning(revision, &listed) {
             Some(beginning) => {
                 self.begin_anew(revision);
+                match beginning {
+                    Beginning::Rewound | Beginning::Contradicted => self.doubt_all(now),
+                    Beginning::First | Beginning::Lost { .. } => {}
+                }
                 self.objects = listed;
                 Replaced::Fresh(beginning)
             }

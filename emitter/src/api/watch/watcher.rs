@@ -33,6 +33,11 @@ const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 /// consumers who came together do not come back together.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// A consumer that comes from a replica which was ahead waits this long for events that it
+/// does not have. Twice the time between two bookmarks of an upstream is more than replicas
+/// are apart, unless history went back unnoticed.
+const AHEAD: Duration = Duration::from_secs(150);
+
 /// One watch, as the body of its answer.
 pub(super) struct Watcher {
     hub: Arc<Hub>,
@@ -45,6 +50,8 @@ pub(super) struct Watcher {
     /// Bookmarks, where they are allowed: the time of the next one.
     next_bookmark: Option<Instant>,
     deadline: Instant,
+    /// Where the consumer is ahead of this replica: the time at which that ends the watch.
+    ahead_until: Option<Instant>,
     /// Until the next of those; made when there is nothing to send.
     timer: Option<Pin<Box<Sleep>>>,
     /// The first row of a table carries the column definitions.
@@ -101,6 +108,7 @@ impl Watcher {
             DEFAULT_TIMEOUT + Duration::from_secs(fastrand::u64(..DEFAULT_TIMEOUT.as_secs()))
         });
         let deadline = now + timeout;
+        let progress = hub.progress_of(feed.view());
         Self {
             hub: Arc::clone(hub),
             listener: feed.listen(ending.bell()),
@@ -112,6 +120,7 @@ impl Watcher {
             known: revision,
             next_bookmark: options.bookmarks.then(|| next_bookmark(now, deadline)),
             deadline,
+            ahead_until: (progress < revision).then(|| now + AHEAD),
             timer: None,
             is_first: true,
             has_ended: false,
@@ -244,7 +253,9 @@ impl Watcher {
 
     /// When something is due that nobody tells.
     fn until(&self) -> Instant {
-        let end = self.deadline;
+        let end = self
+            .ahead_until
+            .map_or(self.deadline, |it| it.min(self.deadline));
         self.next_bookmark.map_or(end, |due| due.min(end))
     }
 
@@ -253,13 +264,22 @@ impl Watcher {
         if self.deadline <= now {
             return Due::End;
         }
-        let Some(due) = self.next_bookmark.filter(|due| *due <= now) else {
-            return Due::Nothing;
-        };
-        self.next_bookmark = Some(next_bookmark(due, self.deadline));
+        if self.ahead_until.is_some_and(|until| until <= now) {
+            if progress < self.known {
+                return Due::Bookmark(self.expire());
+            }
+            self.ahead_until = None;
+        }
+        let due = self.next_bookmark.filter(|due| *due <= now);
+        if let Some(due) = due {
+            self.next_bookmark = Some(next_bookmark(due, self.deadline));
+        }
         let until = self.until();
         if let Some(timer) = &mut self.timer {
             timer.as_mut().reset(until);
+        }
+        if due.is_none() {
+            return Due::Nothing;
         }
         // Who knows more than there is must not take silence for agreement: history may
         // have gone back, and only a new list tells.

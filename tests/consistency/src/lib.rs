@@ -1,0 +1,26 @@
+//! Independent checker of watch histories.
+//!
+//! It knows the Kubernetes list/watch protocol and no code of an emitter. [`Truth`] is what
+//! happened upstream, [`Seen`] what one client received, and [`Judge`] decides whether the
+//! second is a legal view of the first:
+//!
+//! * A list at a revision shows exactly what the view shows at that revision. So does a
+//!   bookmark, but deletions may have come before their revision.
+//! * An event shows a version that existed and was visible, with a revision that is not
+//!   before the client's. What it does not show yet is followed by a later event.
+//! * In the end the client has exactly what its view shows.
+//! * A watch resumes only under the view under which its client listed, or the client has to
+//!   list before the end.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`truth`] | histories of the upstream, and what a view shows at a revision |
+//! | [`mod@judge`] | the decision |
+//! | [`record`] | recorded traffic as lines of JSON |
+
+pub mod judge;
+pub mod record;
+pub mod truth;
+
+pub use judge::{Illegal, Judge, Seen, Verb};
+pub use truth::{History, Key, Shown, Truth, View};
