@@ -56,10 +56,7 @@ impl TryFrom<Args> for Config {
             notes.push(without_sources(has_file, file.removed_sources)?);
         }
         let global = global.or(file.global);
-        let together = Together {
-            global: global.as_ref(),
-            mirror_namespace: mirror_namespace.as_ref(),
-        };
+        let together = Together::new(global.as_ref(), mirror_namespace.as_ref());
         let all_fit = together.leave_out(&groups, &mut entries, &mut notes);
         let (global, mut policy) = together.check(&entries)?;
         policy.removed_sources = groups.removed_sources(file.removed_sources, all_fit);
@@ -92,7 +89,14 @@ struct Together<'a> {
     mirror_namespace: Option<&'a DnsLabel>,
 }
 
-impl Together<'_> {
+impl<'a> Together<'a> {
+    const fn new(global: Option<&'a GlobalEntry>, mirror_namespace: Option<&'a DnsLabel>) -> Self {
+        Self {
+            global,
+            mirror_namespace,
+        }
+    }
+
     fn check(&self, entries: &[SourceEntry]) -> Result<(Option<GlobalConfig>, Policy), Error> {
         let global = self
             .global
