@@ -250,7 +250,7 @@ async fn every_client_of_a_fleet_sees_a_legal_history() {
 #[tokio::test(start_paused = true)]
 async fn every_planted_defect_is_found() {
     let _ = seed();
-    let (truth, clients) = run(36, 20).await;
+    let (truth, clients) = run(108, 22).await;
     let judge = Judge::new(&truth);
     for (name, plant) in defects::ALL {
         let planted = clients.iter().filter_map(|client| {
