@@ -1,17 +1,14 @@
 //! Deletion hold: delays deletions that a source causes in mass.
 //!
-//! One [`DeletionHold`] counts what one source lost of one resource, by lists and by watch
-//! events alike. Its unit is the source Service: one that is not exported any more, or one
-//! that has no endpoints any more.
+//! One [`DeletionHold`] counts what one source lost of one resource, by lists and by events
+//! alike. Its unit is a source Service that is not exported, or has no endpoints, any more.
 //!
 //! | a deletion by | is held |
 //! |---|---|
 //! | a list | if more than half of what is mirrored was lost within [`WINDOW`]; so always if the list leaves nothing |
 //! | a watch event | the same, if more than [`FLOOR`] were lost by events |
 //!
-//! With `confirmDeletions`, every other deletion is held too, until another list that is made at
-//! once lacks the object as well.
-//!
+//! With `confirmDeletions`, every other deletion waits for another list, which is made at once.
 //! Time alone releases nothing. When the hold is over the source is listed again, and what
 //! that list lacks too is deleted. A Service that the source has again is not held any more.
 
@@ -115,9 +112,7 @@ impl HoldReason {
             Self::EveryDeletion => "every deletion is confirmed by another list (confirmDeletions)",
         }
     }
-}
 
-impl HoldReason {
     /// Time of the deletion, in words.
     pub(crate) fn delay(self, hold: Duration) -> String {
         match self {
@@ -132,11 +127,11 @@ impl HoldReason {
 /// Deletions of one source and resource that are held now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldDeletions {
-    /// Number of source Services whose deletion, or whose endpoints' deletion, is held.
+    /// Number of source Services.
     pub n: usize,
     /// Reason of the hold.
     pub why: HoldReason,
-    /// Begin of the hold.
+    /// Begin.
     pub since: Moment,
 }
 
@@ -168,7 +163,7 @@ pub(crate) struct Judged<'a> {
     pub(crate) confirms: bool,
 }
 
-// A list that proves nothing, or never comes, is asked for again.
+// A list that proves nothing is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 impl DeletionHold {

@@ -183,9 +183,7 @@ pub enum Error {
 }
 
 impl Policy {
-    /// How long mass deletions are held unless configured: longer than what mends
-    /// itself takes (a restart, a rollout of a mistake and back), short enough that
-    /// a wanted cleanup needs nobody. Who has someone on call may want it longer.
+    /// Default time of a deletion hold: longer than a restart, or a rollout and its rollback.
     pub const HOLD: Duration = Duration::from_mins(1);
 
     /// The policy over these sources, if they go together.
