@@ -16,6 +16,7 @@
 //! and encoded again on the way through: what a server wrote is what a consumer
 //! reads, unknown fields included.
 
+pub mod escape;
 pub mod evidence;
 pub mod frame;
 pub mod label;
