@@ -209,6 +209,15 @@ pub enum Error {
          whoever reaches the port (--anonymous-auth)"
     )]
     Nobody,
+    /// Secrets of several namespaces.
+    #[error("--ca-secret names Secrets of several namespaces: use one namespace")]
+    CaSecrets,
+    /// A token would be sent unencrypted.
+    #[error(
+        "--upstream-token-file would be sent to {0} over plain HTTP: use an https:// URL, or remove \
+         the token"
+    )]
+    PlainToken(http::Uri),
     /// Exporting everything must be said, and is not what an empty value says.
     #[error(
         "--selector is missing or empty, which would export everything; name the label that \
@@ -265,7 +274,7 @@ impl TryFrom<Args> for Config {
             None => spelling.everything()?,
         };
         Ok(Self {
-            access: match (upstream.into_access(), kubeconfig) {
+            access: match (upstream.into_access()?, kubeconfig) {
                 (Some(access), _) => access,
                 (None, Some(path)) => Access::Kubeconfig { path, context },
                 (None, None) => Access::InCluster,

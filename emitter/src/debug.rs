@@ -14,6 +14,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
+use proto_types::escape;
 use serde_json::{Value, json};
 
 use crate::connections::Connections;
@@ -37,7 +38,9 @@ pub fn router(present: Present) -> Router {
 
 async fn consumers(State(present): State<Present>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, format!("{:#}\n", present.describe())).into_response()
+    let mut described = present.describe();
+    escape::value(&mut described);
+    (json, format!("{described:#}\n")).into_response()
 }
 
 impl Present {

@@ -45,6 +45,7 @@ mod program;
 pub mod reload;
 pub mod serve;
 pub mod shutdown;
+mod signing;
 pub mod signs;
 pub mod tls;
 pub mod told;

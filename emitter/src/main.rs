@@ -1,9 +1,21 @@
 //! The `emitter` program.
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = format!("{error:?}");
+            eprintln!("Error: {}", proto_types::escape::lines(&text));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let text = |it: OsString| it.to_string_lossy().into_owned();
     let words: Vec<_> = std::env::args_os().skip(1).map(text).collect();
     emitter::main(emitter::compat::parse(&words)?).await

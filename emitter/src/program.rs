@@ -93,6 +93,7 @@ impl Program {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let identity = self.learn_identity();
         self.follow_upstream(&identity);
+        self.sign_certificate().await?;
         let (access, certificates) = self.open_access()?;
         if let Some(served) = certificates.clone() {
             let expirations = Box::new(tls::Expirations(served));
@@ -163,7 +164,9 @@ impl Program {
         let identity = Arc::new(Identity::new(self.config.names.clone()));
         let upstream = match &self.config.access {
             client::Access::Url { .. } => Upstream::Emitter,
-            client::Access::InCluster | client::Access::Kubeconfig { .. } => Upstream::ApiServer,
+            client::Access::InCluster
+            | client::Access::Kubeconfig { .. }
+            | client::Access::InlineKubeconfig { .. } => Upstream::ApiServer,
         };
         let learn = Arc::clone(&identity).follow(self.client.clone(), upstream);
         self.spawn("learning the identity", learn);
@@ -172,6 +175,22 @@ impl Program {
             self.spawn("looking behind the upstream", behind);
         }
         identity
+    }
+
+    /// Makes the serving certificate, where the CA is the emitter's own, and renews it.
+    async fn sign_certificate(&mut self) -> anyhow::Result<()> {
+        let Some(signing) = self.config.serving.signing.clone() else {
+            return Ok(());
+        };
+        let local = match &self.config.access {
+            client::Access::Url { .. } => {
+                runtime::connect(&client::Access::InCluster, AGENT).await?
+            }
+            _ => self.client.clone(),
+        };
+        let renewal = signing.begin(local).await?;
+        self.spawn("renewing the serving certificate", renewal.run());
+        Ok(())
     }
 
     /// Reads who may see what and with what is served, and goes on reading it.

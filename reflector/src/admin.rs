@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
 use prometheus_client::registry::Registry;
-use proto_types::ObjectKey;
+use proto_types::{ObjectKey, escape};
 use reflector_planner::Explanation;
 use runtime::Readiness;
 use serde::Serialize;
@@ -60,7 +60,9 @@ async fn answer<T: Serialize>(
     };
     match answer {
         Some(answer) => {
-            let json = serde_json::to_string(&answer).expect("text and numbers encode");
+            let mut answer = serde_json::to_value(&answer).expect("text and numbers encode");
+            escape::value(&mut answer);
+            let json = answer.to_string();
             ([(header::CONTENT_TYPE, "application/json")], json).into_response()
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response(),

@@ -8,11 +8,12 @@ use anyhow::anyhow;
 use http::Uri;
 use http_body_util::BodyExt;
 use kube::client::Body;
-use proto_types::ObjectKey;
+use proto_types::{ObjectKey, escape};
 use reflector_planner::Explanation;
 use runtime::Access;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::status::Status;
@@ -85,7 +86,7 @@ pub(crate) async fn explain(
 /// Prints one answer.
 pub(crate) fn print<T: Serialize + Display>(answer: &T, output: Output) -> anyhow::Result<()> {
     write(&match output {
-        Output::Text => answer.to_string(),
+        Output::Text => escape::lines(&answer.to_string()).into_owned(),
         Output::Json => json(answer)?,
     })
 }
@@ -103,14 +104,16 @@ pub(crate) fn print_all<T: Serialize + Display>(
     write(&match output {
         Output::Text => {
             let texts: Vec<_> = answers.iter().map(ToString::to_string).collect();
-            texts.join("\n")
+            escape::lines(&texts.join("\n")).into_owned()
         }
         Output::Json => json(&answers)?,
     })
 }
 
 fn json<T: Serialize>(answer: &T) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(answer)? + "\n")
+    let mut answer = serde_json::to_value(answer)?;
+    escape::value(&mut answer);
+    Ok(serde_json::to_string_pretty(&answer)? + "\n")
 }
 
 fn write(text: &str) -> anyhow::Result<()> {
@@ -152,7 +155,10 @@ async fn ask_one<T: DeserializeOwned>(server: &Uri, path: &str) -> anyhow::Resul
         let code = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         anyhow::ensure!(code.is_success(), "it answered {code}");
-        Ok(serde_json::from_slice(&body)?)
+        let mut answer: Value = serde_json::from_slice(&body)?;
+        // What answers there may be something else.
+        escape::value(&mut answer);
+        Ok(serde_json::from_value(answer)?)
     };
     let answer = tokio::time::timeout(TIMEOUT, answer).await;
     answer.map_err(anyhow::Error::from).flatten()

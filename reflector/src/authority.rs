@@ -67,7 +67,7 @@ impl Authority {
         // What the cluster needs to be reached, its authority needs too.
         let proxy = match &access {
             Access::Url { proxy, .. } => proxy.as_deref(),
-            Access::InCluster | Access::Kubeconfig { .. } => None,
+            Access::InCluster | Access::Kubeconfig { .. } | Access::InlineKubeconfig { .. } => None,
         };
         let mut has_it = false;
         let mut delay = FIRST_RETRY;

@@ -22,6 +22,10 @@ use runtime::flags::service_reflector::is_its;
 use self::one_remote::Dialect;
 use crate::config::{Args, Command, hash_of, label_of};
 
+/// Patterns for predecessors that wrote to any namespace. Closed namespaces stay closed, except
+/// for `default`.
+const ANY_NAMESPACE: [&str; 2] = ["*", "default"];
+
 /// The variables around a process.
 pub type Environment = BTreeMap<String, String>;
 

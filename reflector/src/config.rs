@@ -64,6 +64,10 @@ pub struct Config {
     pub mirror_namespace: Option<DnsLabel>,
     /// The ConfigMap of the local cluster that names further sources.
     pub config_map: Option<ConfigMapKey>,
+    /// Where the record of the sources' clusters is kept; nowhere, if absent.
+    pub record: Option<RecordKey>,
+    /// Whether CIDRs of the local cluster are read from its API server.
+    pub learns_local_ranges: bool,
     /// Whether there are metrics also by the names that semaphore-service-mirror had.
     pub semaphore_metrics: bool,
     /// What a predecessor did beside mirroring.
@@ -81,6 +85,15 @@ pub struct Habits {
     pub sweeps: bool,
     /// Whether namespaces that were created for mirrors are deleted when they are empty.
     pub reaps_namespaces: bool,
+}
+
+/// The ConfigMap of the local cluster with the record of the sources' clusters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordKey {
+    /// Its namespace.
+    pub namespace: DnsLabel,
+    /// Its name.
+    pub name: String,
 }
 
 /// How several processes agree on who writes.
@@ -131,12 +144,42 @@ pub enum Origin {
     Found,
 }
 
+impl Config {
+    /// What status should say of what was accepted: the notes, and sources that are read over
+    /// plain HTTP.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let plain = self.sources.iter().filter_map(SourceConfig::plain_http);
+        self.notes.iter().cloned().chain(plain).collect()
+    }
+}
+
 impl SourceConfig {
+    fn plain_http(&self) -> Option<String> {
+        let Access::Url { url, .. } = &self.access else {
+            return None;
+        };
+        let name = &self.name;
+        (!runtime::client::is_protected(url)).then(|| {
+            format!(
+                "source {name} is read over plain HTTP: anything on the way can read and change \
+                 what it exports; use an https:// URL"
+            )
+        })
+    }
+
     /// How it is reached with that authority.
     pub(crate) fn access_by(&self, authority: PathBuf) -> Access {
         let mut access = self.access.clone();
         if let Access::Url { authority: it, .. } = &mut access {
-            *it = Some(Authority::File(authority));
+            let file = Authority::File(authority);
+            *it = Some(match it.take() {
+                Some(Authority::Named { name, .. }) => Authority::Named {
+                    name,
+                    authority: Some(Box::new(file)),
+                },
+                Some(Authority::File(_) | Authority::Pem(_)) | None => file,
+            });
         }
         access
     }

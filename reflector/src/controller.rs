@@ -24,6 +24,7 @@ use crate::announce::Announcer;
 use crate::feed::News;
 use crate::following::{Following, Opened};
 use crate::lease::Leadership;
+use crate::local_ranges::{self, Ranges};
 use crate::metrics::Metrics;
 use crate::queue::{Again, LONGEST_ASKED, Lane, Queue};
 use crate::reload::{Change, Reload};
@@ -44,6 +45,7 @@ pub(crate) struct Controller {
     report: Report,
     metrics: Metrics,
     leadership: Leadership,
+    local_ranges: Option<Ranges>,
     started: Instant,
     /// When plans were last made.
     last_turn: Instant,
@@ -68,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) opened: Vec<Opened>,
     /// What follows them.
     pub(crate) following: Following,
+    /// The CIDRs of the local cluster, where they are read.
+    pub(crate) local_ranges: Option<Ranges>,
     /// Other configurations, where that may come.
     pub(crate) reloads: Option<mpsc::Receiver<Reload>>,
     /// Those who want to know how things are.
@@ -93,6 +97,8 @@ const MAX_WRITES: usize = 16;
 // So many events are taken in, and so many plans made, before the others have a turn:
 // a few milliseconds.
 const MAX_AT_ONCE: usize = 256;
+// What a source exports is not written before it is known which addresses are local ones.
+const RANGES_AT_START: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(1);
 // What is on its way is worth waiting for; what hangs is not.
 const GRACE: Duration = Duration::from_secs(5);
@@ -105,6 +111,7 @@ impl Controller {
             local_namespace,
             opened,
             mut following,
+            local_ranges,
             reloads,
             questions,
             writer,
@@ -134,6 +141,7 @@ impl Controller {
             inbox,
             following,
             local_namespace,
+            local_ranges,
             leadership: writer.leadership.clone(),
             writer,
             report,
@@ -180,6 +188,7 @@ impl Controller {
             error = self.following.failure() => Event::FeedFailed(error),
             () = self.leadership.changed() => Event::Leadership,
             () = self.queue.retry() => Event::Retry,
+            () = local_ranges::changed(&mut self.local_ranges) => Event::LocalRanges,
             () = tokio::time::sleep_until(due), if has_turn => Event::Turn,
         }
     }
@@ -188,6 +197,7 @@ impl Controller {
         !self.queue.is_empty()
             && self.world.local().is_listed()
             && self.leadership.holds()
+            && self.knows_ranges()
             && self.inbox.writes.len() < MAX_WRITES
     }
 
@@ -195,6 +205,7 @@ impl Controller {
         match event {
             Event::News(news) => self.hear(*news),
             Event::Written(written) => self.finish(written?),
+            Event::LocalRanges => self.learn_ranges(),
             Event::Retry | Event::Turn | Event::Leadership => {}
             Event::Tick => {
                 let now = Moment(self.started.elapsed());
@@ -205,6 +216,8 @@ impl Controller {
                         "deletion hold is over; relisting");
                     self.following.doubt(doubt);
                 }
+                self.following.settle(&self.world);
+                self.following.record();
                 self.report.held(&self.world);
                 self.sweep();
                 self.report.tell();
@@ -254,6 +267,21 @@ impl Controller {
         if self.world.concerns_endpoints() {
             let namespace = self.local_namespace.as_ref();
             self.inbox.add(self.following.follow_endpoints(namespace));
+        }
+    }
+
+    /// Whether it is known what addresses the local cluster has, or is not to be had soon.
+    fn knows_ranges(&self) -> bool {
+        let is_read = |it: &Ranges| it.borrow().is_some();
+        self.local_ranges.as_ref().is_none_or(is_read) || RANGES_AT_START < self.started.elapsed()
+    }
+
+    fn learn_ranges(&mut self) {
+        let learned = self.local_ranges.as_mut();
+        let learned = learned.and_then(|it| it.borrow_and_update().clone());
+        if let Some(ranges) = learned {
+            let touched = self.world.update(Update::LocalRanges(ranges));
+            self.touch(&None, touched);
         }
     }
 

@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use crate::authority::Authority;
 use crate::config::{GlobalConfig, Origin, SourceConfig, our_selector};
 use crate::feed::{Feed, News, Progress, Way};
-use crate::identity::Identity;
+use crate::identity::{Clusters, Identity};
 use crate::metrics::Metrics;
+use crate::pins::{Pinned, Pins, Record};
 
 use line::{Asked, Ears, Line, OptingOut};
 
@@ -41,6 +42,9 @@ pub(crate) struct Following {
     doubted: HashMap<Feed, Arc<Notify>>,
     /// Whether it is known which cluster each source is to be.
     is_settled: bool,
+    /// The record of which cluster each source is.
+    pins: Pins,
+    record: Record,
     tasks: JoinSet<()>,
 }
 
@@ -92,6 +96,7 @@ impl Following {
         client: kube::Client,
         global: Option<GlobalConfig>,
         metrics: Metrics,
+        pins: Pins,
     ) -> Self {
         Self {
             client,
@@ -103,6 +108,8 @@ impl Following {
             sources: BTreeMap::new(),
             doubted: HashMap::new(),
             is_settled: false,
+            pins,
+            record: Record::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -229,7 +236,7 @@ impl Following {
         });
         let heard = heard.collect();
         if self.is_settled {
-            settle(&source.name, &identity, world);
+            settle(&source.name, &identity, (world, &self.pins.now()));
         }
         self.sources
             .insert(source.name.clone(), Followed { identity, stop });
@@ -267,10 +274,33 @@ impl Following {
         if self.is_settled || !world.local().is_listed() {
             return;
         }
+        let pinned = self.pins.now();
+        if pinned == Pinned::Unread {
+            return;
+        }
         self.is_settled = true;
         for (name, Followed { identity, .. }) in &self.sources {
-            settle(name, identity, world);
+            settle(name, identity, (world, &pinned));
         }
+        if let Pinned::None = pinned {
+            // What mirrors say is taken over once.
+            let names = self.sources.keys();
+            let known = names.map(|it| (it.clone(), clusters(it, world)));
+            self.record = known.filter(|(_, it)| !it.is_empty()).collect();
+        }
+    }
+
+    /// Has written down which cluster each source is, as far as that is new.
+    pub(crate) fn record(&mut self) {
+        if !self.is_settled {
+            return;
+        }
+        for (name, Followed { identity, .. }) in &self.sources {
+            if let Some(cluster) = identity.cluster() {
+                self.record.insert(name.clone(), Clusters::from([cluster]));
+            }
+        }
+        self.pins.want(self.record.clone());
     }
 
     /// Which cluster the local one is, where that may be asked.
@@ -316,8 +346,13 @@ pub(crate) fn feeds(
     feeds
 }
 
-fn settle(name: &SourceName, identity: &Identity, world: &World) {
-    identity.expect(world.clusters_of(name).map(Into::into).collect());
+fn settle(name: &SourceName, identity: &Identity, (world, pinned): (&World, &Pinned)) {
+    identity.expect(pinned.of(name).unwrap_or_else(|| clusters(name, world)));
+}
+
+/// The clusters that the mirrors of a source say.
+fn clusters(name: &SourceName, world: &World) -> Clusters {
+    world.clusters_of(name).map(Into::into).collect()
 }
 
 fn until(stop: &CancellationToken, news: mpsc::Receiver<News>) -> BoxStream<'static, News> {

@@ -21,6 +21,8 @@
 //! | `queue` | fair turns, one at a time per key, backoff |
 //! | `write` | sends steps to the local API server |
 //! | `lease` | who writes, where several processes could |
+//! | `pins` | the record of which cluster each source is |
+//! | `local_ranges` | CIDRs of the local cluster, which no source may name |
 //! | `report` | log, metrics, readiness |
 //! | `announce` | problems as Kubernetes Events |
 //! | [`status`], `admin` | `/status`, `/explain`, and their texts |
@@ -42,7 +44,9 @@ mod following;
 mod foresee;
 mod identity;
 mod lease;
+mod local_ranges;
 mod metrics;
+mod pins;
 mod queue;
 mod reload;
 mod report;
@@ -64,7 +68,9 @@ use config_map::ConfigMapText;
 use controller::{Controller, Parts};
 use following::Following;
 use lease::{Elector, Leadership};
+use local_ranges::{LocalRanges, Ranges};
 use metrics::Metrics;
+use pins::{Keeper, Pins};
 use reload::Reloader;
 use write::Writer;
 
@@ -173,19 +179,17 @@ async fn reflect(
         leadership.clone(),
         metrics.clone(),
     );
-    let reloads = line.map(|line| {
-        let (reloader, reloads) = Reloader::new(network, line, &config, config_map);
-        let shutdown = tasks.shutdown().clone();
-        tasks.spawn("configuration", reloader.run(shutdown));
-        reloads
-    });
-    let n_sources = opened.len();
+    let reloads = line.map(|line| reloads_of((network, line), &config, config_map, &mut tasks));
+    let pins = pins_of(&config, &local, &leadership, &mut tasks);
+    let local_ranges = local_ranges_of(&config, &local, &mut tasks);
+    let (n_sources, notes) = (opened.len(), config.warnings());
     let controller = Controller::new(Parts {
         local_namespace: config.local_namespace().cloned(),
         policy: config.policy,
-        notes: config.notes,
+        notes,
         opened,
-        following: Following::new(local.clone(), config.global, metrics.clone()),
+        following: Following::new(local.clone(), config.global, metrics.clone(), pins),
+        local_ranges,
         reloads,
         questions: asked,
         writer: Writer::new(local, metrics.clone(), leadership, config.habits),
@@ -225,7 +229,8 @@ async fn with_config_map(
 
 /// Says why the program cannot go on, on standard error, with all reasons.
 pub fn complain(error: &anyhow::Error) {
-    eprintln!("reflector: {error:#}");
+    let text = format!("{error:#}");
+    eprintln!("reflector: {}", proto_types::escape::lines(&text));
 }
 
 /// What this process is called among others: in a pod, the pod's name.
@@ -233,6 +238,54 @@ fn instance() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "reflector" } else { name }.to_owned()
+}
+
+/// Reads the configuration again when it changes.
+fn reloads_of(
+    (network, line): (Network, Line),
+    config: &Config,
+    config_map: Option<ConfigMapText>,
+    tasks: &mut Tasks,
+) -> mpsc::Receiver<reload::Reload> {
+    let (reloader, reloads) = Reloader::new(network, line, config, config_map);
+    let shutdown = tasks.shutdown().clone();
+    tasks.spawn("configuration", reloader.run(shutdown));
+    reloads
+}
+
+/// Reads the CIDRs of the local cluster, unless they are not wanted.
+fn local_ranges_of(config: &Config, client: &kube::Client, tasks: &mut Tasks) -> Option<Ranges> {
+    if !config.learns_local_ranges {
+        return None;
+    }
+    let (reader, ranges) = LocalRanges::new(client.clone());
+    let shutdown = tasks.shutdown().clone();
+    tasks.spawn("local ranges", async move {
+        reader.run(shutdown).await;
+        Ok::<(), std::convert::Infallible>(())
+    });
+    Some(ranges)
+}
+
+/// Keeps the record of which cluster each source is, where there is a namespace for it.
+fn pins_of(
+    config: &Config,
+    client: &kube::Client,
+    leadership: &Leadership,
+    tasks: &mut Tasks,
+) -> Pins {
+    let Some(record) = &config.record else {
+        return Pins::unavailable();
+    };
+    let name = record.name.clone();
+    let client = client.clone();
+    let (keeper, pins) = Keeper::new(client, &record.namespace, name, leadership.clone());
+    let shutdown = tasks.shutdown().clone();
+    tasks.spawn("record", async move {
+        keeper.run(shutdown).await;
+        Ok::<(), std::convert::Infallible>(())
+    });
+    pins
 }
 
 /// Takes part in the election, where there is one.

@@ -77,7 +77,7 @@ impl Reloader {
             inputs: config.inputs.clone(),
             seen: content(&config.inputs),
             policy: config.policy.clone(),
-            notes: config.notes.clone(),
+            notes: config.warnings(),
             sources: config.sources.clone(),
             local_namespace: config.local_namespace().cloned(),
             global: config.global.clone(),
@@ -182,6 +182,7 @@ impl Reloader {
         let fresh = config.sources.iter();
         let fresh = fresh.filter(|it| !self.sources.contains(it)).cloned();
         let opened = open(&self.network, fresh.collect()).await?;
+        let notes = config.warnings();
         let names: HashSet<_> = config.sources.iter().map(|it| &it.name).collect();
         let before = self.sources.iter().map(|it| &it.name);
         let stopped = before.filter(|it| !names.contains(it)).cloned().collect();
@@ -198,7 +199,7 @@ impl Reloader {
             stopped,
             opened,
             is_everywhere: local_namespace.is_none(),
-            notes: config.notes,
+            notes,
         })
     }
 }

@@ -10,10 +10,12 @@
 mod access;
 mod error;
 mod exchange;
+mod inline;
 mod kubeconfig;
 mod plugin;
 mod proxy;
 mod renew;
+mod secret;
 mod stack;
 mod token;
 mod trust;
@@ -32,6 +34,7 @@ pub use access::{Access, Authority, Token};
 pub use error::Error;
 pub use exchange::{Exchange, observed, retry_after};
 pub use proxy::parse as proxy;
+pub use secret::is_protected;
 pub use trust::is_untrusted;
 
 // Within a cluster a connection takes milliseconds, across the world half a second.
@@ -120,6 +123,7 @@ async fn parts(access: &Access) -> Result<Parts, Error> {
             files: Vec::new(),
         }),
         Access::Kubeconfig { path, context } => kubeconfig::parts(path, context.as_deref()).await,
+        Access::InlineKubeconfig { path } => kubeconfig::inline_parts(path).await,
         Access::Url {
             url,
             authority,
@@ -144,8 +148,17 @@ fn from_url(
     }
     let mut files = Vec::new();
     let mut config = Config::new(url.clone());
+    let mut authority = authority;
+    while let Some(Authority::Named {
+        name,
+        authority: its,
+    }) = authority
+    {
+        config.tls_server_name = Some(name.clone());
+        authority = its.as_deref();
+    }
     config.root_cert = match authority {
-        None => None,
+        None | Some(Authority::Named { .. }) => None,
         Some(Authority::Pem(text)) => Some(certificates(text.as_bytes()).map_err(Error::Pem)?),
         Some(Authority::File(path)) => {
             files.push(path.clone());

@@ -1,9 +1,11 @@
 //! What is logged, and how: to standard error, so that standard output stays an answer's.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::io::IsTerminal;
+use std::io::{self, Write};
 use std::str::FromStr;
 
+use proto_types::escape;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
@@ -40,14 +42,45 @@ pub struct InvalidFilter {
 
 /// Begins to log. Only the first call in a process counts, so that tests may call it too.
 pub fn init(format: LogFormat, filter: &LogFilter) {
+    // Colors are escape sequences, which nothing that is logged may have.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter.directives()))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(false);
     let _ = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => {
+            let writer = || Escaping(std::io::stderr(), escape::text);
+            builder.with_writer(writer).try_init()
+        }
+        LogFormat::Json => {
+            let writer = || Escaping(std::io::stderr(), escape::json_line);
+            builder
+                .json()
+                .flatten_event(true)
+                .with_writer(writer)
+                .try_init()
+        }
     };
+}
+
+/// Writes each record as one line that is safe to print, whatever is in its fields.
+struct Escaping<W>(W, fn(&str) -> Cow<'_, str>);
+
+impl<W: Write> Write for Escaping<W> {
+    /// A record comes whole, with its line break.
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let Self(writer, escape) = self;
+        let text = String::from_utf8_lossy(record);
+        let (line, end) = match text.strip_suffix('\n') {
+            Some(line) => (line, "\n"),
+            None => (&*text, ""),
+        };
+        writer.write_all(format!("{}{end}", escape(line)).as_bytes())?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 impl LogFilter {
@@ -120,6 +153,30 @@ impl fmt::Display for LogFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_is_one_line_without_escape_sequences() {
+        for (escape, is_json) in [
+            (escape::text as fn(&str) -> Cow<'_, str>, false),
+            (escape::json_line, true),
+        ] {
+            let mut logged = Vec::new();
+            let message = "gone\n2026 ERROR forged\x1b[2J\u{9b}31m\u{202e}";
+            let record = if is_json {
+                serde_json::json!({"message": message}).to_string() + "\n"
+            } else {
+                format!("INFO {message}\n")
+            };
+            let mut writer = Escaping(&mut logged, escape);
+            writer.write_all(record.as_bytes()).unwrap();
+            let logged = String::from_utf8(logged).unwrap();
+            assert_eq!(logged.matches('\n').count(), 1, "{logged}");
+            assert!(
+                !logged.trim_end().chars().any(escape::is_hidden),
+                "{logged}"
+            );
+        }
+    }
 
     #[test]
     fn levels_and_directives_are_filters() {

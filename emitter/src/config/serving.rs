@@ -1,11 +1,13 @@
 //! Flags that say where is served, and with what.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 
 use super::Error;
+use crate::signing::Signing;
 use crate::tls::{Certificate, MinVersion, NamedPair, Sources, Suites};
 
 /// Where is served, and with what.
@@ -43,6 +45,28 @@ pub(super) struct ServingArgs {
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
 
+    /// Secret with the certificate authority (CA) that signs the serving certificate, in the
+    /// cluster around this process; created if it is empty. Of several the first one signs, and
+    /// all are published in the ConfigMap of its name.
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME,…",
+        value_delimiter = ',',
+        requires = "cert_dir",
+        conflicts_with = "tls_cert_file"
+    )]
+    ca_secret: Vec<SecretName>,
+
+    /// Names and addresses in the serving certificate that --ca-secret signs, beside
+    /// heliograph-emitter.NAMESPACE.svc and localhost.
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        value_delimiter = ',',
+        requires = "ca_secret"
+    )]
+    tls_names: Vec<String>,
+
     /// A certificate and its key in PEM, for clients that ask for one of these names;
     /// `*.` may begin one. For the names in the certificate if there are none here; others
     /// get the certificate above. Repeatable: of two for one name the first counts. Read
@@ -76,8 +100,60 @@ const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 pub struct Serving {
     /// Where HTTP is served, if it is.
     pub http: Option<SocketAddr>,
+    /// The CA that signs the serving certificate, if it is the emitter's own.
+    pub(crate) signing: Option<Signing>,
     /// Where HTTPS is served, if it is, and with what.
     pub https: Option<(SocketAddr, Sources)>,
+}
+
+/// Namespace and name of a Secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SecretName {
+    namespace: String,
+    name: String,
+}
+
+impl FromStr for SecretName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => Ok(Self {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            }),
+            _ => Err(format!("{text:?} is not NAMESPACE/NAME of a Secret")),
+        }
+    }
+}
+
+fn signing(
+    secrets: &[SecretName],
+    names: Vec<String>,
+    directory: Option<&Path>,
+) -> Result<Option<Signing>, Error> {
+    let (Some(first), Some(directory)) = (secrets.first(), directory) else {
+        return Ok(None);
+    };
+    let namespace = first.namespace.clone();
+    if secrets.iter().any(|it| it.namespace != namespace) {
+        return Err(Error::CaSecrets);
+    }
+    let service = [
+        "heliograph-emitter".to_owned(),
+        format!("heliograph-emitter.{namespace}"),
+    ];
+    let whole = format!("heliograph-emitter.{namespace}.svc");
+    let own = [whole]
+        .into_iter()
+        .chain(service)
+        .chain(["localhost".to_owned()]);
+    Ok(Some(Signing {
+        namespace,
+        secrets: secrets.iter().map(|it| it.name.clone()).collect(),
+        names: own.chain(names).collect(),
+        directory: directory.to_owned(),
+    }))
 }
 
 impl Serving {
@@ -105,8 +181,16 @@ impl ServingArgs {
         if self.secure_port == 0 && http == 0 {
             return Err(Error::NoPort);
         }
+        let signing = signing(&self.ca_secret, self.tls_names, self.cert_dir.as_deref())?;
         let certificate = match (self.tls_cert_file, self.tls_private_key_file, self.cert_dir) {
             (Some(cert), Some(key), _) => Certificate::Files { cert, key },
+            (_, _, Some(directory)) if signing.is_some() => {
+                let file = Signing::file(&directory);
+                Certificate::Files {
+                    cert: file.clone(),
+                    key: file,
+                }
+            }
             (_, _, Some(directory)) => Certificate::Kept(directory),
             (_, _, None) => Certificate::SelfSigned,
         };
@@ -120,6 +204,7 @@ impl ServingArgs {
         let on = |ip, port| (port != 0).then(|| SocketAddr::new(ip, port));
         Ok(Serving {
             http: on(self.insecure_bind_address, http),
+            signing,
             https: on(self.bind_address, self.secure_port).map(|address| (address, sources)),
         })
     }

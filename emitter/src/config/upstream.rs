@@ -7,6 +7,8 @@ use http::Uri;
 use runtime::client::Access;
 use runtime::{Authority, Token};
 
+use super::Error;
+
 /// Flags of a relay.
 #[derive(Debug, Args)]
 pub(super) struct UpstreamArgs {
@@ -27,13 +29,18 @@ pub(super) struct UpstreamArgs {
 
 impl UpstreamArgs {
     /// How the upstream is reached, if it is no cluster.
-    pub(super) fn into_access(self) -> Option<Access> {
-        let url = self.upstream_url?;
-        Some(Access::Url {
+    pub(super) fn into_access(self) -> Result<Option<Access>, Error> {
+        let Some(url) = self.upstream_url else {
+            return Ok(None);
+        };
+        if self.upstream_token_file.is_some() && !runtime::client::is_protected(&url) {
+            return Err(Error::PlainToken(url));
+        }
+        Ok(Some(Access::Url {
             url,
             authority: self.upstream_ca_file.map(Authority::File),
             token: self.upstream_token_file.map(Token::File),
             proxy: None,
-        })
+        }))
     }
 }

@@ -19,6 +19,7 @@ mod conflict;
 mod member;
 mod merge;
 mod modes;
+mod order;
 mod ports;
 mod record;
 mod tiers;

@@ -8,6 +8,7 @@
 
 mod carry;
 mod endpoints;
+mod host;
 mod names;
 mod ports;
 mod quota;
@@ -22,6 +23,7 @@ use crate::service::{Kind, ServicePort, ServiceSpec};
 
 pub use carry::{Carry, may_come};
 pub(crate) use endpoints::Gate;
+pub use host::{HostPattern, InvalidHost};
 pub use names::{InvalidPattern, NameRules, Pattern};
 pub use ports::{InvalidPorts, PortRange, Ports};
 pub(crate) use quota::Quota;
@@ -40,6 +42,9 @@ pub struct Import {
     pub target_ports: Ports,
     /// Where its endpoints are; anywhere, if this is empty.
     pub addresses: Vec<IpNet>,
+    /// Host names that ExternalName Services and FQDN endpoints may lead to. Where this is
+    /// empty: all that are not local, and none where addresses are limited.
+    pub hosts: Vec<HostPattern>,
     /// How many Services.
     pub max_services: Option<usize>,
     /// How many endpoints of one Service.
@@ -48,6 +53,21 @@ pub struct Import {
     pub carry: Carry,
     /// Whether the names of nodes come along.
     pub nodes: Nodes,
+}
+
+/// The local cluster's own addresses and domains, which no other cluster may lead to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own<'a> {
+    /// Whether the objects are of another cluster.
+    pub(crate) is_foreign: bool,
+    /// Whether the operator closed CIDRs. A host name could lead there unseen.
+    pub(crate) is_limited: bool,
+    /// CIDRs that the operator closed.
+    pub(crate) ranges: &'a [IpNet],
+    /// CIDRs that the local API server reports.
+    pub(crate) learned: &'a [IpNet],
+    /// Domains of the local cluster.
+    pub(crate) domains: &'a [Box<str>],
 }
 
 /// Whether endpoints say which node of their cluster they are on.
@@ -68,6 +88,7 @@ impl fmt::Display for Import {
             ports,
             target_ports,
             addresses,
+            hosts,
             max_services,
             max_endpoints,
             carry,
@@ -80,6 +101,7 @@ impl fmt::Display for Import {
             ("ports", ports.to_string()),
             ("target ports", target_ports.to_string()),
             ("addresses", join(addresses)),
+            ("external names", join(hosts)),
             ("at most that many Services", limit(max_services)),
             ("at most that many endpoints of each", limit(max_endpoints)),
             ("labels", join(&carry.labels)),
@@ -116,6 +138,7 @@ impl Import {
         &self,
         service: &ObjectKey,
         spec: Option<&ServiceSpec>,
+        own: Own<'_>,
     ) -> Result<(), Refusal> {
         if !self.namespaces.admit(service.namespace()) {
             return Err(Refusal::Namespace(service.namespace().into()));
@@ -127,14 +150,35 @@ impl Import {
         let Some(spec) = spec else {
             return Ok(());
         };
-        if matches!(spec.kind, Kind::External(_)) && !self.addresses.is_empty() {
-            return Err(Refusal::ExternalName);
+        if let Kind::External(host) = &spec.kind
+            && !self.admit_host(host, own)
+        {
+            return Err(self.refusal_of(host, own));
         }
         let is_left = spec.ports.iter().any(|it| self.ports.admit(it.port));
         if is_left || spec.ports.is_empty() {
             Ok(())
         } else {
             Err(Refusal::NoPort)
+        }
+    }
+
+    /// Returns whether a source may lead to a host name.
+    fn admit_host(&self, host: &str, own: Own<'_>) -> bool {
+        if !self.hosts.is_empty() {
+            return self.hosts.iter().any(|it| it.matches(host));
+        }
+        let is_limited = !self.addresses.is_empty() || own.is_limited;
+        let is_own = own.is_foreign && host::is_local(host, own.domains);
+        !is_limited && !is_own
+    }
+
+    fn refusal_of(&self, host: &str, own: Own<'_>) -> Refusal {
+        let is_unlimited = self.addresses.is_empty() && !own.is_limited;
+        if is_unlimited && self.hosts.is_empty() {
+            Refusal::LocalHost(host.into())
+        } else {
+            Refusal::ExternalName(host.into())
         }
     }
 

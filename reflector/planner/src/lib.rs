@@ -73,8 +73,8 @@ pub use mirror::{Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, 
 pub use name::{GlobalPlacement, LocalKey, Naming, Placement, SourceName};
 pub use plan::{Plan, Reason, plan};
 pub use policy::{
-    CoreEndpoints, GlobalPolicy, MemberPolicy, MissingNamespaces, Policy, Rank, RemovedSources,
-    Sharing, SourcePolicy,
+    CoreEndpoints, GlobalPolicy, MemberPolicy, MissingNamespaces, Policy, PolicyRight, Rank,
+    RemovedSources, Sharing, SourcePolicy,
 };
 pub use problem::{Cause, Problem};
 pub use prospect::{Deed, Prospect, prospects};

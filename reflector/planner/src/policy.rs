@@ -1,6 +1,7 @@
 //! What was configured, checked as a whole.
 
 mod alias;
+mod closed;
 mod global;
 mod names;
 
@@ -10,12 +11,12 @@ use ipnet::IpNet;
 use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
 
-use crate::import::Import;
+use crate::import::{Import, Own};
 use crate::mirror::{Owner, Role};
 use crate::name::{Naming, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::{Staleness, StalenessOf};
 
-pub use global::{GlobalPolicy, MemberPolicy, Sharing};
+pub use global::{GlobalPolicy, MemberPolicy, PolicyRight, Sharing};
 
 /// What to do, as configured. The order of the sources decides who wins where
 /// two want the same name.
@@ -33,6 +34,14 @@ pub struct Policy {
     pub confirm_deletions: bool,
     /// The ranges of the local cluster's own addresses, which no source may name.
     pub local_ranges: Vec<IpNet>,
+    /// The CIDRs of the local cluster that its API server reports, which no source may name.
+    pub learned_ranges: Vec<IpNet>,
+    /// The DNS domains of the local cluster, beside `cluster.local`.
+    pub local_domains: Vec<Box<str>>,
+    /// Namespaces of the programs themselves.
+    pub own_namespaces: Vec<Box<str>>,
+    /// Namespaces that are open to every source, although they are closed by default.
+    pub opened_namespaces: Vec<Box<str>>,
 }
 
 /// One source's share of the policy.
@@ -202,6 +211,10 @@ impl Policy {
             hold: Self::HOLD,
             confirm_deletions: false,
             local_ranges: Vec::new(),
+            learned_ranges: Vec::new(),
+            local_domains: Vec::new(),
+            own_namespaces: vec![closed::OWN_NAMESPACE.into()],
+            opened_namespaces: Vec::new(),
         })
     }
 
@@ -273,12 +286,19 @@ impl Policy {
         sources.any(|it| it.endpoints == CoreEndpoints::Written)
     }
 
-    /// What no endpoint of that rank may be in.
-    pub(crate) fn ranges_of_others(&self, rank: Rank) -> &[IpNet] {
-        if self.is_local(rank) {
-            &[]
-        } else {
-            &self.local_ranges
+    /// Returns what no object of that rank may lead to.
+    pub(crate) fn own(&self, rank: Rank) -> Own<'_> {
+        let is_foreign = !self.is_local(rank);
+        Own {
+            is_foreign,
+            is_limited: is_foreign && !self.local_ranges.is_empty(),
+            ranges: if is_foreign { &self.local_ranges } else { &[] },
+            learned: if is_foreign {
+                &self.learned_ranges
+            } else {
+                &[]
+            },
+            domains: &self.local_domains,
         }
     }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use proto_types::label::MODE;
 use proto_types::name::MAX_LABEL;
-use proto_types::{ObjectKey, Resource};
+use proto_types::{ObjectKey, Resource, escape};
 use serde::{Serialize, Serializer};
 
 use crate::global::{Conflict, Unyielding};
 use crate::hold::HoldReason;
 use crate::import::Refusal;
 use crate::name::SourceName;
+use crate::policy::PolicyRight;
 
 /// Something that people should know about one object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +52,18 @@ pub enum Cause {
         winner: SourceName,
         /// Which Service is mirrored.
         service: ObjectKey,
+    },
+    /// It asks for a policy that concerns other clusters' traffic.
+    #[error(
+        "{annotation} is not applied: source policies that concern the traffic of other clusters \
+         require a right; add {right} to import.policies of the source, or set the annotation \
+         on a Service of the local cluster"
+    )]
+    PolicyNotAllowed {
+        /// The annotation.
+        annotation: &'static str,
+        /// The right that it lacks.
+        right: PolicyRight,
     },
     /// It says something else than the other members of a global Service.
     #[error(
@@ -384,7 +397,8 @@ impl fmt::Display for Problem {
             object,
             cause,
         } = self;
-        write!(f, "Service {object} of source {source}: {cause}")
+        let text = format!("Service {object} of source {source}: {cause}");
+        f.write_str(&escape::text(&text))
     }
 }
 

@@ -13,6 +13,7 @@ mod waits;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use ipnet::IpNet;
 use proto_types::{ObjectKey, Resource};
 
 use crate::adopt::Met;
@@ -99,6 +100,8 @@ pub enum Update {
     Met(Box<Met>),
     /// Mirrors that a predecessor left of a source.
     LeftBehind(SourceName, Vec<Met>),
+    /// The CIDRs of the local cluster that its API server reports: all of them.
+    LocalRanges(Vec<IpNet>),
     /// Time passed.
     Tick(Moment),
 }
@@ -210,6 +213,7 @@ impl World {
             Update::LeftBehind(name, met) => {
                 self.adopt_left_behind(self.policy.rank(&name, Role::Mirror), met)
             }
+            Update::LocalRanges(ranges) => self.learn_ranges(ranges),
             Update::Tick(now) => self.tick(now),
         }
     }
@@ -244,6 +248,14 @@ impl World {
             self.judge_services(rank, &HashSet::new());
             self.judge_slices(rank);
         }
+        self.keys()
+    }
+
+    fn learn_ranges(&mut self, ranges: Vec<IpNet>) -> Touched {
+        if self.policy.learned_ranges == ranges {
+            return Touched::new();
+        }
+        self.policy.learned_ranges = ranges;
         self.keys()
     }
 

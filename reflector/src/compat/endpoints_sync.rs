@@ -52,6 +52,7 @@ pub(super) fn translate(words: &[String], environment: &Environment) -> Result<A
     let mut args = Args::parse_from(name.chain(words.iter().cloned()));
     let kubeconfigs = KubeconfigDir {
         path: directory(environment),
+        allow_references: false,
         each: Each(each(environment, &mut args.notes)),
         passed_over: Some(ASIDE),
     };
@@ -91,7 +92,9 @@ fn each(environment: &Environment, notes: &mut Vec<String>) -> Map<String, Value
     };
     let mut namespaces = Map::new();
     let (allowed, denied) = (names("NSTOWATCH"), names("EXCLUDE"));
-    if !allowed.is_empty() {
+    if allowed.is_empty() {
+        namespaces.insert("allow".to_owned(), json!(super::ANY_NAMESPACE));
+    } else {
         notes.push(format!(
             "NSTOWATCH is heeded, which it was not before: only {} come in; what is here of other \
              namespaces stays",

@@ -191,6 +191,7 @@ fn globals(settings: &Settings<'_>, json: &Value, args: &mut Args) -> Result<Str
         local_first: routing,
         failover: Vec::new(),
         failback: FailbackEntry::default(),
+        precedence: Vec::new(),
         migration: false,
     });
     note_unused(json, &mut args.notes)?;

@@ -60,6 +60,8 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
         source.poll_every = Some("10s".to_owned());
         // Its users select on the labels of their originals.
         source.import = ImportEntry::carrying_all();
+        // It wrote to any namespace. What is closed is opened with --open-namespace.
+        source.import.allow_namespaces(&super::ANY_NAMESPACE);
         source.selector = value("reflector.selector").map(ToOwned::to_owned);
         source.namespace = match value("namespace") {
             Some(namespace) => Some(namespace.parse().map_err(|why| wrong("--namespace", why))?),
@@ -93,7 +95,11 @@ fn source_api<'a>(
     }
     let mut each = json!({
         "sameName": true,
-        "import": {"labels": ["*"], "annotations": ["*"]},
+        "import": {
+            "labels": ["*"],
+            "annotations": ["*"],
+            "namespaces": {"allow": super::ANY_NAMESPACE},
+        },
     });
     for (key, flag) in [
         ("selector", "reflector.selector"),

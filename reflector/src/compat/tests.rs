@@ -265,7 +265,7 @@ fn what_semaphore_missed_is_missed_in_its_words() {
 
 #[test]
 fn our_own_flags_stay_ours() {
-    let own = file("sources: [{name: a, url: 'http://a', sameName: true}]");
+    let own = file("sources: [{name: a, url: 'http://a', sameName: true, namespace: demo}]");
     let text = shown(
         &["--config", own.path().to_str().unwrap(), "--log-level=warn"],
         &[],

@@ -24,6 +24,10 @@ pub struct KubeconfigDir {
     /// What its sources have in common.
     #[serde(default, rename = "defaults", alias = "each")]
     pub each: Each,
+    /// Whether its files may refer to other files and run programs (`tokenFile`, `exec`, …). All
+    /// that can write to the directory can then read files of the reflector.
+    #[serde(default)]
+    pub allow_references: bool,
     /// Files with this in their names are none, where a front end says so.
     #[serde(skip)]
     pub(crate) passed_over: Option<&'static str>,
@@ -207,6 +211,7 @@ impl KubeconfigDir {
             }
             entries.push(SourceEntry {
                 kubeconfig: Some(file),
+                is_inline: !self.allow_references,
                 ..self.each.source(GROUP, &name)?
             });
         }

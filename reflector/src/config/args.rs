@@ -92,6 +92,19 @@ pub struct Args {
     )]
     pub(crate) lease_duration: Duration,
 
+    /// Namespace of the ConfigMap that records the cluster of each source; default: the namespace
+    /// of the Lease, or of this pod
+    #[arg(long, global = true, value_name = "NAMESPACE")]
+    pub(crate) state_namespace: Option<DnsLabel>,
+
+    /// Open a namespace of the local cluster to sources that is closed by default; repeatable
+    #[arg(long = "open-namespace", global = true, value_name = "NAMESPACE")]
+    pub(crate) opened: Vec<DnsLabel>,
+
+    /// Allow bearer tokens and CA certificates over plain HTTP
+    #[arg(long, global = true)]
+    pub(crate) allow_plain_http: bool,
+
     /// error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL", default_value_t)]
     pub(crate) log_level: LogFilter,

@@ -11,7 +11,7 @@ use super::alike::Groups;
 use super::file::RemovedSources;
 use super::{
     Args, Config, Election, Error, File, GlobalConfig, GlobalEntry, InvalidSource, Origin,
-    SourceEntry, global, import,
+    RecordKey, SourceEntry, global, import,
 };
 
 /// Warning about a file without sources, as it is installed before there are some.
@@ -21,7 +21,7 @@ impl TryFrom<Args> for Config {
     type Error = Error;
 
     fn try_from(args: Args) -> Result<Self, Error> {
-        let election = election(&args);
+        let (election, record) = (election(&args), record(&args));
         let Args {
             config,
             sources: named,
@@ -35,6 +35,8 @@ impl TryFrom<Args> for Config {
             config_map,
             semaphore_metrics,
             habits,
+            opened,
+            allow_plain_http,
             mut notes,
             mut inputs,
             may_be_empty,
@@ -60,11 +62,11 @@ impl TryFrom<Args> for Config {
         let all_fit = together.leave_out(&groups, &mut entries, &mut notes);
         let (global, mut policy) = together.check(&entries)?;
         policy.removed_sources = groups.removed_sources(file.removed_sources, all_fit);
-        policy.local_ranges =
-            import::ranges("localCIDRs", &file.local_ranges).map_err(Error::LocalRanges)?;
+        close(&mut policy, &file.local_ranges, &opened)?;
         let hold = file.deletion_hold.or(file.hold_seconds);
         policy.hold = hold.unwrap_or(Policy::HOLD);
         policy.confirm_deletions = file.confirm_deletions;
+        withhold_secrets(allow_plain_http, &mut entries, &mut notes)?;
         let sources = entries.into_iter().map(SourceEntry::check);
         Ok(Self {
             local: local(kubeconfig, context),
@@ -75,6 +77,8 @@ impl TryFrom<Args> for Config {
             election,
             mirror_namespace,
             config_map: groups.urls.and_then(|it| it.config_map),
+            record,
+            learns_local_ranges: file.learn_local_ranges.unwrap_or(true),
             semaphore_metrics: semaphore_metrics || file.semaphore_metrics,
             habits,
             notes,
@@ -152,6 +156,71 @@ fn without_sources(has_file: bool, removed: RemovedSources) -> Result<String, Er
     Ok(NO_SOURCES.to_owned())
 }
 
+/// Refuses sources that would send credentials unencrypted. One that was found gets none: what
+/// is wrong with it may stop no other.
+fn withhold_secrets(
+    is_allowed: bool,
+    entries: &mut [SourceEntry],
+    notes: &mut Vec<String>,
+) -> Result<(), InvalidSource> {
+    for entry in entries.iter_mut().filter(|_| !is_allowed) {
+        match (entry.check_secrets(), entry.origin) {
+            (Ok(()), _) => {}
+            (Err(why), Origin::Written) => return Err(why),
+            (Err(why), Origin::Found) => {
+                notes.push(why.to_string());
+                (entry.token_file, entry.token_variable, entry.ca_url) = (None, None, None);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Closes what is the local cluster's own, except for what the operator opened.
+fn close(policy: &mut Policy, ranges: &[String], opened: &[DnsLabel]) -> Result<(), Error> {
+    policy.local_ranges = import::ranges("localCIDRs", ranges).map_err(Error::LocalRanges)?;
+    policy.opened_namespaces = opened.iter().map(|it| it.as_str().into()).collect();
+    policy.own_namespaces.extend(own_namespace());
+    policy.local_domains = local_domains();
+    Ok(())
+}
+
+/// The record is where only the operator writes: in the namespace of this process, or where the
+/// operator says.
+fn record(args: &Args) -> Option<RecordKey> {
+    let own = || own_namespace()?.parse().ok();
+    let named = args.state_namespace.clone();
+    let namespace = named
+        .or_else(|| args.lease_namespace.clone())
+        .or_else(own)?;
+    let name = format!("{}-sources", args.lease_name);
+    Some(RecordKey { namespace, name })
+}
+
+/// The namespace of this process, if it runs in a pod.
+fn own_namespace() -> Option<Box<str>> {
+    const FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+    let namespace = std::fs::read_to_string(FILE).ok()?;
+    let namespace = namespace.trim();
+    (!namespace.is_empty()).then(|| namespace.into())
+}
+
+/// The DNS domains of the cluster around this process, as its resolver is configured.
+fn local_domains() -> Vec<Box<str>> {
+    let file = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    domains_of(&file)
+}
+
+/// A kubelet lists the search domain `svc.` and the cluster's domain.
+fn domains_of(resolver: &str) -> Vec<Box<str>> {
+    let searches = resolver
+        .lines()
+        .filter_map(|it| it.trim().strip_prefix("search"));
+    let words = searches.flat_map(str::split_whitespace);
+    let domains = words.filter_map(|it| it.trim_end_matches('.').strip_prefix("svc."));
+    domains.map(Into::into).collect()
+}
+
 fn election(args: &Args) -> Option<Election> {
     args.leader_elect.then(|| Election {
         name: args.lease_name.to_string(),
@@ -196,5 +265,18 @@ fn placement(entry: &SourceEntry, mirror_namespace: Option<&DnsLabel>) -> Result
         (None, true) => Ok(Placement::SameName),
         (Some(_), true) => Err(InvalidSource::TwoPlacements(entry.name.clone()).into()),
         (None, false) => Err(InvalidSource::NoPlacement(entry.name.clone()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::domains_of;
+
+    #[test]
+    fn the_domain_of_the_cluster_is_read_from_the_resolver() {
+        let file = "nameserver 10.96.0.10\nsearch demo.svc.k8s.example.net svc.k8s.example.net. \
+                    k8s.example.net\noptions ndots:5\n";
+        assert_eq!(domains_of(file), ["k8s.example.net".into()]);
+        assert_eq!(domains_of("search example.org\n"), []);
     }
 }

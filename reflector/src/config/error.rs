@@ -39,6 +39,12 @@ pub enum Error {
          add that, or remove migration"
     )]
     MigrationElsewhere,
+    /// A cluster that is no member.
+    #[error(
+        "global.precedence: {0:?} is neither local nor a source that joins global Services; correct \
+         the name"
+    )]
+    UnknownPrecedence(String),
     /// A time that is none.
     #[error("global.failback: {0}")]
     Failback(String),

@@ -38,6 +38,10 @@ pub struct File {
     #[serde(default, rename = "localCIDRs", alias = "localRanges")]
     #[schemars(with = "Vec<Range>")]
     pub local_ranges: Vec<String>,
+    /// Whether the local API server is asked for further ones: its ServiceCIDRs and the pod
+    /// CIDRs and addresses of its nodes.
+    #[serde(rename = "learnLocalCIDRs")]
+    pub learn_local_ranges: Option<bool>,
     /// Services of this cluster and of the sources that become one.
     pub global: Option<GlobalEntry>,
     /// The sources; the first wins where two want the same name.

@@ -42,6 +42,9 @@ pub struct GlobalEntry {
     /// In which order clusters serve, where a Service does not say.
     #[serde(default)]
     pub failover: Vec<String>,
+    /// Clusters that decide before others where members differ, in this order.
+    #[serde(default)]
+    pub precedence: Vec<String>,
     /// Whether members say by annotation which of them serve, while a workload moves from
     /// one cluster to another.
     #[serde(default)]
@@ -126,6 +129,9 @@ impl GlobalEntry {
         let clusters = sources.iter().filter(|it| it.joins());
         let clusters = clusters.map(|it| {
             self.check_zones(it)?;
+            if self.same_name {
+                it.check_namespaces()?;
+            }
             Ok(MemberPolicy {
                 name: it.name.clone(),
                 staleness: it.staleness.0,
@@ -133,6 +139,7 @@ impl GlobalEntry {
                 import: it.imported()?,
                 zones: it.translated_zones(),
                 missing_namespaces: it.missing_namespaces(),
+                rights: it.rights(),
             })
         });
         let policy = GlobalPolicy {
@@ -141,6 +148,7 @@ impl GlobalEntry {
             zones: self.zones.iter().map(|it| it.as_str().into()).collect(),
             local_first: Some(local_first),
             failover: (!self.failover.is_empty()).then(|| self.failover.join(",").into()),
+            precedence: self.precedence(sources)?,
             failback_after: duration(&self.failback.after)?,
             failback_over: duration(&self.failback.over)?,
             sharing: match (self.migration, self.same_name) {
@@ -157,6 +165,25 @@ impl GlobalEntry {
             is_by_mode: self.migration,
         };
         Ok((config, policy))
+    }
+
+    /// The clusters that decide first, by their names.
+    fn precedence(&self, sources: &[SourceEntry]) -> Result<Box<[SourceName]>, Error> {
+        let named = self.precedence.iter().map(|name| {
+            let mut members = sources.iter().filter(|it| it.joins()).map(|it| &it.name);
+            let is_local =
+                ["local", "here"].contains(&name.as_str()) || *name == self.cluster.as_str();
+            let member = members.find(|it| it.as_str() == name);
+            let known = if is_local {
+                Some(&self.cluster)
+            } else {
+                member
+            };
+            known
+                .cloned()
+                .ok_or_else(|| Error::UnknownPrecedence(name.clone()))
+        });
+        named.collect()
     }
 
     /// Zones of others are to be called as ours are.

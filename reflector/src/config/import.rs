@@ -4,13 +4,13 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use reflector_planner::Import;
 use reflector_planner::import::{Carry, NameRules, Nodes, Pattern, Ports, may_come};
+use reflector_planner::{Import, PolicyRight};
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::schema::{Pattern as PatternText, Port, Range};
+use super::schema::{Host, Pattern as PatternText, Port, Range};
 
 /// A source's `import`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -37,6 +37,12 @@ pub struct ImportEntry {
     )]
     #[schemars(with = "Vec<Range>", length(min = 1))]
     addresses: Vec<String>,
+    /// Host names that ExternalName Services and FQDN endpoints may lead to.
+    #[serde(deserialize_with = "some")]
+    #[schemars(with = "Vec<Host>", length(min = 1))]
+    external_names: Vec<String>,
+    /// Policies of its Services that count for other clusters too.
+    policies: Vec<PolicyEntry>,
     /// How many Services come in.
     max_services: Option<usize>,
     /// How many endpoints of one Service come in.
@@ -51,6 +57,17 @@ pub struct ImportEntry {
     annotations: Vec<String>,
     /// Whether endpoints keep the names of their nodes.
     node_names: bool,
+}
+
+/// As the file spells the planner's enum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Policy")]
+enum PolicyEntry {
+    /// `heliograph.dev/failover` and `heliograph.dev/failover-min`.
+    Failover,
+    /// What `global.localFirst` selects.
+    Routing,
 }
 
 /// What comes in by name; `deny` goes before `allow`.
@@ -94,6 +111,26 @@ impl ImportEntry {
         }
     }
 
+    /// Adds namespaces that may come in.
+    pub(crate) fn allow_namespaces(&mut self, names: &[&str]) {
+        let names = names.iter().map(|it| (*it).to_owned());
+        self.namespaces.allow.extend(names);
+    }
+
+    /// Returns whether it names namespaces.
+    pub(super) fn names_namespaces(&self) -> bool {
+        !self.namespaces.allow.is_empty()
+    }
+
+    /// Returns which policies of its Services count for other clusters too.
+    pub(super) fn rights(&self) -> Box<[PolicyRight]> {
+        let right = |it: &PolicyEntry| match it {
+            PolicyEntry::Failover => PolicyRight::Failover,
+            PolicyEntry::Routing => PolicyRight::Routing,
+        };
+        self.policies.iter().map(right).collect()
+    }
+
     /// What it means; else which key is wrong, and why.
     pub(super) fn check(&self) -> Result<Import, String> {
         Ok(Import {
@@ -102,6 +139,7 @@ impl ImportEntry {
             ports: Ports::new(parsed("import.ports", &self.ports)?),
             target_ports: Ports::new(parsed("import.targetPorts", &self.target_ports)?),
             addresses: ranges("import.endpointCIDRs", &self.addresses)?,
+            hosts: parsed("import.externalNames", &self.external_names)?,
             max_services: self.max_services,
             max_endpoints: self.max_endpoints,
             carry: Carry {
@@ -204,7 +242,8 @@ mod tests {
         check(
             "{namespaces: {allow: [demo, shop-*]}, names: {deny: [secret*]}, ports: [80, 8000-8999], \
              targetPorts: [\"8080\"], endpointCIDRs: [10.1.0.0/16, 'fd00::/64'], maxServices: 10, \
-             maxEndpoints: 100}",
+             maxEndpoints: 100, externalNames: ['*.example.org', db.example.net], \
+             policies: [failover, routing]}",
             "",
         );
     }
@@ -225,6 +264,11 @@ mod tests {
         );
         check("{namespaces: {allow: []}}", "an empty list");
         check("{names: {only: [a]}}", "unknown field");
+        check(
+            "{externalNames: ['*']}",
+            "import.externalNames: \"*\" is not a host name",
+        );
+        check("{policies: [everything]}", "everything");
         check("{maxServices: -1}", "maxServices");
         check(
             "{labels: [heliograph.dev/source]}",

@@ -56,6 +56,9 @@ texts! {
     Pattern: "A name, or the beginning of names and an asterisk, as shop-*", {
         "pattern": "^([-A-Za-z0-9._/]+|[-A-Za-z0-9._/]*\\*)$"
     };
+    Host: "A host name, or *. and a domain, as *.example.org", {
+        "pattern": "^(\\*\\.)?[-A-Za-z0-9_]+(\\.[-A-Za-z0-9_]+)*\\.?$"
+    };
     ServicePattern: "A Service, or the beginning of Services, as demo/web or demo/*", {
         "pattern": "^(\\*|[-A-Za-z0-9._/]*/[-A-Za-z0-9._/]*\\*?)$"
     };
@@ -114,6 +117,7 @@ pub(super) fn of_source(schema: &mut Schema) {
         not(&both(&has("prefix"), &is("sameName", true))),
         needs("context", "kubeconfig"),
         needs("proxyUrl", "url"),
+        needs("serverName", "url"),
     ];
     let authorities = ["caFile", "ca", "caUrl"];
     let tokens = ["tokenFile", "tokenVariable"];

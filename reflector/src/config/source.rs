@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use http::Uri;
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
-use reflector_planner::{Import, MissingNamespaces, Naming, SourceName, StalenessOf};
+use reflector_planner::{Import, MissingNamespaces, Naming, PolicyRight, SourceName, StalenessOf};
 use runtime::{Access, Authority, Token};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,6 +47,8 @@ pub struct SourceEntry {
     pub ca: Option<String>,
     /// Where that authority is fetched from, again and again.
     pub ca_url: Option<String>,
+    /// Name in the URL's certificate, where that is another one than in the URL.
+    pub server_name: Option<String>,
     /// The bearer token for the URL.
     pub token_file: Option<PathBuf>,
     /// The variable of this process that has that token.
@@ -105,6 +107,9 @@ pub struct SourceEntry {
     /// Where it is from.
     #[serde(skip)]
     pub origin: Origin,
+    /// Whether its kubeconfig may have inline data only.
+    #[serde(skip)]
+    pub is_inline: bool,
 }
 
 impl SourceEntry {
@@ -118,6 +123,7 @@ impl SourceEntry {
             ca_file: None,
             ca: None,
             ca_url: None,
+            server_name: None,
             token_file: None,
             token_variable: None,
             proxy_url: None,
@@ -139,6 +145,7 @@ impl SourceEntry {
             server: None,
             marks_as_reflected: false,
             origin: Origin::Written,
+            is_inline: false,
         }
     }
 
@@ -147,6 +154,9 @@ impl SourceEntry {
         // A predecessor can have a kubeconfig of that name.
         if self.name.as_str() == LOCAL && self.origin == Origin::Written {
             return Err(InvalidSource::Reserved);
+        }
+        if self.same_name {
+            self.check_namespaces()?;
         }
         let access = self.access()?;
         let ca_url = self.ca_url.as_ref().map(|url| self.uri(url)).transpose()?;
@@ -178,7 +188,26 @@ impl SourceEntry {
 
     /// What may come in from it.
     pub(crate) fn imported(&self) -> Result<Import, InvalidSource> {
-        self.import.check().map_err(|why| self.unclear(why))
+        let mut import = self.import.clone();
+        if let (Some(namespace), false) = (&self.namespace, import.names_namespaces()) {
+            // What the server is asked for is what it may say.
+            import.allow_namespaces(&[namespace.as_str()]);
+        }
+        import.check().map_err(|why| self.unclear(why))
+    }
+
+    /// Checks that a source that decides on local namespaces is told which it may choose.
+    pub(crate) fn check_namespaces(&self) -> Result<(), InvalidSource> {
+        if self.import.names_namespaces() || self.namespace.is_some() {
+            Ok(())
+        } else {
+            Err(InvalidSource::AnyNamespace(self.name.clone()))
+        }
+    }
+
+    /// Which policies of its Services count for other clusters too.
+    pub(crate) fn rights(&self) -> Box<[PolicyRight]> {
+        self.import.rights()
     }
 
     /// What is done where the namespaces of its mirrors do not exist.
@@ -204,6 +233,27 @@ impl SourceEntry {
     fn unclear(&self, why: String) -> InvalidSource {
         let name = self.name.clone();
         InvalidSource::Unclear { name, why }
+    }
+
+    /// Refuses credentials and CA certificates that would travel unencrypted.
+    pub(crate) fn check_secrets(&self) -> Result<(), InvalidSource> {
+        let is_plain = |url: &Option<String>| {
+            let url = url.as_ref().and_then(|it| url::parse(it).ok());
+            url.is_some_and(|it| !runtime::client::is_protected(&it))
+        };
+        let (is_plain, is_ca_plain) = (is_plain(&self.url), is_plain(&self.ca_url));
+        let keys = [
+            ("tokenFile", is_plain && self.token_file.is_some()),
+            ("tokenVariable", is_plain && self.token_variable.is_some()),
+            ("caUrl", is_ca_plain),
+        ];
+        match keys.into_iter().find(|(_, is_refused)| *is_refused) {
+            None => Ok(()),
+            Some((key, _)) => Err(InvalidSource::PlainHttp {
+                name: self.name.clone(),
+                key,
+            }),
+        }
     }
 
     /// What service-reflector called it.
@@ -238,6 +288,7 @@ impl SourceEntry {
             }),
             (None, Some(path)) => match self.credentials().next() {
                 Some(key) => Err(stray(key, "url")),
+                None if self.is_inline => Ok(Access::InlineKubeconfig { path: path.clone() }),
                 None => Ok(Access::Kubeconfig {
                     path: path.clone(),
                     context: self.context.clone(),
@@ -252,6 +303,7 @@ impl SourceEntry {
             ("caFile", self.ca_file.is_some()),
             ("ca", self.ca.is_some()),
             ("caUrl", self.ca_url.is_some()),
+            ("serverName", self.server_name.is_some()),
             ("tokenFile", self.token_file.is_some()),
             ("tokenVariable", self.token_variable.is_some()),
             ("proxyUrl", self.proxy_url.is_some()),
@@ -267,7 +319,14 @@ impl SourceEntry {
             return Err(InvalidSource::Both { name, one, other });
         }
         let file = self.ca_file.clone().map(Authority::File);
-        Ok(file.or_else(|| self.ca.clone().map(Authority::Pem)))
+        let authority = file.or_else(|| self.ca.clone().map(Authority::Pem));
+        Ok(match &self.server_name {
+            None => authority,
+            Some(name) => Some(Authority::Named {
+                name: name.clone(),
+                authority: authority.map(Box::new),
+            }),
+        })
     }
 
     fn proxy(&self) -> Result<Option<Uri>, InvalidSource> {

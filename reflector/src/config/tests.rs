@@ -103,7 +103,7 @@ source east: http://east:8080/
 fn staleness_is_otherwise_for_some_services() {
     let file = |services: &str| {
         from_file(&format!(
-            "{{sources: [{{name: a, url: 'http://a', sameName: true, stalenessOverrides: [{{services: \
+            "{{sources: [{{name: a, url: 'http://a', sameName: true, namespace: demo, stalenessOverrides: [{{services: \
              {services}, staleness: {{dropAfter: 5s}}}}]}}]}}"
         ))
     };
@@ -123,9 +123,9 @@ fn staleness_is_said_in_a_file_and_behind_a_flag() {
     let shown = |config: Result<Config, String>| Shown::from(&config.unwrap()).to_string();
     let flag = shown(config(&[
         "--source",
-        "name=a,url=http://a,sameName=true,notReadyAfter=5m,dropAfter=1h",
+        "name=a,url=http://a,sameName=true,namespace=demo,notReadyAfter=5m,dropAfter=1h",
     ]));
-    let file = "{sources: [{name: a, url: 'http://a', sameName: true, staleness: STALENESS}]}";
+    let file = "{sources: [{name: a, url: 'http://a', sameName: true, namespace: demo, staleness: STALENESS}]}";
     let file = |staleness| from_file(&file.replace("STALENESS", staleness));
     assert_eq!(flag, shown(file("{notReadyAfter: 5m, dropAfter: 1h}")));
     assert!(
@@ -177,7 +177,13 @@ global Services: m/gl-NAMESPACE-73736d-NAME
         "{shown}"
     );
     assert_eq!(config.local_namespace().unwrap().as_str(), "m");
-    let same = from_file(&with_global("cluster: home, sameName: true")).unwrap();
+    let same = with_global("cluster: home, sameName: true");
+    check(
+        from_file(&same),
+        &["source east chooses the local namespaces"],
+    );
+    let same = same.replace("url:", "namespace: demo, url:");
+    let same = from_file(&same).unwrap();
     let shown = Shown::from(&same).to_string();
     assert!(shown.contains("global Services: NAMESPACE/NAME"), "{shown}");
     assert!(
@@ -211,6 +217,11 @@ fn global_services_that_cannot_be_made_are_named_with_the_remedy() {
         &["goes with sameName: true: add that, or remove migration"],
     );
     check(
+        from_file(&with_global("cluster: home, precedence: [local, north]")),
+        &["global.precedence: \"north\" is neither local nor a source that joins"],
+    );
+    from_file(&with_global("cluster: home, precedence: [local, west]")).unwrap();
+    check(
         from_file(&with_global("cluster: home, selector: a in")),
         &["global: selector \"a in\""],
     );
@@ -226,7 +237,13 @@ fn global_services_that_cannot_be_made_are_named_with_the_remedy() {
 
 #[test]
 fn a_source_is_never_asked_for_mirrors() {
-    let config = config(&["--source", "name=a,url=http://a,sameName=true,selector=x=y"]).unwrap();
+    let config = config(&[
+        "--source",
+        "name=a,url=http://a,sameName=true,namespaces=b,c-*,selector=x=y",
+    ])
+    .unwrap();
+    let import = Shown::from(&config).to_string();
+    assert!(import.contains("namespaces: b, c-*"), "{import}");
     let selector = config.sources[0].full_selector().to_string();
     assert_eq!(selector, "!heliograph.dev/source,x=y");
 }
@@ -293,6 +310,22 @@ fn a_source_must_say_where_it_is_and_where_its_mirrors_go() {
         "name=a,url=http://a,prefix=p,sameName=true",
         "source a has a prefix and sameName",
     );
+    check(
+        "name=a,url=http://a,sameName=true",
+        "source a chooses the local namespaces of its mirrors (sameName): list those",
+    );
+    for secret in [
+        "tokenFile=/t",
+        "tokenVariable=T",
+        "caUrl=http://ca.example",
+        "caUrl=http://10.0.0.1/ca.pem",
+    ] {
+        let key = secret.split('=').next().unwrap();
+        check(
+            &format!("name=a,url=http://a,prefix=p,{secret}"),
+            &format!("source a: {key} over plain HTTP"),
+        );
+    }
     check(
         "name=a,url=http://a,context=c,prefix=p",
         "context goes with kubeconfig",

@@ -23,6 +23,8 @@ pub(super) enum Event {
     Asked(Question),
     /// There is another configuration.
     Reload(Reload),
+    /// The CIDRs of the local cluster were read.
+    LocalRanges,
     /// A feed ended, which none should.
     FeedFailed(JoinError),
 }

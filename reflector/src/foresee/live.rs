@@ -16,6 +16,7 @@ use crate::feed::{Feed, News, Sign};
 use crate::following::Following;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
+use crate::pins::Pins;
 use crate::reload;
 use crate::report::{known, names};
 use crate::write::Writer;
@@ -34,7 +35,12 @@ pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<Forecast> {
     let opened = reload::open(&Network::System, config.sources).await?;
     let mut world = World::new(config.policy);
     let metrics = Metrics::registered(false).0;
-    let mut following = Following::new(client.clone(), config.global, metrics.clone());
+    let mut following = Following::new(
+        client.clone(),
+        config.global,
+        metrics.clone(),
+        Pins::unavailable(),
+    );
     let mut reading = Reading::new(&world);
     reading.add(following.follow_local(namespace.as_ref()));
     reading.add(following.follow_local_members());

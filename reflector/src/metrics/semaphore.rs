@@ -267,6 +267,7 @@ impl Semaphore {
             | Update::Blocked(..)
             | Update::FieldRejected(..)
             | Update::LeftBehind(..)
+            | Update::LocalRanges(_)
             | Update::Met(_)
             | Update::Tick(_) => {}
         }

@@ -17,6 +17,12 @@ pub enum Access {
         /// The context to use; the file's current one if absent.
         context: Option<String>,
     },
+    /// As a kubeconfig says that may have inline data only: by its current context, or its only
+    /// one.
+    InlineKubeconfig {
+        /// The file.
+        path: PathBuf,
+    },
     /// At a URL: an emitter, or a server behind `kubectl proxy`.
     Url {
         /// Where; a path in it precedes every request's own.
@@ -37,6 +43,13 @@ pub enum Authority {
     File(PathBuf),
     /// In PEM format.
     Pem(String),
+    /// With another name in the certificate than in the URL.
+    Named {
+        /// Name in the certificate.
+        name: String,
+        /// The authority; the system's if absent.
+        authority: Option<Box<Self>>,
+    },
 }
 
 /// Where a bearer token is.
@@ -52,7 +65,8 @@ impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InCluster => f.write_str("the cluster around this process"),
-            Self::Kubeconfig {
+            Self::InlineKubeconfig { path }
+            | Self::Kubeconfig {
                 path,
                 context: None,
             } => write!(f, "kubeconfig {}", path.display()),

@@ -51,6 +51,31 @@ pub enum Error {
         /// The reason.
         why: Invalid,
     },
+    /// Credentials would be sent unencrypted.
+    #[error(
+        "kubeconfig {path} sends credentials to {server} over plain HTTP: use an https:// server, \
+         or remove the credentials"
+    )]
+    PlainSecret {
+        /// The file.
+        path: PathBuf,
+        /// The server.
+        server: String,
+    },
+    /// A file that was found refers to something outside of itself.
+    #[error(
+        "kubeconfig {path} has {key} ({what}), and files of a directory may have inline data only: \
+         put the data into the file, or set kubeconfigDir.allowReferences: true if you trust all \
+         that can write to the directory"
+    )]
+    Reference {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// The entry that has it.
+        what: String,
+    },
     /// The context is not in the kubeconfig.
     #[error("kubeconfig {path} has no context {context:?}: use one of {known}")]
     UnknownContext {

@@ -15,11 +15,25 @@ use serde_json::Value;
 
 use super::error::Invalid;
 use super::token::TokenSource;
-use super::{Error, Parts, proxy};
+use super::{Error, Parts, inline, is_protected, proxy};
 
 /// Returns the parts of a client for a context of a kubeconfig.
 pub(super) async fn parts(path: &Path, context: Option<&str>) -> Result<Parts, Error> {
-    let (mut kubeconfig, mut files) = read(path)?;
+    parts_of(path, context, read(path)?).await
+}
+
+/// Returns the same for a kubeconfig that may have inline data only.
+pub(super) async fn inline_parts(path: &Path) -> Result<Parts, Error> {
+    let (kubeconfig, files) = read(path)?;
+    inline::check(path, &kubeconfig)?;
+    parts_of(path, None, (kubeconfig, files)).await
+}
+
+async fn parts_of(
+    path: &Path,
+    context: Option<&str>,
+    (mut kubeconfig, mut files): (Kubeconfig, Vec<PathBuf>),
+) -> Result<Parts, Error> {
     files.extend(files_of(&kubeconfig));
     let context = choose(path, &kubeconfig, context)?;
     let refuse = |why| Error::Invalid {
@@ -38,6 +52,12 @@ pub(super) async fn parts(path: &Path, context: Option<&str>) -> Result<Parts, E
         .await
         .map_err(|source| invalid(path, source))?;
     config.proxy_url = proxy;
+    if inline::has_secret(&config) && !is_protected(&config.cluster_url) {
+        return Err(Error::PlainSecret {
+            path: path.to_owned(),
+            server: config.cluster_url.to_string(),
+        });
+    }
     let token = token(&mut config)?;
     Ok(Parts {
         config,

@@ -18,7 +18,7 @@ contexts:
   context: {cluster: east, user: me}
 clusters:
 - name: east
-  cluster: {server: 'http://192.0.2.1:1'}
+  cluster: {server: 'https://192.0.2.1:1'}
 users:
 - name: me
   user: {token: secret}
@@ -73,6 +73,19 @@ async fn connecting_contacts_nobody() {
     connect(&url("https://192.0.2.1", None), "test")
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn credentials_are_sent_by_https_or_within_this_machine() {
+    let files = Files::new();
+    let plain = KUBECONFIG.replace("https://192.0.2.1:1", "http://192.0.2.1:1");
+    let path = files.with("config", &plain);
+    let message = "kubeconfig FILE sends credentials to http://192.0.2.1:1/ over plain HTTP: use an \
+                   https:// server, or remove the credentials";
+    refuses(kubeconfig(&path, None), &path, message).await;
+    let near = KUBECONFIG.replace("https://192.0.2.1:1", "http://127.0.0.1:1");
+    let path = files.with("near", &near);
+    connect(&kubeconfig(&path, None), "test").await.unwrap();
 }
 
 #[tokio::test]

@@ -51,6 +51,12 @@ impl Place {
         if !matches!(server.scheme_str(), Some("https" | "http")) {
             return Err(format!("{url} is not the URL of a server"));
         }
+        if !runtime::client::is_protected(url) {
+            return Err(format!(
+                "{url} is plain HTTP, so that keys could be exchanged on the way: use an https:// \
+                 URL, or a file"
+            ));
+        }
         Ok(Self {
             url: url.clone(),
             path: path.to_owned(),

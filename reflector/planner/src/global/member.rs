@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proto_types::{ObjectKey, Resource, label};
 
 use super::modes::{self, Mode};
+use super::order::Order;
 use super::record::{self, Remembered};
 use crate::mirror::{GLOBAL_CLUSTERS, MirrorService, Observed, Role};
 use crate::name::SourceName;
@@ -47,7 +48,7 @@ pub(crate) struct Member<'a> {
 pub(crate) struct Members<'a> {
     /// What its Service is called in each of them.
     pub(crate) service: ObjectKey,
-    /// In their order: the oldest first, and by their names where times are equal.
+    /// In the order of [`Order`].
     pub(crate) all: Vec<Member<'a>>,
     /// Those who cannot be asked, and of whom nothing is known.
     pub(crate) unknown: Vec<SourceName>,
@@ -61,8 +62,13 @@ pub(crate) fn members<'a>(case: &Case<'a>) -> Option<Members<'a>> {
     let observed = case.world.local().service(case.key);
     let observed = observed.filter(|it| it.owner.role == Role::Member);
     let mut claims: Vec<_> = case.member_claims().collect();
-    claims.sort_by_key(|claim| (age_of(case, claim), &claim.service));
     let there = observed.and_then(|it| it.owner.service.as_ref());
+    let order = Order::of(case.world.policy(), observed);
+    claims.sort_by_key(|claim| {
+        let is_new = there.is_some_and(|it| *it != claim.service);
+        let (created, source) = age_of(case, claim);
+        (is_new, order.place(source, created), &claim.service)
+    });
     let service = claims.first().map(|it| &it.service).or(there)?.clone();
     let mut collected = Collected {
         case,
@@ -81,20 +87,16 @@ pub(crate) fn members<'a>(case: &Case<'a>) -> Option<Members<'a>> {
     }
     collected.add_removed();
     let mut members = collected.members;
-    members.all.sort_by(|a, b| a.age().cmp(&b.age()));
+    members.all.sort_by(|a, b| {
+        let a = order.place(&a.name, a.created.as_deref());
+        a.cmp(&order.place(&b.name, b.created.as_deref()))
+    });
     Some(members)
 }
 
-impl Member<'_> {
-    /// What members are ordered by.
-    fn age(&self) -> (bool, Option<&str>, &SourceName) {
-        (self.created.is_none(), self.created.as_deref(), &*self.name)
-    }
-}
-
-fn age_of<'a>(case: &Case<'a>, claim: &Claim) -> (bool, Option<&'a str>, &'a SourceName) {
+fn age_of<'a>(case: &Case<'a>, claim: &Claim) -> (Option<&'a str>, &'a SourceName) {
     let created = content_of(case, claim).and_then(|it| it.ok()?.created.as_deref());
-    (created.is_none(), created, case.source(claim))
+    (created, case.source(claim))
 }
 
 fn content_of<'a>(case: &Case<'a>, claim: &Claim) -> Option<Result<&'a ServiceContent, &'a str>> {

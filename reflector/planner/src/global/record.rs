@@ -104,6 +104,13 @@ pub(crate) fn read(text: &str, cluster: &str) -> Option<Remembered> {
     })
 }
 
+/// Returns the clusters that were written down, in their order.
+pub(crate) fn clusters(text: &str) -> Vec<Box<str>> {
+    let record = serde_json::from_str::<Record>(text);
+    let members = record.map(|it| it.members).unwrap_or_default();
+    members.into_iter().map(|it| it.cluster).collect()
+}
+
 fn encoded(spec: &ServiceSpec) -> Value {
     let mut object = Map::new();
     spec.write(&mut object);

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use proto_types::ObjectKey;
+use proto_types::{ObjectKey, label};
 
 use super::member::{Member, Members};
 use crate::diff::Verdict;
@@ -18,7 +18,7 @@ use crate::mirror::MirrorSlice;
 use crate::name::SourceName;
 use crate::plan::age::shown_anew;
 use crate::plan::{Case, Plan};
-use crate::policy::Rank;
+use crate::policy::{PolicyRight, Rank};
 use crate::problem::{Cause, Problem};
 use crate::slice::SliceSpec;
 use crate::source::Slices;
@@ -180,8 +180,14 @@ fn asked(
     members: &Members<'_>,
     plan: &mut Plan,
 ) -> Option<(Vec<SourceName>, Enough)> {
-    let global = case.world.policy().global()?;
-    let first = members.all.first()?;
+    let policy = case.world.policy();
+    let global = policy.global()?;
+    tell_of_rights(case, members, plan);
+    let may_decide = |it: &&Member<'_>| policy.has_right(&it.name, PolicyRight::Failover);
+    let first = members.all.iter().find(may_decide);
+    let Some(first) = first else {
+        return configured(case);
+    };
     let order = first.failover.as_ref().or(global.failover.as_ref())?;
     let mut tell = |cause| {
         plan.problems.push(Problem {
@@ -219,6 +225,50 @@ fn asked(
     };
     // Without any known cluster there is no order.
     (!clusters.is_empty()).then_some((clusters, enough))
+}
+
+/// Reports members that ask for an order of clusters and may not.
+fn tell_of_rights(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) {
+    for member in &members.all {
+        let asked = [
+            (label::FAILOVER, &member.failover),
+            (label::FAILOVER_MIN, &member.failover_min),
+        ];
+        let asked = asked.into_iter().find(|(_, it)| it.is_some());
+        let has_right = case
+            .world
+            .policy()
+            .has_right(&member.name, PolicyRight::Failover);
+        if let (Some((annotation, _)), false) = (asked, has_right) {
+            plan.problems.push(Problem {
+                source: member.name.clone().into_owned(),
+                object: members.service.clone(),
+                cause: Cause::PolicyNotAllowed {
+                    annotation,
+                    right: PolicyRight::Failover,
+                },
+            });
+        }
+    }
+}
+
+/// The order of clusters that the configuration asks for.
+fn configured(case: &Case<'_>) -> Option<(Vec<SourceName>, Enough)> {
+    let policy = case.world.policy();
+    let global = policy.global()?;
+    let names = global.failover.as_ref()?.split(',').map(str::trim);
+    let clusters = names.filter_map(|name| {
+        let name = if [LOCAL, HERE].contains(&name) {
+            global.cluster.as_str()
+        } else {
+            name
+        };
+        let mut members = policy.members().iter();
+        let member = members.find(|it| it.name.as_str() == name)?;
+        Some(member.name.clone())
+    });
+    let clusters: Vec<_> = clusters.collect();
+    (!clusters.is_empty()).then_some((clusters, Enough::DEFAULT))
 }
 
 /// Members by tier. Those that are not named are the last one.
@@ -285,7 +335,6 @@ fn n_ready(spec: &SliceSpec) -> usize {
 /// Takes so many steps' share of a member's ready endpoints out of service: always the
 /// last ones, so that those that serve stay the same.
 fn withdraw(plan: &mut Plan, recalled: &mut Recalled, member: &SourceName, step: usize) {
-    let label = proto_types::label::SOURCE;
     let its = plan
         .slices
         .values_mut()
@@ -294,8 +343,9 @@ fn withdraw(plan: &mut Plan, recalled: &mut Recalled, member: &SourceName, step:
             Verdict::Absent | Verdict::Unknown => None,
         });
     let its = its.chain(recalled.values_mut());
-    let its =
-        its.filter(|it| it.marks.labels.get(label).map(String::as_str) == Some(member.as_str()));
+    let its = its.filter(|it| {
+        it.marks.labels.get(label::SOURCE).map(String::as_str) == Some(member.as_str())
+    });
     let mut its: Vec<_> = its.collect();
     let n_all: usize = its.iter().map(|it| n_ready(&it.spec)).sum();
     let n_left = (n_all * (STEPS - step)).div_ceil(STEPS);

@@ -10,7 +10,7 @@ use crate::diff::Verdict;
 use crate::mirror::{MirrorSlice, Role};
 use crate::name::SourceName;
 use crate::plan::{Case, Plan};
-use crate::policy::GlobalPolicy;
+use crate::policy::{GlobalPolicy, PolicyRight};
 use crate::slice::Endpoint;
 
 /// Where endpoints of other clusters are said to serve while local ones are preferred:
@@ -80,21 +80,26 @@ fn is_ready(endpoint: &Endpoint) -> bool {
     endpoint.ready != Some(false)
 }
 
-/// Returns whether endpoints of the local cluster are preferred.
+/// Returns whether endpoints of the local cluster are preferred: the first member that may
+/// decide for all does.
 pub(super) fn is_local_first(case: &Case<'_>, members: &Members<'_>) -> bool {
-    let global = case.world.policy().global();
-    let has_zones = global.is_some_and(|it| !it.zones.is_empty());
-    has_zones && members.all.first().is_some_and(|it| it.local_first)
+    let policy = case.world.policy();
+    let has_zones = policy.global().is_some_and(|it| !it.zones.is_empty());
+    let mut all = members.all.iter();
+    let first = all.find(|it| policy.has_right(&it.name, PolicyRight::Routing));
+    has_zones && first.is_some_and(|it| it.local_first)
 }
 
-/// The oldest member decides, as in everything.
+/// The first member that may decide for all does.
 fn preference<'a>(
     case: &Case<'a>,
     members: &Members<'_>,
     distribution: Option<&str>,
 ) -> Preference<'a> {
-    let first = members.all.first();
-    let global = case.world.policy().global();
+    let policy = case.world.policy();
+    let mut all = members.all.iter();
+    let first = all.find(|it| policy.has_right(&it.name, PolicyRight::Routing));
+    let global = policy.global();
     match (first, global) {
         (Some(first), Some(global)) if is_local_first(case, members) => {
             case.note("LocalFirst", || {

@@ -25,7 +25,11 @@ impl Carry {
 }
 
 fn chosen(patterns: &[Pattern], all: &Labels) -> Labels {
-    let is_chosen = |name: &str| patterns.iter().any(|it| it.matches(name));
+    let is_chosen = |name: &str| {
+        let steers = steers(name);
+        let mut patterns = patterns.iter();
+        patterns.any(|it| it.matches(name) && (!steers || it.names_domain()))
+    };
     let chosen = all
         .iter()
         .filter(|(name, _)| is_chosen(name) && may_come(name));
@@ -60,9 +64,152 @@ pub fn may_come(name: &str) -> bool {
     !owners.into_iter().any(is_of)
 }
 
+/// Domains of labels and annotations that programs act upon: load balancers, service meshes,
+/// ingress and DNS controllers, cloud providers, deployment tools and admission policies. A
+/// domain stands for all below it.
+const STEERING: [&str; 74] = [
+    // Load balancers and networks.
+    "metallb.io",
+    "metallb.universe.tf",
+    "kube-vip.io",
+    "purelb.io",
+    "loxilb.io",
+    "kubesphere.io",
+    "cilium.io",
+    "projectcalico.org",
+    "tigera.io",
+    "antrea.io",
+    "kube-router.io",
+    "ovn.org",
+    "submariner.io",
+    "liqo.io",
+    "skupper.io",
+    "tailscale.com",
+    "ngrok.com",
+    "cloudflare.com",
+    "f5.com",
+    "citrix.com",
+    "vmware.com",
+    "a10networks.com",
+    // Clouds.
+    "cloud.google.com",
+    "gke.io",
+    "amazonaws.com",
+    "k8s.aws",
+    "azure.com",
+    "azure.net",
+    "oraclecloud.com",
+    "openstack.org",
+    "hetzner.cloud",
+    "digitalocean.com",
+    "linode.com",
+    "scaleway.com",
+    "vultr.com",
+    "civo.com",
+    "alibabacloud.com",
+    "aliyun.com",
+    "openshift.io",
+    "cattle.io",
+    // Service meshes.
+    "istio.io",
+    "linkerd.io",
+    "consul.hashicorp.com",
+    "hashicorp.com",
+    "kuma.io",
+    "konghq.com",
+    "openservicemesh.io",
+    "smi-spec.io",
+    "flagger.app",
+    "solo.io",
+    "dapr.io",
+    "knative.dev",
+    // Ingress, gateways and DNS.
+    "traefik.io",
+    "traefik.containo.us",
+    "getambassador.io",
+    "projectcontour.io",
+    "envoyproxy.io",
+    "haproxy.org",
+    "haproxy-ingress.github.io",
+    "nginx.org",
+    "nginx.com",
+    "zalando.org",
+    "cert-manager.io",
+    "external-dns.io",
+    "coredns.io",
+    // Deployment and backup tools, which prune or overwrite what they own.
+    "argoproj.io",
+    "helm.sh",
+    "fluxcd.io",
+    "k14s.io",
+    "velero.io",
+    "emberstack.com",
+    "mittwald.de",
+    // Admission policies.
+    "kyverno.io",
+    "gatekeeper.sh",
+];
+
+/// Returns whether programs of the local cluster may act upon a label or annotation of that
+/// name. It is copied only where a pattern names its domain: `*` alone does not.
+fn steers(name: &str) -> bool {
+    let Some((domain, _)) = name.split_once('/') else {
+        return false;
+    };
+    let domain = domain.to_ascii_lowercase();
+    let is_of = |owner: &str| {
+        let rest = domain.strip_suffix(owner);
+        rest.is_some_and(|it| it.is_empty() || it.ends_with('.'))
+    };
+    STEERING.into_iter().any(is_of)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::may_come;
+    use proto_types::Labels;
+
+    use super::{Carry, may_come};
+
+    #[test]
+    fn what_steers_programs_is_copied_only_where_its_domain_is_named() {
+        let names = [
+            "metallb.universe.tf/loadBalancerIPs",
+            "metallb.io/address-pool",
+            "networking.istio.io/exportTo",
+            "sidecar.istio.io/inject",
+            "config.linkerd.io/opaque-ports",
+            "service.cilium.io/global",
+            "projectcalico.org/loadBalancerIPs",
+            "cloud.google.com/neg",
+            "networking.gke.io/load-balancer-type",
+            "consul.hashicorp.com/service-name",
+            "loadbalancer.openstack.org/floating-network-id",
+            "load-balancer.hetzner.cloud/location",
+            "oci.oraclecloud.com/load-balancer-type",
+            "getambassador.io/config",
+            "traefik.io/service.sticky",
+            "tailscale.com/expose",
+            "argocd.argoproj.io/instance",
+            "meta.helm.sh/release-name",
+            "external-dns.alpha.kubernetes.io/hostname",
+            "service.beta.kubernetes.io/aws-load-balancer-type",
+            "heliograph.dev/failover",
+        ];
+        let all: Labels = names.map(|it| (it.to_owned(), "x".to_owned())).into();
+        let copied = |pattern: &str| {
+            let carry = Carry {
+                annotations: vec![pattern.parse().unwrap()],
+                ..Carry::default()
+            };
+            let copied = carry.annotations_of(&all).into_keys();
+            copied.collect::<Vec<_>>()
+        };
+        assert_eq!(copied("*"), Vec::<String>::new());
+        assert_eq!(copied("m*"), Vec::<String>::new());
+        let named = ["metallb.universe.tf/loadBalancerIPs"];
+        assert_eq!(copied("metallb.universe.tf/loadBalancerIPs"), named);
+        assert_eq!(copied("metallb.universe.tf/*"), named);
+    }
 
     #[test]
     fn what_kubernetes_or_heliograph_reads_never_comes_along() {

@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Import, Nodes, Refusal};
+use super::{Import, Nodes, Own, Refusal};
+use crate::address;
 use crate::slice::{Endpoint, SlicePort, SliceSpec};
 
 /// Where the endpoints of one Service pass, slice by slice.
 #[derive(Debug)]
 pub(crate) struct Gate<'a> {
     import: &'a Import,
-    /// The local cluster's ranges.
-    own: &'a [IpNet],
+    own: Own<'a>,
     room: Option<Room>,
     n_over: usize,
 }
@@ -35,7 +35,7 @@ impl<'a> Gate<'a> {
     /// ones pass first.
     pub(crate) fn new<'s>(
         import: &'a Import,
-        own: &'a [IpNet],
+        own: Own<'a>,
         slices: impl Iterator<Item = &'s SliceSpec>,
     ) -> Self {
         let mut gate = Self {
@@ -126,27 +126,26 @@ impl<'a> Gate<'a> {
     fn bar<'e>(&self, kind: &str, endpoint: &'e Endpoint) -> Option<(&'e str, Bar<'a>)> {
         let mut addresses = endpoint.addresses.iter().map(|it| &**it);
         if kind == "FQDN" {
-            // Nobody can say where a name leads.
-            let name = addresses
-                .next()
-                .filter(|_| !self.import.addresses.is_empty());
-            return name.map(|name| (name, Bar::Elsewhere));
+            let refused = addresses.find(|it| !self.import.admit_host(it, self.own));
+            return refused.map(|host| (host, Bar::Elsewhere));
         }
         addresses.find_map(|address| Some((address, self.bar_of(address)?)))
     }
 
     fn bar_of(&self, address: &str) -> Option<Bar<'a>> {
         let ranges = &self.import.addresses;
-        if ranges.is_empty() && self.own.is_empty() {
+        let mut own = self.own.ranges.iter().chain(self.own.learned).peekable();
+        if ranges.is_empty() && own.peek().is_none() {
             return None;
         }
         let Ok(address) = address.parse::<IpAddr>() else {
             return Some(Bar::Elsewhere);
         };
-        let address = address.to_canonical();
-        if let Some(own) = self.own.iter().find(|it| it.contains(&address)) {
+        let is_in = |range: &IpNet| address::meanings(address).any(|it| range.contains(&it));
+        if let Some(own) = own.find(|it| is_in(it)) {
             return Some(Bar::Own(own));
         }
+        let address = address.to_canonical();
         let is_admitted = ranges.is_empty() || ranges.iter().any(|it| it.contains(&address));
         (!is_admitted).then_some(Bar::Elsewhere)
     }

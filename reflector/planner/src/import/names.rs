@@ -33,6 +33,11 @@ impl NameRules {
         matches!(&*self.allow, [Pattern { is_open: false, .. }])
     }
 
+    /// Returns whether a name is allowed as it is, and not by a pattern.
+    pub(crate) fn allow_exactly(&self, name: &str) -> bool {
+        self.allow.iter().any(|it| it.is_exactly(name)) && self.admit(name)
+    }
+
     /// Whether a name may come in.
     #[must_use]
     pub fn admit(&self, name: &str) -> bool {
@@ -53,6 +58,17 @@ impl fmt::Display for NameRules {
 }
 
 impl Pattern {
+    /// Returns whether exactly this name is meant.
+    #[must_use]
+    pub fn is_exactly(&self, name: &str) -> bool {
+        !self.is_open && *name == *self.text
+    }
+
+    /// Returns whether the domain of a label's or annotation's name is written out.
+    pub(super) fn names_domain(&self) -> bool {
+        !self.is_open || self.text.contains('/')
+    }
+
     /// Whether a name is meant.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {

@@ -25,12 +25,43 @@ pub enum Refusal {
          import.names, or rename the Service"
     )]
     Name(Box<str>),
-    /// Nobody can say where a name leads.
+    /// Its host name cannot be checked, or is not allowed.
     #[error(
-        "not mirrored, because it is of type ExternalName, and where import.endpointCIDRs is set \
-         nobody can say whether a name leads there; change its type, or remove that key"
+        "not mirrored: its externalName {0:?} is not allowed where import.endpointCIDRs, \
+         import.externalNames or localCIDRs is set; add it to import.externalNames, or change \
+         the type of the Service"
     )]
-    ExternalName,
+    ExternalName(Box<str>),
+    /// Its host name means something of the local cluster.
+    #[error(
+        "not mirrored: its externalName {0:?} is a name of the local cluster, of a node or of a \
+         cloud's metadata service; change it in the source, or add it to import.externalNames"
+    )]
+    LocalHost(Box<str>),
+    /// The local namespace is closed to it.
+    #[error(
+        "not mirrored: the local namespace {namespace} is closed to sources, because {why}; add \
+         its exact name to import.namespaces.allow, or export the Service from another namespace"
+    )]
+    ClosedNamespace {
+        /// The local namespace.
+        namespace: Box<str>,
+        /// Why it is closed.
+        why: &'static str,
+    },
+    /// The name belongs to mirrors of others.
+    #[error(
+        "not mirrored: the name {name} in the local namespace {namespace} is reserved for mirrors \
+         of {whose}; rename the Service"
+    )]
+    ReservedName {
+        /// The local namespace.
+        namespace: Box<str>,
+        /// The name.
+        name: Box<str>,
+        /// Those that it is reserved for.
+        whose: Box<str>,
+    },
     /// No port is left.
     #[error(
         "not mirrored, because the source's import policy admits none of its ports; change \
@@ -84,7 +115,8 @@ pub enum Refusal {
     /// Addresses of this cluster.
     #[error(
         "{n_endpoints} endpoints of slice {slice} are left out, because {address} is in {range}, \
-         which is this cluster's own (localCIDRs); remove it in the source"
+         which is this cluster's own (localCIDRs, or read from its API server); remove it in the \
+         source, or set learnLocalCIDRs: false if the cluster does not use that range"
     )]
     OwnAddress {
         /// The slice.
@@ -128,7 +160,9 @@ impl Refusal {
             Self::Namespace(_) => "NamespaceNotAllowed",
             Self::OptedOut(_) => "NamespaceOptedOut",
             Self::Name(_) => "NameNotAllowed",
-            Self::ExternalName => "ExternalNameNotAllowed",
+            Self::ExternalName(_) | Self::LocalHost(_) => "ExternalNameNotAllowed",
+            Self::ClosedNamespace { .. } => "NamespaceClosed",
+            Self::ReservedName { .. } => "NameReserved",
             Self::NoPort | Self::Port { .. } | Self::TargetPort { .. } => "PortNotAllowed",
             Self::TooManyServices { .. } => "TooManyServices",
             Self::Address { .. } => "AddressNotAllowed",

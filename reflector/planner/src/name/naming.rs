@@ -63,7 +63,7 @@ impl Naming {
         };
         let name = shortened.as_deref().unwrap_or(name);
         let namespace = self
-            .namespace(service)
+            .moved_to(service.namespace())
             .unwrap_or(usual.object().namespace());
         LocalKey::new(ObjectKey::new(namespace, name))
     }
@@ -77,14 +77,15 @@ impl Naming {
     ) -> LocalKey {
         let usual = placement.local(service);
         let namespace = self
-            .namespace(service)
+            .moved_to(service.namespace())
             .unwrap_or(usual.object().namespace());
         LocalKey::new(ObjectKey::new(namespace, alias.as_str()))
     }
 
-    fn namespace(&self, service: &ObjectKey) -> Option<&str> {
+    /// Returns the local namespace that the operator chose for a namespace of the source.
+    pub(crate) fn moved_to(&self, namespace: &str) -> Option<&str> {
         let mut mapped = self.namespaces.iter();
-        let (_, to) = mapped.find(|(from, _)| from.as_str() == service.namespace())?;
+        let (_, to) = mapped.find(|(from, _)| from.as_str() == namespace)?;
         Some(to.as_str())
     }
 }

@@ -84,8 +84,8 @@ fn admitted(case: &Case<'_>, observed: &Observed<MirrorSlice>, aged: MirrorSlice
     let Some(rank) = policy.rank_of(&observed.owner) else {
         return aged;
     };
-    let (import, others) = (&policy.source(rank).import, policy.ranges_of_others(rank));
-    let mut gate = Gate::new(import, others, std::iter::once(&aged.spec));
+    let (import, own) = (&policy.source(rank).import, policy.own(rank));
+    let mut gate = Gate::new(import, own, std::iter::once(&aged.spec));
     let (spec, _) = gate.pass("", &aged.spec);
     MirrorSlice { spec, ..aged }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use proto_types::{ObjectKey, Resource};
+use proto_types::{ObjectKey, Resource, escape};
 use serde::{Deserialize, Serialize};
 
 use super::plan;
@@ -91,7 +91,7 @@ impl<'a> Case<'a> {
         if let Some(reasons) = &self.reasons {
             reasons.borrow_mut().push(Reason {
                 rule: rule.to_owned(),
-                text: text(),
+                text: escape::text(&text()).into_owned(),
             });
         }
     }

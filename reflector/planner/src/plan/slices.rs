@@ -73,8 +73,8 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
     let specs = known
         .iter()
         .filter_map(|(_, it)| Some(&it.as_ref().ok()?.spec));
-    let others = case.world.policy().ranges_of_others(winner.rank);
-    let mut gate = Gate::new(&policy.import, others, specs);
+    let own = case.world.policy().own(winner.rank);
+    let mut gate = Gate::new(&policy.import, own, specs);
     let mut is_truncated = false;
     report_none(case, winner, known.len(), plan);
     for (original, content) in known {

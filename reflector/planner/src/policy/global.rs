@@ -1,6 +1,7 @@
 //! How Services of many clusters become one, as configured.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use proto_types::LabelSelector;
@@ -24,6 +25,8 @@ pub struct GlobalPolicy {
     pub local_first: Option<LabelSelector>,
     /// In which order clusters serve, where a Service does not say.
     pub failover: Option<Box<str>>,
+    /// Clusters that decide before others where members differ, in this order.
+    pub precedence: Box<[SourceName]>,
     /// How long a cluster suffices again before others begin to stand by.
     pub failback_after: Duration,
     /// How long it takes until all of these stand by.
@@ -47,6 +50,24 @@ pub enum Sharing {
     ByMode,
 }
 
+/// A policy of a member's Service that decides on the traffic of other clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PolicyRight {
+    /// The failover order of clusters.
+    Failover,
+    /// The preference for local endpoints.
+    Routing,
+}
+
+impl fmt::Display for PolicyRight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failover => "failover",
+            Self::Routing => "routing",
+        })
+    }
+}
+
 /// One member's share of the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberPolicy {
@@ -62,6 +83,8 @@ pub struct MemberPolicy {
     pub zones: BTreeMap<Box<str>, Box<str>>,
     /// What is done where its Services' namespaces do not exist.
     pub missing_namespaces: MissingNamespaces,
+    /// Which of its Services' policies count for other clusters too.
+    pub rights: Box<[PolicyRight]>,
 }
 
 impl Policy {
@@ -84,6 +107,7 @@ impl Policy {
             import: Import::default(),
             zones: BTreeMap::new(),
             missing_namespaces: MissingNamespaces::default(),
+            rights: Box::default(),
         };
         for member in global.members.iter().chain([&local]) {
             let others = &self.sources[self.n_sources..];
@@ -110,6 +134,16 @@ impl Policy {
         let name = &self.source(rank).name;
         let mut members = members.filter(|it| it.name == *name);
         members.next().map_or(&NONE, |it| &it.zones)
+    }
+
+    /// Returns whether a member may decide on the traffic of other clusters. The local cluster
+    /// may, because its users are those whose traffic it is.
+    pub(crate) fn has_right(&self, member: &SourceName, right: PolicyRight) -> bool {
+        let Some(global) = &self.global else {
+            return false;
+        };
+        let mut members = global.members.iter().filter(|it| it.name == *member);
+        global.cluster == *member || members.any(|it| it.rights.contains(&right))
     }
 
     /// Whether members say which of them serve.
@@ -163,6 +197,7 @@ mod tests {
             import: Import::default(),
             zones: BTreeMap::new(),
             missing_namespaces: MissingNamespaces::default(),
+            rights: Box::default(),
         };
         let global = GlobalPolicy {
             cluster: cluster.parse().unwrap(),
@@ -170,6 +205,7 @@ mod tests {
             zones: Box::default(),
             local_first: None,
             failover: None,
+            precedence: Box::default(),
             failback_after: Duration::ZERO,
             failback_over: Duration::ZERO,
             sharing: Sharing::All,

@@ -10,6 +10,7 @@ impl Cause {
             Self::NameTooLong { .. } => "NameTooLong",
             Self::Collision { .. } => "NameConflict",
             Self::Conflict { conflict, .. } => conflict.reason(),
+            Self::PolicyNotAllowed { .. } => "PolicyNotAllowed",
             Self::UnknownTier { .. } => "UnknownFailoverCluster",
             Self::InvalidThreshold { .. } => "InvalidFailoverThreshold",
             Self::UnknownMode { .. } => "InvalidSyndicateMode",

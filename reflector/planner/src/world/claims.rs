@@ -243,11 +243,17 @@ impl World {
         let known = self.source(rank).services.known();
         let content = known.and_then(|it| it.get(service)?.as_ref().ok());
         let import = &self.policy.source(rank).import;
-        import.admit(service, content.map(|it| &it.spec))?;
+        import.admit(service, content.map(|it| &it.spec), self.policy.own(rank))?;
         let namespace = service.namespace();
         if self.source(rank).opted_out.contains(namespace) {
             return Err(Refusal::OptedOut(namespace.into()));
         }
-        Ok(())
+        let alias = content.and_then(|it| self.policy.alias(rank, it).ok()?);
+        let policy = self.policy.source(rank);
+        let key = match alias {
+            Some(alias) => policy.naming.aliased(&policy.placement, service, &alias),
+            None => policy.local(service),
+        };
+        self.policy.open(rank, service, &key)
     }
 }

@@ -24,7 +24,9 @@ impl World {
         });
         self.sources = sources.collect();
         self.awaited.clear();
+        let learned = std::mem::take(&mut self.policy.learned_ranges);
         self.policy = policy;
+        self.policy.learned_ranges = learned;
         self.local.rehome(&self.policy);
         self.claims = Claims::new(&self.policy);
         self.record_clusters();

@@ -39,6 +39,7 @@ pub(crate) fn global_policy(cluster: &str, placement: GlobalPlacement, members: 
         import: Import::default(),
         zones: BTreeMap::from([("theirs".into(), "ours".into())]),
         missing_namespaces: MissingNamespaces::default(),
+        rights: Box::default(),
     };
     let global = GlobalPolicy {
         cluster: name(cluster),
@@ -46,6 +47,7 @@ pub(crate) fn global_policy(cluster: &str, placement: GlobalPlacement, members: 
         zones: ["a".into(), "b".into()].into(),
         local_first: Some("local-first=yes".parse().unwrap()),
         failover: None,
+        precedence: Box::default(),
         failback_after: Duration::from_secs(30),
         failback_over: Duration::from_secs(30),
         sharing: Sharing::All,
@@ -66,6 +68,19 @@ impl Lab {
     /// A cluster with global Services of its own and these members'.
     pub(crate) fn global(cluster: &str, placement: GlobalPlacement, members: &[&str]) -> Self {
         let policy = global_policy(cluster, placement, members);
+        let mut lab = Self::over(Cluster::default(), policy);
+        lab.role = Role::Member;
+        lab
+    }
+
+    /// The same with a policy that is changed.
+    pub(crate) fn global_with(policy: &Policy, change: impl FnOnce(&mut GlobalPolicy)) -> Self {
+        let mut global = policy.global().unwrap().clone();
+        change(&mut global);
+        let hold = policy.hold;
+        let policy = Policy::new(Vec::new()).unwrap().with_global(global);
+        let mut policy = policy.unwrap();
+        policy.hold = hold;
         let mut lab = Self::over(Cluster::default(), policy);
         lab.role = Role::Member;
         lab
@@ -167,8 +182,6 @@ fn the_oldest_decides_and_who_means_another_port_gets_no_traffic_for_it() {
         &[with_port(web(2021), "http", 81)],
         &[pods("10.2.0.1")],
     );
-    lab.settle();
-    assert_eq!(lab.service(GLOBAL)["spec"]["ports"][0]["port"], 81);
     lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
     lab.settle();
     assert_eq!(lab.service(GLOBAL)["spec"]["ports"][0]["port"], 80);
@@ -189,6 +202,61 @@ fn the_oldest_decides_and_who_means_another_port_gets_no_traffic_for_it() {
     lab.settle();
     assert_eq!(lab.slice_of("west")["ports"].as_array().unwrap().len(), 1);
     assert_eq!(lab.reasons(), Vec::<String>::new());
+}
+
+/// A source writes creation timestamps as it likes.
+#[test]
+fn a_member_that_joins_later_cannot_outrank_the_others_by_its_age() {
+    for forged in ["1970-01-01T00:00:00Z", "0", "", "!", "2020"] {
+        let mut lab = Lab::of_members();
+        lab.list("west", &[], &[]);
+        lab.list("home", &[web(2022)], &[pods("10.3.0.1")]);
+        lab.settle();
+        let address = lab.service(GLOBAL)["metadata"]["uid"].clone();
+        let evil = with(web(1970), "/metadata/creationTimestamp", json!(forged));
+        let evil = with(evil, "/spec/clusterIP", json!("None"));
+        for _ in 0..2 {
+            let evil = with_port(evil.clone(), "http", 6666);
+            lab.list("east", &[evil], &[pods("10.1.0.1")]);
+            lab.settle();
+            let global = lab.service(GLOBAL);
+            assert_eq!(global["metadata"]["uid"], address, "it is not replaced");
+            assert_eq!(global["spec"]["ports"][0]["port"], 80);
+            assert_eq!(lab.slice_of("home")["ports"].as_array().unwrap().len(), 1);
+            // The order is written down, and holds after a restart.
+            lab = lab.restarted();
+            lab.list("home", &[web(2022)], &[pods("10.3.0.1")]);
+            lab.list("west", &[], &[]);
+        }
+    }
+}
+
+#[test]
+fn a_text_that_is_no_time_of_an_api_server_is_no_age() {
+    for forged in ["0", "", "!", "1", "-0001-01-01T00:00:00Z"] {
+        let mut lab = Lab::of_members();
+        let evil = with(web(1970), "/metadata/creationTimestamp", json!(forged));
+        lab.list("east", &[with_port(evil, "http", 6666)], &[]);
+        lab.list("home", &[web(2022)], &[]);
+        lab.settle();
+        assert_eq!(lab.service(GLOBAL)["spec"]["ports"][0]["port"], 80);
+    }
+}
+
+#[test]
+fn configured_precedence_goes_before_any_age() {
+    let policy = global_policy("home", collected(), &["east", "west"]);
+    let mut lab = Lab::global_with(&policy, |it| {
+        it.precedence = [name("home"), name("west")].into();
+    });
+    lab.list("east", &[with_port(web(1970), "http", 81)], &[]);
+    lab.settle();
+    lab.list("west", &[with_port(web(2021), "http", 82)], &[]);
+    lab.settle();
+    assert_eq!(lab.service(GLOBAL)["spec"]["ports"][0]["port"], 82);
+    lab.list("home", &[with_port(web(2022), "http", 83)], &[]);
+    lab.settle();
+    assert_eq!(lab.service(GLOBAL)["spec"]["ports"][0]["port"], 83);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What may come in from a source, and what becomes of the rest.
 
+mod hostile;
 mod laws;
 
 use proto_types::ObjectKey;

@@ -37,7 +37,7 @@ fn its_directory_and_variables_start_ours_without_a_flag() {
             "who serves: the first alone, or as vmware.com/syndicate-mode says",
             &format!("source east: kubeconfig {path}/east"),
             "missing namespaces: created",
-            "namespaces: all but kube-system, kube-public; names: all but kubernetes",
+            "namespaces: *, default but kube-system, kube-public; names: all but kubernetes",
             "labels: *",
         ],
     );
@@ -89,7 +89,7 @@ fn ours_go_beside_it_and_go_before_it_where_they_say_what_to_reflect() {
         &shown(&compat, &environment),
         &["leader election: lease", "source east:"],
     );
-    let own = ["--source=name=north,url=http://north,sameName=true"];
+    let own = ["--source=name=north,url=http://north,sameName=true,namespaces=demo"];
     let text = shown(&own, &environment);
     assert!(!text.contains("source east:"), "{text}");
 }

@@ -26,6 +26,23 @@ pub enum InvalidSource {
     /// Both.
     #[error("source {0} has a prefix and sameName: choose one")]
     TwoPlacements(SourceName),
+    /// Credentials or a CA certificate would travel unencrypted.
+    #[error(
+        "source {name}: {key} over plain HTTP could be read or changed on the way: use an https:// \
+         URL, or allow it with --allow-plain-http"
+    )]
+    PlainHttp {
+        /// The source.
+        name: SourceName,
+        /// The key.
+        key: &'static str,
+    },
+    /// Any namespace of the local cluster.
+    #[error(
+        "source {0} chooses the local namespaces of its mirrors (sameName): list those that it may \
+         choose in import.namespaces.allow (--source: namespaces=demo,shop-*), or set namespace"
+    )]
+    AnyNamespace(SourceName),
     /// Nowhere to go.
     #[error("source {0} has neither url nor kubeconfig: give it one")]
     NoAccess(SourceName),

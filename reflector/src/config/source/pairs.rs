@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{InvalidSource, SourceEntry};
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 26] = [
     "name",
     "url",
     "kubeconfig",
@@ -14,6 +14,7 @@ const KEYS: [&str; 24] = [
     "caFile",
     "ca",
     "caUrl",
+    "serverName",
     "tokenFile",
     "tokenVariable",
     "proxyUrl",
@@ -28,6 +29,7 @@ const KEYS: [&str; 24] = [
     "global",
     "selector",
     "namespace",
+    "namespaces",
     "staleness",
     "notReadyAfter",
     "dropAfter",
@@ -51,6 +53,14 @@ impl FromStr for SourceEntry {
             // No selector selects everything, and says so.
             if value.is_empty() && key != "selector" {
                 return Err(InvalidSource::Empty(key.to_owned()));
+            }
+            if key == "namespaces" {
+                let allow: Vec<_> = value.split(',').collect();
+                let import = json!({"namespaces": {"allow": allow}});
+                if entry.insert("import".to_owned(), import).is_some() {
+                    return Err(InvalidSource::Twice(key.to_owned()));
+                }
+                continue;
             }
             let value = match (key, value) {
                 (key, "true") if SWITCHES.contains(&key) => json!(true),
@@ -77,19 +87,19 @@ impl FromStr for SourceEntry {
     }
 }
 
-/// Splits at commas, but not at those within a value: a selector has some of
-/// its own. What follows a comma and looks like no key belongs to what precedes it.
+/// Splits at commas, but not at those within a value: a selector and a list have some of
+/// their own. What follows a comma and looks like no key belongs to what precedes it.
 fn pairs(text: &str) -> Vec<String> {
     let mut pairs: Vec<String> = Vec::new();
     for part in text.split(',') {
-        let in_selector = pairs
-            .last()
-            .is_some_and(|pair| pair.starts_with("selector="));
+        let has_commas =
+            |pair: &String| pair.starts_with("selector=") || pair.starts_with("namespaces=");
+        let in_list = pairs.last().is_some_and(has_commas);
         let key = part.split('=').next().unwrap_or_default();
         match pairs.last_mut() {
-            Some(selector) if in_selector && !KEYS.contains(&key) => {
-                selector.push(',');
-                selector.push_str(part);
+            Some(list) if in_list && !KEYS.contains(&key) => {
+                list.push(',');
+                list.push_str(part);
             }
             Some(_) | None => pairs.push(part.to_owned()),
         }

@@ -12,7 +12,7 @@ const FILE: &str = "docs/reflector.schema.json";
 
 /// What the program refuses and the schema does not, by words of the message: what
 /// flags may complete, what has a grammar of its own, and what two places say together.
-const BEYOND: [&str; 9] = [
+const BEYOND: [&str; 12] = [
     "no sources",
     "there is no namespace",
     "selector",
@@ -22,6 +22,9 @@ const BEYOND: [&str; 9] = [
     "never comes along",
     "make it longer",
     "moves Services under their own names",
+    "chooses the local namespaces",
+    "over plain HTTP",
+    "global.precedence",
 ];
 
 fn root() -> PathBuf {

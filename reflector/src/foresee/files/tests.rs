@@ -156,9 +156,13 @@ fn a_missing_namespace_is_told_or_created() {
     let namespace = json!({"kind": "Namespace", "metadata": {"name": "mirrors"}});
     let local = list(&[namespace]);
     assert_eq!(deeds(&forecast("prefix=east", &local, Some(EAST))).len(), 2);
-    let told = forecast("sameName=true", &local, Some(EAST));
+    let told = forecast("sameName=true,namespaces=*", &local, Some(EAST));
     assert_eq!(deeds(&told), ["hold Service demo/web"]);
-    let created = forecast("sameName=true,createNamespace=true", &local, Some(EAST));
+    let created = forecast(
+        "sameName=true,namespaces=*,createNamespace=true",
+        &local,
+        Some(EAST),
+    );
     assert_eq!(created["namespaces"], json!(["demo"]));
     assert_eq!(deeds(&created).len(), 2);
 }

@@ -1,5 +1,6 @@
 //! Text that fits, as terminals count: some characters take two columns, some none.
 
+use proto_types::escape;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How many columns a text takes.
@@ -7,9 +8,9 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text without what would move the cursor or change colors.
+/// The text without what would move the cursor, change colors or hide something.
 pub(crate) fn harmless(text: &str) -> String {
-    let replace = |it: char| if it.is_control() { '·' } else { it };
+    let replace = |it: char| if escape::is_hidden(it) { '·' } else { it };
     text.chars().map(replace).collect()
 }
 
@@ -82,6 +83,7 @@ mod tests {
             ("e\u{301}e\u{301}", 2, "e\u{301}e\u{301}"),
             ("a\x1b[2Jb", 9, "a·[2Jb"),
             ("a\nb", 9, "a·b"),
+            ("a\u{202e}b\u{200b}c", 9, "a·b·c"),
         ] {
             assert_eq!(fit(text, columns), fitted, "{text} in {columns}");
             assert!(width(&fit(text, columns)) <= columns, "{text} in {columns}");

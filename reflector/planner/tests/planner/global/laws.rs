@@ -2,13 +2,11 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use reflector_planner::PolicyRight;
 use serde_json::{Value, json};
 
-use reflector_planner::Role;
-
 use super::{collected, global_policy};
-use crate::cluster::Cluster;
-use crate::lab::Lab;
+use crate::lab::{Lab, name};
 use crate::object::{service, slice, with};
 
 const CLUSTERS: [&str; 4] = ["a", "b", "c", "d"];
@@ -91,9 +89,13 @@ impl Lab {
         let others = CLUSTERS.into_iter().filter(|it| *it != cluster);
         let mut policy = global_policy(cluster, collected(), &others.collect::<Vec<_>>());
         policy.hold = std::time::Duration::ZERO;
-        let mut lab = Self::over(Cluster::default(), policy);
-        lab.role = Role::Member;
-        lab
+        // What the clusters are to agree on is configured in each.
+        Self::global_with(&policy, |it| {
+            it.precedence = CLUSTERS.map(name).into();
+            for member in &mut it.members {
+                member.rights = [PolicyRight::Failover, PolicyRight::Routing].into();
+            }
+        })
     }
 
     fn is(&mut self, cluster: &str, state: &State) {

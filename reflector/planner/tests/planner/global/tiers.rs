@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use reflector_planner::{GlobalPlacement, Policy};
+use reflector_planner::{GlobalPlacement, Policy, PolicyRight};
 use serde_json::{Value, json};
 
 use super::web;
@@ -69,6 +69,27 @@ fn the_first_cluster_that_suffices_serves_and_later_ones_stand_by() {
     lab.apply_slice("west", &pods(3, 1));
     lab.settle();
     assert_eq!(serving(&lab), [1, 0, 1], "all are thin, and all serve");
+    assert_eq!(lab.reasons(), Vec::<String>::new());
+}
+
+#[test]
+fn a_source_without_the_right_decides_on_its_own_traffic_alone() {
+    let mut lab = Lab::of_members();
+    lab.list("east", &[asking("east", "1")], &[pods(2, 4)]);
+    lab.list("home", &[web(2021)], &[pods(1, 4)]);
+    lab.list("west", &[web(2022)], &[pods(3, 4)]);
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 4, 4], "all serve");
+    assert_eq!(lab.reasons(), ["east PolicyNotAllowed"]);
+    let policy = lab.world.policy();
+    let mut global = policy.global().unwrap().clone();
+    global.members[0].rights = [PolicyRight::Failover].into();
+    let policy = Policy::new(Vec::new()).unwrap().with_global(global);
+    lab.reconfigure(policy.unwrap(), &HashSet::new());
+    lab.settle();
+    lab.wait(100);
+    lab.settle();
+    assert_eq!(serving(&lab)[1], 4);
     assert_eq!(lab.reasons(), Vec::<String>::new());
 }
 

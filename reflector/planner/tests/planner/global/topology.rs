@@ -1,8 +1,9 @@
 //! Which endpoints of a global Service are preferred.
 
+use reflector_planner::PolicyRight;
 use serde_json::{Value, json};
 
-use super::{pods, web};
+use super::{collected, global_policy, pods, web};
 use crate::lab::Lab;
 use crate::object::with;
 
@@ -58,8 +59,11 @@ fn a_sources_own_hints_mean_nothing_here() {
 }
 
 #[test]
-fn local_endpoints_come_first_where_the_oldest_member_asks_for_it() {
-    let mut lab = Lab::of_members();
+fn local_endpoints_come_first_where_the_first_member_with_the_right_asks_for_it() {
+    let policy = global_policy("home", collected(), &["east", "west"]);
+    let mut lab = Lab::global_with(&policy, |it| {
+        it.members[0].rights = [PolicyRight::Routing].into();
+    });
     let asking = with(web(2020), "/metadata/labels/local-first", json!("yes"));
     lab.list("east", &[asking], &[pods("10.1.0.1")]);
     lab.list("west", &[web(2021)], &[pods("10.2.0.1")]);
@@ -76,6 +80,20 @@ fn local_endpoints_come_first_where_the_oldest_member_asks_for_it() {
     lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
     lab.settle();
     assert_eq!(hints(&lab, "home"), json!([]));
+}
+
+#[test]
+fn a_source_without_the_right_does_not_decide_on_routing() {
+    let mut lab = Lab::of_members();
+    let asking = with(web(2020), "/metadata/labels/local-first", json!("yes"));
+    lab.list("east", &[asking], &[pods("10.1.0.1")]);
+    lab.list("home", &[web(2022)], &[pods("10.3.0.1")]);
+    lab.settle();
+    assert_eq!(hints(&lab, "home"), json!([]));
+    let asking = with(web(2022), "/metadata/labels/local-first", json!("yes"));
+    lab.apply_service("home", &asking);
+    lab.settle();
+    assert_eq!(hints(&lab, "home"), json!(["a", "b"]));
 }
 
 #[test]

@@ -1,0 +1,174 @@
+//! The CIDRs of the local cluster, as its API server reports them.
+//!
+//! Its ServiceCIDRs, and the pod CIDRs and addresses of its nodes, belong to no other cluster:
+//! endpoints in them are left out. What cannot be read is not known; what was read before goes
+//! on to count.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::Request;
+use ipnet::IpNet;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+/// CIDRs of the local cluster; `None` before they are read.
+pub(crate) type Ranges = watch::Receiver<Option<Vec<IpNet>>>;
+
+/// Waits until others are read. A dropped call loses nothing.
+pub(crate) async fn changed(ranges: &mut Option<Ranges>) {
+    if let Some(ranges) = ranges
+        && ranges.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Reader of the CIDRs of the local cluster.
+pub(crate) struct LocalRanges {
+    client: kube::Client,
+    services: BTreeSet<IpNet>,
+    nodes: BTreeSet<IpNet>,
+    ranges: watch::Sender<Option<Vec<IpNet>>>,
+}
+
+const SERVICE_CIDRS: &str = "/apis/networking.k8s.io/v1/servicecidrs?limit=500";
+const NODES: &str = "/api/v1/nodes?limit=500";
+// A cluster gets further ones rarely.
+const REFRESH: Duration = Duration::from_mins(5);
+const RETRY: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_PAGES: usize = 100;
+
+impl LocalRanges {
+    /// Reader, and what it reads.
+    pub(crate) fn new(client: kube::Client) -> (Self, Ranges) {
+        let (ranges, read) = watch::channel(None);
+        let reader = Self {
+            client,
+            services: BTreeSet::new(),
+            nodes: BTreeSet::new(),
+            ranges,
+        };
+        (reader, read)
+    }
+
+    /// Reads again and again.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let read = async {
+            loop {
+                let again = self.read().await;
+                tokio::time::sleep(again).await;
+            }
+        };
+        tokio::select! {
+            () = read => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    /// Reads once; returns after which time to read again.
+    async fn read(&mut self) -> Duration {
+        let mut again = REFRESH;
+        match self.list(SERVICE_CIDRS, service_cidrs).await {
+            Ok(ranges) => self.services = ranges,
+            Err(after) => again = again.min(after),
+        }
+        match self.list(NODES, node_ranges).await {
+            Ok(ranges) => self.nodes = ranges,
+            Err(after) => again = again.min(after),
+        }
+        let all: Vec<_> = self.services.union(&self.nodes).copied().collect();
+        self.ranges.send_if_modified(|it| {
+            let is_new = it.as_ref() != Some(&all);
+            if is_new {
+                info!(n_ranges = all.len(), "read the CIDRs of the local cluster");
+            }
+            *it = Some(all);
+            is_new
+        });
+        again
+    }
+
+    async fn list(
+        &self,
+        path: &str,
+        read: fn(&Value) -> Vec<IpNet>,
+    ) -> Result<BTreeSet<IpNet>, Duration> {
+        let mut ranges = BTreeSet::new();
+        let mut next = String::new();
+        for _ in 0..MAX_PAGES {
+            let request = Request::get(format!("{path}{next}")).body(Vec::new());
+            let request = request.map_err(|_| REFRESH)?;
+            let list = tokio::time::timeout(PATIENCE, self.client.request::<Value>(request)).await;
+            let list = match list.map_err(|_| RETRY)? {
+                Ok(list) => list,
+                Err(kube::Error::Api(status)) if matches!(status.code, 403..=405) => {
+                    debug!(
+                        path,
+                        why = status.message,
+                        "cannot read CIDRs of the local cluster"
+                    );
+                    return Err(REFRESH);
+                }
+                Err(_) => return Err(RETRY),
+            };
+            let items = list["items"].as_array().into_iter().flatten();
+            ranges.extend(items.flat_map(read));
+            match list["metadata"]["continue"].as_str() {
+                None | Some("") => return Ok(ranges),
+                Some(token) => next = format!("&continue={token}"),
+            }
+        }
+        Ok(ranges)
+    }
+}
+
+fn service_cidrs(object: &Value) -> Vec<IpNet> {
+    texts(&object["spec"]["cidrs"])
+        .filter_map(|it| it.parse().ok())
+        .collect()
+}
+
+fn node_ranges(node: &Value) -> Vec<IpNet> {
+    let pods = texts(&node["spec"]["podCIDRs"]).filter_map(|it| it.parse().ok());
+    let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
+    let addresses = addresses.filter_map(|it| it["address"].as_str()?.parse::<IpAddr>().ok());
+    pods.chain(addresses.map(IpNet::from)).collect()
+}
+
+fn texts(values: &Value) -> impl Iterator<Item = &str> {
+    values
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{node_ranges, service_cidrs};
+
+    #[test]
+    fn the_ranges_of_services_and_nodes_are_read() {
+        let cidr = json!({"spec": {"cidrs": ["10.96.0.0/12", "fd00:96::/112", "nonsense"]}});
+        let ranges = ["10.96.0.0/12", "fd00:96::/112"].map(|it| it.parse().unwrap());
+        assert_eq!(service_cidrs(&cidr), ranges);
+        let node = json!({
+            "spec": {"podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24"]},
+            "status": {"addresses": [
+                {"type": "InternalIP", "address": "192.168.0.7"},
+                {"type": "Hostname", "address": "node-7"},
+            ]},
+        });
+        let ranges = ["10.244.1.0/24", "192.168.0.7/32"].map(|it| it.parse().unwrap());
+        assert_eq!(node_ranges(&node), ranges);
+        assert!(node_ranges(&json!({})).is_empty());
+    }
+}
