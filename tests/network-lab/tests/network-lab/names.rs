@@ -125,7 +125,7 @@ pub(crate) async fn a_service_that_keeps_its_name_needs_no_recipe(
     let (east, local) = lab.clusters().await?;
     let dns = Dns::start(&lab, &local, "").await?;
     let (_emitter, url) = lab.emitter(&east).await?;
-    let source = format!("name=east,url={url},sameName=true");
+    let source = format!("name=east,url={url},sameName=true,namespaces=*");
     lab.reflector(&local, &source).await?;
     east.create_service("web", &json!({})).await?;
     east.run_pod("web", "web-0").await?;

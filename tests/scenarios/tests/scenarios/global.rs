@@ -33,7 +33,13 @@ impl Mesh {
             let others = mesh.clusters.iter();
             let others = others.filter(|it| it.plane.name() != local.plane.name());
             let sources: Vec<_> = others
-                .map(|it| json!({"name": it.plane.name(), "kubeconfig": it.plane.kubeconfig()}))
+                .map(|it| {
+                    json!({
+                        "name": it.plane.name(),
+                        "kubeconfig": it.plane.kubeconfig(),
+                        "import": {"namespaces": {"allow": ["*"]}},
+                    })
+                })
                 .collect();
             let mut global = global.clone();
             global["cluster"] = json!(local.plane.name());

@@ -249,6 +249,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(rights::the_rights_are_enough_and_none_is_too_much),
         scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
         scenario!(policies::gator_and_admission_policy_agree_on_every_case),
+        scenario!(policies::own::the_reflector_writes_its_own_objects_and_others_cannot_claim_to),
         scenario!(playground::a_newcomer_plays),
         scenario!(playground::faults::an_emitter_that_hangs_is_noticed_and_nothing_goes),
         scenario!(

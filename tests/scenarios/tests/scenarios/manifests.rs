@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::lab::{Cluster, program};
 
 /// All that can be installed by itself.
-const INSTALLABLE: [&str; 10] = [
+const INSTALLABLE: [&str; 11] = [
     "manifests/emitter",
     "manifests/reflector",
     "manifests/examples/two-clusters/east",
@@ -22,6 +22,7 @@ const INSTALLABLE: [&str; 10] = [
     "manifests/examples/new-namespaces",
     "manifests/examples/global",
     "manifests/examples/replacement",
+    "manifests/own-objects",
 ];
 
 /// What of that has sources.

@@ -209,7 +209,7 @@ pub(crate) async fn a_service_keeps_its_name_where_that_is_wanted(
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;
-    let source = format!("name=east,url={},sameName=true", emitter.url);
+    let source = format!("name=east,url={},sameName=true,namespaces=*", emitter.url);
     lab.reflector(&local, &[&source]).await?;
     east.create_service("web").await?;
     east.set_endpoints("web", &["10.1.0.1"]).await?;

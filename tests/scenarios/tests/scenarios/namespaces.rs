@@ -43,7 +43,7 @@ pub(crate) async fn missing_namespaces_are_created_and_stay(
     export(&east).await?;
     let source = |create: bool| {
         let url = &emitter.url;
-        format!("name=east,url={url},sameName=true,createNamespace={create}")
+        format!("name=east,url={url},sameName=true,namespaces=*,createNamespace={create}")
     };
     let reflector = lab.reflector(&local, &[&source(false)]).await?;
     eventually("what is missing is told", async || {
@@ -105,7 +105,7 @@ pub(crate) async fn creating_namespaces_needs_one_right(scene: Arc<Scene>) -> an
     export(&east).await?;
 
     let source = format!(
-        "name=east,kubeconfig={},sameName=true,createNamespace=true,selector={EXPORT}=true",
+        "name=east,kubeconfig={},sameName=true,namespaces=*,createNamespace=true,selector={EXPORT}=true",
         east.plane.kubeconfig().display()
     );
     let mut command = Command::new(program("reflector")?);

@@ -115,7 +115,7 @@ pub(crate) async fn what_is_not_ours_is_left_alone(scene: Arc<Scene>) -> anyhow:
         .post("/api/v1/namespaces/demo/services", theirs)
         .await?;
     let before = local.service("demo/web").await?.context("it was created")?;
-    let source = format!("name=east,url={},sameName=true", emitter.url);
+    let source = format!("name=east,url={},sameName=true,namespaces=*", emitter.url);
     let reflector = lab.reflector(&local, &[&source]).await?;
     east.create_service("web").await?;
     east.create_service("other").await?;

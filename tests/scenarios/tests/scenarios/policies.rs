@@ -1,8 +1,10 @@
 //! The policy for names, by Gatekeeper and by the API server itself, gives the verdicts
-//! of one table, which the planner's own tests of names read too.
+//! of one table, which the planner's own tests of names read too; and a policy binds the
+//! reflector to its own objects.
 
 mod gator;
 mod native;
+pub(crate) mod own;
 mod table;
 
 use std::sync::Arc;

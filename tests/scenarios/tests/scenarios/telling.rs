@@ -32,7 +32,7 @@ pub(crate) async fn a_problem_is_an_event_once(scene: Arc<Scene>) -> anyhow::Res
     let services = "/api/v1/namespaces/demo/services";
     local.post(services, THEIRS).await?;
     east.create_service("web").await?;
-    let source = format!("name=east,url={},sameName=true", emitter.url);
+    let source = format!("name=east,url={},sameName=true,namespaces=*", emitter.url);
     let reflector = lab.reflector(&local, &[&source]).await?;
     eventually("an Event tells it in the words of the status", async || {
         let events = events(&local, "demo").await?;

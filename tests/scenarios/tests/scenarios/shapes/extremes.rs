@@ -81,7 +81,7 @@ pub(crate) async fn a_namespace_that_goes_is_told_and_made_again(
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let source = format!(
-        "name=east,kubeconfig={},sameName=true,createNamespace=true,selector={EXPORT}=true",
+        "name=east,kubeconfig={},sameName=true,namespaces=*,createNamespace=true,selector={EXPORT}=true",
         east.plane.kubeconfig().display()
     );
     let reflector = lab.reflector(&local, &[&source]).await?;
