@@ -184,7 +184,9 @@ impl Program {
         };
         let local = match &self.config.access {
             client::Access::Url { .. } => {
-                runtime::connect(&client::Access::InCluster, AGENT).await?
+                self.network
+                    .connect(&client::Access::InCluster, AGENT)
+                    .await?
             }
             _ => self.client.clone(),
         };

@@ -394,7 +394,7 @@ impl Line {
 impl Virtual for Attached {
     fn client(&self, access: &Access, user_agent: &str) -> Client {
         let host = match access {
-            Access::InCluster | Access::Kubeconfig { .. } => None,
+            Access::InCluster | Access::Kubeconfig { .. } | Access::InlineKubeconfig { .. } => None,
             Access::Url { url, .. } => url.host().map(str::to_owned),
         };
         let (net, node) = (Arc::clone(&self.net), Arc::clone(&self.node));
