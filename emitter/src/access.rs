@@ -19,9 +19,12 @@ pub mod policy;
 mod refusal;
 mod ruling;
 mod tokens;
+mod turns;
 mod user;
+mod verifying;
 mod workload;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,11 +46,12 @@ pub use self::ruling::Error;
 use self::ruling::{Positions, Ruling};
 use self::tokens::Tokens;
 pub use self::tokens::TokensError;
+use self::turns::Busy;
 pub use self::user::User;
 use crate::api::{Attributes, Target};
 use crate::consumers::Consumers;
 use crate::hub::Hub;
-use crate::metrics::{Eviction, Metrics};
+use crate::metrics::{Eviction, Limit, Metrics};
 use crate::tls::Certificates;
 
 /// How access is configured.
@@ -131,12 +135,22 @@ pub enum Denied {
     Failed(String),
 }
 
+/// Why nobody is known by credentials.
+#[derive(Debug)]
+enum Unknown {
+    /// They are not valid, or cannot be reviewed.
+    Why(String),
+    /// Too many are being reviewed.
+    Busy,
+}
+
 /// How often rights are looked at again that the upstream gave.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 impl Access {
     /// Reads all files for the first time.
     pub fn open(parts: Parts) -> Result<Arc<Self>, Error> {
+        verifying::install();
         let settings = &parts.settings;
         let ttl = settings.delegation_ttl;
         let client = || parts.client.clone();
@@ -205,14 +219,15 @@ impl Access {
         let metrics = &self.parts.metrics;
         let (user, method) = match known {
             Ok(known) => known,
-            Err(why) => {
+            Err(Unknown::Busy) => return Err(self.busy()),
+            Err(Unknown::Why(why)) => {
                 debug!(%why, "nobody knows who asks");
                 metrics.authenticated("none", false);
                 return Err(Denied::Refused(refusal::unauthorized()));
             }
         };
         metrics.authenticated(method.name(), true);
-        let granted = self.granted(&user, &attributes).await;
+        let granted = self.granted(&user, &attributes, credentials.address).await;
         metrics.authorized(granted.is_ok());
         let (rules, view) = granted?;
         let target = attributes.target.as_ref();
@@ -233,7 +248,14 @@ impl Access {
         })
     }
 
-    async fn user(&self, credentials: &Credentials) -> Result<(User, Method), String> {
+    /// Too many credentials are being reviewed: whoever comes again may be known.
+    fn busy(&self) -> Denied {
+        self.parts.metrics.refused(Limit::Authentication);
+        let why = "Too many credentials are being reviewed, please try again later.";
+        Denied::Refused(Status::too_many_requests(why, 1))
+    }
+
+    async fn user(&self, credentials: &Credentials) -> Result<(User, Method), Unknown> {
         let mut whys = Vec::new();
         match self.by_certificate(&credentials.certificates) {
             Some(Ok(user)) => return Ok((user, Method::Certificate)),
@@ -241,14 +263,15 @@ impl Access {
             None => {}
         }
         if let Some(token) = credentials.token.as_deref().filter(|_| self.reads_tokens()) {
-            match self.by_token(token).await {
+            match self.by_token(token, credentials.address).await {
                 Ok(known) => return Ok(known),
-                Err(why) => whys.push(why),
+                Err(Unknown::Busy) => return Err(Unknown::Busy),
+                Err(Unknown::Why(why)) => whys.push(why),
             }
         }
         match self.parts.settings.anonymous && whys.is_empty() {
             true => Ok((User::anonymous(), Method::Anonymous)),
-            false => Err(whys.join("; ")),
+            false => Err(Unknown::Why(whys.join("; "))),
         }
     }
 
@@ -267,7 +290,11 @@ impl Access {
         user.map_err(|why| why.to_string()).transpose()
     }
 
-    async fn by_token(&self, token: &str) -> Result<(User, Method), String> {
+    async fn by_token(
+        &self,
+        token: &str,
+        address: Option<IpAddr>,
+    ) -> Result<(User, Method), Unknown> {
         let tokens = Arc::clone(&self.tokens.read());
         if let Some(user) = tokens.user(token) {
             return Ok((user.clone(), Method::Token));
@@ -276,18 +303,21 @@ impl Access {
         if let Some(name) = workload::claimed_issuer(token)
             && let Some(issuer) = ruling.issuer(&name)
         {
-            let user = issuer.user(token).await?;
+            let user = issuer.user(token).await.map_err(Unknown::Why)?;
             return Ok((user, Method::Issuer(name)));
         }
         let Some(authentication) = &self.authentication else {
-            return Err("the token is not known".to_owned());
+            return Err(Unknown::Why("the token is not known".to_owned()));
         };
-        match authentication.user(token).await {
+        match authentication.user(token, address).await {
             Ok(Some(user)) => Ok((user, Method::Delegated)),
-            Ok(None) => Err("the upstream does not know the token".to_owned()),
+            Ok(None) => Err(Unknown::Why(
+                "the upstream does not know the token".to_owned(),
+            )),
+            Err(why) if why.is::<Busy>() => Err(Unknown::Busy),
             Err(why) => {
                 warn!(%why, "cannot ask the upstream whose a token is");
-                Err(why.to_string())
+                Err(Unknown::Why(why.to_string()))
             }
         }
     }
@@ -297,6 +327,7 @@ impl Access {
         &self,
         user: &User,
         attributes: &Attributes,
+        address: Option<IpAddr>,
     ) -> Result<(Rules, Arc<str>), Denied> {
         let ruling = Arc::clone(&self.ruling.read());
         let everything = || Ok((Rules::default(), Arc::from("all")));
@@ -325,9 +356,10 @@ impl Access {
                 Some(_) => forbidden(""),
             };
         };
-        match authorization.verdict(user, attributes).await {
+        match authorization.verdict(user, attributes, address).await {
             Ok(verdict) if verdict.allowed => everything(),
             Ok(verdict) => forbidden(&verdict.reason),
+            Err(why) if why.is::<Busy>() => Err(self.busy()),
             Err(why) => Err(Denied::Failed(why.to_string())),
         }
     }
@@ -368,9 +400,9 @@ impl Access {
         if !is_known {
             return false;
         }
-        match self.granted(&right.user, &right.attributes).await {
+        match self.granted(&right.user, &right.attributes, None).await {
             Ok((rules, _)) => rules == *right.grant.rules(),
-            Err(Denied::Refused(_)) => false,
+            Err(Denied::Refused(status)) => status.code == 429,
             Err(Denied::Failed(_)) => true,
         }
     }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod attributes;
+mod compute;
 mod discovery;
 mod fresh;
 mod gzip;
@@ -42,7 +43,7 @@ pub use self::route::WatchPath;
 use crate::consumers::Caller;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::upstream::Documents;
+use crate::upstream::{Document, Documents};
 
 /// What the API serves from.
 pub struct Api {
@@ -55,6 +56,11 @@ pub struct Api {
     /// Ends watches of callers whom nobody keeps account of.
     pub shutdown: CancellationToken,
 }
+
+/// The bytes of an answer that others may share, beside its body: they count against the
+/// budget of those who take it.
+#[derive(Debug, Clone)]
+pub struct Payload(pub bytes::Bytes);
 
 /// The routes of the API.
 pub fn router(api: Arc<Api>) -> Router {
@@ -202,11 +208,12 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
         return respond::refusal(&asked, &Status::bad_request("the path is not UTF-8"));
     };
     let route = Route::parse(&path);
+    let document = Document::find(&path, asked.accept.as_deref());
     if route == Route::Unknown {
         return respond::page_not_found(&asked);
     }
     let answer = match *request.method() {
-        Method::GET => api.get(&asked, route, request.uri()).await,
+        Method::GET => api.get(&asked, route, document).await,
         _ => Err(Status::failure(
             405,
             "MethodNotAllowed",
@@ -243,7 +250,12 @@ impl Api {
         names.filter(|it| it.root == root).collect()
     }
 
-    async fn get(&self, asked: &Asked, route: Route, uri: &http::Uri) -> Result<Response, Status> {
+    async fn get(
+        &self,
+        asked: &Asked,
+        route: Route,
+        document: Option<Document>,
+    ) -> Result<Response, Status> {
         match route {
             Route::Collection {
                 resource,
@@ -292,19 +304,25 @@ impl Api {
             Route::Group => Ok(ok(asked, discovery::group())),
             Route::Resources(root) => Ok(ok(asked, discovery::resources(root, &self.served(root)))),
             Route::Root => Ok(ok(asked, discovery::root())),
-            Route::Version | Route::OpenApi => self.upstream_document(asked, uri).await,
+            Route::Version | Route::OpenApi => match document {
+                Some(document) => self.upstream_document(asked, document).await,
+                None => Ok(respond::page_not_found(asked)),
+            },
             Route::UnknownResource | Route::Unknown => Err(not_served()),
         }
     }
 
     /// Documents that are not ours to write: the upstream's, so that clients which
     /// look at versions and schemas behave as they would there.
-    async fn upstream_document(&self, asked: &Asked, uri: &http::Uri) -> Result<Response, Status> {
-        let path = uri.path_and_query().map_or("/", |it| it.as_str());
-        let document = self.documents.get(path, asked.accept.as_deref()).await;
-        let (parts, body) = document
+    async fn upstream_document(
+        &self,
+        asked: &Asked,
+        document: Document,
+    ) -> Result<Response, Status> {
+        let answer = self.documents.get(document).await;
+        let (parts, body) = answer
             .map_err(|why| {
-                let message = format!("the upstream API server has no answer for {path}: {why}");
+                let message = format!("cannot read {document} from the API server: {why}");
                 Status::failure(503, "ServiceUnavailable", message)
             })?
             .into_parts();

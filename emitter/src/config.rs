@@ -30,7 +30,7 @@ pub(crate) use self::spelling::Spelling;
 use self::upstream::UpstreamArgs;
 use crate::access::Settings;
 use crate::identity::Names;
-use crate::limits::{ConnectionLimits, Drain, RequestLimits};
+use crate::limits::{ConnectionLimits, Drain, RequestLimits, UpstreamLimits};
 
 /// Serves the Services, EndpointSlices and Endpoints of this cluster that carry a
 /// label, read-only, as a Kubernetes API server would.
@@ -111,7 +111,15 @@ pub struct Args {
     requests: RequestLimits,
 
     #[command(flatten)]
+    budgets: UpstreamLimits,
+
+    #[command(flatten)]
     drain: Drain,
+
+    /// File with a bearer token in each line, for those who read /debug/consumers from
+    /// another machine; without it, only the machine itself may.
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
 
     /// Serve probes and metrics on this address.
     #[arg(
@@ -183,8 +191,12 @@ pub struct Config {
     pub connections: ConnectionLimits,
     /// What may be asked.
     pub requests: RequestLimits,
+    /// What the upstream may send.
+    pub upstream: UpstreamLimits,
     /// How serving comes to its end.
     pub drain: Drain,
+    /// File of tokens for those who read debug paths from another machine.
+    pub admin_token_file: Option<PathBuf>,
     /// Where probes and metrics are served.
     pub listen: SocketAddr,
     /// What is logged.
@@ -256,7 +268,9 @@ impl TryFrom<Args> for Config {
             access,
             connections,
             requests,
+            budgets,
             drain,
+            admin_token_file,
             listen,
             log_level,
             log_format,
@@ -274,11 +288,7 @@ impl TryFrom<Args> for Config {
             None => spelling.everything()?,
         };
         Ok(Self {
-            access: match (upstream.into_access()?, kubeconfig) {
-                (Some(access), _) => access,
-                (None, Some(path)) => Access::Kubeconfig { path, context },
-                (None, None) => Access::InCluster,
-            },
+            access: followed(upstream.into_access()?, kubeconfig, context),
             selector,
             namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
             fields: fields.fields(annotations),
@@ -292,11 +302,22 @@ impl TryFrom<Args> for Config {
             settings: access.settings(&beside)?,
             connections,
             requests,
+            upstream: budgets,
             drain,
+            admin_token_file,
             listen,
             log: (log_format, log_level),
             notes: [notes, spelling.notes()].concat(),
         })
+    }
+}
+
+/// The cluster to follow: a URL, a kubeconfig, or the one around this process.
+fn followed(url: Option<Access>, kubeconfig: Option<PathBuf>, context: Option<String>) -> Access {
+    match (url, kubeconfig) {
+        (Some(access), _) => access,
+        (None, Some(path)) => Access::Kubeconfig { path, context },
+        (None, None) => Access::InCluster,
     }
 }
 

@@ -210,8 +210,9 @@ enum Verdict {
     Close,
 }
 
-/// Whoever has one address of a /64 has all of them.
-fn group(address: IpAddr) -> IpAddr {
+/// Returns the address, or the /64 of it: whoever has one of these addresses has all.
+#[must_use]
+pub fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

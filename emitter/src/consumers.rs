@@ -2,6 +2,11 @@
 //!
 //! Invariant: an entry lives exactly as long as its watch.
 
+mod sending;
+mod share;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +18,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use proto_types::Status;
 use proto_types::resource::Names;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::{Floor, Right};
@@ -23,13 +28,22 @@ use crate::hub::Feed;
 use crate::limits::RequestLimits;
 use crate::metrics::{Eviction, Limit, Metrics};
 
+pub use self::sending::Sending;
+use self::sending::Sendings;
+pub use self::share::{COUNTED_BODY, Charge, Permit, Turn};
+use self::share::{Item, Shares};
+
 /// The consumers of this process.
 #[derive(Debug)]
 pub struct Consumers {
     limits: RequestLimits,
     metrics: Arc<Metrics>,
     open: Mutex<Open>,
-    requests: Semaphore,
+    shares: Mutex<Shares>,
+    sendings: Sendings,
+    /// Turns at long computations.
+    computing: Arc<Semaphore>,
+    next: AtomicU64,
     is_closing: AtomicBool,
     begin: Instant,
     /// Milliseconds since the beginning, and never 0; set now and then.
@@ -38,9 +52,7 @@ pub struct Consumers {
 
 #[derive(Debug, Default)]
 struct Open {
-    next: u64,
     watches: HashMap<u64, Arc<Watch>>,
-    per_consumer: HashMap<Arc<str>, usize>,
 }
 
 /// Who asks.
@@ -56,6 +68,8 @@ pub struct Caller {
     pub connection: Option<Arc<Connection>>,
     /// Where its watches are counted.
     pub consumers: Arc<Consumers>,
+    /// Its place for a watch, where it asked for one.
+    pub place: Option<Arc<Permit>>,
 }
 
 /// An open watch.
@@ -80,6 +94,7 @@ pub struct Watch {
     /// followed by another question; 0 if there is none.
     given_at: AtomicU64,
     bell: Arc<Bell>,
+    _view: Permit,
 }
 
 /// A watch's own handle; its entry goes with it.
@@ -97,7 +112,10 @@ impl Consumers {
     #[must_use]
     pub fn new(limits: RequestLimits, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
-            requests: Semaphore::new(limits.max_requests_inflight.get()),
+            shares: Shares::locked(),
+            sendings: Sendings::default(),
+            computing: Self::computing(),
+            next: AtomicU64::new(1),
             limits,
             metrics,
             open: Mutex::default(),
@@ -113,11 +131,9 @@ impl Consumers {
         &self.limits
     }
 
-    /// A place for a request that is no watch.
-    pub fn request(&self) -> Result<SemaphorePermit<'_>, Status> {
-        self.requests
-            .try_acquire()
-            .map_err(|_| self.refuse(Limit::Requests))
+    /// A number that nothing else of this process has.
+    fn next_id(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     fn refuse(&self, limit: Limit) -> Status {
@@ -126,6 +142,9 @@ impl Consumers {
             Limit::Shutdown => "this server is shutting down, please ask another one",
             Limit::Watches | Limit::WatchesPerConsumer => {
                 "Too many watches, please try again later."
+            }
+            Limit::Views | Limit::ViewsPerConsumer => {
+                "Too many watches with different selectors, please try again later."
             }
             _ => "Too many requests, please try again later.",
         };
@@ -168,6 +187,7 @@ impl Consumers {
             tokio::time::sleep(patience / CHECKS).await;
             let now = self.now();
             self.clock.store(now, Ordering::Relaxed);
+            self.cut_answers(patience);
             for watch in self.watches() {
                 let given_at = watch.given_at.load(Ordering::Relaxed);
                 let waited = Duration::from_millis(now.saturating_sub(given_at));
@@ -191,26 +211,6 @@ impl Consumers {
 }
 
 impl Caller {
-    /// Whether it may open a watch; asked before anything is done for it.
-    pub fn may_watch(&self) -> Result<(), Status> {
-        let consumers = &self.consumers;
-        if consumers.is_closing() {
-            return Err(consumers.refuse(Limit::Shutdown));
-        }
-        let open = consumers.open.lock();
-        let n_own = open.per_consumer.get(&self.name).copied().unwrap_or(0);
-        let limits = &consumers.limits;
-        let met = if limits.max_watches.get() <= open.watches.len() {
-            Some(Limit::Watches)
-        } else if limits.max_watches_per_consumer.get() <= n_own {
-            Some(Limit::WatchesPerConsumer)
-        } else {
-            None
-        };
-        drop(open);
-        met.map_or(Ok(()), |limit| Err(consumers.refuse(limit)))
-    }
-
     /// From where its watch may go on.
     #[must_use]
     pub fn floor(&self) -> Floor {
@@ -224,13 +224,17 @@ impl Caller {
         self.right.as_ref().map_or("all", |it| &it.view)
     }
 
-    /// Notes a watch.
-    #[must_use]
-    pub fn watch(&self, resource: &'static Names, feed: &Arc<Feed>, cursor: Cursor) -> Session {
-        let mut open = self.consumers.open.lock();
-        open.next += 1;
+    /// Notes a watch, if its view is not one too many.
+    pub fn watch(
+        &self,
+        resource: &'static Names,
+        feed: &Arc<Feed>,
+        cursor: Cursor,
+    ) -> Result<Session, Status> {
+        let view = Item::View(Arc::as_ptr(feed).addr());
+        let view = self.consumers.take(&self.name, view)?;
         let watch = Arc::new(Watch {
-            id: open.next,
+            id: self.consumers.next_id(),
             caller: self.clone(),
             resource,
             since: Timestamp::now(),
@@ -240,19 +244,20 @@ impl Caller {
             cursor: AtomicU64::new(cursor.position()),
             given_at: AtomicU64::new(0),
             bell: Arc::default(),
+            _view: view,
         });
+        let mut open = self.consumers.open.lock();
         // It may be too late to end it with the others.
         if self.consumers.is_closing() {
             watch.end(Eviction::Shutdown);
         }
         open.watches.insert(watch.id, Arc::clone(&watch));
-        *open.per_consumer.entry(Arc::clone(&self.name)).or_default() += 1;
         drop(open);
         // Whoever looks for watches whose rights changed may have looked just before.
         if self.right.as_ref().is_some_and(|right| !right.is_current()) {
             watch.end(Eviction::Access);
         }
-        Session(watch)
+        Ok(Session(watch))
     }
 }
 
@@ -312,82 +317,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let caller = &self.0.caller;
-        let mut open = caller.consumers.open.lock();
+        let mut open = self.0.caller.consumers.open.lock();
         open.watches.remove(&self.0.id);
-        if let Some(n_own) = open.per_consumer.get_mut(&caller.name) {
-            *n_own -= 1;
-            if *n_own == 0 {
-                open.per_consumer.remove(&caller.name);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::connections::{Admission, Connections};
-    use crate::hub::{Start, tests::hub_and_view};
-    use crate::limits::ConnectionLimits;
-
-    fn consumers() -> Arc<Consumers> {
-        Consumers::new(RequestLimits::standard(), Arc::new(Metrics::default()))
-    }
-
-    fn open(consumers: &Arc<Consumers>, connection: Option<Arc<Connection>>) -> Session {
-        let (hub, view) = hub_and_view();
-        let subscription = hub.subscribe(&view, Start::Now).ok().unwrap();
-        let caller = Caller {
-            name: "somebody".into(),
-            grant: Grant::default(),
-            right: None,
-            connection,
-            consumers: Arc::clone(consumers),
-        };
-        caller.watch(hub.names(), &subscription.feed, subscription.cursor)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn watches_end_one_after_the_other() {
-        let consumers = consumers();
-        let sessions: Vec<Session> = (0..10).map(|_| open(&consumers, None)).collect();
-        let begin = Instant::now();
-        let ended = sessions.iter().map(async |session| {
-            session.bell().hears(1).await;
-            assert_eq!(session.is_ended(), Some(Eviction::Shutdown));
-            begin.elapsed().as_millis()
-        });
-        let drain = consumers.drain(Duration::from_secs(10));
-        let (mut ended, ()) = tokio::join!(futures::future::join_all(ended), drain);
-        ended.sort_unstable();
-        let expected: Vec<u128> = (0..10).map(|i| i * 1000).collect();
-        assert_eq!(ended, expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_that_takes_nothing_costs_its_client_the_connection() {
-        let metrics = Arc::new(Metrics::default());
-        let connections = Connections::new(ConnectionLimits::standard(), metrics);
-        let Admission::Serve(place) = connections.admit("10.0.0.1:1".parse().unwrap()) else {
-            unreachable!("there is room");
-        };
-        let consumers = consumers();
-        let session = open(&consumers, Some(Arc::clone(&place.connection)));
-        let patience = Duration::from_secs(30);
-        let cutting = Arc::clone(&consumers).cut_stalled(patience);
-        tokio::pin!(cutting);
-        session.given(1);
-        session.asked();
-        assert!(
-            tokio::time::timeout(4 * patience, &mut cutting)
-                .await
-                .is_err()
-        );
-        assert!(session.is_ended().is_none(), "waiting for news is no stall");
-        session.given(1);
-        assert!(tokio::time::timeout(2 * patience, cutting).await.is_err());
-        assert_eq!(session.is_ended(), Some(Eviction::Stalled));
-        assert!(place.connection.is_cut());
     }
 }

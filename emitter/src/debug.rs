@@ -149,8 +149,10 @@ mod tests {
             right: None,
             connection: Some(Arc::clone(&place.connection)),
             consumers: Arc::clone(&present.consumers),
+            place: None,
         };
         let session = caller.watch(hub.names(), &subscription.feed, subscription.cursor);
+        let session = session.unwrap();
         session.given(7);
         let told = present.describe();
         assert_eq!(told["connections"][0]["address"], "10.0.0.1:9");

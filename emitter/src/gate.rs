@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -11,9 +12,9 @@ use proto_types::Status;
 use proto_types::status::Details;
 
 use crate::access::{Access, Credentials, Denied};
-use crate::api::{Asked, Attributes, respond};
-use crate::connections::Connection;
-use crate::consumers::{Caller, Consumers};
+use crate::api::{Asked, Attributes, Payload, respond};
+use crate::connections::{Connection, group};
+use crate::consumers::{Caller, Consumers, Sending};
 use crate::metrics::{Limit, Metrics};
 
 /// What the gate asks.
@@ -38,30 +39,43 @@ pub async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Nex
     let is_about_objects = attributes.target.is_some();
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let caller = gate.caller(connection, request.headers(), attributes);
-    let caller = match caller.await {
+    let mut caller = match caller.await {
         Ok(caller) => caller,
         Err(denied) => return deny(&asked, &request, denied),
     };
     if is_about_objects {
         gate.metrics.asked(caller.view(), is_watch);
     }
-    if is_watch && let Err(status) = caller.may_watch() {
+    if is_watch && let Err(status) = caller.take_watch() {
         let refusal = respond::refusal(&asked, &status);
         return match gate.consumers.is_closing() {
             true => closing(refusal),
             false => refusal,
         };
     }
-    let held = match is_watch {
-        true => Ok(None),
-        false => gate.consumers.request().map(Some),
-    };
-    let _held = match held {
-        Ok(held) => held,
+    if is_watch {
+        request.extensions_mut().insert(caller);
+        return next.run(request).await;
+    }
+    let permit = match caller.take_request() {
+        Ok(permit) => permit,
         Err(status) => return respond::refusal(&asked, &status),
     };
-    request.extensions_mut().insert(caller);
-    next.run(request).await
+    request.extensions_mut().insert(caller.clone());
+    let mut response = next.run(request).await;
+    let payload = response.extensions_mut().remove::<Payload>();
+    let charge = payload.map_or(Ok(None), |Payload(bytes)| caller.take_bytes(&bytes));
+    let charge = match charge {
+        Ok(charge) => charge,
+        Err(status) => return respond::refusal(&asked, &status),
+    };
+    let Caller {
+        connection,
+        consumers,
+        ..
+    } = caller;
+    let held = (permit, charge);
+    response.map(|body| Body::new(Sending::new(&consumers, connection, held, body)))
 }
 
 impl Gate {
@@ -98,7 +112,10 @@ impl Gate {
         attributes: Attributes,
     ) -> Result<Caller, Denied> {
         let certificates = connection.as_ref().map(|it| it.certificates.lock().clone());
-        let credentials = Credentials::of(headers, certificates.unwrap_or_default());
+        let credentials = {
+            let address = connection.as_ref().map(|it| group(it.address.ip()));
+            Credentials::of(headers, certificates.unwrap_or_default(), address)
+        };
         let right = self.access.right(credentials, attributes).await?;
         let address = connection.as_ref().map(|it| it.address.ip().to_canonical());
         let name = match right.user.is_anonymous() {
@@ -111,6 +128,7 @@ impl Gate {
             right: Some(Arc::new(right)),
             connection,
             consumers: Arc::clone(&self.consumers),
+            place: None,
         })
     }
 }
@@ -150,7 +168,6 @@ fn closing(mut response: Response) -> Response {
 mod tests {
     use std::time::Duration;
 
-    use axum::body::Body;
     use axum::{Router, middleware, routing};
     use http_body_util::BodyExt;
     use tower::ServiceExt;
@@ -248,20 +265,18 @@ mod tests {
             right: None,
             connection: None,
             consumers: Arc::clone(&lab.consumers),
+            place: None,
         };
-        let (hub, view) = crate::hub::tests::hub_and_view();
-        let subscription = hub.subscribe(&view, crate::hub::Start::Now).ok().unwrap();
-        let open = |name| caller(name).watch(hub.names(), &subscription.feed, subscription.cursor);
-        assert!(caller("a").may_watch().is_ok());
-        let session = open("a");
-        let told = caller("a").may_watch().unwrap_err();
+        let mut first = caller("a");
+        assert!(first.take_watch().is_ok());
+        let told = caller("a").take_watch().unwrap_err();
         assert_eq!(
             (told.code, told.message.contains("Too many watches")),
             (429, true)
         );
-        assert!(caller("b").may_watch().is_ok(), "another consumer may");
-        drop(session);
-        assert!(caller("a").may_watch().is_ok());
+        assert!(caller("b").take_watch().is_ok(), "another consumer may");
+        drop(first);
+        assert!(caller("a").take_watch().is_ok());
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use emitter_cache::encode::Encoder;
-use emitter_cache::store::{Applied, Beginning, Expired, Misfit, Replaced};
+use emitter_cache::store::{Applied, Beginning, Expired, Misfit, Present, Replaced};
 use emitter_cache::view::Snapshot;
 use emitter_cache::{Encoding, Entry, Fields, Form, Joined, Limits, Scope, Store, View};
 use jiff::Timestamp;
@@ -78,7 +78,7 @@ struct Inner {
 const MAX_LISTS: usize = 32;
 
 /// Maximum size in bytes of all lists that are kept ready; one is kept in any case.
-const MAX_LIST_BYTES: usize = 128 << 20;
+pub const MAX_LIST_BYTES: usize = 32 << 20;
 
 impl Hub {
     /// A hub that has not been told anything yet.
@@ -250,7 +250,8 @@ impl Hub {
     /// What a view sees now.
     #[must_use]
     pub fn snapshot(&self, view: &View) -> Snapshot {
-        self.inner.lock().snapshot(view, self)
+        let present = self.inner.lock().present(view, self);
+        present.snapshot(view)
     }
 
     /// What a view saw at a revision.
@@ -258,19 +259,29 @@ impl Hub {
         self.inner.lock().store.snapshot_at(view, revision)
     }
 
+    /// Returns a whole list that was encoded for another request already.
+    #[must_use]
+    pub fn listed(&self, view: &View) -> Option<Listed> {
+        let inner = self.inner.lock();
+        let revision = inner.progress(view, self);
+        let listed = self.lists.lock().get(view).cloned()?;
+        drop(inner);
+        self.list_hits.fetch_add(1, Ordering::Relaxed);
+        Some(Listed { revision, ..listed })
+    }
+
     /// A whole list, encoded at most once for each change.
     #[must_use]
     pub fn list(&self, view: &View, now: Timestamp) -> Listed {
+        if let Some(listed) = self.listed(view) {
+            return listed;
+        }
         let inner = self.inner.lock();
         let revision = inner.progress(view, self);
-        if let Some(listed) = self.lists.lock().get(view) {
-            self.list_hits.fetch_add(1, Ordering::Relaxed);
-            let listed = listed.clone();
-            return Listed { revision, ..listed };
-        }
         let generation = inner.generation;
-        let entries = inner.snapshot(view, self).entries;
+        let present = inner.present(view, self);
         drop(inner);
+        let entries = present.snapshot(view).entries;
         let entries = entries.iter().map(AsRef::as_ref);
         let items = self.encoder.items(entries, view.encoding, now);
         let listed = Listed::new(items, revision);
@@ -347,15 +358,18 @@ impl Hub {
         let mut inner = self.inner.lock();
         let progress = inner.progress(view, self);
         let (state, backlog, revision) = match start {
-            Start::Now => (Vec::new(), Vec::new(), progress),
-            Start::State => (inner.snapshot(view, self).entries, Vec::new(), progress),
+            Start::Now => (None, Vec::new(), progress),
+            Start::State => (Some(inner.present(view, self)), Vec::new(), progress),
             Start::After(revision) => {
                 let backlog = inner.backlog(view, revision, self)?;
-                (Vec::new(), backlog, revision.max(progress))
+                (None, backlog, revision.max(progress))
             }
         };
         let feed = inner.feed(view, progress);
         let cursor = feed.ring.read().head();
+        // The writer does not wait while a view is computed of what was taken.
+        drop(inner);
+        let state = state.map_or_else(Vec::new, |it| it.snapshot(view).entries);
         Ok(Subscription {
             feed,
             cursor,
@@ -363,6 +377,23 @@ impl Hub {
             backlog,
             revision,
         })
+    }
+}
+
+/// What a view shows at one moment.
+enum Moment {
+    /// All objects, of which the view is computed apart from the hub.
+    Free(Present),
+    /// The view, which depends on Services too.
+    Made(Snapshot),
+}
+
+impl Moment {
+    fn snapshot(self, view: &View) -> Snapshot {
+        match self {
+            Self::Free(present) => present.snapshot(view),
+            Self::Made(snapshot) => snapshot,
+        }
     }
 }
 
@@ -376,10 +407,11 @@ impl Inner {
         progress.unwrap_or_default()
     }
 
-    fn snapshot(&self, view: &View, hub: &Hub) -> Snapshot {
+    /// Returns what a view shows, computed later where it needs no other hub.
+    fn present(&self, view: &View, hub: &Hub) -> Moment {
         match self.joined_for(view, hub) {
-            Some(joined) => joined.snapshot(view),
-            None => self.store.snapshot(view),
+            Some(joined) => Moment::Made(joined.snapshot(view)),
+            None => Moment::Free(self.store.present()),
         }
     }
 

@@ -107,6 +107,7 @@ impl Identity {
         Arc::new(move |told| this.judge(told))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "it is a callback")]
     fn judge(&self, told: Told) -> Result<Expected, Cause> {
         // All resources ask at once, and must get one answer.
         let mut known = self.known.write();

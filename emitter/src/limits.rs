@@ -8,7 +8,11 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
+use emitter_cache::ring::{Frame, MAX_BYTES_OF_ALL, MAX_FRAMES};
 use jiff::SignedDuration;
+
+use crate::hub::MAX_LIST_BYTES;
+use crate::upstream::MAX_KEPT;
 
 /// How connections are served.
 #[derive(Debug, Clone, Args)]
@@ -87,6 +91,34 @@ pub struct RequestLimits {
     #[arg(long, value_name = "N", default_value = "400")]
     pub max_requests_inflight: NonZeroUsize,
 
+    /// Maximum number of those requests of one consumer: a quarter, so that a consumer
+    /// that takes nothing of its answers does not keep out the others.
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub max_requests_inflight_per_consumer: NonZeroUsize,
+
+    /// Maximum size of all answers that are being sent, in bytes. A list that goes to many
+    /// consumers counts once; answers of less than 64 KiB do not count.
+    #[arg(long, value_name = "BYTES", default_value = "201326592")]
+    pub max_response_bytes: NonZeroUsize,
+
+    /// Maximum size of those answers to one consumer, in bytes: a quarter.
+    #[arg(long, value_name = "BYTES", default_value = "67108864")]
+    pub max_response_bytes_per_consumer: NonZeroUsize,
+
+    /// Maximum time from the head of an answer to its last byte; watches have their own
+    /// end. A client that takes longer is cut off.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub response_timeout: Duration,
+
+    /// Maximum number of distinct views (scope, selectors, encoding and grant) that are
+    /// watched. Each is encoded for itself.
+    #[arg(long, value_name = "N", default_value = "500")]
+    pub max_views: NonZeroUsize,
+
+    /// Maximum number of distinct views that one consumer watches: a tenth.
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub max_views_per_consumer: NonZeroUsize,
+
     /// How long path and query may be, in bytes.
     #[arg(long, value_name = "BYTES", default_value = "16384")]
     pub max_uri_bytes: NonZeroUsize,
@@ -107,6 +139,30 @@ pub struct RequestLimits {
     /// How long a request's body may say it is. None is ever read: nothing can be written.
     #[arg(long, value_name = "BYTES", default_value = "65536")]
     pub max_body_bytes: u64,
+}
+
+/// What the upstream may send.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits of the upstream")]
+pub struct UpstreamLimits {
+    /// Maximum size of all exported objects in memory, in bytes, while they are read too: a
+    /// list that replaces what was known counts beside it.
+    #[arg(
+        id = "max_upstream_bytes",
+        long = "max-upstream-bytes",
+        value_name = "BYTES",
+        default_value = "268435456"
+    )]
+    pub max_bytes: NonZeroUsize,
+
+    /// Maximum number of exported objects, of all resources together.
+    #[arg(
+        id = "max_upstream_objects",
+        long = "max-upstream-objects",
+        value_name = "N",
+        default_value = "200000"
+    )]
+    pub max_objects: NonZeroUsize,
 }
 
 /// How serving comes to its end.
@@ -143,6 +199,47 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| format!("{text:?} is not a duration: write it as 500ms, 30s or 5m"))
 }
 
+/// Memory that each budget may take, in bytes, by its name in docs/limits.md.
+#[must_use]
+pub fn memory(
+    connections: &ConnectionLimits,
+    requests: &RequestLimits,
+    upstream: &UpstreamLimits,
+) -> [(&'static str, usize); 10] {
+    const RESOURCES: usize = 3;
+    const PROGRAM: usize = 64 << 20;
+    // With TLS; measured in docs/measurements.md.
+    const CONNECTION: usize = 30 << 10;
+    const WATCH: usize = 12 << 10;
+    // A ring of frames that all views share.
+    const VIEW: usize = MAX_FRAMES * std::mem::size_of::<Frame>();
+    let history = emitter_cache::Limits::default().bytes;
+    [
+        ("program", PROGRAM),
+        ("exported objects", upstream.max_bytes.get()),
+        ("history of each resource", RESOURCES * history),
+        (
+            "frames that slow watches have yet to read",
+            RESOURCES * MAX_BYTES_OF_ALL,
+        ),
+        (
+            "lists that are kept ready, compressed too",
+            RESOURCES * 2 * MAX_LIST_BYTES,
+        ),
+        (
+            "answers that are being sent",
+            requests.max_response_bytes.get(),
+        ),
+        ("documents of the upstream", MAX_KEPT),
+        (
+            "connections",
+            connections.max_connections.get() * CONNECTION,
+        ),
+        ("watches", requests.max_watches.get() * WATCH),
+        ("views that are watched", requests.max_views.get() * VIEW),
+    ]
+}
+
 #[cfg(test)]
 impl ConnectionLimits {
     /// As without flags.
@@ -168,7 +265,35 @@ fn parsed<T: Args>() -> T {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, duration};
+    use super::{ConnectionLimits, Duration, RequestLimits, duration, memory, parsed};
+
+    const MANIFEST: &str = include_str!("../../manifests/emitter/deployment.yaml");
+    const PAGE: &str = include_str!("../../docs/limits.md");
+
+    #[test]
+    fn all_budgets_together_fit_the_memory_limit_of_the_manifest() {
+        let (_, limits) = MANIFEST.split_once("limits:").unwrap();
+        let (_, limit) = limits.split_once("memory: ").unwrap();
+        let limit = limit.split_whitespace().next().unwrap();
+        let limit: usize = limit.strip_suffix("Gi").unwrap().parse().unwrap();
+        let (connections, requests) = (ConnectionLimits::standard(), RequestLimits::standard());
+        let budgets = memory(&connections, &requests, &parsed());
+        let sum: usize = budgets.iter().map(|(_, bytes)| bytes).sum();
+        assert!(
+            sum <= limit << 30,
+            "{sum} bytes of {limit} GiB: {budgets:?}"
+        );
+        let (_, table) = PAGE.split_once("| emitter | MiB |").unwrap();
+        let (table, _) = table.split_once("| reflector |").unwrap();
+        for (name, bytes) in budgets {
+            let row = table
+                .lines()
+                .find(|it| it.starts_with(&format!("| {name}")));
+            let row = row.unwrap_or_else(|| panic!("{name} is not documented"));
+            let mebibytes = format!(" {} |", bytes.div_ceil(1 << 20));
+            assert!(row.ends_with(&mebibytes), "{row}: it is{mebibytes}");
+        }
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

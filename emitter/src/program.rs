@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use proto_types::Resource;
 use runtime::network::Virtual;
 use runtime::upstream::Asking;
-use runtime::{Network, Readiness, Tasks, admin, client, listen};
+use runtime::{Amount, Budget, Network, Readiness, Tasks, admin, client, listen};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -116,7 +116,8 @@ impl Program {
         let listener = self
             .network
             .listen(self.config.listen, "--admin-bind-address")?;
-        let admin = admin.merge(debug::router(present));
+        let guard = admin::Guard::new(self.config.admin_token_file.clone());
+        let admin = admin.merge(guard.protect(debug::router(present)));
         let admin = listener.serve(admin, self.tasks.shutdown().clone());
         self.tasks.spawn("probes and metrics", admin);
         self.tasks.run().await.context("the emitter stops")
@@ -133,12 +134,19 @@ impl Program {
 
     /// Keeps the hubs as the upstream is.
     fn follow_upstream(&mut self, identity: &Arc<Identity>) {
+        let upstream = &self.config.upstream;
+        let budget = Amount {
+            bytes: upstream.max_bytes.get(),
+            objects: upstream.max_objects.get(),
+        };
+        let budget = Budget::new(budget, None);
         for (hub, resource) in self.hubs.clone().into_iter().zip(Resource::ALL) {
             let config = &self.config;
             let namespace = config.namespace.as_deref();
             let scope = upstream::exported(resource, &config.selector, namespace);
             let follower = Follower {
                 hub: Arc::clone(&hub),
+                budget: Arc::clone(&budget),
                 metrics: Arc::clone(&self.metrics),
                 health: Arc::clone(&self.health),
                 ready: self.readiness.flag(resource.plural(), "not listed yet"),
@@ -154,7 +162,7 @@ impl Program {
             self.spawn(format!("keeping {resource} in step"), in_step);
             let pace = Arc::clone(&follower.hub).pace();
             self.spawn(format!("pacing readers of {resource}"), pace);
-            let follow = follower.follow(self.client.clone(), scope, identity.guard());
+            let follow = follower.run(self.client.clone(), scope, identity.guard());
             self.spawn(format!("following {resource}"), follow);
         }
     }

@@ -1,22 +1,15 @@
 //! The cluster whose objects are exported: what follows it, and its documents.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, header};
-use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
-use kube::client::Body;
-use parking_lot::Mutex;
 use proto_types::resource::Names;
-use proto_types::{LabelSelector, Labels, ObjectKey, RawObject, Resource, label};
-use runtime::Flag;
+use proto_types::{LabelSelector, Labels, ObjectKey, RawObject, Resource, Revision, label};
 use runtime::follow::{Event, Guard, Limits, Listing, Reader, Scope};
-use tokio::time::Instant;
-use tracing::{info, warn};
+use runtime::{Budget, Flag, Restarts, contain};
+use tracing::{error, info, warn};
 
+pub use self::documents::{Document, Documents, MAX_KEPT};
 use self::past::Phase;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -24,6 +17,7 @@ use crate::namespaces::Namespaces;
 use crate::probe;
 use crate::signs::Health;
 
+mod documents;
 mod past;
 
 /// What is exported: the user's selection, and never what was mirrored from
@@ -51,19 +45,47 @@ pub struct Follower {
     pub health: Arc<Health>,
     /// The namespaces of what is followed, where they are served.
     pub namespaces: Option<Namespaces>,
+    /// What all that is exported may take in memory.
+    pub budget: Arc<Budget>,
     /// Raised by the first list.
     pub ready: Flag,
 }
 
 impl Follower {
-    /// Follows for ever.
-    pub async fn follow(mut self, client: kube::Client, scope: Scope, guard: Guard) {
+    /// Follows for ever. After a panic on what the upstream sent, the hub serves what it
+    /// has, and the upstream is listed again after a delay.
+    pub async fn run(mut self, client: kube::Client, scope: Scope, guard: Guard) {
+        let mut restarts = Restarts::default();
+        let mut past = past::oldest(&client, &scope).await;
+        loop {
+            let follow = self.follow(client.clone(), scope.clone(), guard.clone(), past.take());
+            let Err(why) = contain(follow).await else {
+                return;
+            };
+            let delay = restarts.delay();
+            let resource = scope.resource;
+            error!(%resource, panic = why, restart_in = ?delay, "follower panicked");
+            self.metrics.upstream_failed(resource);
+            let outline = format!("cannot list {resource}: the reader panicked");
+            self.health.lose(resource.plural, outline);
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    #[expect(clippy::too_many_lines, reason = "it is one loop")]
+    async fn follow(
+        &mut self,
+        client: kube::Client,
+        scope: Scope,
+        guard: Guard,
+        oldest: Option<Revision>,
+    ) {
         let resource = scope.resource;
         let prober = probe::Prober::new(client.clone(), scope.clone(), Arc::clone(&guard));
         let caught_up = probe::catch_up(Arc::clone(&self.hub), prober);
         let mut caught_up = std::pin::pin!(caught_up);
-        let oldest = past::oldest(&client, &scope).await;
-        let mut reader = Reader::new(client, scope, Limits::default()).guarded(guard);
+        let reader = Reader::new(client, scope, Limits::default());
+        let mut reader = reader.within(Arc::clone(&self.budget)).guarded(guard);
         let mut phase = Phase::Present;
         if let Some(oldest) = oldest {
             phase = Phase::Before(oldest);
@@ -191,66 +213,11 @@ pub fn is_the_api_server(key: &ObjectKey, labels: &Labels) -> bool {
     key.namespace() == "default" && (key.name() == "kubernetes" || service == Some("kubernetes"))
 }
 
-/// The upstream's version and OpenAPI documents, asked for when a client asks, and
-/// kept for a while.
-pub struct Documents {
-    client: kube::Client,
-    kept: Mutex<HashMap<String, (Instant, Response<Bytes>)>>,
-}
-
-/// A cluster that is upgraded says so within a minute.
-const KEEP: Duration = Duration::from_secs(60);
-
-/// OpenAPI v2 of a cluster with many custom resources is some tens of megabytes.
-const MAX_DOCUMENT: usize = 64 << 20;
-
-/// Paths come from clients: no more than these are kept.
-const MAX_KEPT: usize = 64;
-
-impl Documents {
-    /// The documents of that cluster.
-    #[must_use]
-    pub fn new(client: kube::Client) -> Self {
-        Self {
-            client,
-            kept: Mutex::default(),
-        }
-    }
-
-    /// The upstream's answer for a path.
-    pub async fn get(&self, path: &str, accept: Option<&str>) -> anyhow::Result<Response<Bytes>> {
-        let accept = accept.unwrap_or("*/*");
-        let name = format!("{accept} {path}");
-        let kept = self.kept.lock().get(&name).cloned();
-        if let Some((at, document)) = kept
-            && at.elapsed() < KEEP
-        {
-            return Ok(document);
-        }
-        let request = Request::get(path)
-            .header(header::ACCEPT, accept)
-            .body(Body::empty())?;
-        let response = self.client.send(request).await?;
-        let (parts, body) = response.into_parts();
-        let body = Limited::new(body, MAX_DOCUMENT).collect().await;
-        let body = body.map_err(|why| anyhow::anyhow!(why))?.to_bytes();
-        let document = Response::from_parts(parts, body);
-        // A failure counts for the request that met it, and for no other.
-        if !document.status().is_success() {
-            return Ok(document);
-        }
-        let mut kept = self.kept.lock();
-        if MAX_KEPT <= kept.len() {
-            kept.clear();
-        }
-        kept.insert(name, (Instant::now(), document.clone()));
-        Ok(document)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, RawObject, Resource, exported, is_the_api_server};
+    use bytes::Bytes;
+
+    use super::{RawObject, Resource, exported, is_the_api_server};
 
     fn object(json: &str) -> RawObject {
         RawObject::parse(Resource::EndpointSlices, &Bytes::from(json.to_owned())).unwrap()

@@ -1,6 +1,9 @@
 //! Watch events and lists as they come off the wire.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::Revision;
@@ -64,11 +67,35 @@ pub struct List<'a> {
     pub items: Option<Vec<&'a RawValue>>,
 }
 
-/// Reads a value that may be null, but not absent.
-fn present<'de, D: serde::Deserializer<'de>>(
+/// Maximum number of items of a page: each takes room before it is read, however short
+/// it is.
+pub const MAX_ITEMS: usize = 500_000;
+
+/// Reads items, which may be null but not absent, as far as they are not too many.
+fn present<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<&'de RawValue>>, D::Error> {
-    Option::deserialize(deserializer)
+    struct Items;
+    impl<'de> Visitor<'de> for Items {
+        type Value = Option<Vec<&'de RawValue>>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of objects")
+        }
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = all.next_element()? {
+                if MAX_ITEMS <= items.len() {
+                    return Err(A::Error::custom("a page with too many items"));
+                }
+                items.push(item);
+            }
+            Ok(Some(items))
+        }
+    }
+    deserializer.deserialize_any(Items)
 }
 
 impl List<'_> {

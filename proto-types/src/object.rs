@@ -21,7 +21,8 @@ pub type Labels = BTreeMap<String, String>;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     joined: Box<str>,
-    slash: u16,
+    /// Index of the slash between the two.
+    slash: usize,
 }
 
 /// Why bytes are not an object.
@@ -38,7 +39,36 @@ pub enum ParseError {
         /// The missing part.
         part: &'static str,
     },
+    /// Arrays and objects within each other, deeper than any API server stores.
+    #[error("{resource} object with more than {MAX_DEPTH} levels")]
+    Depth {
+        /// The resource that was expected.
+        resource: &'static Names,
+    },
+    /// A part that no API server would have stored.
+    #[error("{resource} object with an invalid {part}: {why}")]
+    Invalid {
+        /// The resource that was expected.
+        resource: &'static Names,
+        /// The invalid part.
+        part: &'static str,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
 }
+
+/// Maximum length of a namespace in bytes: a DNS label.
+pub const MAX_NAMESPACE: usize = 63;
+
+/// Maximum length of a name in bytes: a DNS subdomain.
+pub const MAX_NAME: usize = 253;
+
+/// Maximum depth of an object: what reads a list of such objects stays below the 128
+/// levels of the JSON library.
+pub const MAX_DEPTH: usize = 100;
+
+/// Maximum length of a uid in bytes. API servers assign UUIDs of 36 bytes.
+pub const MAX_UID: usize = 128;
 
 /// One version of an object: its bytes, and its parsed metadata beside them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,20 +111,21 @@ impl ObjectKey {
     pub fn new(namespace: &str, name: &str) -> Self {
         Self {
             joined: format!("{namespace}/{name}").into(),
-            slash: u16::try_from(namespace.len()).unwrap_or(u16::MAX),
+            slash: namespace.len(),
         }
     }
 
     /// The namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        &self.joined[..usize::from(self.slash)]
+        // The slash is an ASCII character, so both parts end at characters.
+        &self.joined[..self.slash]
     }
 
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.joined[usize::from(self.slash) + 1..]
+        &self.joined[self.slash + 1..]
     }
 
     /// `namespace/name`.
@@ -127,12 +158,16 @@ impl RawObject {
     /// Reads an object as it stands in a watch event or answers a GET.
     pub fn parse(names: impl Into<&'static Names>, json: &Bytes) -> Result<Self, ParseError> {
         let resource = names.into();
+        if MAX_DEPTH < depth(json) {
+            return Err(ParseError::Depth { resource });
+        }
         let json = with_head(resource.object_head, json)?;
         let Head { metadata } = serde_json::from_slice(&json)?;
         let missing = |part| ParseError::Missing { resource, part };
         if metadata.name.is_empty() {
             return Err(missing("metadata.name"));
         }
+        metadata.check(resource)?;
         Ok(Self {
             key: ObjectKey::new(&metadata.namespace, &metadata.name),
             revision: metadata
@@ -144,12 +179,79 @@ impl RawObject {
         })
     }
 
+    /// Returns about what the object costs in memory, with all that is decoded of it: its
+    /// bytes, and room for each value and label.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        const OBJECT: usize = 256;
+        const LABEL: usize = 96;
+        const VALUE: usize = 32;
+        let n_values = self
+            .json
+            .iter()
+            .filter(|it| matches!(it, b',' | b'{' | b'['));
+        let labels = self.labels.iter();
+        let labels = labels.map(|(key, value)| LABEL + key.len() + value.len());
+        OBJECT + self.json.len() + VALUE * n_values.count() + labels.sum::<usize>()
+    }
+
     /// The object as an item of a list: without `kind` and `apiVersion`, and
     /// without the opening brace, which the caller writes.
     #[must_use]
     pub fn item_tail(&self, names: &Names) -> Bytes {
         self.json.slice(names.object_head.len()..)
     }
+}
+
+impl Metadata<'_> {
+    /// Checks what an API server checks before it stores an object, as far as keys and
+    /// paths are made of it.
+    fn check(&self, resource: &'static Names) -> Result<(), ParseError> {
+        let parts = [
+            ("metadata.name", &self.name, MAX_NAME),
+            ("metadata.namespace", &self.namespace, MAX_NAMESPACE),
+            ("metadata.uid", &self.uid, MAX_UID),
+        ];
+        for (part, text, max) in parts {
+            let why = match text.as_ref() {
+                _ if max < text.len() => "it is too long",
+                "." | ".." => "it is no path segment",
+                _ if text.contains(is_forbidden) => "it has a character that no name may have",
+                _ => continue,
+            };
+            return Err(ParseError::Invalid {
+                resource,
+                part,
+                why,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Returns the number of arrays and objects that are open at a time.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut is_escaped) = (false, false);
+    for &byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Returns whether no path segment may have that character.
+const fn is_forbidden(c: char) -> bool {
+    matches!(c, '/' | '%') || c.is_ascii_control()
 }
 
 /// Gives an object the head that Go writes, where it has none (list items) or
@@ -237,6 +339,62 @@ mod tests {
         assert_eq!(
             object.item_tail(Resource::Services.names()),
             item.slice(1..)
+        );
+    }
+
+    #[test]
+    fn names_that_no_api_server_stores_are_refused() {
+        let parse = |namespace: &str, name: &str, uid: &str| {
+            let text = serde_json::json!({"metadata": {
+                "name": name, "namespace": namespace, "uid": uid, "resourceVersion": "7",
+            }});
+            RawObject::parse(Resource::Services, &Bytes::from(text.to_string()))
+        };
+        assert!(parse(&"n".repeat(63), &"x".repeat(253), "u").is_ok());
+        let long = "\u{e9}".repeat(40_000);
+        for (namespace, name, uid) in [
+            (long.as_str(), "web", "u"),
+            ("demo", long.as_str(), "u"),
+            ("demo", "web", long.as_str()),
+            ("demo", "..", "u"),
+            (".", "web", "u"),
+            ("demo", "a/b", "u"),
+            ("a/b", "web", "u"),
+            ("demo", "%2e%2e", "u"),
+            ("demo", "a\nb", "u"),
+            ("demo", "a\u{1b}[2J", "u"),
+        ] {
+            let why = parse(namespace, name, uid).unwrap_err().to_string();
+            assert!(
+                why.len() < 200 && why.contains("invalid metadata."),
+                "{why}"
+            );
+        }
+    }
+
+    #[test]
+    fn nesting_has_a_limit() {
+        let parse = |depth: usize| {
+            let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            let text = format!(
+                r#"{{"metadata":{{"name":"a","resourceVersion":"1"}},"x":{nested},"y":"\"[[["}}"#
+            );
+            RawObject::parse(Resource::Services, &Bytes::from(text))
+        };
+        assert!(parse(99).is_ok());
+        for depth in [100, 1_000_000] {
+            let why = parse(depth).unwrap_err().to_string();
+            assert_eq!(why, "services object with more than 100 levels");
+        }
+    }
+
+    #[test]
+    fn a_key_of_any_length_has_its_parts() {
+        let long = "\u{e9}".repeat(40_000);
+        let key = ObjectKey::new(&long, &long);
+        assert_eq!(
+            (key.namespace(), key.name()),
+            (long.as_str(), long.as_str())
         );
     }
 

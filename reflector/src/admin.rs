@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use proto_types::{ObjectKey, escape};
 use reflector_planner::Explanation;
 use runtime::Readiness;
+use runtime::admin::Guard;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,12 +30,19 @@ pub(crate) enum Question {
 }
 
 /// `/livez`, `/readyz`, `/metrics`, `/status` and `/explain`.
-pub(crate) fn router(readiness: Readiness, metrics: Arc<Registry>, questions: Questions) -> Router {
+///
+/// Probes and metrics are for everybody, the rest for those whom the guard admits.
+pub(crate) fn router(
+    readiness: Readiness,
+    metrics: Arc<Registry>,
+    questions: Questions,
+    guard: Guard,
+) -> Router {
     let status = Router::new()
         .route("/status", get(status))
         .route("/explain/{namespace}/{name}", get(explain))
         .with_state(questions);
-    runtime::admin::router(readiness, metrics).merge(status)
+    runtime::admin::router(readiness, metrics).merge(guard.protect(status))
 }
 
 async fn status(State(questions): State<Questions>) -> Response {

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -10,7 +11,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use proto_types::{ObjectKey, escape};
 use reflector_planner::Explanation;
-use runtime::Access;
+use runtime::{Access, Token};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -37,6 +38,22 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Where reflectors listen: ours, and what is in the place of a replaced program.
 const PORTS: [u16; 2] = [9090, 8080];
 
+/// Where to ask, and by what right.
+pub(crate) struct Place {
+    servers: Vec<Uri>,
+    token: Option<Token>,
+}
+
+impl Place {
+    /// The named server, or those where flags say that a reflector listens.
+    pub(crate) fn new(named: Option<Uri>, listen: SocketAddr, tokens: Option<PathBuf>) -> Self {
+        Self {
+            servers: servers(named, listen),
+            token: tokens.map(Token::File),
+        }
+    }
+}
+
 /// Where a reflector may be that listens there.
 pub(crate) fn servers(named: Option<Uri>, listen: SocketAddr) -> Vec<Uri> {
     if let Some(server) = named {
@@ -55,15 +72,15 @@ pub(crate) fn servers(named: Option<Uri>, listen: SocketAddr) -> Vec<Uri> {
 }
 
 /// How a running reflector is.
-pub(crate) async fn status(servers: &[Uri]) -> anyhow::Result<Status> {
-    ask(servers, "/status").await
+pub(crate) async fn status(place: &Place) -> anyhow::Result<Status> {
+    ask(place, "/status").await
 }
 
 /// Returns the status of a running reflector as soon as all its sources are synced.
-pub(crate) async fn synced(servers: &[Uri], limit: Duration) -> anyhow::Result<Status> {
+pub(crate) async fn synced(place: &Place, limit: Duration) -> anyhow::Result<Status> {
     let deadline = Instant::now() + limit;
     loop {
-        let why = match status(servers).await {
+        let why = match status(place).await {
             Ok(status) if status.is_synced() => return Ok(status),
             Ok(status) => anyhow!("{status}"),
             Err(why) => why,
@@ -77,10 +94,10 @@ pub(crate) async fn synced(servers: &[Uri], limit: Duration) -> anyhow::Result<S
 
 /// Why a Service is mirrored as it is.
 pub(crate) async fn explain(
-    servers: &[Uri],
+    place: &Place,
     service: &ObjectKey,
 ) -> anyhow::Result<Vec<Explanation>> {
-    ask(servers, &format!("/explain/{service}")).await
+    ask(place, &format!("/explain/{service}")).await
 }
 
 /// Prints one answer.
@@ -126,26 +143,30 @@ fn write(text: &str) -> anyhow::Result<()> {
 }
 
 /// Asks the first that answers as a reflector does.
-async fn ask<T: DeserializeOwned>(servers: &[Uri], path: &str) -> anyhow::Result<T> {
+async fn ask<T: DeserializeOwned>(place: &Place, path: &str) -> anyhow::Result<T> {
     let mut why = anyhow!("there is no address to ask");
-    for server in servers {
-        match ask_one(server, path).await {
+    for server in &place.servers {
+        match ask_one(server, place.token.clone(), path).await {
             Ok(answer) => return Ok(answer),
             Err(error) => why = error,
         }
     }
-    let names: Vec<_> = servers.iter().map(ToString::to_string).collect();
+    let names: Vec<_> = place.servers.iter().map(ToString::to_string).collect();
     let names = names.join(" or ");
     Err(why.context(format!(
         "cannot ask {names}: is a reflector running there? name where it listens with --server"
     )))
 }
 
-async fn ask_one<T: DeserializeOwned>(server: &Uri, path: &str) -> anyhow::Result<T> {
+async fn ask_one<T: DeserializeOwned>(
+    server: &Uri,
+    token: Option<Token>,
+    path: &str,
+) -> anyhow::Result<T> {
     let access = Access::Url {
         url: server.clone(),
         authority: None,
-        token: None,
+        token,
         proxy: None,
     };
     let client = runtime::connect(&access, crate::USER_AGENT).await?;

@@ -9,6 +9,7 @@ mod file;
 mod global;
 mod import;
 mod legal;
+pub(crate) mod limits;
 mod naming;
 mod schema;
 mod shown;
@@ -37,6 +38,7 @@ pub(crate) use global::our_selector;
 pub use global::{FailbackEntry, GlobalConfig, GlobalEntry};
 pub use import::ImportEntry;
 pub(crate) use legal::{hash_of, label_of};
+pub use limits::{LimitsEntry, SourceLimits};
 pub use naming::NamingEntry;
 pub use schema::schema;
 pub use shown::Shown;
@@ -56,6 +58,8 @@ pub struct Config {
     pub global: Option<GlobalConfig>,
     /// What to do with what they say.
     pub policy: Policy,
+    /// File of tokens for those who read `/status` and `/explain` from another machine.
+    pub admin_token_file: Option<PathBuf>,
     /// Where the admin port listens.
     pub listen: SocketAddr,
     /// How it is decided who writes, where there are several.
@@ -132,6 +136,8 @@ pub struct SourceConfig {
     pub endpoints_from: EndpointsFrom,
     /// How often it is asked where its lists cannot be watched from; not at all, if absent.
     pub poll_every: Option<Duration>,
+    /// What it may take of this program and of the local cluster.
+    pub limits: SourceLimits,
 }
 
 /// Where a source is from.

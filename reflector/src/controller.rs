@@ -5,14 +5,18 @@
 
 mod chores;
 mod event;
+mod pressure;
+mod renew;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use proto_types::name::DnsLabel;
-use reflector_planner::{LocalKey, Moment, Policy, Touched, Update, World, explain, plan, steps};
-use runtime::Readiness;
+use reflector_planner::{
+    LocalKey, Moment, Policy, SourceName, Touched, Update, World, explain, plan, steps,
+};
+use runtime::{Readiness, Restarts, contain_call};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -25,7 +29,7 @@ use crate::feed::News;
 use crate::following::{Following, Opened};
 use crate::lease::Leadership;
 use crate::local_ranges::{self, Ranges};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, of_source};
 use crate::queue::{Again, LONGEST_ASKED, Lane, Queue};
 use crate::reload::{Change, Reload};
 use crate::report::Report;
@@ -33,6 +37,7 @@ use crate::sweep::Sweep;
 use crate::write::{Writer, Written};
 
 use event::{Event, Inbox};
+use pressure::Pressure;
 
 /// Owns the world.
 pub(crate) struct Controller {
@@ -56,6 +61,9 @@ pub(crate) struct Controller {
     /// Why the local API server takes no writes.
     unavailable: Option<String>,
     sweep: Sweep,
+    pressure: Pressure,
+    /// Delays after panics on what a source sent.
+    restarts: HashMap<SourceName, Restarts>,
 }
 
 /// What a [`Controller`] needs.
@@ -132,12 +140,14 @@ impl Controller {
             inbox.add(following.follow_endpoints(local_namespace.as_ref()));
         }
         inbox.add(following.follow_local_members());
+        let mut queue = Queue::counted(metrics.clone());
         for source in opened {
+            queue.limit(&source.source.name, source.source.limits.writes_per_second);
             inbox.add(following.follow(source, &world));
         }
         let this = Self {
             world,
-            queue: Queue::counted(metrics.clone()),
+            queue,
             inbox,
             following,
             local_namespace,
@@ -152,6 +162,8 @@ impl Controller {
             quiet_until: now,
             unavailable: None,
             sweep,
+            pressure: Pressure::default(),
+            restarts: HashMap::new(),
         };
         this.measure_as_semaphore();
         this
@@ -194,7 +206,7 @@ impl Controller {
     }
 
     fn has_work(&self) -> bool {
-        !self.queue.is_empty()
+        self.queue.ready_at().is_some()
             && self.world.local().is_listed()
             && self.leadership.holds()
             && self.knows_ranges()
@@ -225,12 +237,17 @@ impl Controller {
                 self.metrics.leader.set(leads);
                 self.metrics.queue_depth.set(count(self.queue.len()));
                 self.metrics.retrying.set(count(self.queue.n_retries()));
+                for (source, held) in self.following.held() {
+                    let gauge = self.metrics.budgets.bytes.get_or_create(&of_source(source));
+                    gauge.set(count(held.bytes));
+                }
                 self.measure_as_semaphore();
             }
             Event::Asked(question) => self.answer(question),
             Event::Reload(Reload::Changed(change)) => self.change(*change),
             Event::Reload(Reload::Refused(why)) => self.report.refused(why),
-            Event::FeedFailed(error) => return Err(error),
+            // Feeds contain their own panics; what else ended is missing from now on.
+            Event::FeedFailed(error) => error!(%error, "task of a source panicked"),
         }
         Ok(())
     }
@@ -251,6 +268,9 @@ impl Controller {
         let touched = self.world.reconfigure(policy, &anew);
         self.report.reconfigured(self.world.policy(), &anew, notes);
         for source in opened {
+            let limits = source.source.limits;
+            self.queue
+                .limit(&source.source.name, limits.writes_per_second);
             self.inbox.add(self.following.follow(source, &self.world));
         }
         // It is never narrowed: what is there would be forgotten, and not told of.
@@ -313,9 +333,15 @@ impl Controller {
         let News { feed, sign, update } = news;
         let was_listed = self.world.local().is_listed();
         let touched = update.map(|update| {
-            self.note(&update);
-            self.world.update(update)
+            contain_call(|| {
+                self.note(&update);
+                self.world.update(update)
+            })
         });
+        let touched = match touched.transpose() {
+            Ok(touched) => touched,
+            Err(why) => return self.renew(&feed, why),
+        };
         if !was_listed && self.world.local().is_listed() {
             self.attend_to_endpoints();
         }
@@ -352,8 +378,7 @@ impl Controller {
             self.touch(&None, touched);
         }
         self.note_availability(unavailable);
-        if let Some(Again::After(delay)) = again {
-            // What would be sent for other keys would be turned away with this one.
+        if let Some(delay) = self.pressure.note(&key, again) {
             let until = Instant::now() + delay.min(LONGEST_ASKED);
             self.quiet_until = self.quiet_until.max(until);
         }
@@ -385,20 +410,22 @@ impl Controller {
             if !self.has_work() {
                 break;
             }
+            // Those that wait may be of sources that have had their share of writes.
             let Some(key) = self.queue.pop() else {
-                error!("a key waits in no lane");
                 break;
             };
-            let steps = self.review(&key);
-            if steps.is_empty() {
-                self.queue.settled(&key);
-            } else {
-                let write = self.writer.clone().perform(key, steps);
-                self.inbox.writes.spawn(write);
+            match contain_call(|| self.review(&key)) {
+                Ok(steps) if steps.is_empty() => self.queue.settled(&key),
+                Ok(steps) => {
+                    self.queue.charge(&key, steps.len());
+                    let write = self.writer.clone().perform_contained(key, steps);
+                    self.inbox.writes.spawn(write);
+                }
+                Err(why) => self.set_aside(key, &why),
             }
             self.last_turn = Instant::now();
         }
-        self.has_backlog = !self.queue.is_empty();
+        self.has_backlog = self.queue.ready_at().is_some();
     }
 
     /// When the next plans are due. What had to be left has settled by itself.
@@ -407,7 +434,8 @@ impl Controller {
             true => self.last_turn,
             false => self.last_turn + SETTLE,
         };
-        due.max(self.quiet_until)
+        let ready = self.queue.ready_at().unwrap_or(due);
+        due.max(self.quiet_until).max(ready)
     }
 
     /// Plans a key, reports its problems, and returns what it needs.

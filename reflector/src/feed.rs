@@ -192,6 +192,7 @@ impl Feed {
                 event = reader.next() => self.news(event, reader.scope().resource),
                 () = doubted.notified() => {
                     reader.list_again();
+                    told = None;
                     continue;
                 }
                 () = sender.closed() => return,

@@ -6,6 +6,7 @@ mod line;
 use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
@@ -13,13 +14,14 @@ use futures::{FutureExt, StreamExt};
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
 use reflector_planner::{Doubt, SourceName, World};
-use runtime::{Limits, Network, Reader, Scope};
+use runtime::{Amount, Budget, Limits, Network, Reader, Restarts, Scope, contain};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use crate::authority::Authority;
-use crate::config::{GlobalConfig, Origin, SourceConfig, our_selector};
+use crate::config::{GlobalConfig, Origin, SourceConfig, limits, our_selector};
 use crate::feed::{Feed, News, Progress, Way};
 use crate::identity::{Clusters, Identity};
 use crate::metrics::Metrics;
@@ -45,11 +47,16 @@ pub(crate) struct Following {
     /// The record of which cluster each source is.
     pins: Pins,
     record: Record,
+    /// What all sources together may make their readers hold.
+    budget: Arc<Budget>,
+    /// What the readers of the local cluster may hold.
+    local_budget: Arc<Budget>,
     tasks: JoinSet<()>,
 }
 
 struct Followed {
     identity: Arc<Identity>,
+    budget: Arc<Budget>,
     stop: CancellationToken,
 }
 
@@ -110,6 +117,8 @@ impl Following {
             is_settled: false,
             pins,
             record: Record::new(),
+            budget: Budget::new(limits::WHOLE, None),
+            local_budget: Budget::new(limits::LOCAL, None),
             tasks: JoinSet::new(),
         }
     }
@@ -173,16 +182,33 @@ impl Following {
         stop: &CancellationToken,
     ) -> BoxStream<'static, News> {
         let (sender, news) = Feed::channel();
-        let reader = Reader::new(self.client.clone(), scope, Limits::default());
         let asks = matches!(feed, Feed::LocalServices | Feed::MemberServices(_));
-        let reader = match asks {
-            true => reader.guarded(self.here.guard()),
-            false => reader,
-        };
         let identity = asks.then(|| Arc::clone(&self.here));
         let doubted = self.doubted.entry(feed.clone()).or_default().clone();
-        self.tasks
-            .spawn(feed.follow(reader, sender, identity, doubted));
+        let client = self.client.clone();
+        let budget = Arc::clone(&self.local_budget);
+        self.tasks.spawn(async move {
+            let mut restarts = Restarts::default();
+            loop {
+                let reader = Reader::new(client.clone(), scope.clone(), Limits::default());
+                let reader = reader.within(Arc::clone(&budget));
+                let reader = match &identity {
+                    Some(identity) => reader.guarded(identity.guard()),
+                    None => reader,
+                };
+                let (sender, identity) = (sender.clone(), identity.clone());
+                let follow = feed
+                    .clone()
+                    .follow(reader, sender, identity, Arc::clone(&doubted));
+                if let Err(why) = contain(follow).await {
+                    let delay = restarts.delay();
+                    error!(%feed, panic = why, restart_in = ?delay, "feed panicked");
+                    tokio::time::sleep(delay).await;
+                } else {
+                    return;
+                }
+            }
+        });
         until(stop, news)
     }
 
@@ -196,15 +222,12 @@ impl Following {
         self.stop(&source.name);
         let stop = CancellationToken::new();
         if let Some(opening) = opening {
-            let stopped = stop.clone().cancelled_owned();
-            self.tasks.spawn(async {
-                tokio::select! {
-                    () = opening => {}
-                    () = stopped => {}
-                }
-            });
+            let opening = stop.clone().run_until_cancelled_owned(opening);
+            self.tasks.spawn(async { opening.await.unwrap_or(()) });
         }
         let identity = Arc::new(Identity::new(&source));
+        let whole = Arc::clone(&self.budget);
+        let budget = Budget::new(source.limits.held, Some(whole));
         let feeds = feeds(&source, self.global.as_ref());
         let first = feeds.first().map(|(feed, _)| feed.clone());
         let heard = feeds.into_iter().map(|(feed, selector)| {
@@ -228,18 +251,23 @@ impl Following {
                 doubted,
                 identity: Arc::clone(&identity),
                 metrics: self.metrics.clone(),
+                budget: Arc::clone(&budget),
             };
             let line = Line::new(feed, asked, ears);
             let opened = (source.access.clone(), way.clone());
-            self.tasks.spawn(line.follow(opened));
+            self.tasks.spawn(line.run(opened));
             until(&stop, news)
         });
         let heard = heard.collect();
         if self.is_settled {
             settle(&source.name, &identity, (world, &self.pins.now()));
         }
-        self.sources
-            .insert(source.name.clone(), Followed { identity, stop });
+        let followed = Followed {
+            identity,
+            budget,
+            stop,
+        };
+        self.sources.insert(source.name.clone(), followed);
         heard
     }
 
@@ -249,6 +277,18 @@ impl Following {
         match feed {
             Feed::MemberServices(source) if is_heeded => OptingOut::Heeded(source.clone()),
             _ => OptingOut::Unheeded,
+        }
+    }
+
+    /// Lists everything of a source once more, after a delay.
+    pub(crate) fn renew(&mut self, name: &SourceName, delay: Duration) {
+        for feed in Feed::every(name) {
+            if let Some(doubted) = self.doubted.get(&feed).map(Arc::clone) {
+                self.tasks.spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    doubted.notify_one();
+                });
+            }
         }
     }
 
@@ -301,6 +341,12 @@ impl Following {
             }
         }
         self.pins.want(self.record.clone());
+    }
+
+    /// What each source makes its readers hold.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (&SourceName, Amount)> {
+        let sources = self.sources.iter();
+        sources.map(|(name, it)| (name, it.budget.used()))
     }
 
     /// Which cluster the local one is, where that may be asked.

@@ -174,6 +174,7 @@ mod tests {
             origin: Origin::Written,
             endpoints_from: EndpointsFrom::default(),
             poll_every: None,
+            limits: crate::config::SourceLimits::default(),
         });
         it.expect(expected.iter().map(|it| (*it).into()).collect());
         Arc::new(it)
@@ -276,6 +277,7 @@ mod tests {
             origin: Origin::Written,
             endpoints_from: EndpointsFrom::default(),
             poll_every: None,
+            limits: crate::config::SourceLimits::default(),
         }));
         let waiter = Arc::clone(&it);
         let mut waits = Box::pin(async move { waiter.settled().await });

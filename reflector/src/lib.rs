@@ -114,10 +114,10 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
             wait,
             output,
         }) => {
-            let servers = ask::servers(server, args.listen);
+            let place = ask::Place::new(server, args.listen, args.admin_token_file);
             let status = match wait {
-                Some(limit) => ask::synced(&servers, limit).await?,
-                None => ask::status(&servers).await?,
+                Some(limit) => ask::synced(&place, limit).await?,
+                None => ask::status(&place).await?,
             };
             ask::print(&status, output)
         }
@@ -127,8 +127,8 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
             server,
             output,
         }) => {
-            let servers = ask::servers(server, args.listen);
-            ask::print_all(&ask::explain(&servers, &service).await?, output)
+            let place = ask::Place::new(server, args.listen, args.admin_token_file);
+            ask::print_all(&ask::explain(&place, &service).await?, output)
         }
     };
     done.map(|()| ExitCode::SUCCESS)
@@ -167,7 +167,8 @@ async fn reflect(
     };
     let readiness = Readiness::default();
     let (questions, asked) = mpsc::channel(1);
-    let router = admin::router(readiness.clone(), Arc::new(registry), questions);
+    let guard = runtime::admin::Guard::new(config.admin_token_file.clone());
+    let router = admin::router(readiness.clone(), Arc::new(registry), questions, guard);
 
     let mut tasks = Tasks::new(shutdown.clone());
     let opened = reload::open(&network, config.sources.clone()).await?;

@@ -21,9 +21,14 @@ use crate::feed::Feed;
 use crate::queue::Lane;
 use semaphore::{Outcome, Semaphore};
 
-/// Reasons of the problems of a source that fails the check of its cluster identity.
-pub(crate) const IDENTITY_REASONS: [&str; 2] =
-    ["ClusterIdentityMismatch", "ClusterIdentityUnavailable"];
+/// Reasons of the problems of a source as a whole that do not end by themselves.
+pub(crate) const LASTING_REASONS: [&str; 5] = [
+    "ClusterIdentityMismatch",
+    "ClusterIdentityUnavailable",
+    "ResponseTooLarge",
+    "BudgetExceeded",
+    "Panicked",
+];
 
 /// The reason where a source passes on what it cannot hear any more.
 pub(crate) const UPSTREAM_LOST: &str = "UpstreamDisconnected";
@@ -48,6 +53,8 @@ pub(crate) struct Metrics {
     pub(crate) source_objects: Family<Labels<2>, Gauge>,
     /// Deletions of a source that are held.
     pub(crate) held_deletions: Family<Labels<2>, Gauge>,
+    /// What sources take, and what they break.
+    pub(crate) budgets: Budgets,
     /// When a source was last heard.
     pub(crate) source_last_contact: Family<Labels<2>, Gauge>,
     /// How often a source was lost, or not to be had.
@@ -76,6 +83,29 @@ pub(crate) struct Metrics {
     pub(crate) semaphore: Option<Semaphore>,
     /// What changed before was not waited for by this process.
     began: Timestamp,
+}
+
+/// What sources take, and what they break.
+#[derive(Debug, Clone)]
+pub(crate) struct Budgets {
+    /// How many bytes the objects of a source take of its budget.
+    pub(crate) bytes: Family<Labels<1>, Gauge>,
+    panics: Family<Labels<1>, Counter>,
+}
+
+impl Budgets {
+    fn registered(all: &mut Filling<'_>) -> Self {
+        Self {
+            bytes: all.add(
+                "source_bytes",
+                "How many bytes of memory the objects of a source take of its budget",
+            ),
+            panics: all.add(
+                "panics",
+                "Panics that were contained, by the part of the program",
+            ),
+        }
+    }
 }
 
 // From a write on the same machine to a source that was away for minutes.
@@ -143,6 +173,7 @@ impl Metrics {
         (it, registry)
     }
 
+    #[expect(clippy::too_many_lines, reason = "it is a list")]
     fn of_ours(mut all: Filling<'_>, semaphore: Option<Semaphore>) -> Self {
         Self {
             writes: all.add("writes", "Writes to the local API server by result"),
@@ -157,6 +188,7 @@ impl Metrics {
                 "1 for the state of a source resource: synced, stale or unsynced; 0 for the others",
             ),
             source_objects: all.add("source_objects", "How many objects of a source are known"),
+            budgets: Budgets::registered(&mut all),
             held_deletions: all.add(
                 "held_deletions",
                 "Number of source Services whose deletion, or whose endpoints' deletion, is held",
@@ -256,6 +288,14 @@ impl Metrics {
         }
     }
 
+    /// A part of the program panicked.
+    pub(crate) fn panicked(&self, part: &'static str) {
+        self.budgets
+            .panics
+            .get_or_create(&[("part", part.into())])
+            .inc();
+    }
+
     /// A key came to wait.
     pub(crate) fn added(&self, lane: &Lane) {
         if let Some(semaphore) = &self.semaphore {
@@ -300,10 +340,16 @@ impl Metrics {
             self.source_last_contact.remove(&labels);
             self.held_deletions.remove(&labels);
         }
-        for reason in IDENTITY_REASONS.into_iter().chain([UPSTREAM_LOST]) {
+        self.budgets.bytes.remove(&of_source(source));
+        for reason in LASTING_REASONS.into_iter().chain([UPSTREAM_LOST]) {
             self.problems.remove(&of_problem(source, reason));
         }
     }
+}
+
+/// The labels of one source.
+pub(crate) fn of_source(source: &SourceName) -> Labels<1> {
+    [("source", text(source))]
 }
 
 /// The labels of one resource of one source.

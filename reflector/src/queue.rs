@@ -11,6 +11,10 @@ use tokio_util::time::{DelayQueue, delay_queue};
 use crate::metrics::Metrics;
 use crate::metrics::semaphore::{Load, Outcome};
 
+mod rate;
+
+use rate::Rate;
+
 /// Whose change a key waits for; none for a local one.
 pub(crate) type Lane = Option<SourceName>;
 
@@ -27,6 +31,8 @@ pub(crate) struct Queue {
     retries: HashMap<LocalKey, Retry>,
     timers: DelayQueue<LocalKey>,
     metrics: Option<Metrics>,
+    /// How much may be written for sources.
+    rates: HashMap<SourceName, Rate>,
 }
 
 /// How soon it makes sense to try again.
@@ -36,8 +42,10 @@ pub(crate) enum Again {
     Soon,
     /// It would fail again.
     Later,
-    /// The server said when.
+    /// The server named the delay, for this object.
     After(Duration),
+    /// The server named the delay, and has no capacity for any request.
+    Busy(Duration),
 }
 
 #[derive(Debug)]
@@ -113,6 +121,29 @@ impl Queue {
         self.wait(lane.clone(), key);
     }
 
+    /// Lets no more be written for a source than that in a second, after a burst.
+    pub(crate) fn limit(&mut self, source: &SourceName, per_second: u32) {
+        self.rates.insert(source.clone(), Rate::new(per_second));
+    }
+
+    /// So many writes are made for a key that is worked on.
+    pub(crate) fn charge(&mut self, key: &LocalKey, n_writes: usize) {
+        let lane = self.in_work.get(key).and_then(|it| it.lane.as_ref());
+        if let Some(rate) = lane.and_then(|it| self.rates.get_mut(it)) {
+            rate.take(n_writes);
+        }
+    }
+
+    /// Returns when the next key may be worked on; none if none waits.
+    pub(crate) fn ready_at(&self) -> Option<Instant> {
+        self.turns.iter().map(|lane| self.free_at(lane)).min()
+    }
+
+    fn free_at(&self, lane: &Lane) -> Instant {
+        let rate = lane.as_ref().and_then(|it| self.rates.get(it));
+        rate.map_or_else(Instant::now, Rate::free_at)
+    }
+
     /// Whether a key waits for its turn.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -131,7 +162,10 @@ impl Queue {
     /// The next key, of the lane whose turn it is. It is in work until it is
     /// settled, written or failed.
     pub(crate) fn pop(&mut self) -> Option<LocalKey> {
-        let lane = self.turns.pop_front()?;
+        let now = Instant::now();
+        let mut turns = self.turns.iter();
+        let next = turns.position(|lane| self.free_at(lane) <= now)?;
+        let lane = self.turns.remove(next)?;
         let keys = self.lanes.get_mut(&lane)?;
         let key = keys.pop_front()?;
         if keys.is_empty() {
@@ -179,7 +213,9 @@ impl Queue {
         let mut delay = match again {
             Again::Soon => backoff(SOON, n_failures),
             Again::Later => backoff(LATER, n_failures),
-            Again::After(delay) => delay.min(LONGEST_ASKED).max(backoff(LATER, n_failures)),
+            Again::After(delay) | Again::Busy(delay) => {
+                delay.min(LONGEST_ASKED).max(backoff(LATER, n_failures))
+            }
         };
         if work.is_outdated {
             delay = delay.min(AT_ONCE);
@@ -273,6 +309,32 @@ mod tests {
         }
         queue.touch(&lane("b"), key("b1"));
         assert_eq!(pop_all(&mut queue), ["a1", "b1", "a2", "a3"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_had_its_writes_delays_no_other() {
+        let mut queue = Queue::default();
+        queue.limit(&"a".parse().unwrap(), 10);
+        for i in 0..300 {
+            queue.touch(&lane("a"), key(&format!("a{i}")));
+        }
+        let mut n_worked = 0;
+        while let Some(key) = queue.pop() {
+            queue.charge(&key, 1);
+            n_worked += 1;
+        }
+        assert_eq!(n_worked, 100, "a burst of ten seconds");
+        queue.touch(&lane("b"), key("b1"));
+        assert!(queue.ready_at().unwrap() <= Instant::now());
+        assert_eq!(pop_all(&mut queue), ["b1"]);
+        let begin = Instant::now();
+        while let Some(at) = queue.ready_at() {
+            time::sleep_until(at).await;
+            let key = queue.pop().expect("it is time");
+            queue.charge(&key, 1);
+        }
+        let took = begin.elapsed().as_secs_f32();
+        assert!((19.0..=21.0).contains(&took), "200 in {took} s");
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::announce::{Announcer, Notice};
 use crate::feed::{Feed, Sign};
-use crate::metrics::{IDENTITY_REASONS, Labels, Metrics, of_failure, of_feed, of_problem};
+use crate::metrics::{LASTING_REASONS, Labels, Metrics, of_failure, of_feed, of_problem};
 use crate::status::{
     ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, ProblemStatus, SourceStatus, Status,
 };
@@ -32,8 +32,8 @@ pub(crate) struct Report {
     sources: Vec<SourceName>,
     configuration: ConfigurationStatus,
     problems: HashMap<LocalKey, BTreeSet<Problem>>,
-    /// Watches that failed the check of the cluster identity.
-    replaced: BTreeMap<Feed, Cause>,
+    /// Failures of whole feeds that do not end by themselves.
+    lasting: BTreeMap<Feed, Cause>,
     behind: Behind,
     held: Held,
     digest: Digest,
@@ -72,7 +72,7 @@ impl Report {
                 notes,
             },
             problems: HashMap::new(),
-            replaced: BTreeMap::new(),
+            lasting: BTreeMap::new(),
             behind: Behind::default(),
             held: Held::default(),
             digest: Digest::default(),
@@ -94,7 +94,7 @@ impl Report {
         info!(n_sources = sources.len(), "configuration changed");
         let stays = |name: &SourceName| sources.contains(name) && !anew.contains(name);
         self.feeds.retain(|feed, _| feed.source().is_none_or(stays));
-        self.replaced
+        self.lasting
             .retain(|feed, _| feed.source().is_none_or(stays));
         self.behind.retain(stays);
         for name in self.sources.iter().filter(|it| !stays(it)) {
@@ -135,7 +135,7 @@ impl Report {
             return self.behind.note(&self.metrics, source, lost.as_ref());
         }
         let contact = self.feeds.entry(feed.clone()).or_default();
-        note_cluster(&mut self.replaced, &self.metrics, feed, sign);
+        note_lasting(&mut self.lasting, &self.metrics, feed, sign);
         let lost = match sign {
             Sign::Aside | Sign::Behind(_) => return,
             Sign::Alive => None,
@@ -203,11 +203,11 @@ impl Report {
     pub(crate) fn status(&self, world: &World, n_waiting: usize, leads: bool) -> Status {
         let sources = self.sources.iter();
         let problems: BTreeSet<_> = self.problems.values().flatten().collect();
-        let replaced = self.replaced.iter();
-        let replaced = replaced.map(|(feed, why)| replaced_problem(feed, why));
+        let lasting = self.lasting.iter();
+        let lasting = lasting.map(|(feed, why)| lasting_problem(feed, why));
         Status {
             sources: sources.map(|name| self.source(name, world)).collect(),
-            problems: replaced
+            problems: lasting
                 .chain(self.behind.problems())
                 .chain(problems.into_iter().map(Into::into))
                 .collect(),
@@ -323,14 +323,19 @@ pub(crate) fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
     }
 }
 
-/// Remembers behind which sources another cluster answers.
-fn note_cluster(replaced: &mut BTreeMap<Feed, Cause>, metrics: &Metrics, feed: &Feed, sign: &Sign) {
+/// Remembers which feeds have a failure that does not end by itself.
+fn note_lasting(lasting: &mut BTreeMap<Feed, Cause>, metrics: &Metrics, feed: &Feed, sign: &Sign) {
     let why = match sign {
         Sign::Lost(Failure {
-            cause: why @ (Cause::Replaced(_) | Cause::Unidentified(_)),
+            cause:
+                why @ (Cause::Replaced(_)
+                | Cause::Unidentified(_)
+                | Cause::TooLarge(_)
+                | Cause::OverBudget(_)
+                | Cause::Panicked(_)),
             ..
         }) => Some(why.clone()),
-        // Not to be reached says nothing of who answers.
+        // Another failure does not end this one.
         Sign::Lost(_) | Sign::Aside | Sign::Behind(_) => return,
         Sign::Alive | Sign::Rewound => None,
     };
@@ -338,20 +343,20 @@ fn note_cluster(replaced: &mut BTreeMap<Feed, Cause>, metrics: &Metrics, feed: &
         return;
     };
     match why {
-        Some(why) => replaced.insert(feed.clone(), why),
-        None => replaced.remove(feed),
+        Some(why) => lasting.insert(feed.clone(), why),
+        None => lasting.remove(feed),
     };
-    for reason in IDENTITY_REASONS {
+    for reason in LASTING_REASONS {
         let matches =
             |(feed, why): &(&Feed, &Cause)| feed.source() == Some(source) && why.reason() == reason;
-        let count = replaced.iter().filter(matches).count();
+        let count = lasting.iter().filter(matches).count();
         let labels = of_problem(source, reason);
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         metrics.problems.get_or_create(&labels).set(count);
     }
 }
 
-fn replaced_problem(feed: &Feed, why: &Cause) -> ProblemStatus {
+fn lasting_problem(feed: &Feed, why: &Cause) -> ProblemStatus {
     let source = feed.source().map(ToString::to_string).unwrap_or_default();
     ProblemStatus {
         reason: why.reason().to_owned(),

@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use proto_types::{ObjectKey, RawObject, Resource};
+use proto_types::{ObjectKey, RawObject, Resource, Status};
 use reflector_planner::{
     LocalKey, Met, MirrorEndpoints, MirrorService, MirrorSlice, Obstacle, SourceName, Step, Update,
     Version, Write,
 };
+use runtime::contain;
 use serde_json::json;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use crate::config::Habits;
 use crate::lease::Leadership;
@@ -73,6 +74,23 @@ impl Writer {
             leadership,
             reaps_namespaces: habits.reaps_namespaces,
         }
+    }
+
+    /// Performs the steps in their order. A panic is a failure of this key alone.
+    pub(crate) async fn perform_contained(self, key: LocalKey, steps: Vec<Step>) -> Written {
+        let metrics = self.metrics.clone();
+        let outcome = contain(self.perform(key.clone(), steps)).await;
+        outcome.unwrap_or_else(|why| {
+            metrics.panicked("write");
+            error!(%key, panic = why, "write panicked");
+            Written {
+                key,
+                updates: Vec::new(),
+                again: Some(Again::Later),
+                unavailable: None,
+                postponed: None,
+            }
+        })
     }
 
     /// Performs the steps in their order.
@@ -219,6 +237,7 @@ impl Writer {
                 written.again = Some(Again::Later);
                 return;
             }
+            busy @ Refusal::Busy(_) => return written.deferred(busy),
             Refusal::Namespace(why) => {
                 return written.blocked(step, Obstacle::NamespaceRefused(why.into()));
             }
@@ -338,10 +357,12 @@ impl Written {
                 return;
             }
             Refusal::Unavailable(why) | Refusal::Namespace(why) => (why, Again::Later),
+            Refusal::Busy(status) => {
+                let after = asked(&status).map(Again::Busy);
+                (status.message, after.unwrap_or(Again::Later))
+            }
             Refusal::Status(_, status) => {
-                let details = status.details.unwrap_or_default();
-                let seconds = details.retry_after_seconds.map(u64::from);
-                let after = seconds.map(Duration::from_secs).map(Again::After);
+                let after = asked(&status).map(Again::After);
                 (status.message, after.unwrap_or(Again::Later))
             }
         };
@@ -357,6 +378,12 @@ fn parse(resource: Resource, answer: &Bytes) -> Result<RawObject, Refusal> {
 fn path(resource: Resource, key: &ObjectKey) -> String {
     let collection = resource.collection(Some(key.namespace()));
     format!("{collection}/{}", key.name())
+}
+
+/// Returns the delay that the server asked for.
+fn asked(status: &Status) -> Option<Duration> {
+    let seconds = status.details.as_ref()?.retry_after_seconds?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //!
 //! Probes answer as Kubernetes' own do: `ok`, or one line per check.
 
+mod guard;
 mod readiness;
+mod serve;
 
-use std::io;
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,10 +14,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
+pub use guard::Guard;
 pub use readiness::{Flag, Readiness, asks_for_details};
+pub use serve::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_HEAD, serve, within_machine};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,17 +42,6 @@ pub fn router(readiness: Readiness, metrics: Arc<Registry>) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(exposition))
         .with_state(Admin { readiness, metrics })
-}
-
-/// Serves until `shutdown`, then lets requests end.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: CancellationToken,
-) -> io::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
 }
 
 /// What is registered, as OpenMetrics text.

@@ -8,6 +8,7 @@
 //! * Resource versions do not go back, except with a [`Listing`] whose ruling says so.
 //! * No answer makes it ask again at once without end.
 
+mod budget;
 mod delay;
 mod event;
 mod failure;
@@ -27,11 +28,13 @@ use proto_types::{ObjectKey, RawObject, Revision};
 use tokio::time::Instant;
 use tracing::debug;
 
+use budget::Held;
 use delay::Delays;
 use server::{Origin, Page, Server, Trouble};
 use state::{State, Step};
 use watch::{Heard, Watch};
 
+pub use budget::{Amount, Budget};
 pub use event::{Event, Listing, Scope};
 pub use failure::{Cause, Failure, Verb};
 pub use identity::{Accepted, Before, Guard, Identity, Marks, Verifier};
@@ -50,6 +53,8 @@ pub struct Reader {
     has_expired: bool,
     /// The event after the last one.
     pending: Option<Event>,
+    /// What was told and not deleted since, where that is limited.
+    held: Held,
 }
 
 impl Reader {
@@ -62,6 +67,7 @@ impl Reader {
             scope: Arc::new(scope),
             limits,
             poll_every: None,
+            budget: None,
         };
         Self {
             state: server.clone().begin(Step::List),
@@ -71,6 +77,7 @@ impl Reader {
             last: None,
             has_expired: false,
             pending: None,
+            held: Held::default(),
         }
     }
 
@@ -96,6 +103,14 @@ impl Reader {
     #[must_use]
     pub fn polling(mut self, every: Duration) -> Self {
         self.server.poll_every = Some(every);
+        self.begin(Step::List);
+        self
+    }
+
+    /// The same, which holds no more than that budget allows, with all who share it.
+    #[must_use]
+    pub fn within(mut self, budget: Arc<Budget>) -> Self {
+        self.server.budget = Some(budget);
         self.begin(Step::List);
         self
     }
@@ -178,9 +193,11 @@ impl Reader {
         match ruling {
             Ruling::Replace | Ruling::Rewound => {
                 self.last = None;
+                self.held.replace(page.share, &page.objects);
                 self.follow(page.revision);
             }
             Ruling::AddOnly(weakness) => {
+                self.held.add(page.share, &page.objects);
                 let why = why_weak(weakness, &page.origin.evidence);
                 self.pending = self.failed(Verb::List, why.into(), Step::ListElsewhere);
             }
@@ -241,8 +258,14 @@ impl Reader {
 
     fn heard(&mut self, heard: Heard) -> Option<Event> {
         match heard {
-            Heard::Applied(object) => self.told(Event::Applied, object),
-            Heard::Deleted(object) => self.told(Event::Deleted, object),
+            Heard::Applied(object) => match self.held.apply(&object) {
+                Ok(()) => self.told(Event::Applied, object),
+                Err(cause) => self.broke(cause.into()),
+            },
+            Heard::Deleted(object) => {
+                self.held.remove(&object.key);
+                self.told(Event::Deleted, object)
+            }
             Heard::Bookmark(revision) => match self.known.position {
                 // A watch waits at a revision that its server may never reach.
                 Some(progress) if revision < progress => self.broke(Trouble::behind(revision)),

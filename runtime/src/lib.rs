@@ -12,6 +12,7 @@
 //! | [`log`] | what is logged, and how |
 //! | [`network`] | the system's sockets, or connections within the process |
 //! | [`shutdown`] | signals become a cancellation |
+//! | [`supervise`] | contains panics, and delays restarts |
 //! | [`task`] | runs named tasks until shutdown or the first failure |
 //! | [`upstream`] | whether who passes something on still hears it |
 //!
@@ -28,6 +29,7 @@ pub mod listen;
 pub mod log;
 pub mod network;
 pub mod shutdown;
+pub mod supervise;
 pub mod task;
 pub mod upstream;
 
@@ -36,9 +38,12 @@ mod scripted;
 
 pub use admin::{Flag, Readiness};
 pub use client::{Access, Authority, Token, connect};
-pub use follow::{Cause, Event, Failure, Guard, Identity, Limits, Listing, Reader, Scope};
+pub use follow::{
+    Amount, Budget, Cause, Event, Failure, Guard, Identity, Limits, Listing, Reader, Scope,
+};
 pub use log::{LogFilter, LogFormat};
 pub use network::Network;
+pub use supervise::{Restarts, contain, contain_call};
 pub use task::Tasks;
 
 /// Commit that the programs were built from, where the build sets `HELIOGRAPH_REVISION`.

@@ -81,7 +81,7 @@ impl Listener {
         match self {
             Self::Socket(listener) => admin::serve(listener, router, shutdown).await,
             Self::Virtual(network, address) => {
-                network.serve(address, router, shutdown.clone());
+                network.serve(address, admin::within_machine(router), shutdown.clone());
                 shutdown.cancelled().await;
                 Ok(())
             }

@@ -41,7 +41,7 @@ impl Default for Limits {
         Self {
             age: Duration::from_secs(300),
             changes: 100_000,
-            bytes: 192 << 20,
+            bytes: 64 << 20,
         }
     }
 }
@@ -281,6 +281,16 @@ impl Store {
         }
     }
 
+    /// Returns all objects as they are now. That costs nothing, however many there are:
+    /// views of it are computed apart from the store, and from whatever guards it.
+    #[must_use]
+    pub fn present(&self) -> Present {
+        Present {
+            revision: self.progress.unwrap_or_default(),
+            objects: self.objects.clone(),
+        }
+    }
+
     /// What a view sees now.
     #[must_use]
     pub fn snapshot(&self, view: &View) -> Snapshot {
@@ -407,6 +417,24 @@ impl Store {
         }
         if self.gaps.forget(self.floor) {
             self.compact();
+        }
+    }
+}
+
+/// All objects of a store at one moment.
+#[derive(Debug, Clone)]
+pub struct Present {
+    revision: Revision,
+    objects: Objects,
+}
+
+impl Present {
+    /// Returns what a view sees.
+    #[must_use]
+    pub fn snapshot(&self, view: &View) -> Snapshot {
+        Snapshot {
+            revision: self.revision,
+            entries: in_view(&self.objects, view, Revision::MAX),
         }
     }
 }

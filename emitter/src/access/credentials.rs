@@ -1,5 +1,7 @@
 //! What a request brings to say who asks, and how that was known.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, header};
 use rustls::pki_types::CertificateDer;
 
@@ -10,6 +12,8 @@ pub struct Credentials {
     pub certificates: Vec<CertificateDer<'static>>,
     /// A bearer token.
     pub token: Option<String>,
+    /// The client's address, or its /64.
+    pub address: Option<IpAddr>,
 }
 
 /// How somebody was known.
@@ -42,7 +46,11 @@ impl Method {
 impl Credentials {
     /// What a request brings.
     #[must_use]
-    pub fn of(headers: &HeaderMap, certificates: Vec<CertificateDer<'static>>) -> Self {
+    pub fn of(
+        headers: &HeaderMap,
+        certificates: Vec<CertificateDer<'static>>,
+        address: Option<IpAddr>,
+    ) -> Self {
         let value = headers.get(header::AUTHORIZATION);
         let words = value.and_then(|it| it.to_str().ok()?.trim().split_once(' '));
         let token = words.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -50,6 +58,7 @@ impl Credentials {
         Self {
             certificates,
             token: token.filter(|it| !it.is_empty()),
+            address,
         }
     }
 }

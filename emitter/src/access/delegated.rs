@@ -1,38 +1,39 @@
 //! Who somebody is, and what it may, as the upstream's API server says.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use super::User;
+use super::cached::{Cached, question};
+use super::turns::Turns;
+use super::workload::MAX_TOKEN;
+use crate::api::Attributes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
-
-use super::User;
-use super::cached::Cached;
-use crate::api::Attributes;
 
 const TOKEN_REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 const ACCESS_REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const MAX_ANSWER: usize = 1 << 20;
+const MAX_ANSWER: usize = 256 << 10;
 
 /// Asks whose a token is.
 #[derive(Debug)]
 pub(super) struct Authentication {
     client: Client,
-    answers: Cached<String, Option<User>>,
+    answers: Cached<Option<User>>,
 }
 
 /// Asks who may do what.
 #[derive(Debug)]
 pub(super) struct Authorization {
     client: Client,
-    answers: Cached<(String, Vec<String>, Attributes), Verdict>,
+    answers: Cached<Verdict>,
 }
 
 /// What the API server says of an attempt.
@@ -44,18 +45,17 @@ pub(super) struct Verdict {
     pub(super) reason: String,
 }
 
-/// How many questions are asked at a time: anybody can make up tokens.
-const MAX_QUESTIONS: usize = 32;
-
 struct Client {
     client: kube::Client,
-    turns: Semaphore,
+    turns: Turns,
 }
 
 impl Client {
     fn new(client: kube::Client) -> Self {
-        let turns = Semaphore::new(MAX_QUESTIONS);
-        Self { client, turns }
+        Self {
+            client,
+            turns: Turns::default(),
+        }
     }
 }
 
@@ -82,21 +82,29 @@ impl Authentication {
     pub(super) fn new(client: kube::Client, ttl: Duration) -> Self {
         Self {
             client: Client::new(client),
-            answers: Cached::new(ttl),
+            answers: Cached::new(ttl, Option::is_some),
         }
     }
 
-    pub(super) async fn user(&self, token: &str) -> anyhow::Result<Option<User>> {
+    /// Returns the user of a token, if there is one; [`Busy`](super::turns::Busy) where too many ask.
+    pub(super) async fn user(
+        &self,
+        token: &str,
+        address: Option<IpAddr>,
+    ) -> anyhow::Result<Option<User>> {
+        if MAX_TOKEN < token.len() {
+            return Ok(None);
+        }
         let review = json!({
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
             "spec": {"token": token},
         });
         let ask = async {
-            let status: TokenStatus = self.client.review(TOKEN_REVIEWS, &review).await?;
+            let status: TokenStatus = self.client.review(TOKEN_REVIEWS, &review, address).await?;
             Ok(status.authenticated.then(|| status.user.authenticated()))
         };
-        self.answers.get(&token.to_owned(), ask).await
+        self.answers.get(&question(token.as_bytes()), ask).await
     }
 }
 
@@ -104,7 +112,7 @@ impl Authorization {
     pub(super) fn new(client: kube::Client, ttl: Duration) -> Self {
         Self {
             client: Client::new(client),
-            answers: Cached::new(ttl),
+            answers: Cached::new(ttl, |it| it.allowed),
         }
     }
 
@@ -112,11 +120,13 @@ impl Authorization {
         &self,
         user: &User,
         attributes: &Attributes,
+        address: Option<IpAddr>,
     ) -> anyhow::Result<Verdict> {
         let review = review(user, attributes)?;
-        let ask = self.client.review(ACCESS_REVIEWS, &review);
-        let key = (user.name.clone(), user.groups.clone(), attributes.clone());
-        self.answers.get(&key, ask).await
+        let ask = self.client.review(ACCESS_REVIEWS, &review, address);
+        // All that is asked: a user's `extra` may restrict it, as that of a scoped token.
+        let question = question(&serde_json::to_vec(&review)?);
+        self.answers.get(&question, ask).await
     }
 }
 
@@ -162,12 +172,17 @@ fn review(user: &User, attributes: &Attributes) -> serde_json::Result<Value> {
 }
 
 impl Client {
-    async fn review<T: DeserializeOwned>(&self, path: &str, review: &Value) -> anyhow::Result<T> {
+    async fn review<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        review: &Value,
+        address: Option<IpAddr>,
+    ) -> anyhow::Result<T> {
         let request = Request::post(path)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(serde_json::to_vec(review)?))?;
+        let _turn = self.turns.take(address).await?;
         let answer = async {
-            let _turn = self.turns.acquire().await;
             let response = self.client.send(request).await?;
             let status = response.status();
             let body = Limited::new(response.into_body(), MAX_ANSWER);

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse,
-};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use parking_lot::RwLock;
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
@@ -162,15 +161,23 @@ fn read(path: &Path) -> Result<Known, String> {
 
 /// Keys of other kinds are for other purposes, and are passed over.
 fn parse(text: &[u8]) -> Result<Known, String> {
-    let set: JwkSet = serde_json::from_slice(text).map_err(|why| why.to_string())?;
-    let keys: Known = set.keys.iter().filter_map(key).collect();
+    let set: Set = serde_json::from_slice(text).map_err(|why| why.to_string())?;
+    let keys: Known = set.keys.into_iter().filter_map(key).collect();
     if keys.is_empty() {
         return Err("there is no key for RS256, RS384, RS512, ES256 or ES384 in it".to_owned());
     }
     Ok(keys)
 }
 
-fn key(jwk: &Jwk) -> Option<(String, Key)> {
+/// A set whose keys are read one by one: one of an unknown kind must not keep the others,
+/// and withdrawn ones in use.
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<serde_json::Value>,
+}
+
+fn key(jwk: serde_json::Value) -> Option<(String, Key)> {
+    let jwk: Jwk = serde_json::from_value(jwk).ok()?;
     if !matches!(
         jwk.common.public_key_use,
         None | Some(PublicKeyUse::Signature)
@@ -188,8 +195,8 @@ fn key(jwk: &Jwk) -> Option<(String, Key)> {
         },
         _ => return None,
     };
-    let key = DecodingKey::from_jwk(jwk).ok()?;
-    let name = jwk.common.key_id.clone().unwrap_or_default();
+    let key = DecodingKey::from_jwk(&jwk).ok()?;
+    let name = jwk.common.key_id.unwrap_or_default();
     Some((name, (algorithm, key)))
 }
 

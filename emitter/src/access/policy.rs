@@ -37,7 +37,7 @@ pub struct Issuer {
     #[serde(default)]
     pub keys: Keys,
     /// What its users and groups begin with here, so that service accounts of two
-    /// clusters are not confused. It may be empty.
+    /// clusters are not confused. It may be empty where there is no other issuer.
     pub user_prefix: String,
 }
 
@@ -159,13 +159,16 @@ impl Policy {
             if !names.insert(issuer) {
                 return Err(format!("issuer {issuer:?} is there twice"));
             }
-            if !prefixes.insert(&it.user_prefix) {
-                let prefix = &it.user_prefix;
+            let prefix = it.user_prefix.as_str();
+            let overlaps = |other: &&&str| other.starts_with(prefix) || prefix.starts_with(**other);
+            if let Some(other) = prefixes.iter().find(overlaps) {
                 return Err(format!(
-                    "two issuers have the userPrefix {prefix:?}: their users could not be \
-                     told apart"
+                    "userPrefix {prefix:?} of issuer {issuer:?} and userPrefix {other:?} of \
+                     another issuer begin alike: the one could name users of the other; \
+                     choose prefixes of which none begins with another"
                 ));
             }
+            prefixes.insert(prefix);
         }
         let mut names = BTreeSet::new();
         for it in self.consumers.iter().flatten() {
@@ -311,6 +314,7 @@ consumers:
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     fn bad_configuration_is_explained() {
         let issuer = "issuers: [{issuer: a, audiences: [x], keys: {file: f}, userPrefix: ''}";
         for (text, words) in [
@@ -365,7 +369,13 @@ consumers:
                 &format!(
                     "{issuer}, {{issuer: b, audiences: [x], keys: {{file: f}}, userPrefix: ''}}]"
                 ),
-                "two issuers have the userPrefix",
+                "begin alike",
+            ),
+            (
+                &format!(
+                    "{issuer}, {{issuer: b, audiences: [x], keys: {{file: f}}, userPrefix: 'west:'}}]"
+                ),
+                "begin alike",
             ),
         ] {
             let why = Policy::parse(text).unwrap_err();

@@ -15,8 +15,11 @@ use super::policy::Issuer;
 /// How far clocks of two clusters may be apart.
 const LEEWAY_SECONDS: u64 = 30;
 
+/// What names of service accounts begin with.
+const ACCOUNT: &str = "system:serviceaccount:";
+
 /// Longer tokens are not looked at.
-const MAX_TOKEN: usize = 16 << 10;
+pub(super) const MAX_TOKEN: usize = 16 << 10;
 
 /// An issuer, and its keys.
 pub(super) struct Trusted {
@@ -63,6 +66,7 @@ impl Trusted {
         let header = decode_header(token).map_err(|why| why.to_string())?;
         let key = self.keys.find(header.kid.as_deref()).await;
         let (algorithm, key) = key.ok_or("it is signed with a key that is not known")?;
+        super::verifying::install();
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY_SECONDS;
         validation.validate_nbf = true;
@@ -70,7 +74,8 @@ impl Trusted {
         validation.set_issuer(&[&self.issuer.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         let token = decode::<Value>(token, &key, &validation).map_err(|why| why.to_string())?;
-        user(token.claims, &self.issuer.user_prefix).ok_or_else(|| "it has no sub".to_owned())
+        user(token.claims, &self.issuer.user_prefix)
+            .ok_or_else(|| "it has no sub, or a reserved one".to_owned())
     }
 }
 
@@ -85,11 +90,21 @@ pub(super) fn claimed_issuer(token: &str) -> Option<String> {
     Some(claims["iss"].as_str()?.to_owned())
 }
 
+/// Returns whether a claim names a part of Kubernetes itself. An issuer may name service
+/// accounts so, and nothing else: `system:masters` is an administrator everywhere.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("system:")
+}
+
 /// A service account has the groups that an API server would give it.
 fn user(claims: Value, prefix: &str) -> Option<User> {
     let subject = claims["sub"].as_str().filter(|it| !it.is_empty())?;
+    let is_account = subject.starts_with(ACCOUNT);
+    if is_reserved(&format!("{prefix}{subject}")) && !is_account {
+        return None;
+    }
     let mut groups = Vec::new();
-    if let Some(account) = subject.strip_prefix("system:serviceaccount:")
+    if let Some(account) = subject.strip_prefix(ACCOUNT)
         && let Some((namespace, _)) = account.split_once(':')
     {
         groups.push(format!("{prefix}system:serviceaccounts"));
@@ -97,7 +112,8 @@ fn user(claims: Value, prefix: &str) -> Option<User> {
     }
     let claimed = claims["groups"].as_array().into_iter().flatten();
     let claimed = claimed.filter_map(Value::as_str);
-    groups.extend(claimed.map(|group| format!("{prefix}{group}")));
+    let claimed = claimed.map(|group| format!("{prefix}{group}"));
+    groups.extend(claimed.filter(|group| !is_reserved(group)));
     let uid = &claims["kubernetes.io"]["serviceaccount"]["uid"];
     let mut user = User::known(format!("{prefix}{subject}"), groups);
     user.uid = uid.as_str().unwrap_or_default().to_owned();

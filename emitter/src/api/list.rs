@@ -1,5 +1,7 @@
 //! LIST and GET.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use super::accept::{Format, Verb};
 use super::fresh::Need;
 use super::pieces::Pieces;
 use super::query::{Options, RevisionMatch};
-use super::{Asked, fresh, gzip, respond};
+use super::{Asked, Payload, compute, fresh, gzip, respond};
 use crate::hub::{Hub, Listed};
 
 /// What a list takes its items from.
@@ -86,7 +88,7 @@ pub(super) fn single(
 /// Answers with a collection, or a page of it, and with its relation to the present.
 pub(super) async fn list(
     asked: &Asked,
-    hub: &Hub,
+    hub: &Arc<Hub>,
     (format, view): (Format, &View),
     options: &Options,
 ) -> Result<Response, Status> {
@@ -109,7 +111,7 @@ pub(super) async fn list(
 
 async fn listed(
     asked: &Asked,
-    hub: &Hub,
+    hub: &Arc<Hub>,
     (format, view): (Format, &View),
     (source, options, page): (Source, &Options, Option<Page>),
 ) -> Result<Response, Status> {
@@ -123,9 +125,15 @@ async fn listed(
     // `resourceVersion=0` takes what there is, whole.
     let any = options.revision.is_some_and(Revision::is_zero);
     let limit = options.limit.filter(|_| !any);
-    let snapshot = match (source, limit, &page) {
+    let cut = Cut { page, limit };
+    let (parts, listed) = match (source, limit, &cut.page) {
         (Source::Present, None, None) => {
-            let listed = hub.list(view, now);
+            let listed = match hub.listed(view) {
+                Some(listed) => listed,
+                None => {
+                    compute::of_view(asked, hub, view, move |hub, view| hub.list(view, now)).await
+                }
+            };
             told(listed.revision);
             let meta = ListMeta {
                 revision: listed.revision,
@@ -136,13 +144,19 @@ async fn listed(
                 .list(view.encoding, &meta, listed.items.clone());
             return Ok(whole(asked, format, parts, listed).await);
         }
-        (Source::Present, _, _) => hub.snapshot(view),
-        (Source::At(revision), _, _) => hub
-            .snapshot_at(view, revision)
-            .map_err(|Expired { .. }| expired(page.as_ref(), view))?,
+        (Source::Present, _, _) => {
+            let part = move |hub: &Hub, view: &View| part(hub, view, hub.snapshot(view), &cut);
+            compute::of_view(asked, hub, view, part).await
+        }
+        (Source::At(revision), _, _) => {
+            let part = move |hub: &Hub, view: &View| match hub.snapshot_at(view, revision) {
+                Ok(snapshot) => Ok(part(hub, view, snapshot, &cut)),
+                Err(Expired { .. }) => Err(expired(cut.page.as_ref(), view)),
+            };
+            compute::of_view(asked, hub, view, part).await?
+        }
     };
-    told(snapshot.revision);
-    let (parts, listed) = part(hub, view, snapshot, &Cut { page, limit });
+    told(listed.revision);
     Ok(whole(asked, format, parts, listed).await)
 }
 
@@ -248,21 +262,22 @@ async fn whole(asked: &Asked, format: Format, parts: [Bytes; 3], listed: Listed)
         Format::Protobuf => false,
     };
     if is_made_anew {
-        return respond::body(asked, StatusCode::OK, format, parts.concat());
+        return respond::large_body(asked, StatusCode::OK, format, parts.concat()).await;
     }
     let length = parts.iter().map(Bytes::len).sum::<usize>();
     let media_type = format.media_type();
     if asked.gzip && gzip::pays(length) {
-        // Megabytes take longer than those who share this thread should wait.
         let compress = move || {
             let [head, _, tail] = parts;
             listed.compressed(|items| gzip::compress(&[&head, items, &tail]))
         };
-        let body = tokio::task::spawn_blocking(compress).await;
-        let body = body.expect("compressing neither panics nor is aborted");
-        let response = respond::with_type(asked, StatusCode::OK, media_type, body);
+        let body = compute::apart(asked, compress).await;
+        let mut response = respond::with_type(asked, StatusCode::OK, media_type, body.clone());
+        response.extensions_mut().insert(Payload(body));
         return gzip::mark(response);
     }
     let body = Body::new(Pieces::new(parts));
-    respond::with_type(asked, StatusCode::OK, media_type, body)
+    let mut response = respond::with_type(asked, StatusCode::OK, media_type, body);
+    response.extensions_mut().insert(Payload(listed.items));
+    response
 }

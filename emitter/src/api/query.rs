@@ -36,6 +36,15 @@ pub(super) struct Options {
     pub(super) send_initial_events: Option<bool>,
 }
 
+/// Maximum duration of a watch, whatever `timeoutSeconds` says. Clients open the next one.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Maximum number of terms of a selector.
+pub(super) const MAX_TERMS: usize = 100;
+
+/// Maximum number of values of all terms together.
+pub(super) const MAX_VALUES: usize = 1000;
+
 /// How a resource version is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RevisionMatch {
@@ -145,13 +154,15 @@ impl Options {
             .parse()
             .map_err(|why| bad(&why))?;
         check_fields(&fields, form)?;
+        let labels: LabelSelector = query
+            .get("labelSelector")
+            .unwrap_or_default()
+            .parse()
+            .map_err(|why| bad(&why))?;
+        check_cost(&labels, &fields)?;
         let mut options = Self {
             watch: force_watch || query.flag("watch").unwrap_or(false),
-            labels: query
-                .get("labelSelector")
-                .unwrap_or_default()
-                .parse()
-                .map_err(|why| bad(&why))?,
+            labels,
             fields,
             revision: None,
             revision_match: None,
@@ -164,7 +175,7 @@ impl Options {
                 .number("timeoutSeconds")?
                 .and_then(|seconds| u64::try_from(seconds).ok())
                 .filter(|seconds| 0 < *seconds)
-                .map(Duration::from_secs),
+                .map(|seconds| Duration::from_secs(seconds).min(MAX_TIMEOUT)),
             bookmarks: query.flag("allowWatchBookmarks").unwrap_or(false),
             send_initial_events: query.flag("sendInitialEvents"),
         };
@@ -267,6 +278,27 @@ impl Options {
             Err(invalid(causes))
         }
     }
+}
+
+/// Refuses selectors with more terms or values than anybody needs: each is compared with
+/// the labels of each object, for each event.
+fn check_cost(labels: &LabelSelector, fields: &FieldSelector) -> Result<(), Status> {
+    for (name, n, max) in [
+        (
+            "terms of labelSelector",
+            labels.requirements().len(),
+            MAX_TERMS,
+        ),
+        ("values of labelSelector", labels.n_values(), MAX_VALUES),
+        ("terms of fieldSelector", fields.terms().len(), MAX_TERMS),
+    ] {
+        if max < n {
+            return Err(Status::bad_request(format!(
+                "{n} {name} are too many; this server accepts at most {max}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether Go's `time.ParseDuration` reads it: `32s`, `-1.5h`, `1h15m`, `0`.

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use proto_types::Status;
 
 use super::accept::Format;
-use super::{Asked, accept, discovery, gzip};
+use super::{Asked, Payload, accept, compute, discovery, gzip};
 
 /// An answer of some media type.
 pub fn with_type(
@@ -37,18 +37,54 @@ pub fn document(asked: &Asked, code: StatusCode, json_text: impl Into<Bytes>) ->
 
 /// An answer that was encoded as JSON, with its newline, or as protobuf.
 pub(super) fn body(asked: &Asked, code: StatusCode, format: Format, encoded: Vec<u8>) -> Response {
+    let written = written(format, asked.pretty, asked.gzip, encoded);
+    answer(asked, code, format, written)
+}
+
+/// A body as it is sent.
+enum Written {
+    Plain(Bytes),
+    Compressed(Bytes),
+}
+
+fn written(format: Format, pretty: bool, gzip: bool, encoded: Vec<u8>) -> Written {
     let body = match format {
         // Plain documents end with a newline, indented ones do not.
-        Format::Json if asked.pretty => super::pretty::indent(&encoded),
+        Format::Json if pretty => super::pretty::indent(&encoded),
         Format::Json | Format::Protobuf => encoded,
         Format::Yaml => super::yaml::of_json(&encoded),
     };
-    let media_type = format.media_type();
-    if asked.gzip && gzip::pays(body.len()) {
-        let compressed = gzip::compress(&[&body]);
-        return gzip::mark(with_type(asked, code, media_type, compressed));
+    match gzip && gzip::pays(body.len()) {
+        true => Written::Compressed(gzip::compress(&[&body])),
+        false => Written::Plain(body.into()),
     }
-    with_type(asked, code, media_type, body)
+}
+
+fn answer(asked: &Asked, code: StatusCode, format: Format, written: Written) -> Response {
+    let media_type = format.media_type();
+    let (bytes, is_compressed) = match written {
+        Written::Plain(bytes) => (bytes, false),
+        Written::Compressed(bytes) => (bytes, true),
+    };
+    let mut response = with_type(asked, code, media_type, bytes.clone());
+    response.extensions_mut().insert(Payload(bytes));
+    match is_compressed {
+        true => gzip::mark(response),
+        false => response,
+    }
+}
+
+/// The same for a body that may be large: it is written apart.
+pub(super) async fn large_body(
+    asked: &Asked,
+    code: StatusCode,
+    format: Format,
+    encoded: Vec<u8>,
+) -> Response {
+    let (pretty, gzip) = (asked.pretty, asked.gzip);
+    let write = move || written(format, pretty, gzip, encoded);
+    let written = compute::apart(asked, write).await;
+    answer(asked, code, format, written)
 }
 
 /// A refusal.

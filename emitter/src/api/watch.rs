@@ -16,7 +16,7 @@ use self::watcher::{Ending, Watcher};
 use super::accept::Format;
 use super::fresh::Need;
 use super::query::Options;
-use super::{Asked, Context, fresh, respond};
+use super::{Asked, Context, compute, fresh, respond};
 use crate::consumers::Caller;
 use crate::hub::{Hub, Start, Subscription};
 
@@ -36,7 +36,7 @@ pub(super) async fn watch(
             let ending = match asked.caller.as_ref() {
                 Some(caller) => {
                     let Subscription { feed, cursor, .. } = &subscription;
-                    Ending::Session(caller.watch(hub.names(), feed, *cursor))
+                    Ending::Session(caller.watch(hub.names(), feed, *cursor)?)
                 }
                 None => Ending::server(context.shutdown),
             };
@@ -51,7 +51,7 @@ pub(super) async fn watch(
 
 async fn open(
     asked: &Asked,
-    hub: &Hub,
+    hub: &Arc<Hub>,
     view: &View,
     options: &Options,
 ) -> Result<Subscription, Status> {
@@ -72,9 +72,9 @@ async fn open(
         let is_known = hub.admits(|| asked.client(view), revision);
         is_known.map_err(|Expired { oldest }| too_old(oldest))?;
     }
-    let subscription = hub
-        .subscribe(view, start)
-        .map_err(|Expired { oldest }| too_old(oldest))?;
+    let subscribe = move |hub: &Hub, view: &View| hub.subscribe(view, start);
+    let subscription = compute::of_view(asked, hub, view, subscribe).await;
+    let subscription = subscription.map_err(|Expired { oldest }| too_old(oldest))?;
     if start == Start::State {
         asked.told(hub, view, subscription.revision);
     }

@@ -2,18 +2,29 @@
 
 use serde_json::Value;
 
-/// Writes JSON that we wrote as YAML, with its keys sorted.
+/// Writes JSON as YAML, with its keys sorted. Objects may have what no number type holds,
+/// as a server sent it: that JSON is YAML as it is.
 pub(super) fn of_json(json: &[u8]) -> Vec<u8> {
-    let value: Value = serde_json::from_slice(json).expect("what we wrote is JSON");
+    let Ok(value) = serde_json::from_slice::<Value>(json) else {
+        return json.to_vec();
+    };
     // A folded text reads worse than a long one.
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let text = serde_saphyr::to_string_with_options(&value, options);
-    text.expect("all JSON can be written as YAML").into_bytes()
+    text.map_or_else(|_| json.to_vec(), String::into_bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::of_json;
+
+    #[test]
+    fn json_that_no_value_holds_stays_json() {
+        let nested = [b"[".repeat(1000), b"]".repeat(1000)].concat();
+        for json in [&nested[..], br#"{"a":1e999}"#] {
+            assert_eq!(of_json(json), json);
+        }
+    }
 
     #[test]
     fn what_looks_like_something_else_is_quoted() {

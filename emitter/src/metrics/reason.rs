@@ -19,6 +19,20 @@ pub enum Limit {
     WatchesPerConsumer,
     /// Of requests that are answered at a time.
     Requests,
+    /// Of requests of one consumer that are answered at a time.
+    RequestsPerConsumer,
+    /// Of bytes of answers that are being sent.
+    ResponseBytes,
+    /// Of these bytes of one consumer.
+    ResponseBytesPerConsumer,
+    /// Of the time for a whole answer.
+    Response,
+    /// Of views that are watched.
+    Views,
+    /// Of views that one consumer watches.
+    ViewsPerConsumer,
+    /// Of questions to the upstream about credentials from one address.
+    Authentication,
     /// Of the length of path and query.
     Uri,
     /// Of the length of a body.
@@ -38,6 +52,13 @@ impl Limit {
             Self::Watches => "watches",
             Self::WatchesPerConsumer => "watches_per_consumer",
             Self::Requests => "requests_inflight",
+            Self::RequestsPerConsumer => "requests_inflight_per_consumer",
+            Self::ResponseBytes => "response_bytes",
+            Self::ResponseBytesPerConsumer => "response_bytes_per_consumer",
+            Self::Response => "response_timeout",
+            Self::Views => "views",
+            Self::ViewsPerConsumer => "views_per_consumer",
+            Self::Authentication => "authentication",
             Self::Uri => "uri_bytes",
             Self::Body => "body_bytes",
             Self::Shutdown => "shutdown",

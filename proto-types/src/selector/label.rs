@@ -69,6 +69,17 @@ impl LabelSelector {
         &self.requirements
     }
 
+    /// Returns the number of values of all requirements.
+    #[must_use]
+    pub fn n_values(&self) -> usize {
+        let n_values = |it: &Requirement| match &it.operator {
+            Operator::In(values) | Operator::NotIn(values) => values.len(),
+            Operator::GreaterThan(_) | Operator::LessThan(_) => 1,
+            Operator::Exists | Operator::Absent => 0,
+        };
+        self.requirements.iter().map(n_values).sum()
+    }
+
     /// What matches both.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {

@@ -87,7 +87,8 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
             let end = rest
                 .find(|c| is_special(c) || is_space(c))
                 .unwrap_or(rest.len());
-            (Token::word(&rest[..end]), &rest[end..])
+            let (word, after) = rest.split_at(end);
+            (Token::word(word), after)
         };
         tokens.push(token);
         rest = after.trim_start_matches(is_space);
@@ -99,10 +100,12 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
 /// The longest run of special characters that is a token.
 fn longest_symbol(text: &str) -> (Token<'_>, &str) {
     let run = text.find(|c| !is_special(c)).unwrap_or(text.len());
-    let longest = (1..=run.min(2))
-        .rev()
-        .find_map(|end| Token::symbol(&text[..end]).map(|token| (token, &text[end..])));
-    longest.unwrap_or((Token::Error(&text[..run]), &text[run..]))
+    let longest = (1..=run.min(2)).rev().find_map(|end| {
+        let (symbol, after) = text.split_at_checked(end)?;
+        Token::symbol(symbol).map(|token| (token, after))
+    });
+    let (error, after) = text.split_at(run);
+    longest.unwrap_or((Token::Error(error), after))
 }
 
 const fn is_space(c: char) -> bool {

@@ -50,6 +50,11 @@ pub struct Args {
     )]
     pub(crate) listen: SocketAddr,
 
+    /// File with a bearer token in each line, for those who read /status and /explain from
+    /// another machine; without it, only the machine itself may
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+
     /// Let one of several processes write, and the others stand by
     #[arg(
         long,

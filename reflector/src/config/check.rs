@@ -20,6 +20,7 @@ const NO_SOURCES: &str = "no sources are configured: the reflector is ready and 
 impl TryFrom<Args> for Config {
     type Error = Error;
 
+    #[expect(clippy::too_many_lines, reason = "it names all that is configured")]
     fn try_from(args: Args) -> Result<Self, Error> {
         let (election, record) = (election(&args), record(&args));
         let Args {
@@ -28,6 +29,7 @@ impl TryFrom<Args> for Config {
             mirror_namespace,
             kubeconfig,
             context,
+            admin_token_file,
             listen,
             global,
             kubeconfig_dir,
@@ -73,6 +75,7 @@ impl TryFrom<Args> for Config {
             sources: sources.collect::<Result<_, _>>()?,
             global,
             policy,
+            admin_token_file,
             listen,
             election,
             mirror_namespace,

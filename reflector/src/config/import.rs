@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use super::limits;
 use super::schema::{Host, Pattern as PatternText, Port, Range};
 
 /// A source's `import`.
@@ -140,8 +141,8 @@ impl ImportEntry {
             target_ports: Ports::new(parsed("import.targetPorts", &self.target_ports)?),
             addresses: ranges("import.endpointCIDRs", &self.addresses)?,
             hosts: parsed("import.externalNames", &self.external_names)?,
-            max_services: self.max_services,
-            max_endpoints: self.max_endpoints,
+            max_services: Some(self.max_services.unwrap_or(limits::MAX_SERVICES)),
+            max_endpoints: Some(self.max_endpoints.unwrap_or(limits::MAX_ENDPOINTS)),
             carry: Carry {
                 labels: carried("import.labels", &self.labels)?,
                 annotations: carried("import.annotations", &self.annotations)?,

@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::endpoints::EndpointsFrom;
 use super::import::ImportEntry;
+use super::limits::LimitsEntry;
 use super::naming::NamingEntry;
 use super::schema::{self, Duration as DurationText, Label, Prefix, SourceLabel};
 use super::staleness::{StalenessEntry, StalenessOfEntry};
@@ -95,6 +96,9 @@ pub struct SourceEntry {
     /// What may come in from it.
     #[serde(default)]
     pub import: ImportEntry,
+    /// What it may take of this program and of the local cluster.
+    #[serde(default)]
+    pub limits: LimitsEntry,
     /// What its mirrors are called.
     #[serde(default)]
     pub naming: NamingEntry,
@@ -141,6 +145,7 @@ impl SourceEntry {
             staleness: StalenessEntry::default(),
             staleness_of: Vec::new(),
             import: ImportEntry::default(),
+            limits: LimitsEntry::default(),
             naming: NamingEntry::default(),
             server: None,
             marks_as_reflected: false,
@@ -171,7 +176,9 @@ impl SourceEntry {
         let poll_every = self.poll_every.as_deref().map(super::staleness::parse);
         let poll_every = poll_every.transpose();
         let poll_every = poll_every.map_err(|why| self.unclear(format!("pollInterval: {why}")))?;
+        let limits = self.limits.check().map_err(|why| self.unclear(why))?;
         Ok(SourceConfig {
+            limits,
             endpoints_from: self.endpoints_from,
             poll_every,
             joins: self.joins(),

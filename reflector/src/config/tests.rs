@@ -94,7 +94,7 @@ source east: http://east:8080/
   selector: !heliograph.dev/source
   namespace: all
   endpoints while it is silent: keep
-  may bring in: everything
+  may bring in: at most that many Services: 5000; at most that many endpoints of each: 5000
 "
     );
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reflector_planner::{Change, Update};
 use runtime::{Access, Cause, Failure, Network};
 use tokio::sync::{mpsc, watch};
+use tracing::error;
 
 use super::{Feed, News, Sign};
 
@@ -93,6 +94,18 @@ impl Feed {
             namespace: None,
             cause: Cause::Unreachable(why),
             retry_in: RETRY,
+        })
+    }
+
+    /// Reports that the feed's task panicked.
+    pub(crate) fn panicked(&self, why: String, retry_in: Duration) -> News {
+        error!(feed = %self, panic = why, restart_in = ?retry_in, "feed panicked");
+        self.lost(Failure {
+            verb: runtime::follow::Verb::List,
+            resource: self.resource().names(),
+            namespace: None,
+            cause: Cause::Panicked(why),
+            retry_in,
         })
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proto_types::Resource;
 use reflector_planner::SourceName;
 use runtime::upstream::Asking;
-use runtime::{Access, Limits, Reader, Scope};
+use runtime::{Access, Budget, Limits, Reader, Restarts, Scope, contain};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::config::EndpointsFrom;
@@ -39,6 +39,8 @@ pub(super) struct Ears {
     pub(super) doubted: Arc<Notify>,
     pub(super) identity: Arc<Identity>,
     pub(super) metrics: Metrics,
+    /// What the source may make its readers hold.
+    pub(super) budget: Arc<Budget>,
 }
 
 /// A feed, what it asks for, and who listens.
@@ -56,8 +58,21 @@ impl Line {
         Self { feed, asked, ears }
     }
 
-    /// Follows until nobody listens.
-    pub(super) async fn follow(self, (access, way): (Access, Way)) {
+    /// Follows the source until nobody listens. A panic on what the source sent is
+    /// reported as a failure of this feed alone, and followed by a restart.
+    pub(super) async fn run(self, (access, way): (Access, Way)) {
+        let mut restarts = Restarts::default();
+        while let Err(why) = contain(self.follow((access.clone(), way.clone()))).await {
+            let delay = restarts.delay();
+            let news = self.feed.panicked(why, delay);
+            if self.ears.sender.send(news).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    async fn follow(&self, (access, way): (Access, Way)) {
         let Ears {
             sender,
             identity,
@@ -157,7 +172,8 @@ impl Line {
             Some(every) => reader.polling(every),
             None => reader,
         };
-        reader.guarded(self.ears.identity.guard())
+        let budget = Arc::clone(&self.ears.budget);
+        reader.within(budget).guarded(self.ears.identity.guard())
     }
 }
 

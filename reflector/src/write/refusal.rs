@@ -8,6 +8,8 @@ use proto_types::Status;
 pub(crate) enum Refusal {
     /// The server answered: no.
     Status(StatusCode, Status),
+    /// The server has no capacity, whatever is asked.
+    Busy(Status),
     /// There is no namespace, and the server does not create it.
     Namespace(String),
     /// The server did not answer.
@@ -23,7 +25,7 @@ impl Refusal {
             Self::StandingBy => "standby",
             Self::Status(StatusCode::CONFLICT, _) => "conflict",
             Self::Status(StatusCode::NOT_FOUND, _) => "not_found",
-            Self::Status(StatusCode::TOO_MANY_REQUESTS, _) => "throttled",
+            Self::Busy(_) | Self::Status(StatusCode::TOO_MANY_REQUESTS, _) => "throttled",
             Self::Namespace(_) | Self::Status(..) => "rejected",
         }
     }

@@ -64,8 +64,26 @@ impl Writer {
         if code.is_success() {
             return Ok(body);
         }
-        Err(Refusal::Status(code, status(&head, &body)))
+        let is_busy = is_busy(&head, &body);
+        let status = status(&head, &body);
+        match is_busy {
+            true => Err(Refusal::Busy(status)),
+            false => Err(Refusal::Status(code, status)),
+        }
     }
+}
+
+/// Returns whether the server as a whole has no capacity. Priority and fairness answers
+/// 429 with a line of text, before anything reads the object. An answer about an object is
+/// a `Status`, which an admission webhook can choose down to its code and delay.
+fn is_busy(head: &Parts, body: &[u8]) -> bool {
+    let is_retried = matches!(
+        head.status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    is_retried
+        && retry_after(&head.headers).is_some()
+        && serde_json::from_slice::<Fields<'_>>(body).is_err()
 }
 
 /// Why not. Who is asked for too much at once answers by a header and a line of text.
@@ -85,6 +103,27 @@ fn status(head: &Parts, body: &[u8]) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_answer_without_a_status_is_about_the_server() {
+        let text = "Too many requests, please try again later.\n".to_owned();
+        let webhook = Status::too_many_requests("admission webhook \"x\" denied it", 300);
+        for (code, header, body, expected) in [
+            (429, Some("1"), text.clone(), true),
+            (503, Some("1"), text.clone(), true),
+            (429, None, text.clone(), false),
+            (400, Some("1"), text, false),
+            (429, Some("300"), webhook.to_json(), false),
+            (503, Some("300"), webhook.to_json(), false),
+        ] {
+            let mut response = http::Response::builder().status(code);
+            if let Some(header) = header {
+                response = response.header(header::RETRY_AFTER, header);
+            }
+            let (head, ()) = response.body(()).unwrap().into_parts();
+            assert_eq!(is_busy(&head, body.as_bytes()), expected, "{code} {body}");
+        }
+    }
 
     #[test]
     fn how_long_to_wait_is_said_by_the_body_or_by_the_header_which_wins() {

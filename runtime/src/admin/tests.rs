@@ -2,6 +2,9 @@ use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
 use prometheus_client::metrics::counter::Counter;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::*;
@@ -65,4 +68,104 @@ async fn serving_ends_at_shutdown() {
     shutdown.cancel();
     let router = router(Readiness::default(), Arc::default());
     serve(listener, router, shutdown).await.unwrap();
+}
+
+/// A server on a loopback port, until the token is dropped.
+struct Lab {
+    address: std::net::SocketAddr,
+    shutdown: CancellationToken,
+    _tasks: tokio::task::JoinSet<std::io::Result<()>>,
+}
+
+impl Lab {
+    fn new(router: Router) -> Self {
+        let listener = crate::listen::bind(([127, 0, 0, 1], 0).into(), "--admin").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(serve(listener, router, shutdown.clone()));
+        Self {
+            address,
+            shutdown,
+            _tasks: tasks,
+        }
+    }
+
+    async fn ask(&self, head: &str) -> TcpStream {
+        let mut client = TcpStream::connect(self.address).await.unwrap();
+        client.write_all(head.as_bytes()).await.unwrap();
+        client
+    }
+
+    async fn answer(&self, head: &str) -> String {
+        let mut text = String::new();
+        let mut client = self.ask(head).await;
+        // A connection that is reset has no answer.
+        let _ = client.read_to_string(&mut text).await;
+        text
+    }
+}
+
+const LIVEZ: &str = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+#[tokio::test]
+async fn half_sent_heads_do_not_fill_the_port() {
+    let lab = Lab::new(router(Readiness::default(), Arc::default()));
+    let mut held = Vec::new();
+    for _ in 0..MAX_CONNECTIONS_PER_ADDRESS {
+        held.push(lab.ask("GET /livez HTTP/1.1\r\n").await);
+    }
+    while !lab.answer(LIVEZ).await.is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    held.pop();
+    while !lab.answer(LIVEZ).await.starts_with("HTTP/1.1 200") {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    lab.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused() {
+    let lab = Lab::new(router(Readiness::default(), Arc::default()));
+    let head = format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(MAX_HEAD));
+    let told = lab.answer(&head).await;
+    assert!(!told.contains(" 200 "), "{told}");
+}
+
+#[tokio::test]
+async fn protected_paths_are_for_the_machine_itself_or_for_a_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tokens");
+    std::fs::write(&file, "secret\n\nother\n").unwrap();
+    let status = Router::new().route("/status", axum::routing::get(async || "all"));
+    let status = Guard::new(Some(file)).protect(status);
+    let ask = async |peer: Option<[u8; 4]>, token: Option<&str>| {
+        let mut request = Request::get("/status").body(Body::empty()).unwrap();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(serve::Peer(peer.into()));
+        }
+        if let Some(token) = token {
+            let value = format!("Bearer {token}").parse().unwrap();
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        status
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    assert_eq!(ask(Some([127, 0, 0, 1]), None).await, 200);
+    assert_eq!(ask(Some([10, 0, 0, 1]), None).await, 401);
+    assert_eq!(ask(None, None).await, 401);
+    for (token, code) in [("secret", 200), ("other", 200), ("", 401), ("secre", 401)] {
+        assert_eq!(ask(Some([10, 0, 0, 1]), Some(token)).await, code, "{token}");
+    }
+    let lab = Lab::new(status);
+    let told = lab
+        .answer("GET /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(told.ends_with("all"), "{told}");
 }

@@ -109,6 +109,12 @@ pub enum Cause {
     /// An answer exceeds its limit.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
+    /// An answer exceeds a budget.
+    #[error("it has more than the budget allows ({0})")]
+    OverBudget(String),
+    /// The reader panicked on what the server sent.
+    #[error("the reader panicked, which is a bug of this program: {0}")]
+    Panicked(String),
 }
 
 impl Failure {
@@ -155,6 +161,8 @@ impl Cause {
             Self::Slow(_) => "Timeout",
             Self::Garbage(_) => "InvalidResponse",
             Self::TooLarge(_) => "ResponseTooLarge",
+            Self::OverBudget(_) => "BudgetExceeded",
+            Self::Panicked(_) => "Panicked",
         }
     }
 }

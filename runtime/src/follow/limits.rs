@@ -17,6 +17,8 @@ pub struct Limits {
     pub event_bytes: usize,
     /// The size of one page of a list.
     pub page_bytes: usize,
+    /// The number of pages of a list.
+    pub pages: usize,
     /// A watch that ends sooner was no success.
     pub shortest_watch: Duration,
     /// The least wait after a first failure.
@@ -33,9 +35,11 @@ impl Default for Limits {
             // A kube-apiserver sends bookmarks every minute, but need not.
             silence: Duration::from_secs(75),
             probe: Duration::from_secs(15),
-            // etcd refuses values over 1.5 MB, and an event holds one object.
-            event_bytes: 16 << 20,
-            page_bytes: 1 << 30,
+            // etcd refuses values over 1.5 MB, and an event holds one object; JSON is
+            // longer than what is stored.
+            event_bytes: 8 << 20,
+            page_bytes: 256 << 20,
+            pages: 1000,
             shortest_watch: Duration::from_secs(1),
             first_delay: Duration::from_millis(500),
             longest_delay: Duration::from_secs(30),

@@ -2,12 +2,13 @@
 
 mod refusal;
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
@@ -16,6 +17,7 @@ use proto_types::frame::List;
 use proto_types::resource::Names;
 use proto_types::{RawObject, Revision};
 
+use super::budget::{Amount, Budget, Share};
 use super::identity::{Accepted, Marks, Verifier};
 use super::watch::Watch;
 use super::{Cause, Limits, Scope, view};
@@ -32,6 +34,7 @@ pub(super) struct Server {
     pub(super) verifier: Verifier,
     /// Interval of lists where the server has no resource versions.
     pub(super) poll_every: Option<Duration>,
+    pub(super) budget: Option<Arc<Budget>>,
 }
 
 /// A page of a list, or all its pages together.
@@ -39,6 +42,8 @@ pub(super) struct Page {
     pub(super) objects: Vec<RawObject>,
     pub(super) revision: Revision,
     pub(super) origin: Origin,
+    /// What the objects take of the budget.
+    pub(super) share: Share,
 }
 
 /// Origin of a list or of a watch, and the clusters that are accepted.
@@ -109,14 +114,24 @@ impl Server {
     async fn pages(&self, query: Query) -> Result<Page, Trouble> {
         let before = self.verifier.before().await;
         let is_last = query.is_last;
-        let (mut list, headers) = self.page(query).await?;
+        let mut share = Share::of(self.budget.as_ref());
+        let mut tokens = HashSet::new();
+        let (mut list, headers) = self.page(query, &mut share).await?;
         let mut marks = Marks::of(&headers);
         let (mut upstream, mut read) = (Said::of(&headers), Said::of(&headers).read(&headers));
         while !list.rest.is_empty() {
             let mut query = Query::of(&self.scope);
             query.push("continue", &list.rest);
+            if self.limits.pages <= tokens.len() {
+                let max = self.limits.pages;
+                return Err(Cause::OverBudget(format!("{max} pages of a list")).into());
+            }
+            if !tokens.insert(std::mem::take(&mut list.rest)) {
+                let why = "a page of a list leads back to an earlier one".to_owned();
+                return Err(Cause::Garbage(why).into());
+            }
             query.is_last = is_last;
-            let (page, headers) = self.page(query).await?;
+            let (page, headers) = self.page(query, &mut share).await?;
             if Marks::of(&headers) != marks {
                 let why = "pages of one list come from different servers".to_owned();
                 return Err(Cause::Garbage(why).into());
@@ -147,17 +162,18 @@ impl Server {
             objects: list.objects,
             revision: list.revision,
             origin: Origin { evidence, expected },
+            share,
         })
     }
 
     /// A page, and the headers that it came with.
-    async fn page(&self, query: Query) -> Result<(Part, HeaderMap), Trouble> {
+    async fn page(&self, query: Query, share: &mut Share) -> Result<(Part, HeaderMap), Trouble> {
         let response = self.get(query).await?;
         let limit = self.limits.page_bytes;
         let headers = response.headers().clone();
-        let body = collect(response.into_body(), limit).await?;
-        let part = parse(self.scope.resource, &body);
-        let part = part.map_err(|why| Trouble::from(Cause::Garbage(why)))?;
+        let mut held = Share::of(self.budget.as_ref());
+        let body = collect_within(response.into_body(), limit, &mut held).await?;
+        let part = parse(self.scope.resource, &body, share)?;
         if part.revision.is_zero() && self.poll_every.is_none() {
             let why = "a list at no resource version".to_owned();
             return Err(Cause::Garbage(why).into());
@@ -218,6 +234,26 @@ pub(super) async fn send(
     Err(refusal::read(response).await)
 }
 
+/// The bytes of a body, as far as limit and budget reach.
+async fn collect_within(mut body: Body, limit: usize, share: &mut Share) -> Result<Bytes, Trouble> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|why| Cause::Cut(refusal::innermost(&why)))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if limit < whole.len().saturating_add(data.len()) {
+            return Err(Cause::TooLarge(limit).into());
+        }
+        share.take(Amount {
+            bytes: data.len(),
+            objects: 0,
+        })?;
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
 pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Trouble> {
     match Limited::new(body, limit).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
@@ -225,6 +261,9 @@ pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Trouble> 
         Err(why) => Err(Cause::Cut(refusal::innermost(&*why)).into()),
     }
 }
+
+/// Room for so many objects is made at once.
+const MANY: usize = 1000;
 
 /// A page of a list.
 struct Part {
@@ -243,16 +282,26 @@ impl Part {
 
 /// Reads a page. An object that does not parse spoils the page, since it would otherwise
 /// count as absent; and so does an answer that is not a list of that kind.
-fn parse(resource: &'static Names, body: &Bytes) -> Result<Part, String> {
-    let list: List<'_> = serde_json::from_slice(body).map_err(|why| why.to_string())?;
-    list.check(resource)?;
-    let objects = list
-        .items
-        .unwrap_or_default()
-        .into_iter()
-        .map(|item| RawObject::parse(resource, &body.slice_ref(item.get().as_bytes())))
-        .collect::<Result<_, _>>()
-        .map_err(|why| why.to_string())?;
+fn parse(resource: &'static Names, body: &Bytes, share: &mut Share) -> Result<Part, Trouble> {
+    let garbage = |why: String| Trouble::from(Cause::Garbage(why));
+    let list: List<'_> = serde_json::from_slice(body).map_err(|why| garbage(why.to_string()))?;
+    list.check(resource).map_err(garbage)?;
+    let items = list.items.unwrap_or_default();
+    let mut objects = Vec::with_capacity(items.len().min(MANY));
+    for item in items {
+        let json = body.slice_ref(item.get().as_bytes());
+        let mut object =
+            RawObject::parse(resource, &json).map_err(|why| garbage(why.to_string()))?;
+        if object.json.as_ptr() == json.as_ptr() {
+            // A slice would keep the whole page for as long as the object lives.
+            object.json = Bytes::copy_from_slice(&json);
+        }
+        share.take(Amount {
+            bytes: object.cost(),
+            objects: 1,
+        })?;
+        objects.push(object);
+    }
     Ok(Part {
         revision: list.metadata.resource_version,
         objects,

@@ -7,6 +7,7 @@
 pub mod driver;
 mod objects;
 mod requests;
+mod sources;
 mod texts;
 
 /// Something that bytes are thrown at.
@@ -21,7 +22,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "selectors",
         run: texts::selectors,
@@ -51,6 +52,11 @@ pub const TARGETS: [Target; 7] = [
         name: "watch_lines",
         run: objects::watch_lines,
         seeds: objects::LINES,
+    },
+    Target {
+        name: "lists",
+        run: sources::lists,
+        seeds: sources::LISTS,
     },
     Target {
         name: "protobuf",

@@ -237,7 +237,7 @@ pub(crate) fn bearer_tokens(data: &[u8]) {
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::AUTHORIZATION, value.clone());
-    let credentials = Credentials::of(&headers, Vec::new());
+    let credentials = Credentials::of(&headers, Vec::new(), None);
     let attributes = Attributes {
         verb: "get".to_owned(),
         path: "/version".to_owned(),

@@ -5,6 +5,7 @@
 //! | `serving` | an emitter beside its kube-apiserver, and a bare socket writer |
 //! | `mirroring` | a reflector beside a program that writes the same objects and decides nothing |
 //! | `merging` | the same, for global Services of many clusters |
+//! | `parties` | well-behaved sources and consumers beside hostile ones of every kind |
 //! | `process` | what the kernel says a process used |
 //! | `programs` | where the measured programs are |
 //!
@@ -12,6 +13,7 @@
 
 mod merging;
 mod mirroring;
+mod parties;
 mod process;
 mod programs;
 mod serving;
@@ -35,6 +37,14 @@ enum Command {
     /// Who is in the way; started by that measurement itself
     #[command(hide = true)]
     HostileClients(serving::hostile::Clients),
+    /// What hostile sources and consumers of every kind change for well-behaved ones
+    HostileParties(parties::Args),
+    /// Sources that are in the way; started by that measurement itself
+    #[command(hide = true)]
+    HostileSources(parties::HostileSources),
+    /// Consumers that are in the way; started by that measurement itself
+    #[command(hide = true)]
+    HostileConsumers(parties::HostileConsumers),
     /// How long many Services take, and one change; what is kept in memory
     Mirroring(mirroring::Args),
     /// How long global Services of many clusters take; what is kept in memory
@@ -53,6 +63,9 @@ async fn main() -> anyhow::Result<()> {
         Command::Serving(args) => serving::run(&args).await,
         Command::Hostile(args) => serving::hostile::run(&args).await,
         Command::HostileClients(clients) => clients.play().await,
+        Command::HostileParties(args) => parties::run(&args).await,
+        Command::HostileSources(sources) => sources.play().await,
+        Command::HostileConsumers(consumers) => consumers.play().await,
         Command::Mirroring(args) => mirroring::run(&args).await,
         Command::Merging(args) => merging::run(&args).await,
         Command::Bare(bare) => bare.serve().await,

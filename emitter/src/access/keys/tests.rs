@@ -214,8 +214,7 @@ fn a_key_says_by_which_algorithm_it_signs() {
         for (name, value) in change.as_object().unwrap() {
             key[name] = value.clone();
         }
-        let jwk: Jwk = serde_json::from_value(key).unwrap();
-        super::key(&jwk).map(|(_, (algorithm, _))| algorithm)
+        super::key(key).map(|(_, (algorithm, _))| algorithm)
     };
     let rsa = json!({"kty": "RSA", "n": "u1SU1LfVLPHCozMxH2Mo4lgOEePzNm0tRgeLezV6ffAt0gunVTLw7onLRnrq0_IzW7yWR7QkrmBL7jTKEn5u-qKhbwKfBstIs-bMY2Zkp18gnTxKLxoS2tFczGkPLPgizskuemMghRniWaoLcyehkd3qqGElvW_VDL5AaWTg0nLVkjRo9z-40RQzuVaE8AkAFmxZzow3x-VJYKdjykkJ0iT9wCS0DRTXu269V264Vf_3jvredZiKRkgwlL9xNAwxXFg0x_XFw005UWVRIkdgcKWTjpBP2dPwVZ4WWC-9aGVd-Gyn1o0CLelf4rEjGoXbAAEgAqeGUxrcIlbjXfbcmw", "e": "AQAB"});
     let with = |algorithm: &str| {
@@ -232,4 +231,27 @@ fn a_key_says_by_which_algorithm_it_signs() {
     ] {
         assert_eq!(key_of(change.clone()), algorithm, "{change}");
     }
+}
+
+#[tokio::test]
+async fn a_key_of_an_unknown_curve_does_not_keep_withdrawn_keys_in_use() {
+    let server = Server::start().await;
+    server.has_keys(&["stolen", "kept"]);
+    let keys = Keys {
+        pace: AT_ONCE,
+        ..server.by_url()
+    };
+    assert_eq!(keys.refresh().await, Some(true));
+    let mut next = set(&["kept"]);
+    for unknown in [
+        json!({"kty": "EC", "crv": "P-999", "kid": "new", "x": "AA", "y": "AA"}),
+        json!({"kty": "AKP", "alg": "ML-DSA-44", "kid": "newer", "pub": "AA"}),
+        json!("no key at all"),
+    ] {
+        next["keys"].as_array_mut().unwrap().push(unknown);
+    }
+    server.says(JWKS, 200, &next);
+    assert_eq!(keys.refresh().await, Some(true));
+    assert!(keys.known(Some("stolen")).is_none(), "it was withdrawn");
+    assert!(keys.known(Some("kept")).is_some());
 }

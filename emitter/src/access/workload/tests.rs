@@ -1,4 +1,3 @@
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rcgen::{KeyPair, PublicKeyData};
 use serde_json::json;
 
@@ -57,10 +56,17 @@ impl Lab {
         for (name, value) in change.as_object().unwrap() {
             claims[name] = value.clone();
         }
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(kid.to_owned());
-        let key = EncodingKey::from_ec_der(&self.key.serialize_der());
-        encode(&header, &claims, &key).unwrap()
+        let header = json!({"alg": "ES256", "typ": "JWT", "kid": kid});
+        let part = |it: &Value| URL_SAFE_NO_PAD.encode(it.to_string());
+        let message = format!("{}.{}", part(&header), part(&claims));
+        let random = ring::rand::SystemRandom::new();
+        let key = ring::signature::EcdsaKeyPair::from_pkcs8(
+            &ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING,
+            &self.key.serialize_der(),
+            &random,
+        );
+        let signed = key.unwrap().sign(&random, message.as_bytes()).unwrap();
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signed))
     }
 }
 
@@ -167,4 +173,36 @@ fn keys_that_are_known_stay_with_their_issuer() {
         lab.trusted.with_keys_of(&lab.trusted).is_none(),
         "a file has been read"
     );
+}
+
+#[tokio::test]
+async fn claims_of_time_are_numbers() {
+    let lab = Lab::new();
+    for claims in [
+        json!({"nbf": (now() + 3600).to_string()}),
+        json!({"nbf": now() + 3600}),
+        json!({"nbf": {}}),
+        json!({"exp": (now() + 600).to_string()}),
+        json!({"exp": 1e300}),
+        json!({"exp": -1}),
+    ] {
+        let token = lab.token("one", &claims);
+        assert!(lab.trusted.user(&token).await.is_err(), "{claims}");
+    }
+}
+
+#[test]
+fn an_issuer_without_a_prefix_names_no_part_of_kubernetes() {
+    let claims = |subject: &str| json!({"sub": subject, "groups": ["system:masters", "readers"]});
+    let known = user(claims("somebody"), "").unwrap();
+    assert!(
+        !known.groups.contains(&"system:masters".to_owned()),
+        "{known:?}"
+    );
+    assert!(known.groups.contains(&"readers".to_owned()));
+    for subject in ["system:admin", "system:anonymous", "system:node:a"] {
+        assert_eq!(user(claims(subject), ""), None, "{subject}");
+        assert!(user(claims(subject), "west:").is_some());
+    }
+    assert!(user(claims("system:serviceaccount:a:b"), "").is_some());
 }

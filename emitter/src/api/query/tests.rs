@@ -147,3 +147,40 @@ fn a_watch_from_anywhere_begins_with_the_state() {
     assert_eq!(initial("watch=1&resourceVersion=7"), None);
     assert_eq!(parse("watch=1&continue=x").unwrap_err().code, 422);
 }
+
+#[test]
+fn a_watch_of_any_number_of_seconds_has_an_end() {
+    for seconds in [i64::MAX.to_string(), "9223372036854775".to_owned()] {
+        let query = format!("watch=1&timeoutSeconds={seconds}");
+        let timeout = parse(&query).unwrap().timeout.unwrap();
+        assert_eq!(timeout, Duration::from_secs(24 * 60 * 60));
+        assert!(tokio::time::Instant::now().checked_add(timeout).is_some());
+    }
+    for seconds in ["-9223372036854775808", "0"] {
+        let query = format!("watch=1&timeoutSeconds={seconds}");
+        assert_eq!(parse(&query).unwrap().timeout, None);
+    }
+    assert!(parse("timeoutSeconds=9223372036854775808").is_err());
+}
+
+#[test]
+fn selectors_that_cost_more_than_any_reader_needs_are_refused() {
+    let terms = |n: usize| {
+        let terms: Vec<_> = (0..n).map(|i| format!("!a{i}")).collect();
+        format!("labelSelector={}", terms.join(","))
+    };
+    let values = |n: usize| {
+        let values: Vec<_> = (0..n).map(|i| format!("v{i}")).collect();
+        format!("labelSelector=a%20in%20({})", values.join(","))
+    };
+    let fields = |n: usize| {
+        let terms: Vec<_> = (0..n).map(|i| format!("metadata.name!=a{i}")).collect();
+        format!("fieldSelector={}", terms.join(","))
+    };
+    for query in [terms(100), values(1000), fields(100)] {
+        assert!(parse(&query).is_ok(), "{query}");
+    }
+    for query in [terms(101), terms(3405), values(1001), fields(101)] {
+        assert_eq!(parse(&query).unwrap_err().code, 400);
+    }
+}

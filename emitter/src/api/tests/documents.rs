@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Arc, Documents};
+use crate::upstream::Document;
 
 #[tokio::test]
 async fn a_failed_document_is_not_cached() {
@@ -18,7 +19,10 @@ async fn a_failed_document_is_not_cached() {
     });
     let documents = Documents::new(kube::Client::new(upstream, "default"));
     for expected in [503, 200, 200] {
-        let document = documents.get("/version", None).await.unwrap();
+        let document = documents
+            .get(Document::find("/version", None).unwrap())
+            .await
+            .unwrap();
         assert_eq!(document.status().as_u16(), expected);
     }
     assert_eq!(n_requests.load(Ordering::Relaxed), 2, "the success is kept");

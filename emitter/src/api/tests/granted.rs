@@ -21,6 +21,7 @@ fn caller(rules: Rules) -> Caller {
         right: None,
         connection: None,
         consumers: Consumers::new(RequestLimits::standard(), metrics),
+        place: None,
     }
 }
 

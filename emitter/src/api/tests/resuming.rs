@@ -215,6 +215,7 @@ impl Lab {
             right: None,
             connection: None,
             consumers: Consumers::new(RequestLimits::standard(), Arc::new(Metrics::default())),
+            place: None,
         };
         let path = format!("/apis/discovery.k8s.io/v1/endpointslices?{query}");
         let request = Request::get(path).extension(caller);

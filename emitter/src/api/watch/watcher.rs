@@ -199,12 +199,11 @@ impl Watcher {
     /// Returns what a frame of the feed is for this consumer.
     fn take(&mut self, frame: ring::Frame) -> Option<Bytes> {
         match (frame.treatment(self.known), frame.kind) {
-            (Treatment::Skip, _) => None,
+            (Treatment::Skip, _) | (Treatment::Deliver, FrameKind::Gap { .. }) => None,
             (Treatment::Expire, _) => Some(self.expire()),
             (Treatment::Deliver, FrameKind::Bookmark) => {
                 self.next_bookmark.map(|_| self.bookmark(frame.revision))
             }
-            (Treatment::Deliver, FrameKind::Gap { .. }) => None,
             (Treatment::Deliver, FrameKind::Change | FrameKind::Missed { .. }) => {
                 Some(self.deliver(frame.bytes))
             }

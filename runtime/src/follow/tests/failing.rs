@@ -257,3 +257,71 @@ async fn a_watch_that_ends_at_once_is_a_failure() {
         "cannot watch services: the server ended the watch as soon as it began"
     );
 }
+
+#[tokio::test]
+async fn endless_pages_end() {
+    let few = Limits {
+        pages: 5,
+        ..limits()
+    };
+    let pages = (0..10).map(|i| page(5, &[&item(&format!("s{i}"), 3)], &format!("t{i}")));
+    let endless = failure(pages.collect(), few).await;
+    assert_eq!(endless.reason(), "BudgetExceeded");
+    let repeated = vec![page(5, &[], "again"), page(5, &[], "again")];
+    assert_eq!(
+        failure(repeated, limits()).await.reason(),
+        "InvalidResponse"
+    );
+}
+
+#[tokio::test]
+async fn what_a_server_sends_has_a_budget_while_it_is_read() {
+    let budget = |bytes, objects| crate::Budget::new(crate::Amount { bytes, objects }, None);
+    let within = async |answers: Vec<Answer>, budget: &std::sync::Arc<crate::Budget>| {
+        let server = Scripted::start(answers).await;
+        let mut reader = reader(&server, limits())
+            .await
+            .within(std::sync::Arc::clone(budget));
+        let mut told = Vec::new();
+        loop {
+            let event = next(&mut reader).await;
+            told.push(in_short(&event));
+            if let Event::Failed(failure) = event {
+                return (told, failure.reason());
+            }
+        }
+    };
+    let large = item("large", 3).replace("{}", &format!("{{\"x\":\"{}\"}}", "y".repeat(9000)));
+    // A body counts while it comes.
+    let tight = budget(8000, 100);
+    assert_eq!(
+        within(vec![list(5, &[&large])], &tight).await.1,
+        "BudgetExceeded"
+    );
+    // Pages count together, and with what was told.
+    let some = budget(1 << 20, 3);
+    let pages = vec![
+        page(5, &[&item("a", 1), &item("b", 1)], "t"),
+        page(5, &[&item("c", 1), &item("d", 1)], ""),
+    ];
+    assert_eq!(within(pages, &some).await.1, "BudgetExceeded");
+    let added = stream(
+        &[
+            &event("ADDED", "b", 6),
+            &event("MODIFIED", "b", 7),
+            &event("DELETED", "a", 8),
+            &event("ADDED", "c", 9),
+            &event("ADDED", "d", 10),
+            &event("ADDED", "e", 11),
+        ],
+        Then::Silence,
+    );
+    let (told, reason) = within(vec![list(5, &[&item("a", 1)]), added], &some).await;
+    assert_eq!(reason, "BudgetExceeded");
+    assert!(told.contains(&"applied d 10".to_owned()), "{told:?}");
+    assert!(!told.contains(&"applied e 11".to_owned()), "{told:?}");
+    // A reader that ends gives all back.
+    for it in [&tight, &some] {
+        assert_eq!(it.used(), crate::Amount::default());
+    }
+}

@@ -1,0 +1,39 @@
+//! How much may be written in a time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Seconds for which a source that was quiet may write at once.
+const BURST: u32 = 10;
+
+/// A rate of writes, with a burst.
+#[derive(Debug)]
+pub(super) struct Rate {
+    each: Duration,
+    /// When all that was written would have been written at that rate.
+    paid_until: Instant,
+}
+
+impl Rate {
+    pub(super) fn new(per_second: u32) -> Self {
+        let now = Instant::now();
+        Self {
+            each: Duration::from_secs(1) / per_second.max(1),
+            paid_until: now,
+        }
+    }
+
+    /// Notes so many writes.
+    pub(super) fn take(&mut self, n: usize) {
+        let n = u32::try_from(n).unwrap_or(u32::MAX);
+        self.paid_until = self.paid_until.max(Instant::now()) + self.each.saturating_mul(n);
+    }
+
+    /// Returns when there may be a write.
+    pub(super) fn free_at(&self) -> Instant {
+        let burst = Duration::from_secs(BURST.into());
+        let least = self.paid_until + self.each;
+        least.checked_sub(burst).unwrap_or_else(Instant::now)
+    }
+}
