@@ -3,6 +3,7 @@
 mod alike;
 mod args;
 mod check;
+mod cluster_set;
 mod endpoints;
 mod error;
 mod file;
@@ -24,13 +25,14 @@ use std::time::Duration;
 use http::Uri;
 use proto_types::name::DnsLabel;
 use proto_types::{LabelSelector, label};
-use reflector_planner::SourceName;
 use reflector_planner::policy::Policy;
+use reflector_planner::{SourceName, Staleness};
 use runtime::{Access, Authority};
 
 pub use alike::{Each, InvalidGroup, KubeconfigDir};
 pub use args::Args;
 pub(crate) use args::{Command, Kind};
+pub use cluster_set::{ClusterSetConfig, ClusterSetEntry};
 pub use endpoints::EndpointsFrom;
 pub use error::Error;
 pub use file::{File, FileError};
@@ -56,6 +58,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// Which Services become one, if any do.
     pub global: Option<GlobalConfig>,
+    /// The clusterset, where the Multi-Cluster Services API is used.
+    pub cluster_set: Option<ClusterSetConfig>,
     /// What to do with what they say.
     pub policy: Policy,
     /// File of tokens for those who read `/status` and `/explain` from another machine.
@@ -124,6 +128,10 @@ pub struct SourceConfig {
     pub mirrors: bool,
     /// Whether its Services may be members of global ones.
     pub joins: bool,
+    /// Whether it is a cluster of the clusterset, where there is one.
+    pub in_cluster_set: bool,
+    /// What becomes of its endpoints while it is disconnected.
+    pub staleness: Staleness,
     /// Which cluster it must be, by the uid of its `kube-system` namespace.
     pub cluster: Option<Box<str>>,
     /// What of it is mirrored.

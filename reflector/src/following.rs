@@ -96,6 +96,14 @@ impl Opened {
     }
 }
 
+impl Opened {
+    /// Splits into the way to the source and the task that opens it, where there is one.
+    /// The task also renews what the access needs, for as long as it runs.
+    pub(crate) fn into_parts(self) -> (Way, Option<BoxFuture<'static, ()>>) {
+        (self.way, self.opening)
+    }
+}
+
 impl Following {
     /// Nothing yet, and then what that client leads to, with members of global
     /// Services where there are some.

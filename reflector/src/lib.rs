@@ -17,6 +17,7 @@
 //! | `identity` | which cluster a source is, and that it stays that one |
 //! | `reload` | another configuration while all goes on |
 //! | `config_map` | reads what a ConfigMap says, again and again |
+//! | `clusterset` | the Multi-Cluster Services API |
 //! | `controller` | owns the world: takes in, plans, has written |
 //! | `queue` | fair turns, one at a time per key, backoff |
 //! | `write` | sends steps to the local API server |
@@ -35,6 +36,7 @@ mod admin;
 mod announce;
 mod ask;
 mod authority;
+mod clusterset;
 pub mod compat;
 pub mod config;
 mod config_map;
@@ -75,6 +77,9 @@ use reload::Reloader;
 use write::Writer;
 
 pub use config::{Config, SourceConfig};
+
+/// Where the configuration of the clusterset is published.
+type ClusterSetSender = tokio::sync::watch::Sender<clusterset::Configuration>;
 
 pub(crate) const USER_AGENT: &str = concat!("heliograph-reflector/", env!("CARGO_PKG_VERSION"));
 
@@ -174,13 +179,16 @@ async fn reflect(
     let opened = reload::open(&network, config.sources.clone()).await?;
     let quiet = CancellationToken::new();
     let leadership = elect(&config, &local, &quiet, &mut tasks);
-    let (announcer, announcements) = announce::announcements(
+    let writer = Writer::new(
         local.clone(),
-        instance(),
-        leadership.clone(),
         metrics.clone(),
+        leadership.clone(),
+        config.habits,
     );
-    let reloads = line.map(|line| reloads_of((network, line), &config, config_map, &mut tasks));
+    let (announcer, announcements) = announcements(&writer);
+    let cluster_set = clusterset_of((&network, &writer), &config, &mut tasks);
+    let parts = (config_map, cluster_set);
+    let reloads = line.map(|line| reloads_of((network, line), &config, parts, &mut tasks));
     let pins = pins_of(&config, &local, &leadership, &mut tasks);
     let local_ranges = local_ranges_of(&config, &local, &mut tasks);
     let (n_sources, notes) = (opened.len(), config.warnings());
@@ -193,7 +201,7 @@ async fn reflect(
         local_ranges,
         reloads,
         questions: asked,
-        writer: Writer::new(local, metrics.clone(), leadership, config.habits),
+        writer,
         announcer,
         metrics,
         readiness,
@@ -210,6 +218,17 @@ async fn reflect(
     });
     tasks.spawn("admin", listener.serve(router, shutdown));
     Ok(tasks.run().await?)
+}
+
+/// Announces problems as Events, as long as the writer may write.
+fn announcements(writer: &Writer) -> (announce::Announcer, announce::Announcements) {
+    let Writer {
+        client,
+        metrics,
+        leadership,
+        ..
+    } = writer.clone();
+    announce::announcements(client, instance(), leadership, metrics)
 }
 
 /// With what a ConfigMap says, where one names sources.
@@ -245,13 +264,26 @@ fn instance() -> String {
 fn reloads_of(
     (network, line): (Network, Line),
     config: &Config,
-    config_map: Option<ConfigMapText>,
+    parts: (Option<ConfigMapText>, Option<ClusterSetSender>),
     tasks: &mut Tasks,
 ) -> mpsc::Receiver<reload::Reload> {
-    let (reloader, reloads) = Reloader::new(network, line, config, config_map);
+    let (reloader, reloads) = Reloader::new(network, line, config, parts);
     let shutdown = tasks.shutdown().clone();
     tasks.spawn("configuration", reloader.run(shutdown));
     reloads
+}
+
+/// Runs the clusterset, where there is one.
+fn clusterset_of(
+    (network, writer): (&Network, &Writer),
+    config: &Config,
+    tasks: &mut Tasks,
+) -> Option<ClusterSetSender> {
+    let sender = clusterset::configuration(config)?;
+    let parts = (network.clone(), sender.subscribe(), writer.clone());
+    let shutdown = tasks.shutdown().clone();
+    tasks.spawn("clusterset", clusterset::run(parts, shutdown));
+    Some(sender)
 }
 
 /// Reads the CIDRs of the local cluster, unless they are not wanted.

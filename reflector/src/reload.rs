@@ -13,11 +13,12 @@ use proto_types::name::DnsLabel;
 use reflector_planner::{Policy, SourceName};
 use runtime::Network;
 use runtime::files::content;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::clusterset;
 use crate::compat::Line;
-use crate::config::{Config, GlobalConfig, SourceConfig};
+use crate::config::{ClusterSetConfig, Config, GlobalConfig, SourceConfig};
 use crate::config_map::ConfigMapText;
 use crate::following::Opened;
 
@@ -53,6 +54,9 @@ pub(crate) struct Reloader {
     sources: Vec<SourceConfig>,
     local_namespace: Option<DnsLabel>,
     global: Option<GlobalConfig>,
+    /// Where the controller of the clusterset learns its configuration.
+    cluster_set: Option<watch::Sender<clusterset::Configuration>>,
+    cluster_set_config: Option<ClusterSetConfig>,
     refused: Option<String>,
     /// What names further sources, where a ConfigMap does.
     config_map: Option<ConfigMapText>,
@@ -68,7 +72,10 @@ impl Reloader {
         network: Network,
         line: Line,
         config: &Config,
-        config_map: Option<ConfigMapText>,
+        (config_map, cluster_set): (
+            Option<ConfigMapText>,
+            Option<watch::Sender<clusterset::Configuration>>,
+        ),
     ) -> (Self, mpsc::Receiver<Reload>) {
         let (reloads, receiver) = mpsc::channel(1);
         let reloader = Self {
@@ -81,6 +88,8 @@ impl Reloader {
             sources: config.sources.clone(),
             local_namespace: config.local_namespace().cloned(),
             global: config.global.clone(),
+            cluster_set,
+            cluster_set_config: config.cluster_set.clone(),
             refused: None,
             config_map,
             reloads,
@@ -179,6 +188,7 @@ impl Reloader {
                 "global services have another cluster, selector or migration: restart the reflector"
             );
         }
+        self.change_cluster_set(&config)?;
         let fresh = config.sources.iter();
         let fresh = fresh.filter(|it| !self.sources.contains(it)).cloned();
         let opened = open(&self.network, fresh.collect()).await?;
@@ -201,6 +211,31 @@ impl Reloader {
             is_everywhere: local_namespace.is_none(),
             notes,
         })
+    }
+}
+
+impl Reloader {
+    /// Tells the controller of the clusterset which clusters there are.
+    fn change_cluster_set(&self, config: &Config) -> anyhow::Result<()> {
+        let identity = |it: &Option<ClusterSetConfig>| {
+            let it = it.as_ref()?;
+            Some((it.name.clone(), it.cluster.clone()))
+        };
+        if identity(&self.cluster_set_config) != identity(&config.cluster_set) {
+            bail!("clusterSet has another name or another cluster: restart the reflector");
+        }
+        let (Some(sender), Some(set)) = (&self.cluster_set, &config.cluster_set) else {
+            return Ok(());
+        };
+        let removed = config.policy.removed_sources;
+        let settings = clusterset::settings(set, &config.sources, removed);
+        let sources: Vec<_> = clusterset::members(&config.sources).cloned().collect();
+        sender.send_if_modified(|it| {
+            let is_new = it.settings != settings || it.sources != sources;
+            (it.settings, it.sources) = (settings, sources);
+            is_new
+        });
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@
 mod foresee;
 mod known;
 mod namespace;
+mod plain;
 mod refusal;
 mod rejection;
 mod request;
@@ -28,6 +29,7 @@ use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::Again;
 use known::{applied, forgotten, gone, seen, stored};
+pub(crate) use plain::Failure;
 use refusal::{Refusal, is_transient};
 
 /// Writes to the local API server.

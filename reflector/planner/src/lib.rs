@@ -54,6 +54,7 @@ pub mod problem;
 pub mod prospect;
 pub mod rejected;
 pub mod service;
+mod shared;
 pub mod slice;
 pub mod source;
 pub mod staleness;

@@ -60,9 +60,11 @@ impl TryFrom<Args> for Config {
             notes.push(without_sources(has_file, file.removed_sources)?);
         }
         let global = global.or(file.global);
-        let together = Together::new(global.as_ref(), mirror_namespace.as_ref());
+        let roles = (global.as_ref(), file.cluster_set.is_some());
+        let together = Together::new(roles, mirror_namespace.as_ref());
         let all_fit = together.leave_out(&groups, &mut entries, &mut notes);
         let (global, mut policy) = together.check(&entries)?;
+        let cluster_set = file.cluster_set.map(|it| it.check(&entries)).transpose()?;
         policy.removed_sources = groups.removed_sources(file.removed_sources, all_fit);
         close(&mut policy, &file.local_ranges, &opened)?;
         let hold = file.deletion_hold.or(file.hold_seconds);
@@ -74,6 +76,7 @@ impl TryFrom<Args> for Config {
             local: local(kubeconfig, context),
             sources: sources.collect::<Result<_, _>>()?,
             global,
+            cluster_set,
             policy,
             admin_token_file,
             listen,
@@ -93,13 +96,18 @@ impl TryFrom<Args> for Config {
 /// What sources mean together.
 struct Together<'a> {
     global: Option<&'a GlobalEntry>,
+    has_cluster_set: bool,
     mirror_namespace: Option<&'a DnsLabel>,
 }
 
 impl<'a> Together<'a> {
-    const fn new(global: Option<&'a GlobalEntry>, mirror_namespace: Option<&'a DnsLabel>) -> Self {
+    const fn new(
+        (global, has_cluster_set): (Option<&'a GlobalEntry>, bool),
+        mirror_namespace: Option<&'a DnsLabel>,
+    ) -> Self {
         Self {
             global,
+            has_cluster_set,
             mirror_namespace,
         }
     }
@@ -109,7 +117,8 @@ impl<'a> Together<'a> {
             .global
             .map(|it| it.check(entries, self.mirror_namespace));
         let (global, members) = global.transpose()?.unzip();
-        let policy = global::policy(entries, members, self.mirror_namespace)?;
+        let roles = (members, self.has_cluster_set);
+        let policy = global::policy(entries, roles, self.mirror_namespace)?;
         for entry in entries {
             entry.clone().check()?;
         }

@@ -22,6 +22,9 @@ pub enum Error {
     /// Nothing to reflect.
     #[error("no sources: name them with --source, or in a file with --config")]
     NoSources,
+    /// A clusterset that contradicts itself.
+    #[error("clusterSet: {0}")]
+    ClusterSet(String),
     /// The local cluster's ranges are not ranges.
     #[error("{0}")]
     LocalRanges(String),

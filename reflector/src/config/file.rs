@@ -10,7 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::schema::{self, Duration as DurationText, Label, Range};
-use super::{GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, staleness};
+use super::{ClusterSetEntry, GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, staleness};
 
 /// The configuration file, in YAML or JSON.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -44,6 +44,8 @@ pub struct File {
     pub learn_local_ranges: Option<bool>,
     /// Services of this cluster and of the sources that become one.
     pub global: Option<GlobalEntry>,
+    /// The Multi-Cluster Services API: ServiceExports of all clusters become ServiceImports.
+    pub cluster_set: Option<ClusterSetEntry>,
     /// The sources; the first wins where two want the same name.
     #[serde(default)]
     pub sources: Vec<SourceEntry>,

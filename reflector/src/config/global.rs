@@ -204,13 +204,15 @@ impl GlobalEntry {
 /// What to do with the sources, and with those that are members.
 pub(super) fn policy(
     entries: &[SourceEntry],
-    members: Option<GlobalPolicy>,
+    (members, has_cluster_set): (Option<GlobalPolicy>, bool),
     mirror_namespace: Option<&DnsLabel>,
 ) -> Result<Policy, Error> {
     let mut policies = Vec::with_capacity(entries.len());
     for entry in entries {
-        // Without mirrors of its own it may be a member all the same.
-        if entry.mirrors() || members.is_none() || !entry.joins() {
+        // Without mirrors of its own it may be a member, or a cluster of the clusterset.
+        let is_member = members.is_some() && entry.joins();
+        let is_in_set = has_cluster_set && entry.in_cluster_set();
+        if entry.mirrors() || !is_member && !is_in_set {
             policies.push(source_policy(entry, mirror_namespace)?);
         }
     }

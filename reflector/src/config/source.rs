@@ -84,6 +84,8 @@ pub struct SourceEntry {
     pub namespace: Option<DnsLabel>,
     /// Whether its Services may be members of global ones, where there are any.
     pub global: Option<bool>,
+    /// Whether it is a cluster of the clusterset, where there is one; default true.
+    pub cluster_set: Option<bool>,
     /// Its zones, and what they are called here.
     #[serde(default, rename = "zoneMap", alias = "zones")]
     pub zones: BTreeMap<String, String>,
@@ -141,6 +143,7 @@ impl SourceEntry {
             selector: None,
             namespace: None,
             global: None,
+            cluster_set: None,
             zones: BTreeMap::new(),
             staleness: StalenessEntry::default(),
             staleness_of: Vec::new(),
@@ -182,6 +185,8 @@ impl SourceEntry {
             endpoints_from: self.endpoints_from,
             poll_every,
             joins: self.joins(),
+            in_cluster_set: self.in_cluster_set(),
+            staleness: self.staleness.0,
             mirrors: self.mirrors(),
             name: self.name,
             access,

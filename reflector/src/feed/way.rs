@@ -58,6 +58,28 @@ impl Way {
     }
 }
 
+impl Way {
+    /// Returns a client as soon as the way is open, and reports each failure before that.
+    /// Pending for ever if the way is given up.
+    pub(crate) async fn client(self, mut report: impl FnMut(&str)) -> kube::Client {
+        let mut progress = match self {
+            Self::Open(client) => return client,
+            Self::Waiting(progress) => progress,
+        };
+        loop {
+            let now = progress.borrow_and_update().clone();
+            match now {
+                Progress::Began => {}
+                Progress::Failed(why) => report(&why),
+                Progress::Open(client) => return client,
+            }
+            if progress.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
 impl Progress {
     /// Tries once.
     pub(crate) async fn of(network: &Network, access: &Access) -> Self {

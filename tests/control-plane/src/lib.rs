@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`assets`] | where the binaries are: named, cached, or built from the pinned modules in `tools/` |
+//! | [`crds`] | CustomResourceDefinitions from pinned Go modules |
 //! | [`keeper`] | processes that never outlive the test, however it ends |
 //! | [`plane`] | one control plane: etcd, kube-apiserver, if wanted kube-controller-manager |
 //! | [`kubectl`] | the real client |
@@ -18,6 +19,7 @@
 pub mod assets;
 pub mod audit;
 mod certificates;
+pub mod crds;
 pub mod keeper;
 pub mod kubectl;
 pub mod plane;

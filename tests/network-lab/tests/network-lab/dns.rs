@@ -136,12 +136,18 @@ async fn expose(cluster: &Cluster, pod: &Pod) -> anyhow::Result<()> {
     cluster.post(slices, &slice).await
 }
 
-/// The recipe of docs/dns.md under that heading: its first block of code.
+/// The recipe of docs/dns.md under that heading.
 pub(crate) fn recipe(heading: &str) -> anyhow::Result<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/dns.md");
-    let page = fs::read_to_string(page).context("cannot read docs/dns.md")?;
+    recipe_of("dns.md", heading)
+}
+
+/// The first block of code of a page under a heading.
+pub(crate) fn recipe_of(name: &str, heading: &str) -> anyhow::Result<String> {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let page = fs::read_to_string(docs.join(name));
+    let page = page.with_context(|| format!("cannot read docs/{name}"))?;
     let section = page.split("\n## ").find_map(|it| it.strip_prefix(heading));
     let block = section.and_then(|it| it.split("```").nth(1));
-    let block = block.with_context(|| format!("docs/dns.md has no recipe under {heading:?}"))?;
+    let block = block.with_context(|| format!("docs/{name} has no recipe under {heading:?}"))?;
     Ok(block.to_owned())
 }

@@ -126,13 +126,14 @@ impl Lab {
         local: &Cluster,
         config: &Value,
     ) -> anyhow::Result<Program> {
-        let file = self.keeper.directory().join("reflector.json");
+        let name = format!("reflector-{}", local.node);
+        let file = self.keeper.directory().join(format!("{name}.json"));
         fs::write(&file, config.to_string())?;
         let mut command = local.command(program("reflector")?);
         command.args(["--admin-bind-address=0.0.0.0:9002", "--kubeconfig"]);
         command.arg(local.plane.kubeconfig());
         command.arg("--config").arg(file);
-        let reflector = self.start("reflector", &command)?;
+        let reflector = self.start(&name, &command)?;
         ready(SocketAddr::new(local.address().into(), 9002)).await?;
         Ok(reflector)
     }

@@ -6,6 +6,7 @@
 //! | `addresses` | scenarios: a mirror is reached by its address, whatever happens meanwhile |
 //! | `globals` | scenarios: one Service of two clusters, reached as its members ask for it |
 //! | `names` | scenarios: a mirror is reached by a name, with the recipes of docs/dns.md |
+//! | `clusterset` | scenarios: an exported Service is reached by its clusterset name |
 //! | `walks` | scenarios: a workload moves from one cluster to another |
 //! | `lab` | clusters, and our programs in them |
 //! | `cluster` | one cluster: its node, its pods, its objects |
@@ -16,6 +17,7 @@
 
 mod addresses;
 mod cluster;
+mod clusterset;
 mod dns;
 mod globals;
 mod lab;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
             scenario!(globals::local_endpoints_come_first_and_others_while_none_is_ready),
             scenario!(globals::a_later_cluster_serves_while_an_earlier_one_does_not_suffice),
             scenario!(globals::a_port_that_means_something_else_gets_no_traffic),
+            scenario!(clusterset::an_exported_service_is_reached_by_its_clusterset_name),
+            scenario!(clusterset::pods_of_a_headless_export_have_names_of_their_own),
             scenario!(walks::a_stateless_workload_moves_and_no_request_is_lost),
             scenario!(walks::a_stateful_workload_moves_and_no_request_is_lost),
         ],

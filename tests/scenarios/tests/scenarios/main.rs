@@ -19,6 +19,7 @@
 //! | `old_rights` | ours runs with the rights of the replaced programs' manifests |
 //! | `global` | Services of many clusters become one, the same in each |
 //! | `configuration` | sources, credentials and clusters that change while all goes on |
+//! | `multi_cluster_services` | ServiceExports become ServiceImports |
 //! | `foresight` | what a configuration would make is told before |
 //! | `renaming` | sources that get another name, and reflectors that contend |
 //! | `found` | sources that are found: kubeconfigs in a directory, URLs in a ConfigMap |
@@ -68,6 +69,7 @@ mod leadership;
 mod manifests;
 mod migration;
 mod mirroring;
+mod multi_cluster_services;
 mod namespaces;
 mod old_flags;
 mod old_rights;
@@ -102,6 +104,7 @@ fn main() -> ExitCode {
     scenarios.extend(of_shapes());
     scenarios.extend(of_replaced_programs());
     scenarios.extend(of_the_programs());
+    scenarios.extend(of_the_multi_cluster_services_api());
     scenarios.extend(on_embedded_clusters());
     suite::run_with("scenarios", prepare, scenarios)
 }
@@ -132,6 +135,15 @@ fn of_the_contract() -> Vec<Scenario> {
         scenario!(coredns::stock_coredns_answers_for_what_is_exported),
         scenario!(coredns::stock_coredns_answers_for_what_it_may_see),
         scenario!(conformance::fresh::a_read_sees_every_write_before_it),
+    ]
+}
+
+/// The Multi-Cluster Services API.
+fn of_the_multi_cluster_services_api() -> Vec<Scenario> {
+    vec![
+        scenario!(multi_cluster_services::an_exported_service_is_imported_in_every_cluster),
+        scenario!(multi_cluster_services::exports_that_differ_are_in_conflict_in_both_clusters),
+        scenario!(multi_cluster_services::imports_outlive_restarts_and_disconnections),
     ]
 }
 

@@ -1,0 +1,116 @@
+//! Resources, labels and annotations of the Multi-Cluster Services API.
+
+use proto_types::resource::Names;
+
+/// API group of ServiceExport and ServiceImport.
+pub const GROUP: &str = "multicluster.x-k8s.io";
+
+/// Label of EndpointSlices: the import that they belong to. CoreDNS reads it.
+pub const SERVICE_NAME: &str = "multicluster.kubernetes.io/service-name";
+
+/// Label of EndpointSlices: the cluster that their endpoints are in.
+pub const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
+
+/// Annotation of ServiceImports: the Service that gives them their addresses.
+pub const DERIVED_SERVICE: &str = "multicluster.kubernetes.io/derived-service";
+
+/// Label of derived Services and annotation of ServiceImports: the clusterset.
+pub const CLUSTERSET: &str = "heliograph.dev/clusterset";
+
+/// Annotation of derived Services and copied EndpointSlices: the import, by its name.
+pub const IMPORT: &str = "heliograph.dev/import";
+
+/// Annotation of copied EndpointSlices: the EndpointSlice in the source cluster.
+pub const SOURCE_SLICE: &str = "heliograph.dev/exported-slice";
+
+/// Value of `endpointslice.kubernetes.io/managed-by` on copied EndpointSlices.
+pub const MANAGER: &str = "clusterset.heliograph.dev";
+
+/// A version of the API that a cluster serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// `v1beta1`, preferred.
+    V1Beta1,
+    /// `v1alpha1`, with the same schema.
+    V1Alpha1,
+}
+
+impl Version {
+    /// All versions, the preferred one first.
+    pub const ALL: [Self; 2] = [Self::V1Beta1, Self::V1Alpha1];
+
+    /// Returns the version as it stands in paths.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1Beta1 => "v1beta1",
+            Self::V1Alpha1 => "v1alpha1",
+        }
+    }
+
+    /// Returns the ServiceExport resource of this version.
+    #[must_use]
+    pub const fn exports(self) -> &'static Names {
+        match self {
+            Self::V1Beta1 => &EXPORTS_V1BETA1,
+            Self::V1Alpha1 => &EXPORTS_V1ALPHA1,
+        }
+    }
+
+    /// Returns the ServiceImport resource of this version.
+    #[must_use]
+    pub const fn imports(self) -> &'static Names {
+        match self {
+            Self::V1Beta1 => &IMPORTS_V1BETA1,
+            Self::V1Alpha1 => &IMPORTS_V1ALPHA1,
+        }
+    }
+}
+
+static EXPORTS_V1BETA1: Names = Names {
+    plural: "serviceexports",
+    singular: "serviceexport",
+    short: Some("svcex"),
+    kind: "ServiceExport",
+    group: GROUP,
+    api_version: "multicluster.x-k8s.io/v1beta1",
+    root: "/apis/multicluster.x-k8s.io/v1beta1",
+    qualified: "serviceexports.multicluster.x-k8s.io",
+    object_head: r#"{"kind":"ServiceExport","apiVersion":"multicluster.x-k8s.io/v1beta1","#,
+};
+
+static EXPORTS_V1ALPHA1: Names = Names {
+    plural: "serviceexports",
+    singular: "serviceexport",
+    short: Some("svcex"),
+    kind: "ServiceExport",
+    group: GROUP,
+    api_version: "multicluster.x-k8s.io/v1alpha1",
+    root: "/apis/multicluster.x-k8s.io/v1alpha1",
+    qualified: "serviceexports.multicluster.x-k8s.io",
+    object_head: r#"{"kind":"ServiceExport","apiVersion":"multicluster.x-k8s.io/v1alpha1","#,
+};
+
+static IMPORTS_V1BETA1: Names = Names {
+    plural: "serviceimports",
+    singular: "serviceimport",
+    short: Some("svcim"),
+    kind: "ServiceImport",
+    group: GROUP,
+    api_version: "multicluster.x-k8s.io/v1beta1",
+    root: "/apis/multicluster.x-k8s.io/v1beta1",
+    qualified: "serviceimports.multicluster.x-k8s.io",
+    object_head: r#"{"kind":"ServiceImport","apiVersion":"multicluster.x-k8s.io/v1beta1","#,
+};
+
+static IMPORTS_V1ALPHA1: Names = Names {
+    plural: "serviceimports",
+    singular: "serviceimport",
+    short: Some("svcim"),
+    kind: "ServiceImport",
+    group: GROUP,
+    api_version: "multicluster.x-k8s.io/v1alpha1",
+    root: "/apis/multicluster.x-k8s.io/v1alpha1",
+    qualified: "serviceimports.multicluster.x-k8s.io",
+    object_head: r#"{"kind":"ServiceImport","apiVersion":"multicluster.x-k8s.io/v1alpha1","#,
+};

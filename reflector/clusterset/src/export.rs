@@ -1,0 +1,140 @@
+//! ServiceExports and exported Services, as a cluster declares them.
+
+use bytes::Bytes;
+use proto_types::{Labels, ObjectKey, RawObject};
+use reflector_planner::{Exported, ServiceContent, SourceSlice};
+use serde::Deserialize;
+
+use crate::api;
+
+/// A ServiceExport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// Creation time as its API server wrote it (RFC 3339 in UTC, so that texts order as
+    /// times do). The oldest export takes precedence.
+    pub created: Box<str>,
+    /// `spec.exportedLabels`.
+    pub labels: Labels,
+    /// `spec.exportedAnnotations`.
+    pub annotations: Labels,
+    /// The whole object.
+    pub json: Bytes,
+}
+
+/// A Service of a cluster, as far as an import can show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExportedService {
+    /// A Service that can be exported.
+    Usable(Box<Definition>),
+    /// A Service of type ExternalName, which has no endpoints.
+    ExternalName,
+    /// A Service that a multi-cluster program wrote. It is never exported again.
+    Managed,
+    /// A Service that cannot be read, and why.
+    Unreadable(Box<str>),
+}
+
+/// The fields of a Service that an import shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Ports, type, session affinity, IP families and traffic distribution.
+    pub content: ServiceContent,
+    /// `spec.internalTrafficPolicy`, with its default.
+    pub internal_traffic_policy: Box<str>,
+}
+
+#[derive(Deserialize)]
+struct ExportObject {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Option<ExportSpec>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    creation_timestamp: Option<Box<str>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct ExportSpec {
+    exported_labels: Option<Labels>,
+    exported_annotations: Option<Labels>,
+}
+
+#[derive(Deserialize)]
+struct ServiceObject {
+    #[serde(default)]
+    spec: ServiceSpec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct ServiceSpec {
+    #[serde(rename = "type")]
+    service_type: Option<Box<str>>,
+    internal_traffic_policy: Option<Box<str>>,
+}
+
+const DEFAULT_POLICY: &str = "Cluster";
+
+/// Sorts after every time: an export without a creation time never takes precedence.
+const NEVER: &str = "~";
+
+impl Export {
+    /// Reads a ServiceExport. One that cannot be read exports nothing but its name.
+    #[must_use]
+    pub fn read(object: &RawObject) -> Self {
+        let read: Option<ExportObject> = serde_json::from_slice(&object.json).ok();
+        let (created, spec) =
+            read.map_or((None, None), |it| (it.metadata.creation_timestamp, it.spec));
+        let spec = spec.unwrap_or_default();
+        Self {
+            created: created.unwrap_or_else(|| NEVER.into()),
+            labels: spec.exported_labels.unwrap_or_default(),
+            annotations: spec.exported_annotations.unwrap_or_default(),
+            json: object.json.clone(),
+        }
+    }
+}
+
+impl ExportedService {
+    /// Reads a Service.
+    #[must_use]
+    pub fn read(object: &RawObject) -> Self {
+        if object.labels.contains_key(api::CLUSTERSET) {
+            return Self::Managed;
+        }
+        let extra: ServiceSpec = match serde_json::from_slice::<ServiceObject>(&object.json) {
+            Ok(it) => it.spec,
+            Err(why) => return Self::Unreadable(why.to_string().into()),
+        };
+        if extra.service_type.as_deref() == Some("ExternalName") {
+            return Self::ExternalName;
+        }
+        match Exported::member(object).object {
+            None => Self::Managed,
+            Some(Err(why)) => Self::Unreadable(why),
+            Some(Ok(content)) => Self::Usable(Box::new(Definition {
+                content,
+                internal_traffic_policy: extra
+                    .internal_traffic_policy
+                    .unwrap_or_else(|| DEFAULT_POLICY.into()),
+            })),
+        }
+    }
+}
+
+/// Reads an EndpointSlice of a cluster. A copy of another cluster's is none of its own.
+#[must_use]
+pub fn slice(object: &RawObject) -> Option<SourceSlice> {
+    let is_copy = object.labels.contains_key(api::SOURCE_CLUSTER);
+    Exported::slice(object).object.filter(|_| !is_copy)
+}
+
+/// Returns the Service that an EndpointSlice belongs to.
+#[must_use]
+pub fn service_of(slice: &SourceSlice) -> &ObjectKey {
+    &slice.service
+}

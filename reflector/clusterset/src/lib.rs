@@ -1,0 +1,54 @@
+//! The Multi-Cluster Services API (KEP-1645) as a pure function of state.
+//!
+//! ```text
+//! Update ──▶ ClusterSet ──plan(key)──▶ Plan ──actions──▶ Action
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`api`] | resources, labels and annotations of the API |
+//! | [`id`] | [`ClusterId`] |
+//! | [`known`] | [`Known`]: data of one resource of one cluster, and how current it is |
+//! | [`export`] | ServiceExports and exported Services, as a cluster declares them |
+//! | [`cluster`] | [`Cluster`]: all that is known of one cluster of the set |
+//! | [`local`] | imports, derived Services and EndpointSlices that exist in the local cluster |
+//! | [`state`] | [`ClusterSet`]: all of it, and the keys that an [`Update`] touches |
+//! | [`merge`], [`ports`], [`conflict`] | exports of many clusters become one import |
+//! | [`plan`](mod@plan) | the desired state of one namespaced name |
+//! | [`conditions`] | conditions of exports and imports |
+//! | [`action`] | the writes that establish a plan |
+//! | [`name`] | names of derived Services and of copied EndpointSlices |
+//!
+//! Invariants:
+//!
+//! * A plan is a function of the state alone. It never fails.
+//! * Every cluster computes the same import from the same exports: the order of events
+//!   and the local cluster do not matter.
+//! * Exports that were never listed are unknown. They never count as an empty set.
+//! * Only objects with the mark of this program are changed or deleted.
+//! * Performing the actions of a plan establishes it; then there are none.
+
+pub mod action;
+pub mod api;
+pub mod cluster;
+pub mod conditions;
+pub mod conflict;
+pub mod export;
+pub mod id;
+pub mod known;
+pub mod local;
+pub mod merge;
+pub mod name;
+pub mod plan;
+pub mod ports;
+pub mod state;
+
+pub use action::{Action, Request, actions};
+pub use cluster::Cluster;
+pub use conflict::Conflict;
+pub use export::{Export, ExportedService};
+pub use id::ClusterId;
+pub use known::{Change, Known};
+pub use local::{Local, Observed};
+pub use plan::{Desired, Plan, plan};
+pub use state::{ClusterSet, Settings, Update};

@@ -1,0 +1,204 @@
+//! Exports of many clusters become one import.
+
+use std::fmt::Debug;
+
+use proto_types::Labels;
+use reflector_planner::service::{Affinity, Families, Family, Kind as ServiceKind, ServicePort};
+
+use crate::conflict::{Conflict, Kind};
+use crate::export::{Definition, Export};
+use crate::id::ClusterId;
+use crate::ports::{self, ImportPort};
+
+/// A cluster's export of a Service.
+#[derive(Debug, Clone, Copy)]
+pub struct Member<'a> {
+    /// The cluster.
+    pub cluster: &'a ClusterId,
+    /// Its ServiceExport.
+    pub export: &'a Export,
+    /// Its Service.
+    pub definition: &'a Definition,
+}
+
+/// Type of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportType {
+    /// Reached by addresses of its own.
+    ClusterSetIp,
+    /// Reached by the addresses of its endpoints.
+    Headless,
+}
+
+/// What an import shows, whichever cluster it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// Type.
+    pub import_type: ImportType,
+    /// Ports.
+    pub ports: Vec<ImportPort>,
+    /// Session affinity.
+    pub affinity: Affinity,
+    /// Internal traffic policy.
+    pub internal_traffic_policy: Box<str>,
+    /// Traffic distribution.
+    pub traffic_distribution: Option<Box<str>>,
+    /// IP families.
+    pub families: Families,
+    /// Whether endpoints get names before they are ready.
+    pub publish_not_ready: bool,
+    /// Exported labels.
+    pub labels: Labels,
+    /// Exported annotations.
+    pub annotations: Labels,
+}
+
+/// Sorts exports by precedence: the oldest first, and by cluster where two are equally old.
+pub fn sort(members: &mut [Member<'_>]) {
+    members.sort_by_key(|it| (it.export.created.clone(), it.cluster.clone()));
+}
+
+/// Returns what an import of these exports shows, and where they differ. The exports are
+/// sorted by precedence. `None` without exports.
+#[must_use]
+pub fn merge(members: &[Member<'_>]) -> Option<(Merged, Vec<Conflict>)> {
+    let oldest = members.first()?;
+    let spec = &oldest.definition.content.spec;
+    let ports = ports::union(members.iter().map(Member::ports));
+    let merged = Merged {
+        import_type: oldest.import_type(),
+        ports,
+        affinity: spec.affinity,
+        internal_traffic_policy: oldest.definition.internal_traffic_policy.clone(),
+        traffic_distribution: spec.traffic_distribution.clone(),
+        families: oldest.families(),
+        publish_not_ready: spec.publish_not_ready,
+        labels: oldest.export.labels.clone(),
+        annotations: oldest.export.annotations.clone(),
+    };
+    let others = members.get(1..).unwrap_or_default();
+    let conflicts = others.iter().flat_map(|it| conflicts(oldest, it));
+    Some((merged, conflicts.collect()))
+}
+
+fn conflicts(oldest: &Member<'_>, other: &Member<'_>) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    let mut check = |kind, winning: String, differing: String| {
+        if winning != differing {
+            conflicts.push(Conflict {
+                kind,
+                winner: oldest.cluster.clone(),
+                winning,
+                other: other.cluster.clone(),
+                differing,
+            });
+        }
+    };
+    if !ports::agree(oldest.ports(), other.ports()) {
+        let words = |it: &Member<'_>| ports::in_words(it.ports());
+        let (winning, differing) = (words(oldest), words(other));
+        // The same ports in another order are no conflict, and print differently.
+        check(Kind::Port, winning, differing);
+    }
+    for (kind, words) in PROPERTIES {
+        check(*kind, words(oldest), words(other));
+    }
+    if oldest.lacks_in(other) {
+        let words = |it: &Member<'_>| families_in_words(it.families());
+        check(Kind::IpFamily, words(oldest), words(other));
+    }
+    conflicts
+}
+
+type Words = fn(&Member<'_>) -> String;
+
+/// Properties that the oldest export decides, as text.
+const PROPERTIES: &[(Kind, Words)] = &[
+    (Kind::Type, |it| it.import_type().as_str().to_owned()),
+    (Kind::SessionAffinity, |it| match it.affinity() {
+        Affinity::None => "None".to_owned(),
+        Affinity::ClientIp(_) => "ClientIP".to_owned(),
+    }),
+    (Kind::SessionAffinityConfig, |it| match it.affinity() {
+        Affinity::None => "none".to_owned(),
+        Affinity::ClientIp(seconds) => format!("timeout {seconds}s"),
+    }),
+    (Kind::Annotations, |it| map_in_words(&it.export.annotations)),
+    (Kind::Labels, |it| map_in_words(&it.export.labels)),
+    (Kind::InternalTrafficPolicy, |it| {
+        it.definition.internal_traffic_policy.to_string()
+    }),
+    (Kind::TrafficDistribution, |it| {
+        let distribution = &it.definition.content.spec.traffic_distribution;
+        distribution.as_deref().unwrap_or("none").to_owned()
+    }),
+];
+
+impl Member<'_> {
+    /// Returns the ports of the Service.
+    #[must_use]
+    pub fn ports(&self) -> &[ServicePort] {
+        &self.definition.content.spec.ports
+    }
+
+    const fn affinity(&self) -> Affinity {
+        self.definition.content.spec.affinity
+    }
+
+    fn import_type(&self) -> ImportType {
+        match self.definition.content.spec.kind {
+            ServiceKind::Headless(_) => ImportType::Headless,
+            ServiceKind::Virtual(_) | ServiceKind::External(_) => ImportType::ClusterSetIp,
+        }
+    }
+
+    const fn families(&self) -> Families {
+        match self.definition.content.spec.kind {
+            ServiceKind::Virtual(families) | ServiceKind::Headless(families) => families,
+            ServiceKind::External(_) => Families::Unstated,
+        }
+    }
+
+    /// Returns whether a younger export lacks an IP family of this one.
+    fn lacks_in(&self, younger: &Member<'_>) -> bool {
+        match (self.families(), younger.families()) {
+            (Families::Unstated, _) | (_, Families::Unstated | Families::Dual(_)) => false,
+            (Families::Dual(_), Families::Single(_)) => true,
+            (Families::Single(one), Families::Single(other)) => one != other,
+        }
+    }
+}
+
+impl ImportType {
+    /// Returns the type as the API spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClusterSetIp => "ClusterSetIP",
+            Self::Headless => "Headless",
+        }
+    }
+}
+
+fn families_in_words(families: Families) -> String {
+    let other = |it: Family| match it {
+        Family::V4 => Family::V6,
+        Family::V6 => Family::V4,
+    };
+    match families {
+        Families::Unstated => "not stated".to_owned(),
+        Families::Single(family) => family.as_str().to_owned(),
+        Families::Dual(first) => format!("{}, {}", first.as_str(), other(first).as_str()),
+    }
+}
+
+fn map_in_words(map: &Labels) -> String {
+    if map.is_empty() {
+        return "none".to_owned();
+    }
+    let pairs: Vec<_> = map
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    pairs.join(", ")
+}

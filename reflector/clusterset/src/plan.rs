@@ -1,0 +1,497 @@
+//! The desired state of one namespaced name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proto_types::{Labels, ObjectKey};
+use reflector_planner::RemovedSources;
+use reflector_planner::service::{Affinity, Families, Kind, ServicePort, ServiceSpec, Target};
+use reflector_planner::slice::SliceSpec;
+use serde_json::{Value, json};
+
+use crate::cluster::Contribution;
+use crate::conditions::{self, Condition, ExportState, ImportState};
+use crate::conflict::Conflict;
+use crate::id::ClusterId;
+use crate::local::{DerivedObject, ImportObject, Observed};
+use crate::merge::{self, ImportType, Member, Merged};
+use crate::name;
+use crate::ports::{self, ImportPort, PortNames};
+use crate::state::ClusterSet;
+
+/// Desired state of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Desired<T> {
+    /// The object exists and shows this.
+    Present(T),
+    /// The object does not exist.
+    Absent,
+    /// The object stays as it is.
+    Unchanged,
+}
+
+/// Desired state of an import and of all that belongs to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The derived Service.
+    pub derived: Desired<Derived>,
+    /// EndpointSlices.
+    pub slices: BTreeMap<ObjectKey, Desired<Copy>>,
+    /// The ServiceImport.
+    pub import: Desired<Import>,
+    /// The status of the ServiceImport.
+    pub import_status: Desired<ImportStatus>,
+    /// Conditions of the local cluster's ServiceExport, where there is one.
+    pub export: Option<Vec<Condition>>,
+}
+
+/// Desired derived Service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Derived {
+    /// Fields that follow the import.
+    pub spec: ServiceSpec,
+    /// Internal traffic policy.
+    pub internal_traffic_policy: Box<str>,
+}
+
+/// Desired copy of an EndpointSlice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    /// The cluster of its endpoints.
+    pub cluster: ClusterId,
+    /// The EndpointSlice that it copies.
+    pub source: ObjectKey,
+    /// The derived Service; none for a headless import.
+    pub service: Option<ObjectKey>,
+    /// Endpoints and ports.
+    pub spec: SliceSpec,
+}
+
+/// Desired ServiceImport.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Import {
+    /// `spec`.
+    pub spec: Value,
+    /// Exported labels.
+    pub labels: Labels,
+    /// Exported annotations.
+    pub annotations: Labels,
+    /// The derived Service; none for a headless import.
+    pub derived: Option<ObjectKey>,
+}
+
+/// Desired status of a ServiceImport.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportStatus {
+    /// Exporting clusters.
+    pub clusters: BTreeSet<ClusterId>,
+    /// Conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// Exports of one Service by all clusters, as far as they are known.
+struct Exports<'a> {
+    /// Known exports, by precedence.
+    members: Vec<Member<'a>>,
+    /// Clusters whose exports are not known.
+    unknown: BTreeSet<ClusterId>,
+}
+
+/// Returns the desired state of an import. `None` while the local cluster is not listed.
+#[must_use]
+pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
+    let local = set.local();
+    if !local.is_listed() {
+        return None;
+    }
+    let exports = exports(set, key);
+    let observed = local.imports.data().and_then(|it| it.get(key));
+    let merged = merge::merge(&exports.members);
+    let conflicts = merged.as_ref().map_or(&[][..], |(_, conflicts)| conflicts);
+    let mut plan = Plan {
+        derived: Desired::Unchanged,
+        slices: BTreeMap::new(),
+        import: Desired::Unchanged,
+        import_status: Desired::Unchanged,
+        export: export_conditions(set, key, conflicts, &exports.unknown),
+    };
+    if is_occupied(set, key) {
+        // Objects of another writer stay; slices of ours under them must not.
+        plan.slices = local
+            .slices_of(key)
+            .map(|(key, _)| (key.clone(), Desired::Absent))
+            .collect();
+        return Some(plan);
+    }
+    let recorded = recorded(set, key);
+    let held = held(set, &recorded, &exports.unknown);
+    let has_namespace = local
+        .namespaces
+        .data()
+        .is_some_and(|it| it.contains(key.namespace()));
+    match &merged {
+        Some((merged, _)) if has_namespace => {
+            let is_held = !held.is_empty() && observed.is_some();
+            present(
+                set,
+                key,
+                merged,
+                &exports,
+                &mut plan,
+                is_held.then_some(&held),
+            );
+        }
+        _ if held.is_empty() => absent(set, key, &mut plan),
+        _ => plan.import_status = status(set, key, &held),
+    }
+    Some(plan)
+}
+
+fn exports<'a>(set: &'a ClusterSet, key: &ObjectKey) -> Exports<'a> {
+    let mut exports = Exports {
+        members: Vec::new(),
+        unknown: BTreeSet::new(),
+    };
+    if !set.is_allowed(key.namespace()) {
+        return exports;
+    }
+    for (id, cluster) in set.clusters() {
+        match cluster.contribution(key) {
+            Contribution::None | Contribution::Invalid(..) => {}
+            Contribution::Unknown => {
+                exports.unknown.insert(id.clone());
+            }
+            Contribution::Exported(export, definition) => exports.members.push(Member {
+                cluster: id,
+                export,
+                definition,
+            }),
+        }
+    }
+    merge::sort(&mut exports.members);
+    exports
+}
+
+/// Returns whether another writer has the import or its derived Service.
+fn is_occupied(set: &ClusterSet, key: &ObjectKey) -> bool {
+    occupant(set, key).is_some()
+}
+
+fn occupant(set: &ClusterSet, key: &ObjectKey) -> Option<&'static str> {
+    let local = set.local();
+    let import = local.imports.data().and_then(|it| it.get(key));
+    if import.is_some_and(|it| !it.is_managed()) {
+        return Some(
+            "the ServiceImport of this name was not written by this program; delete it to have it replaced",
+        );
+    }
+    let derived = name::derived_service(key);
+    let is_managed = local
+        .derived
+        .data()
+        .is_some_and(|it| it.contains_key(&derived));
+    let services = set.local_cluster().and_then(|it| it.services.data());
+    let exists = services.is_some_and(|it| it.contains_key(&derived));
+    (exists && !is_managed).then_some(
+        "the derived Service of the import exists and was not written by this program; delete it to have it replaced",
+    )
+}
+
+/// Returns the clusters that contributed to the import as it is now.
+fn recorded(set: &ClusterSet, key: &ObjectKey) -> BTreeSet<ClusterId> {
+    let local = set.local();
+    let import = local.imports.data().and_then(|it| it.get(key));
+    let mut recorded = import.map(Observed::clusters).unwrap_or_default();
+    let slices = local
+        .slices_of(key)
+        .filter_map(|(_, it)| it.shows.as_ref()?.cluster.clone());
+    recorded.extend(slices);
+    recorded
+}
+
+/// Returns the recorded clusters whose absence is not known.
+fn held(
+    set: &ClusterSet,
+    recorded: &BTreeSet<ClusterId>,
+    unknown: &BTreeSet<ClusterId>,
+) -> BTreeSet<ClusterId> {
+    let settings = set.settings();
+    let is_kept = |it: &&ClusterId| {
+        let is_removed = !settings.clusters.contains_key(*it);
+        unknown.contains(*it) || is_removed && settings.removed == RemovedSources::Keep
+    };
+    recorded.iter().filter(is_kept).cloned().collect()
+}
+
+fn absent(set: &ClusterSet, key: &ObjectKey, plan: &mut Plan) {
+    plan.derived = Desired::Absent;
+    plan.import = Desired::Absent;
+    let slices = set.local().slices_of(key);
+    plan.slices = slices
+        .map(|(key, _)| (key.clone(), Desired::Absent))
+        .collect();
+}
+
+/// Plans an import that has exports. While contributions of `held` clusters are not known
+/// their EndpointSlices stay, and so do the type, the ports and the address.
+fn present(
+    set: &ClusterSet,
+    key: &ObjectKey,
+    merged: &Merged,
+    exports: &Exports<'_>,
+    plan: &mut Plan,
+    held: Option<&BTreeSet<ClusterId>>,
+) {
+    let none = BTreeSet::new();
+    let held_clusters = held.unwrap_or(&none);
+    let derived = name::derived_service(key);
+    let local = set.local();
+    let observed = local.derived.data().and_then(|it| it.get(&derived));
+    let import = local.imports.data().and_then(|it| it.get(key));
+    let shown = import.and_then(|it| it.shows.as_ref());
+    let is_headless = match (held, shown) {
+        (Some(_), Some(shown)) => shown.spec["type"] == json!("Headless"),
+        _ => merged.import_type == ImportType::Headless,
+    };
+    let import_ports = match (held, shown) {
+        (Some(_), Some(shown)) => shown_ports(shown),
+        _ => merged.ports.clone(),
+    };
+    if held.is_none() {
+        let service = observed.and_then(|it| it.shows.as_ref());
+        plan.derived = match is_headless {
+            true => Desired::Absent,
+            false => Desired::Present(derived_service(merged, service)),
+        };
+        plan.import = wanted_import(key, merged, service);
+    }
+    for (slice, observed) in local.slices_of(key) {
+        let cluster = observed.shows.as_ref().and_then(|it| it.cluster.as_ref());
+        let is_kept = cluster.is_some_and(|it| is_unknown(set, it, held_clusters));
+        let desired = if is_kept {
+            Desired::Unchanged
+        } else {
+            Desired::Absent
+        };
+        plan.slices.insert(slice.clone(), desired);
+    }
+    for member in &exports.members {
+        let names = ports::names(&import_ports, member.ports());
+        let service = (!is_headless).then(|| derived.clone());
+        copies(
+            set,
+            key,
+            member.cluster,
+            &names,
+            service.as_ref(),
+            &mut plan.slices,
+        );
+    }
+    let mut clusters: BTreeSet<_> = exports
+        .members
+        .iter()
+        .map(|it| it.cluster.clone())
+        .collect();
+    clusters.extend(held_clusters.iter().cloned());
+    if plan_writes_import(&plan.import) || import.is_some() {
+        plan.import_status = status(set, key, &clusters);
+    }
+}
+
+const fn plan_writes_import(import: &Desired<Import>) -> bool {
+    matches!(import, Desired::Present(_))
+}
+
+/// Returns whether the EndpointSlices of a cluster are not known now.
+fn is_unknown(set: &ClusterSet, cluster: &ClusterId, held: &BTreeSet<ClusterId>) -> bool {
+    let known = set.clusters().get(cluster);
+    held.contains(cluster) || known.is_some_and(|it| it.slices.is_unlisted())
+}
+
+fn copies(
+    set: &ClusterSet,
+    key: &ObjectKey,
+    cluster: &ClusterId,
+    names: &PortNames,
+    service: Option<&ObjectKey>,
+    slices: &mut BTreeMap<ObjectKey, Desired<Copy>>,
+) {
+    let known = set.clusters().get(cluster).and_then(|it| it.slices.data());
+    let age = set.age(cluster);
+    for (source, spec) in known.into_iter().flat_map(|it| it.of(key)) {
+        let copy = name::copied_slice(key, cluster, source);
+        let desired = match spec {
+            // A slice that cannot be read is not a slice without endpoints.
+            None => Desired::Unchanged,
+            Some(spec) => Desired::Present(Copy {
+                cluster: cluster.clone(),
+                source: source.clone(),
+                service: service.cloned(),
+                spec: age.applied_to(&ports::renamed(spec, names)),
+            }),
+        };
+        slices.insert(copy, desired);
+    }
+}
+
+fn derived_service(merged: &Merged, observed: Option<&DerivedObject>) -> Derived {
+    let port = |it: &ImportPort| ServicePort {
+        name: it.name.clone(),
+        protocol: it.protocol.clone(),
+        port: it.port,
+        target: Target::Number(it.port),
+        app_protocol: it.app_protocol.clone(),
+    };
+    // An address is constant for the life of the import, and so is its first family.
+    let families = match (merged.families, observed) {
+        (Families::Single(_), Some(observed)) => match observed.spec.kind {
+            Kind::Virtual(it @ Families::Single(_)) => it,
+            _ => merged.families,
+        },
+        (families, _) => families,
+    };
+    Derived {
+        spec: ServiceSpec {
+            kind: Kind::Virtual(families),
+            ports: merged.ports.iter().map(port).collect(),
+            affinity: merged.affinity,
+            publish_not_ready: merged.publish_not_ready,
+            traffic_distribution: merged.traffic_distribution.clone(),
+        },
+        internal_traffic_policy: merged.internal_traffic_policy.clone(),
+    }
+}
+
+/// Returns the import, once its derived Service has an address.
+fn wanted_import(
+    key: &ObjectKey,
+    merged: &Merged,
+    derived: Option<&DerivedObject>,
+) -> Desired<Import> {
+    let (ips, families) = match (merged.import_type, derived) {
+        (ImportType::Headless, _) => (Vec::new(), headless_families(merged.families)),
+        (ImportType::ClusterSetIp, Some(derived)) if has_addresses(derived) => {
+            (derived.cluster_ips.clone(), derived.families.clone())
+        }
+        (ImportType::ClusterSetIp, _) => return Desired::Unchanged,
+    };
+    let is_headless = merged.import_type == ImportType::Headless;
+    Desired::Present(Import {
+        spec: import_spec(merged, &ips, &families),
+        labels: merged.labels.clone(),
+        annotations: merged.annotations.clone(),
+        derived: (!is_headless).then(|| name::derived_service(key)),
+    })
+}
+
+/// Returns whether a Service has one valid address for each of its families.
+fn has_addresses(derived: &DerivedObject) -> bool {
+    let is_address = |it: &String| it.parse::<std::net::IpAddr>().is_ok();
+    !derived.cluster_ips.is_empty()
+        && derived.cluster_ips.len() == derived.families.len()
+        && derived.cluster_ips.iter().all(is_address)
+}
+
+fn headless_families(families: Families) -> Vec<String> {
+    match families {
+        Families::Unstated => Vec::new(),
+        Families::Single(family) => vec![family.as_str().to_owned()],
+        Families::Dual(family) => {
+            let all = ["IPv4", "IPv6"].into_iter();
+            let others = all.filter(|it| *it != family.as_str());
+            std::iter::once(family.as_str())
+                .chain(others)
+                .map(str::to_owned)
+                .collect()
+        }
+    }
+}
+
+fn import_spec(merged: &Merged, ips: &[String], families: &[String]) -> Value {
+    let port = |it: &ImportPort| {
+        let mut port = json!({"port": it.port, "protocol": it.protocol});
+        if !it.name.is_empty() {
+            port["name"] = json!(it.name);
+        }
+        if let Some(spoken) = &it.app_protocol {
+            port["appProtocol"] = json!(spoken);
+        }
+        port
+    };
+    let ports: Vec<_> = merged.ports.iter().map(port).collect();
+    let mut spec = json!({
+        "type": merged.import_type.as_str(),
+        "ports": ports,
+        "internalTrafficPolicy": merged.internal_traffic_policy,
+    });
+    match merged.affinity {
+        Affinity::None => spec["sessionAffinity"] = json!("None"),
+        Affinity::ClientIp(seconds) => {
+            spec["sessionAffinity"] = json!("ClientIP");
+            spec["sessionAffinityConfig"] = json!({"clientIP": {"timeoutSeconds": seconds}});
+        }
+    }
+    if let Some(distribution) = &merged.traffic_distribution {
+        spec["trafficDistribution"] = json!(distribution);
+    }
+    if !ips.is_empty() {
+        spec["ips"] = json!(ips);
+    }
+    if !families.is_empty() {
+        spec["ipFamilies"] = json!(families);
+    }
+    spec
+}
+
+/// Returns the ports that an import has now.
+fn shown_ports(import: &ImportObject) -> Vec<ImportPort> {
+    let ports = import.spec.get("ports").and_then(Value::as_array);
+    let text = |port: &Value, field: &str| port.get(field).and_then(Value::as_str).map(Box::from);
+    let read = |port: &Value| {
+        Some(ImportPort {
+            name: text(port, "name").unwrap_or_default(),
+            protocol: text(port, "protocol").unwrap_or_else(|| "TCP".into()),
+            port: port.get("port")?.as_u64()?.try_into().ok()?,
+            app_protocol: text(port, "appProtocol"),
+        })
+    };
+    ports.into_iter().flatten().filter_map(read).collect()
+}
+
+fn status(
+    set: &ClusterSet,
+    key: &ObjectKey,
+    clusters: &BTreeSet<ClusterId>,
+) -> Desired<ImportStatus> {
+    let is_silent = |it: &&ClusterId| {
+        let known = set.clusters().get(*it);
+        known.is_none_or(|it| it.is_stale() || it.exports.is_unlisted())
+    };
+    let silent = clusters.iter().filter(is_silent).cloned().collect();
+    let state = set
+        .rejection(key)
+        .map_or(ImportState::Ready, ImportState::Rejected);
+    Desired::Present(ImportStatus {
+        clusters: clusters.clone(),
+        conditions: conditions::of_import(&state, &silent),
+    })
+}
+
+fn export_conditions(
+    set: &ClusterSet,
+    key: &ObjectKey,
+    conflicts: &[Conflict],
+    unknown: &BTreeSet<ClusterId>,
+) -> Option<Vec<Condition>> {
+    let state = match set.local_cluster()?.contribution(key) {
+        Contribution::None | Contribution::Unknown => return None,
+        Contribution::Invalid(_, why) => ExportState::Invalid(why),
+        Contribution::Exported(..) if !set.is_allowed(key.namespace()) => {
+            ExportState::ClosedNamespace
+        }
+        Contribution::Exported(..) => {
+            let failure = occupant(set, key).or_else(|| set.rejection(key));
+            failure.map_or(ExportState::Exported, ExportState::Failed)
+        }
+    };
+    Some(conditions::of_export(&state, conflicts, unknown))
+}

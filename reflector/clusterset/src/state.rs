@@ -1,0 +1,290 @@
+//! All that is known of a clusterset, and which imports a change concerns.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use proto_types::ObjectKey;
+use reflector_planner::{Age, Moment, RemovedSources, SourceSlice, Staleness};
+
+use crate::cluster::Cluster;
+use crate::export::{Export, ExportedService};
+use crate::id::ClusterId;
+use crate::known::Change;
+use crate::local::{CopiedSlice, DerivedObject, ImportObject, Local, Observed};
+
+/// Configuration of a clusterset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Name of the clusterset, written on managed objects.
+    pub name: Box<str>,
+    /// The local cluster.
+    pub local: ClusterId,
+    /// All clusters of the set with the local one, and the rule for the endpoints of
+    /// each while it is disconnected.
+    pub clusters: BTreeMap<ClusterId, Staleness>,
+    /// What happens to the endpoints of a cluster that is not configured any more.
+    pub removed: RemovedSources,
+    /// Namespaces that are closed by default and that may be exported nevertheless.
+    pub allowed_namespaces: BTreeSet<Box<str>>,
+}
+
+/// Namespaces whose Services are not exported unless that is configured.
+pub const CLOSED_NAMESPACES: [&str; 2] = ["default", "kube-system"];
+
+/// All that is known of a clusterset.
+#[derive(Debug)]
+pub struct ClusterSet {
+    settings: Settings,
+    clusters: BTreeMap<ClusterId, Cluster>,
+    local: Local,
+    now: Moment,
+    /// Writes that the API server rejected, with its words, by import.
+    rejections: HashMap<ObjectKey, Box<str>>,
+    /// Whether the installed ServiceImport schema drops `status.endpointSliceObjects`.
+    prunes_slice_objects: bool,
+}
+
+/// News for a clusterset.
+#[derive(Debug)]
+pub enum Update {
+    /// ServiceExports of a cluster.
+    Exports(ClusterId, Change<ObjectKey, Export>),
+    /// Services of a cluster.
+    Services(ClusterId, Change<ObjectKey, ExportedService>),
+    /// EndpointSlices of a cluster.
+    Slices(ClusterId, Change<ObjectKey, Option<SourceSlice>>),
+    /// ServiceImports of the local cluster.
+    Imports(Change<ObjectKey, Observed<ImportObject>>),
+    /// Derived Services of the local cluster.
+    Derived(Change<ObjectKey, Observed<DerivedObject>>),
+    /// Copied EndpointSlices of the local cluster.
+    Copies(Change<ObjectKey, Observed<CopiedSlice>>),
+    /// Namespaces of the local cluster, by name, and whether each is open for new objects.
+    Namespaces(Change<Box<str>, bool>),
+    /// The local API server rejected a write for an import; `None` after a success.
+    Rejected(ObjectKey, Option<Box<str>>),
+    /// The installed schema drops `status.endpointSliceObjects`.
+    SliceObjectsPruned(bool),
+    /// Time passed.
+    Tick(Moment),
+}
+
+/// Imports whose plans an update may have changed.
+pub type Touched = HashSet<ObjectKey>;
+
+impl ClusterSet {
+    /// Creates the state of a clusterset of which nothing is known yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let clusters = settings.clusters.keys();
+        Self {
+            clusters: clusters
+                .map(|it| (it.clone(), Cluster::default()))
+                .collect(),
+            settings,
+            local: Local::default(),
+            now: Moment::default(),
+            rejections: HashMap::new(),
+            prunes_slice_objects: false,
+        }
+    }
+
+    /// Returns the configuration.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the clusters.
+    #[must_use]
+    pub const fn clusters(&self) -> &BTreeMap<ClusterId, Cluster> {
+        &self.clusters
+    }
+
+    /// Returns the local cluster as a member of the set.
+    #[must_use]
+    pub fn local_cluster(&self) -> Option<&Cluster> {
+        self.clusters.get(&self.settings.local)
+    }
+
+    /// Returns what exists in the local cluster for imports.
+    #[must_use]
+    pub const fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Returns why the local API server rejected the last write for an import.
+    #[must_use]
+    pub fn rejection(&self, import: &ObjectKey) -> Option<&str> {
+        self.rejections.get(import).map(AsRef::as_ref)
+    }
+
+    /// Returns whether the installed schema drops `status.endpointSliceObjects`.
+    #[must_use]
+    pub const fn prunes_slice_objects(&self) -> bool {
+        self.prunes_slice_objects
+    }
+
+    /// Returns whether Services of a namespace may be exported.
+    #[must_use]
+    pub fn is_allowed(&self, namespace: &str) -> bool {
+        !CLOSED_NAMESPACES.contains(&namespace)
+            || self.settings.allowed_namespaces.contains(namespace)
+    }
+
+    /// Returns the rule that holds now for the endpoints of a cluster.
+    #[must_use]
+    pub fn age(&self, cluster: &ClusterId) -> Age {
+        let (Some(known), Some(rule)) = (
+            self.clusters.get(cluster),
+            self.settings.clusters.get(cluster),
+        ) else {
+            return Age::Fresh;
+        };
+        if !known.is_stale() {
+            return Age::Fresh;
+        }
+        let silence = self.now.0.saturating_sub(known.last_contact.0);
+        let over = |limit: &std::time::Duration| *limit <= silence;
+        let dropped = rule.drop_after.filter(over).map(Age::Dropped);
+        let not_ready = rule.not_ready_after.filter(over).map(Age::NotReady);
+        dropped.or(not_ready).unwrap_or_default()
+    }
+
+    /// Applies news. Returns the imports to plan again.
+    pub fn update(&mut self, update: Update) -> Touched {
+        match update {
+            Update::Exports(cluster, change) => {
+                self.change(&cluster, change, |it, change| it.exports.apply(change))
+            }
+            Update::Services(cluster, change) => {
+                self.change(&cluster, change, |it, change| it.services.apply(change))
+            }
+            Update::Slices(cluster, change) => {
+                self.change(&cluster, change, |it, change| it.slices.apply(change))
+            }
+            Update::Imports(change) => self.change_local(|it| it.apply_imports(change)),
+            Update::Derived(change) => self.change_local(|it| it.apply_derived(change)),
+            Update::Copies(change) => self.change_local(|it| it.apply_slices(change)),
+            Update::Namespaces(change) => {
+                let was_listed = self.local.is_listed();
+                let names: HashSet<_> = self.local.apply_namespaces(change).into_iter().collect();
+                let mut keys = self.keys();
+                if was_listed {
+                    keys.retain(|it| names.contains(it.namespace()));
+                }
+                keys
+            }
+            Update::Rejected(import, None) => {
+                let was_rejected = self.rejections.remove(&import).is_some();
+                was_rejected.then_some(import).into_iter().collect()
+            }
+            Update::Rejected(import, Some(why)) => {
+                let before = self.rejections.insert(import.clone(), why.clone());
+                (before.as_ref() != Some(&why))
+                    .then_some(import)
+                    .into_iter()
+                    .collect()
+            }
+            Update::SliceObjectsPruned(pruned) => {
+                let before = std::mem::replace(&mut self.prunes_slice_objects, pruned);
+                if before == pruned {
+                    Touched::new()
+                } else {
+                    self.keys()
+                }
+            }
+            Update::Tick(now) => self.tick(now),
+        }
+    }
+
+    fn tick(&mut self, now: Moment) -> Touched {
+        let ages = |it: &Self| {
+            let clusters = it.clusters.keys();
+            clusters.map(|cluster| it.age(cluster)).collect::<Vec<_>>()
+        };
+        let before = ages(self);
+        self.now = now;
+        if before == ages(self) {
+            Touched::new()
+        } else {
+            self.keys()
+        }
+    }
+
+    fn change<K, T>(
+        &mut self,
+        cluster: &ClusterId,
+        change: Change<K, T>,
+        apply: impl FnOnce(&mut Cluster, Change<K, T>) -> Vec<ObjectKey>,
+    ) -> Touched {
+        let now = self.now;
+        let is_contact = !matches!(change, Change::Disconnected);
+        let Some(known) = self.clusters.get_mut(cluster) else {
+            return Touched::new();
+        };
+        let before = known.is_stale();
+        if is_contact {
+            known.last_contact = now;
+        }
+        let is_list = matches!(change, Change::Listed(_));
+        let touched: Touched = apply(known, change).into_iter().collect();
+        if is_list || before != known.is_stale() {
+            // What a cluster does not have, and whether it is heard, concerns all imports.
+            return self.keys();
+        }
+        touched
+    }
+
+    fn change_local(&mut self, apply: impl FnOnce(&mut Local) -> Vec<ObjectKey>) -> Touched {
+        let was_listed = self.local.is_listed();
+        let touched = apply(&mut self.local).into_iter().collect();
+        if was_listed || !self.local.is_listed() {
+            return touched;
+        }
+        self.keys()
+    }
+
+    /// Returns every import that there is anything to plan for.
+    #[must_use]
+    pub fn keys(&self) -> Touched {
+        let exports = self.clusters.values().filter_map(|it| it.exports.data());
+        let exports = exports.flat_map(HashMap::keys);
+        let imports = self
+            .local
+            .imports
+            .data()
+            .into_iter()
+            .flat_map(HashMap::keys);
+        let mut keys: Touched = exports.chain(imports).cloned().collect();
+        keys.extend(self.local.with_slices().cloned());
+        let derived = self.local.derived.data().into_iter().flatten();
+        keys.extend(derived.filter_map(|(key, it)| {
+            let import = it.annotations.get(crate::api::IMPORT)?;
+            Some(ObjectKey::new(key.namespace(), import))
+        }));
+        keys
+    }
+
+    /// Continues with another configuration. What is known of clusters that stay is kept,
+    /// unless they are read in another way and named in `anew`.
+    pub fn reconfigure(&mut self, settings: Settings, anew: &BTreeSet<ClusterId>) -> Touched {
+        let mut touched = self.keys();
+        let mut known = std::mem::take(&mut self.clusters);
+        let now = self.now;
+        self.clusters = settings
+            .clusters
+            .keys()
+            .map(|id| {
+                let before = known.remove(id).filter(|_| !anew.contains(id));
+                let fresh = || Cluster {
+                    last_contact: now,
+                    ..Cluster::default()
+                };
+                (id.clone(), before.unwrap_or_else(fresh))
+            })
+            .collect();
+        self.settings = settings;
+        touched.extend(self.keys());
+        touched
+    }
+}

@@ -1,0 +1,10 @@
+//! The planner of the Multi-Cluster Services API, against a small API server in memory.
+
+#![allow(clippy::panic, clippy::unwrap_used)]
+
+mod conflicts;
+mod evidence;
+mod exports;
+mod imports;
+mod lab;
+mod laws;

@@ -1,0 +1,78 @@
+//! The Multi-Cluster Services API in a running reflector.
+//!
+//! ```text
+//!  clusters ─▶ watch tasks ─▶ controller (ClusterSet ─plan─▶ Action) ─▶ local API server
+//! ```
+//!
+//! | module | does |
+//! |---|---|
+//! | `discovery` | finds the version of the API that a cluster serves |
+//! | `watch` | lists and watches one resource of one cluster |
+//! | `write` | performs actions |
+//! | `controller` | owns the state |
+//!
+//! It shares nothing with mirrors and global Services but the configuration, the Lease
+//! and the clients. What should exist is decided in `reflector-clusterset`.
+
+mod controller;
+mod discovery;
+mod watch;
+mod write;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use reflector_clusterset::{ClusterId, Settings};
+use reflector_planner::RemovedSources;
+use runtime::Network;
+use tokio::sync::watch as channel;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ClusterSetConfig, Config, SourceConfig};
+use crate::write::Writer;
+
+pub(crate) use controller::Configuration;
+use controller::Controller;
+
+/// Returns where the configuration of the clusterset is published, where there is one.
+pub(crate) fn configuration(config: &Config) -> Option<channel::Sender<Configuration>> {
+    let set = config.cluster_set.as_ref()?;
+    let settings = settings(set, &config.sources, config.policy.removed_sources);
+    let sources = members(&config.sources).cloned().collect();
+    Some(channel::Sender::new(Configuration { settings, sources }))
+}
+
+/// Runs the controller of the clusterset until `shutdown`.
+pub(crate) async fn run(
+    (network, configurations, writer): (Network, channel::Receiver<Configuration>, Writer),
+    shutdown: CancellationToken,
+) -> Result<(), Infallible> {
+    let controller = Controller::new(network, configurations, writer);
+    controller.run(shutdown).await
+}
+
+/// Returns the settings of a clusterset of these sources.
+pub(crate) fn settings(
+    config: &ClusterSetConfig,
+    sources: &[SourceConfig],
+    removed: RemovedSources,
+) -> Settings {
+    let mut clusters = BTreeMap::from([(config.cluster.clone(), Default::default())]);
+    for source in members(sources) {
+        if let Ok(id) = source.name.as_str().parse::<ClusterId>() {
+            clusters.insert(id, source.staleness);
+        }
+    }
+    Settings {
+        name: config.name.as_str().into(),
+        local: config.cluster.clone(),
+        clusters,
+        removed,
+        allowed_namespaces: config.allowed_namespaces.clone(),
+    }
+}
+
+/// Returns the sources that are clusters of the set.
+pub(crate) fn members(sources: &[SourceConfig]) -> impl Iterator<Item = &SourceConfig> {
+    sources.iter().filter(|it| it.in_cluster_set)
+}

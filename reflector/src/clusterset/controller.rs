@@ -1,0 +1,348 @@
+//! Owns the state of the clusterset: applies news, plans, and has the plans written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use proto_types::ObjectKey;
+use reflector_clusterset::api::Version;
+use reflector_clusterset::{ClusterId, ClusterSet, Settings, Update, actions, plan};
+use reflector_planner::{LocalKey, Moment};
+use runtime::Network;
+use tokio::sync::{mpsc, watch as channel};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::watch::{Message, Watch, Watched};
+use super::write::{Done, perform};
+use crate::config::SourceConfig;
+use crate::following::Opened;
+use crate::identity::Identity;
+use crate::lease::Leadership;
+use crate::queue::{Again, Queue};
+use crate::write::Writer;
+
+/// Owns the state of the clusterset.
+pub(super) struct Controller {
+    network: Network,
+    set: ClusterSet,
+    version: Option<Version>,
+    queue: Queue,
+    writer: Writer,
+    leadership: Leadership,
+    configurations: channel::Receiver<Configuration>,
+    sender: mpsc::Sender<Message>,
+    messages: mpsc::Receiver<Message>,
+    watches: JoinSet<()>,
+    sources: BTreeMap<ClusterId, (SourceConfig, AbortHandle)>,
+    writes: JoinSet<Done>,
+    started: Instant,
+}
+
+/// Configuration of the clusterset and of its sources.
+#[derive(Debug, Clone)]
+pub(crate) struct Configuration {
+    /// The clusterset.
+    pub(crate) settings: Settings,
+    /// The sources that are clusters of the set.
+    pub(crate) sources: Vec<SourceConfig>,
+}
+
+/// Messages that wait for the controller. A task with more waits.
+const BACKLOG: usize = 64;
+
+/// Writes in flight, one import each.
+const MAX_WRITES: usize = 16;
+
+/// Messages and plans of one turn.
+const MAX_AT_ONCE: usize = 256;
+
+const TICK: Duration = Duration::from_secs(1);
+
+/// Time that writes in flight have to end at shutdown.
+const GRACE: Duration = Duration::from_secs(5);
+
+enum Event {
+    Message(Message),
+    Done(Done),
+    Tick,
+    Configuration,
+    Other,
+}
+
+impl Controller {
+    /// Creates a controller and begins to watch.
+    pub(super) fn new(
+        network: Network,
+        mut configurations: channel::Receiver<Configuration>,
+        writer: Writer,
+    ) -> Self {
+        let Configuration { settings, sources } = configurations.borrow_and_update().clone();
+        let (sender, messages) = mpsc::channel(BACKLOG);
+        let mut this = Self {
+            network,
+            set: ClusterSet::new(settings),
+            version: None,
+            queue: Queue::default(),
+            leadership: writer.leadership.clone(),
+            writer,
+            configurations,
+            sender,
+            messages,
+            watches: JoinSet::new(),
+            sources: BTreeMap::new(),
+            writes: JoinSet::new(),
+            started: Instant::now(),
+        };
+        this.watch_local();
+        for source in sources {
+            this.watch_source(source);
+        }
+        this
+    }
+
+    fn watch_local(&mut self) {
+        let cluster = self.set.settings().local.clone();
+        for watched in Watched::all(true) {
+            let watch = Watch {
+                cluster: cluster.clone(),
+                is_local: true,
+                watched: *watched,
+                client: self.writer.client.clone(),
+                identity: None,
+                sender: self.sender.clone(),
+            };
+            self.watches.spawn(watch.run());
+        }
+    }
+
+    fn watch_source(&mut self, source: SourceConfig) {
+        let Ok(cluster) = source.name.as_str().parse::<ClusterId>() else {
+            return;
+        };
+        let target = (self.network.clone(), cluster.clone());
+        let task = watch_cluster(source.clone(), target, self.sender.clone());
+        let handle = self.watches.spawn(task);
+        if let Some((_, before)) = self.sources.insert(cluster, (source, handle)) {
+            before.abort();
+        }
+    }
+
+    /// Runs until `shutdown`.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = tick.tick() => Event::Tick,
+                event = self.next() => event,
+            };
+            self.take(event);
+            for _ in 1..MAX_AT_ONCE {
+                match self.messages.recv().now_or_never() {
+                    Some(Some(message)) => self.take(Event::Message(message)),
+                    Some(None) | None => break,
+                }
+            }
+            self.dispatch();
+        }
+        let rest = async { while self.writes.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GRACE, rest).await;
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            Some(message) = self.messages.recv() => Event::Message(message),
+            Some(done) = self.writes.join_next() => match done {
+                Ok(done) => Event::Done(done),
+                Err(error) => {
+                    error!(%error, "a write of the clusterset failed");
+                    Event::Other
+                }
+            },
+            Some(ended) = self.watches.join_next() => {
+                if let Err(error) = ended && error.is_panic() {
+                    error!(%error, "a watch of the clusterset failed");
+                }
+                Event::Other
+            }
+            Ok(()) = self.configurations.changed() => Event::Configuration,
+            () = self.leadership.changed() => Event::Other,
+            () = self.queue.retry() => Event::Other,
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Message(Message::Update(update)) => self.update(*update),
+            Event::Message(Message::Version(version)) => self.version = Some(version),
+            Event::Done(done) => self.finish(done),
+            Event::Tick => self.update(Update::Tick(Moment(self.started.elapsed()))),
+            Event::Configuration => self.reconfigure(),
+            Event::Other => {}
+        }
+    }
+
+    fn update(&mut self, update: Update) {
+        let touched = self.set.update(update);
+        self.touch(touched);
+    }
+
+    fn touch(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
+        // In order, so that a run can be understood.
+        for key in keys.into_iter().collect::<BTreeSet<_>>() {
+            self.queue.touch(&None, LocalKey::new(key));
+        }
+    }
+
+    fn reconfigure(&mut self) {
+        let Configuration { settings, sources } = self.configurations.borrow_and_update().clone();
+        let mut anew = BTreeSet::new();
+        let wanted: BTreeMap<_, _> = sources
+            .into_iter()
+            .filter_map(|it| Some((it.name.as_str().parse::<ClusterId>().ok()?, it)))
+            .collect();
+        let known = std::mem::take(&mut self.sources);
+        for (cluster, (source, handle)) in known {
+            if wanted.get(&cluster) == Some(&source) {
+                self.sources.insert(cluster, (source, handle));
+            } else {
+                handle.abort();
+                anew.insert(cluster);
+            }
+        }
+        for (cluster, source) in wanted {
+            if !self.sources.contains_key(&cluster) {
+                self.watch_source(source);
+            }
+        }
+        info!(clusterset = %settings.name, n_clusters = settings.clusters.len(), "changed the clusters of the clusterset");
+        let touched = self.set.reconfigure(settings, &anew);
+        self.touch(touched);
+    }
+
+    fn finish(&mut self, done: Done) {
+        let Done {
+            key,
+            again,
+            rejected,
+            pruned,
+        } = done;
+        if let Some(pruned) = pruned {
+            self.update(Update::SliceObjectsPruned(pruned));
+        }
+        if let Some(why) = &rejected {
+            warn!(%key, why, "could not write an import");
+        }
+        let is_settled = rejected.is_some() || again.is_none();
+        if is_settled {
+            let rejected = rejected.map(Into::into);
+            let mut touched = self.set.update(Update::Rejected(key.clone(), rejected));
+            // The conditions change by it.
+            let is_new = touched.remove(&key);
+            self.touch(touched);
+            if is_new && again.is_some() {
+                self.queue.failed(LocalKey::new(key), Again::Soon);
+                return;
+            }
+        }
+        match again {
+            None => self.queue.settled(&LocalKey::new(key)),
+            Some(again) => self.queue.failed(LocalKey::new(key), again),
+        }
+    }
+
+    /// Plans the imports whose turn it is, and has their actions performed.
+    fn dispatch(&mut self) {
+        let Some(version) = self.version else {
+            return;
+        };
+        if !self.set.local().is_listed() {
+            return;
+        }
+        for _ in 0..MAX_AT_ONCE {
+            if MAX_WRITES <= self.writes.len() || !self.leadership.holds() {
+                return;
+            }
+            let Some(local) = self.queue.pop() else {
+                return;
+            };
+            let key = local.object();
+            let now = jiff::Timestamp::now().round(jiff::Unit::Second);
+            let now = now.map(|it| it.to_string()).unwrap_or_default();
+            let plan = plan(&self.set, key);
+            let actions = plan.map(|it| actions(&self.set, key, &it, version, &now));
+            match actions {
+                Some(actions) if !actions.is_empty() => {
+                    let write = perform(self.writer.clone(), key.clone(), actions);
+                    self.writes.spawn(write);
+                }
+                Some(_) | None => self.queue.settled(&local),
+            }
+        }
+    }
+}
+
+/// Watches all resources of a source, as soon as there is a client for it.
+async fn watch_cluster(
+    source: SourceConfig,
+    (network, cluster): (Network, ClusterId),
+    sender: mpsc::Sender<Message>,
+) {
+    let mut told = None;
+    let mut complain = |why: &str| {
+        if told.as_deref() != Some(why) {
+            warn!(%cluster, why, "could not connect to a cluster of the clusterset, retrying");
+            told = Some(why.to_owned());
+        }
+    };
+    let (way, opening) = loop {
+        match Opened::new(&network, source.clone()).await {
+            Ok(opened) => break opened.into_parts(),
+            Err(error) => complain(&format!("{error:#}")),
+        }
+        tokio::time::sleep(crate::feed::RETRY).await;
+    };
+    let open = async {
+        if let Some(opening) = opening {
+            opening.await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let watch = async {
+        let client = way.client(&mut complain).await;
+        watch_all(&source, &cluster, &client, &sender).await;
+    };
+    tokio::select! {
+        () = open => {}
+        () = watch => {}
+    }
+}
+
+async fn watch_all(
+    source: &SourceConfig,
+    cluster: &ClusterId,
+    client: &kube::Client,
+    sender: &mpsc::Sender<Message>,
+) {
+    let identity = Arc::new(Identity::new(source));
+    identity.expect(Default::default());
+    let watches = Watched::all(false).iter().map(|watched| {
+        let watch = Watch {
+            cluster: cluster.clone(),
+            is_local: false,
+            watched: *watched,
+            client: client.clone(),
+            identity: Some(Arc::clone(&identity)),
+            sender: sender.clone(),
+        };
+        watch.run()
+    });
+    futures::future::join_all(watches).await;
+}

@@ -1,0 +1,228 @@
+//! Lists and watches one resource of one cluster of the set.
+
+use std::sync::Arc;
+
+use proto_types::evidence::Ruling;
+use proto_types::resource::{NAMESPACES, Names};
+use proto_types::{LabelSelector, RawObject, Resource};
+use reflector_clusterset::api::Version;
+use reflector_clusterset::{
+    Change, ClusterId, Export, ExportedService, Observed, Update, export, local,
+};
+use runtime::{Cause, Event, Limits, Reader, Scope};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::discovery;
+use crate::identity::Identity;
+
+/// Message of a watch task.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// News for the state.
+    Update(Box<Update>),
+    /// The version of the API that the local cluster serves.
+    Version(Version),
+}
+
+/// Resource that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// ServiceExports.
+    Exports,
+    /// Services.
+    Services,
+    /// EndpointSlices.
+    Slices,
+    /// ServiceImports of the local cluster.
+    Imports,
+    /// Namespaces of the local cluster.
+    Namespaces,
+}
+
+/// Lists and watches one resource of one cluster.
+pub(super) struct Watch {
+    pub(super) cluster: ClusterId,
+    pub(super) is_local: bool,
+    pub(super) watched: Watched,
+    pub(super) client: kube::Client,
+    /// Guards that the source stays the same cluster.
+    pub(super) identity: Option<Arc<Identity>>,
+    pub(super) sender: mpsc::Sender<Message>,
+}
+
+impl Watched {
+    /// Returns what is watched of the local cluster, or of another one.
+    pub(super) const fn all(is_local: bool) -> &'static [Self] {
+        if is_local {
+            return &[
+                Self::Exports,
+                Self::Services,
+                Self::Slices,
+                Self::Imports,
+                Self::Namespaces,
+            ];
+        }
+        &[Self::Exports, Self::Services, Self::Slices]
+    }
+}
+
+impl Watch {
+    /// Watches until the receiver is dropped.
+    pub(super) async fn run(self) {
+        let sender = self.sender.clone();
+        tokio::select! {
+            () = self.watch() => {}
+            () = sender.closed() => {}
+        }
+    }
+
+    async fn watch(&self) {
+        match self.watched {
+            Watched::Services => self.follow(Resource::Services.names()).await,
+            Watched::Slices => self.follow(Resource::EndpointSlices.names()).await,
+            Watched::Namespaces => self.follow(&NAMESPACES).await,
+            Watched::Exports => loop {
+                let version = self.discover().await;
+                self.follow(version.exports()).await;
+            },
+            Watched::Imports => loop {
+                let version = self.discover().await;
+                if self.sender.send(Message::Version(version)).await.is_err() {
+                    return;
+                }
+                self.follow(version.imports()).await;
+            },
+        }
+    }
+
+    /// Waits until the cluster serves the API.
+    async fn discover(&self) -> Version {
+        let mut told = None;
+        loop {
+            match discovery::version(&self.client).await {
+                Ok(version) => {
+                    let version_name = version.as_str();
+                    info!(cluster = %self.cluster, version = version_name, "found the Multi-Cluster Services API");
+                    return version;
+                }
+                Err(why) => {
+                    if told.as_ref() != Some(&why) {
+                        warn!(cluster = %self.cluster, why, "the Multi-Cluster Services API is not available, retrying");
+                        told = Some(why);
+                    }
+                    tokio::time::sleep(discovery::RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Lists and watches. Returns when the resource is not served any more, which only
+    /// those that are found by discovery may do.
+    async fn follow(&self, resource: &'static Names) {
+        let scope = Scope {
+            resource,
+            namespace: None,
+            selector: LabelSelector::default(),
+        };
+        let reader = Reader::new(self.client.clone(), scope, Limits::default());
+        let mut reader = match &self.identity {
+            Some(identity) => reader.guarded(identity.guard()),
+            None => reader,
+        };
+        loop {
+            let event = reader.next().await;
+            let is_custom = matches!(self.watched, Watched::Exports | Watched::Imports);
+            let is_gone = match &event {
+                Event::Failed(failure) => {
+                    warn!(cluster = %self.cluster, %resource, reason = failure.reason(), "lost the watch: {failure}");
+                    is_custom && matches!(failure.cause, Cause::NotServed(_))
+                }
+                _ => false,
+            };
+            for update in self.updates(&event) {
+                if self
+                    .sender
+                    .send(Message::Update(Box::new(update)))
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            if is_gone {
+                return;
+            }
+        }
+    }
+
+    fn updates(&self, event: &Event) -> Vec<Update> {
+        let cluster = || self.cluster.clone();
+        let key = |object: &RawObject| object.key.clone();
+        match self.watched {
+            Watched::Exports => {
+                let change = change(event, key, |it| Some(Export::read(it)));
+                change
+                    .map(|it| Update::Exports(cluster(), it))
+                    .into_iter()
+                    .collect()
+            }
+            Watched::Services => {
+                let derived = self.is_local.then(|| change(event, key, Observed::derived));
+                let services = change(event, key, |it| Some(ExportedService::read(it)));
+                let derived = derived.flatten().map(Update::Derived);
+                let services = services.map(|it| Update::Services(cluster(), it));
+                derived.into_iter().chain(services).collect()
+            }
+            Watched::Slices => {
+                let copies = self.is_local.then(|| change(event, key, Observed::slice));
+                let slices = change(event, key, |it| Some(export::slice(it)));
+                let copies = copies.flatten().map(Update::Copies);
+                let slices = slices.map(|it| Update::Slices(cluster(), it));
+                copies.into_iter().chain(slices).collect()
+            }
+            Watched::Imports => {
+                let change = change(event, key, |it| Some(Observed::import(it)));
+                change.map(Update::Imports).into_iter().collect()
+            }
+            Watched::Namespaces => {
+                let name = |object: &RawObject| Box::from(object.key.name());
+                let change = change(event, name, |it| Some(local::is_open(it)));
+                change.map(Update::Namespaces).into_iter().collect()
+            }
+        }
+    }
+}
+
+/// Returns what an event means for objects of one kind. An object that is none of them
+/// counts as deleted.
+fn change<K, T>(
+    event: &Event,
+    key: impl Fn(&RawObject) -> K,
+    read: impl Fn(&RawObject) -> Option<T>,
+) -> Option<Change<K, T>> {
+    match event {
+        Event::Listed(listing) => {
+            let objects = listing.objects.iter();
+            let all = objects
+                .filter_map(|it| Some((key(it), read(it)?)))
+                .collect();
+            Some(match listing.ruling {
+                Ruling::Replace | Ruling::Rewound => Change::Listed(all),
+                Ruling::AddOnly(_) | Ruling::Ignore(_) => Change::ListedUnconfirmed(all),
+            })
+        }
+        Event::Applied(object) => Some(match read(object) {
+            Some(read) => Change::Applied(key(object), read),
+            None => Change::Deleted(key(object)),
+        }),
+        Event::Deleted(object) => Some(Change::Deleted(key(object))),
+        Event::Connected => Some(Change::Connected),
+        Event::Progress(_) => None,
+        Event::Failed(failure) => match failure.cause {
+            // A watch that ends is opened again at once.
+            Cause::Cut(_) | Cause::Brief => None,
+            _ => Some(Change::Disconnected),
+        },
+    }
+}

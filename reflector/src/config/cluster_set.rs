@@ -1,0 +1,79 @@
+//! The clusterset of the Multi-Cluster Services API, as it is configured.
+
+use std::collections::BTreeSet;
+
+use proto_types::name::DnsLabel;
+use reflector_clusterset::ClusterId;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::schema::Label;
+use super::{Error, SourceEntry};
+
+/// The Multi-Cluster Services API (KEP-1645): ServiceExports of the local cluster and of
+/// the sources become ServiceImports in the local cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "ClusterSet")]
+pub struct ClusterSetEntry {
+    /// Name of the clusterset.
+    #[serde(default = "default_name")]
+    #[schemars(with = "Label")]
+    pub name: DnsLabel,
+    /// Name of the local cluster in the clusterset. Other reflectors use it as the name of
+    /// their source for this cluster.
+    #[schemars(with = "Label")]
+    pub cluster: DnsLabel,
+    /// Namespaces among `default` and `kube-system` whose Services may be exported.
+    #[serde(default)]
+    #[schemars(with = "Vec<Label>")]
+    pub allowed_namespaces: Vec<DnsLabel>,
+}
+
+/// The clusterset, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSetConfig {
+    /// Name of the clusterset.
+    pub name: DnsLabel,
+    /// The local cluster.
+    pub cluster: ClusterId,
+    /// Namespaces that are closed by default and that may be exported nevertheless.
+    pub allowed_namespaces: BTreeSet<Box<str>>,
+}
+
+fn default_name() -> DnsLabel {
+    "clusterset".parse().expect("a constant label parses")
+}
+
+impl ClusterSetEntry {
+    /// Checks the entry against the sources.
+    pub(super) fn check(self, sources: &[SourceEntry]) -> Result<ClusterSetConfig, Error> {
+        let cluster = ClusterId::from(&self.cluster);
+        for source in sources.iter().filter(|it| it.in_cluster_set()) {
+            let name = source.name.as_str();
+            if name == cluster.as_str() {
+                return Err(Error::ClusterSet(format!(
+                    "source {name} has the name of the local cluster; give it another name, or clusterSet: false"
+                )));
+            }
+            if name.parse::<ClusterId>().is_err() {
+                return Err(Error::ClusterSet(format!(
+                    "source {name} cannot be a cluster name, which is a DNS label; give it another name, or clusterSet: false"
+                )));
+            }
+        }
+        let allowed = self.allowed_namespaces.iter();
+        Ok(ClusterSetConfig {
+            name: self.name,
+            cluster,
+            allowed_namespaces: allowed.map(|it| it.as_str().into()).collect(),
+        })
+    }
+}
+
+impl SourceEntry {
+    /// Returns whether the source is a cluster of the clusterset, where there is one.
+    pub(super) fn in_cluster_set(&self) -> bool {
+        self.cluster_set != Some(false)
+    }
+}
