@@ -104,19 +104,18 @@ impl Identity {
     #[must_use]
     pub fn guard(self: &Arc<Self>) -> Guard {
         let this = Arc::clone(self);
-        Arc::new(move |told| this.judge(told))
+        Arc::new(move |told| this.judge(&told))
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "it is a callback")]
-    fn judge(&self, told: Told) -> Result<Expected, Cause> {
+    fn judge(&self, told: &Told) -> Result<Expected, Cause> {
         // All resources ask at once, and must get one answer.
         let mut known = self.known.write();
-        let cluster = match &told {
+        let cluster = match told {
             Told::Known(uid) => Some(uid),
             Told::Untold(_) | Told::Failed(_) => None,
         };
         let served = known.uid.as_deref().unwrap_or_default();
-        match (known.expected.check(cluster), &told) {
+        match (known.expected.check(cluster), told) {
             (Ok(()), _) => {}
             (Err(_), Told::Known(uid)) => {
                 return Err(Cause::Replaced(format!(

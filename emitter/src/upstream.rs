@@ -107,24 +107,7 @@ impl Follower {
                 continue;
             }
             self.hear(&event, resource);
-            match &event {
-                Event::Failed(failure) => {
-                    self.metrics.upstream_failed(resource);
-                    is_lost = true;
-                    // Whoever reads it may not know the upstream's own words.
-                    self.health.lose(resource.plural, failure.outline());
-                    warn!(%resource, reason = failure.reason(), "lost the API server: {failure}");
-                }
-                Event::Connected if is_lost => {
-                    is_lost = false;
-                    info!(%resource, "the API server is back");
-                }
-                Event::Connected
-                | Event::Listed(_)
-                | Event::Applied(_)
-                | Event::Deleted(_)
-                | Event::Progress(_) => {}
-            }
+            is_lost = self.note_connection(&event, resource, is_lost);
             let listed = match &event {
                 Event::Listed(listing) => Some(listing.revision),
                 _ => None,
@@ -140,6 +123,29 @@ impl Follower {
                 }
                 (Some(_), Phase::Present) => self.arrive(),
             };
+        }
+    }
+
+    /// Reports that the API server is disconnected, or connected again. Returns whether it
+    /// is disconnected.
+    fn note_connection(&self, event: &Event, resource: &'static Names, is_lost: bool) -> bool {
+        match event {
+            Event::Failed(failure) => {
+                self.metrics.upstream_failed(resource);
+                // Clients may not be allowed to read the upstream's own words.
+                self.health.lose(resource.plural, failure.outline());
+                warn!(%resource, reason = failure.reason(), "lost the API server: {failure}");
+                true
+            }
+            Event::Connected if is_lost => {
+                info!(%resource, "the API server is back");
+                false
+            }
+            Event::Connected
+            | Event::Listed(_)
+            | Event::Applied(_)
+            | Event::Deleted(_)
+            | Event::Progress(_) => is_lost,
         }
     }
 
