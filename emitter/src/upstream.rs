@@ -72,7 +72,6 @@ impl Follower {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "it is one loop")]
     async fn follow(
         &mut self,
         client: kube::Client,

@@ -35,6 +35,7 @@ impl Writer {
             .await
             .map_err(|refusal| match refusal {
                 Refusal::Unavailable(why) => Failure::Unavailable(why),
+                Refusal::Busy(_) => Failure::Unavailable("the API server is busy".to_owned()),
                 Refusal::StandingBy => Failure::Standby,
                 Refusal::Namespace(why) => Failure::Rejected(why),
                 Refusal::Status(code, status) => match code {
