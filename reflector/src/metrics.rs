@@ -173,7 +173,6 @@ impl Metrics {
         (it, registry)
     }
 
-    #[expect(clippy::too_many_lines, reason = "it is a list")]
     fn of_ours(mut all: Filling<'_>, semaphore: Option<Semaphore>) -> Self {
         Self {
             writes: all.add("writes", "Writes to the local API server by result"),
