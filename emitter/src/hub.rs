@@ -78,7 +78,7 @@ struct Inner {
 const MAX_LISTS: usize = 32;
 
 /// Maximum size in bytes of all lists that are kept ready; one is kept in any case.
-pub const MAX_LIST_BYTES: usize = 32 << 20;
+pub const MAX_LIST_BYTES: usize = 24 << 20;
 
 impl Hub {
     /// A hub that has not been told anything yet.

@@ -98,7 +98,7 @@ pub struct RequestLimits {
 
     /// Maximum size of all answers that are being sent, in bytes. A list that goes to many
     /// consumers counts once; answers of less than 64 KiB do not count.
-    #[arg(long, value_name = "BYTES", default_value = "201326592")]
+    #[arg(long, value_name = "BYTES", default_value = "134217728")]
     pub max_response_bytes: NonZeroUsize,
 
     /// Maximum size of those answers to one consumer, in bytes: a quarter.
@@ -112,7 +112,7 @@ pub struct RequestLimits {
 
     /// Maximum number of distinct views (scope, selectors, encoding and grant) that are
     /// watched. Each is encoded for itself.
-    #[arg(long, value_name = "N", default_value = "500")]
+    #[arg(long, value_name = "N", default_value = "300")]
     pub max_views: NonZeroUsize,
 
     /// Maximum number of distinct views that one consumer watches: a tenth.
