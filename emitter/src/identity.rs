@@ -386,7 +386,7 @@ mod tests {
             (503, true),
             "{body}"
         );
-        identity.judge(Told::Known("u-1".into())).unwrap();
+        identity.judge(&Told::Known("u-1".into())).unwrap();
         let (status, body) = get(&identity, NAMESPACE).await;
         assert_eq!(
             (status, body.contains(r#""uid":"u-1""#)),
@@ -403,7 +403,7 @@ mod tests {
             (None, None, "u-1"),
         ] {
             let identity = Identity::new(names(flag, None));
-            identity.judge(Told::Known("u-1".into())).unwrap();
+            identity.judge(&Told::Known("u-1".into())).unwrap();
             identity.learn(Reported {
                 uid: "u-1".to_owned(),
                 upstream_name: upstream.map(str::to_owned),
