@@ -46,7 +46,7 @@ fn last_event(seen: &[Seen], of: Verb) -> Option<usize> {
 
 fn without(seen: &[Seen], verb: Verb) -> Option<Vec<Seen>> {
     edited(seen, last_event(seen, verb)?, |seen, at| {
-        drop(seen.remove(at))
+        drop(seen.remove(at));
     })
 }
 
