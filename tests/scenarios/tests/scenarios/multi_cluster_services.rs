@@ -42,6 +42,18 @@ impl ClusterSet {
     const fn both(&self) -> [&Cluster; 2] {
         [&self.east, &self.west]
     }
+
+    async fn eventually_have_slices(&self, n: usize) -> anyhow::Result<()> {
+        for cluster in self.both() {
+            eventually(&format!("there are {n} EndpointSlices"), async || {
+                let slices = slices(cluster, "web").await?;
+                ensure!(slices.len() == n, "{slices:?}");
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
 }
 
 async fn reflector(lab: &Lab, local: &Cluster, other: &Cluster) -> anyhow::Result<Program> {
@@ -140,53 +152,13 @@ pub(crate) async fn an_exported_service_is_imported_in_every_cluster(
         Ok(())
     })
     .await?;
-    let spec = json!({
-        "ports": [
-            {"name": "tcp", "port": 42, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
-            {"name": "udp", "port": 42, "protocol": "UDP"},
-        ],
-        "sessionAffinity": "ClientIP",
-        "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10}},
-        "trafficDistribution": "PreferClose",
-    });
+    let spec = full_spec();
     service(east, &spec).await?;
     east.set_endpoints("web", &["10.1.0.1"]).await?;
     for cluster in set.both() {
         eventually("the import shows the Service", async || {
-            let import = imported(cluster, "web").await?;
-            let spec = &import["spec"];
-            ensure!(spec["type"] == "ClusterSetIP", "{spec}");
-            ensure!(
-                spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"] == 10,
-                "{spec}"
-            );
-            ensure!(spec["internalTrafficPolicy"] == "Cluster", "{spec}");
-            ensure!(spec["trafficDistribution"] == "PreferClose", "{spec}");
-            ensure!(spec["ips"].as_array().map(Vec::len) == Some(1), "{spec}");
-            ensure!(spec["ipFamilies"] == json!(["IPv4"]), "{spec}");
-            ensure!(
-                spec["ports"][0]["appProtocol"] == "kubernetes.io/h2c",
-                "{spec}"
-            );
-            ensure!(spec["ports"].as_array().map(Vec::len) == Some(2), "{spec}");
-            ensure!(import["metadata"]["labels"]["team"] == "a", "{import}");
-            let status = &import["status"];
-            ensure!(
-                status["clusters"] == json!([{"cluster": "east"}]),
-                "{status}"
-            );
-            ensure!(status["endpointSliceObjects"] == "Present", "{status}");
-            let slices = slices(cluster, "web").await?;
-            ensure!(slices.len() == 1, "{slices:?}");
-            let labels = &slices[0]["metadata"]["labels"];
-            ensure!(
-                labels["multicluster.kubernetes.io/source-cluster"] == "east",
-                "{labels}"
-            );
-            let derived =
-                &import["metadata"]["annotations"]["multicluster.kubernetes.io/derived-service"];
-            ensure!(labels["kubernetes.io/service-name"] == *derived, "{labels}");
-            Ok(())
+            shows_the_service(&imported(cluster, "web").await?)?;
+            has_copies(cluster).await
         })
         .await?;
     }
@@ -202,27 +174,17 @@ pub(crate) async fn an_exported_service_is_imported_in_every_cluster(
     service(west, &spec).await?;
     west.set_endpoints("web", &["10.2.0.1"]).await?;
     export(west, "web", &json!({})).await?;
-    for cluster in set.both() {
-        eventually("both clusters contribute", async || {
-            let slices = slices(cluster, "web").await?;
-            ensure!(slices.len() == 2, "{slices:?}");
-            Ok(())
-        })
-        .await?;
-    }
+    set.eventually_have_slices(2).await?;
     unexport(east, "web").await?;
+    set.eventually_have_slices(1).await?;
     for cluster in set.both() {
-        eventually("endpoints of one cluster are left", async || {
-            ensure!(slices(cluster, "web").await?.len() == 1);
-            imported(cluster, "web").await.map(drop)
-        })
-        .await?;
+        imported(cluster, "web").await?;
     }
     unexport(west, "web").await?;
+    set.eventually_have_slices(0).await?;
     for cluster in set.both() {
-        eventually("nothing is left", async || {
+        eventually("the import is gone", async || {
             ensure!(import(cluster, "web").await?.is_none());
-            ensure!(slices(cluster, "web").await?.is_empty());
             Ok(())
         })
         .await?;
@@ -231,6 +193,61 @@ pub(crate) async fn an_exported_service_is_imported_in_every_cluster(
             "the Service stays"
         );
     }
+    Ok(())
+}
+
+/// A Service with every property that an import shows.
+fn full_spec() -> Value {
+    json!({
+        "ports": [
+            {"name": "tcp", "port": 42, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
+            {"name": "udp", "port": 42, "protocol": "UDP"},
+        ],
+        "sessionAffinity": "ClientIP",
+        "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10}},
+        "trafficDistribution": "PreferClose",
+    })
+}
+
+fn shows_the_service(import: &Value) -> anyhow::Result<()> {
+    let spec = &import["spec"];
+    ensure!(spec["type"] == "ClusterSetIP", "{spec}");
+    ensure!(
+        spec["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"] == 10,
+        "{spec}"
+    );
+    ensure!(spec["internalTrafficPolicy"] == "Cluster", "{spec}");
+    ensure!(spec["trafficDistribution"] == "PreferClose", "{spec}");
+    ensure!(spec["ips"].as_array().map(Vec::len) == Some(1), "{spec}");
+    ensure!(spec["ipFamilies"] == json!(["IPv4"]), "{spec}");
+    ensure!(
+        spec["ports"][0]["appProtocol"] == "kubernetes.io/h2c",
+        "{spec}"
+    );
+    ensure!(spec["ports"].as_array().map(Vec::len) == Some(2), "{spec}");
+    ensure!(import["metadata"]["labels"]["team"] == "a", "{import}");
+    let status = &import["status"];
+    ensure!(
+        status["clusters"] == json!([{"cluster": "east"}]),
+        "{status}"
+    );
+    ensure!(status["endpointSliceObjects"] == "Present", "{status}");
+    Ok(())
+}
+
+/// Checks the labels by which CoreDNS and kube-proxy find the EndpointSlices.
+async fn has_copies(cluster: &Cluster) -> anyhow::Result<()> {
+    let import = imported(cluster, "web").await?;
+    let slices = slices(cluster, "web").await?;
+    ensure!(slices.len() == 1, "{slices:?}");
+    let labels = &slices[0]["metadata"]["labels"];
+    ensure!(
+        labels["multicluster.kubernetes.io/source-cluster"] == "east",
+        "{labels}"
+    );
+    let annotations = &import["metadata"]["annotations"];
+    let derived = &annotations["multicluster.kubernetes.io/derived-service"];
+    ensure!(labels["kubernetes.io/service-name"] == *derived, "{labels}");
     Ok(())
 }
 
