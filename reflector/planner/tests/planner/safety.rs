@@ -117,16 +117,15 @@ fn slices_stay_while_what_took_their_place_cannot_be_read() {
 }
 
 #[test]
-fn a_name_that_would_leave_its_path_is_not_used() {
-    let mut lab = Lab::new(vec![same_name("east")]);
+fn a_name_that_would_leave_its_path_is_no_object() {
     let evil = with(
         service("demo/web"),
         "/metadata/namespace",
         json!("a/../b?x="),
     );
-    lab.list("east", &[evil], &[]);
-    lab.settle();
-    assert!(lab.services().is_empty());
+    let json = bytes::Bytes::from(evil.to_string());
+    let object = proto_types::RawObject::parse(proto_types::Resource::Services, &json);
+    assert!(object.is_err(), "{object:?}");
 }
 
 #[test]
