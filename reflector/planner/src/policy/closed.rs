@@ -5,7 +5,7 @@
 //! up `google.com` asks for the Service `google` in the namespace `com` first, because the
 //! search domains of its resolver come before the name itself.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use proto_types::ObjectKey;
@@ -17,7 +17,7 @@ use crate::name::{GlobalPlacement, LocalKey, Placement, RESERVED_PREFIX};
 /// The namespace that the manifests install the programs in.
 pub(super) const OWN_NAMESPACE: &str = "heliograph";
 
-static TOP_LEVEL_DOMAINS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+static TOP_LEVEL_DOMAINS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
     let lines = include_str!("closed/top_level_domains.txt").lines();
     let lines = lines.filter(|it| !it.starts_with('#'));
     lines.flat_map(str::split_whitespace).collect()
