@@ -307,6 +307,8 @@ async fn views_narrow_under_watches(
         .context("one")?;
     let from = format!("{SERVICES}?watch=1&resourceVersion={revision}");
     let mut narrowed = blue.watch(&from).await?;
+    // Soon after a start a client resumes only from what it was sent itself.
+    all.json(SERVICES).await?;
     let mut steady = all.watch(&from).await?;
     let mut steady_slices = all.watch(&format!("{SLICES}?watch=1")).await?;
     std::fs::write(access, policy("team=blue,tier=front"))?;
