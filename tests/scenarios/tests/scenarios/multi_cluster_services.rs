@@ -68,7 +68,7 @@ async fn reflector(lab: &Lab, local: &Cluster, other: &Cluster) -> anyhow::Resul
     let file = lab.file(&format!("{name}.json"), &configuration.to_string())?;
     let mut command = Command::new(program("reflector")?);
     command.arg("--kubeconfig").arg(local.plane.kubeconfig());
-    command.arg("--config").arg(file);
+    command.arg("--config").arg(file).arg("--log-level=debug");
     let reflector = lab.start(&name, command, None)?;
     reflector.ready().await?;
     Ok(reflector)
