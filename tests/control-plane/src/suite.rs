@@ -48,10 +48,23 @@ impl Scenario {
     fn trial(self) -> Trial {
         Trial::test(self.name, move || {
             let Err(why) = self.attempt() else {
+                if is_open(self.name) {
+                    say(&format!(
+                        "OPEN: {} passes; remove it from open.txt",
+                        self.name
+                    ));
+                }
                 return Ok(());
             };
             if !is_ci() {
                 return Err(why.into());
+            }
+            if is_open(self.name) {
+                say(&format!(
+                    "OPEN: {} fails, as open.txt says\n{why}",
+                    self.name
+                ));
+                return Ok(());
             }
             say(&format!(
                 "FAILED ONCE: {}, and is tried again; see CONTRIBUTING.md\n{why}",
@@ -110,6 +123,14 @@ impl Scene {
         let others = others.iter().map(|log| log());
         planes.chain(others).collect()
     }
+}
+
+/// Scenarios that are known to fail, one a line. They run everywhere, and fail everywhere
+/// but in CI, where the log reports them. A line goes with its defect.
+const OPEN: &str = include_str!("open.txt");
+
+fn is_open(name: &str) -> bool {
+    OPEN.lines().any(|line| line.trim() == name)
 }
 
 fn is_ci() -> bool {
