@@ -12,7 +12,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`plan`] | fleet and schedule of a run |
-//! | [`run`] | one run, from a plan to its outcome |
+//! | [`run`](mod@run) | one run, from a plan to its outcome |
 //! | [`network`] | links between nodes, and their faults |
 //! | [`oracle`] | invariants, judged by the true history of every source |
 //! | `fleet`, `program`, `operator` | what runs, and who works there |
