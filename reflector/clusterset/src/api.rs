@@ -67,50 +67,54 @@ impl Version {
     }
 }
 
-static EXPORTS_V1BETA1: Names = Names {
-    plural: "serviceexports",
-    singular: "serviceexport",
-    short: Some("svcex"),
-    kind: "ServiceExport",
-    group: GROUP,
-    api_version: "multicluster.x-k8s.io/v1beta1",
-    root: "/apis/multicluster.x-k8s.io/v1beta1",
-    qualified: "serviceexports.multicluster.x-k8s.io",
-    object_head: r#"{"kind":"ServiceExport","apiVersion":"multicluster.x-k8s.io/v1beta1","#,
-};
+/// Names a resource of the API in one version.
+macro_rules! names {
+    ($name:ident, $kind:literal, $singular:literal, $short:literal, $version:literal) => {
+        static $name: Names = Names {
+            plural: concat!($singular, "s"),
+            singular: $singular,
+            short: Some($short),
+            kind: $kind,
+            group: GROUP,
+            api_version: concat!("multicluster.x-k8s.io/", $version),
+            root: concat!("/apis/multicluster.x-k8s.io/", $version),
+            qualified: concat!($singular, "s.multicluster.x-k8s.io"),
+            object_head: concat!(
+                "{\"kind\":\"",
+                $kind,
+                "\",\"apiVersion\":\"multicluster.x-k8s.io/",
+                $version,
+                "\","
+            ),
+        };
+    };
+}
 
-static EXPORTS_V1ALPHA1: Names = Names {
-    plural: "serviceexports",
-    singular: "serviceexport",
-    short: Some("svcex"),
-    kind: "ServiceExport",
-    group: GROUP,
-    api_version: "multicluster.x-k8s.io/v1alpha1",
-    root: "/apis/multicluster.x-k8s.io/v1alpha1",
-    qualified: "serviceexports.multicluster.x-k8s.io",
-    object_head: r#"{"kind":"ServiceExport","apiVersion":"multicluster.x-k8s.io/v1alpha1","#,
-};
-
-static IMPORTS_V1BETA1: Names = Names {
-    plural: "serviceimports",
-    singular: "serviceimport",
-    short: Some("svcim"),
-    kind: "ServiceImport",
-    group: GROUP,
-    api_version: "multicluster.x-k8s.io/v1beta1",
-    root: "/apis/multicluster.x-k8s.io/v1beta1",
-    qualified: "serviceimports.multicluster.x-k8s.io",
-    object_head: r#"{"kind":"ServiceImport","apiVersion":"multicluster.x-k8s.io/v1beta1","#,
-};
-
-static IMPORTS_V1ALPHA1: Names = Names {
-    plural: "serviceimports",
-    singular: "serviceimport",
-    short: Some("svcim"),
-    kind: "ServiceImport",
-    group: GROUP,
-    api_version: "multicluster.x-k8s.io/v1alpha1",
-    root: "/apis/multicluster.x-k8s.io/v1alpha1",
-    qualified: "serviceimports.multicluster.x-k8s.io",
-    object_head: r#"{"kind":"ServiceImport","apiVersion":"multicluster.x-k8s.io/v1alpha1","#,
-};
+names!(
+    EXPORTS_V1BETA1,
+    "ServiceExport",
+    "serviceexport",
+    "svcex",
+    "v1beta1"
+);
+names!(
+    EXPORTS_V1ALPHA1,
+    "ServiceExport",
+    "serviceexport",
+    "svcex",
+    "v1alpha1"
+);
+names!(
+    IMPORTS_V1BETA1,
+    "ServiceImport",
+    "serviceimport",
+    "svcim",
+    "v1beta1"
+);
+names!(
+    IMPORTS_V1ALPHA1,
+    "ServiceImport",
+    "serviceimport",
+    "svcim",
+    "v1alpha1"
+);

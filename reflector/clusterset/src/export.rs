@@ -1,7 +1,7 @@
 //! ServiceExports and exported Services, as a cluster declares them.
 
 use bytes::Bytes;
-use proto_types::{Labels, ObjectKey, RawObject};
+use proto_types::{Labels, RawObject};
 use reflector_planner::{Exported, ServiceContent, SourceSlice};
 use serde::Deserialize;
 
@@ -131,10 +131,4 @@ impl ExportedService {
 pub fn slice(object: &RawObject) -> Option<SourceSlice> {
     let is_copy = object.labels.contains_key(api::SOURCE_CLUSTER);
     Exported::slice(object).object.filter(|_| !is_copy)
-}
-
-/// Returns the Service that an EndpointSlice belongs to.
-#[must_use]
-pub fn service_of(slice: &SourceSlice) -> &ObjectKey {
-    &slice.service
 }
