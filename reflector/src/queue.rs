@@ -136,12 +136,15 @@ impl Queue {
 
     /// Returns when the next key may be worked on; none if none waits.
     pub(crate) fn ready_at(&self) -> Option<Instant> {
-        self.turns.iter().map(|lane| self.free_at(lane)).min()
+        let now = Instant::now();
+        self.turns.iter().map(|lane| self.free_at(lane, now)).min()
     }
 
-    fn free_at(&self, lane: &Lane) -> Instant {
+    /// Returns when a lane may be written for. `now` for one without a rate: a later
+    /// instant would never have come.
+    fn free_at(&self, lane: &Lane, now: Instant) -> Instant {
         let rate = lane.as_ref().and_then(|it| self.rates.get(it));
-        rate.map_or_else(Instant::now, Rate::free_at)
+        rate.map_or(now, |rate| rate.free_at(now))
     }
 
     /// Whether a key waits for its turn.
@@ -164,7 +167,7 @@ impl Queue {
     pub(crate) fn pop(&mut self) -> Option<LocalKey> {
         let now = Instant::now();
         let mut turns = self.turns.iter();
-        let next = turns.position(|lane| self.free_at(lane) <= now)?;
+        let next = turns.position(|lane| self.free_at(lane, now) <= now)?;
         let lane = self.turns.remove(next)?;
         let keys = self.lanes.get_mut(&lane)?;
         let key = keys.pop_front()?;
@@ -335,6 +338,16 @@ mod tests {
         }
         let took = begin.elapsed().as_secs_f32();
         assert!((19.0..=21.0).contains(&took), "200 in {took} s");
+    }
+
+    // On the real clock, which goes on between two looks at it.
+    #[tokio::test]
+    async fn a_lane_without_a_rate_never_waits() {
+        let mut queue = Queue::default();
+        for i in 0..100 {
+            queue.touch(&None, key(&format!("local{i}")));
+        }
+        assert_eq!(pop_all(&mut queue).len(), 100);
     }
 
     #[tokio::test(start_paused = true)]

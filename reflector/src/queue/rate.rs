@@ -30,10 +30,10 @@ impl Rate {
         self.paid_until = self.paid_until.max(Instant::now()) + self.each.saturating_mul(n);
     }
 
-    /// Returns when there may be a write.
-    pub(super) fn free_at(&self) -> Instant {
+    /// Returns when there may be a write, which is `now` if none has to wait.
+    pub(super) fn free_at(&self, now: Instant) -> Instant {
         let burst = Duration::from_secs(BURST.into());
         let least = self.paid_until + self.each;
-        least.checked_sub(burst).unwrap_or_else(Instant::now)
+        least.checked_sub(burst).map_or(now, |it| it.max(now))
     }
 }
