@@ -134,17 +134,19 @@ impl Queue {
         }
     }
 
-    /// Returns when the next key may be worked on; none if none waits.
+    /// Returns since when, or from when on, a key may be worked on; none if none waits.
     pub(crate) fn ready_at(&self) -> Option<Instant> {
-        let now = Instant::now();
-        self.turns.iter().map(|lane| self.free_at(lane, now)).min()
+        let lanes = self.turns.iter();
+        lanes.filter_map(|lane| self.free_at(lane)).min()
     }
 
-    /// Returns when a lane may be written for. `now` for one without a rate: a later
-    /// instant would never have come.
-    fn free_at(&self, lane: &Lane, now: Instant) -> Instant {
+    /// The same for the next key of a lane. A lane without a rate has been free since
+    /// its key came: "now" would be another instant at each look, and never past.
+    fn free_at(&self, lane: &Lane) -> Option<Instant> {
+        let since = *self.waiting.get(self.lanes.get(lane)?.front()?)?;
         let rate = lane.as_ref().and_then(|it| self.rates.get(it));
-        rate.map_or(now, |rate| rate.free_at(now))
+        let free = rate.and_then(Rate::free_at);
+        Some(free.map_or(since, |free| free.max(since)))
     }
 
     /// Whether a key waits for its turn.
@@ -167,7 +169,7 @@ impl Queue {
     pub(crate) fn pop(&mut self) -> Option<LocalKey> {
         let now = Instant::now();
         let mut turns = self.turns.iter();
-        let next = turns.position(|lane| self.free_at(lane, now) <= now)?;
+        let next = turns.position(|lane| self.free_at(lane).is_some_and(|it| it <= now))?;
         let lane = self.turns.remove(next)?;
         let keys = self.lanes.get_mut(&lane)?;
         let key = keys.pop_front()?;
@@ -347,6 +349,8 @@ mod tests {
         for i in 0..100 {
             queue.touch(&None, key(&format!("local{i}")));
         }
+        let now = Instant::now();
+        assert!(queue.ready_at().is_some_and(|it| it <= now));
         assert_eq!(pop_all(&mut queue).len(), 100);
     }
 

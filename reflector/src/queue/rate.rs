@@ -30,10 +30,9 @@ impl Rate {
         self.paid_until = self.paid_until.max(Instant::now()) + self.each.saturating_mul(n);
     }
 
-    /// Returns when there may be a write, which is `now` if none has to wait.
-    pub(super) fn free_at(&self, now: Instant) -> Instant {
+    /// Returns when there may be a write. None if that is long past.
+    pub(super) fn free_at(&self) -> Option<Instant> {
         let burst = Duration::from_secs(BURST.into());
-        let least = self.paid_until + self.each;
-        least.checked_sub(burst).map_or(now, |it| it.max(now))
+        (self.paid_until + self.each).checked_sub(burst)
     }
 }
