@@ -118,7 +118,7 @@ fn translate(
         return Ok(None);
     }
     let value = match flag {
-        "listen" => address(value).map_err(wrong)?.to_string(),
+        "listen" | "admin-bind-address" => address(value).map_err(wrong)?.to_string(),
         "log-level" => {
             let level = log_level(value).or_else(|why| value.parse().map_err(|_| why));
             level.map_err(Error::Words)?.to_string()

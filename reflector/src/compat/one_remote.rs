@@ -4,8 +4,6 @@
 //! Both have the same flags, and other names of mirrors: the variables tell which it is,
 //! or `--compat`.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use reflector_planner::name::Template;
 
 use super::settings::{Settings, secured, words_of, wrong};
@@ -24,6 +22,7 @@ pub(super) enum Dialect {
 
 const SYNTAX: Syntax = Syntax {
     values: &[
+        "admin-bind-address",
         "kube-config",
         "label-selector",
         "listen",
@@ -51,9 +50,6 @@ const OWN: [(&str, &str); 8] = [
     ("svc-sync", "SVC_SYNC"),
     ("target-kube-config", "TARGET_KUBE_CONFIG"),
 ];
-
-/// Where they always served their probes and metrics.
-const PORT: u16 = 8080;
 
 impl Dialect {
     const fn prefix(self) -> &'static str {
@@ -118,11 +114,7 @@ pub(super) fn translate(
     settings.note(&mut args.notes);
     args.kubeconfig = get("kube-config", "KUBE_CONFIG").map(Into::into);
     args.habits.sweeps = true;
-    args.listen = match settings.flags.last("listen") {
-        // Not one of its own, for those to whom the port was always in the way.
-        Some(listen) => listen.parse().map_err(|why| wrong("--listen", why))?,
-        None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)),
-    };
+    args.listen = settings.admin_address()?;
     let level = get("log-level", "LOG_LEVEL").unwrap_or("info");
     // They took a level that they do not know for the default.
     args.log_level = level.to_lowercase().parse().unwrap_or_default();

@@ -2,8 +2,6 @@
 //!
 //! A flag goes before its variable, and both before the file; what is empty is not set.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use reflector_planner::SourceName;
 use serde_json::Value;
 
@@ -14,6 +12,7 @@ use runtime::flags::{self, Dashes, Syntax};
 
 const SYNTAX: Syntax = Syntax {
     values: &[
+        "admin-bind-address",
         "config",
         "kube-config",
         // As its documentation has it, to the last.
@@ -28,9 +27,6 @@ const SYNTAX: Syntax = Syntax {
     switches: &[],
     dashes: Dashes::OneOrTwo,
 };
-
-/// Where it always served its probes and metrics.
-const PORT: u16 = 8080;
 
 /// Whether a file of its is named, as `-config` and its variable do.
 pub(super) fn has_file(words: &[String], environment: &Environment) -> bool {
@@ -54,7 +50,7 @@ pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
                 let path = path.or_else(|| words.get(i + 1).map(String::as_str));
                 path.is_some_and(is_its_file)
             }
-            Some("log-level" | "listen") => !word.starts_with("--"),
+            Some("admin-bind-address" | "log-level" | "listen") => !word.starts_with("--"),
             Some(_) => true,
             None => false,
         })
@@ -105,11 +101,7 @@ pub(super) fn translate(words: &[String], environment: &Environment) -> Result<A
         None => (!documented.is_empty()).then(|| documented.into()),
     };
     args.habits.sweeps = true;
-    args.listen = match settings.flags.last("listen") {
-        // Not one of its own, for those to whom the port was always in the way.
-        Some(listen) => listen.parse().map_err(|why| wrong("--listen", why))?,
-        None => SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)),
-    };
+    args.listen = settings.admin_address()?;
     let level = settings.get("log-level", "SSM_LOG_LEVEL").unwrap_or("info");
     // It took a level that it does not know for the default.
     args.log_level = level.to_lowercase().parse().unwrap_or_default();

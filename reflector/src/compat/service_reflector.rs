@@ -31,8 +31,10 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     }
     let mut args = defaults();
     args.kubeconfig = value("kubeconfig").map(Into::into);
-    if let Some(listen) = value("listen") {
-        args.listen = address(listen).map_err(|why| wrong("--listen", why))?;
+    for flag in ["listen", "admin-bind-address"] {
+        if let Some(at) = value(flag) {
+            args.listen = address(at).map_err(|why| wrong(&format!("--{flag}"), why))?;
+        }
     }
     if let Some(level) = value("log-level") {
         args.log_level = log_level(level).map_err(Error::Words)?;

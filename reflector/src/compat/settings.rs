@@ -1,10 +1,15 @@
 //! What was set, by flags and variables: a variable is a flag's default, as in Go's
 //! programs. What is empty is not set.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use proto_types::name::DnsLabel;
 
 use super::{Environment, Error, label_of};
 use runtime::flags::Flags;
+
+/// Port on which the replaced programs served probes and metrics.
+const PORT: u16 = 8080;
 
 /// Flags, and the variables behind them.
 pub(super) struct Settings<'a> {
@@ -24,6 +29,17 @@ impl Settings<'_> {
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         let value = self.environment.get(name).map(String::as_str);
         value.filter(|it| !it.is_empty())
+    }
+
+    /// Returns where probes and metrics are served: where these programs always served them,
+    /// unless our flag, in either spelling, says otherwise. They had none.
+    pub(super) fn admin_address(&self) -> Result<SocketAddr, Error> {
+        for flag in ["admin-bind-address", "listen"] {
+            if let Some(address) = self.flags.last(flag) {
+                return address.parse().map_err(|why| wrong(&format!("--{flag}"), why));
+            }
+        }
+        Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)))
     }
 
     /// What people should know of words that nobody read.

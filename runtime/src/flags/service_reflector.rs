@@ -7,6 +7,8 @@ use crate::LogFilter;
 /// All of its flags.
 pub const SYNTAX: Syntax = Syntax {
     values: &[
+        // Not one of its own: ours, which its lines may carry too.
+        "admin-bind-address",
         "kubeconfig",
         "listen",
         "log-level",

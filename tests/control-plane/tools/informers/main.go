@@ -25,7 +25,7 @@ func main() {
 	token := flag.String("token", "", "bearer token")
 	selector := flag.String("selector", "", "label selector of what is followed")
 	resources := flag.String("resources", "services,endpointslices,endpoints", "what is followed")
-	listen := flag.String("listen", "127.0.0.1:0", "address for /readyz and /report")
+	listen := flag.String("admin-bind-address", "127.0.0.1:0", "address for /readyz and /report")
 	flag.Parse()
 
 	config := rest.Config{

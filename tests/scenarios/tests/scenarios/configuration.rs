@@ -213,7 +213,7 @@ pub(crate) async fn credentials_are_rotated_without_a_write(
     local.eventually_has(&mirrors[1], &[]).await?;
     let status = reflector.status().await?.to_string();
     ensure!(
-        status.contains("\"clusterUnknown\":\"not allowed"),
+        status.contains("\"clusterIdentityError\":\"not allowed"),
         "{status}"
     );
     let before = local.mirror_writes()?;
