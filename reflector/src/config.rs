@@ -31,7 +31,7 @@ use runtime::{Access, Authority};
 
 pub use alike::{Each, InvalidGroup, KubeconfigDir};
 pub use args::Args;
-pub(crate) use args::{Command, Kind};
+pub(crate) use args::{Command, service};
 pub use cluster_set::{ClusterSetConfig, ClusterSetEntry};
 pub use endpoints::EndpointsFrom;
 pub use error::Error;

@@ -314,6 +314,7 @@ impl Controller {
                 status.identify(self.following.identities());
                 status.tell_doubles(self.following.local_cluster().as_deref());
                 status.write_error.clone_from(&self.unavailable);
+                status.writer = self.leadership.holder();
                 let _ = asker.send(status);
             }
             Question::Explain(service, asker) => {

@@ -55,10 +55,16 @@ impl Forecast {
         }
     }
 
-    /// Whether anything would be written.
-    pub(crate) fn is_change(&self) -> bool {
-        let mut deeds = self.services.iter().flat_map(|it| &it.actions);
-        deeds.any(Deed::is_write) || !self.namespaces.is_empty()
+    /// Returns the exit code: 1 where a source is not read, so that nobody can say what would be
+    /// written; 2 where something would be written, or cannot be; 0 otherwise.
+    pub(crate) fn exit_code(&self) -> u8 {
+        if self.sources.iter().any(SourceStatus::is_lost) {
+            return 1;
+        }
+        let mut actions = self.services.iter().flat_map(|it| &it.actions);
+        let is_change = actions.any(Deed::is_write) || !self.namespaces.is_empty();
+        let has_problem = self.services.iter().any(|it| !it.problems.is_empty());
+        if is_change || has_problem { 2 } else { 0 }
     }
 }
 
@@ -131,13 +137,25 @@ impl fmt::Display for Forecast {
         let count = |action| self.summary.get(action).copied().unwrap_or_default();
         writeln!(
             f,
-            "\n{} to create, {} to update, {} to replace, {} to delete, {} held; nothing was \
-             written",
+            "\n{} to create, {} to update, {} to replace, {} to delete, {} held",
             count("create"),
             count("update"),
             count("replace"),
             count("delete"),
             count("hold"),
-        )
+        )?;
+        let n_problems: usize = self.services.iter().map(|it| it.problems.len()).sum();
+        if 0 < n_problems {
+            writeln!(f, "{n_problems} problems; see above")?;
+        }
+        let lost: Vec<_> = self.sources.iter().filter(|it| it.is_lost()).collect();
+        match lost.len() {
+            0 => writeln!(f, "This is a plan: nothing was written"),
+            n => writeln!(
+                f,
+                "This plan is not complete: {n} of {} sources could not be read; nothing was written",
+                self.sources.len()
+            ),
+        }
     }
 }

@@ -27,6 +27,8 @@ use crate::config::Election;
 #[derive(Debug, Clone)]
 pub(crate) struct Leadership {
     until: watch::Receiver<Option<Instant>>,
+    /// Who holds the Lease, as it was last seen.
+    holder: watch::Receiver<Option<String>>,
 }
 
 /// Takes part in the election.
@@ -36,6 +38,7 @@ pub(crate) struct Elector {
     identity: String,
     duration: Duration,
     until: watch::Sender<Option<Instant>>,
+    holder: watch::Sender<Option<String>>,
     /// The Lease as it was last seen, and when that was new.
     seen: Option<(Lease, Instant)>,
     complained: bool,
@@ -50,7 +53,13 @@ impl Leadership {
     /// There is nobody else.
     pub(crate) fn always() -> Self {
         let (_, until) = watch::channel(Some(Instant::now() + FOREVER));
-        Self { until }
+        let (_, holder) = watch::channel(None);
+        Self { until, holder }
+    }
+
+    /// Returns who holds the Lease, where there is one and it was seen.
+    pub(crate) fn holder(&self) -> Option<String> {
+        self.holder.borrow().clone()
     }
 
     /// Whether a write may begin now.
@@ -85,6 +94,7 @@ impl Elector {
         instance: &str,
     ) -> (Self, Leadership) {
         let (sender, until) = watch::channel(None);
+        let (holder_sender, holder) = watch::channel(None);
         let leases = match &election.namespace {
             Some(namespace) => Api::namespaced(client, namespace.as_str()),
             None => Api::default_namespaced(client),
@@ -97,10 +107,11 @@ impl Elector {
             identity: format!("{instance}_{nonce:016x}"),
             duration: election.duration,
             until: sender,
+            holder: holder_sender,
             seen: None,
             complained: false,
         };
-        (elector, Leadership { until })
+        (elector, Leadership { until, holder })
     }
 
     /// Takes part until `shutdown`; then, when nothing is written any more, lets go.
@@ -149,6 +160,7 @@ impl Elector {
                     info!(lease = self.name, identity = self.identity, "leading");
                 }
                 self.complained = false;
+                self.holder.send_replace(Some(self.identity.clone()));
                 self.until.send_replace(Some(begun + self.deadline()));
             }
             Ok(Ok(false)) => self.stand_by(),
@@ -160,6 +172,12 @@ impl Elector {
     /// Somebody else holds the lease.
     fn stand_by(&mut self) {
         let holder = self.seen.as_ref().and_then(|(lease, _)| holder(lease));
+        let seen = holder.map(ToString::to_string);
+        self.holder.send_if_modified(|it| {
+            let is_new = *it != seen;
+            *it = seen;
+            is_new
+        });
         if self.until.borrow().is_some() || !self.complained {
             info!(lease = self.name, holder, "standing by");
         }
@@ -334,7 +352,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_cannot_renew_stops_at_the_deadline() {
         let (sender, until) = watch::channel(Some(Instant::now() + 5 * SECOND));
-        let leadership = Leadership { until };
+        let (_, holder) = watch::channel(None);
+        let leadership = Leadership { until, holder };
         advance(4 * SECOND).await;
         assert!(leadership.holds());
         sender.send_replace(Some(Instant::now() + 5 * SECOND));

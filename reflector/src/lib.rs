@@ -65,7 +65,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use compat::Line;
-use config::{Command, Kind, Shown};
+use config::{Command, Shown};
 use config_map::ConfigMapText;
 use controller::{Controller, Parts};
 use following::Following;
@@ -83,8 +83,8 @@ type ClusterSetSender = tokio::sync::watch::Sender<clusterset::Configuration>;
 
 pub(crate) const USER_AGENT: &str = concat!("heliograph-reflector/", env!("CARGO_PKG_VERSION"));
 
-/// What `reflector plan` exits with where something would be written.
-const CHANGES: u8 = 2;
+/// Exit code of `reflector status --exit-code` where there is a problem.
+const PROBLEMS: u8 = 2;
 
 /// Does what was asked for.
 pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
@@ -107,8 +107,7 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
                 None => foresee::by_clusters(config).await?,
             };
             ask::print(&forecast, output)?;
-            let code = if forecast.is_change() { CHANGES } else { 0 };
-            return Ok(ExitCode::from(code));
+            return Ok(ExitCode::from(forecast.exit_code()));
         }
         Some(Command::Config { schema: true, .. }) => ask::print_json(&config::schema()),
         Some(Command::Config { output, .. }) => {
@@ -117,6 +116,7 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
         Some(Command::Status {
             server,
             wait,
+            exit_code,
             output,
         }) => {
             let place = ask::Place::new(server, args.listen, args.admin_token_file);
@@ -124,14 +124,22 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
                 Some(limit) => ask::synced(&place, limit).await?,
                 None => ask::status(&place).await?,
             };
-            ask::print(&status, output)
+            ask::print(&status, output)?;
+            let code = if exit_code && !status.is_well() {
+                PROBLEMS
+            } else {
+                0
+            };
+            return Ok(ExitCode::from(code));
         }
         Some(Command::Explain {
-            kind: Kind::Svc,
             service,
+            namespace,
             server,
             output,
         }) => {
+            let service = config::service(&service, namespace.as_ref());
+            let service = service.map_err(anyhow::Error::msg)?;
             let place = ask::Place::new(server, args.listen, args.admin_token_file);
             ask::print_all(&ask::explain(&place, &service).await?, output)
         }

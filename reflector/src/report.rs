@@ -219,6 +219,7 @@ impl Report {
             held: held::status(world),
             waiting: n_waiting,
             leads,
+            writer: None,
             configuration: self.configuration.clone(),
             write_error: None,
         }

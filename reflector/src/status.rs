@@ -1,5 +1,7 @@
 //! How things are, for people: `/status`, and the table that `reflector status` prints.
 
+mod problems;
+
 use std::fmt::{self, Write};
 
 use reflector_planner::{Problem, SourceName};
@@ -33,6 +35,9 @@ pub struct Status {
     /// Whether this process writes; another one does, if not.
     #[serde(rename = "leader", alias = "leads")]
     pub leads: bool,
+    /// Process that writes, by the name that the Lease has for it; absent where there is no Lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
     /// How it is with the configuration.
     #[serde(default)]
     pub configuration: ConfigurationStatus,
@@ -152,6 +157,17 @@ impl Status {
     pub fn is_synced(&self) -> bool {
         let mut resources = self.sources.iter().flat_map(|it| &it.feeds);
         resources.all(|it| it.state == "synced" && it.last_error.is_none())
+    }
+}
+
+impl Status {
+    /// Returns whether all sources are followed, the configuration is right, writes are taken and
+    /// there is no problem.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let is_lost = self.sources.iter().any(SourceStatus::is_lost);
+        let is_wrong = self.configuration.refused.is_some() || self.write_error.is_some();
+        self.problems.is_empty() && !is_lost && !is_wrong
     }
 }
 
@@ -285,14 +301,18 @@ impl fmt::Display for Status {
             writeln!(f, "Warning: {warning}")?;
         }
         if !self.leads {
-            return f.write_str("Standing by: another process writes, and knows the problems\n");
+            let writer = self.writer.as_deref().unwrap_or("another process");
+            return writeln!(
+                f,
+                "Standing by: {writer} writes; ask it for the problems of Services"
+            );
         }
         if self.problems.is_empty() {
             return f.write_str("No problems\n");
         }
         writeln!(f)?;
-        for problem in &self.problems {
-            writeln!(f, "{}: {}", problem.reason, problem.message)?;
+        for line in problems::lines(&self.problems) {
+            writeln!(f, "{line}")?;
         }
         Ok(())
     }
@@ -375,6 +395,7 @@ mod tests {
             },
             waiting: 0,
             leads: true,
+            writer: None,
             configuration: ConfigurationStatus::default(),
             write_error: None,
         };
@@ -414,6 +435,7 @@ NameTooLong: Service demo/web of source east: too long
             },
             waiting: 0,
             leads: true,
+            writer: None,
             configuration: ConfigurationStatus::default(),
             write_error: Some("etcd has no leader".to_owned()),
         };

@@ -93,6 +93,12 @@ fn explained(world: &World, key: &LocalKey) -> Explanation {
     if endpoints.is_some() || matches!(plan.endpoints, Verdict::Want(_)) {
         objects.push(outcome(&plan.endpoints, key.object(), endpoints));
     }
+    let mut reasons = case.into_reasons();
+    if local.service(key).is_none() {
+        for reason in reasons.iter_mut().filter(|it| it.rule == "NotExported") {
+            reason.text = format!("{}; {}", reason.text, how_to_export(key.object()));
+        }
+    }
     Explanation {
         service: key.to_string(),
         sources: world
@@ -100,10 +106,21 @@ fn explained(world: &World, key: &LocalKey) -> Explanation {
             .ranks()
             .map(|rank| said(world, key, rank))
             .collect(),
-        reasons: case.into_reasons(),
+        reasons,
         objects,
         problems: plan.problems.iter().map(ToString::to_string).collect(),
     }
+}
+
+/// Returns what to do where no source exports a Service.
+fn how_to_export(service: &ObjectKey) -> String {
+    format!(
+        "a source shows only Services that carry its export label: label it in its cluster, as by \
+         kubectl --namespace {} label service {} heliograph.dev/export=true, or by the label that \
+         the emitter's --selector names",
+        service.namespace(),
+        service.name()
+    )
 }
 
 fn said(world: &World, key: &LocalKey, rank: Rank) -> Said {

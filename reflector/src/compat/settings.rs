@@ -36,7 +36,9 @@ impl Settings<'_> {
     pub(super) fn admin_address(&self) -> Result<SocketAddr, Error> {
         for flag in ["admin-bind-address", "listen"] {
             if let Some(address) = self.flags.last(flag) {
-                return address.parse().map_err(|why| wrong(&format!("--{flag}"), why));
+                return address
+                    .parse()
+                    .map_err(|why| wrong(&format!("--{flag}"), why));
             }
         }
         Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)))

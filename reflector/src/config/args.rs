@@ -165,17 +165,22 @@ pub(crate) enum Command {
         /// Wait at most this time until all sources are synced; exit with 1 if they are not
         #[arg(long, value_name = "DURATION", value_parser = staleness::parse)]
         wait: Option<Duration>,
+        /// Exit with 2 if there is a problem, a source that is not followed, or a wrong configuration
+        #[arg(long)]
+        exit_code: bool,
         /// text or json
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Output,
     },
     /// Say why a Service is mirrored as it is, step by step
     Explain {
-        /// svc
-        kind: Kind,
-        /// NAMESPACE/NAME, here or in a source
-        #[arg(value_name = "NAMESPACE/NAME", value_parser = service)]
-        service: ObjectKey,
+        /// NAMESPACE/NAME of a Service, in this cluster or in a source; `svc` or `service` may
+        /// stand before it
+        #[arg(value_name = "[svc] NAMESPACE/NAME", required = true, num_args = 1..=2)]
+        service: Vec<String>,
+        /// The namespace, where the name is given alone
+        #[arg(short, long, value_name = "NAMESPACE")]
+        namespace: Option<DnsLabel>,
         /// Where the reflector listens; without it, as for status
         #[arg(long, value_name = "URL")]
         server: Option<http::Uri>,
@@ -185,8 +190,9 @@ pub(crate) enum Command {
     },
     /// Print what would be written by flags and file, and why; write nothing.
     ///
-    /// Exits with 0 if nothing would be written, with 2 if something would, and with 1 if
-    /// that cannot be said.
+    /// Exits with 0 if nothing would be written and nothing stands in the way, with 2 if something
+    /// would be written or cannot be, and with 1 if that cannot be said, as when a source cannot be
+    /// read.
     Plan {
         /// Ask no cluster, and take this file for all Services and EndpointSlices here
         #[arg(long, value_name = "FILE")]
@@ -209,14 +215,6 @@ pub(crate) enum Command {
     },
 }
 
-/// What can be explained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kind {
-    /// A Service.
-    #[value(alias = "service", alias = "services")]
-    Svc,
-}
-
 fn lease(text: &str) -> Result<Duration, String> {
     let duration = staleness::parse(text)?;
     // A Lease counts in seconds, and a round trip must fit several times.
@@ -226,7 +224,30 @@ fn lease(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
-fn service(text: &str) -> Result<ObjectKey, String> {
-    let key = ObjectKey::parse(text);
-    key.ok_or_else(|| "write a Service as NAMESPACE/NAME".to_owned())
+/// Reads a Service as `NAMESPACE/NAME`, or as kubectl takes it: `svc NAME -n NAMESPACE`,
+/// `svc/NAME -n NAMESPACE`.
+pub(crate) fn service(words: &[String], namespace: Option<&DnsLabel>) -> Result<ObjectKey, String> {
+    const KINDS: [&str; 3] = ["svc", "service", "services"];
+    let is_kind = |word: &str| KINDS.contains(&word.to_ascii_lowercase().as_str());
+    let wrong = || {
+        let given = words.join(" ");
+        format!("{given:?} is not a Service: write NAMESPACE/NAME, or NAME with --namespace")
+    };
+    let name = match words {
+        [name] => name,
+        [kind, name] if is_kind(kind) => name,
+        _ => return Err(wrong()),
+    };
+    let key = match (name.split_once('/'), namespace) {
+        (Some((kind, name)), Some(namespace)) if is_kind(kind) => format!("{namespace}/{name}"),
+        (Some((first, _)), Some(namespace)) if first != namespace.as_str() => {
+            return Err(format!(
+                "{name} is not in namespace {namespace}: name one of the two"
+            ));
+        }
+        (Some(_), _) => name.clone(),
+        (None, Some(namespace)) => format!("{namespace}/{name}"),
+        (None, None) => return Err(wrong()),
+    };
+    ObjectKey::parse(&key).ok_or_else(wrong)
 }

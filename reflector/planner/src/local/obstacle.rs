@@ -24,6 +24,24 @@ pub enum Obstacle {
     Terminating(Box<str>),
 }
 
+impl Obstacle {
+    /// Returns the obstacle as the end of a sentence.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Occupied => "an object that is not Heliograph's has the name".to_owned(),
+            Self::NamespaceMissing => "its namespace does not exist".to_owned(),
+            Self::NamespaceRefused(message) => {
+                format!("its namespace does not exist and cannot be created: {message}")
+            }
+            Self::Refused(message) => format!("the local API server rejects it: {message}"),
+            Self::Overruled => "the local API server stores something else".to_owned(),
+            Self::Terminating(finalizers) => {
+                format!("it is deleted and kept by its finalizers {finalizers}")
+            }
+        }
+    }
+}
+
 /// Several times the longest pause between two attempts.
 const FORGET_OBSTACLES_AFTER: Duration = Duration::from_mins(30);
 

@@ -1,4 +1,4 @@
-//! What was tried in vain.
+//! What stands in the way of writes.
 
 use proto_types::{ObjectKey, Resource};
 
@@ -8,7 +8,7 @@ use crate::local::Obstacle;
 use crate::name::SourceName;
 use crate::problem::{Cause, Problem};
 
-/// What was tried in vain, as far as it is still to be done.
+/// Returns what stands in the way of what is still to be written.
 pub(super) fn obstacles(case: &Case<'_>, plan: &Plan) -> Vec<Problem> {
     let local = case.world.local();
     let winner = case.world.claims(case.key).next().map(|winner| {
@@ -30,8 +30,9 @@ pub(super) fn obstacles(case: &Case<'_>, plan: &Plan) -> Vec<Problem> {
         let obstacle = local.obstacle(resource, object)?;
         case.note("WriteFailed", || {
             format!(
-                "{} {object} was tried in vain: {obstacle:?}",
-                resource.kind()
+                "{} {object} cannot be written: {}",
+                resource.kind(),
+                obstacle.in_words()
             )
         });
         Some(Problem {
