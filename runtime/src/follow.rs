@@ -233,8 +233,8 @@ impl Reader {
                 return self.expired(Verb::Watch, Cause::Expired);
             }
             Err(trouble) => {
-                let then = if matches!(trouble.cause, Cause::Refused { .. }) {
-                    // Perhaps it is the resource version that the server rejects.
+                let then = if matches!(trouble.cause, Cause::Refused { .. } | Cause::Behind(_)) {
+                    // It may be the resource version that the server rejects or does not have.
                     Step::List
                 } else {
                     self.watch_again()
@@ -249,6 +249,12 @@ impl Reader {
             }
             // What left the view meanwhile, its history does not contain.
             Ruling::Ignore(Objection::OtherView) => self.expired(Verb::Watch, Cause::OtherView),
+            // A server that starts may not tell yet which cluster it is. Its history is as good
+            // as before, and a list would tell only what came of it.
+            Ruling::Ignore(Objection::UnknownCluster) => {
+                let why = why_ignored(Objection::UnknownCluster, &watch.origin().evidence);
+                self.failed(Verb::Watch, why.into(), self.watch_again())
+            }
             Ruling::Ignore(objection) => {
                 let why = why_ignored(objection, &watch.origin().evidence);
                 self.failed(Verb::Watch, why.into(), Step::ListElsewhere)

@@ -28,6 +28,7 @@ pub mod follow;
 pub mod listen;
 pub mod log;
 pub mod network;
+mod reasons;
 pub mod shutdown;
 pub mod supervise;
 pub mod task;
@@ -43,6 +44,7 @@ pub use follow::{
 };
 pub use log::{LogFilter, LogFormat};
 pub use network::Network;
+pub use reasons::reasons;
 pub use supervise::{Restarts, contain, contain_call};
 pub use task::Tasks;
 

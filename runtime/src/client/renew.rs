@@ -116,22 +116,12 @@ impl Renewing {
             }
             // Half of it may be written by now; the rest is seen by the next look.
             Err(error) => {
-                let why = chain(&error);
+                let why = crate::reasons(&error);
                 warn!(%access, why, "credentials changed and cannot be used; the former ones are");
                 now.looked += PAUSE;
             }
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(why) = source {
-        text = format!("{text}: {why}");
-        source = why.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -181,12 +181,22 @@ impl Server {
         Ok((part, headers))
     }
 
-    /// Opens a watch again that was quiet for too long.
+    /// Opens a watch again that was quiet for too long, if the server has reached its resource
+    /// version. A kube-apiserver that was restored from a backup opens a watch from its future,
+    /// and sends neither an event nor a bookmark.
     pub(super) async fn probe(self, from: Revision) -> Result<Watch, Trouble> {
         let limit = self.limits.probe;
-        tokio::time::timeout(limit, self.watch(from))
-            .await
-            .unwrap_or(Err(Cause::Slow(limit).into()))
+        let probe = async {
+            let mut query = Query::of(&self.scope);
+            query.push("limit", "1");
+            let (first, _) = self.page(query, &mut Share::of(None)).await?;
+            if !first.revision.is_zero() && first.revision < from {
+                return Err(Trouble::behind(first.revision));
+            }
+            self.watch(from).await
+        };
+        let answer = tokio::time::timeout(limit, probe).await;
+        answer.unwrap_or(Err(Cause::Slow(limit).into()))
     }
 
     /// Watches changes after that resource version.

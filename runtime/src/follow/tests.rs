@@ -125,6 +125,7 @@ fn asked(head: &str) -> String {
         match name {
             "watch" => short = "watch".to_owned(),
             "resourceVersion" if short == "watch" => short += &format!(" >{value}"),
+            "limit" => short += &format!(" limit={value}"),
             "continue" => short += &format!(" continue={value}"),
             "allowWatchBookmarks" => assert_eq!(value, "true"),
             "timeoutSeconds" => assert!((240..=300).contains(&value.parse().unwrap())),

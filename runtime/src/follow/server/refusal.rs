@@ -89,6 +89,7 @@ pub(in crate::follow) fn innermost(why: &(dyn Error + 'static)) -> String {
     match last.downcast_ref::<io::Error>().map(io::Error::kind) {
         // Its own words are about a deadline that nobody knows of.
         Some(io::ErrorKind::TimedOut) => "timed out".to_owned(),
+        Some(io::ErrorKind::UnexpectedEof) => "the other side closed it".to_owned(),
         _ => last.to_string(),
     }
 }

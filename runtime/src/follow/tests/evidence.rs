@@ -179,6 +179,49 @@ async fn a_replica_that_catches_up_has_not_rewound() {
     .await;
 }
 
+/// As a kube-apiserver does that was restored from a backup: it opens a watch from its future,
+/// and is silent.
+#[tokio::test]
+async fn a_quiet_watch_from_the_future_of_its_server_ends() {
+    let limits = Limits {
+        silence: Duration::from_millis(100),
+        ..limits()
+    };
+    let older = || [state("200 OK"), list(7, &[])];
+    let mut answers = vec![
+        list(5, &[&item("a", 5)]),
+        stream(&[&event("ADDED", "b", 9)], Then::Silence),
+        list(7, &[]),
+        list(7, &[]),
+    ];
+    answers.extend(older());
+    answers.extend(older());
+    check_within(
+        limits,
+        answers,
+        &[
+            "listed 5 [a]",
+            "connected",
+            "applied b 9",
+            "failed: cannot watch services: the server lags behind: it is only at resource version 7",
+            OLDER,
+            OLDER,
+            "listed 7 [] rewound",
+        ],
+        &[
+            "list",
+            "watch >5",
+            "list limit=1",
+            "list",
+            "state",
+            "list",
+            "state",
+            "list",
+        ],
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_list_after_an_ignored_one_takes_a_new_connection() {
     let server = Scripted::start(vec![

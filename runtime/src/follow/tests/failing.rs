@@ -108,7 +108,9 @@ async fn a_quiet_watch_is_opened_again_before_it_counts_as_dead() {
         vec![
             list(5, &[]),
             stream(&[&event("ADDED", "a", 6)], Then::Silence),
+            list(6, &[]),
             quiet(),
+            list(6, &[]),
             quiet(),
         ],
         &[
@@ -119,7 +121,15 @@ async fn a_quiet_watch_is_opened_again_before_it_counts_as_dead() {
             "connected",
             "failed: cannot watch services: no answer within 300ms",
         ],
-        &["list", "watch >5", "watch >6", "watch >6", "watch >6"],
+        &[
+            "list",
+            "watch >5",
+            "list limit=1",
+            "watch >6",
+            "list limit=1",
+            "watch >6",
+            "list limit=1",
+        ],
     )
     .await;
 }

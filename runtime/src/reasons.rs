@@ -1,0 +1,74 @@
+//! Errors with their reasons, in one line.
+
+use std::error::Error;
+
+/// Returns an error and all its reasons, each once: several libraries repeat the reason in the
+/// text of the error that it caused.
+#[must_use]
+pub fn reasons(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |&it| it.source());
+    let mut text = String::new();
+    for part in chain.map(in_words) {
+        if text.ends_with(&part) || part.is_empty() {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&part);
+    }
+    text
+}
+
+/// Returns the text of one error without what only its library's authors know.
+fn in_words(error: &(dyn Error + 'static)) -> String {
+    let is_eof = error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|it| it.kind() == std::io::ErrorKind::UnexpectedEof);
+    if is_eof {
+        return "the other side closed the connection".to_owned();
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("ServiceError: ").unwrap_or(&text);
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reasons;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        source: Option<Box<Layer>>,
+    }
+
+    fn layers(texts: &[&'static str]) -> Layer {
+        let (text, rest) = texts.split_first().unwrap();
+        let source = (!rest.is_empty()).then(|| Box::new(layers(rest)));
+        Layer { text, source }
+    }
+
+    #[test]
+    fn a_reason_is_said_once() {
+        let error = layers(&[
+            "cannot ask the server",
+            "ServiceError: client error (Connect)",
+            "client error (Connect)",
+            "tcp connect error",
+            "Connection refused (os error 111)",
+        ]);
+        assert_eq!(
+            reasons(&error),
+            "cannot ask the server: client error (Connect): tcp connect error: Connection refused \
+             (os error 111)"
+        );
+    }
+
+    #[test]
+    fn a_closed_connection_is_told_in_words() {
+        let eof = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "see the manual");
+        assert_eq!(reasons(&eof), "the other side closed the connection");
+    }
+}
