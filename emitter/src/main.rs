@@ -8,8 +8,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let text = format!("{error:?}");
-            eprintln!("Error: {}", proto_types::escape::lines(&text));
+            let text = runtime::reasons(error.as_ref());
+            eprintln!("emitter: {}", proto_types::escape::lines(&text));
             ExitCode::FAILURE
         }
     }

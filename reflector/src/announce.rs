@@ -15,25 +15,55 @@ use std::time::Duration;
 
 use http::{Request, StatusCode};
 use proto_types::name::DnsLabel;
-use reflector_planner::{LocalKey, Problem};
+use reflector_planner::{LocalKey, Problem, SourceName};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::config::RecordKey;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 
-/// A problem, and the mirror that it is about.
+/// What is announced, and of what.
 #[derive(Debug, Clone)]
 pub(crate) struct Notice {
-    /// The mirror, which may not exist.
-    pub(crate) key: LocalKey,
-    /// Its uid, if it exists.
-    pub(crate) uid: Option<Box<str>>,
-    /// What is wrong.
-    pub(crate) problem: Problem,
+    /// The object.
+    pub(crate) subject: Subject,
+    /// The reason, for machines.
+    pub(crate) reason: String,
+    /// What happened, and what helps.
+    pub(crate) note: String,
+    /// Whether somebody has to act.
+    pub(crate) is_warning: bool,
+}
+
+/// What a notice is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
+    /// A mirror, which may not exist.
+    Mirror {
+        /// Where it is.
+        key: LocalKey,
+        /// Its uid, if it exists.
+        uid: Option<Box<str>>,
+    },
+    /// A source. Its Events are about the record of the sources' clusters.
+    Source(SourceName),
+}
+
+impl Notice {
+    /// A problem of a mirror.
+    pub(crate) fn of(problem: &Problem, key: &LocalKey, uid: Option<&str>) -> Self {
+        let (key, uid) = (key.clone(), uid.map(Into::into));
+        Self {
+            subject: Subject::Mirror { key, uid },
+            reason: problem.cause.reason().to_owned(),
+            note: problem.to_string(),
+            is_warning: true,
+        }
+    }
 }
 
 /// Takes notices, and never lets anyone wait.
@@ -49,6 +79,8 @@ pub(crate) struct Announcements {
     pub(crate) client: kube::Client,
     /// Which process reports.
     pub(crate) instance: String,
+    /// What Events of sources are about; none where there is no record.
+    record: Option<RecordKey>,
     /// Whether it may write.
     pub(crate) leadership: Leadership,
     notices: mpsc::Receiver<Notice>,
@@ -96,7 +128,7 @@ const MAX_READABLE: usize = 200;
 /// Both ends of the way that notices take.
 pub(crate) fn announcements(
     client: kube::Client,
-    instance: String,
+    (instance, record): (String, Option<RecordKey>),
     leadership: Leadership,
     metrics: Metrics,
 ) -> (Announcer, Announcements) {
@@ -108,6 +140,7 @@ pub(crate) fn announcements(
     let announcements = Announcements {
         client,
         instance,
+        record,
         leadership,
         notices,
         metrics,
@@ -151,7 +184,8 @@ impl Announcements {
     }
 
     async fn announce(&mut self, notice: &Notice) {
-        let Some(event) = event(notice, &self.instance, &now()) else {
+        let reporter = (self.instance.as_str(), self.record.as_ref());
+        let Some(event) = event(notice, reporter, &now()) else {
             // What a source sent as a namespace does not become part of a path.
             count(&self.metrics, Outcome::Refused);
             return;
@@ -167,7 +201,7 @@ impl Announcements {
                     );
                     self.muted_until = Some(Instant::now() + MUTE);
                 }
-                Outcome::Refused => debug!(why, problem = %notice.problem, "no Event"),
+                Outcome::Refused => debug!(why, note = notice.note, "no Event"),
                 Outcome::Unavailable if attempt < ATTEMPTS => {
                     tokio::time::sleep(RETRY).await;
                     continue;
@@ -212,31 +246,52 @@ fn outcome(code: u16) -> Outcome {
     }
 }
 
-/// The Event, or nothing where its namespace is not one.
-fn event(notice: &Notice, instance: &str, now: &str) -> Option<Value> {
-    let Notice { key, uid, problem } = notice;
-    let object = key.object();
-    let namespace: DnsLabel = object.namespace().parse().ok()?;
-    let namespace = namespace.as_str();
-    let mut regarding = json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "namespace": namespace,
-        "name": object.name(),
-    });
-    if let Some(uid) = uid {
-        regarding["uid"] = json!(uid);
-    }
-    let note = problem.to_string();
+/// The Event, or nothing where its namespace is not one, or nothing that it could be about.
+fn event(
+    notice: &Notice,
+    (instance, record): (&str, Option<&RecordKey>),
+    now: &str,
+) -> Option<Value> {
+    let (namespace, regarding, action) = match &notice.subject {
+        Subject::Mirror { key, uid } => {
+            let object = key.object();
+            let namespace: DnsLabel = object.namespace().parse().ok()?;
+            let mut regarding = json!({
+                "apiVersion": "v1",
+                "kind": "Service",
+                "namespace": namespace.as_str(),
+                "name": object.name(),
+            });
+            if let Some(uid) = uid {
+                regarding["uid"] = json!(uid);
+            }
+            (namespace, regarding, "Mirror")
+        }
+        Subject::Source(_) => {
+            let RecordKey { namespace, name } = record?;
+            let regarding = json!({
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "namespace": namespace.as_str(),
+                "name": name,
+            });
+            (namespace.clone(), regarding, "Follow")
+        }
+    };
+    let kind = if notice.is_warning {
+        "Warning"
+    } else {
+        "Normal"
+    };
     Some(json!({
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"namespace": namespace, "name": name(notice)},
+        "metadata": {"namespace": namespace.as_str(), "name": name(notice)},
         "eventTime": now,
-        "type": "Warning",
-        "reason": problem.cause.reason(),
-        "action": "Mirror",
-        "note": cut(&note, MAX_NOTE),
+        "type": kind,
+        "reason": notice.reason,
+        "action": action,
+        "note": cut(&notice.note, MAX_NOTE),
         "regarding": regarding,
         "reportingController": CONTROLLER,
         "reportingInstance": cut(instance, 128),
@@ -244,12 +299,14 @@ fn event(notice: &Notice, instance: &str, now: &str) -> Option<Value> {
 }
 
 /// The same for the same words about the same object.
-fn name(Notice { key, uid, problem }: &Notice) -> String {
+fn name(notice: &Notice) -> String {
     let mut hasher = DefaultHasher::new();
-    (key, uid).hash(&mut hasher);
-    problem.to_string().hash(&mut hasher);
-    let readable = cut(key.object().name(), MAX_READABLE);
-    format!("{readable}.{:016x}", hasher.finish())
+    (&notice.subject, &notice.note).hash(&mut hasher);
+    let about = match &notice.subject {
+        Subject::Mirror { key, .. } => key.object().name().to_owned(),
+        Subject::Source(source) => format!("source-{source}"),
+    };
+    format!("{}.{:016x}", cut(&about, MAX_READABLE), hasher.finish())
 }
 
 fn cut(text: &str, max: usize) -> &str {
@@ -299,30 +356,28 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use super::{BURST, INTERVAL, Notice, Pace, event, name};
+    use super::{BURST, INTERVAL, Notice, Pace, RecordKey, Subject, event, name};
     use proto_types::ObjectKey;
     use reflector_planner::{Cause, LocalKey, Problem};
     use serde_json::json;
     use tokio::time::Instant;
 
     fn notice(namespace: &str, cause: Cause) -> Notice {
-        Notice {
-            key: LocalKey::new(ObjectKey::new(namespace, "east-demo-73736d-web")),
-            uid: Some("u1".into()),
-            problem: Problem {
-                source: "east".parse().unwrap(),
-                object: ObjectKey::new("demo", "web"),
-                cause,
-            },
-        }
+        let key = LocalKey::new(ObjectKey::new(namespace, "east-demo-73736d-web"));
+        let problem = Problem {
+            source: "east".parse().unwrap(),
+            object: ObjectKey::new("demo", "web"),
+            cause,
+        };
+        Notice::of(&problem, &key, Some("u1"))
     }
 
     #[test]
     fn an_event_says_what_the_log_says_about_the_mirror() {
         let notice = notice("mirrors", Cause::SourceRemoved);
-        let event = event(&notice, "pod-1", "2026-01-01T00:00:00.000000Z").unwrap();
+        let event = event(&notice, ("pod-1", None), "2026-01-01T00:00:00.000000Z").unwrap();
         assert_eq!(event["reason"], "SourceRemoved");
-        assert_eq!(event["note"], notice.problem.to_string());
+        assert_eq!(event["note"], notice.note);
         assert_eq!(
             event["regarding"],
             json!({
@@ -330,6 +385,25 @@ mod tests {
                 "name": "east-demo-73736d-web", "uid": "u1",
             })
         );
+    }
+
+    #[test]
+    fn an_event_of_a_source_is_about_the_record() {
+        let notice = Notice {
+            subject: Subject::Source("east".parse().unwrap()),
+            reason: "SourceNotFollowed".to_owned(),
+            note: "source east is not followed".to_owned(),
+            is_warning: false,
+        };
+        let record = RecordKey {
+            namespace: "heliograph".parse().unwrap(),
+            name: "sources".to_owned(),
+        };
+        let event = event(&notice, ("pod-1", Some(&record)), "").unwrap();
+        assert_eq!(event["type"], "Normal");
+        assert_eq!(event["metadata"]["namespace"], "heliograph");
+        assert_eq!(event["regarding"]["kind"], "ConfigMap");
+        assert!(super::event(&notice, ("pod-1", None), "").is_none());
     }
 
     #[test]
@@ -344,7 +418,7 @@ mod tests {
     #[test]
     fn a_namespace_that_is_none_gets_no_event() {
         let notice = notice("a/../b?x=", Cause::SourceRemoved);
-        assert!(event(&notice, "pod-1", "").is_none());
+        assert!(event(&notice, ("pod-1", None), "").is_none());
     }
 
     #[test]
@@ -352,7 +426,7 @@ mod tests {
         let message = "é".repeat(2000).into();
         let local = (proto_types::Resource::Services, ObjectKey::new("m", "w"));
         let notice = notice("mirrors", Cause::Refused { local, message });
-        let event = event(&notice, "pod-1", "").unwrap();
+        let event = event(&notice, ("pod-1", None), "").unwrap();
         assert!(event["note"].as_str().unwrap().len() <= 1024);
     }
 

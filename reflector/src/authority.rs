@@ -82,9 +82,12 @@ impl Authority {
                     self.progress.send_replace(now);
                 }
                 // What was fetched before still holds.
-                Err(error) if has_it => debug!(url = %self.url, "not fetched again: {error:#}"),
+                Err(error) if has_it => {
+                    debug!(url = %self.url, "not fetched again: {}", runtime::reasons(error.as_ref()))
+                }
                 Err(error) => {
-                    let why = format!("cannot fetch its authority from {}: {error:#}", self.url);
+                    let error = runtime::reasons(error.as_ref());
+                    let why = format!("cannot fetch its authority from {}: {error}", self.url);
                     self.progress.send_replace(Progress::Failed(why));
                 }
             }

@@ -49,7 +49,8 @@ impl ConfigMapText {
         let until = Instant::now() + AT_START;
         while let Err(error) = self.read().await {
             if until < Instant::now() {
-                warn!("{error:#}; its sources are followed when it can be read");
+                let why = runtime::reasons(error.as_ref());
+                warn!("{why}; its sources are followed when it can be read");
                 break;
             }
             tokio::time::sleep(LOOK / 2).await;

@@ -65,7 +65,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use compat::Line;
-use config::{Command, Shown};
+use config::{Command, RecordKey, Shown};
 use config_map::ConfigMapText;
 use controller::{Controller, Parts};
 use following::Following;
@@ -193,7 +193,7 @@ async fn reflect(
         leadership.clone(),
         config.habits,
     );
-    let (announcer, announcements) = announcements(&writer);
+    let (announcer, announcements) = announcements(&writer, config.record.clone());
     let cluster_set = clusterset_of((&network, &writer), &config, &mut tasks);
     let parts = (config_map, cluster_set);
     let reloads = line.map(|line| reloads_of((network, line), &config, parts, &mut tasks));
@@ -229,14 +229,17 @@ async fn reflect(
 }
 
 /// Announces problems as Events, as long as the writer may write.
-fn announcements(writer: &Writer) -> (announce::Announcer, announce::Announcements) {
+fn announcements(
+    writer: &Writer,
+    record: Option<RecordKey>,
+) -> (announce::Announcer, announce::Announcements) {
     let Writer {
         client,
         metrics,
         leadership,
         ..
     } = writer.clone();
-    announce::announcements(client, instance(), leadership, metrics)
+    announce::announcements(client, (instance(), record), leadership, metrics)
 }
 
 /// With what a ConfigMap says, where one names sources.
@@ -257,7 +260,7 @@ async fn with_config_map(
 
 /// Says why the program cannot go on, on standard error, with all reasons.
 pub fn complain(error: &anyhow::Error) {
-    let text = format!("{error:#}");
+    let text = runtime::reasons(error.as_ref());
     eprintln!("reflector: {}", proto_types::escape::lines(&text));
 }
 

@@ -138,7 +138,7 @@ impl Reloader {
 
     /// Says why another configuration is not taken over, once.
     fn refuse(&mut self, error: &anyhow::Error) -> Option<Reload> {
-        let why = format!("{error:#}");
+        let why = runtime::reasons(error.as_ref());
         let is_known = self.refused.replace(why.clone()).as_ref() == Some(&why);
         (!is_known).then_some(Reload::Refused(why))
     }

@@ -2,6 +2,7 @@
 //! from the same facts and in the same words.
 
 mod behind;
+mod conditions;
 mod digest;
 mod held;
 
@@ -22,6 +23,7 @@ use crate::status::{
 };
 
 use behind::Behind;
+use conditions::Conditions;
 use digest::Digest;
 use held::Held;
 
@@ -35,6 +37,7 @@ pub(crate) struct Report {
     /// Failures of whole feeds that do not end by themselves.
     lasting: BTreeMap<Feed, Cause>,
     behind: Behind,
+    conditions: Conditions,
     held: Held,
     digest: Digest,
     announcer: Announcer,
@@ -47,6 +50,8 @@ pub(crate) struct Report {
 struct Contact {
     last: Option<Instant>,
     lost: Option<String>,
+    /// Since when it is lost.
+    lost_since: Option<Instant>,
     /// Whether what it tells of slices are Endpoints.
     reads_endpoints: bool,
 }
@@ -74,6 +79,7 @@ impl Report {
             problems: HashMap::new(),
             lasting: BTreeMap::new(),
             behind: Behind::default(),
+            conditions: Conditions::default(),
             held: Held::default(),
             digest: Digest::default(),
             announcer,
@@ -160,8 +166,10 @@ impl Report {
             (_, _) => {}
         }
         contact.lost = lost;
-        if contact.lost.is_none() {
-            contact.last = Some(Instant::now());
+        let now = Instant::now();
+        match contact.lost {
+            Some(_) => contact.lost_since = contact.lost_since.or(Some(now)),
+            None => (contact.lost_since, contact.last) = (None, Some(now)),
         }
         self.measure(feed, world);
         self.judge_readiness(feed, world);
@@ -173,11 +181,7 @@ impl Report {
         let before = self.problems.remove(key).unwrap_or_default();
         for problem in now.difference(&before) {
             self.digest.came(problem);
-            self.announcer.announce(Notice {
-                key: key.clone(),
-                uid: uid.map(Into::into),
-                problem: problem.clone(),
-            });
+            self.announcer.announce(Notice::of(problem, key, uid));
             self.metrics.problems.get_or_create(&label(problem)).inc();
         }
         for problem in before.difference(&now) {
@@ -192,6 +196,18 @@ impl Report {
     /// Tells the log what came and went meanwhile.
     pub(crate) fn tell(&mut self) {
         self.digest.tell();
+        let lost = self.feeds.iter().filter_map(|(feed, contact)| {
+            let why = contact.lost.as_deref()?;
+            Some((feed.source()?, why, contact.lost_since?.elapsed()))
+        });
+        let lasting = self.lasting.iter().filter_map(|(feed, why)| {
+            let message = lasting_problem(feed, why).message;
+            Some((feed.source()?.clone(), why.reason(), message))
+        });
+        let lasting = lasting.chain(self.behind.conditions());
+        for notice in self.conditions.changed(lost, lasting) {
+            self.announcer.announce(notice);
+        }
     }
 
     /// Measures deletion holds.

@@ -305,7 +305,7 @@ async fn watch_cluster(
     let (way, opening) = loop {
         match Opened::new(&network, source.clone()).await {
             Ok(opened) => break opened.into_parts(),
-            Err(error) => complain(&format!("{error:#}")),
+            Err(error) => complain(&runtime::reasons(error.as_ref())),
         }
         tokio::time::sleep(crate::feed::RETRY).await;
     };

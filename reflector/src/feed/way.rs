@@ -85,7 +85,7 @@ impl Progress {
     pub(crate) async fn of(network: &Network, access: &Access) -> Self {
         match network.connect(access, crate::USER_AGENT).await {
             Ok(client) => Self::Open(client),
-            Err(error) => Self::Failed(format!("{:#}", anyhow::Error::from(error))),
+            Err(error) => Self::Failed(runtime::reasons(&error)),
         }
     }
 

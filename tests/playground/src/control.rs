@@ -128,7 +128,15 @@ async fn connect(temporary: &Path) -> anyhow::Result<UnixStream> {
 fn sockets(temporary: &Path) -> Vec<PathBuf> {
     let folders = std::fs::read_dir(temporary).into_iter().flatten().flatten();
     let runs = folders.filter(|it| it.file_name().to_string_lossy().starts_with(RUN));
+    let runs = runs.filter(|it| it.metadata().is_ok_and(|it| is_own(&it)));
     runs.map(|it| it.path().join(SOCKET)).collect()
+}
+
+/// Returns whether the user of this process owns a folder. Where that cannot be said, it counts.
+fn is_own(folder: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let this = std::fs::metadata("/proc/self").map(|it| it.uid());
+    this.is_ok_and(|it| it == folder.uid()) || !Path::new("/proc/self").exists()
 }
 
 #[cfg(test)]

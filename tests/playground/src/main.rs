@@ -63,7 +63,8 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "playground: {error:#}");
+            let why = runtime::reasons(error.as_ref());
+            let _ = writeln!(std::io::stderr(), "playground: {why}");
             ExitCode::FAILURE
         }
     }
@@ -72,5 +73,9 @@ async fn main() -> ExitCode {
 async fn ask(request: Request) -> anyhow::Result<()> {
     let answer = control::ask(&request).await?;
     let mut out = std::io::stdout().lock();
-    Ok(writeln!(out, "{}", answer.trim_end())?)
+    match writeln!(out, "{}", answer.trim_end()) {
+        // The reader has seen enough, as `head` has.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }

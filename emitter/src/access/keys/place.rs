@@ -94,7 +94,10 @@ impl Place {
             Ok(body.to_bytes().to_vec())
         };
         let answer: anyhow::Result<_> = ask.await;
-        answer.map_err(|why| format!("cannot read {}: {why:#}", self.url))
+        answer.map_err(|why| {
+            let why = runtime::reasons(why.as_ref());
+            format!("cannot read {}: {why}", self.url)
+        })
     }
 
     /// Another place, as far as this one may say where that is: credentials stay with the

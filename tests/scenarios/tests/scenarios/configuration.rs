@@ -269,7 +269,13 @@ pub(crate) async fn another_cluster_behind_the_same_url_is_refused(
         "name": "east", "kubeconfig": kubeconfig, "prefix": "east",
         "selector": format!("{}=true", crate::lab::EXPORT),
     });
-    let it = ByFile::start(&lab, &local, &config("keep", std::slice::from_ref(&source))).await?;
+    // The new cluster lacks everything of the former one, which is held.
+    let with_hold = |sources: &[Value]| {
+        let mut config = config("keep", sources);
+        config["deletionHold"] = json!("2s");
+        config
+    };
+    let it = ByFile::start(&lab, &local, &with_hold(std::slice::from_ref(&source))).await?;
     let (mine, theirs) = (mirror("east", "web"), mirror("east", "other"));
     local.eventually_has(&mine, &["10.1.0.1"]).await?;
     let uid = |namespace: Value| namespace["metadata"]["uid"].as_str().map(str::to_owned);
@@ -304,13 +310,13 @@ pub(crate) async fn another_cluster_behind_the_same_url_is_refused(
 
     let mut accepted = source.clone();
     accepted["cluster"] = json!(west_uid);
-    it.becomes(&config("keep", &[accepted]).to_string())?;
+    it.becomes(&with_hold(&[accepted]).to_string())?;
     local.eventually_has(&theirs, &["10.2.0.1"]).await?;
     local.eventually_lacks(&mine).await?;
     it.eventually_does_not_say("ClusterIdentityMismatch")
         .await?;
     // It is remembered, and need not be configured any more.
-    it.becomes(&config("keep", &[source]).to_string())?;
+    it.becomes(&with_hold(&[source]).to_string())?;
     west.set_endpoints("other", &["10.2.0.2"]).await?;
     local.eventually_has(&theirs, &["10.2.0.2"]).await
 }

@@ -225,7 +225,7 @@ pub(crate) async fn mirrors_are_never_exported_again(scene: Arc<Scene>) -> anyho
     let (from_east, from_local) =
         tokio::try_join!(lab.emitter(&east, &[]), lab.emitter(&local, &[]))?;
     let east_source = format!("name=east,url={},prefix=east", from_east.url);
-    let local_source = format!("name=local,url={},prefix=local", from_local.url);
+    let local_source = format!("name=home,url={},prefix=home", from_local.url);
     lab.reflector(&local, &[&east_source]).await?;
     lab.reflector(&east, &[&local_source]).await?;
     east.create_service("web").await?;

@@ -331,6 +331,13 @@ pub(crate) async fn imports_outlive_restarts_and_disconnections(
         Ok(())
     })
     .await?;
+    // The import is written last.
+    eventually("east has an import", async || {
+        let import = imported(east, "web").await?;
+        ensure!(import["spec"]["ips"].is_array(), "{import}");
+        Ok(())
+    })
+    .await?;
     let ips = imported(east, "web").await?["spec"]["ips"].clone();
     let [reflector, _] = &set.reflectors;
     // A restart while the other cluster cannot be reached.

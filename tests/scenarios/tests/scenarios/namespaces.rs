@@ -11,23 +11,23 @@ use crate::lab::{Cluster, EXPORT, Lab, Program, eventually, meanwhile, program};
 use crate::manifests::{install, quiet_cluster};
 use crate::rights::kubeconfig_of;
 
-const SHOP: &str = "/api/v1/namespaces/shop";
+const ORDERS: &str = "/api/v1/namespaces/orders";
 
-/// Exports `shop/web`, of a namespace that is not here.
+/// Exports `orders/web`, of a namespace that is not here.
 async fn export(east: &Cluster) -> anyhow::Result<()> {
-    east.create_namespace("shop").await?;
+    east.create_namespace("orders").await?;
     let service = json!({
         "metadata": {"name": "web", "labels": {EXPORT: "true"}},
         "spec": {"ports": [{"port": 80}]},
     });
-    let path = format!("{SHOP}/services");
+    let path = format!("{ORDERS}/services");
     east.post(&path, &service.to_string()).await
 }
 
 async fn namespace(cluster: &Cluster) -> anyhow::Result<Option<Value>> {
     let list = cluster.read("/api/v1/namespaces").await?;
     let mut items = list["items"].as_array().into_iter().flatten();
-    Ok(items.find(|it| it["metadata"]["name"] == "shop").cloned())
+    Ok(items.find(|it| it["metadata"]["name"] == "orders").cloned())
 }
 
 async fn problems(reflector: &Program) -> anyhow::Result<String> {
@@ -49,7 +49,7 @@ pub(crate) async fn missing_namespaces_are_created_and_stay(
     eventually("what is missing is told", async || {
         let told = problems(&reflector).await?;
         ensure!(
-            told.contains("namespace shop does not exist here"),
+            told.contains("namespace orders does not exist here"),
             "{told}"
         );
         ensure!(told.contains("createNamespace: true"), "{told}");
@@ -60,7 +60,7 @@ pub(crate) async fn missing_namespaces_are_created_and_stay(
     reflector.stop().await?;
 
     let reflector = lab.reflector(&local, &[&source(true)]).await?;
-    local.eventually_has("shop/web", &[]).await?;
+    local.eventually_has("orders/web", &[]).await?;
     let created = namespace(&local).await?.context("it is there")?;
     let labels = &created["metadata"]["labels"];
     ensure!(labels["heliograph.dev/source"] == "east", "{labels}");
@@ -78,13 +78,13 @@ pub(crate) async fn missing_namespaces_are_created_and_stay(
     // What somebody keeps in it is not the source's to take away.
     let theirs = json!({"metadata": {"name": "theirs"}});
     local
-        .post(&format!("{SHOP}/configmaps"), &theirs.to_string())
+        .post(&format!("{ORDERS}/configmaps"), &theirs.to_string())
         .await?;
-    east.delete_service("shop/web").await?;
-    local.eventually_lacks("shop/web").await?;
+    east.delete_service("orders/web").await?;
+    local.eventually_lacks("orders/web").await?;
     meanwhile("the namespace stays", async || {
-        let shop = namespace(&local).await?.context("it is gone")?;
-        ensure!(shop["metadata"]["deletionTimestamp"].is_null(), "{shop}");
+        let found = namespace(&local).await?.context("it is gone")?;
+        ensure!(found["metadata"]["deletionTimestamp"].is_null(), "{found}");
         Ok(())
     })
     .await
@@ -125,5 +125,5 @@ pub(crate) async fn creating_namespaces_needs_one_right(scene: Arc<Scene>) -> an
     again["metadata"] = metadata;
     let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
     local.post(bindings, &again.to_string()).await?;
-    local.eventually_has("shop/web", &[]).await
+    local.eventually_has("orders/web", &[]).await
 }

@@ -9,6 +9,8 @@ mod emitting;
 pub(crate) mod joining;
 mod reflecting;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -240,15 +242,14 @@ pub(crate) async fn kubeconfig_of(
 ) -> anyhow::Result<PathBuf> {
     let line = ["create", "token", name, "-n", namespace];
     let token = cluster.plane.kubectl().run(line).await?;
-    let authority = keeper.directory().join(format!("{name}.crt"));
-    std::fs::write(&authority, cluster.plane.authority())?;
+    let authority = STANDARD.encode(cluster.plane.authority());
     let kubeconfig = json!({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "it",
         "clusters": [{"name": "it", "cluster": {
             "server": cluster.plane.url(),
-            "certificate-authority": authority,
+            "certificate-authority-data": authority,
         }}],
         "users": [{"name": "it", "user": {"token": token.trim()}}],
         "contexts": [{"name": "it", "context": {

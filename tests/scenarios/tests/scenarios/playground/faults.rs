@@ -32,7 +32,7 @@ pub(crate) async fn an_emitter_that_hangs_is_noticed_and_nothing_goes(
     let hang = Fault {
         name: "hang",
         done: "east: its emitter hangs, which is noticed after 90 seconds of silence",
-        words: &[NOT_FOLLOWED, "nothing came for 90s"],
+        words: &[NOT_FOLLOWED, "no answer within"],
         n_waits: 3,
     };
     playground.breaks_and_heals(&hang).await?;
