@@ -217,8 +217,12 @@ impl Hub {
     /// What is known is the present.
     pub fn settle(&self) {
         let mut inner = self.inner.lock();
-        inner.is_past = false;
+        let was_past = std::mem::replace(&mut inner.is_past, false);
         let progress = inner.store.progress();
+        if was_past && let Some(revision) = progress {
+            let (resource, n_objects) = (self.names(), inner.store.len());
+            info!(%resource, n_objects, %revision, "serving the exported objects");
+        }
         self.tell_cut(&inner);
         drop(inner);
         self.progress.send_replace(progress);
@@ -443,7 +447,10 @@ impl Inner {
         }
         match replaced {
             Replaced::Fresh(Beginning::First) => {
-                info!(%resource, n_objects, %revision, "listed the exported objects");
+                match self.is_past {
+                    true => info!(%resource, from = %revision, "reading the history"),
+                    false => info!(%resource, n_objects, %revision, "serving the exported objects"),
+                }
                 self.close_feeds();
                 News::Fresh
             }
