@@ -199,6 +199,15 @@ impl World {
             self.cluster.plane.start_apiserver(),
             self.upstream.lead_to_when_it_listens(apiserver),
         )?;
+        // What changed before the emitter follows again, a list tells in its last state alone.
+        let [replica, _] = &self.replicas;
+        eventually("the emitter follows again", async || {
+            let log = replica.program.log();
+            let n_back = log.matches("the API server is back").count();
+            ensure!(Resource::ALL.len() <= n_back, "{n_back} resources");
+            Ok(())
+        })
+        .await?;
         self.truth.resume().await
     }
 
