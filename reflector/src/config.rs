@@ -93,6 +93,8 @@ pub struct Habits {
     pub sweeps: bool,
     /// Whether namespaces that were created for mirrors are deleted when they are empty.
     pub reaps_namespaces: bool,
+    /// Whether sources may use namespaces that are named like a domain.
+    pub opens_domains: bool,
 }
 
 /// The ConfigMap of the local cluster with the record of the sources' clusters.

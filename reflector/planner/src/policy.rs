@@ -42,6 +42,9 @@ pub struct Policy {
     pub own_namespaces: Vec<Box<str>>,
     /// Namespaces that are open to every source, although they are closed by default.
     pub opened_namespaces: Vec<Box<str>>,
+    /// Whether namespaces that are named like a domain are open too, as they were to the programs
+    /// that replicated all namespaces under their own names.
+    pub opens_domains: bool,
 }
 
 /// One source's share of the policy.
@@ -215,6 +218,7 @@ impl Policy {
             local_domains: Vec::new(),
             own_namespaces: vec![closed::OWN_NAMESPACE.into()],
             opened_namespaces: Vec::new(),
+            opens_domains: false,
         })
     }
 

@@ -50,6 +50,8 @@ pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
 pub(super) fn translate(words: &[String], environment: &Environment) -> Result<Args, Error> {
     let name = std::iter::once("reflector".to_owned());
     let mut args = Args::parse_from(name.chain(words.iter().cloned()));
+    args.habits.opens_domains = true;
+    args.notes.push(super::settings::DOMAINS_ARE_OPEN.to_owned());
     let kubeconfigs = KubeconfigDir {
         path: directory(environment),
         allow_references: false,

@@ -8,6 +8,12 @@ use proto_types::name::DnsLabel;
 use super::{Environment, Error, label_of};
 use runtime::flags::Flags;
 
+/// What is told where namespaces that are named like domains are open.
+pub(super) const DOMAINS_ARE_OPEN: &str =
+    "as before, sources may use namespaces that are named like a top-level domain (shop, dev), \
+     whose Services pods find by names of Internet hosts; in Heliograph's own configuration they \
+     are closed unless import.namespaces.allow names them";
+
 /// Port on which the replaced programs served probes and metrics.
 const PORT: u16 = 8080;
 

@@ -67,6 +67,7 @@ impl TryFrom<Args> for Config {
         let cluster_set = file.cluster_set.map(|it| it.check(&entries)).transpose()?;
         policy.removed_sources = groups.removed_sources(file.removed_sources, all_fit);
         close(&mut policy, &file.local_ranges, &opened)?;
+        policy.opens_domains = habits.opens_domains;
         let hold = file.deletion_hold.or(file.hold_seconds);
         policy.hold = hold.unwrap_or(Policy::HOLD);
         policy.confirm_deletions = file.confirm_deletions;

@@ -107,7 +107,7 @@ impl Policy {
             Some("Kubernetes itself uses it")
         } else if namespace == "default" {
             Some("the API server of the cluster is in it")
-        } else if is_domain(namespace) {
+        } else if is_domain(namespace) && !self.opens_domains {
             Some(
                 "its name is a top-level domain, so that pods would find its Services by the \
                  names of Internet hosts",
