@@ -122,6 +122,11 @@ impl Entry {
         self.misfit.as_deref()
     }
 
+    /// Returns whether selectors treat another version of the object as this one.
+    pub(crate) fn is_selected_like(&self, other: &Self) -> bool {
+        self.object.labels == other.object.labels && self.selected == other.selected
+    }
+
     /// The value of a field that selectors may name; empty for all others.
     #[must_use]
     pub fn field(&self, path: &str) -> &str {

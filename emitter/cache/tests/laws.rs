@@ -223,6 +223,22 @@ fn a_list_from_before_starts_a_new_history() {
     assert!(lab.store.since(Revision::new(4)).is_err());
 }
 
+/// A consumer of one tier cannot be told since when the object is of another one.
+#[test]
+fn a_list_that_shows_other_labels_starts_a_new_history() {
+    for (tier, is_fresh) in [(1, false), (2, true)] {
+        let mut lab = Lab::new(Limits::default());
+        let first = object(&key(1), Revision::new(20), 1);
+        lab.store.set(first, Timestamp::UNIX_EPOCH).unwrap();
+        let second = object(&key(1), Revision::new(25), tier);
+        let (replaced, _) =
+            lab.store
+                .replace(Revision::new(30), vec![second], Timestamp::UNIX_EPOCH);
+        let has_begun = matches!(replaced, Replaced::Fresh(Beginning::Relabelled));
+        assert_eq!(has_begun, is_fresh, "{replaced:?}");
+    }
+}
+
 #[test]
 fn history_is_forgotten_by_age() {
     let mut lab = Lab::new(Limits::default());

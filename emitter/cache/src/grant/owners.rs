@@ -110,9 +110,9 @@ impl Owners {
         let mut changed: Vec<_> = listed.drain().collect();
         changed.sort_by_key(|(_, (_, at))| *at);
         for (key, (owner, at)) in changed {
-            // A change that should have been seen has no place but this.
-            let at = at.max(after_end);
-            known.turn(&key, Some(owner), at, at);
+            // What became of the Service before that change is not known: objects within the
+            // range are judged by what is known now.
+            known.turn(&key, Some(owner), after_end, at.max(after_end));
         }
         known.reach(revision);
         known.blind.push_back(Blind {

@@ -33,6 +33,9 @@ pub enum Beginning {
     Rewound,
     /// The list differs at a revision that was already complete.
     Contradicted,
+    /// The list shows an object whose labels changed. A view that showed it may show it no
+    /// more, since a revision that is not known: no event has a place for that.
+    Relabelled,
     /// The list lacks much of what was known. Consumers have to decide by a list of
     /// their own, and by its evidence, whether they believe that.
     Lost {
@@ -115,7 +118,7 @@ impl Store {
                 self.begin_anew(revision);
                 match beginning {
                     Beginning::Rewound | Beginning::Contradicted => self.doubt_all(now),
-                    Beginning::First | Beginning::Lost { .. } => {}
+                    Beginning::First | Beginning::Relabelled | Beginning::Lost { .. } => {}
                 }
                 self.objects = listed;
                 Replaced::Fresh(beginning)
@@ -147,6 +150,13 @@ impl Store {
         };
         if revision == progress && 0 < n_lost || listed.iter().any(contradicts) {
             return Some(Beginning::Contradicted);
+        }
+        let is_relabelled = |(key, entry): (&ObjectKey, &Arc<Entry>)| {
+            let known = self.objects.get(key);
+            known.is_some_and(|it| !it.is_selected_like(entry))
+        };
+        if listed.iter().any(is_relabelled) {
+            return Some(Beginning::Relabelled);
         }
         let is_much = MIN_LOST <= n_lost && n_known < KNOWN_PER_LOST * n_lost;
         let is_all = 0 < n_known && n_lost == n_known;
