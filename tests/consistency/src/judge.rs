@@ -78,6 +78,17 @@ impl Shows {
         &all[n.saturating_sub(1)].1
     }
 
+    /// Returns whether the version of an object at a revision is shown then, or later: a
+    /// replica that did not see all changes of a Service judges by what it listed. It has
+    /// reached the later revision by then, and no client may resume in between.
+    fn shows_from(&self, history: usize, key: &Key, revision: u64) -> bool {
+        let all = &self.0[history];
+        let n = all.partition_point(|(at, _)| *at <= revision);
+        let from = all[n.saturating_sub(1)..].iter();
+        from.map(|(_, shown)| shown.get(key))
+            .any(|it| it == Some(&revision))
+    }
+
     /// Returns whether an object comes, goes or changes in the view after a revision.
     fn changes_after(&self, history: usize, key: &Key, revision: u64) -> bool {
         let now = self.at(history, revision).get(key);
@@ -249,8 +260,8 @@ impl Client<'_> {
                 self.objects.insert(key.clone(), revision);
                 self.known.insert(key.clone(), revision);
                 self.keep(|client, history| {
-                    let shown = client.shows[client.view].at(history, revision);
-                    shown.get(key) == Some(&revision)
+                    let shows = &client.shows[client.view];
+                    shows.shows_from(history, key, revision)
                 })
                 .map_err(|()| {
                     format!("{key} at {revision} is not a version that the view shows")
