@@ -161,6 +161,8 @@ pub(crate) struct Judged<'a> {
     pub(crate) n_left: usize,
     /// Whether every deletion is to be confirmed.
     pub(crate) confirms: bool,
+    /// Whether the source sent it just now. A list that is judged again confirms nothing.
+    pub(crate) is_new: bool,
 }
 
 // A list that proves nothing is asked for again.
@@ -169,13 +171,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 impl DeletionHold {
     /// Judges a completed list. Call [`Self::forget`] before, with what the list has.
     pub(crate) fn list(&mut self, list: &Judged<'_>, now: Moment) {
-        let Judged {
-            gone,
-            n_left,
-            confirms,
-        } = *list;
+        let Judged { gone, n_left, .. } = *list;
         let is_gone: HashSet<&ObjectKey> = gone.iter().map(|it| &it.service).collect();
-        let is_asked = self.held.is_some_and(|it| it.asked.is_some());
+        let is_asked = list.is_new && self.held.is_some_and(|it| it.asked.is_some());
         for (service, loss) in &mut self.losses {
             if is_asked && loss.standing == Standing::Held && is_gone.contains(service) {
                 loss.standing = Standing::Confirmed;
@@ -191,7 +189,7 @@ impl DeletionHold {
         let fresh: Vec<_> = fresh.cloned().collect();
         let n_lost = self.counts.going + self.counts.held() + fresh.len();
         let is_mass = is_most(n_lost, n_left);
-        let standing = match is_mass || confirms {
+        let standing = match is_mass || list.confirms {
             true => Standing::Held,
             false => Standing::Going,
         };
@@ -222,8 +220,8 @@ impl DeletionHold {
         self.settle();
     }
 
-    /// Judges a deletion by a watch event. Returns the mirrors of deletions that are held from now on, as far as they
-    /// still exist.
+    /// Judges a deletion by a watch event. Returns the mirrors that still exist, and whose
+    /// deletion is held from now on.
     pub(crate) fn event(
         &mut self,
         lost: Mirrored,

@@ -32,7 +32,7 @@ use contest::Contests;
 use failback::Failbacks;
 pub use judge::Doubt;
 pub use left_behind::selector_of_left_behind;
-use losses::By;
+use losses::{By, Judging};
 
 /// All that is known. Plans depend on it alone, and never on what happened last.
 ///
@@ -245,8 +245,8 @@ impl World {
         self.record_clusters();
         // Now lists can be judged that came before there was anything to compare.
         for rank in self.policy.ranks() {
-            self.judge_services(rank, &HashSet::new());
-            self.judge_slices(rank);
+            self.judge_services(rank, &HashSet::new(), Judging::LastList);
+            self.judge_slices(rank, Judging::LastList);
         }
         self.keys()
     }

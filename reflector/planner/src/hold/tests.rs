@@ -24,10 +24,21 @@ fn services(n: usize) -> HashSet<Mirrored> {
 }
 
 fn list(hold: &mut DeletionHold, gone: &HashSet<Mirrored>, n_left: usize, now: Moment) {
+    judge(hold, gone, n_left, now, true);
+}
+
+fn judge(
+    hold: &mut DeletionHold,
+    gone: &HashSet<Mirrored>,
+    n_left: usize,
+    now: Moment,
+    is_new: bool,
+) {
     let list = Judged {
         gone,
         n_left,
         confirms: false,
+        is_new,
     };
     hold.list(&list, now);
 }
@@ -62,6 +73,17 @@ fn a_list_that_lacks_more_than_half_is_held() {
     assert_eq!(holds(2, 1), Some(HoldReason::ListShort));
     assert_eq!(holds(11, 10), Some(HoldReason::ListShort));
     assert_eq!(holds(1, 0), Some(HoldReason::ListEmpty), "the only one");
+}
+
+#[test]
+fn a_list_that_is_judged_again_confirms_nothing() {
+    let mut hold = DeletionHold::default();
+    list(&mut hold, &services(1), 0, at(0));
+    assert!(hold.tick(at(60), HOLD), "another list is asked for");
+    judge(&mut hold, &services(1), 0, at(61), false);
+    assert!(is_held(&hold, 0));
+    list(&mut hold, &services(1), 0, at(62));
+    assert!(!is_held(&hold, 0), "confirmed");
 }
 
 #[test]

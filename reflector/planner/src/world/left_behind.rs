@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use proto_types::ObjectKey;
 use proto_types::label;
 
-use super::{Touched, World};
+use super::{Judging, Touched, World};
 use crate::adopt::{Met, adoption};
 use crate::mirror::{MirrorService, Observed, Owner};
 use crate::name::LocalKey;
@@ -43,7 +43,7 @@ impl World {
         }
         if !touched.is_empty() {
             // Many at once are held, as after any list.
-            self.judge_services(rank, &HashSet::new());
+            self.judge_services(rank, &HashSet::new(), Judging::LastList);
         }
         touched
     }

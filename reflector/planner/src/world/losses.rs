@@ -23,6 +23,15 @@ pub(super) enum By {
     Configuration,
 }
 
+/// List that is compared with what is mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judging {
+    /// One that the source sent just now.
+    NewList,
+    /// The last one, after something else changed: it confirms no deletion that is held.
+    LastList,
+}
+
 /// A source in its role, to find what is its own in the local cluster.
 #[derive(Clone, Copy)]
 struct Its<'a> {
@@ -148,7 +157,12 @@ impl World {
     /// Compares a source's listed Services with its mirrors, or with the global Services that
     /// name it. `refused` are those that the list changed to something that is refused.
     /// Without a full picture of both there is nothing to judge.
-    pub(super) fn judge_services(&mut self, rank: Rank, refused: &HashSet<ObjectKey>) {
+    pub(super) fn judge_services(
+        &mut self,
+        rank: Rank,
+        refused: &HashSet<ObjectKey>,
+        judging: Judging,
+    ) {
         let SourceState::Synced(services) = &self.source(rank).services else {
             return;
         };
@@ -187,6 +201,7 @@ impl World {
             gone: &gone,
             n_left,
             confirms: self.policy.confirm_deletions,
+            is_new: judging == Judging::NewList,
         };
         hold.list(&list, now);
     }
@@ -205,7 +220,7 @@ impl World {
 
     /// Compares a source's listed slices with those here: a Service that has none any more
     /// has lost its endpoints. Slices that were replaced by others are no loss.
-    pub(super) fn judge_slices(&mut self, rank: Rank) {
+    pub(super) fn judge_slices(&mut self, rank: Rank, judging: Judging) {
         let SourceState::Synced(slices) = &self.source(rank).slices else {
             return;
         };
@@ -236,6 +251,7 @@ impl World {
             gone: &gone,
             n_left: left.len(),
             confirms: self.policy.confirm_deletions,
+            is_new: judging == Judging::NewList,
         };
         hold.list(&list, now);
     }

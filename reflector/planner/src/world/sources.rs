@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use proto_types::ObjectKey;
 
-use super::{By, Touched, World};
+use super::{By, Judging, Touched, World};
 use crate::policy::Rank;
 use crate::source::{Change, Exported, Services, Slices, SourceService, SourceSlice, SourceState};
 
@@ -103,8 +103,8 @@ impl World {
         }
         // What the source changed to something that is refused, it took away.
         admitted.retain(|it| !self.is_admitted(rank, it));
-        self.judge_services(rank, &admitted);
-        self.judge_slices(rank);
+        self.judge_services(rank, &admitted, Judging::NewList);
+        self.judge_slices(rank, Judging::LastList);
         touched
     }
 
@@ -160,7 +160,7 @@ impl World {
         self.source_mut(rank).slices_in_part = false;
         let slices = &mut self.source_mut(rank).slices;
         let before = std::mem::replace(slices, SourceState::Synced(listed));
-        self.judge_slices(rank);
+        self.judge_slices(rank, Judging::NewList);
         let slices = &self.source(rank).slices;
         let known = [before.known(), slices.known()].into_iter().flatten();
         let services: Vec<_> = known.flat_map(Slices::services).cloned().collect();
