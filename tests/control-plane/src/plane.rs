@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use base64::Engine;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -189,6 +190,19 @@ impl ControlPlane {
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.kubeconfig_for(ADMIN)
+    }
+
+    /// The text of a kubeconfig with all rights, which refers to no file.
+    pub fn inline_kubeconfig(&self) -> anyhow::Result<String> {
+        let text = std::fs::read_to_string(self.kubeconfig())?;
+        let (before, rest) = text
+            .split_once("certificate-authority: \"")
+            .context("it names the file of its authority")?;
+        let (_, after) = rest.split_once('"').context("its path ends")?;
+        let data = base64::engine::general_purpose::STANDARD.encode(self.authority());
+        Ok(format!(
+            "{before}certificate-authority-data: \"{data}\"{after}"
+        ))
     }
 
     /// The kubeconfig of a user that was named to the builder.

@@ -30,8 +30,8 @@ async fn clusterset(lab: &Lab) -> anyhow::Result<[Member; 2]> {
         install(cluster).await?;
     }
     let peers = [
-        (&east, "east", &local, "local"),
-        (&local, "local", &east, "east"),
+        (&east, "east", &local, "home"),
+        (&local, "home", &east, "east"),
     ];
     for (cluster, name, peer, peer_name) in peers {
         let config = json!({

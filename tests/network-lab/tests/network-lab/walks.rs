@@ -134,7 +134,7 @@ async fn reflect(lab: &Lab, into: &Cluster, from: &Cluster) -> anyhow::Result<()
         .join(format!("kubeconfigs-{}", into.node));
     fs::create_dir(&directory)?;
     let name = from.plane.name().to_owned();
-    fs::copy(from.plane.kubeconfig(), directory.join(name))?;
+    fs::write(directory.join(name), from.plane.inline_kubeconfig()?)?;
     let mut command = into.command(program("reflector")?);
     command
         .env("KUBECONFIGS", directory)

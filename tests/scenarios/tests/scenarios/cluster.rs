@@ -1,7 +1,5 @@
 //! A cluster as scenarios see it: what they do to it, and wait for in it.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -18,19 +16,6 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// The text of a kubeconfig with all rights, which refers to no file.
-    pub(crate) fn inline_kubeconfig(&self) -> anyhow::Result<String> {
-        let text = std::fs::read_to_string(self.plane.kubeconfig())?;
-        let (before, rest) = text
-            .split_once("certificate-authority: \"")
-            .context("a file")?;
-        let (_, after) = rest.split_once('"').context("its path ends")?;
-        let data = STANDARD.encode(self.plane.authority());
-        Ok(format!(
-            "{before}certificate-authority-data: \"{data}\"{after}"
-        ))
-    }
-
     pub(crate) async fn create_namespace(&self, name: &str) -> anyhow::Result<()> {
         let namespace = format!(r#"{{"metadata":{{"name":"{name}"}}}}"#);
         self.post("/api/v1/namespaces", &namespace).await

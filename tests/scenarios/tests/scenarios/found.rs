@@ -20,7 +20,7 @@ pub(crate) async fn a_directory_of_kubeconfigs_is_a_set_of_sources(
     let keeper = Keeper::new("kubeconfigs")?;
     let directory = keeper.directory().join("clusters");
     fs::create_dir(&directory)?;
-    let kubeconfig = east.inline_kubeconfig()?;
+    let kubeconfig = east.plane.inline_kubeconfig()?;
     fs::write(directory.join("east.yaml"), &kubeconfig)?;
     fs::write(directory.join("north"), "{half")?;
     east.create_service("web").await?;

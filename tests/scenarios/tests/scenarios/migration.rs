@@ -185,7 +185,7 @@ pub(crate) async fn kube_service_mirrors_mirrors_become_ours_by_their_names(
 fn kubeconfigs(east: &Cluster, keeper: &Keeper) -> anyhow::Result<PathBuf> {
     let directory = keeper.directory().join("kubeconfigs");
     fs::create_dir(&directory)?;
-    let kubeconfig = east.inline_kubeconfig()?;
+    let kubeconfig = east.plane.inline_kubeconfig()?;
     fs::write(directory.join("east.yaml"), &kubeconfig)?;
     let silent = kubeconfig.replace(&east.plane.url(), "https://127.0.0.1:1");
     ensure!(silent != kubeconfig, "its server is another one");

@@ -144,7 +144,10 @@ pub(crate) async fn a_mass_deletion_is_held_and_released_by_hand(
     eventually("all of them are held", async || {
         let (n_held, status) = held(&reflector).await?;
         ensure!(
-            n_held == N && status["problems"].to_string().contains("allow-deletion=true"),
+            n_held == N
+                && status["problems"]
+                    .to_string()
+                    .contains("allow-deletion=true"),
             "{status}"
         );
         Ok(())
