@@ -15,11 +15,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use bytes::Bytes;
 use emitter_cache::encode::Encoder;
 use emitter_cache::store::{Applied, Beginning, Expired, Misfit, Present, Replaced};
 use emitter_cache::view::Snapshot;
-use emitter_cache::{Encoding, Entry, Fields, Form, Joined, Limits, Scope, Store, View};
+use emitter_cache::{Encoded, Encoding, Entry, Fields, Form, Joined, Limits, Scope, Store, View};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use proto_types::evidence::Ruling;
@@ -420,7 +419,7 @@ impl Inner {
     }
 
     /// Returns the frames that a consumer at a revision has missed.
-    fn backlog(&self, view: &View, revision: Revision, hub: &Hub) -> Result<Vec<Bytes>, Expired> {
+    fn backlog(&self, view: &View, revision: Revision, hub: &Hub) -> Result<Vec<Encoded>, Expired> {
         let missed: Vec<_> = match self.joined_for(view, hub) {
             Some(joined) => {
                 joined.check(&view.grant, revision)?;

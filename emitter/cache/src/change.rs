@@ -3,13 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use proto_types::frame::EventType;
 use proto_types::{ObjectKey, Revision};
 
 use crate::encode::{Encoder, Slots};
-use crate::{Entry, View};
+use crate::{Encoded, Entry, View};
 
 /// What an object was and what it became, at one revision.
 #[derive(Debug)]
@@ -119,7 +118,7 @@ impl Change {
     /// The frame that tells a view's watchers, encoded at most once for all views
     /// that share event type and encoding.
     #[must_use]
-    pub fn frame(&self, view: &View, encoder: &Encoder) -> Option<Bytes> {
+    pub fn frame(&self, view: &View, encoder: &Encoder) -> Option<Encoded> {
         if view.grant.cuts() {
             return self.cut_frame(view, encoder);
         }
@@ -130,12 +129,12 @@ impl Change {
             self.n_encoded.fetch_add(frame.len(), Ordering::Relaxed);
             self.n_encoded_of_all
                 .fetch_add(frame.len(), Ordering::Relaxed);
-            frame
+            Encoded::counted(frame, &self.n_encoded_of_all)
         }))
     }
 
     /// The same for a view that shows objects otherwise than they are: its own frame.
-    fn cut_frame(&self, view: &View, encoder: &Encoder) -> Option<Bytes> {
+    fn cut_frame(&self, view: &View, encoder: &Encoder) -> Option<Encoded> {
         let before = self
             .before
             .as_ref()
@@ -145,7 +144,8 @@ impl Change {
             .as_ref()
             .and_then(|entry| view.show(entry, self.revision));
         let seen = Seen::of(before.as_deref(), after.as_deref())?;
-        Some(encoder.seen(seen, self.revision, view.encoding, self.at))
+        let frame = encoder.seen(seen, self.revision, view.encoding, self.at);
+        Some(frame.into())
     }
 
     /// Returns the oldest revision whose consumers do not need the change.

@@ -11,7 +11,7 @@ use proto_types::{Revision, Status, label};
 use crate::entry::Part;
 use crate::table::{Include, Row};
 use crate::view::Encoding;
-use crate::{Entry, Form, Seen, protobuf};
+use crate::{Encoded, Entry, Form, Seen, protobuf};
 
 /// Encodes for one resource, and counts how often it had to.
 #[derive(Debug)]
@@ -25,15 +25,15 @@ const METADATA_HEAD: &str =
 
 /// The frames of one change, one for each encoding and event type, filled on use.
 #[derive(Debug, Default)]
-pub(crate) struct Slots([[OnceLock<Bytes>; 3]; 7]);
+pub(crate) struct Slots([[OnceLock<Encoded>; 3]; 7]);
 
 impl Slots {
     pub(crate) fn get(
         &self,
         encoding: Encoding,
         event_type: EventType,
-        encode: impl FnOnce() -> Bytes,
-    ) -> Bytes {
+        encode: impl FnOnce() -> Encoded,
+    ) -> Encoded {
         let row = match encoding {
             Encoding::Object => 0,
             Encoding::Metadata => 1,

@@ -14,6 +14,7 @@
 //! | [`protobuf`] | the same in Kubernetes' protobuf, by a table of its fields |
 //! | [`table`] | the columns that kubectl prints |
 //! | [`ring`] | the frames of one view, shared by all who watch it |
+//! | [`packed`] | watch frames, as they are and compressed |
 //! | [`page`] | continue tokens |
 //!
 //! Invariants:
@@ -30,6 +31,7 @@ pub mod fields;
 pub mod form;
 pub mod grant;
 pub mod joined;
+pub mod packed;
 pub mod page;
 pub mod protobuf;
 pub mod ring;
@@ -43,6 +45,7 @@ pub use fields::Fields;
 pub use form::Form;
 pub use grant::Grant;
 pub use joined::Joined;
+pub use packed::Encoded;
 pub use ring::Ring;
 pub use store::{Limits, Store};
 pub use view::{Encoding, Scope, View};

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use proto_types::Revision;
+
+use crate::Encoded;
 
 /// A bounded run of ready frames. A watcher is a [`Cursor`] into it and costs
 /// nothing else: no queue, no copy.
@@ -37,7 +38,7 @@ pub struct Frame {
     /// Effect of the frame on its reader.
     pub kind: FrameKind,
     /// Encoded event; empty for a bookmark, which each watch encodes by itself.
-    pub bytes: Bytes,
+    pub bytes: Encoded,
 }
 
 /// Effect of a frame on its reader.
@@ -198,13 +199,13 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Frame, FrameKind, MAX_BYTES, MAX_FRAMES, Read, Revision, Ring, share};
+    use super::{Frame, FrameKind, MAX_BYTES, MAX_FRAMES, Read, Revision, Ring, share};
 
     fn frame(number: u64) -> Frame {
         Frame {
             revision: Revision::new(number),
             kind: FrameKind::Change,
-            bytes: Bytes::from(number.to_string()),
+            bytes: bytes::Bytes::from(number.to_string()).into(),
         }
     }
 

@@ -233,7 +233,7 @@ impl Replica {
         let frame = Frame {
             revision: after,
             kind: FrameKind::Gap { until },
-            bytes: Bytes::new(),
+            bytes: Bytes::new().into(),
         };
         self.feed.push(Fed::Change(None, frame));
     }
@@ -255,7 +255,7 @@ impl Replica {
                             let frame = Frame {
                                 revision: change.revision,
                                 kind,
-                                bytes: Bytes::new(),
+                                bytes: Bytes::new().into(),
                             };
                             self.feed.push(Fed::Change(Some(change), frame));
                         }

@@ -204,6 +204,7 @@ proptest! {
         let views = ["", "tier=1", "tier!=9"].map(|selector| view(selector, None));
         let frames: Vec<Bytes> = (0..watchers)
             .flat_map(|_| views.iter().filter_map(|view| change.frame(view, &encoder)))
+            .map(|frame| frame.bytes().clone())
             .collect();
         prop_assert_eq!(frames.len(), 3 * watchers);
         prop_assert_eq!(encoder.encoded(), 1);

@@ -1,5 +1,6 @@
 //! WATCH: how one is opened.
 
+mod compressed;
 mod watcher;
 
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use emitter_cache::store::Expired;
 use http::StatusCode;
 use proto_types::Status;
 
+use self::compressed::Compressed;
 use self::watcher::{Ending, Watcher};
 use super::accept::Format;
 use super::fresh::Need;
 use super::query::Options;
-use super::{Asked, Context, compute, fresh, respond};
+use super::{Asked, Context, compute, fresh, gzip, respond};
 use crate::consumers::Caller;
 use crate::hub::{Hub, Start, Subscription};
 
@@ -31,7 +33,7 @@ pub(super) async fn watch(
 ) -> Result<Response, Status> {
     // Not synced yet is the one thing that is told with an HTTP status.
     fresh::wait_for_view(hub, &view, Need::Any).await?;
-    let body = match open(asked, hub, &view, options).await {
+    let (is_compressed, body) = match open(asked, hub, &view, options).await {
         Ok(subscription) => {
             let ending = match asked.caller.as_ref() {
                 Some(caller) => {
@@ -41,12 +43,20 @@ pub(super) async fn watch(
                 None => Ending::server(context.shutdown),
             };
             let metrics = context.metrics;
-            Body::new(Watcher::new(hub, subscription, options, ending, metrics))
+            let watcher = Watcher::new(hub, subscription, options, ending, metrics);
+            match asked.gzip {
+                true => (true, Body::new(Compressed::new(watcher))),
+                false => (false, Body::new(watcher)),
+            }
         }
-        Err(status) => Body::from(encode::error(view.encoding, &status)),
+        Err(status) => (false, Body::from(encode::error(view.encoding, &status))),
     };
     let media_type = format.stream_type();
-    Ok(respond::with_type(asked, StatusCode::OK, media_type, body))
+    let response = respond::with_type(asked, StatusCode::OK, media_type, body);
+    Ok(match is_compressed {
+        true => gzip::mark(response),
+        false => response,
+    })
 }
 
 async fn open(

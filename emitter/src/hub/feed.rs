@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use emitter_cache::ring::{Cursor, Read};
-use emitter_cache::{Entry, Ring, View};
+use emitter_cache::{Encoded, Entry, Ring, View};
 use parking_lot::{Mutex, RwLock};
 use proto_types::Revision;
 use tokio::time::Instant;
@@ -62,7 +61,7 @@ pub struct Subscription {
     /// hold a copy of everything meanwhile.
     pub state: Vec<Arc<Entry>>,
     /// The missed changes, whose frames are shared.
-    pub backlog: Vec<Bytes>,
+    pub backlog: Vec<Encoded>,
     /// Everything up to here is in the backlog, or was known before.
     pub revision: Revision,
 }

@@ -6,7 +6,7 @@ use std::sync::Weak;
 use emitter_cache::change::Placed;
 use emitter_cache::encode::Encoder;
 use emitter_cache::ring::{Frame, FrameKind, share};
-use emitter_cache::{Change, Ring, Store, View};
+use emitter_cache::{Change, Encoded, Ring, Store, View};
 use proto_types::Revision;
 
 use super::{Feed, Hub, Inner};
@@ -171,7 +171,7 @@ fn bookmark(revision: Revision) -> Frame {
     Frame {
         revision,
         kind: FrameKind::Bookmark,
-        bytes: bytes::Bytes::new(),
+        bytes: Encoded::default(),
     }
 }
 
@@ -179,6 +179,6 @@ pub(super) fn gap(after: Revision, until: Revision) -> Frame {
     Frame {
         revision: after,
         kind: FrameKind::Gap { until },
-        bytes: bytes::Bytes::new(),
+        bytes: Encoded::default(),
     }
 }

@@ -24,6 +24,45 @@ async fn a_large_list_is_compressed_for_who_takes_it() {
 }
 
 #[tokio::test]
+async fn a_watch_is_compressed_once_for_all_who_take_it() {
+    let lab = Lab::with(&["a"]);
+    let open = async |encoding: &str| {
+        let path = "/api/v1/services?watch=1&resourceVersion=100&timeoutSeconds=1";
+        let request = Request::get(path).header("accept-encoding", encoding);
+        let (_, headers, body) = lab.send(request.body(Body::empty()).unwrap()).await;
+        (headers.contains_key("content-encoding"), body)
+    };
+    let (is_plain, plain) = open("identity").await;
+    let (is_gzip, first) = open("gzip").await;
+    let (_, second) = open("gzip").await;
+    assert!(!is_plain && is_gzip);
+    let long = "x".repeat(2000);
+    lab.tell(super::Event::Applied(super::labelled("b", 101, &long)));
+    lab.tell(super::Event::Applied(super::labelled("c", 102, "y")));
+    let frames = async |mut body: Body| {
+        let mut frames = Vec::new();
+        while let Some(frame) = body.frame().await {
+            frames.push(frame.unwrap().into_data().unwrap());
+        }
+        frames
+    };
+    let (plain, first, second) = (
+        frames(plain).await,
+        frames(first).await,
+        frames(second).await,
+    );
+    let mut unpacked = Vec::new();
+    let packed = first.concat();
+    let mut decoder = flate2::read::GzDecoder::new(&packed[..]);
+    std::io::Read::read_to_end(&mut decoder, &mut unpacked).unwrap();
+    assert_eq!(unpacked, plain.concat());
+    assert!(packed.len() < plain.concat().len() / 2, "{}", packed.len());
+    // A header, two events and an end.
+    assert_eq!(first.len(), 4);
+    assert_eq!(first[1].as_ptr(), second[1].as_ptr(), "made once");
+}
+
+#[tokio::test]
 async fn a_list_announces_its_length_in_one_way() {
     let lab = Lab::with(&["a"]);
     for query in ["", "?limit=1", "?pretty=1"] {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use emitter_cache::encode::{self, InitialEvents};
 use emitter_cache::ring::{self, Cursor, FrameKind, Read, Treatment};
-use emitter_cache::{Encoding, Entry};
+use emitter_cache::{Encoded, Encoding, Entry};
 use hyper::body::{Body, Frame};
 use jiff::Timestamp;
 use proto_types::{Revision, Status};
@@ -65,7 +65,7 @@ pub(super) struct Watcher {
 /// What a watch begins with: the state, encoded as it is read, and missed changes.
 struct Beginning {
     state: std::vec::IntoIter<Arc<Entry>>,
-    backlog: std::vec::IntoIter<Bytes>,
+    backlog: std::vec::IntoIter<Encoded>,
 }
 
 /// Who may end a watch before its time.
@@ -79,7 +79,7 @@ pub(super) enum Ending {
 /// What is due for a watch that has nothing to send.
 enum Due {
     Nothing,
-    Bookmark(Bytes),
+    Bookmark(Encoded),
     End,
 }
 
@@ -102,7 +102,7 @@ impl Watcher {
         if options.bookmarks && options.send_initial_events == Some(true) {
             let encoding = feed.view().encoding;
             let end = InitialEvents::Ended;
-            backlog.push(hub.encoder().bookmark(encoding, revision, end));
+            backlog.push(hub.encoder().bookmark(encoding, revision, end).into());
         }
         let timeout = options.timeout.unwrap_or_else(|| {
             DEFAULT_TIMEOUT + Duration::from_secs(fastrand::u64(..DEFAULT_TIMEOUT.as_secs()))
@@ -130,12 +130,22 @@ impl Watcher {
         }
     }
 
+    /// Notes that the connection has room for more.
+    pub(super) fn asked(&mut self) {
+        self.ending.asked();
+    }
+
+    /// Notes how many bytes the connection was given.
+    pub(super) fn given(&mut self, n_bytes: usize) {
+        self.ending.given(n_bytes);
+    }
+
     fn encoding(&self) -> Encoding {
         self.listener.feed.view().encoding
     }
 
     /// The next frame; `None` ends the stream cleanly.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Encoded>> {
         // Whatever changes after one has looked is heard.
         self.listener.bell.listen(cx);
         loop {
@@ -182,12 +192,12 @@ impl Watcher {
     }
 
     /// What comes before the feed; the room that it took is freed with the last of it.
-    fn begin(&mut self) -> Option<Bytes> {
+    fn begin(&mut self) -> Option<Encoded> {
         let encoding = self.encoding();
         let beginning = self.beginning.as_mut()?;
         if let Some(entry) = beginning.state.next() {
             let encoder = self.hub.encoder();
-            return Some(encoder.added(&entry, encoding, Timestamp::now()));
+            return Some(encoder.added(&entry, encoding, Timestamp::now()).into());
         }
         let frame = beginning.backlog.next();
         if frame.is_none() {
@@ -197,7 +207,7 @@ impl Watcher {
     }
 
     /// Returns what a frame of the feed is for this consumer.
-    fn take(&mut self, frame: ring::Frame) -> Option<Bytes> {
+    fn take(&mut self, frame: ring::Frame) -> Option<Encoded> {
         match (frame.treatment(self.known), frame.kind) {
             (Treatment::Skip, _) | (Treatment::Deliver, FrameKind::Gap { .. }) => None,
             (Treatment::Expire, _) => Some(self.expire()),
@@ -211,14 +221,14 @@ impl Watcher {
     }
 
     /// Says that what is known is too old, and ends.
-    fn expire(&mut self) -> Bytes {
+    fn expire(&mut self) -> Encoded {
         let oldest = self.hub.progress().borrow().unwrap_or_default();
         self.has_ended = true;
-        encode::error(self.encoding(), &Status::too_old(self.known, oldest))
+        encode::error(self.encoding(), &Status::too_old(self.known, oldest)).into()
     }
 
     /// The consumer sees something else from now on, and must list again to know what.
-    fn gone(&mut self) -> Bytes {
+    fn gone(&mut self) -> Encoded {
         let why = Eviction::Access;
         self.metrics.watch_evicted(self.hub.names(), why);
         self.beginning = None;
@@ -227,7 +237,7 @@ impl Watcher {
 
     /// Ends with a bookmark, where bookmarks are allowed and nothing is left to tell: the
     /// consumer resumes at another replica, and must not be told anything twice.
-    fn leave(&mut self, progress: Option<Revision>) -> Option<Bytes> {
+    fn leave(&mut self, progress: Option<Revision>) -> Option<Encoded> {
         let why = Eviction::Shutdown;
         self.metrics.watch_evicted(self.hub.names(), why);
         self.has_ended = true;
@@ -235,10 +245,12 @@ impl Watcher {
         Some(self.bookmark(progress?))
     }
 
-    fn bookmark(&self, progress: Revision) -> Bytes {
+    fn bookmark(&self, progress: Revision) -> Encoded {
         let revision = progress.max(self.known);
         let encoder = self.hub.encoder();
-        encoder.bookmark(self.encoding(), revision, InitialEvents::None)
+        encoder
+            .bookmark(self.encoding(), revision, InitialEvents::None)
+            .into()
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -288,11 +300,13 @@ impl Watcher {
         }
     }
 
-    fn deliver(&mut self, frame: Bytes) -> Bytes {
+    fn deliver(&mut self, frame: Encoded) -> Encoded {
         self.watched.sent(frame.len());
         let is_first = std::mem::replace(&mut self.is_first, false);
         match self.encoding() {
-            Encoding::Table(_) if is_first => encode::with_columns(self.hub.form(), &frame),
+            Encoding::Table(_) if is_first => {
+                encode::with_columns(self.hub.form(), frame.bytes()).into()
+            }
             Encoding::Table(_) | Encoding::Object | Encoding::Metadata | Encoding::Protobuf(_) => {
                 frame
             }
@@ -308,12 +322,12 @@ impl Body for Watcher {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.ending.asked();
+        self.asked();
         let frame = ready!(self.poll_next(cx));
         if let Some(frame) = &frame {
-            self.ending.given(frame.len());
+            self.given(frame.len());
         }
-        Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
+        Poll::Ready(frame.map(|frame| Ok(Frame::data(frame.bytes().clone()))))
     }
 }
 

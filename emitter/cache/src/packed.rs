@@ -1,0 +1,264 @@
+//! Watch frames, as they are and compressed for all who want them so.
+//!
+//! A compressed watch is one gzip stream (RFC 1952) that its watcher never has to encode: each
+//! frame is a run of deflate blocks that refers to nothing before it and ends at a byte with an
+//! empty block, so that a reader has the whole event at once. The same bytes fit into every
+//! stream; only the checksum at the end is of one stream, and is combined from those of frames.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use crc32fast::Hasher;
+use flate2::{Compress, Compression, FlushCompress};
+
+/// A watch frame, shared by all who are sent it.
+#[derive(Debug, Clone, Default)]
+pub struct Encoded {
+    bytes: Bytes,
+    packed: Arc<Packed>,
+}
+
+/// The compressed form, made for the first who wants it.
+#[derive(Debug, Default)]
+struct Packed {
+    segment: OnceLock<Segment>,
+    /// Where its bytes are counted.
+    held: Option<Arc<AtomicUsize>>,
+}
+
+/// A frame within a gzip stream.
+#[derive(Debug, Clone)]
+struct Segment {
+    bytes: Bytes,
+    crc: u32,
+    /// Length of the frame as it is.
+    n: u64,
+}
+
+/// A gzip stream of frames, without their bytes.
+#[derive(Debug, Default)]
+pub struct Stream {
+    crc: Hasher,
+    n: u32,
+}
+
+/// The header of a gzip stream: deflate, no time, no name, unknown system.
+const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// An empty stored block. What came before it is complete.
+const FLUSH: [u8; 5] = [0, 0, 0, 0xff, 0xff];
+
+/// The last block of a stream, which is empty.
+const LAST: [u8; 2] = [3, 0];
+
+/// What is smaller is not worth the work.
+const SMALL: usize = 256;
+
+// Half of the time of the default level for nearly its result.
+const LEVEL: Compression = Compression::new(4);
+
+thread_local! {
+    /// Its tables take some 300 KiB, and are cleared faster than allocated.
+    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(LEVEL, false));
+}
+
+impl Encoded {
+    /// A frame whose compressed form is counted with others.
+    pub(crate) fn counted(bytes: Bytes, held: &Arc<AtomicUsize>) -> Self {
+        let packed = Packed {
+            segment: OnceLock::new(),
+            held: Some(Arc::clone(held)),
+        };
+        Self {
+            bytes,
+            packed: Arc::new(packed),
+        }
+    }
+
+    /// The frame as it is.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Length of the frame as it is.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether the frame has no bytes, as one that is not sent.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn segment(&self) -> &Segment {
+        self.packed.segment.get_or_init(|| {
+            let segment = Segment::of(&self.bytes);
+            if let Some(held) = &self.packed.held {
+                held.fetch_add(segment.bytes.len(), Ordering::Relaxed);
+            }
+            segment
+        })
+    }
+}
+
+impl From<Bytes> for Encoded {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            packed: Arc::default(),
+        }
+    }
+}
+
+impl Drop for Packed {
+    fn drop(&mut self) {
+        if let (Some(held), Some(segment)) = (&self.held, self.segment.get()) {
+            held.fetch_sub(segment.bytes.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Segment {
+    fn of(frame: &[u8]) -> Self {
+        let bytes = match u16::try_from(frame.len()) {
+            Ok(n) if frame.len() < SMALL => stored(frame, n),
+            _ => deflated(frame),
+        };
+        Self {
+            bytes: bytes.into(),
+            crc: crc32fast::hash(frame),
+            n: frame.len() as u64,
+        }
+    }
+}
+
+fn stored(frame: &[u8], n: u16) -> Vec<u8> {
+    let mut out = Vec::with_capacity(frame.len() + 10);
+    out.push(0);
+    out.extend_from_slice(&n.to_le_bytes());
+    out.extend_from_slice(&(!n).to_le_bytes());
+    out.extend_from_slice(frame);
+    out.extend_from_slice(&FLUSH);
+    out
+}
+
+fn deflated(frame: &[u8]) -> Vec<u8> {
+    COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        let mut out = Vec::with_capacity(frame.len() / 4 + 64);
+        loop {
+            let done = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
+            let rest = frame.get(done..).unwrap_or_default();
+            let result = compress.compress_vec(rest, &mut out, FlushCompress::Full);
+            debug_assert!(result.is_ok(), "{result:?}");
+            // Room that is left means that all was flushed.
+            if result.is_err() || out.len() < out.capacity() {
+                break;
+            }
+            out.reserve(frame.len() / 4 + 64);
+        }
+        out
+    })
+}
+
+impl Stream {
+    /// What the stream begins with.
+    #[must_use]
+    pub const fn head() -> Bytes {
+        Bytes::from_static(&HEAD)
+    }
+
+    /// Adds a frame, and returns it as it is within the stream.
+    pub fn add(&mut self, frame: &Encoded) -> Bytes {
+        let segment = frame.segment();
+        let crc = Hasher::new_with_initial_len(segment.crc, segment.n);
+        self.crc.combine(&crc);
+        // Modulo 2^32, as the format has it.
+        #[expect(clippy::cast_possible_truncation)]
+        let n = segment.n as u32;
+        self.n = self.n.wrapping_add(n);
+        segment.bytes.clone()
+    }
+
+    /// What the stream ends with.
+    #[must_use]
+    pub fn end(self) -> Bytes {
+        let mut out = LAST.to_vec();
+        out.extend_from_slice(&self.crc.finalize().to_le_bytes());
+        out.extend_from_slice(&self.n.to_le_bytes());
+        out.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn frames() -> Vec<Encoded> {
+        let large = r#"{"addresses":["10.0.0.1"],"conditions":{"ready":true}},"#.repeat(400);
+        let noise: Vec<u8> = (0..200_000_u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
+        [
+            b"{}\n".to_vec(),
+            large.into_bytes(),
+            noise,
+            Vec::new(),
+            vec![b'x'; 300],
+        ]
+        .map(|it| Encoded::from(Bytes::from(it)))
+        .to_vec()
+    }
+
+    #[test]
+    fn any_gzip_reader_reads_frames_of_two_streams() {
+        let frames = frames();
+        for order in [[0, 1, 2, 3, 4], [4, 2, 0, 1, 1]] {
+            let mut stream = Stream::default();
+            let mut packed = Stream::head().to_vec();
+            let mut plain = Vec::new();
+            for i in order {
+                packed.extend_from_slice(&stream.add(&frames[i]));
+                plain.extend_from_slice(frames[i].bytes());
+            }
+            packed.extend_from_slice(&stream.end());
+            let mut read = Vec::new();
+            let mut reader = flate2::read::GzDecoder::new(&packed[..]);
+            reader.read_to_end(&mut read).unwrap();
+            assert_eq!(read, plain);
+        }
+    }
+
+    #[test]
+    fn a_frame_is_complete_without_what_follows() {
+        for frame in frames() {
+            let mut packed = Stream::head().to_vec();
+            packed.extend_from_slice(&Stream::default().add(&frame));
+            let mut read = vec![0; frame.len()];
+            // Without a byte of what follows, the whole frame is there.
+            let mut reader = flate2::read::GzDecoder::new(&packed[..]);
+            reader.read_exact(&mut read).unwrap();
+            assert_eq!(read, frame.bytes().as_ref());
+        }
+    }
+
+    #[test]
+    fn the_compressed_form_is_made_once_and_counted_while_it_is_held() {
+        let held = Arc::new(AtomicUsize::new(0));
+        let frame = Encoded::counted(Bytes::from(vec![b'x'; 10_000]), &held);
+        let first = Stream::default().add(&frame);
+        let again = Stream::default().add(&frame.clone());
+        assert_eq!(first.as_ptr(), again.as_ptr());
+        assert_eq!(held.load(Ordering::Relaxed), first.len());
+        assert!(first.len() < 100, "{}", first.len());
+        drop(frame);
+        assert_eq!(held.load(Ordering::Relaxed), 0);
+    }
+}
