@@ -51,7 +51,8 @@ pub(super) fn translate(words: &[String], environment: &Environment) -> Result<A
     let name = std::iter::once("reflector".to_owned());
     let mut args = Args::parse_from(name.chain(words.iter().cloned()));
     args.habits.opens_domains = true;
-    args.notes.push(super::settings::DOMAINS_ARE_OPEN.to_owned());
+    args.notes
+        .push(super::settings::DOMAINS_ARE_OPEN.to_owned());
     let kubeconfigs = KubeconfigDir {
         path: directory(environment),
         allow_references: false,

@@ -75,7 +75,8 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     args.may_be_empty = true;
     args.habits.reaps_namespaces = true;
     args.habits.opens_domains = true;
-    args.notes.push(super::settings::DOMAINS_ARE_OPEN.to_owned());
+    args.notes
+        .push(super::settings::DOMAINS_ARE_OPEN.to_owned());
     if flags.all().any(|(flag, _)| flag.starts_with("emitter")) || flags.last("emitter").is_none() {
         args.notes.push(
             "the emitter is a program of its own: run `emitter` with the --emitter flags"

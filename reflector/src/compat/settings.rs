@@ -9,8 +9,7 @@ use super::{Environment, Error, label_of};
 use runtime::flags::Flags;
 
 /// What is told where namespaces that are named like domains are open.
-pub(super) const DOMAINS_ARE_OPEN: &str =
-    "as before, sources may use namespaces that are named like a top-level domain (shop, dev), \
+pub(super) const DOMAINS_ARE_OPEN: &str = "as before, sources may use namespaces that are named like a top-level domain (shop, dev), \
      whose Services pods find by names of Internet hosts; in Heliograph's own configuration they \
      are closed unless import.namespaces.allow names them";
 

@@ -1,5 +1,6 @@
 //! Requests to the server, and what its refusals mean.
 
+mod decoded;
 mod refusal;
 
 use std::collections::HashSet;
@@ -23,6 +24,9 @@ use super::watch::Watch;
 use super::{Cause, Limits, Scope, view};
 use crate::upstream::{self, CACHED, CONFIRMED, Said};
 
+use decoded::decoded;
+
+pub(super) use decoded::Decoded;
 pub(super) use refusal::{innermost, meaning};
 
 /// The server, as one reader sees it.
@@ -223,12 +227,11 @@ impl Server {
         Ok(Watch::new(resource, response, origin, self.limits))
     }
 
-    async fn get(&self, query: Query) -> Result<Response<Body>, Trouble> {
+    async fn get(&self, query: Query) -> Result<Response<Decoded>, Trouble> {
         let limit = self.limits.response;
         let answer = send(&self.client, query.into_request(&self.scope));
-        tokio::time::timeout(limit, answer)
-            .await
-            .unwrap_or(Err(Cause::Slow(limit).into()))
+        let answer = tokio::time::timeout(limit, answer).await;
+        decoded(answer.unwrap_or(Err(Cause::Slow(limit).into()))?)
     }
 }
 
@@ -245,7 +248,11 @@ pub(super) async fn send(
 }
 
 /// The bytes of a body, as far as limit and budget reach.
-async fn collect_within(mut body: Body, limit: usize, share: &mut Share) -> Result<Bytes, Trouble> {
+async fn collect_within(
+    mut body: Decoded,
+    limit: usize,
+    share: &mut Share,
+) -> Result<Bytes, Trouble> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|why| Cause::Cut(refusal::innermost(&why)))?;
@@ -362,8 +369,7 @@ impl Query {
         request
             .header(header::ACCEPT, "application/json")
             .header(upstream::READ, CONFIRMED)
-            // Compressed watches flush event by event, and gain nothing by it.
-            .header(header::ACCEPT_ENCODING, "identity")
+            .header(header::ACCEPT_ENCODING, "gzip")
             .body(Body::empty())
             .expect("a path of encoded parts is a URI")
     }

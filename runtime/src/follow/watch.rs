@@ -4,14 +4,13 @@ mod line;
 
 use bytes::Bytes;
 use http::Response;
-use kube::client::Body;
 use proto_types::frame::{Bookmark, EventType, WatchEvent};
 use proto_types::resource::Names;
 use proto_types::{RawObject, Revision, Status};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::server::{Origin, Trouble, innermost, meaning};
+use super::server::{Decoded, Origin, Trouble, innermost, meaning};
 use super::{Cause, Limits};
 use line::Lines;
 
@@ -47,7 +46,7 @@ pub(super) enum Heard {
 impl Watch {
     pub(super) fn new(
         resource: &'static Names,
-        answer: Response<Body>,
+        answer: Response<Decoded>,
         origin: Origin,
         limits: Limits,
     ) -> Self {

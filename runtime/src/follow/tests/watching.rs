@@ -52,7 +52,7 @@ async fn requests_name_the_scope_and_what_they_accept() {
     assert!(target(watching).starts_with(&expected), "{watching}");
     for head in [listing, watching] {
         assert!(head.contains("accept: application/json\r\n"), "{head}");
-        assert!(head.contains("accept-encoding: identity\r\n"), "{head}");
+        assert!(head.contains("accept-encoding: gzip\r\n"), "{head}");
         assert!(head.contains("user-agent: heliograph-test/1\r\n"), "{head}");
     }
 }

@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use kube::client::Body;
 
 use crate::follow::Cause;
+use crate::follow::server::Decoded;
 
 /// The lines of a body that may never end.
 pub(super) struct Lines {
-    body: Body,
+    body: Decoded,
     buffer: BytesMut,
     /// So much of the buffer holds no line break.
     n_searched: usize,
@@ -16,7 +16,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(body: Body, limit: usize) -> Self {
+    pub(super) fn new(body: Decoded, limit: usize) -> Self {
         Self {
             body,
             buffer: BytesMut::new(),
