@@ -151,7 +151,10 @@ impl Ring {
 
     /// Appends a frame; the oldest frames make room for it within `max_bytes`.
     pub fn push(&mut self, frame: Frame, max_bytes: usize) {
-        self.progress = self.progress.max(frame.revision);
+        // A gap may lie ahead of what the readers of a joined view have been sent.
+        if !matches!(frame.kind, FrameKind::Gap { .. }) {
+            self.progress = self.progress.max(frame.revision);
+        }
         self.bytes += frame.bytes.len();
         self.frames.push_back(frame);
         while MAX_FRAMES < self.frames.len() || max_bytes < self.bytes {
@@ -221,6 +224,17 @@ mod tests {
         };
         assert_eq!(read.revision, Revision::new(7));
         assert!(matches!(ring.read(next), Read::Nothing(at) if at == Revision::new(9)));
+    }
+
+    #[test]
+    fn a_gap_ahead_of_the_readers_is_no_progress() {
+        let mut ring = Ring::new(Revision::new(5));
+        let mut gap = frame(9);
+        gap.kind = FrameKind::Gap {
+            until: Revision::new(12),
+        };
+        ring.push(gap, MAX_BYTES);
+        assert!(matches!(ring.read(ring.head()), Read::Nothing(at) if at == Revision::new(5)));
     }
 
     #[test]
