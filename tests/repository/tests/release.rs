@@ -15,7 +15,7 @@ fn binaries() -> anyhow::Result<tempfile::TempDir> {
     for arch in ["amd64", "arm64"] {
         let place = folder.path().join(arch);
         fs::create_dir(&place)?;
-        for program in ["emitter", "reflector"] {
+        for program in ["emitter", "reflector", "heliograph"] {
             fs::write(place.join(program), format!("{program} {arch}"))?;
         }
     }
@@ -140,6 +140,8 @@ fn a_release_has_all_its_files() -> anyhow::Result<()> {
     for name in [
         format!("heliograph-{version}-linux-amd64.tar.gz"),
         format!("heliograph-{version}-linux-arm64.tar.gz"),
+        format!("heliograph-cli-{version}-linux-amd64.tar.gz"),
+        format!("heliograph-cli-{version}-linux-arm64.tar.gz"),
         format!("heliograph-{version}.tgz"),
         "heliograph-image.tar".to_owned(),
         "image-digest.txt".to_owned(),

@@ -38,6 +38,7 @@
 //! | `connections` | what one connection carries, beside the same at the API server |
 //! | `continuity` | consumers go on after a restart, at another replica, at another tier |
 //! | `clients` | informers, watchers and kubectl of others, through every disturbance |
+//! | `command_line` | `heliograph` links two clusters without a Secret, checks and explains them |
 //! | `coredns` | stock CoreDNS with an emitter for its API server |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab`, `cluster`, `embedded`, `stream` | what scenarios are made of |
@@ -48,6 +49,7 @@ mod chart;
 mod client_certificates;
 mod clients;
 mod cluster;
+mod command_line;
 mod compat;
 mod configuration;
 mod conformance;
@@ -95,7 +97,7 @@ use control_plane::assets::{self, Found};
 use control_plane::{Scenario, programs, scenario, suite};
 
 fn main() -> ExitCode {
-    if let Err(why) = programs::build(&["emitter", "reflector", "playground"]) {
+    if let Err(why) = programs::build(&["emitter", "reflector", "heliograph", "playground"]) {
         eprintln!("{why:#}");
         return ExitCode::FAILURE;
     }
@@ -262,6 +264,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
         scenario!(policies::gator_and_admission_policy_agree_on_every_case),
         scenario!(policies::own::the_reflector_writes_its_own_objects_and_others_cannot_claim_to),
+        scenario!(command_line::two_clusters_are_linked_without_a_secret),
         scenario!(playground::a_newcomer_plays),
         scenario!(playground::faults::an_emitter_that_hangs_is_noticed_and_nothing_goes),
         scenario!(

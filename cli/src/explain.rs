@@ -1,0 +1,106 @@
+//! `heliograph explain`: why a Service is mirrored as it is, with a last sentence that names
+//! cause and remedy.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use proto_types::escape;
+use reflector_planner::Explanation;
+
+use crate::FAILED;
+use crate::admin::Admin;
+use crate::args::{self, Global};
+use crate::output::Printer;
+
+/// Runs the subcommand.
+pub(crate) async fn run(
+    global: &Global,
+    asked: &args::Explain,
+    printer: &Printer,
+) -> anyhow::Result<ExitCode> {
+    let admin = Admin::of_reflector(global, &asked.server).await?;
+    let path = format!("/explain/{}", asked.service);
+    let explanations: Vec<Explanation> = admin.json(&path).await?;
+    if explanations.is_empty() {
+        bail!("no explanation of Service {}", asked.service);
+    }
+    printer.print(&explanations, || text(&explanations))?;
+    let is_well = explanations.iter().all(|it| it.problems.is_empty());
+    Ok(ExitCode::from(if is_well { 0 } else { FAILED }))
+}
+
+fn text(explanations: &[Explanation]) -> String {
+    let texts = explanations
+        .iter()
+        .map(|it| format!("{it}\n{}\n", conclusion(it)));
+    let texts: Vec<_> = texts.collect();
+    escape::lines(&texts.join("\n")).into_owned()
+}
+
+/// One sentence: the result, its cause and the remedy.
+fn conclusion(explanation: &Explanation) -> String {
+    let service = &explanation.service;
+    if let Some(problem) = explanation.problems.first() {
+        return format!("Conclusion: {problem}");
+    }
+    let is_claimed = explanation.sources.iter().any(|it| !it.claims.is_empty());
+    let unknown = |it: &&reflector_planner::explain::Said| it.services != "synced";
+    if let Some(source) = explanation.sources.iter().find(unknown) {
+        return format!(
+            "Conclusion: source {} is {}, so Service {service} stays as it is; see its last error \
+             in heliograph status",
+            source.source, source.services
+        );
+    }
+    if !is_claimed {
+        return format!(
+            "Conclusion: no source exports a Service for {service}; label it in the source \
+             cluster with heliograph.dev/export=true, or check the selector and the import policy \
+             of the source"
+        );
+    }
+    let pending = explanation.objects.iter().find(|it| it.action != "nothing");
+    match pending {
+        Some(object) => format!(
+            "Conclusion: {} {} is about to be written ({}); run the command again in a moment",
+            object.kind, object.object, object.action
+        ),
+        None => format!(
+            "Conclusion: Service {service} is mirrored as its source exports it; if connections \
+             fail, check the route to the addresses of its endpoints and kube-proxy"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reflector_planner::Explanation;
+    use serde_json::json;
+
+    use super::conclusion;
+
+    fn explanation(state: &str, claims: &[&str], action: &str, problems: &[&str]) -> Explanation {
+        let text = json!({
+            "service": "mirrors/east-demo-73736d-web",
+            "sources": [{"source": "east", "services": state, "slices": state, "claims": claims}],
+            "reasons": [],
+            "objects": [{"kind": "Service", "object": "mirrors/x", "verdict": "present",
+                "exists": true, "action": action}],
+            "problems": problems,
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn the_last_sentence_names_cause_and_remedy() {
+        let said = |state, claims: &[&str], action, problems: &[&str]| {
+            conclusion(&explanation(state, claims, action, problems))
+        };
+        let web = ["demo/web"];
+        assert!(said("synced", &web, "nothing", &[]).contains("is mirrored as its source"));
+        assert!(said("synced", &web, "update", &[]).contains("(update)"));
+        assert!(said("synced", &[], "nothing", &[]).contains("heliograph.dev/export=true"));
+        assert!(said("stale", &web, "nothing", &[]).contains("source east is stale"));
+        assert!(said("synced", &web, "nothing", &["too long; shorten it"]).contains("shorten"));
+    }
+}

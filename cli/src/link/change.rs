@@ -1,0 +1,266 @@
+//! Changes to objects, their writes, and the report about them.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Pair;
+use crate::cluster::{Cluster, Writes};
+use crate::output::{Mark, Printer, one_line, yaml};
+
+/// An object as it is to be.
+#[derive(Clone)]
+struct Change {
+    cluster: Cluster,
+    /// Path of the object.
+    path: String,
+    /// As it is; `None` if it does not exist.
+    before: Option<Value>,
+    after: Value,
+    /// Purpose of the change.
+    what: String,
+}
+
+/// Changes in the order in which they are written.
+#[derive(Clone, Default)]
+pub(crate) struct Changes(Vec<Change>);
+
+/// What was done.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Report {
+    dry_run: bool,
+    changes: Vec<Done>,
+    /// What should be known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
+    /// What to run next.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) next: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Done {
+    cluster: String,
+    object: String,
+    what: String,
+    action: &'static str,
+    manifest: Value,
+}
+
+impl Changes {
+    /// Adds an object as it is to be.
+    pub(crate) fn add(
+        &mut self,
+        cluster: &Cluster,
+        path: String,
+        (before, after): (Option<Value>, Value),
+        what: String,
+    ) {
+        let cluster = cluster.clone();
+        self.0.push(Change {
+            cluster,
+            path,
+            before,
+            after,
+            what,
+        });
+    }
+}
+
+impl Change {
+    fn action(&self) -> &'static str {
+        match &self.before {
+            None => "create",
+            Some(before) if *before == self.after => "unchanged",
+            Some(_) => "update",
+        }
+    }
+
+    async fn write(&self, writes: Writes) -> anyhow::Result<()> {
+        match self.action() {
+            "create" => {
+                let collection = self.path.rsplit_once('/').map_or("", |(head, _)| head);
+                self.cluster.create(collection, &self.after, writes).await?;
+            }
+            // With the resource version that was read: another writer's change is not undone.
+            "update" => {
+                self.cluster
+                    .replace(&self.path, &self.after, writes)
+                    .await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    pub(crate) fn new(writes: Writes) -> Self {
+        Self {
+            dry_run: writes == Writes::DryRun,
+            changes: Vec::new(),
+            notes: Vec::new(),
+            next: String::new(),
+        }
+    }
+
+    /// Writes the changes of a pair.
+    pub(crate) async fn apply(
+        &mut self,
+        pair: &Pair,
+        changes: Changes,
+        writes: Writes,
+    ) -> anyhow::Result<()> {
+        for change in changes.0 {
+            let written = change.write(writes).await;
+            written.map_err(|error| {
+                let (source, reader) = (&pair.source, &pair.reader);
+                error.context(format!(
+                    "source {source} for cluster {reader} is linked in part; the command can be \
+                     run again"
+                ))
+            })?;
+            let metadata = &change.after["metadata"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+            let kind = text(&change.after["kind"]);
+            self.changes.push(Done {
+                cluster: change.cluster.name.clone(),
+                object: format!("{kind} {namespace}/{name}"),
+                action: change.action(),
+                what: change.what,
+                manifest: manifest(&change.after),
+            });
+        }
+        Ok(())
+    }
+
+    /// Prints the report; in YAML the manifests of both sides.
+    pub(crate) fn print(&mut self, printer: &Printer) -> anyhow::Result<ExitCode> {
+        self.notes.sort();
+        self.notes.dedup();
+        if printer.output == crate::args::Output::Yaml {
+            crate::output::write(&self.manifests()?)?;
+        } else {
+            printer.print(&self, || self.text(printer))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn manifests(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        for done in &self.changes {
+            let _ = writeln!(
+                text,
+                "---\n# Cluster {}: {}",
+                one_line(&done.cluster),
+                done.what
+            );
+            text.push_str(&yaml(&done.manifest)?);
+        }
+        Ok(text)
+    }
+
+    fn text(&self, printer: &Printer) -> String {
+        let paint = printer.paint;
+        let mut text = String::new();
+        for done in &self.changes {
+            let said = match (done.action, self.dry_run) {
+                ("unchanged", _) => "unchanged",
+                ("create", false) => "created",
+                ("create", true) => "would be created",
+                (_, false) => "updated",
+                (_, true) => "would be updated",
+            };
+            let (cluster, object) = (one_line(&done.cluster), one_line(&done.object));
+            let mark = paint.mark(Mark::Ok);
+            let _ = writeln!(text, "{mark} {cluster}: {object} {said}: {}", done.what);
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "{} {}", paint.mark(Mark::Warning), one_line(note));
+        }
+        if self.dry_run {
+            let _ = writeln!(text, "Dry run: nothing was written");
+        } else if !self.next.is_empty() {
+            let _ = writeln!(text, "Next: {}", self.next);
+        }
+        text
+    }
+}
+
+/// An object without what the API server adds.
+fn manifest(object: &Value) -> Value {
+    let mut object = object.clone();
+    let of_server = [
+        "managedFields",
+        "resourceVersion",
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "selfLink",
+    ];
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|key, _| !of_server.contains(&key.as_str()));
+        if let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
+        {
+            annotations.retain(|key, _| {
+                !key.starts_with("kubectl.kubernetes.io/")
+                    && !key.starts_with("deployment.kubernetes.io/")
+            });
+        }
+    }
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    object
+}
+
+/// A ConfigMap with other values; an absent value removes its key.
+pub(crate) fn with_data(map: &Value, values: &[(&str, Option<String>)]) -> Value {
+    let mut map = map.clone();
+    if !map["data"].is_object() {
+        map["data"] = json!({});
+    }
+    if let Some(data) = map["data"].as_object_mut() {
+        for (key, value) in values {
+            match value {
+                Some(value) => data.insert((*key).to_owned(), value.as_str().into()),
+                None => data.remove(*key),
+            };
+        }
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{manifest, with_data};
+    use crate::cluster::data;
+
+    #[test]
+    fn manifests_have_nothing_of_the_server() {
+        let object = json!({"kind": "ConfigMap", "status": {}, "metadata": {"name": "x", "uid": "1",
+            "resourceVersion": "2", "managedFields": [],
+            "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "a": "b"}}});
+        let wanted =
+            json!({"kind": "ConfigMap", "metadata": {"name": "x", "annotations": {"a": "b"}}});
+        assert_eq!(manifest(&object), wanted);
+    }
+
+    #[test]
+    fn other_keys_of_a_config_map_stay() {
+        let map = json!({"data": {"a": "1", "b": "2"}});
+        let new = with_data(&map, &[("a", None), ("c", Some("3".to_owned()))]);
+        assert_eq!(new, json!({"data": {"b": "2", "c": "3"}}));
+        assert_eq!(data(&new, "b"), "2");
+        assert_eq!(data(&with_data(&json!({}), &[]), "x"), "");
+    }
+}

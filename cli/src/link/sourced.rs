@@ -1,0 +1,248 @@
+//! The source cluster of a link: its emitter, the address, the CA and the access configuration.
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use super::access::{Grant, granted, revoked};
+use super::address;
+use super::change::{Changes, with_data};
+use super::reader::Reader;
+use super::{Pair, Via};
+use crate::args::{self, Global};
+use crate::cluster::{Cluster, data};
+use crate::installation::{Installed, Mounted, Program};
+
+/// Facts about the source cluster.
+pub(crate) struct Sourced {
+    cluster: Cluster,
+    namespace: String,
+    emitter: Installed,
+    /// UID of its namespace `kube-system`.
+    pub(crate) uid: String,
+    mounted: Mounted,
+    /// ConfigMap of the access configuration.
+    access: Value,
+    /// CA certificates of the emitter's own CA, where it has one.
+    authority: Option<String>,
+    service: Option<Value>,
+    nodes: Vec<Value>,
+}
+
+/// Place of an emitter, as the reflector needs it.
+pub(crate) struct Place {
+    pub(crate) url: String,
+    pub(crate) server_name: Option<String>,
+    /// CA certificates in PEM; those of the system, if absent.
+    pub(crate) authority: Option<String>,
+}
+
+const REMEDY: &str = "install the emitter with an access configuration in a ConfigMap, as \
+    manifests/emitter and the chart do: --access-config=/etc/heliograph/access.yaml";
+
+impl Sourced {
+    /// Reads what a link needs.
+    pub(crate) async fn read(cluster: &Cluster, global: &Global) -> anyhow::Result<Self> {
+        let namespace = &global.namespace;
+        let name = &cluster.name;
+        let emitter = Installed::existing(cluster, namespace, Program::Emitter).await?;
+        let mounted = emitter.mounted("--access-config");
+        let mounted =
+            mounted.with_context(|| format!("the emitter of {name} has no access: {REMEDY}"))?;
+        ensure!(
+            !emitter.has_flag("--anonymous-auth"),
+            "the emitter of {name} has --anonymous-auth: with consumers its clients without \
+             credentials can read nothing; remove the flag first"
+        );
+        let path = format!(
+            "/api/v1/namespaces/{namespace}/configmaps/{}",
+            mounted.config_map
+        );
+        let access = cluster.existing(&path, REMEDY).await?;
+        let path = format!("/api/v1/namespaces/{namespace}/services");
+        let services = cluster.list(&path).await?;
+        let is_ours = |it: &Value| {
+            it["spec"]["selector"]["app.kubernetes.io/name"] == Program::Emitter.label()
+        };
+        let service = services.into_iter().find(is_ours);
+        let is_node_port = service
+            .as_ref()
+            .is_some_and(|it| it["spec"]["type"] == "NodePort");
+        let nodes = match is_node_port {
+            true => cluster.list("/api/v1/nodes").await?,
+            false => Vec::new(),
+        };
+        Ok(Self {
+            uid: uid(cluster).await?,
+            authority: authority(cluster, &emitter).await?,
+            namespace: namespace.clone(),
+            cluster: cluster.clone(),
+            emitter,
+            mounted,
+            access,
+            service,
+            nodes,
+        })
+    }
+
+    /// Address, name and CA of the emitter.
+    pub(crate) fn place(&self, pair: &Pair, asked: &args::Link) -> anyhow::Result<Place> {
+        let named = asked
+            .url
+            .iter()
+            .find_map(|it| match it.split_once("=http") {
+                Some((context, rest)) => {
+                    (context == pair.source_context).then(|| format!("http{rest}"))
+                }
+                None => Some(it.clone()),
+            });
+        let url = match named {
+            Some(url) => url,
+            None => self.own_url(asked.via)?,
+        };
+        address::check(&url)?;
+        let from_file = asked.ca_file.as_ref().map(|path| {
+            let text = std::fs::read_to_string(path);
+            text.with_context(|| format!("cannot read {} (--ca-file)", path.display()))
+        });
+        let from_file = from_file.transpose()?;
+        let is_own = from_file.is_none() && self.authority.is_some();
+        let own_name = format!("heliograph-emitter.{}.svc", self.namespace);
+        let server_name = asked.server_name.clone();
+        Ok(Place {
+            url,
+            server_name: server_name.or_else(|| is_own.then_some(own_name)),
+            authority: from_file.or_else(|| self.authority.clone()),
+        })
+    }
+
+    fn own_url(&self, via: Option<Via>) -> anyhow::Result<String> {
+        let name = &self.cluster.name;
+        let service = self.service.as_ref();
+        let service = service.with_context(|| {
+            format!("cluster {name} has no Service for the emitter: name its URL with --url")
+        })?;
+        let url = address::url(service, &self.nodes, via);
+        url.with_context(|| format!("cluster {name}"))
+    }
+
+    /// Grants a reflector its view.
+    pub(crate) fn grant(
+        &self,
+        reader: &Reader,
+        pair: &Pair,
+        asked: &args::Link,
+        changes: &mut Changes,
+    ) -> anyhow::Result<()> {
+        let keys = keys_of(&pair.reader);
+        let grant = Grant {
+            consumer: pair.reader.clone(),
+            issuer: reader.issuer.clone(),
+            keys_file: format!("{}/{keys}", self.mounted.directory),
+            audience: audience(&pair.source),
+            account: reader.account(),
+            namespaces: (!asked.namespaces.is_empty()).then(|| asked.namespaces.clone()),
+            selector: asked.selector.clone(),
+        };
+        let key = self.mounted.key.as_str();
+        let new = granted(data(&self.access, key), &grant);
+        let new = new.with_context(|| format!("cluster {}", self.cluster.name))?;
+        let values = [(key, Some(new)), (keys.as_str(), Some(reader.keys.clone()))];
+        let what = format!("cluster {} can read", pair.reader);
+        self.change(&values, what, changes);
+        Ok(())
+    }
+
+    /// Takes a reflector's view back.
+    pub(crate) fn revoke(&self, reader: &str, changes: &mut Changes) -> anyhow::Result<()> {
+        let key = self.mounted.key.as_str();
+        let new = revoked(data(&self.access, key), reader);
+        let new = new.with_context(|| format!("cluster {}", self.cluster.name))?;
+        let keys = keys_of(reader);
+        // Keys that another consumer's issuer still names stay.
+        let gone = (!new.contains(&keys)).then_some((keys.as_str(), None));
+        let values: Vec<_> = [(key, Some(new))].into_iter().chain(gone).collect();
+        self.change(
+            &values,
+            format!("cluster {reader} can no longer read"),
+            changes,
+        );
+        Ok(())
+    }
+
+    fn change(&self, values: &[(&str, Option<String>)], what: String, changes: &mut Changes) {
+        let after = with_data(&self.access, values);
+        let (namespace, map) = (&self.namespace, &self.mounted.config_map);
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps/{map}");
+        changes.add(
+            &self.cluster,
+            path,
+            (Some(self.access.clone()), after),
+            what,
+        );
+    }
+
+    /// What should be known.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let mut notes = helm_note(&self.cluster.name, &self.access);
+        if self.emitter.flag("--secure-port") == Some("0") {
+            let name = &self.cluster.name;
+            notes.push(format!(
+                "the emitter of {name} serves no HTTPS (--secure-port=0): its URL must lead to a \
+                 proxy that does"
+            ));
+        }
+        notes
+    }
+}
+
+/// What Helm will do to a ConfigMap that it has made.
+pub(crate) fn helm_note(cluster: &str, map: &Value) -> Vec<String> {
+    let metadata = &map["metadata"];
+    let is_helms = metadata["labels"]["app.kubernetes.io/managed-by"] == "Helm";
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let note = format!(
+        "ConfigMap {name} of {cluster} belongs to a Helm release: put the change into its values \
+         too (-o yaml prints it), or the next upgrade undoes it"
+    );
+    is_helms.then_some(note).into_iter().collect()
+}
+
+/// Audience of the tokens for a source, which no other source accepts.
+pub(crate) fn audience(source: &str) -> String {
+    format!("heliograph-{source}")
+}
+
+fn keys_of(reader: &str) -> String {
+    format!("{reader}.jwks")
+}
+
+/// UID of a cluster.
+pub(crate) async fn uid(cluster: &Cluster) -> anyhow::Result<String> {
+    let path = "/api/v1/namespaces/kube-system";
+    let namespace = cluster
+        .existing(path, "its UID is the identity of the cluster")
+        .await?;
+    let uid = namespace["metadata"]["uid"].as_str();
+    uid.map(str::to_owned)
+        .context("namespace kube-system has no UID")
+}
+
+/// CA certificates of the emitter's own CA: the ConfigMap has the name of its Secret.
+async fn authority(cluster: &Cluster, emitter: &Installed) -> anyhow::Result<Option<String>> {
+    let secrets = emitter.flag("--ca-secret").unwrap_or_default();
+    let Some((namespace, name)) = secrets.split(',').next().and_then(|it| it.split_once('/'))
+    else {
+        return Ok(None);
+    };
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps/{name}");
+    let map = cluster.get(&path).await?.unwrap_or_default();
+    let pem = data(&map, "ca.crt");
+    ensure!(
+        pem.contains("CERTIFICATE"),
+        "ConfigMap {namespace}/{name} of cluster {} has no ca.crt yet: the emitter writes it when \
+         it runs; see kubectl logs deployment/{}",
+        cluster.name,
+        emitter.name()
+    );
+    Ok(Some(pem.to_owned()))
+}
