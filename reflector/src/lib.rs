@@ -56,6 +56,7 @@ pub mod status;
 mod sweep;
 mod write;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -101,13 +102,7 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
             source_objects,
             output,
         }) => {
-            let config = Config::try_from(args)?;
-            let forecast = match local_objects {
-                Some(local) => foresee::by_files(config, &local, &source_objects)?,
-                None => foresee::by_clusters(config).await?,
-            };
-            ask::print(&forecast, output)?;
-            return Ok(ExitCode::from(forecast.exit_code()));
+            return forecast(args, (local_objects, &source_objects), output).await;
         }
         Some(Command::Config { schema: true, .. }) => ask::print_json(&config::schema()),
         Some(Command::Config { output, .. }) => {
@@ -145,6 +140,21 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
         }
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Prints what a configuration would make, by files of objects or by what clusters say.
+async fn forecast(
+    args: config::Args,
+    (local_objects, source_objects): (Option<PathBuf>, &[foresee::SourceFile]),
+    output: ask::Output,
+) -> anyhow::Result<ExitCode> {
+    let config = Config::try_from(args)?;
+    let forecast = match local_objects {
+        Some(local) => foresee::by_files(config, &local, source_objects)?,
+        None => foresee::by_clusters(config).await?,
+    };
+    ask::print(&forecast, output)?;
+    Ok(ExitCode::from(forecast.exit_code()))
 }
 
 /// Reflects until `shutdown`, or until any task fails, which none should.

@@ -40,13 +40,13 @@ const CIRCLES: [(&str, usize); 5] = [
 const LONGEST_FILE: usize = 400;
 
 /// Files that are longer, and their limits; a file that is short again is removed here.
-const LONGER: [(&str, usize); 28] = [
+const LONGER: [(&str, usize); 26] = [
     ("emitter/cache/src/store.rs", 465),
     ("emitter/cache/tests/joined.rs", 538),
     ("emitter/src/access.rs", 418),
     ("emitter/src/api/tests.rs", 418),
     ("emitter/src/config.rs", 420),
-    ("emitter/src/hub.rs", 515),
+    ("emitter/src/hub.rs", 516),
     ("emitter/src/identity.rs", 468),
     ("emitter/src/metrics.rs", 414),
     ("proto-types/src/object.rs", 420),
@@ -61,8 +61,6 @@ const LONGER: [(&str, usize); 28] = [
     ("reflector/src/config/tests.rs", 440),
     ("reflector/src/controller.rs", 460),
     ("reflector/src/following.rs", 420),
-    ("reflector/src/queue.rs", 410),
-    ("reflector/src/status.rs", 469),
     ("runtime/src/follow.rs", 430),
     ("tests/model/src/fleet.rs", 449),
     ("tests/simulation/src/network.rs", 430),

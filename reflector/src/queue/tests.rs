@@ -1,0 +1,133 @@
+use super::{Again, Lane, LocalKey, Queue};
+use proto_types::ObjectKey;
+use std::time::Duration;
+use tokio::time::{self, Instant};
+
+fn key(name: &str) -> LocalKey {
+    LocalKey::new(ObjectKey::new("demo", name))
+}
+
+fn lane(name: &str) -> Lane {
+    Some(name.parse().unwrap())
+}
+
+fn pop_all(queue: &mut Queue) -> Vec<String> {
+    std::iter::from_fn(|| queue.pop())
+        .map(|key| key.object().name().to_owned())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn sources_take_turns() {
+    let mut queue = Queue::default();
+    for name in ["a1", "a2", "a3"] {
+        queue.touch(&lane("a"), key(name));
+    }
+    queue.touch(&lane("b"), key("b1"));
+    assert_eq!(pop_all(&mut queue), ["a1", "b1", "a2", "a3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_had_its_writes_delays_no_other() {
+    let mut queue = Queue::default();
+    queue.limit(&"a".parse().unwrap(), 10);
+    for i in 0..300 {
+        queue.touch(&lane("a"), key(&format!("a{i}")));
+    }
+    let mut n_worked = 0;
+    while let Some(key) = queue.pop() {
+        queue.charge(&key, 1);
+        n_worked += 1;
+    }
+    assert_eq!(n_worked, 100, "a burst of ten seconds");
+    queue.touch(&lane("b"), key("b1"));
+    assert!(queue.ready_at().unwrap() <= Instant::now());
+    assert_eq!(pop_all(&mut queue), ["b1"]);
+    let begin = Instant::now();
+    while let Some(at) = queue.ready_at() {
+        time::sleep_until(at).await;
+        let key = queue.pop().expect("it is time");
+        queue.charge(&key, 1);
+    }
+    let took = begin.elapsed().as_secs_f32();
+    assert!((19.0..=21.0).contains(&took), "200 in {took} s");
+}
+
+// On the real clock, which goes on between two looks at it.
+#[tokio::test]
+async fn a_lane_without_a_rate_never_waits() {
+    let mut queue = Queue::default();
+    for i in 0..100 {
+        queue.touch(&None, key(&format!("local{i}")));
+    }
+    let now = Instant::now();
+    assert!(queue.ready_at().is_some_and(|it| it <= now));
+    assert_eq!(pop_all(&mut queue).len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_waits_once() {
+    let mut queue = Queue::default();
+    queue.touch(&lane("a"), key("x"));
+    queue.touch(&lane("b"), key("x"));
+    assert_eq!(pop_all(&mut queue), ["x"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_in_work_waits_for_its_end() {
+    let mut queue = Queue::default();
+    queue.touch(&lane("a"), key("x"));
+    queue.pop();
+    queue.touch(&lane("a"), key("x"));
+    assert!(queue.is_empty());
+    queue.settled(&key("x"));
+    assert_eq!(pop_all(&mut queue), ["x"]);
+    queue.settled(&key("x"));
+    assert!(queue.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_tried_again_ever_later_until_one_settles() {
+    let mut queue = Queue::default();
+    queue.touch(&lane("a"), key("x"));
+    for delay in [1, 2, 4, 8, 16, 32, 60, 60] {
+        queue.pop().unwrap();
+        queue.failed(key("x"), Again::Later);
+        let before = Instant::now();
+        queue.retry().await;
+        assert_eq!(before.elapsed().as_secs(), delay);
+    }
+    queue.pop().unwrap();
+    queue.settled(&key("x"));
+    assert!(
+        time::timeout(Duration::from_secs(600), queue.retry())
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_years_is_asked_after_minutes() {
+    let mut queue = Queue::default();
+    queue.touch(&lane("a"), key("x"));
+    queue.pop().unwrap();
+    let years = Duration::from_secs(u64::from(u32::MAX));
+    queue.failed(key("x"), Again::After(years));
+    let before = Instant::now();
+    queue.retry().await;
+    assert_eq!(before.elapsed(), super::LONGEST_ASKED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_brings_a_retry_forward() {
+    let mut queue = Queue::default();
+    queue.touch(&lane("a"), key("x"));
+    queue.pop().unwrap();
+    queue.failed(key("x"), Again::After(Duration::from_secs(30)));
+    queue.touch(&lane("a"), key("x"));
+    assert!(queue.is_empty());
+    let before = Instant::now();
+    queue.retry().await;
+    assert_eq!(before.elapsed().as_secs(), 1);
+    assert_eq!(pop_all(&mut queue), ["x"]);
+}

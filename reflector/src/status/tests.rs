@@ -1,0 +1,121 @@
+use super::{
+    ConfigurationStatus, FeedStatus, HeldStatus, Mirrors, ProblemStatus, SourceStatus, Status,
+};
+
+#[test]
+fn a_status_prints_as_a_table_and_sentences() {
+    let feed = |resource: &str, error: Option<&str>| FeedStatus {
+        resource: resource.to_owned(),
+        state: "synced".to_owned(),
+        objects: 3,
+        age_seconds: error.is_none().then_some(7),
+        last_error: error.map(str::to_owned),
+    };
+    let status = Status {
+        sources: vec![SourceStatus {
+            name: "east".to_owned(),
+            cluster: Some("uid".to_owned()),
+            cluster_unknown: None,
+            feeds: vec![
+                feed("services", None),
+                feed("endpointslices", Some("cannot list")),
+            ],
+        }],
+        problems: vec![ProblemStatus {
+            reason: "NameTooLong".to_owned(),
+            object: "demo/web".to_owned(),
+            source: "east".to_owned(),
+            message: "Service demo/web of source east: too long".to_owned(),
+        }],
+        held: vec![HeldStatus {
+            source: "east".to_owned(),
+            resource: "services".to_owned(),
+            deletions: 2,
+            reason: "it lacks most".to_owned(),
+            until: "2026-01-01T00:00:00Z".to_owned(),
+        }],
+        mirrors: Mirrors {
+            services: 3,
+            slices: 4,
+            endpoints: 2,
+        },
+        waiting: 0,
+        leads: true,
+        writer: None,
+        configuration: ConfigurationStatus::default(),
+        write_error: None,
+    };
+    assert_eq!(
+        status.to_string(),
+        "\
+SOURCE   RESOURCE         STATE    OBJECTS   AGE   LAST ERROR
+east     services         synced   3         7s    -
+east     endpointslices   synced   3         -     cannot list
+
+Source east is not followed; mirrors stay as they are, trying again
+Source east: 2 deletions of services are held until 2026-01-01T00:00:00Z, when the source is listed again: it lacks most
+
+3 mirror Services, 4 mirror EndpointSlices, 2 mirror Endpoints
+
+NameTooLong: Service demo/web of source east: too long
+"
+    );
+}
+
+#[test]
+fn one_cluster_under_two_names_is_told() {
+    let source = |name: &str, cluster: &str| SourceStatus {
+        name: name.to_owned(),
+        cluster: Some(cluster.to_owned()),
+        cluster_unknown: None,
+        feeds: Vec::new(),
+    };
+    let mut status = Status {
+        sources: vec![source("a", "1"), source("b", "2"), source("c", "1")],
+        held: Vec::new(),
+        problems: Vec::new(),
+        mirrors: Mirrors {
+            services: 0,
+            slices: 0,
+            endpoints: 0,
+        },
+        waiting: 0,
+        leads: true,
+        writer: None,
+        configuration: ConfigurationStatus::default(),
+        write_error: Some("etcd has no leader".to_owned()),
+    };
+    status.tell_doubles(Some("2"));
+    let told = status.to_string();
+    assert!(
+        told.contains("source c is the same cluster as source a"),
+        "{told}"
+    );
+    assert!(told.contains("source b is the same cluster as the local cluster"));
+    assert_eq!(status.problems.len(), 2);
+    assert!(told.contains("takes no writes; trying again: etcd has no leader"));
+}
+
+#[test]
+fn a_status_of_another_version_is_read() {
+    let older = r#"{
+        "sources": [{"name": "east", "feeds": [
+            {"resource": "services", "state": "synced", "objects": 3, "later": 1}
+        ]}],
+        "problems": [], "mirrors": {"services": 3, "slices": 4, "later": {}},
+        "waiting": 0, "leads": true, "later": ["x"]
+    }"#;
+    let status: Status = serde_json::from_str(older).unwrap();
+    assert_eq!(status.mirrors.endpoints, 0);
+    let text = serde_json::to_string(&status).unwrap();
+    for name in ["resources", "endpointSlices", "queueDepth", "leader"] {
+        assert!(text.contains(&format!("\"{name}\":")), "{name}: {text}");
+    }
+    assert!(status.to_string().ends_with("No problems\n"));
+    assert!(status.is_synced());
+    let mut stale = status;
+    stale.sources[0].feeds[0].state = "stale".to_owned();
+    stale.configuration.notes = vec!["no sources".to_owned()];
+    assert!(!stale.is_synced());
+    assert!(stale.to_string().contains("\nWarning: no sources\n"));
+}
