@@ -83,7 +83,8 @@ impl Authority {
                 }
                 // What was fetched before still holds.
                 Err(error) if has_it => {
-                    debug!(url = %self.url, "not fetched again: {}", runtime::reasons(error.as_ref()))
+                    let why = runtime::reasons(error.as_ref());
+                    debug!(url = %self.url, why, "not fetched again");
                 }
                 Err(error) => {
                     let error = runtime::reasons(error.as_ref());

@@ -30,6 +30,9 @@ pub(crate) const LASTING_REASONS: [&str; 5] = [
     "Panicked",
 ];
 
+/// Reason for a source that is not followed.
+pub(crate) const SOURCE_NOT_FOLLOWED: &str = "SourceNotFollowed";
+
 /// The reason where a source passes on what it cannot hear any more.
 pub(crate) const UPSTREAM_LOST: &str = "UpstreamDisconnected";
 

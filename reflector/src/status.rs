@@ -300,6 +300,12 @@ impl fmt::Display for Status {
         for warning in &self.configuration.notes {
             writeln!(f, "Warning: {warning}")?;
         }
+        self.write_problems(f)
+    }
+}
+
+impl Status {
+    fn write_problems(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.leads {
             let writer = self.writer.as_deref().unwrap_or("another process");
             return writeln!(

@@ -64,8 +64,8 @@ fn recipe(text: &str, prefix: &str, namespace: &str) -> Finding {
         .filter(|it| it.starts_with("answer "))
         .collect();
     let mentions = |line: &&&str| line.contains(&format!("{prefix}-"));
-    if !names.iter().any(|it| leads_there(it)) {
-        let elsewhere = names.iter().any(|it| mentions(it));
+    if !names.iter().any(leads_there) {
+        let elsewhere = names.iter().any(&mentions);
         let message = if elsewhere {
             format!("the recipe for prefix {prefix} does not lead to namespace {namespace}")
         } else {
@@ -81,7 +81,7 @@ fn recipe(text: &str, prefix: &str, namespace: &str) -> Finding {
             Finding::warning(CHECK, message, remedy)
         };
     }
-    if !answers.iter().any(|it| mentions(it)) {
+    if !answers.iter().any(mentions) {
         return Finding::failed(
             CHECK,
             format!(

@@ -254,11 +254,12 @@ mod tests {
         let held = Arc::new(AtomicUsize::new(0));
         let frame = Encoded::counted(Bytes::from(vec![b'x'; 10_000]), &held);
         let first = Stream::default().add(&frame);
-        let again = Stream::default().add(&frame.clone());
+        let shared = frame.clone();
+        let again = Stream::default().add(&shared);
         assert_eq!(first.as_ptr(), again.as_ptr());
         assert_eq!(held.load(Ordering::Relaxed), first.len());
         assert!(first.len() < 100, "{}", first.len());
-        drop(frame);
+        drop((frame, shared));
         assert_eq!(held.load(Ordering::Relaxed), 0);
     }
 }

@@ -72,11 +72,7 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     }
     args.sources = sources;
     args.source_api = source_api(&value)?;
-    args.may_be_empty = true;
-    args.habits.reaps_namespaces = true;
-    args.habits.opens_domains = true;
-    args.notes
-        .push(super::settings::DOMAINS_ARE_OPEN.to_owned());
+    as_it_did(&mut args);
     if flags.all().any(|(flag, _)| flag.starts_with("emitter")) || flags.last("emitter").is_none() {
         args.notes.push(
             "the emitter is a program of its own: run `emitter` with the --emitter flags"
@@ -84,6 +80,15 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
         );
     }
     Ok(args)
+}
+
+/// What it did beside mirroring, and is done under its flags.
+fn as_it_did(args: &mut Args) {
+    args.may_be_empty = true;
+    args.habits.reaps_namespaces = true;
+    args.habits.opens_domains = true;
+    let note = super::settings::DOMAINS_ARE_OPEN;
+    args.notes.push(note.to_owned());
 }
 
 /// The ConfigMap that its flag took its value from, read as it is by now: flags of ours,

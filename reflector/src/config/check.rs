@@ -10,7 +10,7 @@ use runtime::Access;
 use super::alike::Groups;
 use super::file::RemovedSources;
 use super::{
-    Args, Config, Election, Error, File, GlobalConfig, GlobalEntry, InvalidSource, Origin,
+    Args, Config, Election, Error, File, GlobalConfig, GlobalEntry, Habits, InvalidSource, Origin,
     RecordKey, SourceEntry, global, import,
 };
 
@@ -66,8 +66,7 @@ impl TryFrom<Args> for Config {
         let (global, mut policy) = together.check(&entries)?;
         let cluster_set = file.cluster_set.map(|it| it.check(&entries)).transpose()?;
         policy.removed_sources = groups.removed_sources(file.removed_sources, all_fit);
-        close(&mut policy, &file.local_ranges, &opened)?;
-        policy.opens_domains = habits.opens_domains;
+        close(&mut policy, &file.local_ranges, &opened, habits)?;
         let hold = file.deletion_hold.or(file.hold_seconds);
         policy.hold = hold.unwrap_or(Policy::HOLD);
         policy.confirm_deletions = file.confirm_deletions;
@@ -190,7 +189,13 @@ fn withhold_secrets(
 }
 
 /// Closes what is the local cluster's own, except for what the operator opened.
-fn close(policy: &mut Policy, ranges: &[String], opened: &[DnsLabel]) -> Result<(), Error> {
+fn close(
+    policy: &mut Policy,
+    ranges: &[String],
+    opened: &[DnsLabel],
+    habits: Habits,
+) -> Result<(), Error> {
+    policy.opens_domains = habits.opens_domains;
     policy.local_ranges = import::ranges("localCIDRs", ranges).map_err(Error::LocalRanges)?;
     policy.opened_namespaces = opened.iter().map(|it| it.as_str().into()).collect();
     policy.own_namespaces.extend(own_namespace());

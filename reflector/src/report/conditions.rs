@@ -6,13 +6,11 @@ use std::time::Duration;
 use reflector_planner::SourceName;
 
 use crate::announce::{Notice, Subject};
+use crate::metrics::SOURCE_NOT_FOLLOWED;
 use crate::status::NOT_FOLLOWED;
 
 /// A source that is not followed for longer is announced. A restart takes less.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Reason for a source that is not followed.
-const LOST: &str = "SourceNotFollowed";
 
 /// Conditions that were announced, and have not ended.
 #[derive(Debug, Default)]
@@ -33,7 +31,7 @@ impl Conditions {
             let is_told = now.keys().any(|(it, _)| it == source);
             if !is_told {
                 let note = format!("source {source} is {NOT_FOLLOWED}: {why}");
-                now.insert((source.clone(), LOST), note);
+                now.insert((source.clone(), SOURCE_NOT_FOLLOWED), note);
             }
         }
         let began = now.iter().filter(|(it, _)| !self.0.contains_key(*it));

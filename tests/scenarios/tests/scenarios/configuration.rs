@@ -252,6 +252,13 @@ pub(crate) async fn credentials_are_rotated_without_a_write(
     Ok(())
 }
 
+/// For a cluster that lacks everything of the former one, which is held.
+fn with_hold(sources: &[Value]) -> Value {
+    let mut config = config("keep", sources);
+    config["deletionHold"] = json!("2s");
+    config
+}
+
 pub(crate) async fn another_cluster_behind_the_same_url_is_refused(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
@@ -269,12 +276,6 @@ pub(crate) async fn another_cluster_behind_the_same_url_is_refused(
         "name": "east", "kubeconfig": kubeconfig, "prefix": "east",
         "selector": format!("{}=true", crate::lab::EXPORT),
     });
-    // The new cluster lacks everything of the former one, which is held.
-    let with_hold = |sources: &[Value]| {
-        let mut config = config("keep", sources);
-        config["deletionHold"] = json!("2s");
-        config
-    };
     let it = ByFile::start(&lab, &local, &with_hold(std::slice::from_ref(&source))).await?;
     let (mine, theirs) = (mirror("east", "web"), mirror("east", "other"));
     local.eventually_has(&mine, &["10.1.0.1"]).await?;

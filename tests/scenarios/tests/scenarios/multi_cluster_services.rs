@@ -307,6 +307,15 @@ pub(crate) async fn exports_that_differ_are_in_conflict_in_both_clusters(
     .await
 }
 
+/// The first address of each slice of an import.
+async fn addresses(cluster: &Cluster) -> anyhow::Result<String> {
+    let slices = slices(cluster, "web").await?;
+    let address = |it: &Value| it["endpoints"][0]["addresses"][0].to_string();
+    let mut all: Vec<_> = slices.iter().map(address).collect();
+    all.sort();
+    Ok(all.join(" "))
+}
+
 pub(crate) async fn imports_outlive_restarts_and_disconnections(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
@@ -317,13 +326,6 @@ pub(crate) async fn imports_outlive_restarts_and_disconnections(
         cluster.set_endpoints("web", &[address]).await?;
         export(cluster, "web", &json!({})).await?;
     }
-    let addresses = async |cluster: &Cluster| {
-        let slices = slices(cluster, "web").await?;
-        let address = |it: &Value| it["endpoints"][0]["addresses"][0].to_string();
-        let mut all: Vec<_> = slices.iter().map(address).collect();
-        all.sort();
-        anyhow::Ok(all.join(" "))
-    };
     let both = r#""10.1.0.1" "10.2.0.1""#;
     eventually("east has both", async || {
         let found = addresses(east).await?;
