@@ -191,7 +191,7 @@ impl Writer<'_> {
             object.insert("spec".to_owned(), import.spec.clone());
             return Some(create(resource, self.key, object));
         };
-        let is_same = |it: &ImportObject| it.spec == import.spec;
+        let is_same = |it: &ImportObject| it.spec == self.kept(&import.spec);
         if observed.shows.as_ref().is_some_and(is_same)
             && observed.labels == labels
             && has_marks(observed, &labels, &annotations)
@@ -218,9 +218,10 @@ impl Writer<'_> {
             .iter()
             .map(|it| json!({"cluster": it.as_str()}))
             .collect();
+        let is_dropped = |field| self.set.is_dropped(field);
         let is_shown = observed.clusters() == wanted.clusters
-            && are_shown(&wanted.conditions, status)
-            && (self.set.prunes_slice_objects()
+            && (is_dropped("status.conditions") || are_shown(&wanted.conditions, status))
+            && (is_dropped("status.endpointSliceObjects")
                 || status["endpointSliceObjects"] == json!("Present"));
         if is_shown {
             return None;
@@ -253,6 +254,15 @@ impl Writer<'_> {
         }
         written.insert("conditions".to_owned(), merged);
         update_status(self.version.exports(), self.key, json, written)
+    }
+
+    /// Returns a `spec` as the installed schema keeps it.
+    fn kept(&self, spec: &Value) -> Value {
+        let fields = spec.as_object().into_iter().flatten();
+        let kept = fields.filter(|(field, _)| !self.set.is_dropped(&format!("spec.{field}")));
+        kept.map(|(field, value)| (field.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+            .into()
     }
 
     fn observed_import(&self) -> Option<&Observed<ImportObject>> {

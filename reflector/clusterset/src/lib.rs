@@ -51,4 +51,4 @@ pub use id::ClusterId;
 pub use known::{Change, Known};
 pub use local::{Local, Observed};
 pub use plan::{Desired, Plan, plan};
-pub use state::{ClusterSet, Settings, Update};
+pub use state::{ClusterSet, Schema, Settings, Update};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use proto_types::ObjectKey;
 use reflector_planner::{Age, Moment, RemovedSources, SourceSlice, Staleness};
+use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::export::{Export, ExportedService};
@@ -39,8 +40,8 @@ pub struct ClusterSet {
     now: Moment,
     /// Writes that the API server rejected, with its words, by import.
     rejections: HashMap<ObjectKey, Box<str>>,
-    /// Whether the installed ServiceImport schema drops `status.endpointSliceObjects`.
-    prunes_slice_objects: bool,
+    /// Fields that the installed ServiceImport schema drops, such as `status.conditions`.
+    dropped: BTreeSet<Box<str>>,
 }
 
 /// News for a clusterset.
@@ -62,10 +63,40 @@ pub enum Update {
     Namespaces(Change<Box<str>, bool>),
     /// The local API server rejected a write for an import; `None` after a success.
     Rejected(ObjectKey, Option<Box<str>>),
-    /// The installed schema drops `status.endpointSliceObjects`.
-    SliceObjectsPruned(bool),
+    /// The answer to a write of a ServiceImport shows which fields the schema has.
+    Schema(Schema),
     /// Time passed.
     Tick(Moment),
+}
+
+/// Fields of a ServiceImport that were written, as the answer shows them. CRDs of different
+/// versions have different fields, and an API server drops the others without a word.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Schema {
+    /// Fields that the API server kept.
+    pub kept: BTreeSet<Box<str>>,
+    /// Fields that it dropped.
+    pub dropped: BTreeSet<Box<str>>,
+}
+
+impl Schema {
+    /// Compares the fields of `part` (`spec` or `status`) of two objects.
+    #[must_use]
+    pub fn compare(part: &str, sent: &Value, answered: &Value) -> Self {
+        let mut schema = Self::default();
+        let fields = sent.get(part).and_then(Value::as_object);
+        for (field, value) in fields.into_iter().flatten() {
+            let is_kept = answered.get(part).and_then(|it| it.get(field)).is_some();
+            let is_empty = value.as_array().is_some_and(Vec::is_empty) || value.is_null();
+            let name = format!("{part}.{field}").into_boxed_str();
+            if is_kept {
+                schema.kept.insert(name);
+            } else if !is_empty {
+                schema.dropped.insert(name);
+            }
+        }
+        schema
+    }
 }
 
 /// Imports whose plans an update may have changed.
@@ -84,7 +115,7 @@ impl ClusterSet {
             local: Local::default(),
             now: Moment::default(),
             rejections: HashMap::new(),
-            prunes_slice_objects: false,
+            dropped: BTreeSet::new(),
         }
     }
 
@@ -118,10 +149,11 @@ impl ClusterSet {
         self.rejections.get(import).map(AsRef::as_ref)
     }
 
-    /// Returns whether the installed schema drops `status.endpointSliceObjects`.
+    /// Returns whether the installed ServiceImport schema drops a field, such as
+    /// `status.conditions`.
     #[must_use]
-    pub const fn prunes_slice_objects(&self) -> bool {
-        self.prunes_slice_objects
+    pub fn is_dropped(&self, field: &str) -> bool {
+        self.dropped.contains(field)
     }
 
     /// Returns whether Services of a namespace may be exported.
@@ -185,16 +217,20 @@ impl ClusterSet {
                     .into_iter()
                     .collect()
             }
-            Update::SliceObjectsPruned(pruned) => {
-                let before = std::mem::replace(&mut self.prunes_slice_objects, pruned);
-                if before == pruned {
-                    Touched::new()
-                } else {
-                    self.keys()
-                }
-            }
+            Update::Schema(schema) => self.learn(schema),
             Update::Tick(now) => self.tick(now),
         }
+    }
+
+    fn learn(&mut self, Schema { kept, dropped }: Schema) -> Touched {
+        let n_before = self.dropped.len();
+        self.dropped.retain(|it| !kept.contains(it));
+        let has_new = self.dropped.len() < n_before || !dropped.is_subset(&self.dropped);
+        self.dropped.extend(dropped);
+        if has_new {
+            return self.keys();
+        }
+        Touched::new()
     }
 
     fn tick(&mut self, now: Moment) -> Touched {

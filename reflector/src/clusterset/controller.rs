@@ -232,10 +232,10 @@ impl Controller {
             key,
             again,
             rejected,
-            pruned,
+            schemas,
         } = done;
-        if let Some(pruned) = pruned {
-            self.update(Update::SliceObjectsPruned(pruned));
+        for schema in schemas {
+            self.update(Update::Schema(schema));
         }
         if let Some(why) = &rejected {
             warn!(%key, why, "could not write an import");

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use http::Method;
 use proto_types::ObjectKey;
-use reflector_clusterset::{Action, Request};
-use serde_json::{Value, json};
+use reflector_clusterset::{Action, Request, Schema};
+use serde_json::Value;
 use tracing::debug;
 
 use crate::queue::Again;
@@ -19,8 +19,8 @@ pub(super) struct Done {
     pub(super) again: Option<Again>,
     /// Why the API server rejected an object.
     pub(super) rejected: Option<String>,
-    /// Whether the installed schema drops `status.endpointSliceObjects`, where that was seen.
-    pub(super) pruned: Option<bool>,
+    /// Fields of ServiceImports that the installed schema has, and has not.
+    pub(super) schemas: Vec<Schema>,
 }
 
 /// Performs actions in their order. The first failure ends it.
@@ -29,7 +29,7 @@ pub(super) async fn perform(writer: Writer, key: ObjectKey, actions: Vec<Action>
         key,
         again: None,
         rejected: None,
-        pruned: None,
+        schemas: Vec::new(),
     };
     for action in actions {
         let result = send(&writer, &action).await;
@@ -37,7 +37,7 @@ pub(super) async fn perform(writer: Writer, key: ObjectKey, actions: Vec<Action>
         match result {
             Ok(body) => {
                 debug!(%resource, key = %object, verb, "wrote");
-                done.pruned = done.pruned.or_else(|| pruned(&action, &body));
+                done.schemas.extend(schema(&action, &body));
             }
             Err(failure) => {
                 debug!(%resource, key = %object, verb, %failure, "could not write");
@@ -69,14 +69,14 @@ async fn send(writer: &Writer, action: &Action) -> Result<Bytes, Failure> {
     writer.request(method, &path, body.clone()).await
 }
 
-/// Returns whether the schema dropped a field of a status that was written.
-fn pruned(action: &Action, body: &Bytes) -> Option<bool> {
-    let Request::UpdateStatus(sent) = &action.request else {
-        return None;
+/// Returns which fields of a ServiceImport the schema kept.
+fn schema(action: &Action, body: &Bytes) -> Option<Schema> {
+    let is_import = action.resource.plural == "serviceimports";
+    let (part, sent) = match &action.request {
+        Request::Create(sent) | Request::Update(sent) if is_import => ("spec", sent),
+        Request::UpdateStatus(sent) if is_import => ("status", sent),
+        _ => return None,
     };
-    let field = |json: &Bytes| {
-        let object: Value = serde_json::from_slice(json).ok()?;
-        Some(object["status"]["endpointSliceObjects"] == json!("Present"))
-    };
-    field(sent)?.then(|| field(body).is_some_and(|is_kept| !is_kept))
+    let read = |json: &Bytes| serde_json::from_slice::<Value>(json).ok();
+    Some(Schema::compare(part, &read(sent)?, &read(body)?))
 }

@@ -140,20 +140,6 @@ fn objects_of_other_writers_stay() {
 }
 
 #[test]
-fn a_schema_that_drops_a_field_is_not_written_for_ever() {
-    let mut lab = Lab::new();
-    lab.prunes = true;
-    lab.set.update(Update::SliceObjectsPruned(true));
-    lab.exports("west", "2025-01-01T00:00:00Z", "10.2.0.1");
-    lab.settle();
-    assert!(
-        lab.import().unwrap()["status"]
-            .get("endpointSliceObjects")
-            .is_none()
-    );
-}
-
-#[test]
 fn one_endpoint_is_one_write() {
     let mut lab = Lab::new();
     for cluster in ["east", "west", "north"] {

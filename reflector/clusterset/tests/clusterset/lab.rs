@@ -7,8 +7,8 @@ use proto_types::resource::Names;
 use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
-    Action, Change, ClusterId, ClusterSet, Export, ExportedService, Observed, Request, Settings,
-    Update, actions, export, plan,
+    Action, Change, ClusterId, ClusterSet, Export, ExportedService, Observed, Request, Schema,
+    Settings, Update, actions, export, plan,
 };
 use reflector_planner::{Moment, RemovedSources, Staleness};
 use serde_json::{Value, json};
@@ -21,8 +21,8 @@ pub(crate) struct Lab {
     pub(crate) set: ClusterSet,
     pub(crate) objects: BTreeMap<(&'static str, ObjectKey), Value>,
     revision: u64,
-    /// Whether the ServiceImport schema drops `status.endpointSliceObjects`.
-    pub(crate) prunes: bool,
+    /// Fields that the ServiceImport schema does not have, as (part, field).
+    pub(crate) drops: Vec<(&'static str, &'static str)>,
 }
 
 pub(crate) fn id(name: &str) -> ClusterId {
@@ -101,7 +101,7 @@ impl Lab {
             }),
             objects: BTreeMap::new(),
             revision: 100,
-            prunes: false,
+            drops: Vec::new(),
         }
     }
 
@@ -163,6 +163,11 @@ impl Lab {
     pub(crate) fn service(&mut self, cluster: &str, object: &Value) {
         let object = raw(Resource::Services.names(), object);
         let change = Change::Applied(object.key.clone(), ExportedService::read(&object));
+        self.set.update(Update::Services(id(cluster), change));
+    }
+
+    pub(crate) fn delete_service(&mut self, cluster: &str) {
+        let change = Change::Deleted(web());
         self.set.update(Update::Services(id(cluster), change));
     }
 
@@ -240,6 +245,7 @@ impl Lab {
                     object["spec"]["clusterIPs"] = json!(["10.9.9.9"]);
                     object["spec"]["ipFamilies"] = json!(["IPv4"]);
                 }
+                self.keep(action, "spec", &mut object);
                 assert!(
                     self.objects.insert(at, object).is_none(),
                     "{action:?} exists"
@@ -251,24 +257,33 @@ impl Lab {
                 if let Some(status) = before.get("status") {
                     object["status"] = status.clone();
                 }
+                self.keep(action, "spec", &mut object);
                 self.objects.insert(at, object);
             }
             Request::UpdateStatus(body) => {
-                let object: Value = serde_json::from_slice(body).unwrap();
-                let mut status = object["status"].clone();
-                if self.prunes {
-                    status
-                        .as_object_mut()
-                        .unwrap()
-                        .remove("endpointSliceObjects");
-                }
-                self.objects.get_mut(&at).unwrap()["status"] = status;
+                let mut object: Value = serde_json::from_slice(body).unwrap();
+                self.keep(action, "status", &mut object);
+                self.objects.get_mut(&at).unwrap()["status"] = object["status"].clone();
             }
             Request::Delete(_) => {
                 self.objects.remove(&at).unwrap();
             }
         }
         self.tell(action.resource, &action.key);
+    }
+
+    /// Drops fields that the schema does not have, and reports the answer.
+    fn keep(&mut self, action: &Action, part: &str, object: &mut Value) {
+        if action.resource.plural != "serviceimports" {
+            return;
+        }
+        let sent = object.clone();
+        let fields = self.drops.iter().filter(|(it, _)| *it == part);
+        for (_, field) in fields {
+            object[part].as_object_mut().unwrap().remove(*field);
+        }
+        let schema = Schema::compare(part, &sent, object);
+        self.set.update(Update::Schema(schema));
     }
 
     /// Tells the reflector what there is now under a key of the local cluster.

@@ -8,3 +8,4 @@ mod exports;
 mod imports;
 mod lab;
 mod laws;
+mod traps;
