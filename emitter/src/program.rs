@@ -105,19 +105,18 @@ impl Program {
             consumers: Arc::clone(&self.consumers),
         };
         self.registry.register_collector(Box::new(present.clone()));
-        let admin = admin::router(
-            self.readiness.clone(),
-            Arc::new(std::mem::take(&mut self.registry)),
-        );
-        let router = self.router(&admin, identity, access);
+        let probes = admin::probes(self.readiness.clone());
+        let metrics = admin::metrics(Arc::new(std::mem::take(&mut self.registry)));
+        let open = probes.clone().merge(metrics.clone());
+        let router = self.router(&open, identity, access);
         self.serve(&router, certificates).await?;
         let cut = Arc::clone(&self.consumers).cut_stalled(self.config.connections.write_timeout);
         self.spawn("cutting stalled watches", cut);
         let listener = self
             .network
             .listen(self.config.listen, "--admin-bind-address")?;
-        let guard = admin::Guard::new(self.config.admin_token_file.clone());
-        let admin = admin.merge(guard.protect(debug::router(present)));
+        let guarded = metrics.merge(debug::router(present));
+        let admin = probes.merge(self.guard().protect(guarded));
         let admin = listener.serve(admin, self.tasks.shutdown().clone());
         self.tasks.spawn("probes and metrics", admin);
         self.tasks.run().await.context("the emitter stops")
@@ -183,6 +182,18 @@ impl Program {
             self.spawn("looking behind the upstream", behind);
         }
         identity
+    }
+
+    /// Who may read more than probes on the admin port.
+    fn guard(&self) -> admin::Guard {
+        let guard = admin::Guard::new(self.config.admin_token_file.clone());
+        match self.config.access {
+            // Another emitter knows no users.
+            client::Access::Url { .. } => guard,
+            client::Access::InCluster
+            | client::Access::Kubeconfig { .. }
+            | client::Access::InlineKubeconfig { .. } => guard.with_reviews(self.client.clone()),
+        }
     }
 
     /// Makes the serving certificate, where the CA is the emitter's own, and renews it.
@@ -259,7 +270,7 @@ impl Program {
     }
 
     /// All that is served, behind the gate.
-    fn router(&self, admin: &Router, identity: Arc<Identity>, access: Arc<Access>) -> Router {
+    fn router(&self, open: &Router, identity: Arc<Identity>, access: Arc<Access>) -> Router {
         let api = Api {
             hubs: self.served.clone(),
             documents: Documents::new(self.client.clone()),
@@ -278,7 +289,7 @@ impl Program {
             export: Export::new(&config.selector, namespace, &config.fields),
         });
         api::router(Arc::new(api))
-            .merge(admin.clone())
+            .merge(open.clone())
             .merge(identity::router(Arc::clone(&identity)))
             .layer(middleware::from_fn_with_state(identity, identity::sign))
             .layer(middleware::from_fn_with_state(signs, signs::say))

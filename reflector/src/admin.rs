@@ -31,7 +31,7 @@ pub(crate) enum Question {
 
 /// `/livez`, `/readyz`, `/metrics`, `/status` and `/explain`.
 ///
-/// Probes and metrics are for everybody, the rest for those whom the guard admits.
+/// Probes are for everybody, the rest for those whom the guard admits.
 pub(crate) fn router(
     readiness: Readiness,
     metrics: Arc<Registry>,
@@ -42,7 +42,8 @@ pub(crate) fn router(
         .route("/status", get(status))
         .route("/explain/{namespace}/{name}", get(explain))
         .with_state(questions);
-    runtime::admin::router(readiness, metrics).merge(guard.protect(status))
+    let guarded = runtime::admin::metrics(metrics).merge(status);
+    runtime::admin::probes(readiness).merge(guard.protect(guarded))
 }
 
 async fn status(State(questions): State<Questions>) -> Response {

@@ -60,6 +60,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use runtime::admin::Guard;
 use runtime::{Network, Readiness, Tasks};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -190,7 +191,7 @@ async fn reflect(
     };
     let readiness = Readiness::default();
     let (questions, asked) = mpsc::channel(1);
-    let guard = runtime::admin::Guard::new(config.admin_token_file.clone());
+    let guard = Guard::new(config.admin_token_file.clone()).with_reviews(local.clone());
     let router = admin::router(readiness.clone(), Arc::new(registry), questions, guard);
 
     let mut tasks = Tasks::new(shutdown.clone());

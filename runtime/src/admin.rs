@@ -4,6 +4,7 @@
 
 mod guard;
 mod readiness;
+mod review;
 mod serve;
 
 use std::sync::Arc;
@@ -22,14 +23,8 @@ pub use serve::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_HEAD, serve, w
 const PLAIN: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-#[derive(Clone)]
-struct Admin {
-    readiness: Readiness,
-    metrics: Arc<Registry>,
-}
-
-/// `/livez`, `/healthz`, `/readyz` and `/metrics`.
-pub fn router(readiness: Readiness, metrics: Arc<Registry>) -> Router {
+/// `/livez`, `/healthz` and `/readyz`.
+pub fn probes(readiness: Readiness) -> Router {
     Router::new()
         .route(
             "/livez",
@@ -40,8 +35,14 @@ pub fn router(readiness: Readiness, metrics: Arc<Registry>) -> Router {
             get(async |query| probe(&Readiness::default(), "healthz", &query)),
         )
         .route("/readyz", get(readyz))
+        .with_state(readiness)
+}
+
+/// `/metrics`.
+pub fn metrics(metrics: Arc<Registry>) -> Router {
+    Router::new()
         .route("/metrics", get(exposition))
-        .with_state(Admin { readiness, metrics })
+        .with_state(metrics)
 }
 
 /// What is registered, as OpenMetrics text.
@@ -53,12 +54,12 @@ pub fn encode(metrics: &Registry) -> Response {
     }
 }
 
-async fn readyz(State(admin): State<Admin>, query: RawQuery) -> Response {
-    probe(&admin.readiness, "readyz", &query)
+async fn readyz(State(readiness): State<Readiness>, query: RawQuery) -> Response {
+    probe(&readiness, "readyz", &query)
 }
 
-async fn exposition(State(admin): State<Admin>) -> Response {
-    encode(&admin.metrics)
+async fn exposition(State(metrics): State<Arc<Registry>>) -> Response {
+    encode(&metrics)
 }
 
 fn probe(readiness: &Readiness, endpoint: &str, RawQuery(query): &RawQuery) -> Response {

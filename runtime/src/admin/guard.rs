@@ -1,9 +1,11 @@
 //! Access to what the admin port shows of objects and clients.
 //!
-//! Probes and metrics are for everybody who reaches the port. Status and debug paths name
-//! objects, addresses and users: they are for the machine itself (`kubectl exec` and
-//! `port-forward` come from there), and for those who have a token of a file.
+//! Probes are for everybody who reaches the port. Metrics, status and debug paths name objects,
+//! addresses and users: they are for the machine itself (`kubectl exec` and `port-forward` come
+//! from there), for those who have a token of a file, and for users that the API server allows
+//! to get the path.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,17 +14,21 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
+use proto_types::escape;
 
+use super::review::{Reviewer, Verdict};
 use super::serve::Peer;
 
 /// Maximum size of the file of tokens in bytes.
 const MAX_FILE: u64 = 64 << 10;
 
-/// Who may read status and debug paths.
+/// Who may read metrics, status and debug paths.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     /// File with a bearer token in each line; read again for each request.
     tokens: Option<Arc<PathBuf>>,
+    /// The API server that knows users.
+    reviewer: Option<Arc<Reviewer>>,
 }
 
 impl Guard {
@@ -31,7 +37,15 @@ impl Guard {
     pub fn new(tokens: Option<PathBuf>) -> Self {
         Self {
             tokens: tokens.map(Arc::new),
+            reviewer: None,
         }
+    }
+
+    /// Also admits the users that this API server allows to get a path.
+    #[must_use]
+    pub fn with_reviews(mut self, client: kube::Client) -> Self {
+        self.reviewer = Some(Arc::new(Reviewer::new(client)));
+        self
     }
 
     /// The same routes, for those who are admitted.
@@ -39,24 +53,60 @@ impl Guard {
         router.layer(middleware::from_fn_with_state(self, admit))
     }
 
-    async fn knows(&self, headers: &HeaderMap) -> bool {
+    /// Whether the token is one of the file.
+    async fn lists(&self, token: &str) -> bool {
         let Some(path) = self.tokens.clone() else {
             return false;
         };
-        let value = headers.get(header::AUTHORIZATION);
-        let words = value.and_then(|it| it.to_str().ok()?.trim().split_once(' '));
-        let Some((scheme, token)) = words else {
-            return false;
-        };
-        if !scheme.eq_ignore_ascii_case("bearer") || token.trim().is_empty() {
-            return false;
-        }
         let read = tokio::task::spawn_blocking(move || read(&path)).await;
         let Ok(Some(text)) = read else {
             return false;
         };
         let mut lines = text.lines().map(str::trim).filter(|it| !it.is_empty());
-        lines.any(|line| is_same(line.as_bytes(), token.trim().as_bytes()))
+        lines.any(|line| is_same(line.as_bytes(), token.as_bytes()))
+    }
+
+    /// Why a request from another machine is refused, if it is.
+    async fn refusal(
+        &self,
+        headers: &HeaderMap,
+        path: &str,
+        address: Option<IpAddr>,
+    ) -> Option<Response> {
+        let Some(token) = bearer(headers) else {
+            return Some(unauthorized(""));
+        };
+        if self.lists(token).await {
+            return None;
+        }
+        let Some(reviewer) = &self.reviewer else {
+            return Some(unauthorized(""));
+        };
+        let (code, why) = match reviewer.review(token, path, address).await {
+            Verdict::Allowed => return None,
+            Verdict::Unknown => return Some(unauthorized("")),
+            Verdict::Failed(why) => {
+                let why = format!("the API server cannot say whose the token is: {why}; ");
+                return Some(unauthorized(&why));
+            }
+            Verdict::Forbidden(user) => {
+                let user = escape::text(&user).into_owned();
+                let why = format!(
+                    "user {user} may not get {path}: bind it to a ClusterRole with \
+                     nonResourceURLs: [{path}]\n"
+                );
+                (StatusCode::FORBIDDEN, why)
+            }
+            Verdict::Busy => {
+                let why = "too many tokens are being reviewed; try again\n".to_owned();
+                (StatusCode::TOO_MANY_REQUESTS, why)
+            }
+        };
+        let headers = [(header::RETRY_AFTER, "1")];
+        Some(match code {
+            StatusCode::TOO_MANY_REQUESTS => (code, headers, why).into_response(),
+            code => (code, why).into_response(),
+        })
     }
 }
 
@@ -73,14 +123,38 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && differs == 0
 }
 
-async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<Peer>();
-    let is_local = peer.is_some_and(|Peer(address)| address.is_loopback());
-    if is_local || guard.knows(request.headers()).await {
-        return next.run(request).await;
-    }
-    let why = "this path is for the machine itself (kubectl exec, kubectl port-forward), or for \
-               a bearer token of --admin-token-file\n";
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.trim().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+fn unauthorized(why: &str) -> Response {
+    let why = format!(
+        "{why}this path is for the machine itself (kubectl exec, kubectl port-forward), for a bearer \
+         token of --admin-token-file, or for one whose user may get it as a nonResourceURL\n"
+    );
     let headers = [(header::WWW_AUTHENTICATE, "Bearer")];
     (StatusCode::UNAUTHORIZED, headers, why).into_response()
+}
+
+/// Whether it is the machine itself. Other loopback addresses may be proxies for others: a sidecar
+/// of Istio connects from 127.0.0.6.
+fn is_machine(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
+}
+
+async fn admit(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().map(|it| it.0);
+    if peer.is_some_and(is_machine) {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let refusal = guard.refusal(&head.headers, head.uri.path(), peer).await;
+    match refusal {
+        Some(refusal) => refusal,
+        None => next.run(Request::from_parts(head, body)).await,
+    }
 }

@@ -31,7 +31,7 @@ async fn get(router: &Router, path: &str) -> (u16, String, String) {
 async fn a_program_that_is_not_ready_is_alive() {
     let readiness = Readiness::default();
     let flag = readiness.flag("services", "not listed yet");
-    let router = router(readiness, Arc::default());
+    let router = probes(readiness);
     is_probe(&get(&router, "/livez").await, 200, "ok");
     is_probe(
         &get(&router, "/healthz?verbose").await,
@@ -53,7 +53,7 @@ async fn metrics_are_open_metrics_text() {
     let counter: Counter = Counter::default();
     metrics.register("events", "Events that were read", counter.clone());
     counter.inc();
-    let router = router(Readiness::default(), Arc::new(metrics));
+    let router = super::metrics(Arc::new(metrics));
     let (status, content_type, body) = get(&router, "/metrics").await;
     assert_eq!((status, content_type.as_str()), (200, OPEN_METRICS));
     assert!(body.contains("events_total 1\n"), "{body}");
@@ -66,7 +66,7 @@ async fn serving_ends_at_shutdown() {
     let listener = listener.unwrap();
     let shutdown = CancellationToken::new();
     shutdown.cancel();
-    let router = router(Readiness::default(), Arc::default());
+    let router = probes(Readiness::default());
     serve(listener, router, shutdown).await.unwrap();
 }
 
@@ -110,7 +110,7 @@ const LIVEZ: &str = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n
 
 #[tokio::test]
 async fn half_sent_heads_do_not_fill_the_port() {
-    let lab = Lab::new(router(Readiness::default(), Arc::default()));
+    let lab = Lab::new(probes(Readiness::default()));
     let mut held = Vec::new();
     for _ in 0..MAX_CONNECTIONS_PER_ADDRESS {
         held.push(lab.ask("GET /livez HTTP/1.1\r\n").await);
@@ -127,45 +127,10 @@ async fn half_sent_heads_do_not_fill_the_port() {
 
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
-    let lab = Lab::new(router(Readiness::default(), Arc::default()));
+    let lab = Lab::new(probes(Readiness::default()));
     let head = format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(MAX_HEAD));
     let told = lab.answer(&head).await;
     assert!(!told.contains(" 200 "), "{told}");
 }
 
-#[tokio::test]
-async fn protected_paths_are_for_the_machine_itself_or_for_a_token() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("tokens");
-    std::fs::write(&file, "secret\n\nother\n").unwrap();
-    let status = Router::new().route("/status", axum::routing::get(async || "all"));
-    let status = Guard::new(Some(file)).protect(status);
-    let ask = async |peer: Option<[u8; 4]>, token: Option<&str>| {
-        let mut request = Request::get("/status").body(Body::empty()).unwrap();
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(serve::Peer(peer.into()));
-        }
-        if let Some(token) = token {
-            let value = format!("Bearer {token}").parse().unwrap();
-            request.headers_mut().insert(header::AUTHORIZATION, value);
-        }
-        status
-            .clone()
-            .oneshot(request)
-            .await
-            .unwrap()
-            .status()
-            .as_u16()
-    };
-    assert_eq!(ask(Some([127, 0, 0, 1]), None).await, 200);
-    assert_eq!(ask(Some([10, 0, 0, 1]), None).await, 401);
-    assert_eq!(ask(None, None).await, 401);
-    for (token, code) in [("secret", 200), ("other", 200), ("", 401), ("secre", 401)] {
-        assert_eq!(ask(Some([10, 0, 0, 1]), Some(token)).await, code, "{token}");
-    }
-    let lab = Lab::new(status);
-    let told = lab
-        .answer("GET /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .await;
-    assert!(told.ends_with("all"), "{told}");
-}
+mod guarded;
