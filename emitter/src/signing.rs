@@ -6,7 +6,8 @@
 //! certificates, which are public, are in a ConfigMap of the Secret's name for consumers.
 //!
 //! Of several Secrets the first one signs; the others are created and published, so that
-//! consumers trust them before they sign.
+//! consumers trust them before they sign. Where a Secret is emptied, the CA of the one after it
+//! moves up, and that one gets a new CA: this is how a CA is replaced without a pause.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -134,8 +135,10 @@ impl Renewal {
 
     async fn renew(&mut self) -> Result<(), Error> {
         let mut authorities = Vec::new();
-        for name in self.signing.secrets.clone() {
-            authorities.push(self.authority(&name).await?);
+        for (i, name) in self.signing.secrets.iter().enumerate() {
+            let next = self.signing.secrets.get(i + 1);
+            let authority = self.authority(name, &authorities, next).await?;
+            authorities.push(authority);
         }
         let published: String = authorities.iter().map(|it| &*it.certificate).collect();
         let Some(first) = authorities.into_iter().next() else {
@@ -157,16 +160,26 @@ impl Renewal {
         Ok(())
     }
 
-    /// The CA in a Secret; a new one where the Secret is empty.
-    async fn authority(&self, name: &str) -> Result<Authority, Error> {
+    /// The CA in a Secret. Where the Secret is empty, or has a CA that moved up, it is the one of the
+    /// next Secret, or a new one.
+    async fn authority(
+        &self,
+        name: &str,
+        taken: &[Authority],
+        next: Option<&String>,
+    ) -> Result<Authority, Error> {
         loop {
             let secret = self.get("secrets", name).await?;
-            if let Some(secret) = &secret
-                && let Some(authority) = Authority::read(name, secret)?
-            {
+            let known = secret.as_ref().map(|it| Authority::read(name, it));
+            let known = known.transpose()?.flatten();
+            if let Some(authority) = known.filter(|it| !taken.contains(it)) {
                 return Ok(authority);
             }
-            let made = Authority::make()?;
+            let made = match self.known(next).await? {
+                Some(next) if !taken.contains(&next) => next,
+                Some(_) | None => Authority::make()?,
+            };
+            info!(secret = name, "a CA is put into the Secret");
             let data = json!({"tls.crt": made.certificate, "tls.key": made.key});
             match self
                 .put("secrets", name, (secret, "stringData", data))
@@ -178,6 +191,14 @@ impl Renewal {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The CA in a Secret, if there is one.
+    async fn known(&self, name: Option<&String>) -> Result<Option<Authority>, Error> {
+        let Some(name) = name else { return Ok(None) };
+        let secret = self.get("secrets", name).await?;
+        let known = secret.as_ref().map(|it| Authority::read(name, it));
+        Ok(known.transpose()?.flatten())
     }
 
     async fn publish(&self, certificates: &str) -> Result<(), Error> {
