@@ -282,11 +282,13 @@ impl TryFrom<Args> for Config {
             names_insecure_port: serving.names_insecure_port(),
         };
         let serving = serving.serving(access.knows_consumers() || beside.has_client_ca)?;
-        let notes = serving.notes();
+        let mut notes = serving.notes();
         let selector = match selector.filter(|it| !it.is_empty()) {
             Some(selector) => selector,
             None => spelling.everything()?,
         };
+        let settings = access.settings(&beside)?;
+        notes.extend(access::notes(&settings));
         Ok(Self {
             access: followed(upstream.into_access()?, kubeconfig, context),
             selector,
@@ -299,7 +301,7 @@ impl TryFrom<Args> for Config {
                 cluster_set,
             },
             serving,
-            settings: access.settings(&beside)?,
+            settings,
             connections,
             requests,
             upstream: budgets,

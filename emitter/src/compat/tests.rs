@@ -136,7 +136,10 @@ fn without_a_selector_everything_is_exported_only_if_nothing_is_ours() {
     let why = config_of("--emitter.secure-port=6443 --cluster-name=east").unwrap_err();
     assert!(why.contains("--selector"), "{why}");
     let (is_everything, notes) = config_of("--emitter.selector=a=b --cluster-name east").unwrap();
-    assert!(!is_everything && notes.is_empty(), "{notes}");
+    assert!(!is_everything, "{notes}");
+    for warned in ["plain HTTP is served on 0.0.0.0", "every client"] {
+        assert!(notes.contains(warned), "{notes}");
+    }
 }
 
 #[test]

@@ -60,6 +60,13 @@ pub(super) struct Beside {
     pub(super) names_insecure_port: bool,
 }
 
+/// What people should know of the access.
+pub(super) fn notes(settings: &Settings) -> Option<String> {
+    let note = "every client that reaches a port can read what is exported (--anonymous-auth); name \
+                consumers in --access-config instead";
+    settings.anonymous.then(|| note.to_owned())
+}
+
 impl AccessArgs {
     /// Whether any of these says how consumers are known.
     pub(super) const fn knows_consumers(&self) -> bool {

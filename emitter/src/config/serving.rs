@@ -160,7 +160,14 @@ impl Serving {
     /// What people should know of the flags.
     pub(super) fn notes(&self) -> Vec<String> {
         let suites = self.https.as_ref().map(|(_, sources)| &sources.suites);
-        suites.map(|it| it.notes.clone()).unwrap_or_default()
+        let mut notes = suites.map(|it| it.notes.clone()).unwrap_or_default();
+        if let Some(address) = self.http.filter(|it| !it.ip().is_loopback()) {
+            notes.push(format!(
+                "plain HTTP is served on {address}: anything on the way can read and change what \
+                 consumers get, and read their tokens; set --insecure-port=0 and serve HTTPS"
+            ));
+        }
+        notes
     }
 }
 
