@@ -1,8 +1,8 @@
 //! The CIDRs of the local cluster, as its API server reports them.
 //!
 //! Its ServiceCIDRs, and the pod CIDRs and addresses of its nodes, belong to no other cluster:
-//! endpoints in them are left out. What cannot be read is not known; what was read before goes
-//! on to count.
+//! endpoints in them are left out. What may not be read is not known, and the log says so; what
+//! was read before goes on to count.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{info, warn};
 
 /// CIDRs of the local cluster; `None` before they are read.
 pub(crate) type Ranges = watch::Receiver<Option<Vec<IpNet>>>;
@@ -34,6 +34,16 @@ pub(crate) struct LocalRanges {
     services: BTreeSet<IpNet>,
     nodes: BTreeSet<IpNet>,
     ranges: watch::Sender<Option<Vec<IpNet>>>,
+    has_warned: bool,
+}
+
+/// Why a list was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Unread {
+    /// The API server has no such list, or does not give it.
+    Refused(String),
+    /// It may answer later.
+    Failed,
 }
 
 const SERVICE_CIDRS: &str = "/apis/networking.k8s.io/v1/servicecidrs?limit=500";
@@ -41,6 +51,7 @@ const NODES: &str = "/api/v1/nodes?limit=500";
 // A cluster gets further ones rarely.
 const REFRESH: Duration = Duration::from_mins(5);
 const RETRY: Duration = Duration::from_secs(15);
+const RETRY_FIRST: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_PAGES: usize = 100;
 
@@ -53,8 +64,15 @@ impl LocalRanges {
             services: BTreeSet::new(),
             nodes: BTreeSet::new(),
             ranges,
+            has_warned: false,
         };
         (reader, read)
+    }
+
+    /// Reads once, and returns what is known then.
+    pub(crate) async fn read_once(mut self) -> Vec<IpNet> {
+        self.read().await;
+        self.services.union(&self.nodes).copied().collect()
     }
 
     /// Reads again and again.
@@ -73,14 +91,21 @@ impl LocalRanges {
 
     /// Reads once; returns after which time to read again.
     async fn read(&mut self) -> Duration {
-        let mut again = REFRESH;
-        match self.list(SERVICE_CIDRS, service_cidrs).await {
-            Ok(ranges) => self.services = ranges,
-            Err(after) => again = again.min(after),
+        let services = self.list(SERVICE_CIDRS, service_cidrs).await;
+        let nodes = self.list(NODES, node_ranges).await;
+        let mut refused = Vec::new();
+        let mut has_failed = false;
+        for (list, known) in [(services, &mut self.services), (nodes, &mut self.nodes)] {
+            match list {
+                Ok(ranges) => *known = ranges,
+                Err(Unread::Refused(why)) => refused.push(why),
+                Err(Unread::Failed) => has_failed = true,
+            }
         }
-        match self.list(NODES, node_ranges).await {
-            Ok(ranges) => self.nodes = ranges,
-            Err(after) => again = again.min(after),
+        self.warn(&refused);
+        // Before everything is read that may be, no mirror is written for a while.
+        if has_failed && self.ranges.borrow().is_none() {
+            return RETRY_FIRST;
         }
         let all: Vec<_> = self.services.union(&self.nodes).copied().collect();
         self.ranges.send_if_modified(|it| {
@@ -91,31 +116,37 @@ impl LocalRanges {
             *it = Some(all);
             is_new
         });
-        again
+        if has_failed { RETRY } else { REFRESH }
+    }
+
+    fn warn(&mut self, refused: &[String]) {
+        if !refused.is_empty() && !std::mem::replace(&mut self.has_warned, true) {
+            let why = refused.join("; ");
+            warn!(
+                why,
+                "cannot read CIDRs of the local cluster: sources can lead to addresses in them, except \
+                 for those of localCIDRs"
+            );
+        }
     }
 
     async fn list(
         &self,
         path: &str,
         read: fn(&Value) -> Vec<IpNet>,
-    ) -> Result<BTreeSet<IpNet>, Duration> {
+    ) -> Result<BTreeSet<IpNet>, Unread> {
         let mut ranges = BTreeSet::new();
         let mut next = String::new();
         for _ in 0..MAX_PAGES {
             let request = Request::get(format!("{path}{next}")).body(Vec::new());
-            let request = request.map_err(|_| REFRESH)?;
+            let request = request.map_err(|why| Unread::Refused(why.to_string()))?;
             let list = tokio::time::timeout(PATIENCE, self.client.request::<Value>(request)).await;
-            let list = match list.map_err(|_| RETRY)? {
+            let list = match list.map_err(|_| Unread::Failed)? {
                 Ok(list) => list,
                 Err(kube::Error::Api(status)) if matches!(status.code, 403..=405) => {
-                    debug!(
-                        path,
-                        why = status.message,
-                        "cannot read CIDRs of the local cluster"
-                    );
-                    return Err(REFRESH);
+                    return Err(Unread::Refused(status.message.clone()));
                 }
-                Err(_) => return Err(RETRY),
+                Err(_) => return Err(Unread::Failed),
             };
             let items = list["items"].as_array().into_iter().flatten();
             ranges.extend(items.flat_map(read));

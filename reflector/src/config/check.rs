@@ -84,7 +84,7 @@ impl TryFrom<Args> for Config {
             mirror_namespace,
             config_map: groups.urls.and_then(|it| it.config_map),
             record,
-            learns_local_ranges: file.learn_local_ranges.unwrap_or(false),
+            learns_local_ranges: file.learn_local_ranges.unwrap_or(true),
             semaphore_metrics: semaphore_metrics || file.semaphore_metrics,
             habits,
             notes,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
-use reflector_planner::World;
+use reflector_planner::{Update, World};
 use runtime::Network;
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::feed::{Feed, News, Sign};
 use crate::following::Following;
 use crate::lease::Leadership;
+use crate::local_ranges::LocalRanges;
 use crate::metrics::Metrics;
 use crate::pins::Pins;
 use crate::reload;
@@ -34,6 +35,10 @@ pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<Forecast> {
     let namespace = config.local_namespace().cloned();
     let opened = reload::open(&Network::System, config.sources).await?;
     let mut world = World::new(config.policy);
+    if config.learns_local_ranges {
+        let (reader, _) = LocalRanges::new(client.clone());
+        world.update(Update::LocalRanges(reader.read_once().await));
+    }
     let metrics = Metrics::registered(false).0;
     let mut following = Following::new(
         client.clone(),
