@@ -10,6 +10,7 @@
 mod access;
 mod error;
 mod exchange;
+mod fair;
 mod inline;
 mod kubeconfig;
 mod plugin;

@@ -17,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tower::{BoxError, Service, ServiceBuilder};
 
+use super::fair::Fair;
 use super::token::TokenSource;
 use crate::certificate::{Serving, is_v1};
 
@@ -60,6 +61,10 @@ fn authorized<C>(tunnel: Tunnel<C>, proxy: &http::Uri) -> Tunnel<C> {
     }
 }
 
+/// How much is read at once, and the most of a head, in bytes: what is parsed before others have
+/// a turn.
+const READ: usize = 16 << 10;
+
 fn over<C>(
     connector: HttpsConnector<C>,
     config: &Config,
@@ -75,8 +80,9 @@ where
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
-    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
-    let client: hyper_util::client::legacy::Client<_, Body> = client.build(connector);
+    let mut client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+    client.http1_read_buf_exact_size(READ);
+    let client: hyper_util::client::legacy::Client<_, Body> = client.build(Fair(connector));
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
