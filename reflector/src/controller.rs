@@ -335,6 +335,8 @@ impl Controller {
         let was_listed = self.world.local().is_listed();
         let touched = update.map(|update| {
             contain_call(|| {
+                #[cfg(test)]
+                crate::planted::at("world", &update);
                 self.note(&update);
                 self.world.update(update)
             })
@@ -441,6 +443,8 @@ impl Controller {
 
     /// Plans a key, reports its problems, and returns what it needs.
     fn review(&mut self, key: &LocalKey) -> Vec<reflector_planner::Step> {
+        #[cfg(test)]
+        crate::planted::at("plan", key);
         let plan = plan(&self.world, key);
         self.metrics.plans.inc();
         let steps = steps(&plan, key, self.world.local());

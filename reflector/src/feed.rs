@@ -237,6 +237,8 @@ impl Feed {
 
     /// What an event means. Endpoints may stand for slices.
     pub(crate) fn news(&self, event: Event, resource: &Names) -> News {
+        #[cfg(test)]
+        crate::planted::at("reader", &event);
         let sign = match &event {
             Event::Failed(failure) => Sign::Lost(failure.clone()),
             Event::Listed(listing) if listing.is_rewound() => Sign::Rewound,

@@ -49,6 +49,8 @@ mod lease;
 mod local_ranges;
 mod metrics;
 mod pins;
+#[cfg(test)]
+mod planted;
 mod queue;
 mod reload;
 mod report;

@@ -97,6 +97,8 @@ impl Writer {
 
     /// Performs the steps in their order.
     pub(crate) async fn perform(self, key: LocalKey, steps: Vec<Step>) -> Written {
+        #[cfg(test)]
+        crate::planted::at("write", &key);
         let mut written = Written::of(key, Vec::new());
         let mut is_emptied = false;
         let mut has_service = true;
