@@ -8,6 +8,8 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use crate::lab::{Cluster, EXPORT, Lab, eventually};
@@ -30,6 +32,20 @@ impl Asker {
 
     pub(crate) fn of_emitter(url: &str, token: Option<&str>) -> anyhow::Result<Self> {
         Self::new(kube::Config::new(url.parse()?), token)
+    }
+
+    /// By HTTPS, with the emitter's CA certificates.
+    pub(crate) fn of_secure_emitter(
+        url: &str,
+        authority: &str,
+        token: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let mut config = kube::Config::new(url.parse()?);
+        let certificates = CertificateDer::pem_slice_iter(authority.as_bytes());
+        let certificates = certificates.map(|it| it.map(|it| it.to_vec()));
+        config.root_cert = Some(certificates.collect::<Result<_, _>>()?);
+        config.tls_server_name = Some("heliograph-emitter.heliograph.svc".to_owned());
+        Self::new(config, token)
     }
 
     async fn of_api_server(cluster: &Cluster, token: Option<&str>) -> anyhow::Result<Self> {

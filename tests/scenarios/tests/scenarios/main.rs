@@ -30,6 +30,7 @@
 //! | `endings` | an emitter ends, or takes other files, without hurting who reads |
 //! | `chart` | the chart is installed, upgraded and removed by the real helm |
 //! | `manifests` | what is installed is accepted and understood |
+//! | `walk` | the page about installing, by its commands: encrypted, and no secret carried |
 //! | `rights` | what the manifests grant is enough, and none of it too much |
 //! | `policy` | what comes in, what it is called, and what is released by hand |
 //! | `policies` | both policies for names give the verdicts of one table |
@@ -90,6 +91,7 @@ mod stream;
 mod telling;
 mod tls;
 mod views;
+mod walk;
 
 use std::process::ExitCode;
 
@@ -258,6 +260,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(endings::certificates_are_exchanged_under_open_watches),
         scenario!(client_certificates::a_client_certificate_says_who_asks),
         scenario!(issuers::a_cluster_vouches_for_its_workloads),
+        scenario!(walk::the_first_way_of_the_page_is_the_secure_one),
         scenario!(manifests::manifests_are_accepted_without_a_warning),
         scenario!(chart::the_chart_is_installed_upgraded_rolled_back_and_uninstalled),
         scenario!(rights::the_rights_are_enough_and_none_is_too_much),

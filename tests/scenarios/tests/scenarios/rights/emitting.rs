@@ -12,12 +12,15 @@ use super::{Account, Run, is_ready, within};
 use crate::lab::{Cluster, EXPORT, Lab, Program, free_port, get, program};
 use crate::manifests::flags;
 
+const AUTHORITY: &str = "/api/v1/namespaces/heliograph/configmaps/heliograph-emitter-ca";
+
 /// An emitter in `east`.
 pub(super) struct Emitting<'a> {
     lab: &'a Lab,
     east: &'a Cluster,
     kubeconfig: PathBuf,
     flags: Vec<String>,
+    certificates: PathBuf,
 }
 
 impl<'a> Emitting<'a> {
@@ -27,22 +30,35 @@ impl<'a> Emitting<'a> {
         keeper: &Keeper,
     ) -> anyhow::Result<Self> {
         let east = account.cluster;
-        let places = ["--admin-bind-address", "--insecure-port", "--secure-port"];
+        // Consumers are another test's.
+        let places = [
+            "--admin-bind-address",
+            "--insecure-port",
+            "--secure-port",
+            "--cert-dir",
+            "--access-config",
+        ];
         Ok(Self {
             lab,
             east,
             kubeconfig: account.kubeconfig(keeper).await?,
             flags: flags(east, "emitter", &places).await?,
+            certificates: keeper.directory().join("certificates"),
         })
     }
 
     pub(super) async fn works(&self, run: Run) -> anyhow::Result<()> {
+        self.forget_authority().await?;
         let port = free_port()?;
         let mut command = Command::new(program("emitter")?);
         command
             .args(&self.flags)
-            .args(["--secure-port=0", "--insecure-bind-address=127.0.0.1"])
+            .args(["--anonymous-auth", "--insecure-bind-address=127.0.0.1"])
+            .arg("--bind-address=127.0.0.1")
+            .arg(format!("--secure-port={}", free_port()?))
             .arg(format!("--insecure-port={port}"))
+            .arg("--cert-dir")
+            .arg(&self.certificates)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig);
         let emitter = self.lab.start(&run.name, command, Some(port))?;
@@ -51,12 +67,29 @@ impl<'a> Emitting<'a> {
         outcome
     }
 
+    /// Empties what the emitter has filled, so that it does it again.
+    async fn forget_authority(&self) -> anyhow::Result<()> {
+        let nothing = r#"{"data":null}"#;
+        for secret in ["heliograph-emitter-ca", "heliograph-emitter-ca-next"] {
+            let path = format!("/api/v1/namespaces/heliograph/secrets/{secret}");
+            self.east.patch(&path, nothing).await?;
+        }
+        self.east.patch(AUTHORITY, nothing).await
+    }
+
     async fn exercise(&self, emitter: &Program, patience: Duration) -> anyhow::Result<()> {
         is_ready(patience, emitter).await?;
         for document in ["/version", "/openapi/v3"] {
             let answer = get(&emitter.url, document).await?;
             ensure!(!answer.contains("\"Failure\""), "{document}: {answer}");
         }
+        within(patience, "its CA certificates are published", async || {
+            let map = self.east.read(AUTHORITY).await?;
+            let published = map["data"]["ca.crt"].as_str().unwrap_or_default();
+            ensure!(published.matches("BEGIN").count() == 2, "{map}");
+            Ok(())
+        })
+        .await?;
         let system = "/api/v1/namespaces/kube-system";
         within(patience, "it tells which cluster it is", async || {
             let answer: Value = serde_json::from_str(&get(&emitter.url, system).await?)?;

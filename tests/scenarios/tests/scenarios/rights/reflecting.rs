@@ -26,6 +26,7 @@ const SERVICES: &str = "/api/v1/namespaces/mirrors/services";
 const ENDPOINTS: &str = "/api/v1/namespaces/mirrors/endpoints";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/mirrors/endpointslices";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/mirrors/events";
+const RECORD: &str = "/api/v1/namespaces/heliograph/configmaps/heliograph-reflector-sources";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/heliograph/leases";
 
 impl<'a> Reflecting<'a> {
@@ -56,6 +57,7 @@ impl<'a> Reflecting<'a> {
             .await?,
         };
         it.occupy().await?;
+        it.close_addresses().await?;
         Ok(it)
     }
 
@@ -85,12 +87,27 @@ impl<'a> Reflecting<'a> {
         self.local.post(SLICES, &theirs.to_string()).await
     }
 
+    /// Two Services lead to addresses of `local`: of a Service, and of a node's pods.
+    async fn close_addresses(&self) -> anyhow::Result<()> {
+        let node = json!({"metadata": {"name": "node"}, "spec": {"podCIDRs": ["10.77.0.0/24"]}});
+        self.local.post("/api/v1/nodes", &node.to_string()).await?;
+        let own = self.local.service("default/kubernetes").await?;
+        let own = own.context("it is there")?;
+        let own = own["spec"]["clusterIP"].as_str().context("it has one")?;
+        for (name, address) in [("to-service", own), ("to-pod", "10.77.0.7")] {
+            self.east.create_service(name).await?;
+            self.east.set_endpoints(name, &[address]).await?;
+        }
+        Ok(())
+    }
+
     fn start(&self, name: &str, kubeconfig: &Path) -> anyhow::Result<Program> {
         let mut command = Command::new(program("reflector")?);
         // Short, so that it is renewed soon.
-        command
-            .args(&self.flags)
-            .arg("--leader-elect-lease-duration=3s");
+        command.args(&self.flags).args([
+            "--leader-elect-lease-duration=3s",
+            "--state-namespace=heliograph",
+        ]);
         command.arg("--config").arg(&self.config);
         command.arg("--kubeconfig").arg(kubeconfig);
         self.lab.start(name, command, None)
@@ -133,6 +150,8 @@ impl<'a> Reflecting<'a> {
         self.local.delete(&format!("{SERVICES}{ours}")).await?;
         self.local.delete(&format!("{SLICES}{ours}")).await?;
         self.local.delete(EVENTS).await?;
+        let nothing = r#"{"data":null,"metadata":{"annotations":null}}"#;
+        self.local.patch(RECORD, nothing).await?;
         self.local.delete(LEASES).await
     }
 
@@ -163,16 +182,7 @@ impl<'a> Reflecting<'a> {
         })
         .await?;
         self.tells_what_is_occupied(reflector, patience).await?;
-        within(patience, "the old mirror is taken over", async || {
-            let old = local.service(&mirror("east", "old")).await?;
-            let old = old.context("it is gone")?;
-            let source = &old["metadata"]["labels"]["heliograph.dev/source"];
-            ensure!(source == "east", "{old}");
-            let left = local.read(&old_endpoints()).await;
-            ensure!(left.is_err(), "its Endpoints are there");
-            Ok(())
-        })
-        .await?;
+        self.tells_what_is_closed(reflector, patience).await?;
 
         local.delete_service(&web).await?;
         local
@@ -195,6 +205,46 @@ impl<'a> Reflecting<'a> {
             let leases = local.read(LEASES).await?;
             let lease = &leases["items"][0]["spec"];
             ensure!(lease["renewTime"] != lease["acquireTime"], "{lease}");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn tells_what_is_closed(
+        &self,
+        reflector: &Program,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        within(
+            patience,
+            "addresses of this cluster are closed",
+            async || {
+                let status = reflector.status().await?;
+                let problems = status["problems"].as_array().context("it has problems")?;
+                for object in ["demo/to-service", "demo/to-pod"] {
+                    let is_told = problems.iter().any(|it| {
+                        it["reason"] == "AddressInLocalCIDR"
+                            && it["object"].to_string().contains(object)
+                    });
+                    ensure!(is_told, "nothing of {object} in {status}");
+                }
+                Ok(())
+            },
+        )
+        .await?;
+        within(patience, "the source's cluster is recorded", async || {
+            let record = self.local.read(RECORD).await?;
+            ensure!(record["data"]["east"].is_string(), "{record}");
+            Ok(())
+        })
+        .await?;
+        within(patience, "the old mirror is taken over", async || {
+            let old = self.local.service(&mirror("east", "old")).await?;
+            let old = old.context("it is gone")?;
+            let source = &old["metadata"]["labels"]["heliograph.dev/source"];
+            ensure!(source == "east", "{old}");
+            let left = self.local.read(&old_endpoints()).await;
+            ensure!(left.is_err(), "its Endpoints are there");
             Ok(())
         })
         .await
