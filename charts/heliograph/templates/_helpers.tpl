@@ -79,6 +79,33 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
+{{- /* Whether the emitter signs serving certificates with a CA of its own. */ -}}
+{{- define "heliograph.signs" -}}
+{{- with .Values.emitter -}}
+{{- if and .securePort (not .tlsSecret) .caSecrets }}true{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{- /* Whether the emitter has an access configuration: always, except with anonymous access alone. */ -}}
+{{- define "heliograph.hasAccess" -}}
+{{- with .Values.emitter -}}
+{{- if or (not .anonymousAuth) .accessConfig.issuers .accessConfig.consumers }}true{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{- /* Pods that can connect to the admin port; takes labels of namespaces. */ -}}
+{{- define "heliograph.adminIngress" -}}
+- from:
+    - podSelector: {}
+    {{- with . }}
+    - namespaceSelector:
+        matchLabels:
+          {{- toYaml . | nindent 10 }}
+    {{- end }}
+  ports:
+    - port: admin
+{{- end }}
+
 {{- /* The binding of a role of the same name; takes root, kind, name, namespace (if any), account. */ -}}
 {{- define "heliograph.binding" -}}
 apiVersion: rbac.authorization.k8s.io/v1
@@ -115,4 +142,17 @@ rules:
 {{- .rules | trimSuffix "\n" }}
 ---
 {{ include "heliograph.binding" . }}
+{{- end }}
+
+{{- /* The permissions to ask whose a token is, and what its user may read; takes root, name, account. */ -}}
+{{- define "heliograph.reviews" -}}
+{{- $rules := `
+  - apiGroups: [authentication.k8s.io]
+    resources: [tokenreviews]
+    verbs: [create]
+  - apiGroups: [authorization.k8s.io]
+    resources: [subjectaccessreviews]
+    verbs: [create]
+` }}
+{{- include "heliograph.role" (merge (dict "kind" "ClusterRole" "rules" $rules) .) }}
 {{- end }}

@@ -9,7 +9,18 @@ use repository::{path, tool};
 use serde_json::{Value, json};
 
 /// Values of the chart, and the base and components that mean the same.
-fn cases() -> Vec<(Value, &'static str, &'static [&'static str])> {
+type Case = (Value, &'static str, &'static [&'static str]);
+
+fn cases() -> Vec<Case> {
+    let plain = json!({"enabled": true, "securePort": 0, "insecurePort": 8080,
+        "anonymousAuth": true});
+    let mut cases = reflectors();
+    cases.push((json!({"emitter": {"enabled": true}}), "emitter", &[]));
+    cases.push((json!({"emitter": plain}), "emitter", &["plain-http"]));
+    cases
+}
+
+fn reflectors() -> Vec<Case> {
     let reflector = |rest: Value| {
         let mut values = json!({"reflector": {"enabled": true}});
         merge(&mut values["reflector"], &rest);
@@ -17,7 +28,6 @@ fn cases() -> Vec<(Value, &'static str, &'static [&'static str])> {
     };
     let allowed = |permissions: Value| reflector(json!({ "permissions": permissions }));
     vec![
-        (json!({"emitter": {"enabled": true}}), "emitter", &[]),
         (reflector(json!({})), "reflector", &[]),
         (
             reflector(json!({"standby": true})),
@@ -92,8 +102,10 @@ fn objects(text: &str) -> anyhow::Result<Objects> {
         for field in ["labels", "annotations"] {
             strip(&mut object["metadata"], field);
         }
-        if let Some(config) = object["data"]["config.yaml"].as_str() {
-            object["data"]["config.yaml"] = serde_saphyr::from_str(config)?;
+        for file in ["config.yaml", "access.yaml"] {
+            if let Some(text) = object["data"][file].as_str() {
+                object["data"][file] = serde_saphyr::from_str(text)?;
+            }
         }
         ensure!(found.insert(key.clone(), object).is_none(), "twice: {key}");
     }
@@ -187,6 +199,40 @@ fn the_chart_installs_what_the_kustomize_bases_install() -> anyhow::Result<()> {
                 "{base} {components:?}: {key}: chart {object:#}, kustomize {other:#}"
             );
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_chart_monitors_as_the_component_does() -> anyhow::Result<()> {
+    let (Some(helm), Some(kubectl)) = (tool::find("helm")?, tool::find("kubectl")?) else {
+        return Ok(());
+    };
+    let folder = tempfile::tempdir()?;
+    let values = json!({
+        "emitter": {"enabled": true}, "reflector": {"enabled": true},
+        "monitoring": {"podMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}},
+    });
+    let (succeeded, rendered) = render(&helm, folder.path(), &values)?;
+    ensure!(succeeded, "{rendered}");
+    let built = |components: &[&str]| {
+        kustomization(folder.path(), "emitter", components)?;
+        objects(&tool::succeed(
+            &kubectl,
+            folder.path(),
+            &["kustomize", "."],
+        )?)
+    };
+    let (without, with) = (built(&[])?, built(&["monitoring"])?);
+    let chart = objects(&rendered)?;
+    ensure!(without.len() < with.len());
+    for (key, object) in with.iter().filter(|(key, _)| !without.contains_key(*key)) {
+        let other = chart.get(key);
+        let other = other.with_context(|| format!("not in the chart: {key}"))?;
+        ensure!(
+            object == other,
+            "{key}: chart {other:#}, kustomize {object:#}"
+        );
     }
     Ok(())
 }
