@@ -249,6 +249,45 @@ mod tests {
         }
     }
 
+    /// An EndpointSlice of 100 endpoints as an API server writes them, one of them not ready.
+    fn slice(changed: u32) -> Bytes {
+        let endpoint = |i: u32| {
+            let uid = format!(
+                "{:08x}-{:04x}-4a1b-9c2d-{:012x}",
+                i.wrapping_mul(2_654_435_761),
+                i % 7919,
+                u64::from(i) * 6_364_136_223
+            );
+            format!(
+                r#"{{"addresses":["10.{}.{}.{}"],"conditions":{{"ready":{},"serving":true,"terminating":false}},"nodeName":"node-{}","targetRef":{{"kind":"Pod","namespace":"demo","name":"web-6d4b75cb6d-{:05x}","uid":"{uid}"}},"zone":"zone-{}"}}"#,
+                i % 200,
+                i * 7 % 250,
+                i * 13 % 250,
+                i != changed,
+                i % 30,
+                i.wrapping_mul(40_503) % 1_048_576,
+                i % 3
+            )
+        };
+        let endpoints: Vec<_> = (0..100).map(endpoint).collect();
+        format!(
+            r#"{{"type":"MODIFIED","object":{{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{{"name":"web-abcde","namespace":"demo","resourceVersion":"{changed}","labels":{{"kubernetes.io/service-name":"web"}}}},"addressType":"IPv4","endpoints":[{}],"ports":[{{"name":"http","port":8080,"protocol":"TCP"}}]}}}}
+"#,
+            endpoints.join(",")
+        )
+        .into()
+    }
+
+    #[test]
+    fn a_rolling_update_is_a_fraction_of_its_bytes() {
+        let frames: Vec<_> = (0..100).map(|i| Encoded::from(slice(i))).collect();
+        let plain: usize = frames.iter().map(Encoded::len).sum();
+        let mut stream = Stream::default();
+        let packed: usize = frames.iter().map(|it| stream.add(it).len()).sum();
+        println!("{plain} bytes, compressed {packed}");
+        assert!(packed * 6 < plain, "{plain} bytes, compressed {packed}");
+    }
+
     #[test]
     fn the_compressed_form_is_made_once_and_counted_while_it_is_held() {
         let held = Arc::new(AtomicUsize::new(0));
