@@ -252,7 +252,8 @@ fn service(case: &Case<'_>, members: &Members<'_>, spec: &ServiceSpec) -> Mirror
         .annotation(label::MEMBERS, &record::written(&members.all));
     let marks = match topology::is_local_first(case, members) {
         true => marks
-            .annotation(TOPOLOGY_HINTS, "auto")
+            // The same in both, or an API server refuses them.
+            .annotation(TOPOLOGY_HINTS, "Auto")
             .annotation(TOPOLOGY_MODE, "Auto"),
         false => marks,
     };

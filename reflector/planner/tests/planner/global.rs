@@ -428,7 +428,7 @@ fn local_first_is_asked_of_kube_proxies_of_all_ages() {
         let all = &lab.service(GLOBAL)["metadata"]["annotations"];
         all[format!("service.kubernetes.io/{name}")].clone()
     };
-    assert_eq!(annotations(&lab, "topology-aware-hints"), "auto");
+    assert_eq!(annotations(&lab, "topology-aware-hints"), "Auto");
     assert_eq!(annotations(&lab, "topology-mode"), "Auto");
     lab.apply_service("home", &web(2021));
     lab.settle();
