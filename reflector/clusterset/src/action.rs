@@ -191,7 +191,7 @@ impl Writer<'_> {
             object.insert("spec".to_owned(), import.spec.clone());
             return Some(create(resource, self.key, object));
         };
-        let is_same = |it: &ImportObject| it.spec == self.kept(&import.spec);
+        let is_same = |it: &ImportObject| it.spec == self.set.kept(&import.spec);
         if observed.shows.as_ref().is_some_and(is_same)
             && observed.labels == labels
             && has_marks(observed, &labels, &annotations)
@@ -254,15 +254,6 @@ impl Writer<'_> {
         }
         written.insert("conditions".to_owned(), merged);
         update_status(self.version.exports(), self.key, json, written)
-    }
-
-    /// Returns a `spec` as the installed schema keeps it.
-    fn kept(&self, spec: &Value) -> Value {
-        let fields = spec.as_object().into_iter().flatten();
-        let kept = fields.filter(|(field, _)| !self.set.is_dropped(&format!("spec.{field}")));
-        kept.map(|(field, value)| (field.clone(), value.clone()))
-            .collect::<Map<_, _>>()
-            .into()
     }
 
     fn observed_import(&self) -> Option<&Observed<ImportObject>> {

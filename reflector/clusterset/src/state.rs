@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use proto_types::ObjectKey;
 use reflector_planner::{Age, Moment, RemovedSources, SourceSlice, Staleness};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
 use crate::export::{Export, ExportedService};
@@ -154,6 +154,16 @@ impl ClusterSet {
     #[must_use]
     pub fn is_dropped(&self, field: &str) -> bool {
         self.dropped.contains(field)
+    }
+
+    /// Returns the `spec` of a ServiceImport as the installed schema keeps it.
+    #[must_use]
+    pub fn kept(&self, spec: &Value) -> Value {
+        let fields = spec.as_object().into_iter().flatten();
+        let kept = fields.filter(|(field, _)| !self.is_dropped(&format!("spec.{field}")));
+        kept.map(|(field, value)| (field.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+            .into()
     }
 
     /// Returns whether Services of a namespace may be exported.
