@@ -3,6 +3,7 @@
 //! Probes answer as Kubernetes' own do: `ok`, or one line per check.
 
 mod guard;
+mod host;
 mod readiness;
 mod review;
 mod serve;
@@ -17,6 +18,7 @@ use http::{StatusCode, header};
 use prometheus_client::registry::Registry;
 
 pub use guard::Guard;
+pub use host::own_host;
 pub use readiness::{Flag, Readiness, asks_for_details};
 pub use serve::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, MAX_HEAD, serve, within_machine};
 
