@@ -40,6 +40,7 @@ pub mod identity;
 pub mod limits;
 pub mod metrics;
 pub mod namespaces;
+mod page;
 pub mod probe;
 mod program;
 pub mod reload;

@@ -25,6 +25,7 @@ use crate::hub::{self, Hub};
 use crate::identity::{self, Identity, Upstream};
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
+use crate::page;
 use crate::probe::{self, Prober};
 use crate::reload::Files;
 use crate::serve::{self, End, Transport};
@@ -115,9 +116,11 @@ impl Program {
         let listener = self
             .network
             .listen(self.config.listen, "--admin-bind-address")?;
-        let guarded = metrics.merge(debug::router(present));
-        let admin = probes.merge(self.guard().protect(guarded));
-        let admin = listener.serve(admin, self.tasks.shutdown().clone());
+        let shutdown = self.tasks.shutdown().clone();
+        let shown = page::router(self.hubs.clone(), present.clone(), shutdown.clone());
+        let guarded = metrics.merge(debug::router(present)).merge(shown);
+        let admin = probes.merge(self.guard().protect(admin::own_host(guarded)));
+        let admin = listener.serve(admin, shutdown);
         self.tasks.spawn("probes and metrics", admin);
         self.tasks.run().await.context("the emitter stops")
     }

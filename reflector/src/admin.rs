@@ -1,4 +1,4 @@
-//! The admin port: what every program has, `/status`, and `/explain`.
+//! The admin port: what every program has, `/status`, `/explain`, and the pages.
 
 use std::sync::Arc;
 
@@ -10,11 +10,14 @@ use http::{StatusCode, header};
 use prometheus_client::registry::Registry;
 use proto_types::{ObjectKey, escape};
 use reflector_planner::Explanation;
+use reflector_planner::inspect::{Found, Member, Search};
 use runtime::Readiness;
-use runtime::admin::Guard;
+use runtime::admin::{Guard, own_host};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
+use crate::page;
 use crate::status::Status;
 
 /// Where to ask the controller how things are.
@@ -27,9 +30,13 @@ pub(crate) enum Question {
     Status(oneshot::Sender<Status>),
     /// Why a Service is as it is.
     Explain(ObjectKey, oneshot::Sender<Vec<Explanation>>),
+    /// Services that a search finds.
+    Find(Search, oneshot::Sender<Found>),
+    /// Members of a local Service, each with at most that many endpoints.
+    Members(ObjectKey, usize, oneshot::Sender<Vec<Member>>),
 }
 
-/// `/livez`, `/readyz`, `/metrics`, `/status` and `/explain`.
+/// `/livez`, `/readyz`, `/metrics`, `/status`, `/explain` and the pages.
 ///
 /// Probes are for everybody, the rest for those whom the guard admits.
 pub(crate) fn router(
@@ -37,13 +44,15 @@ pub(crate) fn router(
     metrics: Arc<Registry>,
     questions: Questions,
     guard: Guard,
+    shutdown: CancellationToken,
 ) -> Router {
     let status = Router::new()
         .route("/status", get(status))
         .route("/explain/{namespace}/{name}", get(explain))
-        .with_state(questions);
+        .with_state(questions.clone())
+        .merge(page::router(questions, Arc::clone(&metrics), shutdown));
     let guarded = runtime::admin::metrics(metrics).merge(status);
-    runtime::admin::probes(readiness).merge(guard.protect(guarded))
+    runtime::admin::probes(readiness).merge(guard.protect(own_host(guarded)))
 }
 
 async fn status(State(questions): State<Questions>) -> Response {

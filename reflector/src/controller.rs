@@ -3,6 +3,7 @@
 //!
 //! One task owns the world. Nothing is decided by an event; events only say where to look.
 
+mod answer;
 mod chores;
 mod event;
 mod pressure;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use proto_types::name::DnsLabel;
 use reflector_planner::{
-    LocalKey, Moment, Policy, SourceName, Touched, Update, World, explain, plan, steps,
+    LocalKey, Moment, Policy, SourceName, Touched, Update, World, plan, steps,
 };
 use runtime::{Readiness, Restarts, contain_call};
 use tokio::sync::mpsc;
@@ -302,28 +303,6 @@ impl Controller {
         if let Some(ranges) = learned {
             let touched = self.world.update(Update::LocalRanges(ranges));
             self.touch(&None, touched);
-        }
-    }
-
-    /// Whoever asked may have left.
-    fn answer(&self, question: Question) {
-        match question {
-            Question::Status(asker) => {
-                let leads = self.leadership.holds();
-                let mut status = self.report.status(&self.world, self.queue.len(), leads);
-                status.identify(self.following.identities());
-                status.tell_doubles(self.following.local_cluster().as_deref());
-                status.write_error.clone_from(&self.unavailable);
-                status.writer = self.leadership.holder();
-                let _ = asker.send(status);
-            }
-            Question::Explain(service, asker) => {
-                let mut explanations = explain(&self.world, &service);
-                for explanation in &mut explanations {
-                    explanation.reasons.extend(self.why_not_written());
-                }
-                let _ = asker.send(explanations);
-            }
         }
     }
 

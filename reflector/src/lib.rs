@@ -48,6 +48,7 @@ mod identity;
 mod lease;
 mod local_ranges;
 mod metrics;
+mod page;
 mod pins;
 #[cfg(test)]
 mod planted;
@@ -193,8 +194,9 @@ async fn reflect(
     };
     let readiness = Readiness::default();
     let (questions, asked) = mpsc::channel(1);
+    let (registry, stop) = (Arc::new(registry), shutdown.clone());
     let guard = Guard::new(config.admin_token_file.clone()).with_reviews(local.clone());
-    let router = admin::router(readiness.clone(), Arc::new(registry), questions, guard);
+    let router = admin::router(readiness.clone(), registry, questions, guard, stop);
 
     let mut tasks = Tasks::new(shutdown.clone());
     let opened = reload::open(&network, config.sources.clone()).await?;

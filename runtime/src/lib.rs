@@ -11,6 +11,7 @@
 //! | [`admin`] | liveness, readiness and metrics over HTTP |
 //! | [`log`] | what is logged, and how |
 //! | [`network`] | the system's sockets, or connections within the process |
+//! | [`page`] | pages of the admin port |
 //! | [`shutdown`] | signals become a cancellation |
 //! | [`supervise`] | contains panics, and delays restarts |
 //! | [`task`] | runs named tasks until shutdown or the first failure |
@@ -28,6 +29,7 @@ pub mod follow;
 pub mod listen;
 pub mod log;
 pub mod network;
+pub mod page;
 mod reasons;
 pub mod shutdown;
 pub mod supervise;

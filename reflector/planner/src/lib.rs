@@ -14,6 +14,7 @@
 //! | [`world`] | [`World`]: all of it, and which keys an [`Update`] touches |
 //! | [`plan`](mod@plan) | what should exist under a [`LocalKey`] |
 //! | [`explain`](mod@explain), [`prospect`] | the same, with the reasons |
+//! | [`inspect`] | Services with members and endpoints, for people |
 //! | [`diff`](mod@diff) | [`Verdict`] against what is observed |
 //! | [`step`] | the writes, ready to be sent |
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
@@ -45,6 +46,7 @@ pub mod explain;
 pub mod global;
 pub mod hold;
 pub mod import;
+pub mod inspect;
 pub mod local;
 pub mod mirror;
 pub mod name;

@@ -1,0 +1,34 @@
+//! Answers about the state: status, explanations, and Services that are looked for.
+
+use reflector_planner::{explain, inspect};
+
+use super::Controller;
+use crate::admin::Question;
+
+impl Controller {
+    /// Answers a question; the receiver may have left.
+    pub(super) fn answer(&self, question: Question) {
+        match question {
+            Question::Status(asker) => {
+                let leads = self.leadership.holds();
+                let mut status = self.report.status(&self.world, self.queue.len(), leads);
+                status.identify(self.following.identities());
+                status.tell_doubles(self.following.local_cluster().as_deref());
+                status.write_error.clone_from(&self.unavailable);
+                status.writer = self.leadership.holder();
+                let _ = asker.send(status);
+            }
+            Question::Explain(service, asker) => {
+                let mut explanations = explain(&self.world, &service);
+                for explanation in &mut explanations {
+                    explanation.reasons.extend(self.why_not_written());
+                }
+                let _ = asker.send(explanations);
+            }
+            Question::Find(search, asker) => drop(asker.send(inspect::find(&self.world, &search))),
+            Question::Members(service, n, asker) => {
+                let _ = asker.send(inspect::members(&self.world, &service, n));
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Pages of the reflector: an overview, a search for Services, and one Service.
+//!
+//! | module | does |
+//! |---|---|
+//! | `overview` | selects what the overview shows; pure |
+//! | `problems` | groups problems with their remedies; pure |
+//! | `propagation` | reads the histogram of the metrics; pure |
+//! | `html`, `service` | render |
+
+mod html;
+mod overview;
+mod problems;
+mod propagation;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use axum::routing::get;
+use http::HeaderMap;
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use proto_types::ObjectKey;
+use reflector_planner::inspect::Search;
+use runtime::page::{Content, Pages, Params};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Question, Questions};
+use crate::status::Status;
+
+use propagation::Bucket;
+
+/// Time for which all pages share one status: the controller is asked no more often.
+const SHARED: Duration = Duration::from_millis(300);
+
+/// Number of Services of a page.
+const SERVICES: usize = 50;
+
+/// Number of endpoints that the page of a Service lists for each member.
+const ENDPOINTS: usize = 100;
+
+const LINKS: &[(&str, &str)] = &[("/", "Overview"), ("/services", "Services")];
+
+#[derive(Clone)]
+struct Site {
+    pages: Pages,
+    questions: Questions,
+    metrics: Arc<Registry>,
+    seen: Arc<Mutex<Option<(Instant, Seen)>>>,
+}
+
+/// Facts of the overview.
+#[derive(Clone)]
+struct Seen {
+    status: Arc<Status>,
+    propagation: Arc<[Bucket]>,
+}
+
+/// Returns the routes of the pages.
+pub(crate) fn router(
+    questions: Questions,
+    metrics: Arc<Registry>,
+    shutdown: CancellationToken,
+) -> Router {
+    let site = Site {
+        pages: Pages::new("reflector", LINKS, shutdown),
+        questions,
+        metrics,
+        seen: Arc::default(),
+    };
+    let pages = Router::new()
+        .route("/", get(overview))
+        .route("/services", get(services))
+        .route("/services/{namespace}/{name}", get(one_service))
+        .with_state(site);
+    runtime::page::router(pages)
+}
+
+async fn overview(
+    State(site): State<Site>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let params = Params::read(query.as_deref().unwrap_or_default());
+    let pages = site.pages.clone();
+    let render = move || {
+        let (site, params) = (site.clone(), params.clone());
+        async move {
+            let Seen {
+                status,
+                propagation,
+            } = site.look().await?;
+            let shown = overview::overview(&status, &propagation, &params, Timestamp::now());
+            Some(html::overview(&shown, &params))
+        }
+    };
+    pages.respond("/", &headers, render).await
+}
+
+async fn services(
+    State(site): State<Site>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let params = Params::read(query.as_deref().unwrap_or_default());
+    let pages = site.pages.clone();
+    let render = move || {
+        let (site, params) = (site.clone(), params.clone());
+        async move {
+            let search = Search {
+                text: params.text("q").to_owned(),
+                page: params.page("page"),
+                size: SERVICES,
+            };
+            let found = ask(&site.questions, |asker| Question::Find(search, asker)).await?;
+            Some(service::list(&found, &params))
+        }
+    };
+    pages.respond("/services", &headers, render).await
+}
+
+async fn one_service(
+    State(site): State<Site>,
+    Path((namespace, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let pages = site.pages.clone();
+    let key = ObjectKey::new(&namespace, &name);
+    let render = move || {
+        let (site, key) = (site.clone(), key.clone());
+        async move { site.service(key).await }
+    };
+    pages.respond("/services/", &headers, render).await
+}
+
+impl Site {
+    /// Returns what the overview shows, at most [`SHARED`] old.
+    async fn look(&self) -> Option<Seen> {
+        let mut seen = self.seen.lock().await;
+        if let Some((at, seen)) = &*seen
+            && at.elapsed() < SHARED
+        {
+            return Some(seen.clone());
+        }
+        let status = ask(&self.questions, Question::Status).await?;
+        let mut text = String::new();
+        // Text takes all that is written.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.metrics);
+        let fresh = Seen {
+            status: Arc::new(status),
+            propagation: propagation::read(&text).into(),
+        };
+        *seen = Some((Instant::now(), fresh.clone()));
+        Some(fresh)
+    }
+
+    async fn service(&self, key: ObjectKey) -> Option<Content> {
+        let questions = &self.questions;
+        let service = key.clone();
+        let explanations = ask(questions, |it| Question::Explain(service, it)).await?;
+        let service = key.clone();
+        let members = ask(questions, |it| Question::Members(service, ENDPOINTS, it)).await?;
+        Some(service::one(&key, &members, &explanations))
+    }
+}
+
+async fn ask<T>(
+    questions: &mpsc::Sender<Question>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Option<T> {
+    let (sender, receiver) = oneshot::channel();
+    questions.send(question(sender)).await.ok()?;
+    receiver.await.ok()
+}
