@@ -20,15 +20,45 @@ pub(crate) struct Advice {
 /// What there is to try in a playground.
 pub(crate) fn advice(places: &Places, playground: &str) -> Vec<Advice> {
     let source = places.sources.first().map_or("east", String::as_str);
-    let mut advice = looking(places, source);
+    let mut advice = asking(places, source, playground);
+    advice.extend(looking(places, source));
     advice.extend(changing(source));
-    advice.extend(breaking(places, source, playground));
+    advice.extend(breaking(source, playground));
     advice
 }
 
 fn try_out(line: String, shows: impl Into<String>) -> Advice {
     let shows = shows.into();
     Advice { line, shows }
+}
+
+/// Address of the reflector's page.
+pub(crate) fn page(places: &Places) -> String {
+    format!("http://{}/", places.reflector)
+}
+
+/// Commands of the command line program for a reflector.
+fn asking(places: &Places, source: &str, playground: &str) -> Vec<Advice> {
+    let program = match playground.strip_suffix("playground") {
+        Some(cargo) if cargo.starts_with("cargo ") => format!("{cargo}heliograph --"),
+        _ => "heliograph".to_owned(),
+    };
+    let server = format!("--server http://{}", places.reflector);
+    let mirror = mirror(source, "web");
+    vec![
+        try_out(
+            format!("{program} status {server}"),
+            "sources, held deletions and problems on one screen; its page shows the same",
+        ),
+        try_out(
+            format!("{program} explain {MIRRORS}/{mirror} {server}"),
+            format!("why web of {source} is mirrored as it is"),
+        ),
+        try_out(
+            format!("{program} top {server}"),
+            "rates and propagation of each source, again and again",
+        ),
+    ]
 }
 
 fn looking(places: &Places, source: &str) -> Vec<Advice> {
@@ -87,22 +117,11 @@ fn changing(source: &str) -> Vec<Advice> {
     ]
 }
 
-fn breaking(places: &Places, source: &str, playground: &str) -> Vec<Advice> {
-    // Without these cargo would take the flags for its own.
-    let dashes = if playground.starts_with("cargo ") {
-        "-- "
-    } else {
-        ""
-    };
-    let reflector = places.reflector;
+fn breaking(source: &str, playground: &str) -> Vec<Advice> {
     vec![
         try_out(
             format!("{playground} status"),
             "prints what is seen here, with the reasons",
-        ),
-        try_out(
-            format!("{playground} {dashes}reflector status --server http://{reflector}"),
-            "asks the reflector itself, as anybody can",
         ),
         try_out(
             format!("{playground} break {source}"),
@@ -121,8 +140,8 @@ fn mirror(source: &str, service: &str) -> String {
 }
 
 /// All of it, as text.
-pub(crate) fn text(advice: &[Advice]) -> String {
-    let mut text = String::from("To try in another terminal:\n");
+pub(crate) fn text(page: &str, advice: &[Advice]) -> String {
+    let mut text = format!("The reflector's page: {page}\n\nTo try in another terminal:\n");
     for Advice { line, shows } in advice {
         let _ = write!(text, "\n  # {shows}\n  {line}\n");
     }

@@ -60,7 +60,8 @@ pub(crate) async fn play(wishes: &Wishes) -> anyhow::Result<()> {
             .await
             .unwrap_or(Ok(()))
     });
-    let player = Player::new(wishes, orders, advice);
+    let page = advice::page(&places);
+    let player = Player::new(wishes, orders, advice, page);
     let ears = Ears { news, asked };
     let stop = shutdown.clone();
     tasks.spawn("the view", async move {
@@ -142,15 +143,22 @@ struct Player {
     /// What was ordered by keys, and is under way.
     ordered: FuturesUnordered<oneshot::Receiver<Outcome>>,
     advice: Vec<Advice>,
+    /// Address of the reflector's page.
+    page: String,
     look: Look,
 }
 
 impl Player {
-    fn new(wishes: &Wishes, orders: mpsc::Sender<Ordered>, advice: Vec<Advice>) -> Self {
+    fn new(
+        wishes: &Wishes,
+        orders: mpsc::Sender<Ordered>,
+        advice: Vec<Advice>,
+        page: String,
+    ) -> Self {
         let look = Look {
             page: Page::Overview,
             chosen: 0,
-            note: advice::lacking_kubectl().unwrap_or_default().to_owned(),
+            note: format!("the reflector's page: {page}"),
             elapsed: Duration::ZERO,
             clusters: Kind::of(wishes).name(),
         };
@@ -160,6 +168,7 @@ impl Player {
             orders,
             ordered: FuturesUnordered::new(),
             advice,
+            page,
             look,
         }
     }
@@ -177,11 +186,11 @@ impl Player {
             }
             if self.picture.is_complete() && !is_advised {
                 is_advised = true;
-                let note = Some(&self.look.note).filter(|it| !it.is_empty());
+                let note = advice::lacking_kubectl();
                 let note = note.map(|it| format!("\n{it}\n")).unwrap_or_default();
                 print(&format!(
                     "{}{note}\nCtrl-C ends it all.\n",
-                    advice::text(&self.advice)
+                    advice::text(&self.page, &self.advice)
                 ))?;
             }
             print(&told.news(&self.picture, self.began.elapsed()))?;
