@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 #
-# Both programs, static, for linux/amd64 and linux/arm64:
+# All programs, static, for linux/amd64 and linux/arm64:
 #   docker buildx build --platform linux/amd64,linux/arm64 --tag IMAGE --push .
 
 # Compiles on the builder's own architecture: emulation would take an hour.
@@ -32,9 +32,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
       *) echo "there is no recipe for $TARGETARCH" >&2; exit 1 ;; \
     esac \
     && rustup target add "$target" \
-    && cargo build --locked --profile dist --target "$target" --package emitter --package reflector \
+    && cargo build --locked --profile dist --target "$target" --package emitter --package reflector --package heliograph \
     && mkdir /programs \
-    && cp "target/$target/dist/emitter" "target/$target/dist/reflector" /programs/
+    && cp "target/$target/dist/emitter" "target/$target/dist/reflector" \
+        "target/$target/dist/heliograph" /programs/
 
 FROM scratch
 # For sources with HTTPS and no caFile of their own.

@@ -1,10 +1,14 @@
 //! Subcommands and flags.
 
+mod verify;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use proto_types::ObjectKey;
+
+pub(crate) use verify::{Connect, Probe, ProbeCommand, Serve, Verify};
 
 /// Connect clusters for Heliograph, check them, and see the state of their mirrors
 ///
@@ -81,6 +85,14 @@ pub(crate) enum Command {
     ///
     /// Exits with 1 if a check failed.
     Check(Check),
+    /// Prove that connections to a mirror are answered, and name the step that fails
+    ///
+    /// Exports a probe Service in the source cluster, waits for its mirror, and connects from a
+    /// pod of the local cluster to each endpoint, to the ClusterIP, and by name. Deletes all its
+    /// objects afterwards. Exits with 1 if a step failed.
+    Verify(Verify),
+    /// Answer or send probes, as the pods of verify do
+    Probe(Probe),
     /// Let the reflector of one cluster read the emitter of another, without a Secret
     ///
     /// Grants the ServiceAccount of the reflector its view in the access configuration of the

@@ -6,7 +6,7 @@
 mod clocks;
 mod cluster_dns;
 mod facts;
-mod finding;
+pub(crate) mod finding;
 mod fleet;
 mod installed;
 mod permissions;

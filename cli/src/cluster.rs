@@ -136,6 +136,17 @@ impl Cluster {
         self.send("PUT", path, object, writes).await
     }
 
+    /// Deletes an object; one that does not exist is as good.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        refuse_secrets(path)?;
+        let request = Request::delete(path).body(Vec::new())?;
+        match self.client.request_text(request).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(self.failure("delete", path, error)),
+        }
+    }
+
     async fn send(
         &self,
         method: &str,
@@ -193,6 +204,21 @@ impl Cluster {
             container: Some(container.to_owned()),
             tail_lines: Some(tail),
             timestamps: true,
+            ..LogParams::default()
+        };
+        Ok(pods.logs(pod, &wanted).await?)
+    }
+
+    /// Everything that a container wrote.
+    pub(crate) async fn output(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+    ) -> anyhow::Result<String> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let wanted = LogParams {
+            container: Some(container.to_owned()),
             ..LogParams::default()
         };
         Ok(pods.logs(pod, &wanted).await?)

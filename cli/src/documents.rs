@@ -35,21 +35,22 @@ pub fn reference() -> String {
     let mut command = Arguments::command().term_width(90);
     command.build();
     let mut text = String::new();
-    for sub in command
-        .get_subcommands()
-        .filter(|it| it.get_name() != "help")
-    {
+    describe(&command, "", &mut text);
+    text
+}
+
+/// Adds the subcommands of a command, and theirs.
+fn describe(command: &clap::Command, before: &str, text: &mut String) {
+    let subs = command.get_subcommands();
+    for sub in subs.filter(|it| it.get_name() != "help") {
         let mut sub = sub.clone().term_width(90);
+        let name = format!("{before}{}", sub.get_name());
         let help = sub.render_long_help().to_string();
         let help: Vec<_> = help.lines().map(str::trim_end).collect();
-        let _ = write!(
-            text,
-            "### {}\n\n```\n{}\n```\n\n",
-            sub.get_name(),
-            help.join("\n").trim()
-        );
+        let help = help.join("\n");
+        let _ = write!(text, "### {name}\n\n```\n{}\n```\n\n", help.trim());
+        describe(&sub, &format!("{name} "), text);
     }
-    text
 }
 
 #[cfg(test)]

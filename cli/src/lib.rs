@@ -9,6 +9,8 @@
 //! | `admin` | requests to an admin port, through a port-forward or at a URL |
 //! | `status`, `explain`, `top` | show what a reflector reports |
 //! | `check` | facts about clusters, and findings made of them |
+//! | `verify` | proves that connections to a mirror are answered |
+//! | `probe` | answers and sends probes |
 //! | `link` | lets the reflector of one cluster read the emitter of another |
 //! | `gather` | writes a support bundle |
 //! | `documents` | completion scripts, man pages and the reference page |
@@ -24,8 +26,10 @@ mod installation;
 mod link;
 mod output;
 mod plan;
+mod probe;
 mod status;
 mod top;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -87,6 +91,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Explain(asked) => explain::run(global, &asked, &printer).await,
         Command::Top(asked) => top::run(global, &asked, &printer).await,
         Command::Check(asked) => check::run(global, &asked, &printer).await,
+        Command::Verify(asked) => verify::run(global, &asked, &printer).await,
+        Command::Probe(asked) => probe::run(&asked, &printer).await,
         Command::Link(asked) => link::link(global, &asked, &printer).await,
         Command::Unlink(asked) => link::unlink(global, &asked, &printer).await,
         Command::Plan(asked) => plan::run(global, &asked).await,

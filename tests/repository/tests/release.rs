@@ -108,8 +108,10 @@ fn the_image_is_an_oci_layout_with_what_the_manifests_expect() -> anyhow::Result
         let root = folder.path().join(arch);
         fs::create_dir(&root)?;
         unpack(&blob(&manifest["layers"][0])?, &root)?;
-        let program = fs::read_to_string(root.join("emitter"))?;
-        ensure!(program == format!("emitter {arch}"), "{program}");
+        for name in ["emitter", "reflector", "heliograph"] {
+            let program = fs::read_to_string(root.join(name))?;
+            ensure!(program == format!("{name} {arch}"), "{program}");
+        }
     }
     Ok(())
 }

@@ -15,21 +15,21 @@ use crate::network::has_ipv6;
 use crate::traffic::{Tally, Traffic};
 
 /// Where a mirror of `web` from east is.
-const MIRROR: &str = "mirrors/east-demo-73736d-web";
+pub(crate) const MIRROR: &str = "mirrors/east-demo-73736d-web";
 
 /// Two clusters with a mirror of `web`, which has two pods, and a pod here that uses it.
-struct Stage {
+pub(crate) struct Stage {
     lab: Lab,
-    east: Cluster,
-    local: Cluster,
+    pub(crate) east: Cluster,
+    pub(crate) local: Cluster,
     emitter: Program,
     reflector: Program,
-    client: Pod,
+    pub(crate) client: Pod,
     mirror: SocketAddr,
 }
 
 impl Stage {
-    async fn set(scene: Arc<Scene>) -> anyhow::Result<Self> {
+    pub(crate) async fn set(scene: Arc<Scene>) -> anyhow::Result<Self> {
         let lab = Lab::new(scene)?;
         let (east, local) = lab.clusters().await?;
         east.create_service("web", &json!({})).await?;

@@ -7,6 +7,7 @@
 //! | `globals` | scenarios: one Service of two clusters, reached as its members ask for it |
 //! | `names` | scenarios: a mirror is reached by a name, with the recipes of docs/dns.md |
 //! | `clusterset` | scenarios: an exported Service is reached by its clusterset name |
+//! | `probes` | scenarios: the command line names the step that fails |
 //! | `walks` | scenarios: a workload moves from one cluster to another |
 //! | `lab` | clusters, and our programs in them |
 //! | `cluster` | one cluster: its node, its pods, its objects |
@@ -23,6 +24,7 @@ mod globals;
 mod lab;
 mod names;
 mod network;
+mod probes;
 mod traffic;
 mod walks;
 mod world;
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
             scenario!(globals::a_port_that_means_something_else_gets_no_traffic),
             scenario!(clusterset::an_exported_service_is_reached_by_its_clusterset_name),
             scenario!(clusterset::pods_of_a_headless_export_have_names_of_their_own),
+            scenario!(probes::a_probe_names_a_refusal_a_small_mtu_and_a_lost_route),
+            scenario!(probes::verify_names_dns_kube_proxy_and_the_route),
             scenario!(walks::a_stateless_workload_moves_and_no_request_is_lost),
             scenario!(walks::a_stateful_workload_moves_and_no_request_is_lost),
         ],
@@ -72,6 +76,6 @@ fn prepare() -> anyhow::Result<Found> {
     if let missing @ Found::Missing(_) = assets::find_or_build_with(&FURTHER)? {
         return Ok(missing);
     }
-    programs::build(&["emitter", "reflector"])?;
+    programs::build(&["emitter", "heliograph", "reflector"])?;
     Err(world::enter())
 }
