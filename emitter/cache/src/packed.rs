@@ -284,7 +284,7 @@ mod tests {
         let plain: usize = frames.iter().map(Encoded::len).sum();
         let mut stream = Stream::default();
         let packed: usize = frames.iter().map(|it| stream.add(it).len()).sum();
-        println!("{plain} bytes, compressed {packed}");
+        eprintln!("{plain} bytes, compressed {packed}");
         assert!(packed * 6 < plain, "{plain} bytes, compressed {packed}");
     }
 
