@@ -30,7 +30,7 @@ use emitter_cache::table::Include;
 use emitter_cache::{Encoding, Grant, Scope, View};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use proto_types::resource::Names;
-use proto_types::{Resource, Revision, Status};
+use proto_types::{Revision, Status};
 use runtime::upstream;
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,8 @@ use crate::upstream::{Document, Documents};
 
 /// What the API serves from.
 pub struct Api {
-    /// One hub for each of [`Resource::ALL`], and perhaps one for namespaces.
+    /// One hub for each of [`proto_types::Resource::ALL`], and perhaps one for namespaces and
+    /// one for ServiceExports.
     pub hubs: Vec<Arc<Hub>>,
     /// The upstream's own documents: version, OpenAPI.
     pub documents: Documents,
@@ -230,9 +231,9 @@ fn percent_decode(path: &str) -> Option<String> {
 }
 
 impl Api {
-    fn hub(&self, resource: Resource) -> &Arc<Hub> {
-        let hub = self.hubs.iter().find(|hub| hub.names() == resource.names());
-        hub.expect("there is a hub for every resource")
+    fn hub(&self, resource: &Names) -> Result<&Arc<Hub>, Status> {
+        let hub = self.hubs.iter().find(|hub| hub.names() == resource);
+        hub.ok_or_else(not_served)
     }
 
     /// Namespaces are for those who may see all that is in one.
@@ -248,6 +249,33 @@ impl Api {
     fn served(&self, root: &str) -> Vec<&'static Names> {
         let names = self.hubs.iter().map(|hub| hub.names());
         names.filter(|it| it.root == root).collect()
+    }
+
+    /// Returns the API groups beside the core group.
+    fn groups(&self) -> Vec<discovery::Group> {
+        let mut groups: Vec<discovery::Group> = Vec::new();
+        let names = self.hubs.iter().map(|hub| hub.names());
+        for names in names.filter(|it| !it.group.is_empty()) {
+            if !groups.iter().any(|it| it.name == names.group) {
+                groups.push(discovery::Group::of(names, self.served(names.root)));
+            }
+        }
+        groups
+    }
+
+    fn group(&self, asked: &Asked, name: &str) -> Result<Response, Status> {
+        let groups = self.groups();
+        let group = groups.iter().find(|it| it.name == name);
+        let group = group.ok_or_else(not_served)?;
+        Ok(ok(asked, discovery::group(group)))
+    }
+
+    fn resources(&self, asked: &Asked, root: &str) -> Result<Response, Status> {
+        let served = self.served(root);
+        if served.is_empty() {
+            return Err(not_served());
+        }
+        Ok(ok(asked, discovery::resources(root, &served)))
     }
 
     async fn get(
@@ -267,7 +295,7 @@ impl Api {
                     metrics: Arc::clone(&self.metrics),
                 };
                 let place = Place { scope, watch };
-                read::collection(asked, self.hub(resource), place, context).await
+                read::collection(asked, self.hub(resource)?, place, context).await
             }
             Route::Namespaces(watch) => {
                 let context = Context {
@@ -283,9 +311,9 @@ impl Api {
                 let key = proto_types::ObjectKey::new("", &name);
                 read::object(asked, namespaces, &key).await
             }
-            Route::Object { resource, key } => read::object(asked, self.hub(resource), &key).await,
+            Route::Object { resource, key } => read::object(asked, self.hub(resource)?, &key).await,
             Route::CoreVersions => {
-                let aggregated = || discovery::aggregated("", &self.served("/api/v1"));
+                let aggregated = || discovery::aggregated(&self.served("/api/v1"));
                 Ok(respond::discovered(
                     asked,
                     discovery::core_versions,
@@ -293,17 +321,14 @@ impl Api {
                 ))
             }
             Route::Groups => {
-                let aggregated = || {
-                    discovery::aggregated(
-                        discovery::GROUP,
-                        &self.served("/apis/discovery.k8s.io/v1"),
-                    )
-                };
-                Ok(respond::discovered(asked, discovery::groups, aggregated))
+                let groups = self.groups();
+                let aggregated = || discovery::aggregated_groups(&groups);
+                let whole = || discovery::groups(&groups);
+                Ok(respond::discovered(asked, whole, aggregated))
             }
-            Route::Group => Ok(ok(asked, discovery::group())),
-            Route::Resources(root) => Ok(ok(asked, discovery::resources(root, &self.served(root)))),
-            Route::Root => Ok(ok(asked, discovery::root())),
+            Route::Group(name) => self.group(asked, &name),
+            Route::Resources(root) => self.resources(asked, root),
+            Route::Root => Ok(ok(asked, discovery::root(&self.groups()))),
             Route::Version | Route::OpenApi => match document {
                 Some(document) => self.upstream_document(asked, document).await,
                 None => Ok(respond::page_not_found(asked)),

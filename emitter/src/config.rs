@@ -27,7 +27,7 @@ use self::access::{AccessArgs, Beside};
 pub use self::serving::Serving;
 use self::serving::ServingArgs;
 pub(crate) use self::spelling::Spelling;
-use self::upstream::UpstreamArgs;
+use self::upstream::{UpstreamArgs, followed};
 use crate::access::Settings;
 use crate::identity::Names;
 use crate::limits::{ConnectionLimits, Drain, RequestLimits, UpstreamLimits};
@@ -42,10 +42,15 @@ use crate::limits::{ConnectionLimits, Drain, RequestLimits, UpstreamLimits};
     args_override_self = true
 )]
 pub struct Args {
-    /// Export the objects with these labels, such as `heliograph.dev/export=true`. Required:
-    /// nothing leaves a cluster by accident.
+    /// Export the objects with these labels, such as `heliograph.dev/export=true`. Required
+    /// without `--service-exports`: nothing leaves a cluster by accident.
     #[arg(long, value_name = "SELECTOR")]
     selector: Option<LabelSelector>,
+
+    /// Also export the Services that a ServiceExport of the Multi-Cluster Services API names,
+    /// with their endpoints, and serve the ServiceExports.
+    #[arg(long)]
+    service_exports: bool,
 
     /// Export only from this namespace; from all if empty.
     #[arg(long, value_name = "NAMESPACE", default_value = "")]
@@ -171,8 +176,10 @@ pub enum ConsistentReads {
 pub struct Config {
     /// The cluster to export from.
     pub access: Access,
-    /// What is exported.
-    pub selector: LabelSelector,
+    /// What is exported by labels; nothing if absent.
+    pub selector: Option<LabelSelector>,
+    /// Whether ServiceExports export Services too.
+    pub service_exports: bool,
     /// From where; all namespaces if absent.
     pub namespace: Option<String>,
     /// How much of it.
@@ -233,7 +240,8 @@ pub enum Error {
     /// Exporting everything must be said, and is not what an empty value says.
     #[error(
         "--selector is missing or empty, which would export everything; name the label that \
-         exported objects carry, such as heliograph.dev/export=true"
+         exported objects carry, such as heliograph.dev/export=true, or let ServiceExports \
+         decide (--service-exports)"
     )]
     EmptySelector,
     /// A cipher suite that is none.
@@ -254,6 +262,7 @@ impl TryFrom<Args> for Config {
     fn try_from(args: Args) -> Result<Self, Error> {
         let Args {
             selector,
+            service_exports,
             namespace,
             fields,
             annotations,
@@ -283,15 +292,13 @@ impl TryFrom<Args> for Config {
         };
         let serving = serving.serving(access.knows_consumers() || beside.has_client_ca)?;
         let mut notes = serving.notes();
-        let selector = match selector.filter(|it| !it.is_empty()) {
-            Some(selector) => selector,
-            None => spelling.everything()?,
-        };
+        let selector = spelling.selector(selector, service_exports)?;
         let settings = access.settings(&beside)?;
         notes.extend(access::notes(&settings));
         Ok(Self {
             access: followed(upstream.into_access()?, kubeconfig, context),
             selector,
+            service_exports,
             namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
             fields: fields.fields(annotations),
             consistent_reads,
@@ -311,15 +318,6 @@ impl TryFrom<Args> for Config {
             log: (log_format, log_level),
             notes: [notes, spelling.notes()].concat(),
         })
-    }
-}
-
-/// The cluster to follow: a URL, a kubeconfig, or the one around this process.
-fn followed(url: Option<Access>, kubeconfig: Option<PathBuf>, context: Option<String>) -> Access {
-    match (url, kubeconfig) {
-        (Some(access), _) => access,
-        (None, Some(path)) => Access::Kubeconfig { path, context },
-        (None, None) => Access::InCluster,
     }
 }
 

@@ -10,6 +10,7 @@ mod joins;
 mod listed;
 mod pace;
 mod publish;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -168,9 +169,12 @@ impl Hub {
 
     /// Takes in what the upstream says.
     pub fn ingest(&self, event: follow::Event, now: Timestamp) {
-        if let Some(joining) = self.joining.get() {
-            joining.learn(&event);
-        }
+        self.learn(&event);
+        self.serve(event, now);
+    }
+
+    /// Serves what the upstream says.
+    pub fn serve(&self, event: follow::Event, now: Timestamp) {
         let mut inner = self.inner.lock();
         let has_misfit = inner.store.misfit().is_some();
         let news = match event {
@@ -187,25 +191,7 @@ impl Hub {
             follow::Event::Connected | follow::Event::Failed(_) => return,
         };
         inner.tell_misfit(self.names(), has_misfit);
-        if matches!(news, News::Fresh) {
-            self.told.clear();
-        }
-        inner.publish(&news, self);
-        let has_stepped = inner.step(self);
-        if news.has_changes() || has_stepped {
-            self.forget_lists(&mut inner);
-        }
-        self.tell_cut(&inner);
-        let progress = inner.store.progress();
-        let is_past = inner.is_past;
-        drop(inner);
-        if let Some(joining) = self.joining.get() {
-            joining.advance(progress);
-        }
-        self.ingested.send_replace(progress);
-        if !is_past {
-            self.progress.send_replace(progress);
-        }
+        self.publish(inner, &news);
     }
 
     /// What is told from now on was long ago, until [`Self::settle`].

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`config`], [`compat`], `program` | flags, what they mean, and what runs for them |
 //! | [`upstream`] | what is exported, and following it |
+//! | [`exposure`] | what ServiceExports export beside the selector |
 //! | [`hub`] | one resource's store and the feeds its watchers share |
 //! | [`namespaces`] | the namespaces of what is exported |
 //! | [`probe`] | reads that see every write before them |
@@ -34,6 +35,7 @@ pub mod config;
 pub mod connections;
 pub mod consumers;
 pub mod debug;
+pub mod exposure;
 pub mod gate;
 pub mod hub;
 pub mod identity;

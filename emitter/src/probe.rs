@@ -111,7 +111,11 @@ pub struct Prober {
     client: kube::Client,
     scope: Scope,
     verifier: Verifier,
+    shows: Option<Shows>,
 }
+
+/// Returns whether an object with these labels is served.
+type Shows = Box<dyn Fn(&ObjectKey, &Labels) -> bool + Send + Sync>;
 
 /// Versions upstream, at a resource version.
 struct Found {
@@ -237,7 +241,18 @@ impl Prober {
             verifier: Verifier::new(client.clone(), Limits::default(), Some(guard)),
             client,
             scope,
+            shows: None,
         }
+    }
+
+    /// The same, which compares only objects that are served.
+    #[must_use]
+    pub fn showing(
+        mut self,
+        shows: impl Fn(&ObjectKey, &Labels) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.shows = Some(Box::new(shows));
+        self
     }
 
     async fn list(&self) -> anyhow::Result<Found> {
@@ -260,7 +275,10 @@ impl Prober {
         let headers = response.headers().clone();
         let body = Limited::new(response.into_body(), MAX_LIST).collect().await;
         let body = body.map_err(|why| anyhow::anyhow!(why))?.to_bytes();
-        let (versions, revision) = parse(&body)?;
+        let shows = |key: &ObjectKey, labels: &Labels| {
+            self.shows.as_ref().is_none_or(|shows| shows(key, labels))
+        };
+        let (versions, revision) = parse(&body, shows)?;
         self.verifier.verify(before, Marks::of(&headers)).await?;
         let said = Said::of(&headers);
         let is_confirmed =
@@ -273,7 +291,10 @@ impl Prober {
     }
 }
 
-fn parse(body: &Bytes) -> anyhow::Result<(Versions, Revision)> {
+fn parse(
+    body: &Bytes,
+    shows: impl Fn(&ObjectKey, &Labels) -> bool,
+) -> anyhow::Result<(Versions, Revision)> {
     let list: List = serde_json::from_slice(body)?;
     let is_list = list.kind == "PartialObjectMetadataList";
     anyhow::ensure!(
@@ -284,7 +305,8 @@ fn parse(body: &Bytes) -> anyhow::Result<(Versions, Revision)> {
     let items = list.items.unwrap_or_default().into_iter();
     let versions = items.filter_map(|Item { metadata }| {
         let key = ObjectKey::new(&metadata.namespace, &metadata.name);
-        let is_exported = !is_the_api_server(&key, &metadata.labels);
+        let labels = &metadata.labels;
+        let is_exported = !is_the_api_server(&key, labels) && shows(&key, labels);
         is_exported.then_some((key, (metadata.uid, metadata.resource_version)))
     });
     Ok((versions.collect(), list.metadata.resource_version))
@@ -299,15 +321,16 @@ mod tests {
         let list = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"9"},"items":[
             {"metadata":{"name":"a","namespace":"x","uid":"u","resourceVersion":"7"}},
             {"metadata":{"name":"kubernetes","namespace":"default","uid":"v","resourceVersion":"8"}}]}"#;
-        let (versions, revision) = parse(&Bytes::from_static(list.as_bytes())).unwrap();
+        let (versions, revision) =
+            parse(&Bytes::from_static(list.as_bytes()), |_, _| true).unwrap();
         assert_eq!(revision, Revision::new(9));
         assert_eq!(versions.len(), 1);
         let version = &versions[&ObjectKey::new("x", "a")];
         assert_eq!(version, &("u".into(), Revision::new(7)));
         let empty = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"9"},"items":null}"#;
-        assert!(parse(&Bytes::from_static(empty.as_bytes())).is_ok());
+        assert!(parse(&Bytes::from_static(empty.as_bytes()), |_, _| true).is_ok());
         let other = r#"{"kind":"Status","metadata":{"resourceVersion":"9"},"items":null}"#;
-        assert!(parse(&Bytes::from_static(other.as_bytes())).is_err());
+        assert!(parse(&Bytes::from_static(other.as_bytes()), |_, _| true).is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::{Router, middleware};
-use emitter_cache::Limits;
+use emitter_cache::form::SERVICE_EXPORTS;
 use emitter_cache::grant::Owners;
+use emitter_cache::{Fields, Limits};
 use prometheus_client::registry::Registry;
 use proto_types::Resource;
 use runtime::network::Virtual;
@@ -20,6 +21,7 @@ use crate::config::{Config, ConsistentReads};
 use crate::connections::Connections;
 use crate::consumers::Consumers;
 use crate::debug::{self, Present};
+use crate::exposure::{Exposure, Sieve};
 use crate::gate::{self, Gate};
 use crate::hub::{self, Hub};
 use crate::identity::{self, Identity, Upstream};
@@ -32,7 +34,9 @@ use crate::serve::{self, End, Transport};
 use crate::shutdown::Shutdown;
 use crate::signs::{self, Export, Health, Signs};
 use crate::tls::{self, Certificates};
-use crate::upstream::{self, Documents, Follower};
+use crate::upstream::{self, Documents, Follower, Passage};
+
+mod exports;
 
 /// How we introduce ourselves.
 const AGENT: &str = concat!("heliograph-emitter/", env!("CARGO_PKG_VERSION"));
@@ -45,6 +49,8 @@ pub(crate) struct Program {
     hubs: Vec<Arc<Hub>>,
     /// And what is made of them.
     served: Vec<Arc<Hub>>,
+    /// ServiceExports, and what they export.
+    exports: Option<(Arc<Hub>, Arc<Exposure>)>,
     namespaces: Option<Namespaces>,
     owners: Arc<Owners>,
     registry: Registry,
@@ -64,17 +70,24 @@ impl Program {
             let hub = Hub::new(resource, config.fields.clone(), Limits::default());
             Arc::new(hub.gathering(config.requests.max_gather))
         });
-        let owners = Arc::default();
-        hub::join(&hubs[0], &hubs[1..], &owners);
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry, &hubs);
-        let namespaces = config.serve_namespaces.then(Namespaces::default);
+        let exports = config.service_exports.then(|| {
+            let hub = Hub::new(&SERVICE_EXPORTS, Fields::All, Limits::default());
+            let hub = Arc::new(hub.gathering(config.requests.max_gather));
+            (hub, Exposure::new(config.selector.clone()))
+        });
         let mut served = hubs.to_vec();
+        served.extend(exports.as_ref().map(|(hub, _)| Arc::clone(hub)));
+        let owners = Arc::default();
+        hub::join(&hubs[0], &served[1..], &owners);
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry, &served);
+        let namespaces = config.serve_namespaces.then(Namespaces::default);
         served.extend(namespaces.as_ref().map(|it| Arc::clone(&it.hub)));
         Ok(Self {
             client: network.connect(&config.access, AGENT).await?,
             hubs: hubs.to_vec(),
             served,
+            exports,
             namespaces,
             owners,
             registry,
@@ -145,8 +158,15 @@ impl Program {
         for (hub, resource) in self.hubs.clone().into_iter().zip(Resource::ALL) {
             let config = &self.config;
             let namespace = config.namespace.as_deref();
-            let scope = upstream::exported(resource, &config.selector, namespace);
-            let follower = Follower {
+            let exposure = self.exports.as_ref().map(|(_, exposure)| exposure);
+            // The exports of a Service are not among its labels.
+            let selector = config.selector.clone().filter(|_| exposure.is_none());
+            let selector = selector.unwrap_or_default();
+            let scope = upstream::exported(resource, &selector, namespace);
+            let exposure = exposure.map(Arc::clone);
+            let sieve = exposure.as_ref().map(|it| Sieve::new(it, resource));
+            let mut follower = Follower {
+                passage: sieve.map_or(Passage::Whole, |it| Passage::Sieved(Box::new(it))),
                 hub: Arc::clone(&hub),
                 budget: Arc::clone(&budget),
                 metrics: Arc::clone(&self.metrics),
@@ -157,16 +177,21 @@ impl Program {
             if config.consistent_reads == ConsistentReads::Cache {
                 hub.questions().on_demand();
             }
-            let prober = Prober::new(self.client.clone(), scope.clone(), identity.guard());
+            let mut prober = Prober::new(self.client.clone(), scope.clone(), identity.guard());
+            if let Some(exposure) = exposure {
+                prober = prober.showing(move |key, labels| exposure.shows(resource, key, labels));
+            }
             let answer = probe::answer(hub, prober);
             self.spawn(format!("probing {resource}"), answer);
             let in_step = Arc::clone(&follower.hub).keep_in_step();
             self.spawn(format!("keeping {resource} in step"), in_step);
             let pace = Arc::clone(&follower.hub).pace();
             self.spawn(format!("pacing readers of {resource}"), pace);
-            let follow = follower.run(self.client.clone(), scope, identity.guard());
+            let (client, guard) = (self.client.clone(), identity.guard());
+            let follow = async move { follower.run(client, scope, guard).await };
             self.spawn(format!("following {resource}"), follow);
         }
+        self.follow_exports(identity, budget);
     }
 
     /// Finds out which cluster this is.
@@ -289,7 +314,11 @@ impl Program {
         let namespace = config.namespace.as_deref();
         let signs = Arc::new(Signs {
             health: Arc::clone(&self.health),
-            export: Export::new(&config.selector, namespace, &config.fields),
+            export: Export::new(
+                config.selector.as_ref(),
+                config.service_exports,
+                (namespace, &config.fields),
+            ),
         });
         api::router(Arc::new(api))
             .merge(open.clone())

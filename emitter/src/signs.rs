@@ -106,9 +106,17 @@ impl Health {
 impl Export {
     /// What these flags let out.
     #[must_use]
-    pub fn new(selector: &LabelSelector, namespace: Option<&str>, fields: &Fields) -> Self {
+    pub fn new(
+        selector: Option<&LabelSelector>,
+        service_exports: bool,
+        (namespace, fields): (Option<&str>, &Fields),
+    ) -> Self {
+        let mut selector = selector.map(ToString::to_string).unwrap_or_default();
+        if service_exports {
+            selector.push_str(" or exported");
+        }
         Self {
-            selector: selector.to_string(),
+            selector,
             namespace: namespace.map(str::to_owned),
             fields: format!("{fields:?}"),
         }
@@ -152,7 +160,7 @@ mod tests {
     use super::*;
 
     fn export(selector: &str, fields: &Fields) -> Export {
-        Export::new(&selector.parse().unwrap(), None, fields)
+        Export::new(Some(&selector.parse().unwrap()), false, (None, fields))
     }
 
     fn only(namespace: &str) -> Grant {
@@ -179,7 +187,14 @@ mod tests {
             all.view(&only("y")),
             export("a=c", &Fields::All).view(&Grant::default()),
             export("a=b", &needed).view(&Grant::default()),
-            Export::new(&"a=b".parse().unwrap(), Some("x"), &Fields::All).view(&Grant::default()),
+            Export::new(
+                Some(&"a=b".parse().unwrap()),
+                false,
+                (Some("x"), &Fields::All),
+            )
+            .view(&Grant::default()),
+            Export::new(Some(&"a=b".parse().unwrap()), true, (None, &Fields::All))
+                .view(&Grant::default()),
         ];
         for (i, view) in views.iter().enumerate() {
             assert!(!views[..i].contains(view), "{i}: {views:?}");

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use proto_types::resource::Names;
-use proto_types::{LabelSelector, Labels, ObjectKey, RawObject, Resource, Revision, label};
-use runtime::follow::{Event, Guard, Limits, Listing, Reader, Scope};
+use proto_types::{LabelSelector, Labels, ObjectKey, RawObject, Revision, label};
+use runtime::follow::{Cause, Event, Guard, Limits, Listing, Reader, Scope};
 use runtime::{Budget, Flag, Restarts, contain};
 use tracing::{error, info, warn};
 
 pub use self::documents::{Document, Documents, MAX_KEPT};
 use self::past::Phase;
+use crate::exposure::{Exposure, Sieve, Turned, exports_as_served};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
@@ -24,12 +25,16 @@ mod past;
 /// elsewhere. The API server evaluates both, so that an object leaves the export in
 /// the moment in which it is marked.
 #[must_use]
-pub fn exported(resource: Resource, selector: &LabelSelector, namespace: Option<&str>) -> Scope {
+pub fn exported(
+    resource: impl Into<&'static Names>,
+    selector: &LabelSelector,
+    namespace: Option<&str>,
+) -> Scope {
     let never_mirrored: LabelSelector = label::never_mirrored()
         .parse()
         .expect("our own selector parses");
     Scope {
-        resource: resource.names(),
+        resource: resource.into(),
         namespace: namespace.map(str::to_owned),
         selector: selector.clone().and(never_mirrored),
     }
@@ -49,14 +54,33 @@ pub struct Follower {
     pub budget: Arc<Budget>,
     /// Raised by the first list.
     pub ready: Flag,
+    /// What becomes of what the upstream says.
+    pub passage: Passage,
+}
+
+/// What becomes of what the upstream says before it is served.
+pub enum Passage {
+    /// All of it is served.
+    Whole,
+    /// What fits the selector or belongs to an exported Service is served.
+    Sieved(Box<Sieve>),
+    /// These are ServiceExports, which decide about others.
+    Exports(Arc<Exposure>),
 }
 
 impl Follower {
-    /// Follows for ever. After a panic on what the upstream sent, the hub serves what it
+    /// Follows for ever, ServiceExports as long as they are served. After a panic on what the upstream sent, the hub serves what it
     /// has, and the upstream is listed again after a delay.
-    pub async fn run(mut self, client: kube::Client, scope: Scope, guard: Guard) {
+    pub async fn run(&mut self, client: kube::Client, scope: Scope, guard: Guard) {
         let mut restarts = Restarts::default();
-        let mut past = past::oldest(&client, &scope).await;
+        let mut past = match &mut self.passage {
+            Passage::Whole => past::oldest(&client, &scope).await,
+            Passage::Sieved(sieve) => {
+                sieve.opened().await;
+                None
+            }
+            Passage::Exports(_) => None,
+        };
         loop {
             let follow = self.follow(client.clone(), scope.clone(), guard.clone(), past.take());
             let Err(why) = contain(follow).await else {
@@ -99,7 +123,15 @@ impl Follower {
                     phase = self.arrive();
                     continue;
                 }
+                turned = self.passage.turned() => {
+                    self.turn(turned);
+                    continue;
+                }
             };
+            if self.is_not_served(&event) {
+                self.note_connection(&event, resource, is_lost);
+                return;
+            }
             if let Event::Listed(listing) = &event
                 && !self.is_served(listing)
             {
@@ -170,10 +202,58 @@ impl Follower {
 
     fn take_in(&mut self, event: Event) {
         let now = Timestamp::now();
-        if let Some(namespaces) = &mut self.namespaces {
-            namespaces.tell(&event, now);
-        }
+        let event = match &mut self.passage {
+            Passage::Whole => event,
+            Passage::Sieved(sieve) => {
+                self.hub.learn(&event);
+                let event = sieve.pass(event);
+                self.tell_namespaces(&event, now);
+                self.hub.serve(event, now);
+                return;
+            }
+            Passage::Exports(exposure) => {
+                let event = exports_as_served(event);
+                exposure.learn(&event);
+                event
+            }
+        };
+        self.tell_namespaces(&event, now);
         self.hub.ingest(event, now);
+    }
+
+    fn tell_namespaces(&mut self, event: &Event, now: Timestamp) {
+        if let Some(namespaces) = &mut self.namespaces {
+            namespaces.tell(event, now);
+        }
+    }
+
+    /// Shows and hides what ServiceExports decide.
+    fn turn(&mut self, turned: Vec<Turned>) {
+        let now = Timestamp::now();
+        let progress = self.hub.ingested().borrow().unwrap_or_default();
+        for turned in turned {
+            let event = match &turned {
+                Turned::Shown(object) => Event::Applied(RawObject {
+                    revision: progress,
+                    ..object.clone()
+                }),
+                Turned::Hidden(key) => Event::Deleted(RawObject {
+                    key: key.clone(),
+                    revision: progress,
+                    uid: "".into(),
+                    labels: Labels::new(),
+                    json: Default::default(),
+                }),
+            };
+            self.tell_namespaces(&event, now);
+            self.hub.turn(turned, now);
+        }
+    }
+
+    /// Returns whether ServiceExports are not served any more under this version.
+    fn is_not_served(&self, event: &Event) -> bool {
+        let is_exports = matches!(self.passage, Passage::Exports(_));
+        is_exports && matches!(event, Event::Failed(it) if matches!(it.cause, Cause::NotServed(_)))
     }
 
     fn hubs(&self) -> impl Iterator<Item = &Hub> {
@@ -188,6 +268,16 @@ impl Follower {
         self.hubs().for_each(|hub| hub.settle());
         self.ready.raise();
         Phase::Present
+    }
+}
+
+impl Passage {
+    /// Returns when objects turn without an event of their own.
+    async fn turned(&mut self) -> Vec<Turned> {
+        match self {
+            Self::Sieved(sieve) => sieve.turned().await,
+            Self::Whole | Self::Exports(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -222,7 +312,9 @@ pub fn is_the_api_server(key: &ObjectKey, labels: &Labels) -> bool {
 mod tests {
     use bytes::Bytes;
 
-    use super::{RawObject, Resource, exported, is_the_api_server};
+    use proto_types::Resource;
+
+    use super::{RawObject, exported, is_the_api_server};
 
     fn object(json: &str) -> RawObject {
         RawObject::parse(Resource::EndpointSlices, &Bytes::from(json.to_owned())).unwrap()

@@ -10,6 +10,7 @@
 //! | [`selector`] | label and field selectors in Kubernetes' grammar |
 //! | [`status`] | `Status`, the body of every refusal |
 //! | [`label`] | labels and annotations that Heliograph writes or respects |
+//! | [`multicluster`] | names of the Multi-Cluster Services API |
 //! | [`name`] | names that become part of other names |
 //!
 //! Invariants: no I/O, no clock, no async. An object's bytes are never decoded
@@ -20,6 +21,7 @@ pub mod escape;
 pub mod evidence;
 pub mod frame;
 pub mod label;
+pub mod multicluster;
 pub mod name;
 pub mod object;
 pub mod resource;

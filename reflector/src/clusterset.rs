@@ -6,7 +6,6 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `discovery` | finds the version of the API that a cluster serves |
 //! | `watch` | lists and watches one resource of one cluster |
 //! | `write` | performs actions |
 //! | `controller` | owns the state |
@@ -15,7 +14,6 @@
 //! and the clients. What should exist is decided in `reflector-clusterset`.
 
 mod controller;
-mod discovery;
 mod watch;
 mod write;
 

@@ -10,6 +10,7 @@
 //! | [`listen`] | binds a socket, and says what is wrong where it cannot |
 //! | [`admin`] | liveness, readiness and metrics over HTTP |
 //! | [`log`] | what is logged, and how |
+//! | [`multicluster`] | finds the version of the Multi-Cluster Services API that a cluster serves |
 //! | [`network`] | the system's sockets, or connections within the process |
 //! | [`page`] | pages of the admin port |
 //! | [`shutdown`] | signals become a cancellation |
@@ -28,6 +29,7 @@ pub mod flags;
 pub mod follow;
 pub mod listen;
 pub mod log;
+pub mod multicluster;
 pub mod network;
 pub mod page;
 mod reasons;

@@ -1,7 +1,9 @@
 //! What sets the objects of one resource apart, wherever they are stored or written.
 
+mod exports;
 mod namespaces;
 
+pub use self::exports::SERVICE_EXPORTS;
 pub use self::namespaces::NAMESPACES;
 use jiff::Timestamp;
 use proto_types::Resource;

@@ -17,6 +17,7 @@ use crate::{Change, Entry, Fields, Form, Scope, View};
 
 mod gaps;
 mod relist;
+mod turn;
 
 pub use relist::{Beginning, Replaced};
 

@@ -67,7 +67,10 @@ impl View {
     /// Returns whether Services decide which objects of that form are in view.
     #[must_use]
     pub fn is_joined(&self, form: &Form) -> bool {
-        let has_owner = matches!(form.names.plural, "endpoints" | "endpointslices");
+        let has_owner = matches!(
+            form.names.plural,
+            "endpoints" | "endpointslices" | "serviceexports"
+        );
         has_owner && !self.grant.rules().show_whole_namespaces()
     }
 

@@ -4,7 +4,7 @@
 //! API, served or not.
 
 use http::Method;
-use proto_types::{FieldSelector, Resource};
+use proto_types::FieldSelector;
 
 use super::Asked;
 
@@ -109,7 +109,7 @@ impl Attributes {
                 "" => format!("/api/{}", target.version),
                 group => format!("/apis/{group}/{}", target.version),
             };
-            let resource = Resource::find(&root, &target.resource);
+            let resource = super::route::find(&root, &target.resource);
             let is_whole = matches!(target.subresource.as_str(), "" | "status");
             is_whole && (resource.is_some() || target.resource == "namespaces")
         });

@@ -11,7 +11,36 @@ use serde_json::{Value, json};
 /// What can be done with every resource.
 const VERBS: [&str; 3] = ["get", "list", "watch"];
 
-pub(super) const GROUP: &str = "discovery.k8s.io";
+/// An API group, of which one version is served.
+pub(super) struct Group {
+    /// Name.
+    pub(super) name: &'static str,
+    version: &'static str,
+    group_version: &'static str,
+    served: Vec<&'static Names>,
+}
+
+impl Group {
+    /// Returns the group of a resource, with all that is served of it.
+    pub(super) fn of(names: &'static Names, served: Vec<&'static Names>) -> Self {
+        let version = names.api_version.split_once('/');
+        Self {
+            name: names.group,
+            version: version.map_or(names.api_version, |(_, version)| version),
+            group_version: names.api_version,
+            served,
+        }
+    }
+
+    fn version(&self) -> String {
+        let Self {
+            version,
+            group_version,
+            ..
+        } = self;
+        format!(r#"{{"groupVersion":"{group_version}","version":"{version}"}}"#)
+    }
+}
 
 /// `/api`.
 pub(super) fn core_versions() -> String {
@@ -19,38 +48,54 @@ pub(super) fn core_versions() -> String {
 }
 
 /// `/apis`.
-pub(super) fn groups() -> String {
-    let version = r#"{"groupVersion":"discovery.k8s.io/v1","version":"v1"}"#;
-    format!(
-        r#"{{"kind":"APIGroupList","apiVersion":"v1","groups":[{{"name":"{GROUP}","versions":[{version}],"preferredVersion":{version}}}]}}"#
-    )
+pub(super) fn groups(groups: &[Group]) -> String {
+    let group = |it: &Group| {
+        let (name, version) = (it.name, it.version());
+        format!(r#"{{"name":"{name}","versions":[{version}],"preferredVersion":{version}}}"#)
+    };
+    let groups: Vec<_> = groups.iter().map(group).collect();
+    let groups = groups.join(",");
+    format!(r#"{{"kind":"APIGroupList","apiVersion":"v1","groups":[{groups}]}}"#)
 }
 
-/// `/apis/discovery.k8s.io`.
-pub(super) fn group() -> String {
-    let version = r#"{"groupVersion":"discovery.k8s.io/v1","version":"v1"}"#;
+/// `/apis/discovery.k8s.io`, for example.
+pub(super) fn group(group: &Group) -> String {
+    let (name, version) = (group.name, group.version());
     format!(
-        r#"{{"kind":"APIGroup","apiVersion":"v1","name":"{GROUP}","versions":[{version}],"preferredVersion":{version}}}"#
+        r#"{{"kind":"APIGroup","apiVersion":"v1","name":"{name}","versions":[{version}],"preferredVersion":{version}}}"#
     )
 }
 
 /// `/`.
-pub(super) fn root() -> String {
-    json!({ "paths": [
-        "/api", "/api/v1", "/apis", "/apis/discovery.k8s.io", "/apis/discovery.k8s.io/v1",
-        "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version",
-    ] })
-    .to_string()
+pub(super) fn root(groups: &[Group]) -> String {
+    let mut paths: Vec<String> = ["/api", "/api/v1", "/apis"].map(str::to_owned).into();
+    for group in groups {
+        paths.push(format!("/apis/{}", group.name));
+        paths.push(format!("/apis/{}", group.group_version));
+    }
+    let others = [
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ];
+    paths.extend(others.map(str::to_owned));
+    json!({ "paths": paths }).to_string()
 }
 
-/// `/api/v1` and `/apis/discovery.k8s.io/v1`.
+/// `/api/v1` and `/apis/discovery.k8s.io/v1`, for example.
 pub(super) fn resources(root: &str, served: &[&Names]) -> String {
     let list: Vec<String> = served.iter().map(|it| entry(it).to_string()).collect();
     let list = list.join(",");
     // The core group's document has never had an apiVersion.
-    let head = match root {
-        "/api/v1" => r#"{"kind":"APIResourceList","groupVersion":"v1""#,
-        _ => r#"{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"discovery.k8s.io/v1""#,
+    let head = match root.strip_prefix("/apis/") {
+        None => r#"{"kind":"APIResourceList","groupVersion":"v1""#.to_owned(),
+        Some(version) => {
+            format!(r#"{{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"{version}""#)
+        }
     };
     format!(r#"{head},"resources":[{list}]}}"#)
 }
@@ -70,21 +115,32 @@ fn entry(names: &Names) -> Value {
     with_nicknames(names, entry)
 }
 
-/// `/api` or `/apis` for clients that want everything in one answer.
-pub(super) fn aggregated(group: &str, served: &[&Names]) -> String {
+/// `/api` for clients that want everything in one answer.
+pub(super) fn aggregated(served: &[&Names]) -> String {
+    aggregated_list(&[aggregated_item(&json!({}), "v1", served)])
+}
+
+/// `/apis` for clients that want everything in one answer.
+pub(super) fn aggregated_groups(groups: &[Group]) -> String {
+    let item = |it: &Group| aggregated_item(&json!({ "name": it.name }), it.version, &it.served);
+    let items: Vec<_> = groups.iter().map(item).collect();
+    aggregated_list(&items)
+}
+
+fn aggregated_item(metadata: &Value, version: &str, served: &[&Names]) -> Value {
     let resources: Vec<Value> = served.iter().map(|it| aggregated_entry(it)).collect();
-    let metadata = match group {
-        "" => json!({}),
-        group => json!({ "name": group }),
-    };
+    json!({
+        "metadata": metadata,
+        "versions": [{ "version": version, "resources": resources, "freshness": "Current" }],
+    })
+}
+
+fn aggregated_list(items: &[Value]) -> String {
     json!({
         "kind": "APIGroupDiscoveryList",
         "apiVersion": "apidiscovery.k8s.io/v2",
         "metadata": {},
-        "items": [{
-            "metadata": metadata,
-            "versions": [{ "version": "v1", "resources": resources, "freshness": "Current" }],
-        }],
+        "items": items,
     })
     .to_string()
 }
@@ -129,7 +185,7 @@ pub(super) const AGGREGATED: &str =
 
 #[cfg(test)]
 mod tests {
-    use super::{GROUP, Names, Resource, Value, aggregated, resources};
+    use super::{Group, Names, Resource, Value, aggregated_groups, resources};
 
     fn rooted(root: &str) -> Vec<&'static Names> {
         let names = Resource::ALL.into_iter().map(Resource::names);
@@ -147,8 +203,9 @@ mod tests {
         }
         .unwrap();
         assert_eq!(slices["resources"][0]["kind"], "EndpointSlice");
-        let all: Value =
-            serde_json::from_str(&aggregated(GROUP, &rooted("/apis/discovery.k8s.io/v1"))).unwrap();
+        let served = rooted("/apis/discovery.k8s.io/v1");
+        let groups = [Group::of(served[0], served)];
+        let all: Value = serde_json::from_str(&aggregated_groups(&groups)).unwrap();
         assert_eq!(all["items"][0]["metadata"]["name"], "discovery.k8s.io");
     }
 }

@@ -1,6 +1,8 @@
 //! Paths, as a kube-apiserver reads them.
 
 use emitter_cache::Scope;
+use proto_types::multicluster::Version;
+use proto_types::resource::Names;
 use proto_types::{ObjectKey, Resource};
 
 /// What a path names.
@@ -9,7 +11,7 @@ pub(super) enum Route {
     /// A collection, to list or watch.
     Collection {
         /// Of what.
-        resource: Resource,
+        resource: &'static Names,
         /// Where.
         scope: Scope,
         /// How the path itself asks for a watch, which is deprecated but served.
@@ -18,7 +20,7 @@ pub(super) enum Route {
     /// One object, to get.
     Object {
         /// Of what.
-        resource: Resource,
+        resource: &'static Names,
         /// Which.
         key: ObjectKey,
     },
@@ -30,9 +32,9 @@ pub(super) enum Route {
     CoreVersions,
     /// `/apis`.
     Groups,
-    /// `/apis/discovery.k8s.io`.
-    Group,
-    /// `/api/v1` or `/apis/discovery.k8s.io/v1`, by their root.
+    /// `/apis/discovery.k8s.io` or another group.
+    Group(String),
+    /// `/api/v1` or `/apis/discovery.k8s.io/v1`, for example, by their root.
     Resources(&'static str),
     /// `/version`.
     Version,
@@ -68,12 +70,18 @@ impl Route {
             ["openapi", ..] => Self::OpenApi,
             ["api"] => Self::CoreVersions,
             ["apis"] => Self::Groups,
-            ["apis", "discovery.k8s.io"] => Self::Group,
+            [
+                "apis",
+                group @ ("discovery.k8s.io" | "multicluster.x-k8s.io"),
+            ] => Self::Group((*group).to_owned()),
             ["api", "v1", rest @ ..] => Self::under("/api/v1", rest),
             ["apis", "discovery.k8s.io", "v1", rest @ ..] => {
                 Self::under("/apis/discovery.k8s.io/v1", rest)
             }
-            ["apis", "discovery.k8s.io", ..] => Self::UnknownResource,
+            ["apis", "multicluster.x-k8s.io", "v1beta1", rest @ ..] => {
+                Self::under(Version::V1Beta1.exports().root, rest)
+            }
+            ["apis", "discovery.k8s.io" | "multicluster.x-k8s.io", ..] => Self::UnknownResource,
             _ => Self::Unknown,
         }
     }
@@ -87,12 +95,11 @@ impl Route {
             }
             // The status of a Service is part of the Service.
             ["namespaces", namespace, plural, name]
-            | ["namespaces", namespace, plural @ "services", name, "status"] => {
-                Resource::find(root, plural).map_or(Self::UnknownResource, |resource| {
+            | ["namespaces", namespace, plural @ "services", name, "status"] => find(root, plural)
+                .map_or(Self::UnknownResource, |resource| {
                     let key = ObjectKey::new(namespace, name);
                     Self::Object { resource, key }
-                })
-            }
+                }),
             ["namespaces"] if root == "/api/v1" => Self::Namespaces(WatchPath::No),
             ["namespaces", name] if root == "/api/v1" => Self::Namespace((*name).to_owned()),
             [plural] => Self::collection(root, plural, None, WatchPath::No),
@@ -120,7 +127,7 @@ impl Route {
 
     fn collection(root: &str, plural: &str, namespace: Option<&str>, watch: WatchPath) -> Self {
         let scope = namespace.map_or(Scope::Cluster, |it| Scope::Namespace(it.to_owned()));
-        Resource::find(root, plural).map_or(Self::UnknownResource, |resource| Self::Collection {
+        find(root, plural).map_or(Self::UnknownResource, |resource| Self::Collection {
             resource,
             scope,
             watch,
@@ -128,14 +135,22 @@ impl Route {
     }
 }
 
+/// Returns the resource of that plural under a root. It may be one that is not served here.
+pub(super) fn find(root: &str, plural: &str) -> Option<&'static Names> {
+    let exports = Version::V1Beta1.exports();
+    let is_exports = root == exports.root && plural == exports.plural;
+    let found = Resource::find(root, plural).map(Resource::names);
+    found.or_else(|| is_exports.then_some(exports))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{ObjectKey, Resource, Route, Scope, WatchPath};
+    use super::{ObjectKey, Resource, Route, Scope, Version, WatchPath};
 
     fn collection(resource: Resource, namespace: Option<&str>, watch: WatchPath) -> Route {
         let scope = namespace.map_or(Scope::Cluster, |it| Scope::Namespace(it.to_owned()));
         Route::Collection {
-            resource,
+            resource: resource.names(),
             scope,
             watch,
         }
@@ -170,7 +185,7 @@ mod tests {
             collection(services, None, WatchPath::All),
         );
         let web = Route::Object {
-            resource: services,
+            resource: services.names(),
             key: ObjectKey::new("a", "web"),
         };
         check("/api/v1/namespaces/a/services/web", web.clone());
@@ -189,6 +204,17 @@ mod tests {
         );
         check("/apis/apps/v1/deployments", Route::Unknown);
         check("/apis/discovery.k8s.io/v2", Route::UnknownResource);
+        check(
+            "/apis/multicluster.x-k8s.io/v1beta1/namespaces/a/serviceexports/web",
+            Route::Object {
+                resource: Version::V1Beta1.exports(),
+                key: ObjectKey::new("a", "web"),
+            },
+        );
+        check(
+            "/apis/multicluster.x-k8s.io/v1beta1/serviceimports",
+            Route::UnknownResource,
+        );
         check("/", Route::Root);
         check("/apis/", Route::Groups);
     }

@@ -8,18 +8,19 @@ use emitter_cache::{Fields, Limits};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use proto_types::{RawObject, Revision};
+use proto_types::{RawObject, Resource, Revision};
 use runtime::follow::{Event, Listing};
 use tower::ServiceExt;
 
 use super::{
-    Api, Arc, CancellationToken, Documents, HeaderMap, Hub, Metrics, Request, Resource, Router,
-    StatusCode, router,
+    Api, Arc, CancellationToken, Documents, HeaderMap, Hub, Metrics, Request, Router, StatusCode,
+    router,
 };
 
 mod arbitrary;
 mod documents;
 mod ending;
+mod exports;
 mod granted;
 mod large;
 mod protobuf;
@@ -39,16 +40,22 @@ struct Lab {
 impl Lab {
     /// Nothing has been listed yet.
     fn unsynced() -> Self {
+        Self::serving(&[])
+    }
+
+    /// The same, with further hubs.
+    fn serving(further: &[Arc<Hub>]) -> Self {
         runtime::client::install_crypto();
         let hubs = Resource::ALL
             .map(|resource| Arc::new(Hub::new(resource, Fields::All, Limits::default())));
         let owners = Arc::default();
-        crate::hub::join(&hubs[0], &hubs[1..], &owners);
+        let served = [&hubs, further].concat();
+        crate::hub::join(&hubs[0], &served[1..], &owners);
         let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let client = kube::Client::try_from(nowhere).unwrap();
         let shutdown = CancellationToken::new();
         let api = Api {
-            hubs: hubs.to_vec(),
+            hubs: served,
             documents: Documents::new(client),
             metrics: Metrics::register(&mut Registry::default(), &hubs),
             shutdown: shutdown.clone(),

@@ -121,13 +121,14 @@ fn its_documented_lines_start_an_emitter() {
     }
     let last =
         config("--emitter.selector=a=b --emitter.selector=c=d --listen=:1 --listen=:2").unwrap();
-    assert_eq!(last.selector.to_string(), "c=d");
+    assert_eq!(last.selector.unwrap().to_string(), "c=d");
     assert_eq!(last.listen.port(), 2);
 }
 
 #[test]
 fn without_a_selector_everything_is_exported_only_if_nothing_is_ours() {
-    let config_of = |line| config(line).map(|it| (it.selector.is_empty(), it.notes.join("\n")));
+    let config_of =
+        |line| config(line).map(|it| (it.selector.unwrap().is_empty(), it.notes.join("\n")));
     let (is_everything, notes) = config_of("--emitter.secure-port=6443").unwrap();
     assert!(
         is_everything && notes.contains("everything is exported"),

@@ -20,9 +20,21 @@ pub(crate) enum Spelling {
 }
 
 impl Spelling {
+    /// Returns what labels export; nothing where ServiceExports alone decide.
+    pub(super) fn selector(
+        &mut self,
+        selector: Option<LabelSelector>,
+        service_exports: bool,
+    ) -> Result<Option<LabelSelector>, Error> {
+        match selector.filter(|it| !it.is_empty()) {
+            None if !service_exports => self.everything().map(Some),
+            selector => Ok(selector),
+        }
+    }
+
     /// What is exported if no selector is said: as service-reflector did, if nothing shows
     /// that somebody means another program.
-    pub(super) fn everything(&mut self) -> Result<LabelSelector, Error> {
+    fn everything(&mut self) -> Result<LabelSelector, Error> {
         match self {
             Self::ServiceReflector {
                 is_whole: true,

@@ -44,3 +44,16 @@ impl UpstreamArgs {
         }))
     }
 }
+
+/// The cluster to follow: a URL, a kubeconfig, or the one around this process.
+pub(super) fn followed(
+    url: Option<Access>,
+    kubeconfig: Option<PathBuf>,
+    context: Option<String>,
+) -> Access {
+    match (url, kubeconfig) {
+        (Some(access), _) => access,
+        (None, Some(path)) => Access::Kubeconfig { path, context },
+        (None, None) => Access::InCluster,
+    }
+}

@@ -9,11 +9,11 @@ use reflector_clusterset::api::Version;
 use reflector_clusterset::{
     Change, ClusterId, Export, ExportedService, Observed, Update, export, local,
 };
+use runtime::multicluster as discovery;
 use runtime::{Cause, Event, Limits, Reader, Scope};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::discovery;
 use crate::identity::Identity;
 
 /// Message of a watch task.

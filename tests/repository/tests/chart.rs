@@ -17,6 +17,8 @@ fn cases() -> Vec<Case> {
     let mut cases = reflectors();
     cases.push((json!({"emitter": {"enabled": true}}), "emitter", &[]));
     cases.push((json!({"emitter": plain}), "emitter", &["plain-http"]));
+    let exports = json!({"emitter": {"enabled": true, "serviceExports": true}});
+    cases.push((exports, "emitter", &["service-exports"]));
     cases
 }
 
@@ -253,7 +255,8 @@ fn all_values() -> Value {
             "pullPolicy": "Always"},
         "logLevel": "debug",
         "emitter": {"enabled": true, "tlsSecret": "tls", "accessConfig": {"consumers": []},
-            "delegation": true, "extraArgs": ["--serve-namespaces"], "anonymousAuth": false,
+            "delegation": true, "serviceExports": true,
+            "extraArgs": ["--serve-namespaces"], "anonymousAuth": false,
             "insecurePort": 0, "service": {"type": "LoadBalancer", "annotations": {"g": "h"}}},
         "reflector": {"enabled": true, "secrets": ["east"], "extraArgs": ["--log-level=debug"],
             "config": {"sources": [{"name": "east", "url": "http://e", "prefix": "east"}]}},

@@ -5,11 +5,11 @@ use std::time::Duration;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
-use reflector_clusterset::api::{GROUP, Version};
+use proto_types::multicluster::{GROUP, Version};
 use serde::Deserialize;
 
 /// Interval between two attempts. The CRDs may be installed at any time.
-pub(super) const RETRY: Duration = Duration::from_secs(5);
+pub const RETRY: Duration = Duration::from_secs(5);
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BYTES: usize = 1 << 20;
@@ -26,7 +26,7 @@ struct GroupVersion {
 }
 
 /// Returns the preferred version that the cluster serves, or why there is none.
-pub(super) async fn version(client: &kube::Client) -> Result<Version, String> {
+pub async fn version(client: &kube::Client) -> Result<Version, String> {
     let request = Request::get(format!("/apis/{GROUP}"))
         .header(header::ACCEPT, "application/json")
         .body(Body::empty())

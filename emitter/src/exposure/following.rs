@@ -1,0 +1,64 @@
+//! Following ServiceExports in the version that the upstream serves.
+
+use std::sync::Arc;
+
+use proto_types::LabelSelector;
+use proto_types::multicluster::Version;
+use runtime::multicluster::{self, RETRY};
+use tracing::{info, warn};
+
+use crate::identity::Identity;
+use crate::probe::{self, Prober};
+use crate::upstream::{self, Follower};
+
+/// What follows ServiceExports needs.
+pub(crate) struct Following {
+    pub(crate) follower: Follower,
+    pub(crate) client: kube::Client,
+    pub(crate) namespace: Option<String>,
+    pub(crate) identity: Arc<Identity>,
+}
+
+impl Following {
+    /// Follows for ever. The CRD may be installed, and replaced, at any time.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let resource = self.discover().await.exports();
+            let namespace = self.namespace.as_deref();
+            let scope = upstream::exported(resource, &LabelSelector::default(), namespace);
+            let guard = self.identity.guard();
+            let prober = Prober::new(self.client.clone(), scope.clone(), guard);
+            let answer = probe::answer(Arc::clone(&self.follower.hub), prober);
+            let guard = self.identity.guard();
+            let follow = self.follower.run(self.client.clone(), scope, guard);
+            tokio::select! {
+                () = answer => {}
+                () = follow => {}
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn discover(&self) -> Version {
+        let mut told = None;
+        loop {
+            match multicluster::version(&self.client).await {
+                Ok(version) => {
+                    let name = version.as_str();
+                    info!(version = name, "found the Multi-Cluster Services API");
+                    return version;
+                }
+                Err(why) => {
+                    if told.as_ref() != Some(&why) {
+                        warn!(
+                            why,
+                            "nothing is served before ServiceExports are listed, retrying"
+                        );
+                        told = Some(why);
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+}
