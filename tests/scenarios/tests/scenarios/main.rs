@@ -148,6 +148,11 @@ fn of_the_multi_cluster_services_api() -> Vec<Scenario> {
         scenario!(multi_cluster_services::an_exported_service_is_imported_in_every_cluster),
         scenario!(multi_cluster_services::exports_that_differ_are_in_conflict_in_both_clusters),
         scenario!(multi_cluster_services::imports_outlive_restarts_and_disconnections),
+        scenario!(
+            multi_cluster_services::lifecycle::imports_come_and_go_within_the_limits_of_conformance
+        ),
+        scenario!(multi_cluster_services::lifecycle::services_and_namespaces_come_in_any_order),
+        scenario!(multi_cluster_services::emitters::emitters_are_clusters_of_a_clusterset),
     ]
 }
 

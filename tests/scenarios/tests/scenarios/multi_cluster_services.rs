@@ -1,5 +1,8 @@
 //! The Multi-Cluster Services API on two clusters, as its conformance suite asks for it.
 
+pub(crate) mod emitters;
+pub(crate) mod lifecycle;
+
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;

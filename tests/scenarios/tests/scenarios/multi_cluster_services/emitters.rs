@@ -1,0 +1,144 @@
+//! Emitters as clusters of a clusterset.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use control_plane::Scene;
+use serde_json::{Value, json};
+
+use super::{export, import, imported, install, service, slices, unexport};
+use crate::lab::{Cluster, Lab, Program, eventually, free_port, get, meanwhile, program};
+
+/// An emitter that exports by ServiceExports alone.
+fn emitter(lab: &Lab, name: &str, upstream: &[String]) -> anyhow::Result<Program> {
+    let port = free_port()?;
+    let mut command = Command::new(program("emitter")?);
+    command.args(["--service-exports", "--anonymous-auth", "--secure-port=0"]);
+    command.arg("--insecure-bind-address=127.0.0.1");
+    command.arg(format!("--insecure-port={port}"));
+    command.args(["--shutdown-delay-duration=0s"]);
+    command.args(["--shutdown-watch-termination-grace-period=0s"]);
+    command.args(upstream);
+    lab.start(name, command, Some(port))
+}
+
+fn reflector(lab: &Lab, local: &Cluster, source: &Value) -> anyhow::Result<Program> {
+    let configuration = json!({
+        "clusterSet": {"cluster": local.plane.name()},
+        "sources": [source],
+    });
+    let name = format!("reflector-{}", local.plane.name());
+    let file = lab.file(&format!("{name}.json"), &configuration.to_string())?;
+    let mut command = Command::new(program("reflector")?);
+    command.arg("--kubeconfig").arg(local.plane.kubeconfig());
+    command.arg("--config").arg(file);
+    lab.start(&name, command, None)
+}
+
+pub(crate) async fn emitters_are_clusters_of_a_clusterset(scene: Arc<Scene>) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
+    let kubeconfig = west.plane.kubeconfig().display().to_string();
+    let emitter_of_west = emitter(&lab, "emitter", &["--kubeconfig".to_owned(), kubeconfig])?;
+    let upstream = ["--upstream-url".to_owned(), emitter_of_west.url.clone()];
+    let relay = emitter(&lab, "relay", &upstream)?;
+    nothing_is_served(&emitter_of_west).await?;
+    for cluster in [&east, &west] {
+        install(cluster).await?;
+    }
+    emitter_of_west.ready().await?;
+    relay.ready().await?;
+    let source = json!({"name": "west", "url": relay.url});
+    let reflector = reflector(&lab, &east, &source)?;
+    reflector.ready().await?;
+    let services = "/api/v1/services";
+    // A Service that is older than its export.
+    service(&west, &json!({"ports": [{"name": "http", "port": 80}]})).await?;
+    west.set_endpoints("web", &["10.2.0.1"]).await?;
+    meanwhile("a Service without an export is not served", async || {
+        let list = get(&emitter_of_west.url, services).await?;
+        ensure!(!list.contains("\"web\""), "{list}");
+        Ok(())
+    })
+    .await?;
+    export(&west, "web", &json!({"exportedLabels": {"team": "a"}})).await?;
+    eventually("it is imported through the relay", async || {
+        let import = imported(&east, "web").await?;
+        ensure!(import["metadata"]["labels"]["team"] == "a", "{import}");
+        ensure!(import["spec"]["ips"].is_array(), "{import}");
+        let slices = slices(&east, "web").await?;
+        ensure!(slices.len() == 1, "{slices:?}");
+        ensure!(slices[0]["endpoints"][0]["addresses"][0] == "10.2.0.1");
+        Ok(())
+    })
+    .await?;
+    let ips = imported(&east, "web").await?["spec"]["ips"].clone();
+    read_by_kubectl(&west, &emitter_of_west).await?;
+    // Restarts delete nothing, and what is un-exported meanwhile goes.
+    emitter_of_west.kill().await?;
+    emitter_of_west.start().await?;
+    relay.kill().await?;
+    relay.start().await?;
+    west.set_endpoints("web", &["10.2.0.2"]).await?;
+    eventually("an endpoint changes after restarts", async || {
+        let slices = json!(slices(&east, "web").await?).to_string();
+        ensure!(slices.contains("10.2.0.2"), "{slices}");
+        Ok(())
+    })
+    .await?;
+    ensure!(imported(&east, "web").await?["spec"]["ips"] == ips);
+    unexport(&west, "web").await?;
+    eventually("what is un-exported is gone", async || {
+        ensure!(import(&east, "web").await?.is_none(), "there is an import");
+        ensure!(slices(&east, "web").await?.is_empty(), "there are slices");
+        let list = get(&emitter_of_west.url, services).await?;
+        ensure!(!list.contains("\"web\""), "{list}");
+        Ok(())
+    })
+    .await
+}
+
+/// Without the CRD nothing is served, and that is said.
+async fn nothing_is_served(emitter: &Program) -> anyhow::Result<()> {
+    meanwhile("nothing is served without the CRD", async || {
+        // A client that is answered 429 tries again, and has no answer in time.
+        let answer = get(&emitter.url, "/api/v1/services");
+        let answer = tokio::time::timeout(Duration::from_secs(1), answer).await;
+        if let Ok(Ok(answer)) = answer {
+            ensure!(answer.contains("429"), "{answer}");
+        }
+        Ok(())
+    })
+    .await?;
+    eventually("readiness and log say why", async || {
+        let ready = emitter.admin("/readyz?verbose").await?;
+        ensure!(ready.contains("serviceexports"), "{ready}");
+        ensure!(emitter.log().contains("install the CRDs"), "the log");
+        Ok(())
+    })
+    .await
+}
+
+async fn read_by_kubectl(cluster: &Cluster, emitter: &Program) -> anyhow::Result<()> {
+    let kubectl = cluster.plane.kubectl();
+    let server = format!("--server={}", emitter.url);
+    let table = kubectl
+        .run([
+            "get",
+            "serviceexports.multicluster.x-k8s.io",
+            "-n",
+            "demo",
+            &server,
+        ])
+        .await?;
+    ensure!(table.contains("web"), "{table}");
+    let json = kubectl
+        .run(["get", "svcex", "web", "-n", "demo", "-o", "json", &server])
+        .await?;
+    let json: Value = serde_json::from_str(&json)?;
+    ensure!(json["spec"]["exportedLabels"]["team"] == "a", "{json}");
+    ensure!(json.get("status").is_none(), "{json}");
+    Ok(())
+}
