@@ -18,12 +18,12 @@ pub(crate) struct Advice {
 }
 
 /// What there is to try in a playground.
-pub(crate) fn advice(places: &Places, playground: &str) -> Vec<Advice> {
+pub(crate) fn advice(places: &Places) -> Vec<Advice> {
     let source = places.sources.first().map_or("east", String::as_str);
-    let mut advice = asking(places, source, playground);
+    let mut advice = asking(places, source);
     advice.extend(looking(places, source));
     advice.extend(changing(source));
-    advice.extend(breaking(source, playground));
+    advice.extend(breaking(source));
     advice
 }
 
@@ -38,11 +38,8 @@ pub(crate) fn page(places: &Places) -> String {
 }
 
 /// Commands of the command line program for a reflector.
-fn asking(places: &Places, source: &str, playground: &str) -> Vec<Advice> {
-    let program = match playground.strip_suffix("playground") {
-        Some(cargo) if cargo.starts_with("cargo ") => format!("{cargo}heliograph --"),
-        _ => "heliograph".to_owned(),
-    };
+fn asking(places: &Places, source: &str) -> Vec<Advice> {
+    let program = call("heliograph");
     let server = format!("--server http://{}", places.reflector);
     let mirror = mirror(source, "web");
     vec![
@@ -117,7 +114,8 @@ fn changing(source: &str) -> Vec<Advice> {
     ]
 }
 
-fn breaking(source: &str, playground: &str) -> Vec<Advice> {
+fn breaking(source: &str) -> Vec<Advice> {
+    let playground = call("playground");
     vec![
         try_out(
             format!("{playground} status"),
@@ -158,8 +156,8 @@ pub(crate) fn lacking_kubectl() -> Option<&'static str> {
     )
 }
 
-/// How this program is called, as it was called.
-pub(crate) fn playground() -> String {
+/// Calls a program the way this one was called: by cargo, or by the path where both lie.
+pub(crate) fn call(program: &str) -> String {
     // cargo tells those it runs of itself.
     if std::env::var_os("CARGO").is_some() {
         let release = if cfg!(debug_assertions) {
@@ -167,10 +165,13 @@ pub(crate) fn playground() -> String {
         } else {
             " --release"
         };
-        return format!("cargo run{release} --bin playground");
+        return format!("cargo run{release} --bin {program}");
     }
-    let this = std::env::current_exe();
-    this.map_or_else(|_| "playground".to_owned(), |it| quoted(&it))
+    let beside = std::env::current_exe().map(|it| it.with_file_name(program));
+    match beside {
+        Ok(path) if path.is_file() => quoted(&path),
+        _ => program.to_owned(),
+    }
 }
 
 /// As a shell reads it.

@@ -115,7 +115,7 @@ async fn connect(temporary: &Path) -> anyhow::Result<UnixStream> {
     match running.len() {
         0 => bail!(
             "no playground is running; start one in another terminal: {}",
-            crate::advice::playground()
+            crate::advice::call("playground")
         ),
         1 => Ok(running.remove(0).1),
         n => bail!(

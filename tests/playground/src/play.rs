@@ -53,7 +53,7 @@ pub(crate) async fn play(wishes: &Wishes) -> anyhow::Result<()> {
     let (told, news) = mpsc::channel(256);
     spawn_all(&mut tasks, &places, &told, requests).await?;
     drop(told);
-    let advice = advice::advice(&places, &advice::playground());
+    let advice = advice::advice(&places);
     let stop = shutdown.clone();
     tasks.spawn("the scene", async move {
         stop.run_until_cancelled(scene.run(ordered))
