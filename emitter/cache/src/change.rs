@@ -145,7 +145,7 @@ impl Change {
             .and_then(|entry| view.show(entry, self.revision));
         let seen = Seen::of(before.as_deref(), after.as_deref())?;
         let frame = encoder.seen(seen, self.revision, view.encoding, self.at);
-        Some(frame.into())
+        Some(Encoded::shared(frame))
     }
 
     /// Returns the oldest revision whose consumers do not need the change.

@@ -1,6 +1,6 @@
 //! WATCH: how one is opened.
 
-mod compressed;
+mod sent;
 mod watcher;
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use emitter_cache::store::Expired;
 use http::StatusCode;
 use proto_types::Status;
 
-use self::compressed::Compressed;
+use self::sent::Sent;
 use self::watcher::{Ending, Watcher};
 use super::accept::Format;
 use super::fresh::Need;
@@ -33,7 +33,9 @@ pub(super) async fn watch(
 ) -> Result<Response, Status> {
     // Not synced yet is the one thing that is told with an HTTP status.
     fresh::wait_for_view(hub, &view, Need::Any).await?;
-    let (is_compressed, body) = match open(asked, hub, &view, options).await {
+    let subscription = open(asked, hub, &view, options).await;
+    let is_compressed = asked.gzip && subscription.is_ok();
+    let body = match subscription {
         Ok(subscription) => {
             let ending = match asked.caller.as_ref() {
                 Some(caller) => {
@@ -44,12 +46,9 @@ pub(super) async fn watch(
             };
             let metrics = context.metrics;
             let watcher = Watcher::new(hub, subscription, options, ending, metrics);
-            match asked.gzip {
-                true => (true, Body::new(Compressed::new(watcher))),
-                false => (false, Body::new(watcher)),
-            }
+            Body::new(Sent::new(watcher, is_compressed))
         }
-        Err(status) => (false, Body::from(encode::error(view.encoding, &status))),
+        Err(status) => Body::from(encode::error(view.encoding, &status)),
     };
     let media_type = format.stream_type();
     let response = respond::with_type(asked, StatusCode::OK, media_type, body);

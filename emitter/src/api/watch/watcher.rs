@@ -1,16 +1,13 @@
 //! One watch: a cursor into a shared feed, and nothing else for each of them.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use emitter_cache::encode::{self, InitialEvents};
 use emitter_cache::ring::{self, Cursor, FrameKind, Read, Treatment};
 use emitter_cache::{Encoded, Encoding, Entry};
-use hyper::body::{Body, Frame};
 use jiff::Timestamp;
 use proto_types::{Revision, Status};
 use tokio::time::{Instant, Sleep};
@@ -38,7 +35,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 /// are apart, unless history went back unnoticed.
 const AHEAD: Duration = Duration::from_secs(150);
 
-/// One watch, as the body of its answer.
+/// One watch.
 pub(super) struct Watcher {
     hub: Arc<Hub>,
     listener: Listener,
@@ -311,23 +308,6 @@ impl Watcher {
                 frame
             }
         }
-    }
-}
-
-impl Body for Watcher {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.asked();
-        let frame = ready!(self.poll_next(cx));
-        if let Some(frame) = &frame {
-            self.given(frame.len());
-        }
-        Poll::Ready(frame.map(|frame| Ok(Frame::data(frame.bytes().clone()))))
     }
 }
 

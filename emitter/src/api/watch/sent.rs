@@ -1,0 +1,75 @@
+//! The body of a watch, as it is or as one gzip stream of frames that are compressed once for all.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use emitter_cache::packed::Stream;
+use hyper::body::{Body, Frame};
+
+use super::watcher::Watcher;
+
+/// What a watch is sent.
+pub(super) struct Sent {
+    watcher: Watcher,
+    form: Form,
+}
+
+enum Form {
+    /// Frames as they are.
+    Plain,
+    /// A gzip stream whose header was not sent yet.
+    Unopened,
+    Gzip(Stream),
+    Ended,
+}
+
+impl Sent {
+    pub(super) const fn new(watcher: Watcher, is_compressed: bool) -> Self {
+        let form = match is_compressed {
+            true => Form::Unopened,
+            false => Form::Plain,
+        };
+        Self { watcher, form }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let stream = match &mut self.form {
+            Form::Plain => {
+                let frame = ready!(self.watcher.poll_next(cx));
+                return Poll::Ready(frame.map(|it| it.bytes().clone()));
+            }
+            // At once, so that the reader can begin to read.
+            Form::Unopened => {
+                self.form = Form::Gzip(Stream::default());
+                return Poll::Ready(Some(Stream::head()));
+            }
+            Form::Gzip(stream) => stream,
+            Form::Ended => return Poll::Ready(None),
+        };
+        if let Some(frame) = ready!(self.watcher.poll_next(cx)) {
+            return Poll::Ready(Some(stream.add(&frame)));
+        }
+        let end = std::mem::take(stream).end();
+        self.form = Form::Ended;
+        Poll::Ready(Some(end))
+    }
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.watcher.asked();
+        let frame = ready!(self.poll_next(cx));
+        if let Some(frame) = &frame {
+            self.watcher.given(frame.len());
+        }
+        Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
