@@ -20,7 +20,7 @@ use crate::installation::{Installed, Program, writer};
 pub(crate) enum Admin {
     /// At a URL.
     Url(Box<Access>),
-    /// Of a pod.
+    /// Port of a pod, reached by port-forwarding.
     Pod {
         /// Pods of its namespace.
         pods: Box<Api<Pod>>,

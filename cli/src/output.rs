@@ -115,7 +115,7 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn json<T: Serialize>(answer: &T) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(&escaped(answer)?)? + "\n")
+    Ok(serde_json::to_string_pretty(&escape::json(answer)?)? + "\n")
 }
 
 /// YAML of an answer.
@@ -127,12 +127,6 @@ pub(crate) fn yaml<T: Serialize>(answer: &T) -> anyhow::Result<String> {
     } else {
         text + "\n"
     })
-}
-
-fn escaped<T: Serialize>(answer: &T) -> anyhow::Result<serde_json::Value> {
-    let mut answer = serde_json::to_value(answer)?;
-    escape::value(&mut answer);
-    Ok(answer)
 }
 
 /// Lines with columns as wide as their widest cell; the last column is not padded.

@@ -1,11 +1,10 @@
 //! `heliograph status`: sources, mirrors, held deletions and problems, on one screen.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use reflector::status::{FeedStatus, ProblemStatus, SourceStatus, Status};
+use reflector::status::{FeedStatus, ProblemStatus, SourceStatus, Status, by_reason};
 use tokio::time::Instant;
 
 use crate::FAILED;
@@ -59,10 +58,7 @@ pub(crate) fn clear(printer: &Printer) -> anyhow::Result<()> {
 
 /// The worst of what a status reports.
 fn verdict(status: &Status) -> Mark {
-    let is_failed = status.write_error.is_some()
-        || status.configuration.refused.is_some()
-        || !status.problems.is_empty()
-        || !status.is_synced();
+    let is_failed = !status.is_well() || !status.is_synced();
     let is_noted = !status.held.is_empty() || !status.configuration.notes.is_empty();
     match (is_failed, is_noted) {
         (true, _) => Mark::Failed,
@@ -182,14 +178,10 @@ fn age(feeds: &[FeedStatus]) -> String {
 /// Problems by reason, the most frequent first.
 fn problems(problems: &[ProblemStatus], printer: &Printer) -> String {
     let paint = printer.paint;
-    let mut groups: BTreeMap<&str, Vec<&ProblemStatus>> = BTreeMap::new();
-    for problem in problems {
-        groups.entry(&problem.reason).or_default().push(problem);
-    }
+    let mut groups: Vec<_> = by_reason(problems).into_iter().collect();
     if groups.is_empty() {
         return format!("{} No problems\n", paint.mark(Mark::Ok));
     }
-    let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|(_, of)| std::cmp::Reverse(of.len()));
     let mut text = String::new();
     for (reason, of) in groups {

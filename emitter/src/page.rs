@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use http::HeaderMap;
 use jiff::Timestamp;
 use maud::{Markup, html};
-use runtime::page::{Content, Level, Pages, Paging, Params, n_of, text};
+use runtime::page::Column::{Number, Text};
+use runtime::page::{Content, Level, Pages, Paging, Params, Visit, n_of, text, wide_table};
 use tokio_util::sync::CancellationToken;
 
 use crate::consumers::Watch;
@@ -64,18 +64,13 @@ pub(crate) fn router(hubs: Vec<Arc<Hub>>, present: Present, shutdown: Cancellati
     runtime::page::router(page)
 }
 
-async fn overview(
-    State(site): State<Site>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let params = Params::read(query.as_deref().unwrap_or_default());
+async fn overview(State(site): State<Site>, visit: Visit) -> Response {
     let pages = site.pages.clone();
-    let render = move || {
+    let render = move |params| {
         let content = site.content(&params);
         async { Some(content) }
     };
-    pages.respond("/", &headers, render).await
+    pages.respond("/", visit, render).await
 }
 
 impl Site {
@@ -189,22 +184,17 @@ fn resources(served: &[Served]) -> Markup {
 }
 
 fn table<'a>(watches: impl Iterator<Item = &'a Open>) -> Markup {
-    html! {
-        div.wide tabindex="0" role="group" aria-labelledby="watches-title" {
-            table {
-                thead { tr {
-                    th scope="col" { "Consumer" }
-                    th scope="col" { "View" }
-                    th scope="col" { "Resource" }
-                    th scope="col" { "Label selector" }
-                    th scope="col" { "Since" }
-                    th.number scope="col" { "Events behind" }
-                    th.number scope="col" { "Events sent" }
-                } }
-                tbody { @for it in watches { (row(it)) } }
-            }
-        }
-    }
+    let columns = [
+        Text("Consumer"),
+        Text("View"),
+        Text("Resource"),
+        Text("Label selector"),
+        Text("Since"),
+        Number("Events behind"),
+        Number("Events sent"),
+    ];
+    let rows = html! { @for it in watches { (row(it)) } };
+    wide_table("#watches-title", &columns, &rows)
 }
 
 fn row(watch: &Open) -> Markup {

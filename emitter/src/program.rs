@@ -158,12 +158,11 @@ impl Program {
         for (hub, resource) in self.hubs.clone().into_iter().zip(Resource::ALL) {
             let config = &self.config;
             let namespace = config.namespace.as_deref();
-            let exposure = self.exports.as_ref().map(|(_, exposure)| exposure);
+            let exposure = self.exports.as_ref().map(|(_, it)| Arc::clone(it));
             // The exports of a Service are not among its labels.
             let selector = config.selector.clone().filter(|_| exposure.is_none());
             let selector = selector.unwrap_or_default();
             let scope = upstream::exported(resource, &selector, namespace);
-            let exposure = exposure.map(Arc::clone);
             let sieve = exposure.as_ref().map(|it| Sieve::new(it, resource));
             let mut follower = Follower {
                 passage: sieve.map_or(Passage::Whole, |it| Passage::Sieved(Box::new(it))),
@@ -174,24 +173,30 @@ impl Program {
                 ready: self.readiness.flag(resource.plural(), "not listed yet"),
                 namespaces: self.namespaces.take_if(|_| resource == Resource::Services),
             };
-            if config.consistent_reads == ConsistentReads::Cache {
-                hub.questions().on_demand();
-            }
             let mut prober = Prober::new(self.client.clone(), scope.clone(), identity.guard());
             if let Some(exposure) = exposure {
                 prober = prober.showing(move |key, labels| exposure.shows(resource, key, labels));
             }
+            self.keep(&hub);
             let answer = probe::answer(hub, prober);
             self.spawn(format!("probing {resource}"), answer);
-            let in_step = Arc::clone(&follower.hub).keep_in_step();
-            self.spawn(format!("keeping {resource} in step"), in_step);
-            let pace = Arc::clone(&follower.hub).pace();
-            self.spawn(format!("pacing readers of {resource}"), pace);
             let (client, guard) = (self.client.clone(), identity.guard());
             let follow = async move { follower.run(client, scope, guard).await };
             self.spawn(format!("following {resource}"), follow);
         }
         self.follow_exports(identity, budget);
+    }
+
+    /// Does for a hub what does not come from its upstream.
+    fn keep(&mut self, hub: &Arc<Hub>) {
+        let resource = hub.names();
+        if self.config.consistent_reads == ConsistentReads::Cache {
+            hub.questions().on_demand();
+        }
+        let in_step = Arc::clone(hub).keep_in_step();
+        self.spawn(format!("keeping {resource} in step"), in_step);
+        let pace = Arc::clone(hub).pace();
+        self.spawn(format!("pacing readers of {resource}"), pace);
     }
 
     /// Finds out which cluster this is.

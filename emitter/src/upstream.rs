@@ -69,8 +69,8 @@ pub enum Passage {
 }
 
 impl Follower {
-    /// Follows for ever, ServiceExports as long as they are served. After a panic on what the upstream sent, the hub serves what it
-    /// has, and the upstream is listed again after a delay.
+    /// Follows for ever, ServiceExports as long as they are served. After a panic on what the
+    /// upstream sent, the hub serves what it has, and the upstream is listed again after a delay.
     pub async fn run(&mut self, client: kube::Client, scope: Scope, guard: Guard) {
         let mut restarts = Restarts::default();
         let mut past = match &mut self.passage {

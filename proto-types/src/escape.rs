@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// Characters that are printed as escapes, beside control characters, as ranges.
@@ -70,6 +71,13 @@ pub fn json_line(json: &str) -> Cow<'_, str> {
         }
         escape
     })
+}
+
+/// Returns something as JSON in which all texts are escaped.
+pub fn json<T: Serialize>(it: &T) -> serde_json::Result<Value> {
+    let mut json = serde_json::to_value(it)?;
+    value(&mut json);
+    Ok(json)
 }
 
 /// Escapes all texts within a value.

@@ -67,20 +67,24 @@ async fn explain(
     answer(&questions, |asker| Question::Explain(service, asker)).await
 }
 
+/// Asks the controller. Nothing is answered by one that ends.
+pub(crate) async fn ask<T>(
+    questions: &Questions,
+    question: impl FnOnce(oneshot::Sender<T>) -> Question,
+) -> Option<T> {
+    let (sender, receiver) = oneshot::channel();
+    questions.send(question(sender)).await.ok()?;
+    receiver.await.ok()
+}
+
 async fn answer<T: Serialize>(
     questions: &Questions,
     question: impl FnOnce(oneshot::Sender<T>) -> Question,
 ) -> Response {
-    let (sender, receiver) = oneshot::channel();
-    let answer = match questions.send(question(sender)).await {
-        Ok(()) => receiver.await.ok(),
-        Err(_) => None,
-    };
-    match answer {
+    match ask(questions, question).await {
         Some(answer) => {
-            let mut answer = serde_json::to_value(&answer).expect("text and numbers encode");
-            escape::value(&mut answer);
-            let json = answer.to_string();
+            let json = escape::json(&answer).expect("text and numbers encode");
+            let json = json.to_string();
             ([(header::CONTENT_TYPE, "application/json")], json).into_response()
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, "shutting down").into_response(),

@@ -128,18 +128,11 @@ pub(crate) fn print_all<T: Serialize + Display>(
 }
 
 fn json<T: Serialize>(answer: &T) -> anyhow::Result<String> {
-    let mut answer = serde_json::to_value(answer)?;
-    escape::value(&mut answer);
-    Ok(serde_json::to_string_pretty(&answer)? + "\n")
+    Ok(serde_json::to_string_pretty(&escape::json(answer)?)? + "\n")
 }
 
 fn write(text: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(runtime::print(text)?)
 }
 
 /// Asks the first that answers as a reflector does.

@@ -82,6 +82,7 @@ use reload::Reloader;
 use write::Writer;
 
 pub use config::{Config, SourceConfig};
+pub use local_ranges::{node_ranges, service_cidrs};
 
 /// Where the configuration of the clusterset is published.
 type ClusterSetSender = tokio::sync::watch::Sender<clusterset::Configuration>;

@@ -159,13 +159,17 @@ impl LocalRanges {
     }
 }
 
-fn service_cidrs(object: &Value) -> Vec<IpNet> {
+/// Returns the CIDRs of a ServiceCIDR.
+#[must_use]
+pub fn service_cidrs(object: &Value) -> Vec<IpNet> {
     texts(&object["spec"]["cidrs"])
         .filter_map(|it| it.parse().ok())
         .collect()
 }
 
-fn node_ranges(node: &Value) -> Vec<IpNet> {
+/// Returns the pod CIDRs and the addresses of a node.
+#[must_use]
+pub fn node_ranges(node: &Value) -> Vec<IpNet> {
     let pods = texts(&node["spec"]["podCIDRs"]).filter_map(|it| it.parse().ok());
     let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
     let addresses = addresses.filter_map(|it| it["address"].as_str()?.parse::<IpAddr>().ok());

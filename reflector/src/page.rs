@@ -19,20 +19,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
-use http::HeaderMap;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use proto_types::ObjectKey;
 use reflector_planner::inspect::Search;
-use runtime::page::{Content, Pages, Params};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use runtime::page::{Content, Pages, Params, Visit};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Question, Questions};
+use crate::admin::{Question, Questions, ask};
 use crate::status::Status;
 
 use propagation::Bucket;
@@ -83,15 +82,10 @@ pub(crate) fn router(
     runtime::page::router(pages)
 }
 
-async fn overview(
-    State(site): State<Site>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let params = Params::read(query.as_deref().unwrap_or_default());
+async fn overview(State(site): State<Site>, visit: Visit) -> Response {
     let pages = site.pages.clone();
-    let render = move || {
-        let (site, params) = (site.clone(), params.clone());
+    let render = move |params| {
+        let site = site.clone();
         async move {
             let Seen {
                 status,
@@ -101,18 +95,13 @@ async fn overview(
             Some(html::overview(&shown, &params))
         }
     };
-    pages.respond("/", &headers, render).await
+    pages.respond("/", visit, render).await
 }
 
-async fn services(
-    State(site): State<Site>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let params = Params::read(query.as_deref().unwrap_or_default());
+async fn services(State(site): State<Site>, visit: Visit) -> Response {
     let pages = site.pages.clone();
-    let render = move || {
-        let (site, params) = (site.clone(), params.clone());
+    let render = move |params: Params| {
+        let site = site.clone();
         async move {
             let search = Search {
                 text: params.text("q").to_owned(),
@@ -123,21 +112,21 @@ async fn services(
             Some(service::list(&found, &params))
         }
     };
-    pages.respond("/services", &headers, render).await
+    pages.respond("/services", visit, render).await
 }
 
 async fn one_service(
     State(site): State<Site>,
     Path((namespace, name)): Path<(String, String)>,
-    headers: HeaderMap,
+    visit: Visit,
 ) -> Response {
     let pages = site.pages.clone();
     let key = ObjectKey::new(&namespace, &name);
-    let render = move || {
+    let render = move |_| {
         let (site, key) = (site.clone(), key.clone());
         async move { site.service(key).await }
     };
-    pages.respond("/services/", &headers, render).await
+    pages.respond("/services/", visit, render).await
 }
 
 impl Site {
@@ -169,13 +158,4 @@ impl Site {
         let members = ask(questions, |it| Question::Members(service, ENDPOINTS, it)).await?;
         Some(service::one(&key, &members, &explanations))
     }
-}
-
-async fn ask<T>(
-    questions: &mpsc::Sender<Question>,
-    question: impl FnOnce(oneshot::Sender<T>) -> Question,
-) -> Option<T> {
-    let (sender, receiver) = oneshot::channel();
-    questions.send(question(sender)).await.ok()?;
-    receiver.await.ok()
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
 
+pub use problems::by_reason;
+
 /// What losing a source means here; in the log, in the status, wherever it is told.
 pub const NOT_FOLLOWED: &str = "not followed; mirrors stay as they are, trying again";
 

@@ -32,6 +32,7 @@ pub mod log;
 pub mod multicluster;
 pub mod network;
 pub mod page;
+mod print;
 mod reasons;
 pub mod shutdown;
 pub mod supervise;
@@ -48,6 +49,7 @@ pub use follow::{
 };
 pub use log::{LogFilter, LogFormat};
 pub use network::Network;
+pub use print::print;
 pub use reasons::reasons;
 pub use supervise::{Restarts, contain, contain_call};
 pub use task::Tasks;

@@ -25,8 +25,25 @@ struct GroupVersion {
     version: String,
 }
 
+/// Waits until the cluster serves the API, and returns its version. `complain` is told why it is
+/// not there, once for each reason.
+pub async fn found(client: &kube::Client, complain: impl Fn(&str)) -> Version {
+    let mut told = None;
+    loop {
+        let why = match version(client).await {
+            Ok(version) => return version,
+            Err(why) => why,
+        };
+        if told.as_ref() != Some(&why) {
+            complain(&why);
+            told = Some(why);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
 /// Returns the preferred version that the cluster serves, or why there is none.
-pub async fn version(client: &kube::Client) -> Result<Version, String> {
+async fn version(client: &kube::Client) -> Result<Version, String> {
     let request = Request::get(format!("/apis/{GROUP}"))
         .header(header::ACCEPT, "application/json")
         .body(Body::empty())

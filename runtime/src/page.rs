@@ -8,19 +8,22 @@ mod live;
 mod params;
 mod parts;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::FromRequestParts;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use params::Params;
-pub use parts::{Level, Paging, n_of, segment, text};
+pub use parts::{Column, Level, Paging, n_of, segment, text, wide_table};
 
 /// Maximum number of pages that are updated at the same time.
 pub const MAX_LIVE: usize = 32;
@@ -39,6 +42,25 @@ pub struct Pages {
     /// Places for pages that are updated.
     places: Arc<Semaphore>,
     shutdown: CancellationToken,
+}
+
+/// What a client asks of a page.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    params: Params,
+    /// Whether it asks for updates.
+    is_live: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            params: Params::read(parts.uri.query().unwrap_or_default()),
+            is_live: live::asks_for_events(&parts.headers),
+        })
+    }
 }
 
 /// One page as it is now.
@@ -69,12 +91,14 @@ impl Pages {
     /// Returns the page, or its updates if the client asks for events.
     ///
     /// `render` returns the page as it is now, or nothing if the program shuts down.
-    pub async fn respond<F, R>(&self, path: &str, headers: &HeaderMap, render: F) -> Response
+    pub async fn respond<F, R>(&self, path: &str, visit: Visit, render: F) -> Response
     where
-        F: Fn() -> R + Send + 'static,
+        F: Fn(Params) -> R + Send + 'static,
         R: Future<Output = Option<Content>> + Send,
     {
-        if live::asks_for_events(headers) {
+        let Visit { params, is_live } = visit;
+        let render = move || render(params.clone());
+        if is_live {
             return live::updates(self, render);
         }
         match render().await {

@@ -43,7 +43,7 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     }
 }
 
-/// Whether the Corefile rewrites names to the mirrors of a prefix, and back.
+/// Checks that the Corefile rewrites names to the mirrors of a prefix, and back.
 fn recipe(text: &str, prefix: &str, namespace: &str) -> Finding {
     let lines: Vec<_> = text
         .lines()

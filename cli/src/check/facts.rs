@@ -1,12 +1,12 @@
 //! Facts about clusters, as their API servers and the reflector report them.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use reflector::config::File;
 use reflector::status::Status;
+use reflector::{node_ranges, service_cidrs};
 use serde_json::Value;
 
 use crate::admin::Admin;
@@ -39,7 +39,7 @@ pub(crate) struct Facts {
     pub(crate) kube_proxy: Known<Option<String>>,
     pub(crate) policies: Known<Vec<Value>>,
     pub(crate) quotas: Known<Vec<Value>>,
-    /// Whether the API server has ServiceImports.
+    /// True if the API server has ServiceImports.
     pub(crate) has_imports: Known<bool>,
 }
 
@@ -216,28 +216,13 @@ async fn has_imports(cluster: &Cluster) -> anyhow::Result<bool> {
 }
 
 async fn ranges(cluster: &Cluster) -> anyhow::Result<Vec<IpNet>> {
-    let mut found = BTreeSet::new();
-    for cidr in cluster
+    let cidrs = cluster
         .list("/apis/networking.k8s.io/v1/servicecidrs")
-        .await?
-    {
-        found.extend(texts(&cidr["spec"]["cidrs"]).filter_map(|it| it.parse::<IpNet>().ok()));
-    }
-    for node in cluster.list("/api/v1/nodes").await? {
-        found.extend(texts(&node["spec"]["podCIDRs"]).filter_map(|it| it.parse::<IpNet>().ok()));
-        let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
-        let addresses = addresses.filter_map(|it| it["address"].as_str()?.parse::<IpAddr>().ok());
-        found.extend(addresses.map(IpNet::from));
-    }
+        .await?;
+    let nodes = cluster.list("/api/v1/nodes").await?;
+    let cidrs = cidrs.iter().flat_map(service_cidrs);
+    let found: BTreeSet<_> = cidrs.chain(nodes.iter().flat_map(node_ranges)).collect();
     Ok(found.into_iter().collect())
-}
-
-fn texts(values: &Value) -> impl Iterator<Item = &str> {
-    values
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
 }
 
 /// The difference of a cluster's clock to the one here, by the Date of an answer.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::output::{Mark, Printer, one_line};
 
-/// What was found.
+/// Result of one check, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Finding {
@@ -15,9 +15,9 @@ pub(crate) struct Finding {
     /// Result.
     #[serde(rename = "result")]
     pub(crate) mark: Mark,
-    /// What was found, with the name of the object.
+    /// Sentence that names the object.
     pub(crate) message: String,
-    /// What to do.
+    /// Action that helps; empty where nothing is to be done.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) remedy: String,
     /// Page with more about it, below `docs/`.

@@ -1,8 +1,6 @@
 //! What the reflector reports: configuration, writes, held deletions and problems.
 
-use std::collections::BTreeMap;
-
-use reflector::status::Status;
+use reflector::status::{Status, by_reason};
 
 use super::facts::Facts;
 use super::finding::Finding;
@@ -88,14 +86,12 @@ fn of_status(status: &Status) -> Vec<Finding> {
             ),
         ));
     }
-    let mut groups: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-    for it in &status.problems {
-        groups.entry(&it.reason).or_insert((0, &it.message)).0 += 1;
-    }
-    for (reason, (number, example)) in &groups {
-        let message = match number {
+    let groups = by_reason(&status.problems);
+    for (reason, problems) in &groups {
+        let example = problems.first().map_or("", |it| &it.message);
+        let message = match problems.len() {
             1 => format!("{reason}: {example}"),
-            _ => format!("{reason} ({number}), for example: {example}"),
+            number => format!("{reason} ({number}), for example: {example}"),
         };
         let page = format!("{PAGE}#{}", reason.to_lowercase());
         let remedy = ("follow the remedy of the page", page.as_str());

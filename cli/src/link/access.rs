@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_can_read_everything_is_not_cut_off_silently() {
+    fn a_consumer_that_reads_everything_is_not_cut_off_silently() {
         let open = "issuers:\n- {issuer: https://idp, audiences: [x], userPrefix: 'idp:'}\n";
         let said = granted(open, &grant("west", "https://west"))
             .unwrap_err()

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_wrote_of_a_source_stays() {
+    fn keys_that_a_user_added_to_a_source_stay() {
         let text = "removedSources: delete\nsources:\n- {name: west, url: https://w, prefix: w}\n\
             - {name: east, url: http://old, prefix: e, selector: tier=public, ca: x}\n";
         let new = added(text, &source()).unwrap();

@@ -40,25 +40,15 @@ impl Following {
     }
 
     async fn discover(&self) -> Version {
-        let mut told = None;
-        loop {
-            match multicluster::version(&self.client).await {
-                Ok(version) => {
-                    let name = version.as_str();
-                    info!(version = name, "found the Multi-Cluster Services API");
-                    return version;
-                }
-                Err(why) => {
-                    if told.as_ref() != Some(&why) {
-                        warn!(
-                            why,
-                            "nothing is served before ServiceExports are listed, retrying"
-                        );
-                        told = Some(why);
-                    }
-                    tokio::time::sleep(RETRY).await;
-                }
-            }
-        }
+        let version = multicluster::found(&self.client, |why| {
+            warn!(
+                why,
+                "nothing is served before ServiceExports are listed, retrying"
+            );
+        });
+        let version = version.await;
+        let name = version.as_str();
+        info!(version = name, "found the Multi-Cluster Services API");
+        version
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use runtime::Budget;
 
 use super::Program;
-use crate::config::ConsistentReads;
 use crate::exposure;
 use crate::identity::Identity;
 use crate::upstream::{Follower, Passage};
@@ -17,9 +16,6 @@ impl Program {
             return;
         };
         let resource = hub.names();
-        if self.config.consistent_reads == ConsistentReads::Cache {
-            hub.questions().on_demand();
-        }
         let missing = "not listed yet; nothing is served before, and without the CRD of \
             multicluster.x-k8s.io";
         let follower = Follower {
@@ -31,10 +27,7 @@ impl Program {
             ready: self.readiness.flag(resource.plural, missing),
             passage: Passage::Exports(exposure),
         };
-        let in_step = Arc::clone(&hub).keep_in_step();
-        self.spawn(format!("keeping {resource} in step"), in_step);
-        let pace = Arc::clone(&hub).pace();
-        self.spawn(format!("pacing readers of {resource}"), pace);
+        self.keep(&hub);
         let following = exposure::Following {
             follower,
             client: self.client.clone(),

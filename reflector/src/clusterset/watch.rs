@@ -9,7 +9,7 @@ use reflector_clusterset::api::Version;
 use reflector_clusterset::{
     Change, ClusterId, Export, ExportedService, Observed, Update, export, local,
 };
-use runtime::multicluster as discovery;
+use runtime::multicluster;
 use runtime::{Cause, Event, Limits, Reader, Scope};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -98,23 +98,13 @@ impl Watch {
 
     /// Waits until the cluster serves the API.
     async fn discover(&self) -> Version {
-        let mut told = None;
-        loop {
-            match discovery::version(&self.client).await {
-                Ok(version) => {
-                    let version_name = version.as_str();
-                    info!(cluster = %self.cluster, version = version_name, "found the Multi-Cluster Services API");
-                    return version;
-                }
-                Err(why) => {
-                    if told.as_ref() != Some(&why) {
-                        warn!(cluster = %self.cluster, why, "the Multi-Cluster Services API is not available, retrying");
-                        told = Some(why);
-                    }
-                    tokio::time::sleep(discovery::RETRY).await;
-                }
-            }
-        }
+        let version = multicluster::found(&self.client, |why| {
+            warn!(cluster = %self.cluster, why, "the Multi-Cluster Services API is not available, retrying");
+        });
+        let version = version.await;
+        let name = version.as_str();
+        info!(cluster = %self.cluster, version = name, "found the Multi-Cluster Services API");
+        version
     }
 
     /// Lists and watches. Returns when the resource is not served any more, which only

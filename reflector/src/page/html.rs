@@ -1,7 +1,8 @@
 //! The overview as HTML.
 
 use maud::{Markup, html};
-use runtime::page::{Content, Level, Params, n_of, text};
+use runtime::page::Column::{Number, Text};
+use runtime::page::{Content, Level, Params, n_of, text, wide_table};
 
 use super::overview::{Held, Overview, PICTURED, Source};
 use super::problems::Group;
@@ -166,23 +167,20 @@ fn held(held: &[Held<'_>]) -> Markup {
 }
 
 fn sources(shown: &Overview<'_>, params: &Params) -> Markup {
+    let columns = [
+        Text("Source"),
+        Text("State"),
+        Number("Services"),
+        Number("Endpoint objects"),
+        Text("Last contact"),
+        Text("Last error"),
+    ];
+    let rows = html! { @for source in &shown.sources { (row(source)) } };
     html! {
         h2 #sources-title { "Sources" }
         @if shown.sources.is_empty() { p { "No sources are configured." } }
         @else {
-            div.wide tabindex="0" role="group" aria-labelledby="sources-title" {
-                table {
-                    thead { tr {
-                        th scope="col" { "Source" }
-                        th scope="col" { "State" }
-                        th.number scope="col" { "Services" }
-                        th.number scope="col" { "Endpoint objects" }
-                        th scope="col" { "Last contact" }
-                        th scope="col" { "Last error" }
-                    } }
-                    tbody { @for source in &shown.sources { (row(source)) } }
-                }
-            }
+            (wide_table("#sources-title", &columns, &rows))
             (shown.sources_paging.links("sources", "/", params))
         }
     }

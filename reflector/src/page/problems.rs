@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use runtime::page::{Paging, Params};
 
-use crate::status::ProblemStatus;
+use crate::status::{ProblemStatus, by_reason};
 
 /// Number of problems of a group that the overview shows.
 const EXAMPLES: usize = 3;
@@ -34,13 +34,8 @@ pub(super) struct Group<'a> {
 /// page by page.
 pub(super) fn groups<'a>(problems: &'a [ProblemStatus], params: &Params) -> Vec<Group<'a>> {
     let selected = params.text("reason");
-    let mut by_reason: BTreeMap<&str, Vec<&ProblemStatus>> = BTreeMap::new();
-    for problem in problems {
-        if selected.is_empty() || problem.reason == selected {
-            by_reason.entry(&problem.reason).or_default().push(problem);
-        }
-    }
-    let mut groups: Vec<_> = by_reason
+    let is_selected = |it: &&ProblemStatus| selected.is_empty() || it.reason == selected;
+    let mut groups: Vec<_> = by_reason(problems.iter().filter(is_selected))
         .into_iter()
         .map(|(reason, problems)| group(reason, &problems, params))
         .collect();

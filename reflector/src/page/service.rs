@@ -5,7 +5,8 @@ use proto_types::ObjectKey;
 use reflector_planner::Explanation;
 use reflector_planner::inspect::{Count, Found, Listed, Member};
 use reflector_planner::slice::Endpoint;
-use runtime::page::{Content, Level, Paging, Params, n_of, segment, text};
+use runtime::page::Column::{Number, Text};
+use runtime::page::{Content, Level, Paging, Params, n_of, segment, text, wide_table};
 
 use super::{ENDPOINTS, SERVICES};
 
@@ -46,33 +47,28 @@ pub(super) fn list(found: &Found, params: &Params) -> Content {
 }
 
 fn table(services: &[Listed]) -> Markup {
-    html! {
-        div.wide tabindex="0" role="group" aria-label="Table of Services" {
-            table {
-                thead { tr {
-                    th scope="col" { "Service" }
-                    th scope="col" { "Sources" }
-                    th.number scope="col" { "Ready endpoints" }
-                    th scope="col" { "Mirror" }
-                } }
-                tbody {
-                    @for it in services {
-                        tr {
-                            th scope="row" {
-                                (level(it))
-                                a href=(link(it.service.as_str()).unwrap_or_default()) {
-                                    (text(it.service.as_str()))
-                                }
-                            }
-                            td { (text(&it.sources.join(", "))) }
-                            td.number { (count(it.endpoints)) }
-                            td { @if it.exists { "exists" } @else { "does not exist" } }
-                        }
+    let columns = [
+        Text("Service"),
+        Text("Sources"),
+        Number("Ready endpoints"),
+        Text("Mirror"),
+    ];
+    let rows = html! {
+        @for it in services {
+            tr {
+                th scope="row" {
+                    (level(it))
+                    a href=(link(it.service.as_str()).unwrap_or_default()) {
+                        (text(it.service.as_str()))
                     }
                 }
+                td { (text(&it.sources.join(", "))) }
+                td.number { (count(it.endpoints)) }
+                td { @if it.exists { "exists" } @else { "does not exist" } }
             }
         }
-    }
+    };
+    wide_table("Table of Services", &columns, &rows)
 }
 
 fn level(listed: &Listed) -> Level {
@@ -159,18 +155,11 @@ fn zone_name(zone: &str) -> Markup {
 }
 
 fn endpoints(member: &Member, total: usize) -> Markup {
+    let columns = [Text("Addresses"), Text("State"), Text("Zone"), Text("Node")];
+    let rows = html! { @for it in &member.endpoints { (endpoint(it)) } };
+    let label = format!("Endpoints of {}", member.source);
     html! {
-        div.wide tabindex="0" role="group" aria-label={ "Endpoints of " (text(&member.source)) } {
-            table {
-                thead { tr {
-                    th scope="col" { "Addresses" }
-                    th scope="col" { "State" }
-                    th scope="col" { "Zone" }
-                    th scope="col" { "Node" }
-                } }
-                tbody { @for it in &member.endpoints { (endpoint(it)) } }
-            }
-        }
+        (wide_table(&label, &columns, &rows))
         @if ENDPOINTS < total { p.faint { "The first " (ENDPOINTS) " of " (total) } }
     }
 }

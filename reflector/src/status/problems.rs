@@ -10,6 +10,17 @@ const EXAMPLES: usize = 3;
 /// Causes of one reason and source that have a line each.
 const CAUSES: usize = 3;
 
+/// Groups problems by reason.
+pub fn by_reason<'a>(
+    problems: impl IntoIterator<Item = &'a ProblemStatus>,
+) -> BTreeMap<&'a str, Vec<&'a ProblemStatus>> {
+    let mut groups: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for problem in problems {
+        groups.entry(&problem.reason).or_default().push(problem);
+    }
+    groups
+}
+
 /// Returns the lines, each with a reason, the objects and the cause, those of most objects first
 /// within a reason.
 pub(super) fn lines(problems: &[ProblemStatus]) -> Vec<String> {

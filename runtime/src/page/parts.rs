@@ -102,6 +102,40 @@ impl Paging {
     }
 }
 
+/// Head of a column.
+#[derive(Debug, Clone, Copy)]
+pub enum Column {
+    /// Texts.
+    Text(&'static str),
+    /// Numbers.
+    Number(&'static str),
+}
+
+/// Returns a table that scrolls by itself where the window is narrow. `label` names it to screen
+/// readers: `#id` of its heading, or the name.
+#[must_use]
+pub fn wide_table(label: &str, columns: &[Column], rows: &Markup) -> Markup {
+    let heading = label.strip_prefix('#');
+    let name = heading.is_none().then(|| text(label));
+    html! {
+        div.wide tabindex="0" role="group" aria-labelledby=[heading] aria-label=[name] {
+            table {
+                thead { tr { @for column in columns { (column) } } }
+                tbody { (rows) }
+            }
+        }
+    }
+}
+
+impl Render for Column {
+    fn render(&self) -> Markup {
+        match self {
+            Self::Text(name) => html! { th scope="col" { (name) } },
+            Self::Number(name) => html! { th.number scope="col" { (name) } },
+        }
+    }
+}
+
 /// Returns a text from outside as it can be shown: hidden characters are escaped.
 #[must_use]
 pub fn text(text: &str) -> Cow<'_, str> {

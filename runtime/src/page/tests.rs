@@ -11,8 +11,8 @@ fn pages() -> (Router, Pages, Arc<parking_lot::Mutex<String>>) {
     let pages = Pages::new("tester", &[("/", "Overview")], CancellationToken::new());
     let state = (pages.clone(), Arc::clone(&shown));
     let page = async |State((pages, shown)): State<(Pages, Arc<parking_lot::Mutex<String>>)>,
-                      headers: HeaderMap| {
-        let render = move || {
+                      visit: Visit| {
+        let render = move |_| {
             let shown = shown.lock().clone();
             async move {
                 Some(Content {
@@ -21,7 +21,7 @@ fn pages() -> (Router, Pages, Arc<parking_lot::Mutex<String>>) {
                 })
             }
         };
-        pages.respond("/", &headers, render).await
+        pages.respond("/", visit, render).await
     };
     let router = Router::new().route("/", get(page)).with_state(state);
     (super::router(router), pages, shown)

@@ -72,10 +72,5 @@ async fn main() -> ExitCode {
 
 async fn ask(request: Request) -> anyhow::Result<()> {
     let answer = control::ask(&request).await?;
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", answer.trim_end()) {
-        // The reader has seen enough, as `head` has.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(runtime::print(&format!("{}\n", answer.trim_end()))?)
 }

@@ -99,18 +99,24 @@ fn labels_that_change_make_no_second_copy() {
     assert_eq!(lab.copies().len(), 1);
 }
 
-#[test]
-fn what_was_unexported_before_a_start_leaves_no_orphans() {
-    let mut lab = Lab::new();
-    lab.exports("west", OLD, "10.2.0.1");
-    lab.settle();
+/// A reflector that starts with the objects of another, and hears every cluster without exports.
+fn restarted(before: Lab) -> Lab {
     let mut fresh = Lab::unlisted(reflector_planner::RemovedSources::Keep);
-    fresh.objects = lab.objects;
+    fresh.objects = before.objects;
     fresh.list_local();
     for cluster in ["east", "west", "north"] {
         fresh.list(cluster);
     }
     fresh.settle();
+    fresh
+}
+
+#[test]
+fn exports_that_ended_before_a_start_leave_no_orphans() {
+    let mut lab = Lab::new();
+    lab.exports("west", OLD, "10.2.0.1");
+    lab.settle();
+    let fresh = restarted(lab);
     assert!(fresh.objects.is_empty(), "{:?}", fresh.objects.keys());
 }
 
@@ -120,16 +126,9 @@ fn an_orphan_without_its_import_is_deleted() {
     lab.exports("west", OLD, "10.2.0.1");
     lab.settle();
     // A reflector that ended between two writes, and an import that somebody deleted.
-    let mut fresh = Lab::unlisted(reflector_planner::RemovedSources::Keep);
-    fresh.objects = lab.objects;
-    fresh
-        .objects
+    lab.objects
         .retain(|(plural, _), _| *plural != "serviceimports");
-    fresh.list_local();
-    for cluster in ["east", "west", "north"] {
-        fresh.list(cluster);
-    }
-    fresh.settle();
+    let fresh = restarted(lab);
     assert!(fresh.objects.is_empty(), "{:?}", fresh.objects.keys());
 }
 

@@ -15,12 +15,11 @@ use crate::lab::eventually;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Waits until it holds in both clusters, and prints how long that took.
-#[allow(clippy::print_stdout, reason = "docs/measurements.md shows the times")]
 async fn timed(what: &str, holds: impl AsyncFn() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let begin = Instant::now();
     eventually(what, holds).await?;
     let took = begin.elapsed();
-    println!("{what}: {} ms", took.as_millis());
+    eprintln!("{what}: {} ms", took.as_millis());
     ensure!(took < LIMIT, "{what} took {took:?}");
     Ok(())
 }
