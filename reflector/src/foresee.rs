@@ -58,13 +58,23 @@ impl Forecast {
     /// Returns the exit code: 1 where a source is not read, so that nobody can say what would be
     /// written; 2 where something would be written, or cannot be; 0 otherwise.
     pub(crate) fn exit_code(&self) -> u8 {
-        if self.sources.iter().any(SourceStatus::is_lost) {
-            return 1;
-        }
-        let mut actions = self.services.iter().flat_map(|it| &it.actions);
-        let is_change = actions.any(Deed::is_write) || !self.namespaces.is_empty();
         let has_problem = self.services.iter().any(|it| !it.problems.is_empty());
-        if is_change || has_problem { 2 } else { 0 }
+        match self.lost().next() {
+            Some(_) => 1,
+            None if self.is_change() || has_problem => 2,
+            None => 0,
+        }
+    }
+
+    /// Whether anything would be written.
+    fn is_change(&self) -> bool {
+        let mut actions = self.services.iter().flat_map(|it| &it.actions);
+        actions.any(Deed::is_write) || !self.namespaces.is_empty()
+    }
+
+    /// Returns the sources that are not read.
+    fn lost(&self) -> impl Iterator<Item = &SourceStatus> {
+        self.sources.iter().filter(|it| it.is_lost())
     }
 }
 
@@ -122,7 +132,7 @@ fn without_namespaces(world: &mut World, missing: &BTreeSet<String>) -> BTreeSet
 impl fmt::Display for Forecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&source_table(&self.sources))?;
-        for SourceStatus { name, .. } in self.sources.iter().filter(|it| it.is_lost()) {
+        for SourceStatus { name, .. } in self.lost() {
             writeln!(f, "Source {name} is not read; its mirrors are held")?;
         }
         if !self.namespaces.is_empty() {
@@ -148,8 +158,7 @@ impl fmt::Display for Forecast {
         if 0 < n_problems {
             writeln!(f, "{n_problems} problems; see above")?;
         }
-        let lost: Vec<_> = self.sources.iter().filter(|it| it.is_lost()).collect();
-        match lost.len() {
+        match self.lost().count() {
             0 => writeln!(f, "This is a plan: nothing was written"),
             n => writeln!(
                 f,

@@ -172,12 +172,7 @@ impl Elector {
     /// Somebody else holds the lease.
     fn stand_by(&mut self) {
         let holder = self.seen.as_ref().and_then(|(lease, _)| holder(lease));
-        let seen = holder.map(ToString::to_string);
-        self.holder.send_if_modified(|it| {
-            let is_new = *it != seen;
-            *it = seen;
-            is_new
-        });
+        self.holder.send_replace(holder.cloned());
         if self.until.borrow().is_some() || !self.complained {
             info!(lease = self.name, holder, "standing by");
         }

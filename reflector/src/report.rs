@@ -200,11 +200,7 @@ impl Report {
             let why = contact.lost.as_deref()?;
             Some((feed.source()?, why, contact.lost_since?.elapsed()))
         });
-        let lasting = self.lasting.iter().filter_map(|(feed, why)| {
-            let message = lasting_problem(feed, why).message;
-            Some((feed.source()?.clone(), why.reason(), message))
-        });
-        let lasting = lasting.chain(self.behind.conditions());
+        let lasting = source_problems(&self.lasting, &self.behind);
         for notice in self.conditions.changed(lost, lasting) {
             self.announcer.announce(notice);
         }
@@ -219,12 +215,10 @@ impl Report {
     pub(crate) fn status(&self, world: &World, n_waiting: usize, leads: bool) -> Status {
         let sources = self.sources.iter();
         let problems: BTreeSet<_> = self.problems.values().flatten().collect();
-        let lasting = self.lasting.iter();
-        let lasting = lasting.map(|(feed, why)| lasting_problem(feed, why));
+        let lasting = source_problems(&self.lasting, &self.behind);
         Status {
             sources: sources.map(|name| self.source(name, world)).collect(),
             problems: lasting
-                .chain(self.behind.problems())
                 .chain(problems.into_iter().map(Into::into))
                 .collect(),
             mirrors: Mirrors {
@@ -371,6 +365,16 @@ fn note_lasting(lasting: &mut BTreeMap<Feed, Cause>, metrics: &Metrics, feed: &F
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         metrics.problems.get_or_create(&labels).set(count);
     }
+}
+
+/// Problems of whole sources.
+fn source_problems(
+    lasting: &BTreeMap<Feed, Cause>,
+    behind: &Behind,
+) -> impl Iterator<Item = ProblemStatus> {
+    let lasting = lasting.iter();
+    let lasting = lasting.map(|(feed, why)| lasting_problem(feed, why));
+    lasting.chain(behind.problems())
 }
 
 fn lasting_problem(feed: &Feed, why: &Cause) -> ProblemStatus {

@@ -107,7 +107,7 @@ async fn failures_are_tried_again_ever_later_until_one_settles() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_for_years_is_asked_after_minutes() {
+async fn a_server_that_asks_for_years_is_asked_after_minutes() {
     let mut queue = Queue::default();
     queue.touch(&lane("a"), key("x"));
     queue.pop().unwrap();

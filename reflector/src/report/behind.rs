@@ -42,14 +42,6 @@ impl Behind {
         self.0.retain(|source, _| stays(source));
     }
 
-    /// The same, for those who are told once.
-    pub(super) fn conditions(&self) -> impl Iterator<Item = (SourceName, &'static str, String)> {
-        self.0.iter().map(|(source, why)| {
-            let message = format!("source {source}: {UPSTREAM_KEPT}: {why}");
-            (source.clone(), UPSTREAM_LOST, message)
-        })
-    }
-
     /// What there is to know of it.
     pub(super) fn problems(&self) -> impl Iterator<Item = ProblemStatus> {
         self.0.iter().map(|(source, why)| ProblemStatus {

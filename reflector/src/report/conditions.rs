@@ -7,31 +7,31 @@ use reflector_planner::SourceName;
 
 use crate::announce::{Notice, Subject};
 use crate::metrics::SOURCE_NOT_FOLLOWED;
-use crate::status::NOT_FOLLOWED;
+use crate::status::{NOT_FOLLOWED, ProblemStatus};
 
 /// A source that is not followed for longer is announced. A restart takes less.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Conditions that were announced, and have not ended.
 #[derive(Debug, Default)]
-pub(super) struct Conditions(BTreeMap<(SourceName, &'static str), String>);
+pub(super) struct Conditions(BTreeMap<(SourceName, String), String>);
 
 impl Conditions {
     /// Returns what to announce: what began, and what ended.
     pub(super) fn changed<'a>(
         &mut self,
         lost: impl Iterator<Item = (&'a SourceName, &'a str, Duration)>,
-        lasting: impl Iterator<Item = (SourceName, &'static str, String)>,
+        lasting: impl Iterator<Item = ProblemStatus>,
     ) -> Vec<Notice> {
         let mut now: BTreeMap<_, _> = lasting
-            .map(|(source, reason, message)| ((source, reason), message))
+            .filter_map(|it| Some(((it.source.parse().ok()?, it.reason), it.message)))
             .collect();
         let lost = lost.filter(|(_, _, age)| PATIENCE <= *age);
         for (source, why, _) in lost {
-            let is_told = now.keys().any(|(it, _)| it == source);
+            let is_told = now.keys().any(|(it, _): &(SourceName, _)| it == source);
             if !is_told {
                 let note = format!("source {source} is {NOT_FOLLOWED}: {why}");
-                now.insert((source.clone(), SOURCE_NOT_FOLLOWED), note);
+                now.insert((source.clone(), SOURCE_NOT_FOLLOWED.to_owned()), note);
             }
         }
         let began = now.iter().filter(|(it, _)| !self.0.contains_key(*it));
@@ -87,11 +87,12 @@ mod tests {
         let mut conditions = Conditions::default();
         let east: SourceName = "east".parse().unwrap();
         let lost = (&east, "another cluster answers", Duration::from_secs(40));
-        let lasting = (
-            east.clone(),
-            "ClusterIdentityMismatch",
-            "mismatch".to_owned(),
-        );
+        let lasting = ProblemStatus {
+            reason: "ClusterIdentityMismatch".to_owned(),
+            object: "services".to_owned(),
+            source: "east".to_owned(),
+            message: "mismatch".to_owned(),
+        };
         let notices = conditions.changed(std::iter::once(lost), std::iter::once(lasting));
         assert_eq!(notices.len(), 1);
         assert_eq!(notices[0].reason, "ClusterIdentityMismatch");

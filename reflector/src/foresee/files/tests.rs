@@ -54,9 +54,13 @@ fn forecast(placement: &str, local: &str, east: Option<&str>) -> Value {
     let forecast = by_files(config(placement), local.path(), &sources).unwrap();
     let json = serde_json::to_value(&forecast).unwrap();
     let n_writes = ["create", "update", "replace", "delete"].map(|it| json["summary"][it].as_u64());
-    if n_writes.iter().any(|it| *it != Some(0)) {
-        assert_ne!(forecast.exit_code(), 0);
-    }
+    assert_eq!(
+        forecast.is_change(),
+        n_writes.iter().any(|it| *it != Some(0))
+    );
+    let is_read = forecast.lost().next().is_none();
+    assert_eq!(forecast.exit_code() == 1, !is_read);
+    assert!(!is_read || !forecast.is_change() || forecast.exit_code() == 2);
     json
 }
 
