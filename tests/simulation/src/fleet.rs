@@ -1,12 +1,12 @@
 //! Fleet that runs: clusters, programs, and what faults do to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use embedded_cluster::{Backup, EmbeddedCluster, Kind, Options};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::entropy;
@@ -16,6 +16,7 @@ use crate::oracle::{BYSTANDER, MIRRORS, Oracle};
 use crate::plan::{Fault, Fleet, LOCAL, Link, Plan, SourceSpec, Way, Work, api};
 use crate::program::Program;
 use crate::sabotage::{Defect, Sabotage};
+use crate::settings::{self, Changes, LOCAL_NETWORK, NAMESPACE, PRIVATE, Scene};
 use crate::trace::Trace;
 use crate::truth::EXPORT;
 
@@ -33,7 +34,7 @@ pub(crate) struct Running {
     clusters: BTreeMap<String, Arc<EmbeddedCluster>>,
     operators: BTreeMap<String, Operator>,
     programs: BTreeMap<Node, Program>,
-    unconfigured: BTreeSet<String>,
+    changes: Changes,
     backups: BTreeMap<String, Backup>,
     directory: TempDir,
     defect: Option<Defect>,
@@ -43,7 +44,7 @@ impl Running {
     /// Starts a fleet.
     pub(crate) fn start(plan: &Plan, trace: &Arc<Trace>) -> anyhow::Result<Self> {
         let fleet = &plan.fleet;
-        let oracle = Arc::new(Oracle::new(Arc::clone(trace)));
+        let oracle = Arc::new(Oracle::new(Arc::clone(trace), fleet.settings));
         let sabotage = Sabotage::new(plan.defect);
         let mut running = Self {
             fleet: fleet.clone(),
@@ -53,13 +54,18 @@ impl Running {
             clusters: BTreeMap::new(),
             operators: BTreeMap::new(),
             programs: BTreeMap::new(),
-            unconfigured: BTreeSet::new(),
+            changes: Changes::default(),
             backups: BTreeMap::new(),
             directory: tempfile::tempdir()?,
         };
-        running.cluster(LOCAL, &[MIRRORS, SYSTEM])?;
+        running.cluster(LOCAL, &[MIRRORS, SYSTEM, NAMESPACE, PRIVATE])?;
         running.bystander();
-        running.cluster(IMPOSTOR, &["demo"])?;
+        if fleet.settings.scene == Scene::Failover {
+            let local = Arc::clone(&running.clusters[LOCAL]);
+            let work = || Operator::new(local, LOCAL_NETWORK, 1);
+            running.oracle.as_operator(work);
+        }
+        running.cluster(IMPOSTOR, &[NAMESPACE])?;
         for (source, network) in fleet.sources.iter().zip(1..) {
             running.source(source, network)?;
         }
@@ -94,12 +100,7 @@ impl Running {
 
     /// Creates a Service among the mirrors that nobody manages.
     fn bystander(&self) {
-        let service = json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": { "name": BYSTANDER, "namespace": MIRRORS },
-            "spec": { "ports": [{ "port": 80 }] },
-        });
-        let put = || self.clusters[LOCAL].put(service);
+        let put = || self.clusters[LOCAL].put(unmanaged(BYSTANDER));
         let put = self.oracle.as_operator(put);
         put.expect("a Service of one port is valid");
     }
@@ -125,9 +126,10 @@ impl Running {
 
     fn source(&mut self, source: &SourceSpec, network: u8) -> anyhow::Result<()> {
         let name = &source.name;
-        self.cluster(name, &["demo"])?;
+        self.cluster(name, &[NAMESPACE, PRIVATE])?;
         let cluster = Arc::clone(&self.clusters[name]);
         let operator = Operator::new(cluster, network, source.n_services);
+        operator.opt_out();
         self.operators.insert(name.clone(), operator);
         for node in Fleet::emitters(source) {
             self.net.home(&node, &api(name));
@@ -169,20 +171,7 @@ impl Running {
 
     /// Writes the reflectors' configuration.
     fn configure(&self) -> anyhow::Result<()> {
-        let sources = self.fleet.sources.iter();
-        let sources = sources.filter(|it| !self.unconfigured.contains(&it.name));
-        let sources = sources.map(|it| {
-            let name = &it.name;
-            let export = format!("{}={}", EXPORT.0, EXPORT.1);
-            json!({
-                "name": name, "url": format!("http://{name}"), "prefix": name, "selector": export,
-            })
-        });
-        let sources: Vec<_> = sources.collect();
-        let mut config = json!({ "mirrorNamespace": MIRRORS, "sources": sources });
-        if self.defect == Some(Defect::HoldOff) {
-            config["holdSeconds"] = 0.into();
-        }
+        let config = settings::config(&self.fleet, &self.changes, self.defect);
         for node in self.fleet.reflectors() {
             let file = self.config(&node);
             std::fs::write(&file, config.to_string()).context("cannot write a configuration")?;
@@ -213,7 +202,10 @@ impl Running {
             }
             Fault::Crash(node) => match self.programs.get_mut(node) {
                 Some(program) => program.crash(),
-                None => net.down(node, true),
+                None => {
+                    self.note_down(node, true);
+                    net.down(node, true);
+                }
             },
             Fault::Restart(node) => {
                 if let Some(program) = self.programs.get_mut(node) {
@@ -226,7 +218,8 @@ impl Running {
                 self.backups.insert(source.clone(), backup);
             }
             Fault::Impostor(source) => self.swap(source, true),
-            Fault::Selector(node) => self.select(node, "nothing=matches"),
+            Fault::Selector(node, selector) => self.select(node, selector),
+            Fault::Usurped(source) => self.usurp(source, true),
             Fault::ClockJump(millis) => entropy::jump(*millis),
             Fault::LeaseLoss => {
                 self.oracle.lose_lease();
@@ -235,7 +228,11 @@ impl Running {
                 self.oracle.as_operator(lose);
             }
             Fault::Unconfigured(source) => {
-                self.unconfigured.insert(source.clone());
+                self.changes.unconfigured.insert(source.clone());
+                self.configure()?;
+            }
+            Fault::Renamed(source) => {
+                self.changes.renamed.insert(source.clone());
                 self.configure()?;
             }
         }
@@ -252,7 +249,10 @@ impl Running {
             Fault::Mangled(link, ..) => net.mangle(ends(link), None),
             Fault::Crash(node) | Fault::Restart(node) => match self.programs.get_mut(node) {
                 Some(program) => program.start(),
-                None => net.down(node, false),
+                None => {
+                    self.note_down(node, false);
+                    net.down(node, false);
+                }
             },
             Fault::Restore(source) => {
                 if let Some(backup) = self.backups.get(source) {
@@ -261,12 +261,17 @@ impl Running {
                 }
             }
             Fault::Impostor(source) => self.swap(source, false),
-            Fault::Selector(node) => {
+            Fault::Usurped(source) => self.usurp(source, false),
+            Fault::Selector(node, _) => {
                 let export = format!("{}={}", EXPORT.0, EXPORT.1);
                 self.select(node, &export);
             }
             Fault::Unconfigured(source) => {
-                self.unconfigured.remove(source);
+                self.changes.unconfigured.remove(source);
+                self.configure()?;
+            }
+            Fault::Renamed(source) => {
+                self.changes.renamed.remove(source);
                 self.configure()?;
             }
             Fault::Reset(_)
@@ -295,6 +300,27 @@ impl Running {
         self.net.reset(&api(IMPOSTOR));
     }
 
+    /// Puts an unmanaged Service in the place of a mirror, or deletes that Service.
+    fn usurp(&self, source: &str, begins: bool) {
+        let local = &self.clusters[LOCAL];
+        let name = format!("{source}-{NAMESPACE}-73736d-s0");
+        self.oracle.as_operator(|| {
+            local.delete(Kind::Services, MIRRORS, &name);
+            if begins {
+                local
+                    .put(unmanaged(&name))
+                    .expect("a Service of one port is valid");
+            }
+        });
+    }
+
+    /// Tells the judge that an API server is down, or up again.
+    fn note_down(&self, node: &Node, is_down: bool) {
+        if let Some(source) = node.strip_prefix("api-") {
+            self.oracle.down(source, is_down);
+        }
+    }
+
     fn select(&mut self, node: &Node, selector: &str) {
         if let Some(program) = self.programs.get_mut(node) {
             program.crash();
@@ -317,6 +343,14 @@ impl Running {
     pub(crate) fn n_clusters(&self) -> usize {
         self.clusters.len() - 1
     }
+}
+
+fn unmanaged(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": { "name": name, "namespace": MIRRORS },
+        "spec": { "ports": [{ "port": 80 }] },
+    })
 }
 
 fn ends(link: &Link) -> (&Node, &Node) {

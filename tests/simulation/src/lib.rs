@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`plan`] | fleet and schedule of a run |
 //! | [`run`](mod@run) | one run, from a plan to its outcome |
+//! | [`settings`] | configuration of reflectors, and what it demands |
 //! | [`network`] | links between nodes, and their faults |
 //! | [`oracle`] | invariants, judged by the true history of every source |
 //! | `fleet`, `program`, `operator` | what runs, and who works there |
@@ -30,6 +31,7 @@ mod program;
 pub mod run;
 pub mod sabotage;
 pub mod script;
+pub mod settings;
 mod trace;
 mod truth;
 

@@ -110,12 +110,11 @@ fn scripts(args: &Args) -> bool {
                         break;
                     };
                     let outcome = run(&script.plan, args.trace);
-                    let open = if script.is_open() { " (open)" } else { "" };
                     let said = match outcome.violations.first() {
                         None => "ok".to_owned(),
                         Some(it) => format!("BROKEN: {}: {}", it.invariant, it.what),
                     };
-                    println!("when {}{open}: {said}", script.name);
+                    println!("when {}: {said}", script.name);
                     if !outcome.violations.is_empty() {
                         is_well.store(false, Ordering::Relaxed);
                     }
@@ -132,20 +131,16 @@ fn sabotage(args: &Args) -> bool {
     let wanted = |it: &&Defect| args.defect.is_empty() || args.defect.contains(&it.to_string());
     println!("| planted defect | found after seeds | by the invariant |\n|---|---|---|");
     for defect in Defect::ALL.iter().filter(wanted) {
-        let found = (args.first..args.first + args.seeds).find_map(|seed| {
-            let plan = args.plan(seed);
-            let spoiled = Plan {
-                defect: Some(*defect),
-                ..plan.clone()
-            };
-            let violations = run(&spoiled, false).violations;
-            let first = violations.first()?.invariant;
-            // What breaks without the defect proves nothing.
-            let is_sound = run(&plan, false).violations.is_empty();
-            is_sound.then(|| (1 + seed - args.first, first))
+        let seeds = (args.first..args.first + args.seeds).map(|seed| {
+            let after = format!("{}", 1 + seed - args.first);
+            (after, args.plan(seed))
         });
+        let scripts = script::all().into_iter();
+        let scripts = scripts.map(|it| (format!("none; when {}", it.name), it.plan));
+        let mut plans = seeds.chain(scripts);
+        let found = plans.find_map(|(after, plan)| Some((after, broken_by(*defect, &plan)?)));
         match found {
-            Some((n_seeds, invariant)) => println!("| {defect} | {n_seeds} | {invariant} |"),
+            Some((after, invariant)) => println!("| {defect} | {after} | {invariant} |"),
             None => {
                 n_missed += 1;
                 println!("| {defect} | not within {} | |", args.seeds);
@@ -153,4 +148,17 @@ fn sabotage(args: &Args) -> bool {
         }
     }
     n_missed == 0
+}
+
+/// Returns the invariant that a defect breaks in a plan. What breaks without the defect
+/// proves nothing.
+fn broken_by(defect: Defect, plan: &Plan) -> Option<&'static str> {
+    let spoiled = Plan {
+        defect: Some(defect),
+        ..plan.clone()
+    };
+    let violations = run(&spoiled, false).violations;
+    let first = violations.first()?.invariant;
+    let is_sound = run(plan, false).violations.is_empty();
+    is_sound.then_some(first)
 }

@@ -286,7 +286,7 @@ impl Net {
             .filter(|it| self.draw(100) < u64::from(it.percent));
         let mangle = mangled.map(|it| it.how);
         if let Some(mangle) = mangle
-            && let Some(answer) = mangle::before(mangle, about.is_write).await
+            && let Some(answer) = mangle::before(mangle, &path, about.is_write).await
         {
             self.trace
                 .note(|| format!("{client}→{server} {what} = {mangle:?}"));

@@ -6,10 +6,11 @@ use embedded_cluster::{EmbeddedCluster, Kind};
 use serde_json::{Value, json};
 
 use crate::plan::Work;
-use crate::truth::EXPORT;
+use crate::settings::{NAMESPACE, PRIVATE};
+use crate::truth::{ALIAS, EXPORT};
 
-/// Namespace of all Services.
-const NAMESPACE: &str = "demo";
+/// Label that one Service of five has with the same value.
+const PART: &str = "part";
 
 /// People and controllers who work in one source cluster.
 pub(crate) struct Operator {
@@ -40,6 +41,7 @@ impl Operator {
         match work {
             Work::Create => self.create(),
             Work::Delete(which) => self.with(*which, Self::delete),
+            Work::Alias(which) => self.with(*which, Self::alias),
             Work::Toggle(which) => self.with(*which, Self::toggle),
             Work::Scale(which, n) => self.with(*which, |it, service| it.scale(service, *n)),
             Work::Roll(which) => self.with(*which, |it, service| {
@@ -66,6 +68,19 @@ impl Operator {
         }
     }
 
+    /// Lets one namespace keep its Services to itself, and creates one there.
+    pub(crate) fn opt_out(&self) {
+        self.put(json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": { "name": PRIVATE, "labels": { "replicated": "false" } },
+        }));
+        self.put(json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": { "name": "secret", "namespace": PRIVATE },
+            "spec": { "ports": [{ "name": "http", "port": 80 }] },
+        }));
+    }
+
     fn services(&self) -> Vec<Value> {
         let mut services = self.cluster.list(Kind::Services);
         services.retain(|it| it["metadata"]["namespace"] == NAMESPACE);
@@ -81,11 +96,12 @@ impl Operator {
 
     fn create(&mut self) {
         let name = format!("s{}", self.n_services);
+        let part = (self.n_services % 5).to_string();
         self.n_services += 1;
         let service = json!({
             "apiVersion": "v1", "kind": "Service",
             "metadata": {
-                "name": name, "namespace": NAMESPACE, "labels": { EXPORT.0: EXPORT.1 },
+                "name": name, "namespace": NAMESPACE, "labels": { EXPORT.0: EXPORT.1, PART: part },
             },
             "spec": { "selector": { "app": name }, "ports": [{ "name": "http", "port": 80 }] },
         });
@@ -118,6 +134,13 @@ impl Operator {
             slice["metadata"]["labels"][EXPORT.0] = label;
             self.put(whole(slice, "discovery.k8s.io/v1", "EndpointSlice"));
         }
+    }
+
+    fn alias(&mut self, service: &Value) {
+        let mut service = service.clone();
+        let alias = format!("alias-{}", name(&service));
+        service["metadata"]["annotations"][ALIAS] = alias.into();
+        self.put(whole(service, "v1", "Service"));
     }
 
     fn port(&mut self, service: &Value) {
@@ -153,12 +176,13 @@ impl Operator {
         let name = name(service).to_owned();
         let endpoints: Vec<Value> = (0..n).map(|_| self.endpoint()).collect();
         let label = service["metadata"]["labels"][EXPORT.0].clone();
+        let part = service["metadata"]["labels"][PART].clone();
         let port = service["spec"]["ports"][0]["port"].clone();
         self.put(json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": {
                 "name": format!("{name}-a"), "namespace": NAMESPACE,
-                "labels": { "kubernetes.io/service-name": name, EXPORT.0: label },
+                "labels": { "kubernetes.io/service-name": name, EXPORT.0: label, PART: part },
             },
             "addressType": "IPv4",
             "ports": [{ "name": "http", "port": port, "protocol": "TCP" }],

@@ -2,6 +2,8 @@
 //!
 //! Invariants of what it judges are those of docs/simulation.md.
 
+mod checks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +13,7 @@ use embedded_cluster::{Change, Kind};
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use crate::settings::{Settings, first_name};
 use crate::trace::Trace;
 use crate::truth::{History, Key, Truth, key, label, ready, service_of};
 
@@ -85,6 +88,9 @@ struct Inner {
     /// The last changes of the replica that writes.
     writers: Vec<(Duration, Arc<str>)>,
     lease_lost: Option<Duration>,
+    /// Sources whose API server is down, since then.
+    down: BTreeMap<String, Duration>,
+    settings: Settings,
 }
 
 /// Judge of a run.
@@ -97,9 +103,13 @@ pub struct Oracle {
 
 impl Oracle {
     /// Creates a judge that knows no source.
-    pub(crate) fn new(trace: Arc<Trace>) -> Self {
+    pub(crate) fn new(trace: Arc<Trace>, settings: Settings) -> Self {
+        let inner = Inner {
+            settings,
+            ..Inner::default()
+        };
         Self {
-            inner: Mutex::default(),
+            inner: Mutex::new(inner),
             trace,
             is_operator: AtomicBool::new(false),
         }
@@ -148,6 +158,10 @@ impl Oracle {
             if !is_managed(before) {
                 inner.violate("unmanaged objects stay", now, described);
             }
+            let scene = inner.settings.scene;
+            if let Some(what) = change.after.and_then(|it| scene.forbids(it)) {
+                inner.violate("nothing serves that must not", now, what);
+            }
         }
         match change.kind {
             Kind::Services => inner.service(change, now, is_operator),
@@ -180,6 +194,16 @@ impl Oracle {
         }
     }
 
+    /// Notes that the API server of a source is down, or up again.
+    pub(crate) fn down(&self, source: &str, is_down: bool) {
+        let now = self.trace.elapsed();
+        let down = &mut self.inner.lock().down;
+        match is_down {
+            true => drop(down.insert(source.to_owned(), now)),
+            false => drop(down.remove(source)),
+        }
+    }
+
     /// Notes that the Lease is lost, so that two replicas may write for a moment.
     pub(crate) fn lose_lease(&self) {
         self.inner.lock().lease_lost = Some(self.trace.elapsed());
@@ -205,74 +229,6 @@ impl Oracle {
     pub(crate) fn violate(&self, invariant: &'static str, what: String) {
         let now = self.trace.elapsed();
         self.inner.lock().violate(invariant, now, what);
-    }
-
-    /// Checks that no endpoint serves which is gone for too long.
-    pub(crate) fn check_endpoints(&self) {
-        let now = self.trace.elapsed();
-        let mut inner = self.inner.lock();
-        let mut late = Vec::new();
-        for (mirror, service) in &inner.services {
-            let Some((source, original)) = original(service) else {
-                continue;
-            };
-            let (Some(truth), Some(heard)) = (inner.sources.get(source), inner.heard(source, now))
-            else {
-                continue;
-            };
-            for address in inner.ready(mirror) {
-                let gone = truth.gone_since(&original, &address);
-                let gone = gone.map(|it| it.max(heard));
-                if gone.is_some_and(|it| it + SETTLE < now) {
-                    late.push(format!("{}/{} still has {address}", mirror.0, mirror.1));
-                }
-            }
-        }
-        for what in late {
-            inner.violate("no dead endpoint serves", now, what);
-        }
-    }
-
-    /// Checks that mirrors are exactly what the sources export.
-    pub(crate) fn check_convergence(&self, sources: &BTreeSet<String>) {
-        let now = self.trace.elapsed();
-        let mut inner = self.inner.lock();
-        let mut wanted = BTreeMap::new();
-        for (name, truth) in &inner.sources {
-            if !sources.contains(name) {
-                continue;
-            }
-            for (service, spec) in truth.exported() {
-                let mirror = (MIRRORS.to_owned(), mirror_name(name, service));
-                wanted.insert(mirror, (ports(spec), truth.ready(service)));
-            }
-        }
-        let mut wrong = Vec::new();
-        for (mirror, (ports_there, ready_there)) in &wanted {
-            let Some(here) = inner.services.get(mirror) else {
-                wrong.push(format!("{} is missing", mirror.1));
-                continue;
-            };
-            if ports(&here["spec"]) != *ports_there {
-                wrong.push(format!("{} has other ports", mirror.1));
-            }
-            let ready_here = inner.ready(mirror);
-            if ready_here != *ready_there {
-                let name = &mirror.1;
-                wrong.push(format!("{name} has {ready_here:?}, not {ready_there:?}"));
-            }
-        }
-        let surplus = inner.services.iter();
-        let surplus =
-            surplus.filter(|(it, object)| is_managed(object) && !wanted.contains_key(*it));
-        wrong.extend(surplus.map(|(it, _)| format!("{} is left over", it.1)));
-        let bystander = (MIRRORS.to_owned(), BYSTANDER.to_owned());
-        if !inner.services.contains_key(&bystander) {
-            wrong.push("the unmanaged Service is gone".to_owned());
-        }
-        for what in wrong {
-            inner.violate("everything converges", now, what);
-        }
     }
 
     /// Time of the last write of a managed object.
@@ -322,7 +278,12 @@ impl Inner {
         let Some(truth) = self.sources.get(source) else {
             return;
         };
+        let wanted = mirror_name(source, &service, truth.alias(&service));
         let history = truth.service_history(&service);
+        if wanted != key(before).1 {
+            // It chose another name.
+            return;
+        }
         if let Some(why) = self.judge(source, &key(before), "", &history, now) {
             let what = format!("mirror {} deleted; {why}", key(before).1);
             self.violate("no mirror is deleted wrongly", now, what);
@@ -366,6 +327,7 @@ impl Inner {
             return;
         }
         let after = self.ready(&mirror);
+        let is_stale = self.settings.not_ready_after.is_some() && !self.down.is_empty();
         let Some((source, service)) = self.services.get(&mirror).and_then(original) else {
             return;
         };
@@ -375,7 +337,8 @@ impl Inner {
         };
         let mut wrong = Vec::new();
         let mut n_judged = 0;
-        for address in before.difference(&after) {
+        let removed = before.difference(&after).filter(|_| !is_stale);
+        for address in removed {
             n_judged += 1;
             let history = truth.endpoint_history(&service, address);
             let owner = truth.service_history(&service);
@@ -420,29 +383,26 @@ impl Inner {
     }
 }
 
-/// Name of the mirror of a source's Service.
-pub(crate) fn mirror_name(source: &str, service: &Key) -> String {
-    format!("{source}-{}-73736d-{}", service.0, service.1)
+/// Name of the mirror of a source's Service, which may have chosen it.
+pub(crate) fn mirror_name(source: &str, service: &Key, alias: Option<&str>) -> String {
+    alias.map_or_else(
+        || format!("{source}-{}-73736d-{}", service.0, service.1),
+        str::to_owned,
+    )
 }
 
-/// Source and Service that a mirror stands for.
+/// Source and Service that a mirror stands for; nothing for other objects.
 fn original(mirror: &Value) -> Option<(&str, Key)> {
     let source = label(mirror, "heliograph.dev/source")?;
-    let name = mirror["metadata"]["name"].as_str()?;
-    let rest = name.strip_prefix(source)?.strip_prefix('-')?;
-    let (namespace, name) = rest.split_once("-73736d-")?;
-    Some((source, (namespace.to_owned(), name.to_owned())))
+    let annotations = &mirror["metadata"]["annotations"];
+    let service = annotations["heliograph.dev/source-service"].as_str()?;
+    let (namespace, name) = service.split_once('/')?;
+    let key = (namespace.to_owned(), name.to_owned());
+    let is_mirror = mirror["metadata"]["namespace"] == MIRRORS
+        && label(mirror, "heliograph.dev/global").is_none();
+    is_mirror.then(|| (first_name(source), key))
 }
 
 fn is_managed(object: &Value) -> bool {
     label(object, "heliograph.dev/source").is_some()
-}
-
-fn ports(spec: &Value) -> Vec<(String, u64)> {
-    let ports = spec["ports"].as_array().into_iter().flatten();
-    let port = |it: &Value| {
-        let name = it["name"].as_str().unwrap_or_default().to_owned();
-        (name, it["port"].as_u64().unwrap_or_default())
-    };
-    ports.map(port).collect()
 }

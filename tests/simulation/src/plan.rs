@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::network::{Direction, Mangle, Node};
 use crate::sabotage::Defect;
+use crate::settings::Settings;
 
 /// Names of sources, in order.
 const NAMES: [&str; 4] = ["east", "west", "north", "south"];
@@ -39,6 +40,8 @@ pub struct Fleet {
     pub sources: Vec<SourceSpec>,
     /// Number of reflector replicas.
     pub n_reflectors: usize,
+    /// Settings of the reflectors.
+    pub settings: Settings,
 }
 
 /// Link from a client to a server.
@@ -69,14 +72,18 @@ pub enum Fault {
     Restore(String),
     /// Another cluster answers at the address of a source's API server.
     Impostor(String),
-    /// An emitter runs with a selector that nothing matches.
-    Selector(Node),
+    /// An emitter runs with another selector.
+    Selector(Node, &'static str),
     /// The time of day changes by that many milliseconds.
     ClockJump(i64),
     /// The Lease of the reflectors is deleted.
     LeaseLoss,
     /// A source is not configured for a while.
     Unconfigured(String),
+    /// A source is configured under another name for a while.
+    Renamed(String),
+    /// An unmanaged Service has the name of the first mirror of a source for a while.
+    Usurped(String),
 }
 
 /// Work of people and controllers in a source cluster.
@@ -86,6 +93,8 @@ pub enum Work {
     Create,
     /// A Service is deleted, the one of that index.
     Delete(usize),
+    /// A Service asks for another name of its mirror.
+    Alias(usize),
     /// A Service loses its export label, or gets it back.
     Toggle(usize),
     /// A Service has that many endpoints.
@@ -147,6 +156,7 @@ impl Fleet {
         Self {
             sources: sources.collect(),
             n_reflectors: random.usize(1..=2),
+            settings: Settings::default(),
         }
     }
 
@@ -338,6 +348,9 @@ fn fault(fleet: &Fleet, random: &mut fastrand::Rng) -> (Fault, u64) {
     }
 }
 
+/// Selector that nothing matches.
+pub(crate) const NOTHING: &str = "nothing=matches";
+
 const MINUTE: u64 = 60_000;
 
 /// Longest time of what the deletion hold must outlast.
@@ -407,7 +420,7 @@ fn of_meaning(fleet: &Fleet, random: &mut fastrand::Rng) -> (Fault, u64) {
         5..7 => (Fault::Impostor(name), 3 * MINUTE),
         7..10 => match Fleet::emitters(source).first() {
             None => (Fault::Compact(name), AT_ONCE),
-            Some(emitter) => (Fault::Selector(Arc::clone(emitter)), WITHIN_HOLD),
+            Some(emitter) => (Fault::Selector(Arc::clone(emitter), NOTHING), WITHIN_HOLD),
         },
         10..12 => {
             let millis = random.i64(-7_200_000..7_200_000);
@@ -429,21 +442,24 @@ impl Fault {
             Self::Loss(..) => "loss",
             Self::Reset(_) => "reset",
             Self::HalfOpen(_) => "half-open",
-            Self::Mangled(_, Mangle::Status(_), _) => "refusal (4xx, 5xx)",
+            Self::Mangled(_, Mangle::Status(_) | Mangle::NoNamespaces, _) => "refusal (4xx, 5xx)",
             Self::Mangled(_, Mangle::Garbage, _) => "garbage",
             Self::Mangled(_, Mangle::Hollow, _) => "hollow answer",
             Self::Mangled(_, Mangle::Truncated { .. }, _) => "truncated answer",
             Self::Mangled(_, Mangle::EmptyList, _) => "empty list",
             Self::Mangled(_, Mangle::Stuck, _) => "stuck server",
+            Self::Mangled(_, Mangle::LateSlices(_), _) => "delay",
+            Self::Mangled(_, Mangle::BadPort, _) => "unreadable object",
             Self::Crash(_) => "crash",
             Self::Restart(_) => "restart",
             Self::Compact(_) => "compaction",
             Self::Restore(_) => "restore",
             Self::Impostor(_) => "another cluster",
-            Self::Selector(_) => "wrong selector",
+            Self::Selector(..) => "wrong selector",
+            Self::Usurped(_) => "unmanaged object",
             Self::ClockJump(_) => "clock jump",
             Self::LeaseLoss => "lease loss",
-            Self::Unconfigured(_) => "reload",
+            Self::Unconfigured(_) | Self::Renamed(_) => "reload",
         }
     }
 
@@ -470,11 +486,13 @@ impl Fault {
             | Self::Reset(link)
             | Self::HalfOpen(link)
             | Self::Mangled(link, ..) => of(&[&link.0, &link.1]),
-            Self::Crash(node) | Self::Restart(node) | Self::Selector(node) => of(&[node]),
+            Self::Crash(node) | Self::Restart(node) | Self::Selector(node, _) => of(&[node]),
             Self::Compact(source)
             | Self::Restore(source)
             | Self::Impostor(source)
-            | Self::Unconfigured(source) => BTreeSet::from([source.clone()]),
+            | Self::Unconfigured(source)
+            | Self::Renamed(source)
+            | Self::Usurped(source) => BTreeSet::from([source.clone()]),
             Self::ClockJump(_) | Self::LeaseLoss => names,
         }
     }

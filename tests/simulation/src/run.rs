@@ -180,5 +180,6 @@ async fn calm(running: &mut Running, sources: &BTreeSet<String>) {
 
 fn check(running: &mut Running) {
     running.oracle.check_endpoints();
+    running.oracle.check_stale();
     running.check_programs();
 }

@@ -24,7 +24,7 @@ use crate::network::Node;
 /// A planted defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
-    /// Lists are asked for without the least resource version.
+    /// Lists that are older than what is known count, also those of a disconnected emitter.
     FloorDropped,
     /// Watches resume five resource versions too late.
     ResumesTooLate,
@@ -44,7 +44,7 @@ pub enum Defect {
     ExpiredIgnored,
     /// Whatever cluster answers is taken for the first one.
     IdentityIgnored,
-    /// What an emitter says of its upstream is ignored.
+    /// What an emitter reports about its upstream and about its list is ignored.
     UpstreamIgnored,
     /// What an emitter says of its view is ignored.
     ViewIgnored,
@@ -176,13 +176,6 @@ impl Sabotage {
     ) -> Option<Response<Body>> {
         let reads = !about.is_local;
         match self.defect? {
-            Defect::FloorDropped if about.is_list && reads => {
-                query(request, |name, value| {
-                    let is_floor = name.starts_with("resourceVersion");
-                    (!is_floor).then(|| value.to_owned())
-                });
-                None
-            }
             Defect::ResumesTooLate if about.is_watch && reads => {
                 query(request, |name, value| match name {
                     "resourceVersion" => {
@@ -249,8 +242,9 @@ impl Sabotage {
             Some(Defect::IdentityIgnored) => {
                 set(headers, "heliograph-cluster-uid", "the-only-one");
             }
-            Some(Defect::UpstreamIgnored) => {
+            Some(Defect::UpstreamIgnored | Defect::FloorDropped) => {
                 set(headers, "heliograph-upstream", "connected");
+                set(headers, "heliograph-read", "confirmed");
             }
             Some(Defect::ViewIgnored) => set(headers, "heliograph-view", "the-only-one"),
             _ => {}
@@ -282,6 +276,9 @@ impl Sabotage {
                 let first = lists.entry(path.to_owned()).or_insert(whole);
                 Response::from_parts(head, Body::from(first.clone()))
             }
+            Defect::FloorDropped if is_source_list => {
+                change(response, |it| self.pretend_newest(path, it)).await
+            }
             Defect::RelistDeletes if is_source_list => {
                 let is_first = self.lists.lock().insert(path.to_owned(), Bytes::new());
                 let n = usize::from(is_first.is_some());
@@ -310,6 +307,22 @@ impl Sabotage {
             }
             _ => response,
         }
+    }
+}
+
+impl Sabotage {
+    /// Gives a list the latest resource version that was seen.
+    fn pretend_newest(&self, path: &str, list: &mut Value) {
+        let version = &mut list["metadata"]["resourceVersion"];
+        let number = |it: &str| it.parse::<u64>().unwrap_or_default();
+        let mut seen = self.lists.lock();
+        let newest = seen.entry(path.to_owned()).or_default();
+        let former = number(&String::from_utf8_lossy(newest));
+        let latest = former
+            .max(number(version.as_str().unwrap_or_default()))
+            .to_string();
+        *newest = Bytes::from(latest.clone());
+        *version = latest.into();
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::network::{Direction, Mangle, Node};
-use crate::plan::{Action, Fault, Fleet, Plan, SourceSpec, Way, Work, api};
+use crate::plan::{Action, Fault, Fleet, NOTHING, Plan, SourceSpec, Way, Work, api};
+use crate::settings::{Scene, Settings};
 
 /// Seed of scripts, which leave nothing but delays to it.
 const SEED: u64 = 12;
@@ -15,25 +16,6 @@ pub struct Script {
     pub name: &'static str,
     /// The plan.
     pub plan: Plan,
-}
-
-/// Cases that broke an invariant when they were last run, and whose fix is not yet checked.
-const OPEN: [&str; 7] = [
-    "a source of one Service answers an empty list",
-    "a source of three Services answers an empty list",
-    "a source of ten Services answers an empty list",
-    "another cluster answers an emitter",
-    "another cluster answers behind a relay",
-    "only a stale replica answers",
-    "only a stale replica answers a reflector that starts",
-];
-
-impl Script {
-    /// Returns whether its fix is missing.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        OPEN.contains(&self.name)
-    }
 }
 
 /// All scripts.
@@ -57,6 +39,14 @@ pub fn all() -> Vec<Script> {
         restored(),
         rolled_while_disconnected(),
         roll_of_everything(),
+        relisted_at_same_revision(),
+        unreadable_aliased(),
+        renamed_while_disconnected(),
+        stale_behind_emitter(),
+        opted_out(),
+        standby_after_restart(),
+        narrower_view(),
+        usurped(),
     ]
 }
 
@@ -80,6 +70,7 @@ fn script(name: &'static str, way: Way, n_services: usize, storm: Vec<(u64, Acti
         fleet: Fleet {
             sources: vec![source],
             n_reflectors: 1,
+            settings: Settings::default(),
         },
         storms: vec![storm.into_iter().map(|(at, it)| (at * 1000, it)).collect()],
         storm_millis,
@@ -125,7 +116,10 @@ fn stale_replica_at_start() -> Script {
 }
 
 fn wrong_selector(way: Way, name: &'static str) -> Script {
-    let storm = vec![(60, fault(Fault::Selector(node("emitter-east-0")), 40))];
+    let storm = vec![(
+        60,
+        fault(Fault::Selector(node("emitter-east-0"), NOTHING), 40),
+    )];
     script(name, way, 20, storm)
 }
 
@@ -190,4 +184,108 @@ fn roll_of_everything() -> Script {
     storm.extend((0..12).map(|i| (40 + i as u64, work(Work::Roll(i)))));
     let name = "all pods move while the API server is down";
     script(name, Way::Emitters(1), 12, storm)
+}
+
+/// A relay lists other objects at a revision that it had already.
+fn relisted_at_same_revision() -> Script {
+    let storm = vec![
+        (
+            60,
+            fault(Fault::Selector(node("emitter-east-0"), NOTHING), 40),
+        ),
+        (70, fault(Fault::Crash(node("reflector-0")), 1)),
+    ];
+    let name = "a relay lists something else at the same revision";
+    script(name, Way::Relay(1), 20, storm)
+}
+
+/// The Service of an aliased mirror cannot be read for a while.
+fn unreadable_aliased() -> Script {
+    let link = (node("reflector-0"), api("east"));
+    let mangled = Fault::Mangled(link, Mangle::BadPort, 100);
+    let storm = vec![
+        (10, work(Work::Alias(0))),
+        (60, fault(mangled, 120)),
+        (61, fault(Fault::Crash(node("reflector-0")), 1)),
+        (120, fault(Fault::Compact("east".to_owned()), 1)),
+    ];
+    let name = "the Service of an aliased mirror is unreadable";
+    script(name, Way::Direct, 6, storm)
+}
+
+fn renamed_while_disconnected() -> Script {
+    let link = (node("reflector-0"), node("emitter-east-0"));
+    let storm = vec![
+        (50, fault(Fault::Partition(link, Direction::Both), 120)),
+        (60, fault(Fault::Renamed("east".to_owned()), 240)),
+        (62, fault(Fault::Crash(node("reflector-0")), 1)),
+    ];
+    let name = "a source gets another name while it is disconnected";
+    let mut script = script(name, Way::Emitters(1), 6, storm);
+    script.plan.fleet.settings.deletes_removed = true;
+    script
+}
+
+fn stale_behind_emitter() -> Script {
+    let storm = vec![(60, fault(Fault::Crash(api("east")), 60))];
+    let name = "the API server behind an emitter is down longer than notReadyAfter";
+    let mut script = script(name, Way::Emitters(1), 6, storm);
+    script.plan.fleet.settings.not_ready_after = Some(10);
+    script
+}
+
+/// A server answers 404 where namespaces are read, of which one keeps its Services.
+fn opted_out() -> Script {
+    let link = (node("reflector-0"), api("east"));
+    let mangled = Fault::Mangled(link.clone(), Mangle::NoNamespaces, 100);
+    let storm = vec![
+        (60, fault(mangled, 60)),
+        (61, fault(Fault::Reset(link), 1)),
+        (80, fault(Fault::Crash(node("reflector-0")), 1)),
+    ];
+    let name = "namespaces are answered with 404, and one had opted out";
+    let mut script = script(name, Way::Direct, 3, storm);
+    script.plan.fleet.settings.scene = Scene::Replicas;
+    script
+}
+
+/// Members' endpoints are listed later than their Services when the reflector starts.
+fn standby_after_restart() -> Script {
+    let link = (node("reflector-0"), api("local"));
+    let late = Fault::Mangled(link, Mangle::LateSlices(3000), 100);
+    let storm = vec![
+        (59, fault(late, 30)),
+        (60, fault(Fault::Crash(node("reflector-0")), 1)),
+    ];
+    let name = "a reflector starts and the endpoints of the first cluster come last";
+    let mut script = script(name, Way::Emitters(1), 1, storm);
+    script.plan.fleet.settings.scene = Scene::Failover;
+    script
+}
+
+/// Something changes that an emitter does not see for a while, and something that it sees.
+fn narrower_view() -> Script {
+    let narrow = "heliograph.dev/export=true,part=0";
+    let storm = vec![
+        (
+            60,
+            fault(Fault::Selector(node("emitter-east-0"), narrow), 40),
+        ),
+        (70, work(Work::Roll(1))),
+        (80, work(Work::Roll(0))),
+    ];
+    let name = "an emitter shows one Service of five for a while";
+    script(name, Way::Emitters(1), 20, storm)
+}
+
+/// A Service is deleted whose mirror has become an unmanaged Service, unseen.
+fn usurped() -> Script {
+    let link = (node("reflector-0"), api("local"));
+    let storm = vec![
+        (60, fault(Fault::HalfOpen(link), 1)),
+        (62, fault(Fault::Usurped("east".to_owned()), 200)),
+        (64, work(Work::Delete(0))),
+    ];
+    let name = "a mirror becomes an unmanaged Service and its source is deleted";
+    script(name, Way::Emitters(1), 6, storm)
 }

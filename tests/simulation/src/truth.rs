@@ -12,6 +12,9 @@ pub(crate) type Key = (String, String);
 /// Label of what is exported, and its value.
 pub(crate) const EXPORT: (&str, &str) = ("heliograph.dev/export", "true");
 
+/// Annotation by which a Service chooses the name of its mirror.
+pub(crate) const ALIAS: &str = "heliograph.dev/alias";
+
 /// Presence of something, now and before: each change, and to what.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct History(Vec<(Duration, bool)>);
@@ -61,10 +64,18 @@ impl History {
     }
 }
 
+/// What is exported of a Service.
+#[derive(Debug, Default)]
+pub(crate) struct Exported {
+    pub(crate) spec: Value,
+    /// Name that it chose for its mirror.
+    pub(crate) alias: Option<String>,
+}
+
 /// True history of one source cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
-    services: BTreeMap<Key, (History, Value)>,
+    services: BTreeMap<Key, (History, Exported)>,
     slices: BTreeMap<Key, (String, BTreeSet<String>)>,
     endpoints: BTreeMap<(Key, String), History>,
 }
@@ -90,9 +101,11 @@ impl Truth {
             return;
         };
         let is_there = change.after.is_some_and(is_exported);
-        let (history, spec) = self.services.entry(key(object)).or_default();
+        let (history, exported) = self.services.entry(key(object)).or_default();
         history.set(is_there, now);
-        spec.clone_from(&object["spec"]);
+        exported.spec.clone_from(&object["spec"]);
+        let alias = object["metadata"]["annotations"].get(ALIAS);
+        exported.alias = alias.and_then(Value::as_str).map(str::to_owned);
     }
 
     fn slice(&mut self, change: Change<'_>, now: Duration) {
@@ -126,11 +139,16 @@ impl Truth {
     }
 
     /// The exported Services, with their specifications.
-    pub(crate) fn exported(&self) -> impl Iterator<Item = (&Key, &Value)> {
+    pub(crate) fn exported(&self) -> impl Iterator<Item = (&Key, &Exported)> {
         let services = self.services.iter();
         services
             .filter(|(_, (history, _))| history.is_there())
-            .map(|(key, (_, spec))| (key, spec))
+            .map(|(key, (_, exported))| (key, exported))
+    }
+
+    /// Name that a Service chose for its mirror.
+    pub(crate) fn alias(&self, service: &Key) -> Option<&str> {
+        self.services.get(service)?.1.alias.as_deref()
     }
 
     /// Presence of a Service among what is exported.

@@ -1,5 +1,7 @@
 //! Answers that no server meant to give.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -34,12 +36,22 @@ pub enum Mangle {
     },
     /// A list without its items.
     EmptyList,
+    /// 404 to whoever reads namespaces.
+    NoNamespaces,
+    /// Lists of EndpointSlices arrive that many milliseconds later than others.
+    LateSlices(u64),
+    /// The first Service of a list has a port that does not exist.
+    BadPort,
     /// Nothing, for ever.
     Stuck,
 }
 
 /// Returns the answer that takes the place of the server's.
-pub(super) async fn before(mangle: Mangle, is_write: bool) -> Option<Response<Body>> {
+pub(super) async fn before(mangle: Mangle, path: &str, is_write: bool) -> Option<Response<Body>> {
+    let mangle = match mangle {
+        Mangle::NoNamespaces if path.ends_with("/namespaces") => Mangle::Status(404),
+        other => other,
+    };
     let (status, kind, text) = match mangle {
         Mangle::Status(code) => {
             let status = json!({
@@ -51,7 +63,17 @@ pub(super) async fn before(mangle: Mangle, is_write: bool) -> Option<Response<Bo
         Mangle::Garbage => (200, "text/html", "<html>It works!</html>".to_owned()),
         Mangle::Hollow if !is_write => (200, "application/json", r#"{"metadata":{}}"#.to_owned()),
         Mangle::Stuck => std::future::pending().await,
-        Mangle::Hollow | Mangle::Truncated { .. } | Mangle::EmptyList => return None,
+        Mangle::LateSlices(millis) => {
+            if path.ends_with("/endpointslices") {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+            }
+            return None;
+        }
+        Mangle::Hollow
+        | Mangle::Truncated { .. }
+        | Mangle::EmptyList
+        | Mangle::NoNamespaces
+        | Mangle::BadPort => return None,
     };
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
@@ -79,8 +101,14 @@ pub(super) async fn after(
 ) -> Response<Body> {
     match mangle {
         Mangle::Truncated { is_clean } => truncated(response, is_clean),
-        Mangle::EmptyList => emptied(is_watch, response).await,
-        Mangle::Status(_) | Mangle::Garbage | Mangle::Hollow | Mangle::Stuck => response,
+        Mangle::EmptyList => edited(is_watch, response, |list| list["items"] = json!([])).await,
+        Mangle::BadPort => edited(is_watch, response, spoil).await,
+        Mangle::Status(_)
+        | Mangle::Garbage
+        | Mangle::Hollow
+        | Mangle::Stuck
+        | Mangle::NoNamespaces
+        | Mangle::LateSlices(_) => response,
     }
 }
 
@@ -96,7 +124,19 @@ fn truncated(response: Response<Body>, is_clean: bool) -> Response<Body> {
     Response::from_parts(head, Body::from_stream(half.chain(stream::iter(end))))
 }
 
-async fn emptied(is_watch: bool, response: Response<Body>) -> Response<Body> {
+fn spoil(list: &mut Value) {
+    let is_service = list["kind"] == "ServiceList";
+    let first = list["items"].get_mut(0).filter(|_| is_service);
+    if let Some(first) = first {
+        first["spec"]["ports"][0]["port"] = 70_000.into();
+    }
+}
+
+async fn edited(
+    is_watch: bool,
+    response: Response<Body>,
+    edit: impl FnOnce(&mut Value),
+) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     let kind = head.headers.get(header::CONTENT_TYPE);
     let is_json = kind.is_some_and(|it| it.as_bytes().starts_with(b"application/json"));
@@ -111,7 +151,7 @@ async fn emptied(is_watch: bool, response: Response<Body>) -> Response<Body> {
     let list = list.filter(|it| it["items"].is_array());
     let whole = match list {
         Some(mut list) => {
-            list["items"] = json!([]);
+            edit(&mut list);
             Bytes::from(list.to_string())
         }
         None => whole,

@@ -1,0 +1,119 @@
+//! Checks of the whole state, which writes do not cause.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{BYSTANDER, MIRRORS, Oracle, SETTLE, is_managed, mirror_name, original};
+use crate::settings::Scene;
+
+/// Time in which a silent source is noticed and its endpoints are changed.
+const NOTICED: Duration = Duration::from_secs(15);
+
+impl Oracle {
+    /// Checks that endpoints of a source which is silent for too long are not ready.
+    pub(crate) fn check_stale(&self) {
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        let Some(limit) = inner.settings.not_ready_after else {
+            return;
+        };
+        let limit = Duration::from_secs(limit) + NOTICED;
+        let is_late = |source: &str| inner.down.get(source).is_some_and(|it| *it + limit < now);
+        let mirrors = inner.services.iter();
+        let mirrors = mirrors.filter(|(_, it)| original(it).is_some_and(|it| is_late(it.0)));
+        let serving = mirrors.filter(|(mirror, _)| !inner.ready(mirror).is_empty());
+        let serving: Vec<String> = serving.map(|(mirror, _)| mirror.1.clone()).collect();
+        for mirror in serving {
+            let what = format!("{mirror} has ready endpoints");
+            inner.violate("no stale endpoint serves", now, what);
+        }
+    }
+
+    /// Checks that no endpoint serves which is gone for too long.
+    pub(crate) fn check_endpoints(&self) {
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        let mut late = Vec::new();
+        for (mirror, service) in &inner.services {
+            let Some((source, original)) = original(service) else {
+                continue;
+            };
+            let (Some(truth), Some(heard)) = (inner.sources.get(source), inner.heard(source, now))
+            else {
+                continue;
+            };
+            for address in inner.ready(mirror) {
+                let gone = truth.gone_since(&original, &address);
+                let gone = gone.map(|it| it.max(heard));
+                if gone.is_some_and(|it| it + SETTLE < now) {
+                    late.push(format!("{}/{} still has {address}", mirror.0, mirror.1));
+                }
+            }
+        }
+        for what in late {
+            inner.violate("no dead endpoint serves", now, what);
+        }
+    }
+
+    /// Checks that mirrors are exactly what the sources export.
+    pub(crate) fn check_convergence(&self, sources: &BTreeSet<String>) {
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        let scene = inner.settings.scene;
+        if scene != Scene::Mirrors {
+            let missing = scene.missing(&inner.services, |it| inner.ready(it));
+            if let Some(what) = missing {
+                inner.violate("everything converges", now, what);
+            }
+            return;
+        }
+        let mut wanted = BTreeMap::new();
+        for (name, truth) in &inner.sources {
+            if !sources.contains(name) {
+                continue;
+            }
+            for (service, exported) in truth.exported() {
+                let mirror = mirror_name(name, service, exported.alias.as_deref());
+                let mirror = (MIRRORS.to_owned(), mirror);
+                wanted.insert(mirror, (ports(&exported.spec), truth.ready(service)));
+            }
+        }
+        let mut wrong = Vec::new();
+        for (mirror, (ports_there, ready_there)) in &wanted {
+            let Some(here) = inner.services.get(mirror) else {
+                wrong.push(format!("{} is missing", mirror.1));
+                continue;
+            };
+            if ports(&here["spec"]) != *ports_there {
+                wrong.push(format!("{} has other ports", mirror.1));
+            }
+            let ready_here = inner.ready(mirror);
+            if ready_here != *ready_there {
+                let name = &mirror.1;
+                wrong.push(format!("{name} has {ready_here:?}, not {ready_there:?}"));
+            }
+        }
+        let surplus = inner.services.iter();
+        let surplus =
+            surplus.filter(|(it, object)| is_managed(object) && !wanted.contains_key(*it));
+        wrong.extend(surplus.map(|(it, _)| format!("{} is left over", it.1)));
+        let bystander = (MIRRORS.to_owned(), BYSTANDER.to_owned());
+        if !inner.services.contains_key(&bystander) {
+            wrong.push("the unmanaged Service is gone".to_owned());
+        }
+        for what in wrong {
+            inner.violate("everything converges", now, what);
+        }
+    }
+}
+
+fn ports(spec: &Value) -> Vec<(String, u64)> {
+    let ports = spec["ports"].as_array().into_iter().flatten();
+    let port = |it: &Value| {
+        let name = it["name"].as_str().unwrap_or_default().to_owned();
+        (name, it["port"].as_u64().unwrap_or_default())
+    };
+    ports.map(port).collect()
+}
