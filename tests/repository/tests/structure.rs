@@ -63,9 +63,9 @@ const LONGER: [(&str, usize); 26] = [
     ("reflector/src/following.rs", 420),
     ("runtime/src/follow.rs", 430),
     ("tests/model/src/fleet.rs", 449),
-    ("tests/simulation/src/network.rs", 430),
-    ("tests/simulation/src/oracle.rs", 463),
-    ("tests/simulation/src/plan.rs", 507),
+    ("tests/simulation/src/network.rs", 420),
+    ("tests/simulation/src/oracle.rs", 410),
+    ("tests/simulation/src/plan.rs", 446),
     ("tests/simulation/src/sabotage.rs", 415),
 ];
 
