@@ -12,7 +12,7 @@ impl Fault {
         match self {
             Self::Partition(_, Direction::Both) => "partition",
             Self::Partition(..) => "one-way partition",
-            Self::Slow(..) => "delay",
+            Self::Slow(..) | Self::Mangled(_, Mangle::LateSlices(_), _) => "delay",
             Self::Loss(..) => "loss",
             Self::Reset(_) => "reset",
             Self::HalfOpen(_) => "half-open",
@@ -22,7 +22,6 @@ impl Fault {
             Self::Mangled(_, Mangle::Truncated { .. }, _) => "truncated answer",
             Self::Mangled(_, Mangle::EmptyList, _) => "empty list",
             Self::Mangled(_, Mangle::Stuck, _) => "stuck server",
-            Self::Mangled(_, Mangle::LateSlices(_), _) => "delay",
             Self::Mangled(_, Mangle::BadPort, _) => "unreadable object",
             Self::Crash(_) => "crash",
             Self::Restart(_) => "restart",
