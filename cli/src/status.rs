@@ -81,32 +81,17 @@ fn text(status: &Status, printer: &Printer) -> String {
         let _ = write!(text, ", {} mirror Endpoints", mirrors.endpoints);
     }
     let _ = writeln!(text, "; {} in the work queue", status.waiting);
-    let mut line = |mark, what: &str| {
-        let _ = writeln!(text, "{} {}", paint.mark(mark), one_line(what));
-    };
-    if !status.leads {
-        line(
-            Mark::Warning,
-            "This replica is not the leader. The leader reports the problems.",
-        );
-    }
-    if let Some(why) = &status.configuration.refused {
-        line(
-            Mark::Failed,
-            &format!("The changed configuration is invalid; the previous one stays active: {why}"),
-        );
-    }
-    if let Some(why) = &status.write_error {
-        line(
-            Mark::Failed,
-            &format!("The local API server accepts no writes; retrying: {why}"),
-        );
-    }
-    for note in &status.configuration.notes {
-        line(Mark::Warning, note);
+    for notice in status.notices() {
+        let mark = if notice.is_failure {
+            Mark::Failed
+        } else {
+            Mark::Warning
+        };
+        let _ = writeln!(text, "{} {}", paint.mark(mark), one_line(&notice.text));
     }
     for held in &status.held {
-        line(Mark::Warning, &held.to_string());
+        let mark = paint.mark(Mark::Warning);
+        let _ = writeln!(text, "{mark} {}", one_line(&held.to_string()));
     }
     text.push_str(&problems(&status.problems, printer));
     text

@@ -19,7 +19,8 @@ use crate::announce::{Announcer, Notice};
 use crate::feed::{Feed, Sign};
 use crate::metrics::{LASTING_REASONS, Labels, Metrics, of_failure, of_feed, of_problem};
 use crate::status::{
-    ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, ProblemStatus, SourceStatus, Status,
+    ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, ProblemStatus, REFUSED, SourceStatus,
+    Status,
 };
 
 use behind::Behind;
@@ -121,10 +122,7 @@ impl Report {
 
     /// Another configuration cannot be taken over.
     pub(crate) fn refused(&mut self, why: String) {
-        warn!(
-            why,
-            "the configuration changed and is wrong; the former one goes on"
-        );
+        warn!(why, "{REFUSED}");
         self.configuration.refused = Some(why);
         self.metrics.last_reload.set(0);
     }

@@ -1,5 +1,6 @@
 //! How things are, for people: `/status`, and the table that `reflector status` prints.
 
+mod notices;
 mod problems;
 
 use std::fmt::{self, Write};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
 
+pub use notices::{NO_WRITES, Notice, REFUSED};
 pub use problems::by_reason;
 
 /// What losing a source means here; in the log, in the status, wherever it is told.
@@ -257,12 +259,12 @@ pub(crate) fn source_table(sources: &[SourceStatus]) -> String {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&source_table(&self.sources))?;
-        let lost: Vec<_> = self.sources.iter().filter(|it| it.is_lost()).collect();
-        if !lost.is_empty() {
+        let notices = self.notices();
+        if !notices.is_empty() || !self.held.is_empty() {
             writeln!(f)?;
         }
-        for SourceStatus { name, .. } in lost {
-            writeln!(f, "Source {name} is {NOT_FOLLOWED}")?;
+        for notice in notices {
+            writeln!(f, "{}", notice.text)?;
         }
         for held in &self.held {
             writeln!(f, "{held}")?;
@@ -280,28 +282,6 @@ impl fmt::Display for Status {
             write!(f, ", {endpoints} mirror Endpoints")?;
         }
         writeln!(f)?;
-        for SourceStatus {
-            name,
-            cluster_unknown,
-            ..
-        } in &self.sources
-        {
-            if let Some(why) = cluster_unknown {
-                writeln!(f, "Source {name} does not tell which cluster it is: {why}")?;
-            }
-        }
-        if let Some(why) = &self.configuration.refused {
-            writeln!(f, "The configuration changed and is wrong: {why}")?;
-        }
-        if let Some(why) = &self.write_error {
-            writeln!(
-                f,
-                "The local API server takes no writes; trying again: {why}"
-            )?;
-        }
-        for warning in &self.configuration.notes {
-            writeln!(f, "Warning: {warning}")?;
-        }
         self.write_problems(f)
     }
 }
@@ -309,11 +289,7 @@ impl fmt::Display for Status {
 impl Status {
     fn write_problems(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.leads {
-            let writer = self.writer.as_deref().unwrap_or("another process");
-            return writeln!(
-                f,
-                "Standing by: {writer} writes; ask it for the problems of Services"
-            );
+            return Ok(());
         }
         if self.problems.is_empty() {
             return f.write_str("No problems\n");

@@ -1,6 +1,6 @@
 //! What the reflector reports: configuration, writes, held deletions and problems.
 
-use reflector::status::{Status, by_reason};
+use reflector::status::{NO_WRITES, REFUSED, Status, by_reason};
 
 use super::facts::Facts;
 use super::finding::Finding;
@@ -52,7 +52,7 @@ fn of_status(status: &Status) -> Vec<Finding> {
     if let Some(why) = &status.configuration.refused {
         findings.push(Finding::failed(
             "configuration",
-            format!("the changed configuration is not in use: {why}"),
+            format!("{REFUSED}: {why}"),
             (
                 "correct the configuration",
                 "runbooks.md#heliographconfigurationrefused",
@@ -69,7 +69,7 @@ fn of_status(status: &Status) -> Vec<Finding> {
     if let Some(why) = &status.write_error {
         findings.push(Finding::failed(
             "writes",
-            format!("the local API server accepts no writes: {why}"),
+            format!("{NO_WRITES}: {why}"),
             (
                 "repair the API server or the permissions",
                 "runbooks.md#heliographwritesrejected",

@@ -5,6 +5,7 @@ use tracing::{info, warn};
 
 use super::Controller;
 use crate::report::names;
+use crate::status::NO_WRITES;
 
 impl Controller {
     pub(super) fn measure_as_semaphore(&self) {
@@ -35,7 +36,7 @@ impl Controller {
     pub(super) fn note_availability(&mut self, unavailable: Option<String>) {
         match (&unavailable, &self.unavailable) {
             (Some(why), None) => {
-                warn!(why, "the local API server takes no writes; trying again");
+                warn!(why, "{NO_WRITES}");
             }
             (None, Some(_)) => info!("the local API server takes writes again"),
             (Some(_), Some(_)) | (None, None) => {}
@@ -50,7 +51,7 @@ impl Controller {
     pub(super) fn why_not_written(&self) -> Option<Reason> {
         self.unavailable.as_ref().map(|why| Reason {
             rule: "LocalWritesFail".to_owned(),
-            text: format!("the local API server takes no writes, which are tried again: {why}"),
+            text: format!("{NO_WRITES}: {why}"),
         })
     }
 }

@@ -123,27 +123,15 @@ fn summary(status: &Status, n_bad: usize, worst: Level) -> (Level, String) {
 }
 
 fn notes(status: &Status) -> Vec<(Level, String)> {
-    let mut notes = Vec::new();
-    if !status.leads {
-        let writer = status.writer.as_deref().unwrap_or("another replica");
-        let note = format!(
-            "This replica is a standby: {writer} is the leader. Only the leader knows the \
-             problems of Services."
-        );
-        notes.push((Level::Warning, note));
-    }
-    if let Some(why) = &status.configuration.refused {
-        let note =
-            format!("The changed configuration is invalid; the previous one stays active: {why}");
-        notes.push((Level::Bad, note));
-    }
-    if let Some(why) = &status.write_error {
-        let note = format!("The local API server accepts no writes; retrying: {why}");
-        notes.push((Level::Bad, note));
-    }
-    let warnings = status.configuration.notes.iter().cloned();
-    notes.extend(warnings.map(|it| (Level::Warning, it)));
-    notes
+    let notes = status.notices().into_iter().map(|it| {
+        let level = if it.is_failure {
+            Level::Bad
+        } else {
+            Level::Warning
+        };
+        (level, it.text)
+    });
+    notes.collect()
 }
 
 fn source(source: &SourceStatus) -> Source<'_> {
@@ -230,8 +218,8 @@ mod tests {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
         let shown = overview(&status, &[], &Params::default(), now);
         assert_eq!(shown.summary.0, Level::Bad);
-        assert!(shown.notes[0].1.contains("reflector-0 is the leader"));
-        assert!(shown.notes[1].1.contains("etcd is full"));
+        assert!(shown.notes[0].1.contains("etcd is full"));
+        assert!(shown.notes[1].1.contains("reflector-0 is the leader"));
     }
 
     #[test]

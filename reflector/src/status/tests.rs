@@ -117,5 +117,36 @@ fn a_status_of_another_version_is_read() {
     stale.sources[0].feeds[0].state = "stale".to_owned();
     stale.configuration.notes = vec!["no sources".to_owned()];
     assert!(!stale.is_synced());
-    assert!(stale.to_string().contains("\nWarning: no sources\n"));
+    assert!(stale.to_string().contains("\nConfiguration: no sources\n"));
+}
+
+#[test]
+fn many_lost_sources_are_one_sentence() {
+    let empty = r#"{"sources": [], "problems": [], "queueDepth": 0, "leader": true,
+        "mirrors": {"services": 0, "endpointSlices": 0}}"#;
+    let mut status: Status = serde_json::from_str(empty).unwrap();
+    let lost = |i: usize| SourceStatus {
+        name: format!("s{i}"),
+        cluster: None,
+        cluster_unknown: None,
+        feeds: vec![FeedStatus {
+            resource: "services".to_owned(),
+            state: "stale".to_owned(),
+            objects: 0,
+            age_seconds: None,
+            last_error: Some("refused".to_owned()),
+        }],
+    };
+    status.sources = (0..5).map(lost).collect();
+    assert_eq!(status.notices().len(), 5);
+    status.sources = (0..50).map(lost).collect();
+    let [notice] = status.notices().try_into().unwrap();
+    assert!(notice.is_failure);
+    assert_eq!(
+        notice.text,
+        format!(
+            "Sources s0, s1, s2, s3, s4 and 45 more are {}",
+            super::NOT_FOLLOWED
+        )
+    );
 }

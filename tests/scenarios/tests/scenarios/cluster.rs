@@ -167,6 +167,16 @@ impl Cluster {
         });
         Ok(writes.count())
     }
+
+    /// Waits until so many writes are in the audit log: an object is seen before its write is there.
+    pub(crate) async fn eventually_wrote(&self, wanted: usize) -> anyhow::Result<()> {
+        eventually("the audit log has the writes", async || {
+            let n_writes = self.mirror_writes()?;
+            ensure!(n_writes == wanted, "{n_writes} writes, not {wanted}");
+            Ok(())
+        })
+        .await
+    }
 }
 
 pub(crate) fn service_path(key: &str) -> String {

@@ -122,7 +122,7 @@ pub(crate) async fn sources_come_and_go_and_disturb_no_other(
     emitter.stop().await?;
     east.set_endpoints("web", &["10.1.0.4"]).await?;
     local.eventually_has(&mine, &["10.1.0.4"]).await?;
-    ensure!(local.mirror_writes()? == writes + 1);
+    local.eventually_wrote(writes + 1).await?;
     Ok(())
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn a_directory_of_kubeconfigs_is_a_set_of_sources(
     fs::write(directory.join("north"), &kubeconfig)?;
     local.eventually_has(&north, &["10.1.0.1"]).await?;
     it.eventually_does_not_say("malformed").await?;
-    ensure!(local.mirror_writes()? == writes + 4);
+    local.eventually_wrote(writes + 4).await?;
 
     // One breaks: while the reflector runs, and when it starts, its mirrors stay.
     fs::write(directory.join("east.yaml"), "{half")?;
@@ -53,7 +53,7 @@ pub(crate) async fn a_directory_of_kubeconfigs_is_a_set_of_sources(
     east.set_endpoints("web", &["10.1.0.2"]).await?;
     local.eventually_has(&north, &["10.1.0.2"]).await?;
     local.eventually_has(&mine, &["10.1.0.1"]).await?;
-    ensure!(local.mirror_writes()? == writes + 6);
+    local.eventually_wrote(writes + 6).await?;
 
     // One goes, and then, by accident, all of them.
     fs::remove_file(directory.join("west.conf"))?;

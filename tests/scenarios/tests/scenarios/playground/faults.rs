@@ -99,10 +99,10 @@ impl Playground {
         loop {
             let said = eventually("the view says so", async || {
                 let status = self.type_line_with("playground status").await?;
-                let asked = self.type_line_with("reflector status").await?;
+                let asked = self.reflector_status().await?;
                 for word in fault.words {
                     ensure!(
-                        status.contains(word) && asked.contains(word),
+                        status.contains(word) && super::has_reason(&asked, word),
                         "{word}: {status}\n{asked}"
                     );
                 }

@@ -1,0 +1,86 @@
+//! Sentences of a status, the same on every surface: text, command line, page.
+
+use super::{NOT_FOLLOWED, Status};
+
+/// Why nothing is written, whatever a plan says.
+pub const NO_WRITES: &str = "the local API server takes no writes; trying again";
+
+/// What a wrong configuration means here.
+pub const REFUSED: &str = "the configuration changed and is wrong; the former one goes on";
+
+/// Sources that have a sentence of their own.
+const MAX_LINES: usize = 5;
+
+/// A sentence about the process or a source as a whole; problems are about single objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether something fails; otherwise it is worth knowing.
+    pub is_failure: bool,
+    /// The sentence, without an end.
+    pub text: String,
+}
+
+impl Status {
+    /// What is to be told beside tables and problems, the most urgent first.
+    pub fn notices(&self) -> Vec<Notice> {
+        let refused = self.configuration.refused.iter();
+        let refused = refused.map(|why| format!("{}: {why}", capitalized(REFUSED)));
+        let writes = self.write_error.iter();
+        let writes = writes.map(|why| format!("{}: {why}", capitalized(NO_WRITES)));
+        let failures = self
+            .lost()
+            .into_iter()
+            .chain(refused)
+            .chain(writes)
+            .map(|text| Notice {
+                is_failure: true,
+                text,
+            });
+
+        let unknown = self.sources.iter().filter_map(|it| {
+            let why = it.cluster_unknown.as_deref()?;
+            Some(format!(
+                "Source {} does not tell which cluster it is: {why}",
+                it.name
+            ))
+        });
+        let standby = (!self.leads).then(|| {
+            let writer = self.writer.as_deref().unwrap_or("another replica");
+            format!(
+                "This replica is a standby: {writer} is the leader, and only it knows the problems \
+                 of Services"
+            )
+        });
+        let configured = self.configuration.notes.iter();
+        let configured = configured.map(|note| format!("Configuration: {note}"));
+        let others = unknown.chain(standby).chain(configured);
+        let others = others.map(|text| Notice {
+            is_failure: false,
+            text,
+        });
+        failures.chain(others).collect()
+    }
+
+    /// The sources that are not followed, in one sentence where there are many.
+    fn lost(&self) -> Vec<String> {
+        let lost = self.sources.iter().filter(|it| it.is_lost());
+        let names: Vec<_> = lost.map(|it| it.name.as_str()).collect();
+        if names.len() <= MAX_LINES {
+            let lines = names
+                .iter()
+                .map(|name| format!("Source {name} is {NOT_FOLLOWED}"));
+            return lines.collect();
+        }
+        let shown = names[..MAX_LINES].join(", ");
+        let n_more = names.len() - MAX_LINES;
+        vec![format!(
+            "Sources {shown} and {n_more} more are {NOT_FOLLOWED}"
+        )]
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|it| it.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
