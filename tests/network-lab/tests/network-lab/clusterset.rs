@@ -146,7 +146,8 @@ pub(crate) async fn an_exported_service_is_reached_by_its_clusterset_name(
         member.reaches(&["web-east", "web-local"]).await?;
     }
     // The younger export's port of that name is another one now.
-    let ports = json!({"spec": {"ports": [{"name": "http", "port": 4242, "targetPort": 8080}]}});
+    let port = json!({"name": "http", "port": 4242, "targetPort": 8080});
+    let ports = json!({"spec": {"ports": [{"$patch": "replace"}, port]}});
     local
         .cluster
         .patch("/api/v1/namespaces/demo/services/web", &ports)

@@ -25,15 +25,15 @@ struct Stage {
 }
 
 impl Stage {
-    /// With these keys of `global`, and this of the local Service's `spec`.
-    async fn set(scene: Arc<Scene>, keys: &Value, here: &Value) -> anyhow::Result<Self> {
+    /// With these keys of `global`, and this of the `spec` of east's Service.
+    async fn set(scene: Arc<Scene>, keys: &Value, there: &Value) -> anyhow::Result<Self> {
         let lab = Lab::new(scene)?;
         let (east, local) = lab.clusters().await?;
-        east.create_service("web", &json!({})).await?;
+        east.create_service("web", there).await?;
         east.run_pod("web", "web-east").await?;
         // A Service's time is of whole seconds, and east is to be the older one.
         tokio::time::sleep(Duration::from_millis(1100)).await;
-        local.create_service("web", here).await?;
+        local.create_service("web", &json!({})).await?;
         local.run_pod("web", "web-local").await?;
         let mut global = json!({
             "cluster": "local",
@@ -119,8 +119,8 @@ pub(crate) async fn a_port_that_means_something_else_gets_no_traffic(
 ) -> anyhow::Result<()> {
     let ports = json!({"ports": [{"name": "http", "port": 81, "targetPort": 8080}]});
     let stage = Stage::set(scene, &json!({}), &ports).await?;
-    stage.eventually_answers(&["web-east"]).await?;
-    stage.check("the oldest member's port 80", &["web-east"])
+    stage.eventually_answers(&["web-local"]).await?;
+    stage.check("port 80 of the cluster that comes first", &["web-local"])
 }
 
 /// Here not by hints but by tiers, which need no zones.

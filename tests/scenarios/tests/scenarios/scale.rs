@@ -11,11 +11,13 @@ use tokio::time::Instant;
 use crate::embedded::{World, remove_service, set_service};
 use crate::lab::MIRRORS;
 
+/// Services of each of the churning sources.
+const N_SERVICES: usize = 100;
+
 pub(crate) async fn fifty_churning_sources_are_mirrored_one_by_one(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     const N_SOURCES: usize = 50;
-    const N_SERVICES: usize = 200;
     const N_CHANGES: usize = 40;
     let names: Vec<String> = (0..N_SOURCES).map(|i| format!("source-{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -57,7 +59,7 @@ pub(crate) async fn fifty_churning_sources_are_mirrored_one_by_one(
 
 /// One Service changes, and one in four times one comes or goes.
 fn churn(source: &EmbeddedCluster, round: usize) -> anyhow::Result<()> {
-    let name = format!("svc-{}", fastrand::usize(..200));
+    let name = format!("svc-{}", fastrand::usize(..N_SERVICES));
     let address = format!("10.5.{}.{}", round, fastrand::u8(1..));
     match round % 8 {
         0 => remove_service(source, &name),
