@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use proto_types::escape;
+use reflector::explained::{Explained, explained};
 use reflector_planner::Explanation;
 
 use crate::FAILED;
@@ -19,20 +20,23 @@ pub(crate) async fn run(
     printer: &Printer,
 ) -> anyhow::Result<ExitCode> {
     let admin = Admin::of_reflector(global, &asked.server).await?;
-    let path = format!("/explain/{}", asked.service);
-    let explanations: Vec<Explanation> = admin.json(&path).await?;
-    if explanations.is_empty() {
+    let services: Vec<Explanation> = admin.json(&format!("/explain/{}", asked.service)).await?;
+    // A reflector of an earlier version has no answer.
+    let import = admin.json(&format!("/imports/{}", asked.service)).await;
+    let answers = explained(services, import.unwrap_or_default());
+    if answers.is_empty() {
         bail!("no explanation of Service {}", asked.service);
     }
-    printer.print(&explanations, || text(&explanations))?;
-    let is_well = explanations.iter().all(|it| it.problems.is_empty());
+    printer.print(&answers, || text(&answers))?;
+    let is_well = answers.iter().all(Explained::is_well);
     Ok(ExitCode::from(if is_well { 0 } else { FAILED }))
 }
 
-fn text(explanations: &[Explanation]) -> String {
-    let texts = explanations
-        .iter()
-        .map(|it| format!("{it}\n{}\n", conclusion(it)));
+fn text(answers: &[Explained]) -> String {
+    let texts = answers.iter().map(|answer| match answer {
+        Explained::Service(it) => format!("{it}\n{}\n", conclusion(it)),
+        Explained::Import(it) => it.to_string(),
+    });
     let texts: Vec<_> = texts.collect();
     escape::lines(&texts.join("\n")).into_owned()
 }

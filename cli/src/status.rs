@@ -81,6 +81,9 @@ fn text(status: &Status, printer: &Printer) -> String {
         let _ = write!(text, ", {} mirror Endpoints", mirrors.endpoints);
     }
     let _ = writeln!(text, "; {} in the work queue", status.waiting);
+    if let Some(set) = &status.cluster_set {
+        let _ = writeln!(text, "{}", one_line(&set.summary()));
+    }
     for notice in status.notices() {
         let mark = if notice.is_failure {
             Mark::Failed

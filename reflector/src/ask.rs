@@ -10,13 +10,13 @@ use http::Uri;
 use http_body_util::BodyExt;
 use kube::client::Body;
 use proto_types::{ObjectKey, escape};
-use reflector_planner::Explanation;
 use runtime::{Access, Token};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::explained::{Explained, explained};
 use crate::status::Status;
 
 /// How answers are printed.
@@ -92,12 +92,12 @@ pub(crate) async fn synced(place: &Place, limit: Duration) -> anyhow::Result<Sta
     }
 }
 
-/// Why a Service is mirrored as it is.
-pub(crate) async fn explain(
-    place: &Place,
-    service: &ObjectKey,
-) -> anyhow::Result<Vec<Explanation>> {
-    ask(place, &format!("/explain/{service}")).await
+/// Why a Service is mirrored or imported as it is.
+pub(crate) async fn explain(place: &Place, service: &ObjectKey) -> anyhow::Result<Vec<Explained>> {
+    let services = ask(place, &format!("/explain/{service}")).await?;
+    // A reflector of an earlier version has no answer.
+    let import = ask(place, &format!("/imports/{service}")).await;
+    Ok(explained(services, import.unwrap_or_default()))
 }
 
 /// Prints one answer.

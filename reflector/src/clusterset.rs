@@ -9,10 +9,12 @@
 //! | `watch` | lists and watches one resource of one cluster |
 //! | `write` | performs actions |
 //! | `controller` | owns the state |
+//! | `answer` | answers questions about it |
 //!
 //! It shares nothing with mirrors and global Services but the configuration, the Lease
 //! and the clients. What should exist is decided in `reflector-clusterset`.
 
+mod answer;
 mod controller;
 mod watch;
 mod write;
@@ -23,12 +25,13 @@ use std::convert::Infallible;
 use reflector_clusterset::{ClusterId, Settings};
 use reflector_planner::RemovedSources;
 use runtime::Network;
-use tokio::sync::watch as channel;
+use tokio::sync::{mpsc, watch as channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ClusterSetConfig, Config, SourceConfig};
 use crate::write::Writer;
 
+pub(crate) use answer::Question;
 pub(crate) use controller::Configuration;
 use controller::Controller;
 
@@ -42,10 +45,11 @@ pub(crate) fn configuration(config: &Config) -> Option<channel::Sender<Configura
 
 /// Runs the controller of the clusterset until `shutdown`.
 pub(crate) async fn run(
-    (network, configurations, writer): (Network, channel::Receiver<Configuration>, Writer),
+    (network, writer): (Network, Writer),
+    asked: (channel::Receiver<Configuration>, mpsc::Receiver<Question>),
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let controller = Controller::new(network, configurations, writer);
+    let controller = Controller::new(network, asked, writer);
     controller.run(shutdown).await
 }
 

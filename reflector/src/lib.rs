@@ -41,6 +41,7 @@ pub mod compat;
 pub mod config;
 mod config_map;
 mod controller;
+pub mod explained;
 mod feed;
 mod following;
 mod foresee;
@@ -69,6 +70,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use admin::Questions;
 use compat::Line;
 use config::{Command, RecordKey, Shown};
 use config_map::ConfigMapText;
@@ -194,7 +196,7 @@ async fn reflect(
         () = shutdown.cancelled() => return Ok(()),
     };
     let readiness = Readiness::default();
-    let (questions, asked) = mpsc::channel(1);
+    let (questions, asked, asked_of_set) = Questions::new(config.cluster_set.is_some());
     let (registry, stop) = (Arc::new(registry), shutdown.clone());
     let guard = Guard::new(config.admin_token_file.clone()).with_reviews(local.clone());
     let router = admin::router(readiness.clone(), registry, questions, guard, stop);
@@ -210,7 +212,7 @@ async fn reflect(
         config.habits,
     );
     let (announcer, announcements) = announcements(&writer, config.record.clone());
-    let cluster_set = clusterset_of((&network, &writer), &config, &mut tasks);
+    let cluster_set = clusterset_of((&network, &writer), (&config, asked_of_set), &mut tasks);
     let parts = (config_map, cluster_set);
     let reloads = line.map(|line| reloads_of((network, line), &config, parts, &mut tasks));
     let pins = pins_of(&config, &local, &leadership, &mut tasks);
@@ -303,13 +305,14 @@ fn reloads_of(
 /// Runs the clusterset, where there is one.
 fn clusterset_of(
     (network, writer): (&Network, &Writer),
-    config: &Config,
+    (config, questions): (&Config, mpsc::Receiver<clusterset::Question>),
     tasks: &mut Tasks,
 ) -> Option<ClusterSetSender> {
     let sender = clusterset::configuration(config)?;
-    let parts = (network.clone(), sender.subscribe(), writer.clone());
+    let parts = (network.clone(), writer.clone());
+    let asked = (sender.subscribe(), questions);
     let shutdown = tasks.shutdown().clone();
-    tasks.spawn("clusterset", clusterset::run(parts, shutdown));
+    tasks.spawn("clusterset", clusterset::run(parts, asked, shutdown));
     Some(sender)
 }
 

@@ -31,7 +31,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Question, Questions, ask};
+use crate::admin::{Question, Questions};
 use crate::status::Status;
 
 use propagation::Bucket;
@@ -108,7 +108,10 @@ async fn services(State(site): State<Site>, visit: Visit) -> Response {
                 page: params.page("page"),
                 size: SERVICES,
             };
-            let found = ask(&site.questions, |asker| Question::Find(search, asker)).await?;
+            let found = site
+                .questions
+                .ask(|asker| Question::Find(search, asker))
+                .await?;
             Some(service::list(&found, &params))
         }
     };
@@ -138,7 +141,7 @@ impl Site {
         {
             return Some(seen.clone());
         }
-        let status = ask(&self.questions, Question::Status).await?;
+        let status = self.questions.status().await?;
         let mut text = String::new();
         // Text takes all that is written.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.metrics);
@@ -153,9 +156,11 @@ impl Site {
     async fn service(&self, key: ObjectKey) -> Option<Content> {
         let questions = &self.questions;
         let service = key.clone();
-        let explanations = ask(questions, |it| Question::Explain(service, it)).await?;
+        let explanations = questions.ask(|it| Question::Explain(service, it)).await?;
         let service = key.clone();
-        let members = ask(questions, |it| Question::Members(service, ENDPOINTS, it)).await?;
+        let members = questions
+            .ask(|it| Question::Members(service, ENDPOINTS, it))
+            .await?;
         Some(service::one(&key, &members, &explanations))
     }
 }

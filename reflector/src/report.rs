@@ -230,6 +230,7 @@ impl Report {
             writer: None,
             configuration: self.configuration.clone(),
             write_error: None,
+            cluster_set: None,
         }
     }
 

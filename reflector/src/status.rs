@@ -1,5 +1,6 @@
 //! How things are, for people: `/status`, and the table that `reflector status` prints.
 
+mod cluster_set;
 mod notices;
 mod problems;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
 
+pub use cluster_set::{ClusterSetStatus, ClusterStatus};
 pub use notices::{NO_WRITES, Notice, REFUSED};
 pub use problems::by_reason;
 
@@ -48,6 +50,9 @@ pub struct Status {
     /// Why the local API server takes no writes, if it takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_error: Option<String>,
+    /// The clusterset, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_set: Option<Box<ClusterSetStatus>>,
 }
 
 /// How it is with the configuration.
@@ -282,6 +287,9 @@ impl fmt::Display for Status {
             write!(f, ", {endpoints} mirror Endpoints")?;
         }
         writeln!(f)?;
+        if let Some(set) = &self.cluster_set {
+            writeln!(f, "{}", set.summary())?;
+        }
         self.write_problems(f)
     }
 }

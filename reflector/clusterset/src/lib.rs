@@ -17,6 +17,7 @@
 //! | [`plan`](mod@plan) | the desired state of one namespaced name |
 //! | [`conditions`] | conditions of exports and imports |
 //! | [`action`] | the writes that establish a plan |
+//! | [`explain`](mod@explain), [`reason`] | why an import is as it is, and what is wrong |
 //! | [`name`] | names of derived Services and of copied EndpointSlices |
 //!
 //! Invariants:
@@ -33,6 +34,7 @@ pub mod api;
 pub mod cluster;
 pub mod conditions;
 pub mod conflict;
+pub mod explain;
 pub mod export;
 pub mod id;
 pub mod known;
@@ -41,11 +43,13 @@ pub mod merge;
 pub mod name;
 pub mod plan;
 pub mod ports;
+pub mod reason;
 pub mod state;
 
 pub use action::{Action, Request, actions};
 pub use cluster::Cluster;
 pub use conflict::Conflict;
+pub use explain::{ImportExplanation, ImportProblem, explain, problems};
 pub use export::{Export, ExportedService};
 pub use id::ClusterId;
 pub use known::{Change, Known};

@@ -89,9 +89,9 @@ pub struct ImportStatus {
 }
 
 /// Exports of one Service by all clusters, as far as they are known.
-struct Exports<'a> {
+pub(crate) struct Exports<'a> {
     /// Known exports, by precedence.
-    members: Vec<Member<'a>>,
+    pub(crate) members: Vec<Member<'a>>,
     /// Clusters whose exports are not known.
     unknown: BTreeSet<ClusterId>,
 }
@@ -146,7 +146,8 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
     Some(plan)
 }
 
-fn exports<'a>(set: &'a ClusterSet, key: &ObjectKey) -> Exports<'a> {
+/// Returns the exports of a Service.
+pub(crate) fn exports<'a>(set: &'a ClusterSet, key: &ObjectKey) -> Exports<'a> {
     let mut exports = Exports {
         members: Vec::new(),
         unknown: BTreeSet::new(),
@@ -176,7 +177,8 @@ fn is_occupied(set: &ClusterSet, key: &ObjectKey) -> bool {
     occupant(set, key).is_some()
 }
 
-fn occupant(set: &ClusterSet, key: &ObjectKey) -> Option<&'static str> {
+/// Returns what another writer has of the import.
+pub(crate) fn occupant(set: &ClusterSet, key: &ObjectKey) -> Option<&'static str> {
     let local = set.local();
     let import = local.imports.data().and_then(|it| it.get(key));
     if import.is_some_and(|it| !it.is_managed()) {

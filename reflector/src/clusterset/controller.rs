@@ -8,7 +8,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use proto_types::ObjectKey;
 use reflector_clusterset::api::Version;
-use reflector_clusterset::{ClusterId, ClusterSet, Settings, Update, actions, plan};
+use reflector_clusterset::{
+    ClusterId, ClusterSet, ImportProblem, Settings, Update, actions, plan, problems,
+};
 use reflector_planner::{LocalKey, Moment};
 use runtime::Network;
 use tokio::sync::{mpsc, watch as channel};
@@ -17,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::answer::Question;
 use super::watch::{Message, Watch, Watched};
 use super::write::{Done, perform};
 use crate::config::SourceConfig;
@@ -29,9 +32,9 @@ use crate::write::Writer;
 /// Owns the state of the clusterset.
 pub(super) struct Controller {
     network: Network,
-    set: ClusterSet,
-    version: Option<Version>,
-    queue: Queue,
+    pub(super) set: ClusterSet,
+    pub(super) version: Option<Version>,
+    pub(super) queue: Queue,
     writer: Writer,
     leadership: Leadership,
     configurations: channel::Receiver<Configuration>,
@@ -41,6 +44,11 @@ pub(super) struct Controller {
     sources: BTreeMap<ClusterId, (SourceConfig, AbortHandle)>,
     writes: JoinSet<Done>,
     started: Instant,
+    questions: mpsc::Receiver<Question>,
+    /// Why a resource of a cluster is not watched now.
+    pub(super) failures: BTreeMap<(ClusterId, Watched), String>,
+    /// Problems of the imports, as they were planned last.
+    pub(super) problems: BTreeMap<ObjectKey, Vec<ImportProblem>>,
 }
 
 /// Configuration of the clusterset and of its sources.
@@ -71,6 +79,7 @@ enum Event {
     Done(Done),
     Tick,
     Configuration,
+    Question(Question),
     Other,
 }
 
@@ -78,7 +87,10 @@ impl Controller {
     /// Creates a controller and begins to watch.
     pub(super) fn new(
         network: Network,
-        mut configurations: channel::Receiver<Configuration>,
+        (mut configurations, questions): (
+            channel::Receiver<Configuration>,
+            mpsc::Receiver<Question>,
+        ),
         writer: Writer,
     ) -> Self {
         let Configuration { settings, sources } = configurations.borrow_and_update().clone();
@@ -97,6 +109,9 @@ impl Controller {
             sources: BTreeMap::new(),
             writes: JoinSet::new(),
             started: Instant::now(),
+            questions,
+            failures: BTreeMap::new(),
+            problems: BTreeMap::new(),
         };
         this.watch_local();
         for source in sources {
@@ -173,6 +188,7 @@ impl Controller {
                 Event::Other
             }
             Ok(()) = self.configurations.changed() => Event::Configuration,
+            Some(question) = self.questions.recv() => Event::Question(question),
             () = self.leadership.changed() => Event::Other,
             () = self.queue.retry() => Event::Other,
         }
@@ -182,6 +198,13 @@ impl Controller {
         match event {
             Event::Message(Message::Update(update)) => self.update(*update),
             Event::Message(Message::Version(version)) => self.version = Some(version),
+            Event::Message(Message::Heard(cluster, watched)) => {
+                self.failures.remove(&(cluster, watched));
+            }
+            Event::Message(Message::Failed(cluster, watched, why)) => {
+                self.failures.insert((cluster, watched), why);
+            }
+            Event::Question(question) => self.answer(question),
             Event::Done(done) => self.finish(done),
             Event::Tick => self.update(Update::Tick(Moment(self.started.elapsed()))),
             Event::Configuration => self.reconfigure(),
@@ -274,10 +297,12 @@ impl Controller {
                 return;
             };
             let key = local.object();
-            let now = jiff::Timestamp::now().round(jiff::Unit::Second);
-            let now = now.map(|it| it.to_string()).unwrap_or_default();
             let plan = plan(&self.set, key);
-            let actions = plan.map(|it| actions(&self.set, key, &it, version, &now));
+            if let Some(plan) = &plan {
+                let problems = problems(&self.set, key, plan);
+                note(&mut self.problems, key, problems);
+            }
+            let actions = plan.map(|it| actions(&self.set, key, &it, version, &now()));
             match actions {
                 Some(actions) if !actions.is_empty() => {
                     let write = perform(self.writer.clone(), key.clone(), actions);
@@ -286,6 +311,30 @@ impl Controller {
                 Some(_) | None => self.queue.settled(&local),
             }
         }
+    }
+}
+
+/// Time for conditions, in whole seconds.
+pub(super) fn now() -> String {
+    let now = jiff::Timestamp::now().round(jiff::Unit::Second);
+    now.map(|it| it.to_string()).unwrap_or_default()
+}
+
+/// Logs problems of an import that are new, and keeps those that there are.
+fn note(
+    known: &mut BTreeMap<ObjectKey, Vec<ImportProblem>>,
+    key: &ObjectKey,
+    problems: Vec<ImportProblem>,
+) {
+    let before = known.remove(key).unwrap_or_default();
+    for ImportProblem { reason, message } in problems.iter().filter(|it| !before.contains(it)) {
+        warn!(reason, "{message}");
+    }
+    for ImportProblem { reason, .. } in before.iter().filter(|it| !problems.contains(it)) {
+        info!(%key, reason, "no more");
+    }
+    if !problems.is_empty() {
+        known.insert(key.clone(), problems);
     }
 }
 

@@ -16,6 +16,9 @@ use tracing::{info, warn};
 
 use crate::identity::Identity;
 
+/// Cause of a cluster without exports.
+const NOT_SERVED: &str = "the Multi-Cluster Services API is not available, retrying";
+
 /// Message of a watch task.
 #[derive(Debug)]
 pub(super) enum Message {
@@ -23,10 +26,14 @@ pub(super) enum Message {
     Update(Box<Update>),
     /// The version of the API that the local cluster serves.
     Version(Version),
+    /// A resource of a cluster is watched.
+    Heard(ClusterId, Watched),
+    /// A resource of a cluster is not watched, and why.
+    Failed(ClusterId, Watched, String),
 }
 
 /// Resource that is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Watched {
     /// ServiceExports.
     Exports,
@@ -99,7 +106,12 @@ impl Watch {
     /// Waits until the cluster serves the API.
     async fn discover(&self) -> Version {
         let version = multicluster::found(&self.client, |why| {
-            warn!(cluster = %self.cluster, why, "the Multi-Cluster Services API is not available, retrying");
+            warn!(cluster = %self.cluster, why, "{NOT_SERVED}");
+            let why = format!("{NOT_SERVED}: {why}");
+            // A full channel has news of this cluster already, or soon.
+            let _ = self
+                .sender
+                .try_send(Message::Failed(self.cluster.clone(), self.watched, why));
         });
         let version = version.await;
         let name = version.as_str();
@@ -130,19 +142,30 @@ impl Watch {
                 }
                 _ => false,
             };
-            for update in self.updates(&event) {
-                if self
-                    .sender
-                    .send(Message::Update(Box::new(update)))
-                    .await
-                    .is_err()
-                {
+            let updates = self.updates(&event).into_iter();
+            let updates = updates.map(|it| Message::Update(Box::new(it)));
+            for message in self.health(&event).into_iter().chain(updates) {
+                if self.sender.send(message).await.is_err() {
                     return;
                 }
             }
             if is_gone {
                 return;
             }
+        }
+    }
+
+    /// Returns what an event means for the status of the cluster.
+    fn health(&self, event: &Event) -> Option<Message> {
+        let cluster = self.cluster.clone();
+        match event {
+            Event::Listed(_) | Event::Connected => Some(Message::Heard(cluster, self.watched)),
+            Event::Failed(failure) => match failure.cause {
+                // A watch that ends is opened again at once.
+                Cause::Cut(_) | Cause::Brief => None,
+                _ => Some(Message::Failed(cluster, self.watched, failure.to_string())),
+            },
+            Event::Applied(_) | Event::Deleted(_) | Event::Progress(_) => None,
         }
     }
 

@@ -54,6 +54,7 @@ pub(super) fn status(sources: Vec<SourceStatus>, n_problems: usize) -> Status {
         writer: None,
         configuration: ConfigurationStatus::default(),
         write_error: None,
+        cluster_set: None,
     }
 }
 

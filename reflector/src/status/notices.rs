@@ -27,15 +27,12 @@ impl Status {
         let refused = refused.map(|why| format!("{}: {why}", capitalized(REFUSED)));
         let writes = self.write_error.iter();
         let writes = writes.map(|why| format!("{}: {why}", capitalized(NO_WRITES)));
-        let failures = self
-            .lost()
-            .into_iter()
-            .chain(refused)
-            .chain(writes)
-            .map(|text| Notice {
-                is_failure: true,
-                text,
-            });
+        let clusters = self.cluster_set.iter().flat_map(|it| it.failures());
+        let failures = self.lost().into_iter().chain(clusters);
+        let failures = failures.chain(refused).chain(writes).map(|text| Notice {
+            is_failure: true,
+            text,
+        });
 
         let unknown = self.sources.iter().filter_map(|it| {
             let why = it.cluster_unknown.as_deref()?;

@@ -44,6 +44,7 @@ fn a_status_prints_as_a_table_and_sentences() {
         writer: None,
         configuration: ConfigurationStatus::default(),
         write_error: None,
+        cluster_set: None,
     };
     assert_eq!(
         status.to_string(),
@@ -84,6 +85,7 @@ fn one_cluster_under_two_names_is_told() {
         writer: None,
         configuration: ConfigurationStatus::default(),
         write_error: Some("etcd has no leader".to_owned()),
+        cluster_set: None,
     };
     status.tell_doubles(Some("2"));
     let told = status.to_string();

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use repository::{anchors, files, path, read};
 
 /// Where reasons are spelled.
-const REASONS: [&str; 4] = [
+const REASONS: [&str; 5] = [
     "reflector/planner/src/problem/reason.rs",
     "reflector/planner/src/import/refusal.rs",
     "reflector/planner/src/global/conflict.rs",
+    "reflector/clusterset/src/reason.rs",
     "reflector/src/metrics.rs",
 ];
 

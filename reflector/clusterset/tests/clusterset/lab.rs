@@ -203,6 +203,16 @@ impl Lab {
         self.set.update(Update::Namespaces(change));
     }
 
+    /// Somebody else's import `demo/web`.
+    pub(crate) fn foreign_import(&mut self) {
+        let import = json!({
+            "metadata": {"name": "web", "namespace": "demo", "uid": "f", "resourceVersion": "1"},
+            "spec": {"type": "ClusterSetIP", "ports": []},
+        });
+        self.objects.insert(("serviceimports", web()), import);
+        self.tell(VERSION.imports(), &web());
+    }
+
     /// The actions that are due for an import.
     pub(crate) fn due(&self, key: &ObjectKey) -> Vec<Action> {
         let plan = plan(&self.set, key);

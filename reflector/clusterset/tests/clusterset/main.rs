@@ -4,6 +4,7 @@
 
 mod conflicts;
 mod evidence;
+mod explain;
 mod exports;
 mod imports;
 mod lab;

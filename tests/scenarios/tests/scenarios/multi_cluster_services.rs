@@ -1,6 +1,7 @@
 //! The Multi-Cluster Services API on two clusters, as its conformance suite asks for it.
 
 pub(crate) mod emitters;
+mod explain;
 pub(crate) mod lifecycle;
 
 use std::process::Command;
@@ -155,6 +156,8 @@ pub(crate) async fn an_exported_service_is_imported_in_every_cluster(
         Ok(())
     })
     .await?;
+    set.says_why("ExportInvalid", "there is no Service of this name")
+        .await?;
     let spec = full_spec();
     service(east, &spec).await?;
     east.set_endpoints("web", &["10.1.0.1"]).await?;
@@ -165,6 +168,8 @@ pub(crate) async fn an_exported_service_is_imported_in_every_cluster(
         })
         .await?;
     }
+    set.says_why("", "demo/web is imported as its clusters export it (east)")
+        .await?;
     for (name, expected) in [
         ("Valid", "True/Valid"),
         ("Ready", "True/Ready"),

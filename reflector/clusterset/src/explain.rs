@@ -1,0 +1,263 @@
+//! Why an import is as it is, for people: what each cluster says, what is wrong, and what follows.
+
+use std::fmt;
+
+use proto_types::ObjectKey;
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::cluster::{Cluster, Contribution, Invalid};
+use crate::conditions::{Condition, Status};
+use crate::id::ClusterId;
+use crate::name;
+use crate::plan::{Desired, Plan, exports, occupant};
+use crate::reason::Reason;
+use crate::state::ClusterSet;
+
+/// Why an import is as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportExplanation {
+    /// Namespace and name of the ServiceImport, and of the exports.
+    pub import: String,
+    /// Name that clients use.
+    pub host: String,
+    /// What each cluster of the set says, the local one too.
+    pub clusters: Vec<Said>,
+    /// Writes that are due.
+    pub due: Vec<String>,
+    /// What is wrong.
+    pub problems: Vec<ImportProblem>,
+    /// The result, its cause and the remedy, in one sentence.
+    pub conclusion: String,
+}
+
+/// What one cluster says about an import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Said {
+    /// The cluster.
+    pub cluster: String,
+    /// How current that is: `synced`, `stale` or `unsynced`.
+    pub state: String,
+    /// Whether it has a ServiceExport of the name, in effect or not.
+    pub exported: bool,
+    /// What it says, as a clause.
+    pub says: String,
+    /// Number of its EndpointSlices.
+    pub slices: usize,
+    /// Number of their endpoints.
+    pub endpoints: usize,
+}
+
+/// A problem of one export or import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportProblem {
+    /// Reason.
+    pub reason: String,
+    /// What is wrong with which object, and what to do.
+    pub message: String,
+}
+
+/// Explains an import, also one that no cluster exports. `due` are the writes of the plan.
+#[must_use]
+pub fn explain(
+    set: &ClusterSet,
+    key: &ObjectKey,
+    plan: &Plan,
+    due: &[Action],
+) -> ImportExplanation {
+    let problems = problems(set, key, plan);
+    let due: Vec<_> = due.iter().map(described).collect();
+    let members = exports(set, key);
+    let names = members.members.iter().map(|it| it.cluster.as_str());
+    let oldest = members.members.first().map(|it| it.cluster);
+    ImportExplanation {
+        import: key.to_string(),
+        host: format!("{}.{}.svc.clusterset.local", key.name(), key.namespace()),
+        clusters: set
+            .clusters()
+            .iter()
+            .map(|(id, cluster)| said(id, cluster, key, oldest == Some(id)))
+            .collect(),
+        conclusion: conclusion(set, key, (&names.collect::<Vec<_>>(), &due), &problems),
+        due,
+        problems,
+    }
+}
+
+/// Returns what is wrong with an export of the local cluster, or with its import.
+#[must_use]
+pub fn problems(set: &ClusterSet, key: &ObjectKey, plan: &Plan) -> Vec<ImportProblem> {
+    let mut problems = Vec::new();
+    let mut tell = |reason: Reason, kind: &str, why: &str| {
+        problems.push(ImportProblem {
+            reason: reason.as_str().to_owned(),
+            message: format!("{kind} {key}: {why}"),
+        });
+    };
+    let has_exports = !exports(set, key).members.is_empty();
+    if let Some(why) = occupant(set, key).filter(|_| has_exports) {
+        tell(Reason::ImportOccupied, "ServiceImport", why);
+    }
+    if let Some(why) = set.rejection(key) {
+        let why = format!("the local API server rejected a write: {why}; correct what it names");
+        tell(Reason::ImportRejected, "ServiceImport", &why);
+    }
+    for it in plan.export.iter().flatten() {
+        match (it.condition_type, it.status) {
+            ("Valid", Status::False) => tell(Reason::ExportInvalid, "ServiceExport", &it.message),
+            ("Conflict", Status::True) => {
+                tell(Reason::ExportConflict, "ServiceExport", &it.message);
+            }
+            ("Ready", Status::False) if !set.is_allowed(key.namespace()) => {
+                tell(Reason::ExportNotAllowed, "ServiceExport", &it.message);
+            }
+            _ => {}
+        }
+    }
+    if let Desired::Present(status) = &plan.import_status {
+        let is_stale = |it: &&Condition| (it.condition_type, it.status) == ("Stale", Status::True);
+        for it in status.conditions.iter().filter(is_stale) {
+            tell(Reason::ImportStale, "ServiceImport", &it.message);
+        }
+    }
+    problems
+}
+
+fn described(action: &Action) -> String {
+    let verb = action.request.verb();
+    format!("{verb} {} {}", action.resource.kind, action.key)
+}
+
+fn said(id: &ClusterId, cluster: &Cluster, key: &ObjectKey, is_oldest: bool) -> Said {
+    let contribution = cluster.contribution(key);
+    let exported = matches!(
+        contribution,
+        Contribution::Exported(..) | Contribution::Invalid(..)
+    );
+    let says = match contribution {
+        Contribution::None => "has no ServiceExport of this name".to_owned(),
+        Contribution::Unknown => "its exports or Services were not listed yet".to_owned(),
+        Contribution::Invalid(_, why) => format!("its ServiceExport has no effect: {}", cause(why)),
+        Contribution::Exported(export, _) if is_oldest => {
+            format!("exports it since {}, and takes precedence", export.created)
+        }
+        Contribution::Exported(export, _) => format!("exports it since {}", export.created),
+    };
+    let slices = cluster.slices.data().into_iter().flat_map(|it| it.of(key));
+    let (mut n_slices, mut n_endpoints) = (0, 0);
+    for (_, spec) in slices {
+        n_slices += 1;
+        n_endpoints += spec.map_or(0, |it| it.endpoints.len());
+    }
+    Said {
+        cluster: id.as_str().to_owned(),
+        state: state(cluster).to_owned(),
+        exported,
+        says,
+        slices: n_slices,
+        endpoints: n_endpoints,
+    }
+}
+
+fn cause(why: Invalid<'_>) -> String {
+    match why {
+        Invalid::NoService => "there is no Service of this name".to_owned(),
+        Invalid::ExternalName => "the Service has type ExternalName".to_owned(),
+        Invalid::Managed => "the Service is itself a copy of another cluster's Service".to_owned(),
+        Invalid::Unreadable(why) => format!("the Service cannot be read: {why}"),
+    }
+}
+
+/// Returns how current the resource is that is known least.
+#[must_use]
+pub fn state(cluster: &Cluster) -> &'static str {
+    let is_unlisted = cluster.exports.is_unlisted()
+        || cluster.services.is_unlisted()
+        || cluster.slices.is_unlisted();
+    if is_unlisted {
+        "unsynced"
+    } else if cluster.is_stale() {
+        "stale"
+    } else {
+        "synced"
+    }
+}
+
+fn conclusion(
+    set: &ClusterSet,
+    key: &ObjectKey,
+    (exporters, due): (&[&str], &[String]),
+    problems: &[ImportProblem],
+) -> String {
+    if let Some(ImportProblem { message, .. }) = problems.first() {
+        return message.clone();
+    }
+    let unheard = set
+        .clusters()
+        .iter()
+        .filter(|(_, it)| state(it) == "unsynced");
+    let unheard: Vec<_> = unheard.map(|(id, _)| id.as_str()).collect();
+    if exporters.is_empty() && !unheard.is_empty() {
+        return format!(
+            "clusters {} were not listed yet, so whether {key} is exported is not known; see \
+             heliograph status",
+            unheard.join(", ")
+        );
+    }
+    if exporters.is_empty() {
+        return format!(
+            "no cluster of the set exports {key}; create a ServiceExport of this name in the \
+             namespace of the Service"
+        );
+    }
+    let namespaces = set.local().namespaces.data();
+    if !namespaces.is_some_and(|it| it.contains(key.namespace())) {
+        return format!(
+            "the local cluster has no namespace {}, so {key} is not imported; create it",
+            key.namespace()
+        );
+    }
+    if let Some(first) = due.first() {
+        return format!("a write is due ({first}); ask again in a moment");
+    }
+    let exporters = exporters.join(", ");
+    let derived = name::derived_service(key);
+    format!(
+        "{key} is imported as its clusters export it ({exporters}); if connections fail, check \
+         CoreDNS for the zone clusterset.local, kube-proxy for Service {derived}, and the route \
+         to the endpoints"
+    )
+}
+
+impl ImportExplanation {
+    /// Returns whether a cluster has a ServiceExport of the name, or something is wrong or due.
+    #[must_use]
+    pub fn has_export(&self) -> bool {
+        let is_exported = self.clusters.iter().any(|it| it.exported);
+        is_exported || !self.problems.is_empty() || !self.due.is_empty()
+    }
+}
+
+impl fmt::Display for ImportExplanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "ServiceImport {}, {}", self.import, self.host)?;
+        for it in &self.clusters {
+            write!(f, "  cluster {} ({}): {}", it.cluster, it.state, it.says)?;
+            if it.exported {
+                let (slices, endpoints) = (it.slices, it.endpoints);
+                write!(f, "; {slices} EndpointSlices with {endpoints} endpoints")?;
+            }
+            writeln!(f)?;
+        }
+        for due in &self.due {
+            writeln!(f, "  due: {due}")?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "  {}: {}", problem.reason, problem.message)?;
+        }
+        writeln!(f, "Conclusion: {}", self.conclusion)
+    }
+}
