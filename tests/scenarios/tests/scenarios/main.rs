@@ -269,6 +269,10 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(manifests::manifests_are_accepted_without_a_warning),
         scenario!(chart::the_chart_is_installed_upgraded_rolled_back_and_uninstalled),
         scenario!(rights::the_rights_are_enough_and_none_is_too_much),
+        scenario!(rights::clusterset::imports_need_the_rights_of_the_component_and_no_more),
+        scenario!(
+            rights::clusterset::a_cluster_that_is_read_grants_the_rights_of_its_reader_and_no_more
+        ),
         scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
         scenario!(policies::gator_and_admission_policy_agree_on_every_case),
         scenario!(policies::own::the_reflector_writes_its_own_objects_and_others_cannot_claim_to),

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::lab::{Cluster, program};
 
 /// All that can be installed by itself.
-const INSTALLABLE: [&str; 11] = [
+const INSTALLABLE: [&str; 12] = [
     "manifests/emitter",
     "manifests/reflector",
     "manifests/examples/two-clusters/east",
@@ -21,12 +21,13 @@ const INSTALLABLE: [&str; 11] = [
     "manifests/examples/same-name-core-endpoints",
     "manifests/examples/new-namespaces",
     "manifests/examples/global",
+    "manifests/examples/multi-cluster-services",
     "manifests/examples/replacement",
     "manifests/own-objects",
 ];
 
 /// What of that has sources.
-const CONFIGURED: [&str; 8] = [
+const CONFIGURED: [&str; 9] = [
     "manifests/examples/two-clusters/east",
     "manifests/examples/two-clusters/west",
     "manifests/examples/same-name",
@@ -34,6 +35,7 @@ const CONFIGURED: [&str; 8] = [
     "manifests/examples/same-name-core-endpoints",
     "manifests/examples/new-namespaces",
     "manifests/examples/global",
+    "manifests/examples/multi-cluster-services",
     "manifests/examples/replacement",
 ];
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::lab::{Cluster, Lab, Program, eventually, meanwhile, program};
 
-const API: &str = "/apis/multicluster.x-k8s.io/v1beta1/namespaces/demo";
+pub(crate) const API: &str = "/apis/multicluster.x-k8s.io/v1beta1/namespaces/demo";
 
 /// Two clusters of a clusterset, each with a reflector that reads the other.
 struct ClusterSet {
@@ -78,7 +78,7 @@ async fn reflector(lab: &Lab, local: &Cluster, other: &Cluster) -> anyhow::Resul
     Ok(reflector)
 }
 
-async fn install(cluster: &Cluster) -> anyhow::Result<()> {
+pub(crate) async fn install(cluster: &Cluster) -> anyhow::Result<()> {
     let directory = crds::multi_cluster_services()?;
     let kubectl = cluster.plane.kubectl();
     for name in ["serviceexports", "serviceimports"] {
@@ -92,7 +92,7 @@ async fn install(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn export(cluster: &Cluster, name: &str, spec: &Value) -> anyhow::Result<()> {
+pub(crate) async fn export(cluster: &Cluster, name: &str, spec: &Value) -> anyhow::Result<()> {
     let export = json!({
         "apiVersion": "multicluster.x-k8s.io/v1beta1", "kind": "ServiceExport",
         "metadata": {"name": name}, "spec": spec,
@@ -107,7 +107,7 @@ async fn unexport(cluster: &Cluster, name: &str) -> anyhow::Result<()> {
         .await
 }
 
-async fn import(cluster: &Cluster, name: &str) -> anyhow::Result<Option<Value>> {
+pub(crate) async fn import(cluster: &Cluster, name: &str) -> anyhow::Result<Option<Value>> {
     match cluster.read(&format!("{API}/serviceimports/{name}")).await {
         Ok(import) => Ok(Some(import)),
         Err(error) if format!("{error:#}").contains("not found") => Ok(None),
@@ -132,7 +132,7 @@ async fn condition(cluster: &Cluster, name: &str, of: &str) -> anyhow::Result<St
     Ok(format!("{}/{}", text("status"), text("reason")))
 }
 
-async fn slices(cluster: &Cluster, name: &str) -> anyhow::Result<Vec<Value>> {
+pub(crate) async fn slices(cluster: &Cluster, name: &str) -> anyhow::Result<Vec<Value>> {
     let path = format!(
         "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices\
          ?labelSelector=multicluster.kubernetes.io/service-name%3D{name}"

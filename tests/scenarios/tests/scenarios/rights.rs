@@ -5,6 +5,7 @@
 //! refused exactly that, and something that it should do is not done.
 
 pub(crate) mod beside;
+pub(crate) mod clusterset;
 mod emitting;
 pub(crate) mod joining;
 mod reflecting;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use control_plane::{Keeper, Scene};
+use control_plane::{AuditEvent, Keeper, Scene};
 use serde_json::{Value, json};
 
 use crate::lab::{Cluster, Lab, Program, eventually, get};
@@ -136,12 +137,12 @@ impl Account<'_> {
         let n_before = self.refused()?.len();
         let Right { verb, resource, .. } = right;
         let run = Run {
-            name: format!("{name}-without-{verb}-{resource}"),
+            name: format!("{name}-without-{verb}-{}", resource.replace('/', "-")),
             patience: IMPATIENCE,
         };
         let outcome = works(run).await;
         // Who does not know which cluster this is does the same, and is refused.
-        let is_identity = name == "reflector" && right.names == ["kube-system"];
+        let is_identity = right.names == ["kube-system"];
         ensure!(
             outcome.is_err() || is_identity,
             "{name} does everything without {right:?}"
@@ -166,7 +167,12 @@ impl Account<'_> {
         let refused = events
             .into_iter()
             .filter(|event| event.user == user && event.code == 403);
-        Ok(refused.map(|it| (it.verb, it.resource)).collect())
+        // A subresource is a right of its own.
+        let resource = |it: &AuditEvent| match it.uri.split('?').next() {
+            Some(path) if path.ends_with("/status") => format!("{}/status", it.resource),
+            _ => it.resource.clone(),
+        };
+        Ok(refused.map(|it| (it.verb.clone(), resource(&it))).collect())
     }
 
     /// All rights of a role, one by one.
@@ -214,13 +220,18 @@ impl Account<'_> {
             ["namespaces", namespace, ..] => namespace,
             _ => "",
         };
+        let (resource, subresource) = right
+            .resource
+            .split_once('/')
+            .unwrap_or((&right.resource, ""));
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
             "spec": {"user": self.user(), "resourceAttributes": {
                 "namespace": namespace,
                 "group": right.group,
-                "resource": right.resource,
+                "resource": resource,
+                "subresource": subresource,
                 "name": right.names.first().map_or("", String::as_str),
                 "verb": right.verb,
             }},

@@ -1,0 +1,178 @@
+//! What a reflector needs in its own cluster for the Multi-Cluster Services API, and what it
+//! needs in a cluster whose API server it reads.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::ensure;
+use control_plane::{Keeper, Scene};
+use serde_json::{Value, json};
+
+use super::{Account, PATIENCE, Run, is_ready, kubeconfig_of, within};
+use crate::lab::{Cluster, Lab, Program, eventually, program};
+use crate::manifests::{flags, install, quiet_cluster};
+use crate::multi_cluster_services::{API, export, import, install as install_crds, slices};
+
+pub(crate) async fn imports_need_the_rights_of_the_component_and_no_more(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let stage = Stage::set(scene).await?;
+    let account = Account {
+        name: "reflector",
+        roles: &["clusterroles/heliograph-reflector-clusterset"],
+        cluster: &stage.local,
+    };
+    account.prove(async |run| stage.works(run).await).await
+}
+
+pub(crate) async fn a_cluster_that_is_read_grants_the_rights_of_its_reader_and_no_more(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let stage = Stage::set(scene).await?;
+    let account = Account {
+        name: "clusterset-reader",
+        roles: &["clusterroles/heliograph-clusterset-reader"],
+        cluster: &stage.east,
+    };
+    account.prove(async |run| stage.works(run).await).await
+}
+
+/// East is read through its API server as its manifests allow, and the local cluster imports.
+struct Stage {
+    east: Cluster,
+    local: Cluster,
+    kubeconfig: PathBuf,
+    config: PathBuf,
+    flags: Vec<String>,
+    lab: Lab,
+    /// Keeps the kubeconfigs.
+    _keeper: Keeper,
+}
+
+impl Stage {
+    async fn set(scene: Arc<Scene>) -> anyhow::Result<Self> {
+        let keeper = Keeper::new("clusterset")?;
+        let (east, local) = tokio::try_join!(
+            quiet_cluster(&scene, "east"),
+            quiet_cluster(&scene, "local")
+        )?;
+        let lab = Lab::new(scene)?;
+        for cluster in [&east, &local] {
+            install_crds(cluster).await?;
+            cluster.create_namespace("demo").await?;
+            eventually("the new resources can be listed", async || {
+                for resource in ["serviceexports", "serviceimports"] {
+                    cluster.read(&format!("{API}/{resource}")).await?;
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        east.create_namespace("heliograph").await?;
+        install(&east, "manifests/multi-cluster-services-source").await?;
+        install(&local, "manifests/examples/multi-cluster-services").await?;
+        let reader = kubeconfig_of(&east, "heliograph", "clusterset-reader", &keeper).await?;
+        let config = json!({
+            "clusterSet": {"cluster": "local"},
+            "sources": [{"name": "east", "kubeconfig": reader}],
+        });
+        Ok(Self {
+            kubeconfig: kubeconfig_of(&local, "heliograph", "reflector", &keeper).await?,
+            config: lab.file("config.json", &config.to_string())?,
+            flags: flags(&local, "reflector", &["--admin-bind-address", "--config"]).await?,
+            east,
+            local,
+            lab,
+            _keeper: keeper,
+        })
+    }
+
+    async fn works(&self, run: Run) -> anyhow::Result<()> {
+        let mut command = Command::new(program("reflector")?);
+        command.args(&self.flags).arg("--config").arg(&self.config);
+        command.arg("--kubeconfig").arg(&self.kubeconfig);
+        let reflector = self.lab.start(&run.name, command, None)?;
+        let outcome = self.exercise(&reflector, &run).await;
+        reflector.kill().await?;
+        self.clean().await?;
+        outcome
+    }
+
+    /// Removes what a run may have left.
+    async fn clean(&self) -> anyhow::Result<()> {
+        for cluster in [&self.east, &self.local] {
+            for collection in [
+                format!("{API}/serviceexports"),
+                format!("{API}/serviceimports"),
+                "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices".to_owned(),
+                "/api/v1/namespaces/demo/services".to_owned(),
+            ] {
+                cluster.delete(&collection).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn exercise(&self, reflector: &Program, run: &Run) -> anyhow::Result<()> {
+        is_ready(PATIENCE, reflector).await?;
+        let (east, local) = (&self.east, &self.local);
+        for (cluster, address) in [(east, "10.1.0.1"), (local, "10.2.0.1")] {
+            cluster.create_service("web").await?;
+            cluster.set_endpoints("web", &[address]).await?;
+        }
+        export(east, "web", &json!({})).await?;
+        self.imports(run, 80, &["10.1.0.1"]).await?;
+        // Each object changes once.
+        east.set_endpoints("web", &["10.1.0.2"]).await?;
+        self.imports(run, 80, &["10.1.0.2"]).await?;
+        let port = json!({"spec": {"ports": [{"name": "http", "port": 81, "targetPort": 8080}]}});
+        let web = "/api/v1/namespaces/demo/services/web";
+        east.patch(web, &port.to_string()).await?;
+        self.imports(run, 81, &["10.1.0.2"]).await?;
+        export(local, "web", &json!({})).await?;
+        within(run.patience, "the export has conditions", async || {
+            let export = local.read(&format!("{API}/serviceexports/web")).await?;
+            ensure!(export["status"]["conditions"].is_array(), "{export}");
+            Ok(())
+        })
+        .await?;
+        // A list now and then would also find everything, only later.
+        let is_lost = reflector.log().contains("lost the watch");
+        ensure!(!is_lost, "the API server was lost, as the log says");
+        for cluster in [east, local] {
+            let path = format!("{API}/serviceexports/web");
+            cluster.delete(&path).await?;
+        }
+        within(run.patience, "the import is gone", async || {
+            ensure!(import(local, "web").await?.is_none(), "the import is there");
+            ensure!(slices(local, "web").await?.is_empty(), "slices are there");
+            let services = local.read("/api/v1/namespaces/demo/services").await?;
+            let n = services["items"].as_array().map_or(0, Vec::len);
+            ensure!(n == 1, "{n} Services");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The local cluster has the import with that port and those addresses, and a status.
+    async fn imports(&self, run: &Run, port: u16, addresses: &[&str]) -> anyhow::Result<()> {
+        let what = format!("web is imported with port {port} and {addresses:?}");
+        within(run.patience, &what, async || {
+            let import = import(&self.local, "web").await?.unwrap_or_default();
+            ensure!(import["spec"]["ports"][0]["port"] == port, "{import}");
+            ensure!(import["status"]["clusters"].is_array(), "{import}");
+            let slices = slices(&self.local, "web").await?;
+            let found = slices.iter().flat_map(|it| texts(&it["endpoints"]));
+            ensure!(found.collect::<Vec<_>>() == addresses, "{slices:?}");
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// The first address of each endpoint.
+fn texts(endpoints: &Value) -> impl Iterator<Item = &str> {
+    let endpoints = endpoints.as_array().into_iter().flatten();
+    endpoints.filter_map(|it| it["addresses"][0].as_str())
+}
