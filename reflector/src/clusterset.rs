@@ -6,7 +6,9 @@
 //!
 //! | module | does |
 //! |---|---|
+//! | `follow` | watches one cluster, while it has the right names |
 //! | `watch` | lists and watches one resource of one cluster |
+//! | `property` | asks a cluster for its names |
 //! | `write` | performs actions |
 //! | `controller` | owns the state |
 //! | `answer` | answers questions about it |
@@ -16,6 +18,8 @@
 
 mod answer;
 mod controller;
+mod follow;
+mod property;
 mod watch;
 mod write;
 

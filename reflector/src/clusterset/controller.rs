@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -20,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::answer::Question;
+use super::follow::watch_cluster;
+use super::property::Names;
 use super::watch::{Message, Watch, Watched};
 use super::write::{Done, perform};
 use crate::config::SourceConfig;
-use crate::following::Opened;
-use crate::identity::Identity;
 use crate::lease::Leadership;
 use crate::queue::{Again, Queue};
 use crate::write::Writer;
@@ -139,7 +138,11 @@ impl Controller {
         let Ok(cluster) = source.name.as_str().parse::<ClusterId>() else {
             return;
         };
-        let target = (self.network.clone(), cluster.clone());
+        let names = Names {
+            cluster: cluster.clone(),
+            set: self.set.settings().name.clone(),
+        };
+        let target = (self.network.clone(), names);
         let task = watch_cluster(source.clone(), target, self.sender.clone());
         let handle = self.watches.spawn(task);
         if let Some((_, before)) = self.sources.insert(cluster, (source, handle)) {
@@ -232,22 +235,25 @@ impl Controller {
             .filter_map(|it| Some((it.name.as_str().parse::<ClusterId>().ok()?, it)))
             .collect();
         let known = std::mem::take(&mut self.sources);
+        let has_same_name = settings.name == self.set.settings().name;
         for (cluster, (source, handle)) in known {
-            if wanted.get(&cluster) == Some(&source) {
+            if has_same_name && wanted.get(&cluster) == Some(&source) {
                 self.sources.insert(cluster, (source, handle));
             } else {
                 handle.abort();
                 anew.insert(cluster);
             }
         }
+        info!(clusterset = %settings.name, n_clusters = settings.clusters.len(), "changed the clusters of the clusterset");
+        self.failures
+            .retain(|(cluster, _), _| settings.clusters.contains_key(cluster));
+        let touched = self.set.reconfigure(settings, &anew);
+        self.touch(touched);
         for (cluster, source) in wanted {
             if !self.sources.contains_key(&cluster) {
                 self.watch_source(source);
             }
         }
-        info!(clusterset = %settings.name, n_clusters = settings.clusters.len(), "changed the clusters of the clusterset");
-        let touched = self.set.reconfigure(settings, &anew);
-        self.touch(touched);
     }
 
     fn finish(&mut self, done: Done) {
@@ -336,62 +342,4 @@ fn note(
     if !problems.is_empty() {
         known.insert(key.clone(), problems);
     }
-}
-
-/// Watches all resources of a source, as soon as there is a client for it.
-async fn watch_cluster(
-    source: SourceConfig,
-    (network, cluster): (Network, ClusterId),
-    sender: mpsc::Sender<Message>,
-) {
-    let mut told = None;
-    let mut complain = |why: &str| {
-        if told.as_deref() != Some(why) {
-            warn!(%cluster, why, "could not connect to a cluster of the clusterset, retrying");
-            told = Some(why.to_owned());
-        }
-    };
-    let (way, opening) = loop {
-        match Opened::new(&network, source.clone()).await {
-            Ok(opened) => break opened.into_parts(),
-            Err(error) => complain(&runtime::reasons(error.as_ref())),
-        }
-        tokio::time::sleep(crate::feed::RETRY).await;
-    };
-    let open = async {
-        if let Some(opening) = opening {
-            opening.await;
-        }
-        std::future::pending::<()>().await;
-    };
-    let watch = async {
-        let client = way.client(&mut complain).await;
-        watch_all(&source, &cluster, &client, &sender).await;
-    };
-    tokio::select! {
-        () = open => {}
-        () = watch => {}
-    }
-}
-
-async fn watch_all(
-    source: &SourceConfig,
-    cluster: &ClusterId,
-    client: &kube::Client,
-    sender: &mpsc::Sender<Message>,
-) {
-    let identity = Arc::new(Identity::new(source));
-    identity.expect(Default::default());
-    let watches = Watched::all(false).iter().map(|watched| {
-        let watch = Watch {
-            cluster: cluster.clone(),
-            is_local: false,
-            watched: *watched,
-            client: client.clone(),
-            identity: Some(Arc::clone(&identity)),
-            sender: sender.clone(),
-        };
-        watch.run()
-    });
-    futures::future::join_all(watches).await;
 }

@@ -13,7 +13,10 @@ use crate::lab::{Cluster, Lab, Program, eventually, free_port, get, meanwhile, p
 
 /// An emitter that exports by ServiceExports alone.
 fn emitter(lab: &Lab, name: &str, upstream: &[String]) -> anyhow::Result<Program> {
-    let port = free_port()?;
+    emitter_at(free_port()?, lab, name, upstream)
+}
+
+fn emitter_at(port: u16, lab: &Lab, name: &str, upstream: &[String]) -> anyhow::Result<Program> {
     let mut command = Command::new(program("emitter")?);
     command.args(["--service-exports", "--anonymous-auth", "--secure-port=0"]);
     command.arg("--insecure-bind-address=127.0.0.1");
@@ -95,6 +98,55 @@ pub(crate) async fn emitters_are_clusters_of_a_clusterset(scene: Arc<Scene>) -> 
         ensure!(slices(&east, "web").await?.is_empty(), "there are slices");
         let list = get(&emitter_of_west.url, services).await?;
         ensure!(!list.contains("\"web\""), "{list}");
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) async fn a_cluster_that_calls_itself_otherwise_is_not_read(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
+    for cluster in [&east, &west] {
+        install(cluster).await?;
+    }
+    service(&west, &json!({"ports": [{"name": "http", "port": 80}]})).await?;
+    west.set_endpoints("web", &["10.2.0.1"]).await?;
+    export(&west, "web", &json!({})).await?;
+    let port = free_port()?;
+    let kubeconfig = west.plane.kubeconfig().display().to_string();
+    let called = |name: &str, set: &str| {
+        let names = [
+            format!("--cluster-name={name}"),
+            format!("--clusterset={set}"),
+        ];
+        let upstream = ["--kubeconfig".to_owned(), kubeconfig.clone()];
+        let flags: Vec<_> = names.into_iter().chain(upstream).collect();
+        emitter_at(port, &lab, &format!("{name}-{set}"), &flags)
+    };
+    let other = called("south", "clusterset")?;
+    other.ready().await?;
+    let source = json!({"name": "west", "url": other.url});
+    let reflector = reflector(&lab, &east, &source)?;
+    let says = async |why: &str| {
+        eventually(why, async || {
+            let set = reflector.status().await?["clusterSet"].to_string();
+            ensure!(set.contains(why), "{set}");
+            ensure!(import(&east, "web").await?.is_none(), "it is imported");
+            Ok(())
+        })
+        .await
+    };
+    says("calls itself \\\"south\\\"").await?;
+    other.kill().await?;
+    let other = called("west", "others")?;
+    says("belongs to the clusterset \\\"others\\\"").await?;
+    other.kill().await?;
+    let _west = called("west", "clusterset")?;
+    eventually("it is imported under its own name", async || {
+        let slices = json!(slices(&east, "web").await?).to_string();
+        ensure!(slices.contains("10.2.0.1"), "{slices}");
         Ok(())
     })
     .await

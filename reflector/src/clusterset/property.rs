@@ -1,0 +1,144 @@
+//! What a cluster calls itself: its ClusterProperties (KEP-2149), where it has them.
+//!
+//! Names of clusters are in DNS names and on EndpointSlices, and the oldest export is found by
+//! them. So a cluster that calls itself otherwise than the configuration does, or belongs to
+//! another clusterset, is not read.
+
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use reflector_clusterset::ClusterId;
+use serde::Deserialize;
+
+const PATH: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
+const CLUSTER: &str = "cluster.clusterset.k8s.io";
+const CLUSTER_SET: &str = "clusterset.k8s.io";
+
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+const MAX_BYTES: usize = 1 << 20;
+
+/// Names that a cluster should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    /// The cluster.
+    pub(super) cluster: ClusterId,
+    /// The clusterset.
+    pub(super) set: Box<str>,
+}
+
+/// What a cluster answers about its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It has these names, or tells none.
+    Agrees,
+    /// It has other names, and what to do.
+    Differs(String),
+    /// It cannot be asked now, and why.
+    Unknown(String),
+}
+
+#[derive(Deserialize)]
+struct Property {
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    #[serde(default)]
+    value: String,
+}
+
+/// Asks a cluster for its names.
+pub(super) async fn ask(client: &kube::Client, names: &Names) -> Answer {
+    let answer = async {
+        let cluster = read(client, CLUSTER).await?;
+        let set = read(client, CLUSTER_SET).await?;
+        Ok(compare(names, cluster.as_deref(), set.as_deref()))
+    };
+    answer.await.unwrap_or_else(Answer::Unknown)
+}
+
+fn compare(names: &Names, cluster: Option<&str>, set: Option<&str>) -> Answer {
+    let Names {
+        cluster: name,
+        set: expected,
+    } = names;
+    // A cluster without a name of its own may tell the UID of kube-system.
+    let other = cluster.filter(|it| *it != name.as_str() && !is_uid(it));
+    if let Some(other) = other {
+        return Answer::Differs(format!(
+            "the cluster calls itself {other:?} (ClusterProperty {CLUSTER}) and is configured as \
+             {name}; give the source that name, or correct its address or the property"
+        ));
+    }
+    match set.filter(|it| *it != &**expected) {
+        Some(other) => Answer::Differs(format!(
+            "cluster {name} belongs to the clusterset {other:?} (ClusterProperty {CLUSTER_SET}) \
+             and not to {expected:?}; set clusterSet.name to the same name in all reflectors, or \
+             correct the property"
+        )),
+        None => Answer::Agrees,
+    }
+}
+
+fn is_uid(text: &str) -> bool {
+    let mut parts = text.split('-').map(str::len);
+    let is_hexadecimal = |it: u8| it.is_ascii_hexdigit() || it == b'-';
+    parts.by_ref().eq([8, 4, 4, 4, 12]) && text.bytes().all(is_hexadecimal)
+}
+
+/// Reads a property. `None` where there is none, or it must not be read.
+async fn read(client: &kube::Client, name: &str) -> Result<Option<String>, String> {
+    let request = Request::get(format!("{PATH}/{name}"))
+        .header(header::ACCEPT, "application/json")
+        .body(Body::empty())
+        .map_err(|it| it.to_string())?;
+    let answer = async {
+        let response = client.send(request).await.map_err(|it| it.to_string())?;
+        let code = response.status();
+        match code {
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => return Ok(None),
+            _ if !code.is_success() => {
+                return Err(format!("cannot read ClusterProperty {name}: status {code}"));
+            }
+            _ => {}
+        }
+        let body = Limited::new(response.into_body(), MAX_BYTES).collect();
+        let body = body.await.map_err(|it| it.to_string())?.to_bytes();
+        let property: Property = serde_json::from_slice(&body)
+            .map_err(|it| format!("cannot read ClusterProperty {name}: {it}"))?;
+        Ok(Some(property.spec.value).filter(|it| !it.is_empty()))
+    };
+    let answer = tokio::time::timeout(TIMEOUT, answer).await;
+    answer.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Names, compare};
+
+    #[test]
+    fn other_names_are_told_with_the_remedy() {
+        let names = Names {
+            cluster: "east".parse().unwrap(),
+            set: "all".into(),
+        };
+        let uid = Some("9e8a6c1e-3c57-4b0e-8b58-4b52f7a3f3b0");
+        for agrees in [
+            (None, None),
+            (Some("east"), None),
+            (Some("east"), Some("all")),
+            (None, Some("all")),
+            (uid, Some("all")),
+        ] {
+            assert_eq!(compare(&names, agrees.0, agrees.1), Answer::Agrees);
+        }
+        let why = |cluster, set| match compare(&names, cluster, set) {
+            Answer::Differs(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why(Some("west"), Some("all")).contains("calls itself \"west\""));
+        assert!(why(Some("east"), Some("other")).contains("clusterset \"other\""));
+        assert!(why(None, Some("other")).contains("clusterSet.name"));
+    }
+}
