@@ -29,6 +29,11 @@ mv groups ended
 for group in ended/*; do
     kill -s KILL -- "-${group##*/}" 2>/dev/null
 done
+# A program that was killed may have had a keeper of its own in here.
+find . \( -path '*/groups/*' -o -path '*/ended/*' \) -type f 2>/dev/null | while read -r group; do
+    case "${group##*/}" in *[!0-9]*) continue ;; esac
+    kill -s KILL -- "-${group##*/}" 2>/dev/null
+done
 cd /
 for _ in 1 2 3 4 5; do
     rm -rf "$1" 2>/dev/null && exit

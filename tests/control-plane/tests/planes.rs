@@ -3,12 +3,12 @@
 mod processes;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use control_plane::{ControlPlane, Scene, scenario, suite};
+use control_plane::{ControlPlane, Keeper, Scene, scenario, suite};
 use http::Request;
 use tokio::time::Instant;
 
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             scenario!(requests_are_audited),
             scenario!(a_flag_that_is_refused_is_in_the_error),
             scenario!(nothing_outlives_a_killed_test),
+            scenario!(nothing_outlives_a_test_within_a_test),
         ],
     )
 }
@@ -225,6 +226,24 @@ async fn nothing_outlives_a_killed_test(_: Arc<Scene>) -> anyhow::Result<()> {
         .await
         .context("not all run")?;
     victim.kill().await?;
+    eventually(|| Ok(!directory.exists() && running_in(&directory)?.is_empty()))
+        .await
+        .with_context(|| format!("there still is {}", directory.display()))
+}
+
+/// As where a test runs the playground, which starts control planes itself.
+async fn nothing_outlives_a_test_within_a_test(_: Arc<Scene>) -> anyhow::Result<()> {
+    let keeper = Keeper::new("outer")?;
+    let mut victim = Command::new(std::env::current_exe()?);
+    victim.env(VICTIM, "1").env("TMPDIR", keeper.directory());
+    let process = keeper.spawn("victim", &victim)?;
+    let directory = keeper.directory().to_owned();
+    eventually(|| {
+        Ok(process.log().contains("heliograph-victim") && running_in(&directory)?.len() > 4)
+    })
+    .await
+    .context("not all run")?;
+    drop(keeper);
     eventually(|| Ok(!directory.exists() && running_in(&directory)?.is_empty()))
         .await
         .with_context(|| format!("there still is {}", directory.display()))
