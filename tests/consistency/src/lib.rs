@@ -23,4 +23,4 @@ pub mod record;
 pub mod truth;
 
 pub use judge::{Illegal, Judge, Seen, Verb};
-pub use truth::{History, Key, Shown, Truth, View};
+pub use truth::{Event, History, Key, Shown, Truth, Version, View};

@@ -247,6 +247,12 @@ impl EmbeddedCluster {
         self.door.cut();
     }
 
+    /// Resource version of the last change.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.api.storage.lock().revision().number()
+    }
+
     /// Becomes another cluster behind the same URL: new uids, nothing in it.
     pub fn become_another(&self) {
         self.door.cut();

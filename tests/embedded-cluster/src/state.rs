@@ -280,6 +280,11 @@ impl State {
         }
     }
 
+    /// Resource version of the last change.
+    pub(crate) const fn revision(&self) -> Revision {
+        self.revision
+    }
+
     fn next(&mut self) -> Revision {
         self.revision = Revision::new(self.revision.number() + 1);
         self.revision

@@ -1,5 +1,7 @@
 //! Fleet that runs: clusters, programs, and what faults do to them.
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use embedded_cluster::{Backup, EmbeddedCluster, Kind, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::consumer::{self, Consumers};
 use crate::entropy;
 use crate::network::{Mangled, Net, Node, PORT};
 use crate::operator::Operator;
@@ -34,6 +37,7 @@ pub(crate) struct Running {
     clusters: BTreeMap<String, Arc<EmbeddedCluster>>,
     operators: BTreeMap<String, Operator>,
     programs: BTreeMap<Node, Program>,
+    consumers: Consumers,
     changes: Changes,
     backups: BTreeMap<String, Backup>,
     directory: TempDir,
@@ -46,9 +50,11 @@ impl Running {
         let fleet = &plan.fleet;
         let oracle = Arc::new(Oracle::new(Arc::clone(trace), fleet.settings));
         let sabotage = Sabotage::new(plan.defect);
+        let net = Net::new(plan.seed, sabotage, Arc::clone(&oracle), Arc::clone(trace));
         let mut running = Self {
             fleet: fleet.clone(),
-            net: Net::new(plan.seed, sabotage, Arc::clone(&oracle), Arc::clone(trace)),
+            consumers: Consumers::new(&net, plan.seed),
+            net,
             defect: plan.defect,
             oracle,
             clusters: BTreeMap::new(),
@@ -95,6 +101,7 @@ impl Running {
         for program in running.programs.values_mut() {
             program.start();
         }
+        running.start_consumers();
         Ok(running)
     }
 
@@ -113,9 +120,16 @@ impl Running {
         };
         let cluster = Arc::new(EmbeddedCluster::within(options)?);
         let (oracle, of) = (Arc::clone(&self.oracle), name.to_owned());
+        let spec = self.fleet.sources.iter().find(|it| it.name == name);
+        let exports = spec.and_then(|it| self.consumers.add(it));
         match name {
             LOCAL => cluster.observe(Box::new(move |change| oracle.local(change))),
-            _ => cluster.observe(Box::new(move |change| oracle.source(&of, change))),
+            _ => cluster.observe(Box::new(move |change| {
+                oracle.source(&of, change);
+                if let Some(exports) = &exports {
+                    exports.change(change);
+                }
+            })),
         }
         let node = api(name);
         self.net.listen(&node, PORT, cluster.router());
@@ -189,6 +203,10 @@ impl Running {
     /// Begins a fault.
     pub(crate) async fn begin(&mut self, fault: &Fault) -> anyhow::Result<()> {
         self.oracle.disturb(&fault.concerns(&self.fleet));
+        if let Some(source) = consumer::misled(fault, &self.fleet) {
+            let illegal = self.consumers.stop(source);
+            self.note_illegal(illegal);
+        }
         let net = Arc::clone(&self.net);
         match fault {
             Fault::Partition(link, direction) => net.block(ends(link), *direction, true),
@@ -220,6 +238,7 @@ impl Running {
             Fault::Impostor(source) => self.swap(source, true),
             Fault::Selector(node, selector) => self.select(node, selector),
             Fault::Usurped(source) => self.usurp(source, true),
+            Fault::Edited(source) => self.edit(source),
             Fault::ClockJump(millis) => entropy::jump(*millis),
             Fault::LeaseLoss => {
                 self.oracle.lose_lease();
@@ -276,57 +295,13 @@ impl Running {
             }
             Fault::Reset(_)
             | Fault::HalfOpen(_)
+            | Fault::Edited(_)
             | Fault::Compact(_)
             | Fault::ClockJump(_)
             | Fault::LeaseLoss => {}
         }
         self.oracle.heal(&fault.concerns(&self.fleet));
         Ok(())
-    }
-
-    /// Lets another cluster answer for a source, or the right one again.
-    fn swap(&self, source: &str, is_other: bool) {
-        let server = api(if is_other { IMPOSTOR } else { source });
-        let Some(spec) = self.fleet.sources.iter().find(|it| it.name == source) else {
-            return;
-        };
-        for emitter in Fleet::emitters(spec) {
-            self.net.home(&emitter, &server);
-        }
-        if spec.way == Way::Direct {
-            self.net.host(source, vec![server]);
-        }
-        self.net.reset(&api(source));
-        self.net.reset(&api(IMPOSTOR));
-    }
-
-    /// Puts an unmanaged Service in the place of a mirror, or deletes that Service.
-    fn usurp(&self, source: &str, begins: bool) {
-        let local = &self.clusters[LOCAL];
-        let name = format!("{source}-{NAMESPACE}-73736d-s0");
-        self.oracle.as_operator(|| {
-            local.delete(Kind::Services, MIRRORS, &name);
-            if begins {
-                local
-                    .put(unmanaged(&name))
-                    .expect("a Service of one port is valid");
-            }
-        });
-    }
-
-    /// Tells the judge that an API server is down, or up again.
-    fn note_down(&self, node: &Node, is_down: bool) {
-        if let Some(source) = node.strip_prefix("api-") {
-            self.oracle.down(source, is_down);
-        }
-    }
-
-    fn select(&mut self, node: &Node, selector: &str) {
-        if let Some(program) = self.programs.get_mut(node) {
-            program.crash();
-            program.set("--selector", selector);
-            program.start();
-        }
     }
 
     /// Notes programs that ended, which none should.
@@ -337,6 +312,11 @@ impl Running {
                 self.oracle.violate("no task dies", what);
             }
         }
+    }
+
+    /// Number of lists, events and bookmarks that consumers received.
+    pub(crate) fn n_seen(&self) -> u64 {
+        self.consumers.n_seen()
     }
 
     /// Number of clusters, without the one that should not answer.

@@ -17,10 +17,12 @@
 //! | [`network`] | links between nodes, and their faults |
 //! | [`oracle`] | invariants, judged by the true history of every source |
 //! | `fleet`, `program`, `operator` | what runs, and who works there |
+//! | `consumer` | clients of emitters, judged by the checker of watch histories |
 //! | `entropy`, `trace` | what makes a run repeatable, and shows that it is |
 //!
 //! Invariants: programs run unchanged; everything random follows from the seed.
 
+mod consumer;
 mod entropy;
 mod fleet;
 pub mod network;

@@ -5,25 +5,21 @@
 //! frame by frame. Requests of one client have no order among each other, frames of one
 //! body keep theirs. Bytes, TLS and HTTP framing are left out: scenarios test them.
 
+mod attached;
 mod body;
 mod mangle;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use http::{Request, Response};
-use kube::Client;
 use parking_lot::Mutex;
-use runtime::Access;
-use runtime::network::Virtual;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
-use tower::{ServiceExt, service_fn};
+use tower::ServiceExt;
 
 pub use self::mangle::{Mangle, Mangled};
 use crate::oracle::Oracle;
@@ -89,18 +85,14 @@ pub struct Net {
     trace: Arc<Trace>,
     oracle: Arc<Oracle>,
     sabotage: Sabotage,
+    /// For requests that no defect concerns.
+    sound: Sabotage,
 }
 
 /// A link, as one connection sees it.
 struct Line {
     condition: watch::Receiver<Condition>,
     opened: Condition,
-}
-
-/// A node's place in the network.
-struct Attached {
-    net: Arc<Net>,
-    node: Node,
 }
 
 impl Net {
@@ -123,15 +115,8 @@ impl Net {
             trace,
             oracle,
             sabotage,
+            sound: Sabotage::default(),
         })
-    }
-
-    /// Returns the network as a node sees it.
-    pub(crate) fn of(self: &Arc<Self>, node: &Node) -> runtime::Network {
-        runtime::Network::Virtual(Arc::new(Attached {
-            net: Arc::clone(self),
-            node: Arc::clone(node),
-        }))
     }
 
     /// Sets the API server of the cluster that a node runs in.
@@ -227,6 +212,14 @@ impl Net {
         inner.links.entry(key).or_default().clone()
     }
 
+    /// Returns the defect that concerns a request.
+    fn sabotage(&self, about: About) -> &Sabotage {
+        match self.sabotage.concerns(about.is_consumer) {
+            true => &self.sabotage,
+            false => &self.sound,
+        }
+    }
+
     /// Draws a number below `n`.
     fn draw(&self, n: u64) -> u64 {
         self.inner.lock().random.u64(..n)
@@ -259,15 +252,16 @@ impl Net {
         router.ok_or(Broken("connection refused"))
     }
 
-    async fn exchange(
+    /// Sends a request, and returns its response or why there is none.
+    pub(crate) async fn exchange(
         self: Arc<Self>,
         client: Node,
         host: Option<String>,
         mut request: Request<kube::client::Body>,
     ) -> Result<Response<Body>, Broken> {
         let server = self.resolve(&client, host.as_deref())?;
-        let about = About::new(&request, &server);
-        if let Some(answer) = self.sabotage.request(&mut request, about).await {
+        let about = About::new(&request, &client, &server);
+        if let Some(answer) = self.sabotage(about).request(&mut request, about).await {
             return Ok(answer);
         }
         let condition = self.link(&client, &server).subscribe();
@@ -305,7 +299,8 @@ impl Net {
             self.oracle.wrote(&client);
         }
         let breaks = matches!(mangle, Some(Mangle::Truncated { .. }));
-        if self.sabotage.defect == Some(Defect::BrokenListIsEmpty) && breaks && about.is_list {
+        if self.sabotage(about).defect == Some(Defect::BrokenListIsEmpty) && breaks && about.is_list
+        {
             return Ok(sabotage::empty(&path));
         }
         let response = match mangle {
@@ -318,10 +313,11 @@ impl Net {
 
     /// Returns an answer as a program reads it that may have a defect.
     async fn read(&self, path: &str, about: About, mut answer: Response<Body>) -> Response<Body> {
-        self.sabotage.head(answer.headers_mut());
+        let sabotage = self.sabotage(about);
+        sabotage.head(answer.headers_mut());
         match about.is_watch {
             true => answer,
-            false => self.sabotage.answer(path, about, answer).await,
+            false => sabotage.answer(path, about, answer).await,
         }
     }
 
@@ -388,28 +384,5 @@ impl Line {
             Ok(()) => Broken("connection reset by peer"),
             Err(broken) => broken,
         }
-    }
-}
-
-impl Virtual for Attached {
-    fn client(&self, access: &Access, user_agent: &str) -> Client {
-        let host = match access {
-            Access::InCluster | Access::Kubeconfig { .. } | Access::InlineKubeconfig { .. } => None,
-            Access::Url { url, .. } => url.host().map(str::to_owned),
-        };
-        let (net, node) = (Arc::clone(&self.net), Arc::clone(&self.node));
-        let agent = http::HeaderValue::from_str(user_agent).ok();
-        let service = service_fn(move |mut request: Request<kube::client::Body>| {
-            if let Some(agent) = &agent {
-                let headers = request.headers_mut();
-                headers.insert(http::header::USER_AGENT, agent.clone());
-            }
-            Arc::clone(&net).exchange(Arc::clone(&node), host.clone(), request)
-        });
-        Client::new(service, "heliograph")
-    }
-
-    fn serve(&self, address: SocketAddr, router: Router, _: CancellationToken) {
-        self.net.listen(&self.node, address.port(), router);
     }
 }

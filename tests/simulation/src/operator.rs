@@ -60,6 +60,16 @@ impl Operator {
                     }
                 }
             }
+            Work::Unslice => {
+                for service in self.services() {
+                    self.delete_slice(&service);
+                }
+            }
+            Work::Reslice => {
+                for service in self.services() {
+                    self.reslice(&service);
+                }
+            }
             Work::DeleteAllBut(n) => {
                 for service in self.services().iter().skip(*n) {
                     self.delete(service);
@@ -116,8 +126,30 @@ impl Operator {
     fn delete(&mut self, service: &Value) {
         let name = name(service);
         self.cluster.delete(Kind::Services, NAMESPACE, name);
-        self.cluster
-            .delete(Kind::EndpointSlices, NAMESPACE, &format!("{name}-a"));
+        self.delete_slice(service);
+    }
+
+    fn delete_slice(&self, service: &Value) {
+        let slice = format!("{}-a", name(service));
+        self.cluster.delete(Kind::EndpointSlices, NAMESPACE, &slice);
+    }
+
+    /// Replaces the slice of a Service by one of another name, with other endpoints.
+    fn reslice(&mut self, service: &Value) {
+        let slice = format!("{}-a", name(service));
+        let Some(slice) = self.cluster.get(Kind::EndpointSlices, NAMESPACE, &slice) else {
+            return;
+        };
+        let n = slice["endpoints"].as_array().map_or(0, Vec::len);
+        let endpoints: Vec<Value> = (0..n).map(|_| self.endpoint()).collect();
+        let mut other = whole(slice, "discovery.k8s.io/v1", "EndpointSlice");
+        other["metadata"] = json!({
+            "name": format!("{}-b", name(service)), "namespace": NAMESPACE,
+            "labels": other["metadata"]["labels"],
+        });
+        other["endpoints"] = endpoints.into();
+        self.put(other);
+        self.delete_slice(service);
     }
 
     fn toggle(&mut self, service: &Value) {

@@ -3,6 +3,7 @@
 //! Invariants of what it judges are those of docs/simulation.md.
 
 mod checks;
+mod notes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use embedded_cluster::{Change, Kind};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::settings::{Settings, first_name};
+use crate::settings::{IMPORTED, Settings, first_name};
 use crate::trace::Trace;
 use crate::truth::{History, Key, Truth, key, label, ready, service_of};
 
@@ -24,9 +25,6 @@ pub const SETTLE: Duration = Duration::from_secs(300);
 /// Age that evidence may have where nothing fails: a held deletion waits for its
 /// confirmation.
 const FRESH: Duration = Duration::from_secs(180);
-
-/// Time in which a Lease cannot change hands twice.
-const TWO_LEASES: Duration = Duration::from_secs(10);
 
 /// Namespace of mirrors.
 pub(crate) const MIRRORS: &str = "mirrors";
@@ -127,7 +125,11 @@ impl Oracle {
     pub(crate) fn source(&self, source: &str, change: Change<'_>) {
         let now = self.trace.elapsed();
         let mut inner = self.inner.lock();
+        let imports_ports = inner.settings.imports_ports;
         let truth = inner.sources.entry(source.to_owned()).or_default();
+        if imports_ports {
+            truth.import(&IMPORTED);
+        }
         truth.change(change, now);
     }
 
@@ -166,62 +168,6 @@ impl Oracle {
         match change.kind {
             Kind::Services => inner.service(change, now, is_operator),
             _ => inner.slice(change, now, is_operator),
-        }
-    }
-
-    /// Notes that a fault of these sources begins.
-    pub(crate) fn disturb(&self, sources: &BTreeSet<String>) {
-        let now = self.trace.elapsed();
-        let mut inner = self.inner.lock();
-        for source in sources {
-            let calm = inner.calm.entry(source.clone()).or_default();
-            let is_calm = calm.n_faults == 0 && calm.healed.is_none_or(|it| it + SETTLE < now);
-            if is_calm {
-                calm.disturbed = now;
-            }
-            calm.n_faults += 1;
-        }
-    }
-
-    /// Notes that a fault of these sources ends.
-    pub(crate) fn heal(&self, sources: &BTreeSet<String>) {
-        let now = self.trace.elapsed();
-        let mut inner = self.inner.lock();
-        for source in sources {
-            let calm = inner.calm.entry(source.clone()).or_default();
-            calm.n_faults = calm.n_faults.saturating_sub(1);
-            calm.healed = Some(now);
-        }
-    }
-
-    /// Notes that the API server of a source is down, or up again.
-    pub(crate) fn down(&self, source: &str, is_down: bool) {
-        let now = self.trace.elapsed();
-        let down = &mut self.inner.lock().down;
-        match is_down {
-            true => drop(down.insert(source.to_owned(), now)),
-            false => drop(down.remove(source)),
-        }
-    }
-
-    /// Notes that the Lease is lost, so that two replicas may write for a moment.
-    pub(crate) fn lose_lease(&self) {
-        self.inner.lock().lease_lost = Some(self.trace.elapsed());
-    }
-
-    /// Notes which replica wrote.
-    pub(crate) fn wrote(&self, replica: &Arc<str>) {
-        let now = self.trace.elapsed();
-        let mut inner = self.inner.lock();
-        if inner.writers.last().is_some_and(|it| it.1 == *replica) {
-            return;
-        }
-        inner.writers.push((now, Arc::clone(replica)));
-        let is_lost = inner.lease_lost.is_some_and(|it| now < it + TWO_LEASES);
-        let before = inner.writers.iter().rev().nth(2);
-        if before.is_some_and(|it| now < it.0 + TWO_LEASES) && !is_lost {
-            let what = format!("{replica} writes again, before a Lease could end twice");
-            inner.violate("one replica writes", now, what);
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) struct Report {
     endpoints: u64,
     writes: u64,
     wrong: u64,
+    seen: u64,
 }
 
 impl Report {
@@ -35,6 +36,7 @@ impl Report {
         self.deletions += outcome.judged.deletions;
         self.endpoints += outcome.judged.endpoints;
         self.writes += outcome.judged.writes;
+        self.seen += outcome.n_seen;
         let wrongly = outcome.violations.iter();
         let wrongly = wrongly.filter(|it| it.invariant.ends_with("wrongly"));
         self.wrong += wrongly.count() as u64;
@@ -60,6 +62,7 @@ impl fmt::Display for Report {
         writeln!(f, "endpoint removals judged   {}", self.endpoints)?;
         writeln!(f, "wrong ones                 {}", self.wrong)?;
         writeln!(f, "writes                     {}", self.writes)?;
+        writeln!(f, "seen by consumers          {}", self.seen)?;
         writeln!(
             f,
             "faults                     {}",

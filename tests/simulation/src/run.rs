@@ -30,6 +30,8 @@ pub struct Outcome {
     pub judged: Judged,
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Number of lists, events and bookmarks that consumers received.
+    pub n_seen: u64,
     /// Simulated time.
     pub simulated: Duration,
     /// Number of clusters.
@@ -88,7 +90,7 @@ async fn simulate(plan: &Plan, is_printed: bool) -> anyhow::Result<Outcome> {
     let all = plan.fleet.names();
     running.oracle.check_convergence(&all);
     for storm in &plan.storms {
-        weather(&mut running, storm, plan.storm_millis, &trace, &mut faults).await?;
+        weather(&mut running, storm, plan, &trace, &mut faults).await?;
         calm(&mut running, &all).await;
         if !running.oracle.verdict().0.is_empty() {
             break;
@@ -100,6 +102,7 @@ async fn simulate(plan: &Plan, is_printed: bool) -> anyhow::Result<Outcome> {
         violations,
         judged,
         faults,
+        n_seen: running.n_seen(),
         simulated: trace.elapsed(),
         n_clusters: running.n_clusters(),
         trace: trace.last(),
@@ -113,17 +116,18 @@ enum Step {
     End(usize),
     Begin(usize),
     Tick,
+    Look(usize),
 }
 
 /// Lets a storm happen.
 async fn weather(
     running: &mut Running,
     storm: &Storm,
-    millis: u64,
+    plan: &Plan,
     trace: &Trace,
     faults: &mut BTreeMap<&'static str, u64>,
 ) -> anyhow::Result<()> {
-    let start = Instant::now();
+    let (start, millis) = (Instant::now(), plan.storm_millis);
     let mut steps = BinaryHeap::new();
     for (i, (at, action)) in storm.iter().enumerate() {
         steps.push(Reverse((*at, Step::Begin(i))));
@@ -133,10 +137,19 @@ async fn weather(
     }
     let tick = TICK.as_secs() * 1000;
     steps.extend((0..millis / tick).map(|i| Reverse((i * tick, Step::Tick))));
+    let looks = plan.expected.iter().enumerate();
+    steps.extend(looks.map(|(i, (at, _))| Reverse((*at, Step::Look(i)))));
+    let n_writes = running.oracle.verdict().1.writes;
     while let Some(Reverse((at, step))) = steps.pop() {
         sleep_until(start + Duration::from_millis(at)).await;
         match step {
             Step::Tick => check(running),
+            Step::Look(i) => {
+                let expected = plan.expected[i].1;
+                running
+                    .oracle
+                    .expect(expected, n_writes, &plan.fleet.names());
+            }
             Step::Begin(i) => {
                 let action = &storm[i].1;
                 trace.note(|| format!("begins: {action}"));
@@ -167,9 +180,11 @@ async fn calm(running: &mut Running, sources: &BTreeSet<String>) {
         check(running);
     }
     running.oracle.check_convergence(sources);
+    running.start_consumers();
     let before = running.oracle.last_write();
     sleep(QUIET).await;
     check(running);
+    running.check_consumers();
     if running.oracle.last_write() != before {
         let what = format!("written at {:?}", running.oracle.last_write());
         running

@@ -4,10 +4,10 @@
 //! as if the program had the defect. So production code carries none of them, and one
 //! build runs them all.
 
+mod defect;
 mod events;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
@@ -16,108 +16,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, h
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
+pub use self::defect::Defect;
 pub(crate) use self::events::changed_frame;
 use parking_lot::Mutex;
 
 use crate::network::Node;
-
-/// A planted defect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Defect {
-    /// Lists that are older than what is known count, also those of a disconnected emitter.
-    FloorDropped,
-    /// Watches resume five resource versions too late.
-    ResumesTooLate,
-    /// Watches resume at the present, whatever was missed.
-    ResumesNow,
-    /// Every third DELETED event is overlooked.
-    DeletedOverlooked,
-    /// Every third ADDED event is overlooked.
-    AddedOverlooked,
-    /// Every third MODIFIED event is overlooked.
-    ModifiedOverlooked,
-    /// Every tenth MODIFIED event is taken for DELETED.
-    ModifiedIsDeleted,
-    /// Bookmarks are taken for a hundred resource versions more than they say.
-    BookmarkTooFar,
-    /// An expired resource version is taken for a quiet watch.
-    ExpiredIgnored,
-    /// Whatever cluster answers is taken for the first one.
-    IdentityIgnored,
-    /// What an emitter reports about its upstream and about its list is ignored.
-    UpstreamIgnored,
-    /// What an emitter says of its view is ignored.
-    ViewIgnored,
-    /// Lists lose their last object every fifth time.
-    LastOfListLost,
-    /// A list that breaks off counts as whole and empty.
-    BrokenListIsEmpty,
-    /// A refused list counts as empty.
-    RefusedListIsEmpty,
-    /// Deletions are not held.
-    HoldOff,
-    /// Writes name no resource version and no uid.
-    PreconditionsDropped,
-    /// All replicas write.
-    LeaseIgnored,
-    /// Deletions of EndpointSlices are not sent.
-    SlicesLeft,
-    /// Every third write is taken for done, and never sent.
-    WritesForgotten,
-    /// Failed writes are not tried again.
-    FailuresAreSuccess,
-    /// A watch that fell silent counts as alive.
-    SilenceIgnored,
-    /// Lists are answered from the first one.
-    FirstListForEver,
-    /// Everything is exported, whatever its labels.
-    SelectorIgnored,
-    /// Every fifth deletion is one of an unmanaged object.
-    UnmanagedWritten,
-    /// The first object of a relist counts as deleted.
-    RelistDeletes,
-    /// Ready endpoints count as not ready, every tenth time.
-    ReadinessLost,
-}
-
-impl Defect {
-    /// Every defect.
-    pub const ALL: [Self; 27] = [
-        Self::FloorDropped,
-        Self::ResumesTooLate,
-        Self::ResumesNow,
-        Self::DeletedOverlooked,
-        Self::AddedOverlooked,
-        Self::ModifiedOverlooked,
-        Self::ModifiedIsDeleted,
-        Self::BookmarkTooFar,
-        Self::ExpiredIgnored,
-        Self::IdentityIgnored,
-        Self::UpstreamIgnored,
-        Self::ViewIgnored,
-        Self::LastOfListLost,
-        Self::BrokenListIsEmpty,
-        Self::RefusedListIsEmpty,
-        Self::HoldOff,
-        Self::PreconditionsDropped,
-        Self::LeaseIgnored,
-        Self::SlicesLeft,
-        Self::WritesForgotten,
-        Self::FailuresAreSuccess,
-        Self::SilenceIgnored,
-        Self::FirstListForEver,
-        Self::SelectorIgnored,
-        Self::UnmanagedWritten,
-        Self::RelistDeletes,
-        Self::ReadinessLost,
-    ];
-}
-
-impl fmt::Display for Defect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
 
 /// A defect in a run, and how often it was met.
 #[derive(Debug, Default)]
@@ -134,10 +37,12 @@ pub(crate) struct About {
     pub(crate) is_watch: bool,
     pub(crate) is_write: bool,
     pub(crate) is_local: bool,
+    /// Whether a consumer asks, which has no defect.
+    pub(crate) is_consumer: bool,
 }
 
 impl About {
-    pub(crate) fn new<B>(request: &Request<B>, server: &Node) -> Self {
+    pub(crate) fn new<B>(request: &Request<B>, client: &Node, server: &Node) -> Self {
         let is_watch = request
             .uri()
             .query()
@@ -151,6 +56,7 @@ impl About {
             is_watch,
             is_write: !is_get && !path.contains("/leases") && !path.contains("/events"),
             is_local: &**server == "api-local",
+            is_consumer: client.starts_with("consumer-"),
         }
     }
 }
@@ -161,6 +67,11 @@ impl Sabotage {
             defect,
             ..Self::default()
         }
+    }
+
+    /// Returns whether it concerns who asks: a program or a consumer.
+    pub(crate) fn concerns(&self, is_consumer: bool) -> bool {
+        self.defect.is_some_and(Defect::is_of_serving) == is_consumer
     }
 
     /// Returns whether this is one of every `n` times.
@@ -289,7 +200,9 @@ impl Sabotage {
                 })
                 .await
             }
-            Defect::LastOfListLost if is_source_list && self.meets(5) => {
+            Defect::LastOfListLost | Defect::ConsumerListShort
+                if is_source_list && self.meets(5) =>
+            {
                 change(response, |it| {
                     if let Some(items) = it["items"].as_array_mut() {
                         items.pop();

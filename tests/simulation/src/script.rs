@@ -1,13 +1,20 @@
 //! Schedules written by hand: cases that were seen, each as small as it can be.
 
+mod table;
+
 use std::sync::Arc;
 
+use self::table::OF_SIX;
 use crate::network::{Direction, Mangle, Node};
-use crate::plan::{Action, Fault, Fleet, NOTHING, Plan, SourceSpec, Way, Work, api};
+use crate::plan::Expected::{Exact, LeastMirrors, Mirrors, Ready};
+use crate::plan::{Action, Expected, Fault, Fleet, NOTHING, Plan, SourceSpec, Way, Work, api};
 use crate::settings::{Scene, Settings};
 
 /// Seed of scripts, which leave nothing but delays to it.
 const SEED: u64 = 12;
+
+/// Ready endpoints of twenty Services.
+const OF_TWENTY: usize = 41;
 
 /// Schedule written by hand.
 #[derive(Debug, Clone)]
@@ -16,12 +23,29 @@ pub struct Script {
     pub name: &'static str,
     /// The plan.
     pub plan: Plan,
+    /// First cell of the row of the table in docs/concepts.md that it shows.
+    pub shows: Option<&'static str>,
+}
+
+impl Script {
+    /// Names the row of the table in docs/concepts.md that it shows.
+    const fn showing(mut self, row: &'static str) -> Self {
+        self.shows = Some(row);
+        self
+    }
+
+    /// Adds what must be so at a second.
+    fn expecting(mut self, second: u64, expected: &[Expected]) -> Self {
+        let expected = expected.iter().map(|it| (second * 1000, *it));
+        self.plan.expected.extend(expected);
+        self
+    }
 }
 
 /// All scripts.
 #[must_use]
 pub fn all() -> Vec<Script> {
-    vec![
+    let mut all = vec![
         stale_replica(),
         stale_replica_at_start(),
         wrong_selector(Way::Emitters(1), "an emitter has a wrong selector"),
@@ -47,7 +71,9 @@ pub fn all() -> Vec<Script> {
         standby_after_restart(),
         narrower_view(),
         usurped(),
-    ]
+    ];
+    all.extend(table::all());
+    all
 }
 
 fn node(name: &str) -> Node {
@@ -74,9 +100,14 @@ fn script(name: &'static str, way: Way, n_services: usize, storm: Vec<(u64, Acti
         },
         storms: vec![storm.into_iter().map(|(at, it)| (at * 1000, it)).collect()],
         storm_millis,
+        expected: Vec::new(),
         defect: None,
     };
-    Script { name, plan }
+    Script {
+        name,
+        plan,
+        shows: None,
+    }
 }
 
 fn fault(fault: Fault, seconds: u64) -> Action {
@@ -95,17 +126,27 @@ fn disconnected() -> Action {
 /// One of two emitters lost its API server, and is the only one that answers.
 fn stale_replica() -> Script {
     let storm = vec![
-        (10, disconnected()),
+        // The reflector follows the other replica then.
+        (1, fault(Fault::Crash(node("emitter-east-1")), 5)),
+        (20, disconnected()),
         (130, work(Work::Create)),
         (131, work(Work::Delete(1))),
         (200, fault(Fault::Crash(node("emitter-east-0")), 200)),
     ];
     script("only a stale replica answers", Way::Emitters(2), 6, storm)
+        .showing(
+            "a replica of an emitter that lost its API server answers, and knows less than \
+             another one did",
+        )
+        .expecting(199, &[Mirrors(6), Exact])
+        .expecting(399, &[Mirrors(6), Exact])
 }
 
 fn stale_replica_at_start() -> Script {
     let storm = vec![
-        (10, disconnected()),
+        // The reflector follows the other replica then.
+        (1, fault(Fault::Crash(node("emitter-east-1")), 5)),
+        (20, disconnected()),
         (130, work(Work::Create)),
         (131, work(Work::Delete(1))),
         (200, fault(Fault::Crash(node("emitter-east-0")), 200)),
@@ -113,6 +154,9 @@ fn stale_replica_at_start() -> Script {
     ];
     let name = "only a stale replica answers a reflector that starts";
     script(name, Way::Emitters(2), 6, storm)
+        .showing("an emitter lists what it could not confirm, or lost its API server")
+        .expecting(199, &[Mirrors(6), Exact])
+        .expecting(399, &[Mirrors(7)])
 }
 
 fn wrong_selector(way: Way, name: &'static str) -> Script {
@@ -120,12 +164,16 @@ fn wrong_selector(way: Way, name: &'static str) -> Script {
         60,
         fault(Fault::Selector(node("emitter-east-0"), NOTHING), 40),
     )];
-    script(name, way, 20, storm)
+    script(name, way, 20, storm).expecting(99, &[Mirrors(20), Ready(OF_TWENTY)])
 }
 
 fn impostor(way: Way, name: &'static str) -> Script {
     let storm = vec![(60, fault(Fault::Impostor("east".to_owned()), 240))];
     script(name, way, 20, storm)
+        .showing(
+            "another cluster answers behind the same address, of an emitter or of its API server",
+        )
+        .expecting(299, &[Mirrors(20), Ready(OF_TWENTY)])
 }
 
 /// A list without items, of a source that has few Services.
@@ -142,6 +190,11 @@ fn empty_list(n_services: usize) -> Script {
         _ => "a source of ten Services answers an empty list",
     };
     script(name, Way::Emitters(1), n_services, storm)
+        .showing(
+            "lists lack more than half of what is mirrored, within five minutes; so any list that \
+             is empty, even of one Service",
+        )
+        .expecting(89, &[Mirrors(n_services)])
 }
 
 /// A deletion of everything that is meant, and comes by events.
@@ -153,6 +206,12 @@ fn mass_deletion() -> Script {
         20,
         storm,
     )
+    .showing(
+        "more than five Services deleted by watch events within five minutes, and more than half \
+         of what is mirrored",
+    )
+    .expecting(61, &[LeastMirrors(9)])
+    .expecting(118, &[LeastMirrors(9)])
 }
 
 fn restored() -> Script {
@@ -168,6 +227,8 @@ fn restored() -> Script {
         12,
         storm,
     )
+    .showing("the source's etcd is restored from a backup")
+    .expecting(190, &[Mirrors(12), Exact])
 }
 
 fn rolled_while_disconnected() -> Script {
@@ -211,6 +272,8 @@ fn unreadable_aliased() -> Script {
     ];
     let name = "the Service of an aliased mirror is unreadable";
     script(name, Way::Direct, 6, storm)
+        .showing("a source's object that cannot be read")
+        .expecting(179, &[Mirrors(6), Ready(OF_SIX)])
 }
 
 fn renamed_while_disconnected() -> Script {
@@ -221,7 +284,10 @@ fn renamed_while_disconnected() -> Script {
         (62, fault(Fault::Crash(node("reflector-0")), 1)),
     ];
     let name = "a source gets another name while it is disconnected";
-    let mut script = script(name, Way::Emitters(1), 6, storm);
+    let mut script = script(name, Way::Emitters(1), 6, storm)
+        .showing("source configured under another name")
+        .expecting(169, &[Mirrors(6), Ready(OF_SIX)])
+        .expecting(240, &[Mirrors(6), Ready(OF_SIX)]);
     script.plan.fleet.settings.deletes_removed = true;
     script
 }
@@ -275,7 +341,7 @@ fn narrower_view() -> Script {
         (80, work(Work::Roll(0))),
     ];
     let name = "an emitter shows one Service of five for a while";
-    script(name, Way::Emitters(1), 20, storm)
+    script(name, Way::Emitters(1), 20, storm).expecting(99, &[Mirrors(20)])
 }
 
 /// A Service is deleted whose mirror has become an unmanaged Service, unseen.

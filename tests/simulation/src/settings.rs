@@ -15,6 +15,9 @@ pub(crate) const NAMESPACE: &str = "demo";
 /// Namespace of the sources that keeps its Services to itself.
 pub(crate) const PRIVATE: &str = "private";
 
+/// Ports with which Services come in, if the settings say so.
+pub(crate) const IMPORTED: [u64; 2] = [80, 82];
+
 /// Second number of the addresses of the local cluster's pods.
 pub(crate) const LOCAL_NETWORK: u8 = 250;
 
@@ -37,6 +40,10 @@ pub struct Settings {
     pub scene: Scene,
     /// Seconds after which the endpoints of a silent source are not ready.
     pub not_ready_after: Option<u64>,
+    /// Seconds after which the endpoints of a silent source are removed.
+    pub drop_after: Option<u64>,
+    /// Whether Services come in only with the ports of [`IMPORTED`].
+    pub imports_ports: bool,
     /// Whether mirrors of sources that are not configured are deleted.
     pub deletes_removed: bool,
 }
@@ -83,7 +90,13 @@ pub(crate) fn config(fleet: &Fleet, changes: &Changes, defect: Option<Defect>) -
             }
         }
         if let Some(seconds) = settings.not_ready_after {
-            source["staleness"] = json!({ "notReadyAfter": format!("{seconds}s") });
+            source["staleness"]["notReadyAfter"] = format!("{seconds}s").into();
+        }
+        if let Some(seconds) = settings.drop_after {
+            source["staleness"]["dropAfter"] = format!("{seconds}s").into();
+        }
+        if settings.imports_ports {
+            source["import"]["ports"] = json!(IMPORTED);
         }
         source
     });

@@ -78,9 +78,22 @@ pub(crate) struct Truth {
     services: BTreeMap<Key, (History, Exported)>,
     slices: BTreeMap<Key, (String, BTreeSet<String>)>,
     endpoints: BTreeMap<(Key, String), History>,
+    /// Ports without which a Service does not come in; any if there are none.
+    ports: Vec<u64>,
 }
 
 impl Truth {
+    /// Lets Services come in only with these ports, if there are any.
+    pub(crate) fn import(&mut self, ports: &[u64]) {
+        self.ports = ports.to_vec();
+    }
+
+    fn comes_in(&self, service: &Value) -> bool {
+        let port = service["spec"]["ports"][0]["port"].as_u64();
+        let is_imported = self.ports.is_empty() || port.is_some_and(|it| self.ports.contains(&it));
+        is_imported && is_exported(service)
+    }
+
     /// Takes in a change of the cluster.
     pub(crate) fn change(&mut self, change: Change<'_>, now: Duration) {
         match change.kind {
@@ -100,7 +113,7 @@ impl Truth {
         let Some(object) = change.after.or(change.before) else {
             return;
         };
-        let is_there = change.after.is_some_and(is_exported);
+        let is_there = change.after.is_some_and(|it| self.comes_in(it));
         let (history, exported) = self.services.entry(key(object)).or_default();
         history.set(is_there, now);
         exported.spec.clone_from(&object["spec"]);
@@ -188,7 +201,8 @@ pub(crate) fn service_of(slice: &Value) -> &str {
     label(slice, "kubernetes.io/service-name").unwrap_or_default()
 }
 
-fn is_exported(object: &Value) -> bool {
+/// Returns whether an object has the label of what is exported.
+pub(crate) fn is_exported(object: &Value) -> bool {
     label(object, EXPORT.0) == Some(EXPORT.1)
 }
 

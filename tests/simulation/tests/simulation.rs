@@ -1,5 +1,7 @@
 //! A fixed number of seeds, and the schedules that are written by hand.
 
+use std::collections::BTreeSet;
+
 use parking_lot::Mutex;
 use simulation::{Outcome, Plan, run, script};
 
@@ -68,4 +70,27 @@ fn no_invariant_breaks_in_cases_that_were_seen() {
     let scripts = script::all().into_iter();
     let broken = broken(scripts.map(|it| (format!("when {}:", it.name), it.plan)));
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// First cells of the table in docs/concepts.md that says what becomes of mirrors.
+fn rows() -> BTreeSet<String> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/concepts.md");
+    let page = std::fs::read_to_string(page).expect("the page exists");
+    let lines = page.lines();
+    let mut table = lines.skip_while(|it| *it != "| what happens | what becomes of mirrors |");
+    let rows = table.by_ref().skip(2).take_while(|it| it.starts_with('|'));
+    let cell = |it: &str| it.split(" | ").next().map(|it| it[2..].to_owned());
+    rows.filter_map(cell).collect()
+}
+
+#[test]
+fn each_row_of_the_table_of_concepts_is_shown_by_a_schedule() {
+    let shown = script::all().into_iter();
+    let shown = shown.filter_map(|script| {
+        let row = script.shows?.to_owned();
+        let expects = !script.plan.expected.is_empty();
+        assert!(expects, "nothing is expected when {}", script.name);
+        Some(row)
+    });
+    assert_eq!(shown.collect::<BTreeSet<String>>(), rows());
 }

@@ -65,10 +65,12 @@ impl Carried {
         if !self.about.is_watch || self.about.is_local {
             return Ok(Some(frame));
         }
-        if self.net.sabotage.defect == Some(Defect::SilenceIgnored) && is_bookmark(&frame) {
+        if self.net.sabotage(self.about).defect == Some(Defect::SilenceIgnored)
+            && is_bookmark(&frame)
+        {
             self.last_bookmark = Some(frame.clone());
         }
-        Ok(Some(changed_frame(&self.net.sabotage, frame)))
+        Ok(Some(changed_frame(self.net.sabotage(self.about), frame)))
     }
 
     /// Bookmark that a silent connection did not bring, for a reader with that defect.

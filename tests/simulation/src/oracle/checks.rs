@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{BYSTANDER, MIRRORS, Oracle, SETTLE, is_managed, mirror_name, original};
+use super::{
+    BYSTANDER, MIRRORS, Oracle, SETTLE, is_managed, mirror_name, original, ready, service_of,
+};
+use crate::plan::Expected;
 use crate::settings::Scene;
 
 /// Time in which a silent source is noticed and its endpoints are changed.
@@ -28,6 +31,44 @@ impl Oracle {
         for mirror in serving {
             let what = format!("{mirror} has ready endpoints");
             inner.violate("no stale endpoint serves", now, what);
+        }
+    }
+
+    /// Checks what a schedule expects. The number of writes is that at the storm's begin.
+    pub(crate) fn expect(&self, expected: Expected, n_writes: u64, sources: &BTreeSet<String>) {
+        if expected == Expected::Exact {
+            return self.check_convergence(sources);
+        }
+        let now = self.trace.elapsed();
+        let mut inner = self.inner.lock();
+        let mirrors = || {
+            let mirrors = inner.services.iter();
+            mirrors.filter(|(_, it)| original(it).is_some())
+        };
+        let slices = || {
+            let all = inner.slices.values();
+            all.filter(|it| mirrors().any(|(mirror, _)| mirror.1 == service_of(it)))
+        };
+        let endpoints = |it: &Value| it["endpoints"].as_array().map_or(0, Vec::len);
+        let n_mirrors = mirrors().count();
+        let n_ready: usize = slices().map(|it| ready(it).len()).sum();
+        let n_endpoints: usize = slices().map(endpoints).sum();
+        let n_writes = inner.judged.writes - n_writes;
+        let is_met = match expected {
+            Expected::Exact => true,
+            Expected::Mirrors(n) => n_mirrors == n,
+            Expected::LeastMirrors(n) => n <= n_mirrors,
+            Expected::Ready(n) => n_ready == n,
+            Expected::LeastReady(n) => n <= n_ready,
+            Expected::Endpoints(n) => n_endpoints == n,
+            Expected::Writes(n) => n_writes <= n,
+        };
+        if !is_met {
+            let what = format!(
+                "expected {expected:?}; there are {n_mirrors} mirrors, {n_ready} ready endpoints \
+                 of {n_endpoints}, and {n_writes} writes"
+            );
+            inner.violate("the documentation is right", now, what);
         }
     }
 

@@ -30,6 +30,7 @@ impl Fault {
             Self::Impostor(_) => "another cluster",
             Self::Selector(..) => "wrong selector",
             Self::Usurped(_) => "unmanaged object",
+            Self::Edited(_) => "external modification",
             Self::ClockJump(_) => "clock jump",
             Self::LeaseLoss => "lease loss",
             Self::Unconfigured(_) | Self::Renamed(_) => "reload",
@@ -65,7 +66,8 @@ impl Fault {
             | Self::Impostor(source)
             | Self::Unconfigured(source)
             | Self::Renamed(source)
-            | Self::Usurped(source) => BTreeSet::from([source.clone()]),
+            | Self::Usurped(source)
+            | Self::Edited(source) => BTreeSet::from([source.clone()]),
             Self::ClockJump(_) | Self::LeaseLoss => names,
         }
     }

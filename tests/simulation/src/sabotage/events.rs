@@ -18,6 +18,8 @@ pub(crate) fn changed_frame(sabotage: &Sabotage, frame: Bytes) -> Bytes {
             | Defect::ModifiedIsDeleted
             | Defect::BookmarkTooFar
             | Defect::ExpiredIgnored
+            | Defect::ConsumerEventLost
+            | Defect::ConsumerBookmarkTooFar
     );
     if !concerns_events {
         return frame;
@@ -44,11 +46,12 @@ fn changed_event(sabotage: &Sabotage, defect: Defect, mut event: Value) -> Optio
         | (Defect::AddedOverlooked, "ADDED")
         | (Defect::ModifiedOverlooked, "MODIFIED") => sabotage.meets(3),
         (Defect::ExpiredIgnored, "ERROR") => true,
+        (Defect::ConsumerEventLost, "ADDED" | "MODIFIED" | "DELETED") => sabotage.meets(10),
         (Defect::ModifiedIsDeleted, "MODIFIED") if sabotage.meets(10) => {
             event["type"] = "DELETED".into();
             false
         }
-        (Defect::BookmarkTooFar, "BOOKMARK") => {
+        (Defect::BookmarkTooFar | Defect::ConsumerBookmarkTooFar, "BOOKMARK") => {
             let version = &mut event["object"]["metadata"]["resourceVersion"];
             let number = version.as_str().and_then(|it| it.parse::<u64>().ok());
             *version = (number.unwrap_or_default() + 100).to_string().into();

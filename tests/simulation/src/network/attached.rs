@@ -1,0 +1,53 @@
+//! Place of a node in the network, as programs know it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use http::Request;
+use kube::Client;
+use runtime::Access;
+use runtime::network::Virtual;
+use tokio_util::sync::CancellationToken;
+use tower::service_fn;
+
+use super::{Net, Node};
+
+/// A node's place in the network.
+struct Attached {
+    net: Arc<Net>,
+    node: Node,
+}
+
+impl Net {
+    /// Returns the network as a node sees it.
+    pub(crate) fn of(self: &Arc<Self>, node: &Node) -> runtime::Network {
+        runtime::Network::Virtual(Arc::new(Attached {
+            net: Arc::clone(self),
+            node: Arc::clone(node),
+        }))
+    }
+}
+
+impl Virtual for Attached {
+    fn client(&self, access: &Access, user_agent: &str) -> Client {
+        let host = match access {
+            Access::InCluster | Access::Kubeconfig { .. } | Access::InlineKubeconfig { .. } => None,
+            Access::Url { url, .. } => url.host().map(str::to_owned),
+        };
+        let (net, node) = (Arc::clone(&self.net), Arc::clone(&self.node));
+        let agent = http::HeaderValue::from_str(user_agent).ok();
+        let service = service_fn(move |mut request: Request<kube::client::Body>| {
+            if let Some(agent) = &agent {
+                let headers = request.headers_mut();
+                headers.insert(http::header::USER_AGENT, agent.clone());
+            }
+            Arc::clone(&net).exchange(Arc::clone(&node), host.clone(), request)
+        });
+        Client::new(service, "heliograph")
+    }
+
+    fn serve(&self, address: SocketAddr, router: Router, _: CancellationToken) {
+        self.net.listen(&self.node, address.port(), router);
+    }
+}
