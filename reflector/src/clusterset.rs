@@ -33,6 +33,7 @@ use tokio::sync::{mpsc, watch as channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ClusterSetConfig, Config, SourceConfig};
+use crate::pins::Pins;
 use crate::write::Writer;
 
 pub(crate) use answer::Question;
@@ -49,11 +50,11 @@ pub(crate) fn configuration(config: &Config) -> Option<channel::Sender<Configura
 
 /// Runs the controller of the clusterset until `shutdown`.
 pub(crate) async fn run(
-    (network, writer): (Network, Writer),
+    (network, pins, writer): (Network, Pins, Writer),
     asked: (channel::Receiver<Configuration>, mpsc::Receiver<Question>),
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let controller = Controller::new(network, asked, writer);
+    let controller = Controller::new((network, pins), asked, writer);
     controller.run(shutdown).await
 }
 

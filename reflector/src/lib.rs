@@ -212,10 +212,14 @@ async fn reflect(
         config.habits,
     );
     let (announcer, announcements) = announcements(&writer, config.record.clone());
-    let cluster_set = clusterset_of((&network, &writer), (&config, asked_of_set), &mut tasks);
+    let pins = pins_of(&config, &local, &leadership, &mut tasks);
+    let cluster_set = clusterset_of(
+        (&network, &pins, &writer),
+        (&config, asked_of_set),
+        &mut tasks,
+    );
     let parts = (config_map, cluster_set);
     let reloads = line.map(|line| reloads_of((network, line), &config, parts, &mut tasks));
-    let pins = pins_of(&config, &local, &leadership, &mut tasks);
     let local_ranges = local_ranges_of(&config, &local, &mut tasks);
     let (n_sources, notes) = (opened.len(), config.warnings());
     let controller = Controller::new(Parts {
@@ -304,12 +308,12 @@ fn reloads_of(
 
 /// Runs the clusterset, where there is one.
 fn clusterset_of(
-    (network, writer): (&Network, &Writer),
+    (network, pins, writer): (&Network, &Pins, &Writer),
     (config, questions): (&Config, mpsc::Receiver<clusterset::Question>),
     tasks: &mut Tasks,
 ) -> Option<ClusterSetSender> {
     let sender = clusterset::configuration(config)?;
-    let parts = (network.clone(), writer.clone());
+    let parts = (network.clone(), pins.clone(), writer.clone());
     let asked = (sender.subscribe(), questions);
     let shutdown = tasks.shutdown().clone();
     tasks.spawn("clusterset", clusterset::run(parts, asked, shutdown));

@@ -45,8 +45,8 @@ pub(crate) struct Keeper {
     has_warned: bool,
 }
 
-/// Both ends of a [`Keeper`], for the controller.
-#[derive(Debug)]
+/// Both ends of a [`Keeper`], for the controllers.
+#[derive(Debug, Clone)]
 pub(crate) struct Pins {
     pinned: watch::Receiver<Pinned>,
     wanted: watch::Sender<Record>,
@@ -73,11 +73,21 @@ impl Pins {
         self.pinned.borrow().clone()
     }
 
+    /// Waits until the record is read, or cannot be had.
+    pub(crate) async fn read(&self) -> Pinned {
+        let mut pinned = self.pinned.clone();
+        let read = pinned.wait_for(|it| *it != Pinned::Unread).await;
+        // Who does not keep a record any more has none.
+        read.map_or(Pinned::Unavailable, |it| it.clone())
+    }
+
     /// Has more written down.
     pub(crate) fn want(&self, record: Record) {
         self.wanted.send_if_modified(|it| {
-            let is_new = *it != record;
-            *it = record;
+            let is_new = record
+                .iter()
+                .any(|(name, clusters)| it.get(name) != Some(clusters));
+            it.extend(record);
             is_new
         });
     }

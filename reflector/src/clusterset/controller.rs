@@ -25,12 +25,14 @@ use super::watch::{Message, Watch, Watched};
 use super::write::{Done, perform};
 use crate::config::SourceConfig;
 use crate::lease::Leadership;
+use crate::pins::Pins;
 use crate::queue::{Again, Queue};
 use crate::write::Writer;
 
 /// Owns the state of the clusterset.
 pub(super) struct Controller {
     network: Network,
+    pins: Pins,
     pub(super) set: ClusterSet,
     pub(super) version: Option<Version>,
     pub(super) queue: Queue,
@@ -85,7 +87,7 @@ enum Event {
 impl Controller {
     /// Creates a controller and begins to watch.
     pub(super) fn new(
-        network: Network,
+        (network, pins): (Network, Pins),
         (mut configurations, questions): (
             channel::Receiver<Configuration>,
             mpsc::Receiver<Question>,
@@ -96,6 +98,7 @@ impl Controller {
         let (sender, messages) = mpsc::channel(BACKLOG);
         let mut this = Self {
             network,
+            pins,
             set: ClusterSet::new(settings),
             version: None,
             queue: Queue::default(),
@@ -142,7 +145,7 @@ impl Controller {
             cluster: cluster.clone(),
             set: self.set.settings().name.clone(),
         };
-        let target = (self.network.clone(), names);
+        let target = (self.network.clone(), names, self.pins.clone());
         let task = watch_cluster(source.clone(), target, self.sender.clone());
         let handle = self.watches.spawn(task);
         if let Some((_, before)) = self.sources.insert(cluster, (source, handle)) {

@@ -12,15 +12,19 @@ use super::property::{self, Answer, Names};
 use super::watch::{Message, Watch, Watched};
 use crate::config::SourceConfig;
 use crate::following::Opened;
-use crate::identity::Identity;
+use crate::identity::{Clusters, Identity};
+use crate::pins::{Pins, Record};
 
 /// Interval between two looks at the names of a cluster that is read.
 const NAMES: Duration = Duration::from_secs(60);
 
+/// Interval between two looks at the identity of a cluster that is not known yet.
+const RECORD: Duration = Duration::from_secs(1);
+
 /// Watches all resources of a source, as soon as there is a client for it.
 pub(super) async fn watch_cluster(
     source: SourceConfig,
-    (network, names): (Network, Names),
+    (network, names, pins): (Network, Names, Pins),
     sender: mpsc::Sender<Message>,
 ) {
     let cluster = names.cluster.clone();
@@ -46,7 +50,7 @@ pub(super) async fn watch_cluster(
     };
     let watch = async {
         let client = way.client(&mut complain).await;
-        watch_named(&source, &names, &client, &sender).await;
+        watch_named(&source, (&names, &pins), &client, &sender).await;
     };
     tokio::select! {
         () = open => {}
@@ -57,7 +61,7 @@ pub(super) async fn watch_cluster(
 /// Watches a cluster while its names agree with the configuration.
 async fn watch_named(
     source: &SourceConfig,
-    names: &Names,
+    (names, pins): (&Names, &Pins),
     client: &kube::Client,
     sender: &mpsc::Sender<Message>,
 ) {
@@ -67,8 +71,10 @@ async fn watch_named(
         let why = match property::ask(client, names).await {
             Answer::Agrees => {
                 told = None;
+                let identity = pinned(source, pins).await;
                 tokio::select! {
-                    () = watch_all(source, cluster, client, sender) => return,
+                    () = watch_all(&identity, cluster, client, sender) => return,
+                    () = record(source, &identity, pins) => {}
                     () = until_it_differs(client, names) => {}
                 }
                 for message in disconnected(cluster) {
@@ -112,21 +118,40 @@ fn disconnected(cluster: &ClusterId) -> [Message; 3] {
     .map(|it| Message::Update(Box::new(it)))
 }
 
+/// Returns the identity of a source, which is the cluster that was recorded for it.
+async fn pinned(source: &SourceConfig, pins: &Pins) -> Arc<Identity> {
+    let identity = Arc::new(Identity::new(source));
+    let clusters = pins.read().await.of(&source.name);
+    identity.expect(clusters.unwrap_or_default());
+    identity
+}
+
+/// Has the cluster recorded, as soon as it is known. A cluster with another UID is then not
+/// read after a restart either.
+async fn record(source: &SourceConfig, identity: &Identity, pins: &Pins) {
+    loop {
+        if let Some(cluster) = identity.cluster() {
+            let clusters = Clusters::from([cluster]);
+            pins.want(Record::from([(source.name.clone(), clusters)]));
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(RECORD).await;
+    }
+}
+
 async fn watch_all(
-    source: &SourceConfig,
+    identity: &Arc<Identity>,
     cluster: &ClusterId,
     client: &kube::Client,
     sender: &mpsc::Sender<Message>,
 ) {
-    let identity = Arc::new(Identity::new(source));
-    identity.expect(Default::default());
     let watches = Watched::all(false).iter().map(|watched| {
         let watch = Watch {
             cluster: cluster.clone(),
             is_local: false,
             watched: *watched,
             client: client.clone(),
-            identity: Some(Arc::clone(&identity)),
+            identity: Some(Arc::clone(identity)),
             sender: sender.clone(),
         };
         watch.run()

@@ -154,6 +154,9 @@ fn of_the_multi_cluster_services_api() -> Vec<Scenario> {
         scenario!(multi_cluster_services::lifecycle::services_and_namespaces_come_in_any_order),
         scenario!(multi_cluster_services::emitters::emitters_are_clusters_of_a_clusterset),
         scenario!(
+            multi_cluster_services::emitters::another_cluster_at_an_address_deletes_no_import
+        ),
+        scenario!(
             multi_cluster_services::emitters::a_cluster_that_calls_itself_otherwise_is_not_read
         ),
     ]

@@ -37,6 +37,7 @@ fn reflector(lab: &Lab, local: &Cluster, source: &Value) -> anyhow::Result<Progr
     let mut command = Command::new(program("reflector")?);
     command.arg("--kubeconfig").arg(local.plane.kubeconfig());
     command.arg("--config").arg(file);
+    command.arg("--state-namespace=demo");
     lab.start(&name, command, None)
 }
 
@@ -147,6 +148,70 @@ pub(crate) async fn a_cluster_that_calls_itself_otherwise_is_not_read(
     eventually("it is imported under its own name", async || {
         let slices = json!(slices(&east, "web").await?).to_string();
         ensure!(slices.contains("10.2.0.1"), "{slices}");
+        Ok(())
+    })
+    .await
+}
+
+pub(crate) async fn another_cluster_at_an_address_deletes_no_import(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, west, north) = tokio::try_join!(
+        lab.cluster("east"),
+        lab.cluster("west"),
+        lab.cluster("north")
+    )?;
+    for cluster in [&east, &west, &north] {
+        install(cluster).await?;
+    }
+    service(&west, &json!({"ports": [{"name": "http", "port": 80}]})).await?;
+    west.set_endpoints("web", &["10.2.0.1"]).await?;
+    export(&west, "web", &json!({})).await?;
+    let port = free_port()?;
+    let emitter_of = |cluster: &Cluster| {
+        let kubeconfig = cluster.plane.kubeconfig().display().to_string();
+        let upstream = ["--kubeconfig".to_owned(), kubeconfig];
+        let name = format!("emitter-{}", cluster.plane.name());
+        emitter_at(port, &lab, &name, &upstream)
+    };
+    let of_west = emitter_of(&west)?;
+    let source = json!({"name": "west", "url": of_west.url});
+    let reflector = reflector(&lab, &east, &source)?;
+    let is_imported = async || {
+        let slices = json!(slices(&east, "web").await?).to_string();
+        ensure!(slices.contains("10.2.0.1"), "{slices}");
+        ensure!(import(&east, "web").await?.is_some(), "there is no import");
+        Ok(())
+    };
+    eventually("it is imported", is_imported).await?;
+    eventually("the cluster is recorded", async || {
+        let maps = east.read("/api/v1/namespaces/demo/configmaps").await?;
+        ensure!(maps.to_string().contains("source-clusters"), "{maps}");
+        Ok(())
+    })
+    .await?;
+    reflector.kill().await?;
+    of_west.kill().await?;
+    let of_north = emitter_of(&north)?;
+    of_north.ready().await?;
+    reflector.start().await?;
+    eventually("it is told which cluster answers", async || {
+        let set = reflector.status().await?["clusterSet"].to_string();
+        ensure!(
+            set.contains("the uid of its kube-system namespace is"),
+            "{set}"
+        );
+        Ok(())
+    })
+    .await?;
+    meanwhile("the import stays", is_imported).await?;
+    of_north.kill().await?;
+    let _of_west = emitter_of(&west)?;
+    west.set_endpoints("web", &["10.2.0.1", "10.2.0.2"]).await?;
+    eventually("west is read again", async || {
+        let slices = json!(slices(&east, "web").await?).to_string();
+        ensure!(slices.contains("10.2.0.2"), "{slices}");
         Ok(())
     })
     .await
