@@ -9,6 +9,7 @@
 //! Nobody waits for an Event: there is a limit to their number, and what is above it is
 //! told by log, metrics and `/status` alone.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -86,7 +87,8 @@ pub(crate) struct Announcements {
     notices: mpsc::Receiver<Notice>,
     metrics: Metrics,
     pace: Pace,
-    muted_until: Option<Instant>,
+    /// Namespaces in which Events are not allowed, and until when no other attempt is made.
+    muted: HashMap<String, Instant>,
 }
 
 /// So many at once, and then so many per second.
@@ -145,7 +147,7 @@ pub(crate) fn announcements(
         notices,
         metrics,
         pace: Pace::new(),
-        muted_until: None,
+        muted: HashMap::new(),
     };
     (announcer, announcements)
 }
@@ -164,7 +166,7 @@ impl Announcements {
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), Infallible> {
         let announce = async {
             while let Some(notice) = self.notices.recv().await {
-                if self.is_muted() || !self.leadership.holds() {
+                if self.is_muted(&notice) || !self.leadership.holds() {
                     count(&self.metrics, Outcome::Dropped);
                     continue;
                 }
@@ -179,8 +181,13 @@ impl Announcements {
         Ok(())
     }
 
-    fn is_muted(&self) -> bool {
-        self.muted_until.is_some_and(|it| Instant::now() < it)
+    fn is_muted(&self, notice: &Notice) -> bool {
+        let namespace = match &notice.subject {
+            Subject::Mirror { key, .. } => Some(key.object().namespace()),
+            Subject::Source(_) => self.record.as_ref().map(|it| it.namespace.as_str()),
+        };
+        let until = namespace.and_then(|it| self.muted.get(it));
+        until.is_some_and(|it| Instant::now() < *it)
     }
 
     async fn announce(&mut self, notice: &Notice) {
@@ -195,11 +202,14 @@ impl Announcements {
             count(&self.metrics, outcome);
             match outcome {
                 Outcome::Forbidden => {
+                    let namespace = event["metadata"]["namespace"].as_str();
+                    let namespace = namespace.unwrap_or_default();
                     warn!(
-                        why,
-                        "no Events are written: grant create on events.k8s.io events"
+                        namespace,
+                        why, "no Events are written: grant create on events.k8s.io events"
                     );
-                    self.muted_until = Some(Instant::now() + MUTE);
+                    let until = Instant::now() + MUTE;
+                    self.muted.insert(namespace.to_owned(), until);
                 }
                 Outcome::Refused => debug!(why, note = notice.note, "no Event"),
                 Outcome::Unavailable if attempt < ATTEMPTS => {

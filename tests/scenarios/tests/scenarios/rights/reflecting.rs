@@ -26,6 +26,9 @@ const SERVICES: &str = "/api/v1/namespaces/mirrors/services";
 const ENDPOINTS: &str = "/api/v1/namespaces/mirrors/endpoints";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/mirrors/endpointslices";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/mirrors/events";
+const SOURCE_EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/heliograph/events";
+/// The source that is of another cluster than expected.
+const OTHER: &str = "other";
 const RECORD: &str = "/api/v1/namespaces/heliograph/configmaps/heliograph-reflector-sources";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/heliograph/leases";
 
@@ -41,7 +44,12 @@ impl<'a> Reflecting<'a> {
             "name": "east", "prefix": "east", "kubeconfig": east.plane.kubeconfig(),
             "selector": format!("{EXPORT}=true"), "namespace": "demo",
         });
-        let text = json!({"mirrorNamespace": MIRRORS, "sources": [source]});
+        // Another cluster answers, which is a problem of the whole source.
+        let other = json!({
+            "name": OTHER, "prefix": OTHER, "kubeconfig": east.plane.kubeconfig(),
+            "cluster": "expected", "namespace": "demo",
+        });
+        let text = json!({"mirrorNamespace": MIRRORS, "sources": [source, other]});
         std::fs::write(&config, text.to_string())?;
         let it = Self {
             lab,
@@ -150,6 +158,7 @@ impl<'a> Reflecting<'a> {
         self.local.delete(&format!("{SERVICES}{ours}")).await?;
         self.local.delete(&format!("{SLICES}{ours}")).await?;
         self.local.delete(EVENTS).await?;
+        self.local.delete(SOURCE_EVENTS).await?;
         let nothing = r#"{"data":null,"metadata":{"annotations":null}}"#;
         self.local.patch(RECORD, nothing).await?;
         self.local.delete(LEASES).await
@@ -190,7 +199,9 @@ impl<'a> Reflecting<'a> {
             .await?;
         has("10.1.0.2").await?;
         // A list now and then would also find everything, only later.
-        let is_lost = reflector.log().contains("not followed");
+        let log = reflector.log();
+        let mut lost = log.lines().filter(|it| it.contains("not followed"));
+        let is_lost = lost.any(|it| !it.contains(&format!("source {OTHER}")));
         ensure!(!is_lost, "the API server was lost, as the log says");
 
         east.delete_service("demo/web").await?;
@@ -268,6 +279,8 @@ impl<'a> Reflecting<'a> {
             let events = self.local.read(EVENTS).await?;
             let n_events = events["items"].as_array().map_or(0, Vec::len);
             ensure!(2 <= n_events, "{events}");
+            let events = self.local.read(SOURCE_EVENTS).await?.to_string();
+            ensure!(events.contains("ClusterIdentityMismatch"), "{events}");
             Ok(())
         })
         .await
