@@ -4,6 +4,7 @@ mod alike;
 mod args;
 mod check;
 mod cluster_set;
+pub(crate) mod crd;
 mod endpoints;
 mod error;
 mod file;
@@ -12,6 +13,7 @@ mod import;
 mod legal;
 pub(crate) mod limits;
 mod naming;
+pub(crate) mod objects;
 mod schema;
 mod shown;
 mod source;
@@ -33,6 +35,7 @@ pub use alike::{Each, InvalidGroup, KubeconfigDir};
 pub use args::Args;
 pub(crate) use args::{Command, service};
 pub use cluster_set::{ClusterSetConfig, ClusterSetEntry};
+pub use crd::source_crd;
 pub use endpoints::EndpointsFrom;
 pub use error::Error;
 pub use file::{File, FileError};
@@ -42,6 +45,7 @@ pub use import::ImportEntry;
 pub(crate) use legal::{hash_of, label_of};
 pub use limits::{LimitsEntry, SourceLimits};
 pub use naming::NamingEntry;
+pub use objects::{Former, FoundSources, Refusal, SourceObject, SourcesFromCrd, Verdict};
 pub use schema::schema;
 pub use shown::Shown;
 pub use source::{InvalidSource, SourceEntry};
@@ -72,6 +76,10 @@ pub struct Config {
     pub mirror_namespace: Option<DnsLabel>,
     /// The ConfigMap of the local cluster that names further sources.
     pub config_map: Option<ConfigMapKey>,
+    /// Namespace of the Sources of the CRD, if these are read.
+    pub objects_in: Option<DnsLabel>,
+    /// Decisions on these.
+    pub verdicts: Vec<Verdict>,
     /// Where the record of the sources' clusters is kept; nowhere, if absent.
     pub record: Option<RecordKey>,
     /// Whether CIDRs of the local cluster are read from its API server.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::file::RemovedSources;
+use super::objects::{Objects, Verdict};
 use super::source_api::LEFT_OUT;
 use super::{Origin, SourceApi, SourceEntry, label_of};
 
@@ -45,11 +46,13 @@ pub(super) struct Groups {
     pub(super) urls: Option<SourceApi>,
     /// What the ConfigMap says that the URLs are in, if that is known.
     pub(super) config_map: Option<String>,
+    /// Sources of the CRD.
+    pub(super) objects: Objects,
 }
 
 impl Groups {
     pub(super) const fn are_none(&self) -> bool {
-        self.directory.is_none() && self.urls.is_none()
+        self.directory.is_none() && self.urls.is_none() && self.objects.place.is_none()
     }
 
     /// The files and directories where something is found.
@@ -59,13 +62,13 @@ impl Groups {
         directory.into_iter().chain(file)
     }
 
-    /// Adds what is found, and says what is none.
+    /// Adds what is found, and says what is none. Returns the decisions on Sources of the CRD.
     pub(super) fn add(
         &self,
         removed_sources: RemovedSources,
         entries: &mut Vec<SourceEntry>,
         notes: &mut Vec<String>,
-    ) -> Result<(), InvalidGroup> {
+    ) -> Result<Vec<Verdict>, InvalidGroup> {
         if let Some(directory) = &self.directory {
             directory.add(removed_sources, entries, notes)?;
         }
@@ -73,7 +76,7 @@ impl Groups {
             let text = self.config_map.as_deref();
             urls.add(text, removed_sources, entries, notes)?;
         }
-        Ok(())
+        Ok(self.objects.add(removed_sources, entries, notes))
     }
 
     /// A source of each group, as it would be found under a name that is right.
@@ -95,8 +98,8 @@ impl Groups {
     }
 
     /// Whether something was found that is no source, and may have been one.
-    pub(super) fn lacks_some(&self, notes: &[String]) -> bool {
-        notes.iter().any(|it| it.starts_with(LEFT_OUT))
+    pub(super) fn lacks_some(&self, notes: &[String], verdicts: &[Verdict]) -> bool {
+        self.objects.lacks_some(verdicts) || notes.iter().any(|it| it.starts_with(LEFT_OUT))
     }
 
     /// What becomes of the mirrors of who is not there. Who is not known yet was not

@@ -8,7 +8,7 @@ use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
 use runtime::{LogFilter, LogFormat};
 
-use super::{GlobalEntry, Habits, KubeconfigDir, SourceApi, SourceEntry, staleness};
+use super::{FoundSources, GlobalEntry, Habits, KubeconfigDir, SourceApi, SourceEntry, staleness};
 use crate::ask::Output;
 use crate::foresee::SourceFile;
 
@@ -31,6 +31,23 @@ pub struct Args {
     /// Where prefixed mirrors go; takes precedence over the file's mirrorNamespace
     #[arg(long, global = true, value_name = "NAMESPACE")]
     pub(crate) mirror_namespace: Option<DnsLabel>,
+
+    /// Read further sources from objects of the CRD Source in a namespace; default: the namespace
+    /// of this pod
+    #[arg(
+        long,
+        global = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        value_name = "NAMESPACE"
+    )]
+    pub(crate) sources_from_crd: Option<String>,
+
+    /// Directory below which objects of the CRD Source may name files; without it, they may name
+    /// none
+    #[arg(long, global = true, value_name = "DIRECTORY")]
+    pub(crate) source_file_directory: Option<PathBuf>,
 
     /// The kubeconfig of the local cluster; without it, the one around this process
     #[arg(long, global = true, value_name = "FILE")]
@@ -133,6 +150,10 @@ pub struct Args {
     /// What the ConfigMap says that these are in, if that is known
     #[arg(skip)]
     pub(crate) config_map: Option<String>,
+
+    /// What is known of the objects of the CRD Source
+    #[arg(skip)]
+    pub(crate) source_objects: FoundSources,
 
     /// Metrics also by the names that semaphore-service-mirror had
     #[arg(skip)]

@@ -9,6 +9,7 @@ use runtime::Access;
 
 use super::alike::Groups;
 use super::file::RemovedSources;
+use super::objects::{Objects, Verdict};
 use super::{
     Args, Config, Election, Error, File, GlobalConfig, GlobalEntry, Habits, InvalidSource, Origin,
     RecordKey, SourceEntry, global, import,
@@ -23,6 +24,9 @@ impl TryFrom<Args> for Config {
     #[expect(clippy::too_many_lines, reason = "it names all that is configured")]
     fn try_from(args: Args) -> Result<Self, Error> {
         let (election, record) = (election(&args), record(&args));
+        let file = args.config.as_deref().map(File::read).transpose()?;
+        let (has_file, mut file) = (file.is_some(), file.unwrap_or_default());
+        let groups = groups(&args, &mut file)?;
         let Args {
             config,
             sources: named,
@@ -32,9 +36,6 @@ impl TryFrom<Args> for Config {
             admin_token_file,
             listen,
             global,
-            kubeconfig_dir,
-            source_api,
-            config_map,
             semaphore_metrics,
             habits,
             opened,
@@ -44,25 +45,18 @@ impl TryFrom<Args> for Config {
             may_be_empty,
             ..
         } = args;
-        let has_file = config.is_some();
-        inputs.extend(config.clone());
-        let file = config.map_or_else(|| Ok(File::default()), |path| File::read(&path))?;
+        inputs.extend(config);
         let mirror_namespace = mirror_namespace.or(file.mirror_namespace);
         let mut entries: Vec<_> = file.sources.into_iter().chain(named).collect();
-        let groups = Groups {
-            directory: kubeconfig_dir.or(file.kubeconfig_dir),
-            urls: source_api.or(file.source_api),
-            config_map,
-        };
         inputs.extend(groups.inputs());
-        groups.add(file.removed_sources, &mut entries, &mut notes)?;
+        let mut verdicts = groups.add(file.removed_sources, &mut entries, &mut notes)?;
         if entries.is_empty() && groups.are_none() && !may_be_empty {
             notes.push(without_sources(has_file, file.removed_sources)?);
         }
         let global = global.or(file.global);
         let roles = (global.as_ref(), file.cluster_set.is_some());
         let together = Together::new(roles, mirror_namespace.as_ref());
-        let all_fit = together.leave_out(&groups, &mut entries, &mut notes);
+        let all_fit = together.leave_out(&groups, &mut entries, (&mut notes, &mut verdicts));
         let (global, mut policy) = together.check(&entries)?;
         let cluster_set = file.cluster_set.map(|it| it.check(&entries)).transpose()?;
         policy.removed_sources = groups.removed_sources(file.removed_sources, all_fit);
@@ -83,6 +77,8 @@ impl TryFrom<Args> for Config {
             election,
             mirror_namespace,
             config_map: groups.urls.and_then(|it| it.config_map),
+            objects_in: groups.objects.place.and_then(|it| it.namespace),
+            verdicts,
             record,
             learns_local_ranges: file.learn_local_ranges.unwrap_or(true),
             semaphore_metrics: semaphore_metrics || file.semaphore_metrics,
@@ -91,6 +87,17 @@ impl TryFrom<Args> for Config {
             inputs,
         })
     }
+}
+
+/// Where sources are found.
+fn groups(args: &Args, file: &mut File) -> Result<Groups, Error> {
+    let (directory, urls) = (file.kubeconfig_dir.take(), file.source_api.take());
+    Ok(Groups {
+        directory: args.kubeconfig_dir.clone().or(directory),
+        urls: args.source_api.clone().or(urls),
+        config_map: args.config_map.clone(),
+        objects: Objects::of(args)?.at(file.sources_from_crd.take())?,
+    })
 }
 
 /// What sources mean together.
@@ -131,9 +138,8 @@ impl<'a> Together<'a> {
         &self,
         groups: &Groups,
         entries: &mut Vec<SourceEntry>,
-        notes: &mut Vec<String>,
+        (notes, verdicts): (&mut Vec<String>, &mut [Verdict]),
     ) -> bool {
-        let is_whole = !groups.lacks_some(notes);
         let configured = entries.iter().filter(|it| it.origin == Origin::Written);
         let mut kept: Vec<_> = configured.cloned().collect();
         // What is wrong with all of them is wrong with the configuration.
@@ -141,21 +147,45 @@ impl<'a> Together<'a> {
             let with_sample = kept.iter().chain([it]).cloned().collect::<Vec<_>>();
             self.check(&with_sample).is_err()
         });
-        if self.check(entries).is_ok() || is_common {
-            return is_whole;
-        }
-        for entry in entries.iter().filter(|it| it.origin == Origin::Found) {
-            kept.push(entry.clone());
-            if let Err(why) = self.check(&kept) {
-                let name = &entry.name;
-                notes.push(format!(
-                    "source {name} is left out; its mirrors stay: {why}"
-                ));
-                kept.pop();
+        if self.check(entries).is_err() && !is_common {
+            let found = entries.iter().filter(|it| it.origin == Origin::Found);
+            for (entry, why) in self.fit(&mut kept, found.cloned().collect()) {
+                let name = entry.name.as_str();
+                match verdicts.iter_mut().find(|it| &*it.name == name) {
+                    Some(verdict) if verdict.in_effect.is_some() => verdict.refuse(&why),
+                    Some(_) | None => notes.push(format!(
+                        "source {name} is left out; its mirrors stay: {why}"
+                    )),
+                }
             }
+            *entries = kept;
         }
-        *entries = kept;
-        false
+        notes.extend(verdicts.iter().filter_map(Verdict::note));
+        !groups.lacks_some(notes, verdicts)
+    }
+
+    /// Keeps the sources that go together with those before them. Returns the others, with
+    /// reasons.
+    fn fit(
+        &self,
+        kept: &mut Vec<SourceEntry>,
+        mut rest: Vec<SourceEntry>,
+    ) -> Vec<(SourceEntry, String)> {
+        loop {
+            let n_before = kept.len();
+            let mut left_out = Vec::new();
+            for entry in rest {
+                kept.push(entry);
+                if let Err(why) = self.check(kept) {
+                    left_out.extend(kept.pop().map(|it| (it, why.to_string())));
+                }
+            }
+            // One may need another that comes later.
+            if left_out.is_empty() || kept.len() == n_before {
+                return left_out;
+            }
+            rest = left_out.into_iter().map(|(entry, _)| entry).collect();
+        }
     }
 }
 
@@ -216,7 +246,7 @@ fn record(args: &Args) -> Option<RecordKey> {
 }
 
 /// The namespace of this process, if it runs in a pod.
-fn own_namespace() -> Option<Box<str>> {
+pub(super) fn own_namespace() -> Option<Box<str>> {
     const FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
     let namespace = std::fs::read_to_string(FILE).ok()?;
     let namespace = namespace.trim();

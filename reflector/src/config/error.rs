@@ -22,6 +22,15 @@ pub enum Error {
     /// Nothing to reflect.
     #[error("no sources: name them with --source, or in a file with --config")]
     NoSources,
+    /// Sources of the CRD without a place.
+    #[error(
+        "sourcesFromCRD: there is no namespace, because this process runs outside of a pod: name \
+         one with sourcesFromCRD.namespace or --sources-from-crd=NAMESPACE"
+    )]
+    NoNamespaceOfSources,
+    /// A namespace that is none.
+    #[error("--sources-from-crd: {0:?} is not a namespace: write a DNS label")]
+    NamespaceOfSources(String),
     /// A clusterset that contradicts itself.
     #[error("clusterSet: {0}")]
     ClusterSet(String),

@@ -10,7 +10,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::schema::{self, Duration as DurationText, Label, Range};
-use super::{ClusterSetEntry, GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, staleness};
+use super::{
+    ClusterSetEntry, GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, SourcesFromCrd, staleness,
+};
 
 /// The configuration file, in YAML or JSON.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -57,6 +59,9 @@ pub struct File {
     /// Further sources, each by a URL.
     #[serde(rename = "sourceURLs", alias = "sourceApi")]
     pub source_api: Option<SourceApi>,
+    /// Further sources, each an object of the local cluster.
+    #[serde(rename = "sourcesFromCRD")]
+    pub sources_from_crd: Option<SourcesFromCrd>,
 }
 
 /// As the file spells the planner's enum.

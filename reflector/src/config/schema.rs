@@ -110,21 +110,34 @@ fn needs(key: &str, other: &str) -> Value {
     json!({"if": has(key), "then": has(other)})
 }
 
+/// Keys of a source that need another key.
+pub(super) const NEEDS: [(&str, &str); 8] = [
+    ("context", "kubeconfig"),
+    ("proxyUrl", "url"),
+    ("serverName", "url"),
+    ("caFile", "url"),
+    ("ca", "url"),
+    ("caUrl", "url"),
+    ("tokenFile", "url"),
+    ("tokenVariable", "url"),
+];
+
+/// Keys of a source of which one excludes the other.
+pub(super) const EXCLUSIVE: [(&str, &str); 4] = [
+    ("caFile", "ca"),
+    ("caFile", "caUrl"),
+    ("ca", "caUrl"),
+    ("tokenFile", "tokenVariable"),
+];
+
 /// Which keys of a source go together.
 pub(super) fn of_source(schema: &mut Schema) {
     let mut rules = vec![
         json!({"oneOf": [has("url"), has("kubeconfig")]}),
         not(&both(&has("prefix"), &is("sameName", true))),
-        needs("context", "kubeconfig"),
-        needs("proxyUrl", "url"),
-        needs("serverName", "url"),
     ];
-    let authorities = ["caFile", "ca", "caUrl"];
-    let tokens = ["tokenFile", "tokenVariable"];
-    rules.extend(authorities.iter().chain(&tokens).map(|it| needs(it, "url")));
-    let pairs = [(0, 1), (0, 2), (1, 2)].map(|(i, k)| (authorities[i], authorities[k]));
-    let pairs = pairs.into_iter().chain([(tokens[0], tokens[1])]);
-    rules.extend(pairs.map(|(one, other)| not(&both(&has(one), &has(other)))));
+    rules.extend(NEEDS.map(|(key, other)| needs(key, other)));
+    rules.extend(EXCLUSIVE.map(|(one, other)| not(&both(&has(one), &has(other)))));
     schema.insert("allOf".to_owned(), rules.into());
 }
 
