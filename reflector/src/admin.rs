@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clusterset;
 use crate::page;
+use crate::source_objects::Mirrored;
 use crate::status::Status;
 
 /// Where to ask how things are.
@@ -86,6 +87,8 @@ impl Questions {
 pub(crate) enum Question {
     /// How things are.
     Status(oneshot::Sender<Status>),
+    /// Number of mirror Services of each source.
+    Mirrored(oneshot::Sender<Mirrored>),
     /// Why a Service is as it is.
     Explain(ObjectKey, oneshot::Sender<Vec<Explanation>>),
     /// Services that a search finds.

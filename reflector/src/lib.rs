@@ -17,6 +17,7 @@
 //! | `identity` | which cluster a source is, and that it stays that one |
 //! | `reload` | another configuration while all goes on |
 //! | `config_map` | reads what a ConfigMap says, again and again |
+//! | `source_objects` | sources that are objects of the local cluster, and their status |
 //! | `clusterset` | the Multi-Cluster Services API |
 //! | `controller` | owns the world: takes in, plans, has written |
 //! | `queue` | fair turns, one at a time per key, backoff |
@@ -56,6 +57,7 @@ mod planted;
 mod queue;
 mod reload;
 mod report;
+mod source_objects;
 pub mod status;
 mod sweep;
 mod write;
@@ -80,7 +82,8 @@ use lease::{Elector, Leadership};
 use local_ranges::{LocalRanges, Ranges};
 use metrics::Metrics;
 use pins::{Keeper, Pins};
-use reload::Reloader;
+use reload::{Further, Reloader};
+use source_objects::SourceObjects;
 use write::Writer;
 
 pub use config::{Config, SourceConfig};
@@ -191,34 +194,28 @@ async fn reflect(
     let local = network.connect(&config.local, USER_AGENT).await?;
     let local = metrics.counting(local, "local".to_owned(), &config.local);
     let local = local.await;
-    let (config, config_map) = tokio::select! {
-        whole = with_config_map(config, line.as_ref(), &local) => whole?,
+    let mut tasks = Tasks::new(shutdown.clone());
+    let (config, further) = tokio::select! {
+        whole = with_further(config, line.as_ref(), &local, &mut tasks) => whole?,
         () = shutdown.cancelled() => return Ok(()),
     };
     let readiness = Readiness::default();
     let (questions, asked, asked_of_set) = Questions::new(config.cluster_set.is_some());
     let (registry, stop) = (Arc::new(registry), shutdown.clone());
     let guard = Guard::new(config.admin_token_file.clone()).with_reviews(local.clone());
-    let router = admin::router(readiness.clone(), registry, questions, guard, stop);
+    let router = admin::router(readiness.clone(), registry, questions.clone(), guard, stop);
 
-    let mut tasks = Tasks::new(shutdown.clone());
     let opened = reload::open(&network, config.sources.clone()).await?;
     let quiet = CancellationToken::new();
     let leadership = elect(&config, &local, &quiet, &mut tasks);
-    let writer = Writer::new(
-        local.clone(),
-        metrics.clone(),
-        leadership.clone(),
-        config.habits,
-    );
+    let (client, leads) = (local.clone(), leadership.clone());
+    let writer = Writer::new(client, metrics.clone(), leads, config.habits);
     let (announcer, announcements) = announcements(&writer, config.record.clone());
     let pins = pins_of(&config, &local, &leadership, &mut tasks);
-    let cluster_set = clusterset_of(
-        (&network, &pins, &writer),
-        (&config, asked_of_set),
-        &mut tasks,
-    );
-    let parts = (config_map, cluster_set);
+    let ways = (&network, &pins, &writer);
+    let cluster_set = clusterset_of(ways, (&config, asked_of_set), &mut tasks);
+    publish_sources(&config, &further, (&writer, questions), &mut tasks);
+    let parts = (further, cluster_set);
     let reloads = line.map(|line| reloads_of((network, line), &config, parts, &mut tasks));
     let local_ranges = local_ranges_of(&config, &local, &mut tasks);
     let (n_sources, notes) = (opened.len(), config.warnings());
@@ -264,20 +261,49 @@ fn announcements(
     announce::announcements(client, (instance(), record), leadership, metrics)
 }
 
-/// With what a ConfigMap says, where one names sources.
-async fn with_config_map(
+/// Writes the status of the Sources of the CRD, where these are read.
+fn publish_sources(
+    config: &Config,
+    (_, objects): &Further,
+    (writer, questions): (&Writer, admin::Questions),
+    tasks: &mut Tasks,
+) {
+    if let (Some(objects), Some(namespace)) = (objects, &config.objects_in) {
+        let place = (namespace.as_str(), config.record.clone());
+        objects.publish(place, (writer.clone(), questions), tasks);
+    }
+}
+
+/// With what a ConfigMap and the Sources of the CRD say, where these name sources.
+async fn with_further(
     config: Config,
     line: Option<&Line>,
     client: &kube::Client,
-) -> anyhow::Result<(Config, Option<ConfigMapText>)> {
-    let (Some(key), Some(line)) = (&config.config_map, line) else {
-        return Ok((config, None));
+    tasks: &mut Tasks,
+) -> anyhow::Result<(Config, Further)> {
+    let Some(line) = line else {
+        return Ok((config, (None, None)));
     };
-    let mut text = ConfigMapText::new(client.clone(), key.clone());
-    text.at_start().await;
-    let mut args = line.read()?;
-    args.config_map.clone_from(&text.text);
-    Ok((Config::try_from(args)?, Some(text)))
+    if config.config_map.is_none() && config.objects_in.is_none() {
+        return Ok((config, (None, None)));
+    }
+    let mut objects = None;
+    if let Some(namespace) = &config.objects_in {
+        let place = (namespace.as_str(), config.record.clone());
+        objects = Some(SourceObjects::start(client.clone(), place, tasks).await);
+    }
+    let mut text = config
+        .config_map
+        .map(|key| ConfigMapText::new(client.clone(), key));
+    if let Some(text) = &mut text {
+        text.at_start().await;
+    }
+    let said = text.as_ref().and_then(|it| it.text.as_ref());
+    let config = reload::read(line, said, objects.as_mut())?;
+    if let Some(objects) = &mut objects {
+        objects.decided(&config.verdicts);
+    }
+    Ok((config, (text, objects)))
 }
 
 /// Says why the program cannot go on, on standard error, with all reasons.
@@ -297,7 +323,7 @@ fn instance() -> String {
 fn reloads_of(
     (network, line): (Network, Line),
     config: &Config,
-    parts: (Option<ConfigMapText>, Option<ClusterSetSender>),
+    parts: (Further, Option<ClusterSetSender>),
     tasks: &mut Tasks,
 ) -> mpsc::Receiver<reload::Reload> {
     let (reloader, reloads) = Reloader::new(network, line, config, parts);

@@ -21,6 +21,7 @@ use crate::compat::Line;
 use crate::config::{ClusterSetConfig, Config, GlobalConfig, SourceConfig};
 use crate::config_map::ConfigMapText;
 use crate::following::Opened;
+use crate::source_objects::SourceObjects;
 
 /// What became of another configuration.
 pub(crate) enum Reload {
@@ -53,6 +54,8 @@ pub(crate) struct Reloader {
     notes: Vec<String>,
     sources: Vec<SourceConfig>,
     local_namespace: Option<DnsLabel>,
+    /// Namespace of the Sources, where these are objects.
+    objects_in: Option<DnsLabel>,
     global: Option<GlobalConfig>,
     /// Where the controller of the clusterset learns its configuration.
     cluster_set: Option<watch::Sender<clusterset::Configuration>>,
@@ -60,6 +63,8 @@ pub(crate) struct Reloader {
     refused: Option<String>,
     /// What names further sources, where a ConfigMap does.
     config_map: Option<ConfigMapText>,
+    /// Further sources, where these are objects.
+    objects: Option<SourceObjects>,
     reloads: mpsc::Sender<Reload>,
 }
 
@@ -72,8 +77,8 @@ impl Reloader {
         network: Network,
         line: Line,
         config: &Config,
-        (config_map, cluster_set): (
-            Option<ConfigMapText>,
+        ((config_map, objects), cluster_set): (
+            Further,
             Option<watch::Sender<clusterset::Configuration>>,
         ),
     ) -> (Self, mpsc::Receiver<Reload>) {
@@ -87,11 +92,13 @@ impl Reloader {
             notes: config.warnings(),
             sources: config.sources.clone(),
             local_namespace: config.local_namespace().cloned(),
+            objects_in: config.objects_in.clone(),
             global: config.global.clone(),
             cluster_set,
             cluster_set_config: config.cluster_set.clone(),
             refused: None,
             config_map,
+            objects,
             reloads,
         };
         (reloader, receiver)
@@ -128,6 +135,11 @@ impl Reloader {
             Ok(has_changed) => has_changed,
             Err(error) => return self.refuse(&error),
         };
+        let has_changed = has_changed
+            | self
+                .objects
+                .as_mut()
+                .is_some_and(SourceObjects::has_changed);
         // What was refused may lack what has come by now.
         if seen == self.seen && !has_changed && self.refused.is_none() {
             return None;
@@ -168,9 +180,11 @@ impl Reloader {
     }
 
     async fn change(&mut self) -> anyhow::Result<Change> {
-        let mut args = self.line.read()?;
-        args.config_map = self.config_map.as_ref().and_then(|it| it.text.clone());
-        let config = Config::try_from(args)?;
+        let text = self.config_map.as_ref().and_then(|it| it.text.as_ref());
+        let config = read(&self.line, text, self.objects.as_mut())?;
+        if config.objects_in != self.objects_in {
+            bail!("sourcesFromCRD names another namespace: restart the reflector");
+        }
         if config.config_map.as_ref() != self.config_map.as_ref().map(ConfigMapText::key) {
             bail!("sourceURLs names another ConfigMap: restart the reflector");
         }
@@ -196,6 +210,9 @@ impl Reloader {
         let names: HashSet<_> = config.sources.iter().map(|it| &it.name).collect();
         let before = self.sources.iter().map(|it| &it.name);
         let stopped = before.filter(|it| !names.contains(it)).cloned().collect();
+        if let Some(objects) = &mut self.objects {
+            objects.decided(&config.verdicts);
+        }
         self.sources = config.sources;
         // Whoever looks at all namespaces goes on doing so.
         self.local_namespace = self.local_namespace.take().and(local_namespace.clone());
@@ -237,6 +254,35 @@ impl Reloader {
         });
         Ok(())
     }
+}
+
+/// What names further sources, each where it does.
+pub(crate) type Further = (Option<ConfigMapText>, Option<SourceObjects>);
+
+/// Reads the configuration with what further sources there are now.
+pub(crate) fn read(
+    line: &Line,
+    config_map: Option<&String>,
+    mut objects: Option<&mut SourceObjects>,
+) -> anyhow::Result<Config> {
+    let mut args = line.read()?;
+    args.config_map = config_map.cloned();
+    if let Some(objects) = &mut objects {
+        objects.fill(&mut args);
+    }
+    let config = Config::try_from(args)?;
+    let Some(objects) = objects else {
+        return Ok(config);
+    };
+    let Some(former) = objects.with_former(&config.verdicts) else {
+        return Ok(config);
+    };
+    // Those that do not fit stay as they were.
+    let mut args = line.read()?;
+    args.config_map = config_map.cloned();
+    objects.fill(&mut args);
+    args.source_objects.objects = Some(former);
+    Ok(Config::try_from(args)?)
 }
 
 /// The ways to these sources, side by side: a credential plugin may take its time.

@@ -4,6 +4,7 @@ use reflector_planner::{explain, inspect};
 
 use super::Controller;
 use crate::admin::Question;
+use crate::source_objects::mirrored;
 
 impl Controller {
     /// Answers a question; the receiver may have left.
@@ -18,6 +19,7 @@ impl Controller {
                 status.writer = self.leadership.holder();
                 let _ = asker.send(status);
             }
+            Question::Mirrored(asker) => drop(asker.send(mirrored(&self.world))),
             Question::Explain(service, asker) => {
                 let mut explanations = explain(&self.world, &service);
                 for explanation in &mut explanations {

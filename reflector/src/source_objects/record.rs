@@ -1,0 +1,81 @@
+//! Records the names of the Sources, so that a restart finds the evidence of deletions.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::definition::{RECORDED, path};
+use crate::config::RecordKey;
+use crate::write::{Failure, Writer};
+
+/// Time after a write that failed.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Writer of an annotation of the record of the sources' clusters.
+pub(super) struct Recorder {
+    path: String,
+    writer: Writer,
+    /// What the record has, if that is known.
+    written: Option<String>,
+    next: Instant,
+    has_warned: bool,
+}
+
+impl Recorder {
+    pub(super) fn new(key: &RecordKey, writer: Writer) -> Self {
+        Self {
+            path: path(key),
+            writer,
+            written: None,
+            next: Instant::now(),
+            has_warned: false,
+        }
+    }
+
+    /// Writes the record, if it differs.
+    pub(super) async fn keep(&mut self, record: Option<String>) {
+        let Some(record) = record.filter(|it| self.written.as_ref() != Some(it)) else {
+            return;
+        };
+        if Instant::now() < self.next {
+            return;
+        }
+        match self.write(&record).await {
+            Ok(()) => {
+                (self.written, self.has_warned) = (Some(record), false);
+            }
+            Err(failure) => {
+                self.next = Instant::now() + RETRY;
+                let (path, why) = (&self.path, failure.to_string());
+                match failure {
+                    // The record of the clusters is written at the same time.
+                    Failure::Conflict(_) => debug!(path, why, "did not record the Sources"),
+                    _ if self.has_warned => {}
+                    _ => {
+                        warn!(path, why, "cannot record the Sources, retrying");
+                        self.has_warned = true;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(&self, record: &str) -> Result<(), Failure> {
+        let map = self.request(Method::GET, String::new()).await?;
+        let mut map: Value =
+            serde_json::from_slice(&map).map_err(|it| Failure::Unavailable(it.to_string()))?;
+        let before = map["metadata"]["annotations"][RECORDED].as_str();
+        if before == Some(record) || before.is_none() && record == "{}" {
+            return Ok(());
+        }
+        map["metadata"]["annotations"][RECORDED] = json!(record);
+        self.request(Method::PUT, map.to_string()).await.map(drop)
+    }
+
+    async fn request(&self, method: Method, body: String) -> Result<bytes::Bytes, Failure> {
+        self.writer.request(method, &self.path, body.into()).await
+    }
+}

@@ -1,0 +1,263 @@
+//! Lists and watches the Sources of a namespace.
+//!
+//! A Source that is deleted counts for some seconds more, and until there is
+//! [evidence](super::declared) that it was deleted alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proto_types::evidence::Ruling;
+use proto_types::{LabelSelector, RawObject};
+use runtime::{Cause, Event, Limits, Reader, Scope};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use super::definition::{crd, not_served, recorded};
+use super::{Known, Set};
+use crate::config::RecordKey;
+use crate::config::objects::NAMES;
+
+/// Interval between attempts to read what is not served. The CRD may come at any time.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Reader of the Sources.
+pub(super) struct Watch {
+    client: kube::Client,
+    scope: Scope,
+    reader: Reader,
+    /// UID of the CRD, as it was before the reader began.
+    crd: Option<Box<str>>,
+    /// Record of the Sources that were declared before a restart, until it is read.
+    record: Option<RecordKey>,
+    set: watch::Sender<Set>,
+}
+
+/// A Source, as the API server writes it.
+#[derive(Deserialize)]
+struct Document {
+    metadata: Metadata,
+    #[serde(default)]
+    spec: Value,
+    #[serde(default)]
+    status: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    resource_version: String,
+    #[serde(default)]
+    generation: i64,
+    #[serde(default)]
+    creation_timestamp: String,
+}
+
+impl Watch {
+    /// Reader of a namespace, and what it reads.
+    pub(super) fn new(
+        client: kube::Client,
+        namespace: &str,
+        record: Option<RecordKey>,
+    ) -> (Self, watch::Receiver<Set>) {
+        let (set, read) = watch::channel(Set {
+            is_recalled: record.is_none(),
+            ..Set::default()
+        });
+        let scope = Scope {
+            resource: &NAMES,
+            namespace: Some(namespace.to_owned()),
+            selector: LabelSelector::default(),
+        };
+        let watch = Self {
+            reader: reader(&client, &scope),
+            client,
+            scope,
+            crd: None,
+            record,
+            set,
+        };
+        (watch, read)
+    }
+
+    /// Reads for ever.
+    pub(super) async fn run(mut self) {
+        self.recall().await;
+        self.learn().await;
+        let mut recall_at = Instant::now() + RETRY;
+        loop {
+            let recall = self.record.as_ref().map(|_| recall_at);
+            let due = self.set.borrow().declared.due();
+            tokio::select! {
+                event = self.reader.next() => {
+                    let is_list = matches!(event, Event::Listed(_));
+                    self.take(event);
+                    if is_list {
+                        self.learn().await;
+                    }
+                }
+                () = at(due) => self.judge().await,
+                () = at(recall) => {
+                    self.recall().await;
+                    recall_at = Instant::now() + RETRY;
+                }
+            }
+        }
+    }
+
+    /// Reads the record of the Sources that were declared before a restart.
+    async fn recall(&mut self) {
+        let Some(key) = &self.record else {
+            return;
+        };
+        match recorded(&self.client, key).await {
+            Ok(text) => {
+                self.record = None;
+                self.set.send_modify(|it| {
+                    it.declared.recall(&text);
+                    it.is_recalled = true;
+                    if let Some(objects) = it.objects.take() {
+                        it.note_missing(&objects);
+                        it.objects = Some(objects);
+                    }
+                });
+            }
+            Err(why) => self.fails(Some(why)),
+        }
+    }
+
+    /// Reads which CRD is served. What was listed under another one is no evidence.
+    async fn learn(&mut self) {
+        if let Ok(uid) = crd(&self.client).await {
+            self.serves(uid);
+        }
+    }
+
+    fn serves(&mut self, uid: Box<str>) {
+        if self.crd.as_ref() != Some(&uid) {
+            self.crd = Some(uid);
+            self.reader = reader(&self.client, &self.scope);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Listed(listing) => {
+                let found = listing.objects.iter();
+                let found: BTreeMap<_, _> = found.filter_map(read).collect();
+                self.list(found, listing.ruling);
+            }
+            Event::Applied(object) => {
+                if let Some((name, known)) = read(&object) {
+                    self.set.send_modify(|it| {
+                        it.declared.seen(&name, self.crd.as_deref());
+                        it.objects.get_or_insert_default().insert(name, known);
+                    });
+                }
+            }
+            Event::Deleted(object) => self.set.send_modify(|it| {
+                it.declared.missing(object.key.name(), Instant::now());
+            }),
+            Event::Connected => self.fails(None),
+            Event::Progress(_) => {}
+            Event::Failed(failure) => match &failure.cause {
+                // A watch that ends is opened again at once.
+                Cause::Cut(_) | Cause::Brief => {}
+                Cause::NotServed(_) => self.fails(Some(not_served())),
+                _ => self.fails(Some(format!("cannot read {}: {failure}", NAMES.qualified))),
+            },
+        }
+    }
+
+    fn list(&self, mut found: BTreeMap<Box<str>, Known>, ruling: Ruling) {
+        self.set.send_modify(|it| {
+            for name in found.keys() {
+                it.declared.seen(name, self.crd.as_deref());
+            }
+            if matches!(ruling, Ruling::Replace | Ruling::Rewound) {
+                it.note_missing(&found);
+            }
+            let before = it.objects.take().unwrap_or_default();
+            for (name, known) in before {
+                found.entry(name).or_insert(known);
+            }
+            it.error = None;
+            it.objects = Some(found);
+        });
+    }
+
+    fn fails(&self, error: Option<String>) {
+        self.set.send_if_modified(|it| {
+            if it.error == error {
+                return false;
+            }
+            match &error {
+                Some(why) => warn!(why, "Sources cannot be read; those that were read stay"),
+                None => info!("Sources are read again"),
+            }
+            it.error = error;
+            true
+        });
+    }
+
+    /// Judges the Sources that are missing, if the CRD can be read.
+    async fn judge(&mut self) {
+        let uid = match crd(&self.client).await {
+            Ok(uid) => uid,
+            Err(why) => {
+                self.fails(Some(why));
+                self.set
+                    .send_modify(|it| it.declared.postpone(Instant::now()));
+                return;
+            }
+        };
+        self.fails(None);
+        self.set.send_modify(|it| {
+            let (deleted, held) = it.declared.judge(&uid, Instant::now());
+            if !deleted.is_empty() {
+                info!(names = deleted.join(", "), "Sources were deleted");
+            }
+            if !held.is_empty() {
+                let names = held.join(", ");
+                warn!(
+                    names,
+                    "Sources are missing since the CRD was replaced; they stay in effect"
+                );
+            }
+            if let Some(objects) = &mut it.objects {
+                objects.retain(|name, _| !deleted.contains(name));
+            }
+        });
+        self.serves(uid);
+    }
+}
+
+fn reader(client: &kube::Client, scope: &Scope) -> Reader {
+    let limits = Limits {
+        longest_delay: RETRY,
+        ..Limits::default()
+    };
+    Reader::new(client.clone(), scope.clone(), limits)
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn read(object: &RawObject) -> Option<(Box<str>, Known)> {
+    let document: Document = serde_json::from_slice(&object.json).ok()?;
+    let known = Known {
+        uid: object.uid.clone(),
+        resource_version: document.metadata.resource_version,
+        generation: document.metadata.generation,
+        created: document.metadata.creation_timestamp,
+        spec: document.spec,
+        status: document.status,
+    };
+    Some((object.key.name().into(), known))
+}
