@@ -37,6 +37,11 @@ fn reflectors() -> Vec<Case> {
             &["standby"],
         ),
         (
+            reflector(json!({"sourcesFromCRD": true})),
+            "reflector",
+            &["source-crd"],
+        ),
+        (
             allowed(json!({"sameName": true})),
             "reflector",
             &["same-name"],
@@ -97,8 +102,9 @@ fn objects(text: &str) -> anyhow::Result<Objects> {
         let name = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
         let key = format!("{} {}/{}", object["kind"], name("namespace"), name("name"));
         let is_hook = object["metadata"]["annotations"]["helm.sh/hook"].is_string();
-        // Helm creates the namespace of a release by itself.
-        if is_hook || key == "\"Namespace\" /heliograph" {
+        // Helm creates the namespace of a release by itself, and applies CRDs of its own.
+        let is_crd = object["kind"] == "CustomResourceDefinition";
+        if is_hook || is_crd || key == "\"Namespace\" /heliograph" {
             continue;
         }
         for field in ["labels", "annotations"] {
