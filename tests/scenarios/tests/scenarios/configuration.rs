@@ -19,12 +19,21 @@ pub(crate) struct ByFile {
 
 impl ByFile {
     pub(crate) async fn start(lab: &Lab, local: &Cluster, config: &Value) -> anyhow::Result<Self> {
+        Self::start_with(lab, local, config, &[]).await
+    }
+
+    pub(crate) async fn start_with(
+        lab: &Lab,
+        local: &Cluster,
+        config: &Value,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
         let keeper = Keeper::new("configuration")?;
         let file = keeper.directory().join("config.yaml");
         std::fs::write(&file, config.to_string())?;
         let mut command = Command::new(program("reflector")?);
         command.arg("--kubeconfig").arg(local.plane.kubeconfig());
-        command.arg("--config").arg(&file);
+        command.arg("--config").arg(&file).args(flags);
         let reflector = lab.start("reflector", command, None)?;
         reflector.ready().await?;
         Ok(Self {

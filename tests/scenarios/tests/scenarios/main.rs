@@ -23,6 +23,7 @@
 //! | `foresight` | what a configuration would make is told before |
 //! | `renaming` | sources that get another name, and reflectors that contend |
 //! | `found` | sources that are found: kubeconfigs in a directory, URLs in a ConfigMap |
+//! | `sources` | sources that are objects of the CRD `Source` |
 //! | `telling` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `access` | who may see what, as the API server or the access configuration says |
@@ -86,6 +87,7 @@ mod rights;
 mod scale;
 mod serving;
 mod shapes;
+mod sources;
 mod staleness;
 mod stream;
 mod telling;
@@ -109,6 +111,7 @@ fn main() -> ExitCode {
     scenarios.extend(of_replaced_programs());
     scenarios.extend(of_the_programs());
     scenarios.extend(of_the_multi_cluster_services_api());
+    scenarios.extend(of_source_objects());
     scenarios.extend(on_embedded_clusters());
     suite::run_with("scenarios", prepare, scenarios)
 }
@@ -139,6 +142,15 @@ fn of_the_contract() -> Vec<Scenario> {
         scenario!(coredns::stock_coredns_answers_for_what_is_exported),
         scenario!(coredns::stock_coredns_answers_for_what_it_may_see),
         scenario!(conformance::fresh::a_read_sees_every_write_before_it),
+    ]
+}
+
+/// Sources that are objects.
+fn of_source_objects() -> Vec<Scenario> {
+    vec![
+        scenario!(sources::source_objects_come_change_and_go),
+        scenario!(sources::two_hundred_source_objects_that_are_quiet_cost_no_status),
+        scenario!(rights::objects::sources_need_the_rights_of_the_component_and_no_more),
     ]
 }
 

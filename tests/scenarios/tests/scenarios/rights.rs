@@ -8,6 +8,7 @@ pub(crate) mod beside;
 pub(crate) mod clusterset;
 mod emitting;
 pub(crate) mod joining;
+pub(crate) mod objects;
 mod reflecting;
 
 use base64::Engine;

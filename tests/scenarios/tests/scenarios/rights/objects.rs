@@ -1,0 +1,136 @@
+//! The permissions that Sources of the CRD need.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use control_plane::{Keeper, Scene};
+use serde_json::json;
+
+use super::{Account, PATIENCE, Run, is_ready, within};
+use crate::lab::{Cluster, Lab, Program, mirror, program};
+use crate::manifests::{flags, quiet_cluster};
+
+const SOURCES: &str = "/apis/heliograph.dev/v1alpha1/namespaces/heliograph/sources";
+
+const RECORD: &str = "/api/v1/namespaces/heliograph/configmaps/heliograph-reflector-sources";
+
+const CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/sources.heliograph.dev";
+
+/// Time for a status, which is compared each two seconds.
+const FOR_STATUS: Duration = Duration::from_secs(8);
+
+pub(crate) async fn sources_need_the_rights_of_the_component_and_no_more(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let keeper = Keeper::new("sources")?;
+    let (east, local) = tokio::try_join!(
+        quiet_cluster(&scene, "east"),
+        quiet_cluster(&scene, "local")
+    )?;
+    let lab = Lab::new(scene)?;
+    crate::manifests::install(&local, "manifests/examples/sources").await?;
+    east.create_namespace("demo").await?;
+    east.create_service("web").await?;
+    east.set_endpoints("web", &["10.1.0.1"]).await?;
+    let emitter = lab.emitter(&east, &[]).await?;
+    let account = Account {
+        name: "reflector",
+        roles: &[
+            "namespaces/heliograph/roles/heliograph-reflector-source-objects",
+            "clusterroles/heliograph-reflector-source-crd",
+        ],
+        cluster: &local,
+    };
+    let mut arguments = flags(&local, "reflector", &["--admin-bind-address", "--config"]).await?;
+    ensure!(
+        arguments.contains(&"--sources-from-crd".to_owned()),
+        "{arguments:?}"
+    );
+    // In a pod the namespace is its own.
+    arguments.retain(|it| it != "--sources-from-crd");
+    arguments.push("--sources-from-crd=heliograph".to_owned());
+    arguments.push("--state-namespace=heliograph".to_owned());
+    let config = json!({"mirrorNamespace": "mirrors", "removedSources": "delete"});
+    let objects = Objects {
+        lab: &lab,
+        local: &local,
+        kubeconfig: account.kubeconfig(&keeper).await?,
+        config: lab.file("config.json", &config.to_string())?,
+        flags: arguments,
+        url: &emitter.url,
+    };
+    account.prove(async |run| objects.works(run).await).await
+}
+
+struct Objects<'a> {
+    lab: &'a Lab,
+    local: &'a Cluster,
+    kubeconfig: PathBuf,
+    config: PathBuf,
+    flags: Vec<String>,
+    url: &'a str,
+}
+
+impl Objects<'_> {
+    async fn works(&self, run: Run) -> anyhow::Result<()> {
+        let mut command = Command::new(program("reflector")?);
+        command.args(&self.flags).arg("--config").arg(&self.config);
+        command.arg("--kubeconfig").arg(&self.kubeconfig);
+        let reflector = self.lab.start(&run.name, command, None)?;
+        let outcome = self.exercise(&reflector, &run).await;
+        reflector.kill().await?;
+        self.local.delete(SOURCES).await?;
+        let services = "/api/v1/namespaces/mirrors/services";
+        self.local.delete(services).await?;
+        let slices = "/apis/discovery.k8s.io/v1/namespaces/mirrors/endpointslices";
+        self.local.delete(slices).await?;
+        let nothing = r#"{"data":null,"metadata":{"annotations":null}}"#;
+        self.local.patch(RECORD, nothing).await?;
+        outcome
+    }
+
+    async fn exercise(&self, reflector: &Program, run: &Run) -> anyhow::Result<()> {
+        is_ready(PATIENCE, reflector).await?;
+        let source = |prefix: &str| {
+            json!({
+                "apiVersion": "heliograph.dev/v1alpha1", "kind": "Source",
+                "metadata": {"name": "east"}, "spec": {"url": self.url, "prefix": prefix},
+            })
+        };
+        self.local.post(SOURCES, &source("one").to_string()).await?;
+        let local = self.local;
+        let is_mirrored = async |prefix: &str| {
+            let key = mirror(prefix, "web");
+            let patience = run.patience.max(Duration::from_secs(4));
+            within(patience, &format!("{key} is there"), async || {
+                ensure!(local.service(&key).await?.is_some(), "there is none");
+                Ok(())
+            })
+            .await
+        };
+        is_mirrored("one").await?;
+        let path = format!("{SOURCES}/east");
+        local.patch(&path, r#"{"spec":{"prefix":"two"}}"#).await?;
+        is_mirrored("two").await?;
+        let patience = run.patience.max(FOR_STATUS);
+        within(patience, "it has a status", async || {
+            let source = local.read(&path).await?;
+            ensure!(source["status"]["observedGeneration"] == 2, "{source}");
+            Ok(())
+        })
+        .await?;
+        let crd = local.read(CRD).await?;
+        let evidence = json!({crd["metadata"]["uid"].as_str().unwrap_or_default(): ["east"]});
+        let evidence = evidence.to_string();
+        within(patience, "it is recorded with the CRD", async || {
+            let record = local.read(RECORD).await?;
+            let found = &record["metadata"]["annotations"]["heliograph.dev/source-objects"];
+            ensure!(found.as_str() == Some(&evidence), "{record}");
+            Ok(())
+        })
+        .await
+    }
+}
