@@ -198,10 +198,8 @@ pub(crate) async fn another_cluster_at_an_address_deletes_no_import(
     reflector.start().await?;
     eventually("it is told which cluster answers", async || {
         let set = reflector.status().await?["clusterSet"].to_string();
-        ensure!(
-            set.contains("the uid of its kube-system namespace is"),
-            "{set}"
-        );
+        let words = "the uid of its kube-system namespace is";
+        ensure!(set.contains(words), "{set}");
         Ok(())
     })
     .await?;
