@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, header};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -279,6 +279,10 @@ impl Net {
             .mangled
             .filter(|it| self.draw(100) < u64::from(it.percent));
         let mangle = mangled.map(|it| it.how);
+        if self.sabotage.defect.is_some() || mangle.is_some_and(Mangle::edits) {
+            // What is edited on its way must be text.
+            request.headers_mut().remove(header::ACCEPT_ENCODING);
+        }
         if let Some(mangle) = mangle
             && let Some(answer) = mangle::before(mangle, &path, about.is_write).await
         {

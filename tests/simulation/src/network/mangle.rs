@@ -46,6 +46,13 @@ pub enum Mangle {
     Stuck,
 }
 
+impl Mangle {
+    /// Returns whether it changes the text of an answer.
+    pub(super) const fn edits(self) -> bool {
+        matches!(self, Self::EmptyList | Self::BadPort)
+    }
+}
+
 /// Returns the answer that takes the place of the server's.
 pub(super) async fn before(mangle: Mangle, path: &str, is_write: bool) -> Option<Response<Body>> {
     let mangle = match mangle {
