@@ -3,6 +3,7 @@
 //! certificates in the form X.509 v1, which `openssl x509 -req` makes.
 
 mod der;
+mod pem;
 mod serving;
 
 use rustls::client::danger::HandshakeSignatureValid;
@@ -12,6 +13,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved};
 use x509_parser::extensions::ExtendedKeyUsage;
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
+pub use pem::{pem, read};
 pub use serving::Serving;
 
 /// Returns whether a certificate is of the form X.509 v1, which has no extensions.

@@ -109,10 +109,11 @@ async fn build(
 ) -> Result<Client, Error> {
     let (access, exec) = (access.to_string(), config.auth_info.exec.clone());
     let build = move || stack::build(&config, token);
-    tokio::task::spawn_blocking(build)
-        .await
-        .expect("nothing cancels it, and kube reports its failures")
-        .map_err(|source| plugin::failure(access, exec, source))
+    match tokio::task::spawn_blocking(build).await {
+        Ok(built) => built.map_err(|source| plugin::failure(access, exec, source)),
+        // The library panics on such a token; those of a kubeconfig were checked before.
+        Err(_) => Err(Error::PluginToken { access }),
+    }
 }
 
 async fn parts(access: &Access) -> Result<Parts, Error> {
@@ -184,18 +185,11 @@ fn from_url(
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, std::io::Error> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-
-    let certificates = CertificateDer::pem_slice_iter(pem);
-    let certificates = certificates.map(|it| it.map(|it| it.to_vec()));
-    let certificates: Vec<_> = certificates
-        .collect::<Result<_, _>>()
-        .map_err(std::io::Error::other)?;
+    let certificates = crate::certificate::read(pem);
     if certificates.is_empty() {
         return Err(std::io::Error::other("no certificate in it"));
     }
-    Ok(certificates)
+    Ok(certificates.iter().map(|it| it.to_vec()).collect())
 }
 
 /// Lets rustls use ring. The first call in a process decides, so that a second

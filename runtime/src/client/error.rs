@@ -173,6 +173,15 @@ pub enum Error {
         /// What it said last.
         stderr: String,
     },
+    /// The credential plugin returned something that cannot be sent.
+    #[error(
+        "{access}: the answer of the credential plugin has a token with a line break or another \
+         character that no header can have; correct the plugin"
+    )]
+    PluginToken {
+        /// The access.
+        access: String,
+    },
     /// Certificates, keys or credentials do not work together.
     #[error("cannot connect as {access} says: check its certificates, keys and credentials")]
     Client {
@@ -203,6 +212,41 @@ pub enum Invalid {
         "cluster {0:?} has both a certificate authority and insecure-skip-tls-verify; remove one"
     )]
     InsecureWithAuthority(String),
+    /// The authority of the cluster is none.
+    #[error(
+        "the certificate authority of cluster {0:?} holds no certificate; write it in PEM format"
+    )]
+    NoCertificates(String),
+    /// The user has two ways to say who it is.
+    #[error("user {0:?} has both a username and a token; remove one")]
+    TwoCredentials(String),
+    /// The user acts for somebody who has no name.
+    #[error("user {0:?} has as-uid, as-groups or as-user-extra without a user; add `as`")]
+    ImpersonatesNobody(String),
+    /// The token cannot be sent.
+    #[error(
+        "the token of user {0:?} has a line break or another character that no header can have; \
+         write it in one line"
+    )]
+    Token(String),
+    /// A certificate without its key.
+    #[error("user {0:?} has a client certificate and no key; add `client-key`")]
+    NoKey(String),
+    /// A key without its certificate.
+    #[error("user {0:?} has a client key and no certificate; add `client-certificate`")]
+    NoCertificate(String),
+    /// The key is none, or has a password.
+    #[error(
+        "the client key of user {0:?} is no private key in PEM format, or it is encrypted; \
+         decrypt it with `openssl pkey -in KEY -out DECRYPTED`"
+    )]
+    KeyFormat(String),
+    /// The key is of a kind that cannot sign.
+    #[error(
+        "the client key of user {0:?} is of a kind that is not supported; use ECDSA with P-256 or \
+         P-384, RSA with 2048 bits or more, or Ed25519"
+    )]
+    KeyKind(String),
     /// The user needs a plugin that is built into the client.
     #[error(
         "auth-provider {0:?} is not supported; use an exec credential plugin, \

@@ -6,16 +6,18 @@
 
 mod server;
 mod tidy;
+mod user;
 
 use std::path::{Path, PathBuf};
 
 use kube::Config;
-use kube::config::{ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde_json::Value;
 
 use super::error::Invalid;
 use super::token::TokenSource;
 use super::{Error, Parts, inline, is_protected, proxy};
+use crate::certificate;
 
 /// Returns the parts of a client for a context of a kubeconfig.
 pub(super) async fn parts(path: &Path, context: Option<&str>) -> Result<Parts, Error> {
@@ -41,9 +43,10 @@ async fn parts_of(
         context: context.clone(),
         why,
     };
-    let proxy = settle(&mut kubeconfig, &context).map_err(refuse)?;
+    let written = settle(&mut kubeconfig, &context).map_err(refuse)?;
     let place = format!("proxy-url in kubeconfig {}", path.display());
-    let proxy = proxy.map(|it| proxy::parse(&it, &place)).transpose()?;
+    let proxy = written.proxy.as_deref().map(|it| proxy::parse(it, &place));
+    let proxy = proxy.transpose()?;
     let options = KubeConfigOptions {
         context: Some(context),
         ..KubeConfigOptions::default()
@@ -52,6 +55,15 @@ async fn parts_of(
         .await
         .map_err(|source| invalid(path, source))?;
     config.proxy_url = proxy;
+    if let Some(told) = config
+        .auth_info
+        .exec
+        .as_mut()
+        .and_then(|it| it.cluster.as_mut())
+    {
+        // A plugin may look its cluster up by the address in the file.
+        (told.server, told.proxy_url) = (written.server, written.proxy);
+    }
     if inline::has_secret(&config) && !is_protected(&config.cluster_url) {
         return Err(Error::PlainSecret {
             path: path.to_owned(),
@@ -81,13 +93,20 @@ fn token(config: &mut Config) -> Result<Option<TokenSource>, Error> {
     TokenSource::open_or(Path::new(&file), beside).map(Some)
 }
 
+/// What a cluster has in the file, where another value is used.
+#[derive(Default)]
+struct Written {
+    server: Option<String>,
+    proxy: Option<String>,
+}
+
 /// Makes what kube takes literally mean what client-go reads, for the cluster and the user
-/// of a context. Returns the proxy of the cluster.
-fn settle(kubeconfig: &mut Kubeconfig, context: &str) -> Result<Option<String>, Invalid> {
+/// of a context.
+fn settle(kubeconfig: &mut Kubeconfig, context: &str) -> Result<Written, Invalid> {
     let mut contexts = kubeconfig.contexts.iter();
     let chosen = contexts.find(|it| it.name == context);
     let Some(chosen) = chosen.and_then(|it| it.context.clone()) else {
-        return Ok(None);
+        return Ok(Written::default());
     };
     let mut users = kubeconfig.auth_infos.iter_mut();
     let user = users.find(|it| Some(&it.name) == chosen.user.as_ref());
@@ -96,52 +115,61 @@ fn settle(kubeconfig: &mut Kubeconfig, context: &str) -> Result<Option<String>, 
     let cluster = clusters.find(|it| it.name == chosen.cluster);
     let Some(cluster) = cluster.and_then(|it| it.cluster.as_mut()) else {
         // kube reports it.
-        return Ok(None);
+        return Ok(Written::default());
     };
+    let has_certificate = user
+        .as_ref()
+        .is_some_and(|it| it.client_certificate.is_some() || it.client_certificate_data.is_some());
+    let written = settle_cluster(cluster, &chosen.cluster, has_certificate)?;
+    if let Some(user) = user.as_mut() {
+        user::settle(chosen.user.as_deref().unwrap_or_default(), user)?;
+    }
+    Ok(written)
+}
+
+fn settle_cluster(
+    cluster: &mut Cluster,
+    name: &str,
+    has_certificate: bool,
+) -> Result<Written, Invalid> {
     let has_authority =
         cluster.certificate_authority.is_some() || cluster.certificate_authority_data.is_some();
     let is_insecure = cluster.insecure_skip_tls_verify == Some(true);
     if has_authority && is_insecure {
-        return Err(Invalid::InsecureWithAuthority(chosen.cluster));
+        return Err(Invalid::InsecureWithAuthority(name.to_owned()));
     }
-    let has_certificate = user
-        .as_ref()
-        .is_some_and(|it| it.client_certificate.is_some() || it.client_certificate_data.is_some());
     let scheme = if has_authority || is_insecure || has_certificate {
         "https"
     } else {
         "http"
     };
-    let Some(text) = &cluster.server else {
-        return Err(Invalid::NoServer(chosen.cluster));
+    let Some(server) = cluster.server.take() else {
+        return Err(Invalid::NoServer(name.to_owned()));
     };
-    cluster.server = Some(server::normalized(text, scheme)?);
-    if let Some(user) = user.as_mut() {
-        settle_user(user)?;
-    }
-    Ok(cluster.proxy_url.take())
+    cluster.server = Some(server::normalized(&server, scheme)?);
+    settle_authority(cluster, name)?;
+    Ok(Written {
+        server: Some(server),
+        proxy: cluster.proxy_url.take(),
+    })
 }
 
-fn settle_user(user: &mut kube::config::AuthInfo) -> Result<(), Invalid> {
-    if let Some(provider) = &user.auth_provider
-        && !(provider.name == "oidc" && provider.config.contains_key("id-token"))
-    {
-        return Err(Invalid::AuthProvider(provider.name.clone()));
-    }
-    // client-go sends an empty password where there is none.
-    if user.username.is_some() && user.password.is_none() {
-        user.password = Some(String::new().into());
-    }
-    let Some(exec) = &mut user.exec else {
+/// Leaves out what is no certificate, as Go does, as long as one is. kube reports what cannot be
+/// read.
+fn settle_authority(cluster: &mut Cluster, name: &str) -> Result<(), Invalid> {
+    use base64::Engine;
+
+    let data = cluster.certificate_authority_data.as_deref();
+    let Some(text) = super::stack::content(data, &cluster.certificate_authority) else {
         return Ok(());
     };
-    let command = exec.command.clone();
-    let command = command.ok_or(Invalid::NoCommand)?;
-    if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
-        return Err(Invalid::NeedsTerminal(command));
+    let good = certificate::read(&text);
+    if good.is_empty() {
+        return Err(Invalid::NoCertificates(name.to_owned()));
     }
-    // Without a terminal, the two other modes are the same.
-    exec.interactive_mode = Some(ExecInteractiveMode::Never);
+    let pem = certificate::pem(&good);
+    let encoded = base64::engine::general_purpose::STANDARD.encode(pem);
+    cluster.certificate_authority_data = Some(encoded);
     Ok(())
 }
 
@@ -189,8 +217,12 @@ fn read_one(path: &Path) -> Result<Kubeconfig, Error> {
         path: path.to_owned(),
         why: why.lines().next().unwrap_or_default().to_owned(),
     };
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple(&text).map_err(|why| malformed(why.to_string()))?;
+    // As for kubectl, the last of several values of one key counts.
+    let options = serde_saphyr::options! {
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins,
+    };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)
+        .map_err(|why| malformed(why.to_string()))?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut merged = Kubeconfig::default();
     for mut document in documents {

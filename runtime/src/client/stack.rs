@@ -9,12 +9,13 @@ use hyper_util::client::legacy::connect::Connection;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tower::util::MapRequestLayer;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use super::fair::Fair;
@@ -26,18 +27,34 @@ pub(super) fn build(config: &Config, token: Option<TokenSource>) -> Result<Clien
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     let https = https(config)?;
+    let has_certificate = https.config.client_auth_cert_resolver.has_certs();
     let Some(proxy) = config.proxy_url.clone() else {
-        return over(https.wrap(http), config, token);
+        return over(https.wrap(http), config, token, has_certificate);
     };
     match proxy.scheme_str() {
-        Some("socks5") => over(https.wrap(SocksV5::new(proxy, http)), config, token),
+        Some("socks5") => over(
+            https.wrap(SocksV5::new(proxy, http)),
+            config,
+            token,
+            has_certificate,
+        ),
         Some("https") => {
             let tunnel = Tunnel::new(proxy.clone(), https.wrap(http));
-            over(https.wrap(authorized(tunnel, &proxy)), config, token)
+            over(
+                https.wrap(authorized(tunnel, &proxy)),
+                config,
+                token,
+                has_certificate,
+            )
         }
         _ => {
             let tunnel = Tunnel::new(proxy.clone(), http);
-            over(https.wrap(authorized(tunnel, &proxy)), config, token)
+            over(
+                https.wrap(authorized(tunnel, &proxy)),
+                config,
+                token,
+                has_certificate,
+            )
         }
     }
 }
@@ -69,6 +86,7 @@ fn over<C>(
     connector: HttpsConnector<C>,
     config: &Config,
     token: Option<TokenSource>,
+    has_certificate: bool,
 ) -> Result<Client, kube::Error>
 where
     HttpsConnector<C>: Service<http::Uri, Error = BoxError> + Clone + Send + Sync + 'static,
@@ -76,6 +94,11 @@ where
         hyper::rt::Read + hyper::rt::Write + Connection + Send + Unpin + 'static,
     <HttpsConnector<C> as Service<http::Uri>>::Future: Send + 'static,
 {
+    let auth = config.auth_layer()?;
+    if config.auth_info.exec.is_some() && auth.is_none() && !has_certificate {
+        let why = "the credential plugin returned neither a token nor a certificate with a key";
+        return Err(kube::Error::Auth(AuthError::AuthExec(why.to_owned())));
+    }
     let mut connector = TimeoutConnector::new(connector);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
@@ -83,9 +106,13 @@ where
     let mut client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
     client.http1_read_buf_exact_size(READ);
     let client: hyper_util::client::legacy::Client<_, Body> = client.build(Fair(connector));
+    let plain = config
+        .disable_compression
+        .then(|| MapRequestLayer::new(uncompressed));
     let service = ServiceBuilder::new()
+        .option_layer(plain)
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
+        .option_layer(auth)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service(client);
@@ -94,6 +121,12 @@ where
         Some(token) => builder.with_layer(&token.layer()).build(),
         None => builder.build(),
     })
+}
+
+/// Asks for an answer that is not compressed.
+fn uncompressed(mut request: http::Request<Body>) -> http::Request<Body> {
+    request.headers_mut().remove(http::header::ACCEPT_ENCODING);
+    request
 }
 
 /// Speaks TLS over any connector.
@@ -181,7 +214,7 @@ fn old_identity(config: &Config) -> Option<CertifiedKey> {
     Some(CertifiedKey::new(chain, key))
 }
 
-fn content(data: Option<&str>, file: &Option<String>) -> Option<Vec<u8>> {
+pub(super) fn content(data: Option<&str>, file: &Option<String>) -> Option<Vec<u8>> {
     use base64::Engine;
 
     match (data, file) {

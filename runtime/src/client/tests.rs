@@ -177,7 +177,9 @@ async fn a_kubeconfig_whose_key_is_no_key_is_named() {
     refuses(
         kubeconfig(&path, None),
         &path,
-        "cannot connect as kubeconfig FILE says: check its certificates, keys and credentials",
+        "cannot connect as context \"east\" of kubeconfig FILE says: the client key of user \"me\" is \
+         no private key in PEM format, or it is encrypted; decrypt it with `openssl pkey -in KEY -out \
+         DECRYPTED`",
     )
     .await;
 }

@@ -90,7 +90,7 @@ fn read(path: &Path) -> io::Result<HeaderValue> {
     bearer(&std::fs::read_to_string(path)?)
 }
 
-fn bearer(text: &str) -> io::Result<HeaderValue> {
+pub(super) fn bearer(text: &str) -> io::Result<HeaderValue> {
     let token = text.trim();
     if token.is_empty() {
         return Err(io::Error::other("no token in it"));

@@ -1,3 +1,5 @@
+mod rules;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
