@@ -2,14 +2,14 @@
 //!
 //! Invariant: a request for a Secret is an error, whoever asks for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use http::Request;
 use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
 use kube::api::{Api, LogParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use runtime::Access;
 use serde_json::{Value, json};
 
 use crate::args::Global;
@@ -37,6 +37,16 @@ const MANAGER: &str = "heliograph-cli";
 const PAGE: usize = 500;
 const USER_AGENT: &str = concat!("heliograph-cli/", env!("CARGO_PKG_VERSION"));
 
+/// Returns the kubeconfig where no flag names one: the files of KUBECONFIG, which are merged, or
+/// else that of the user.
+pub(crate) fn default_kubeconfig() -> Option<PathBuf> {
+    let named = std::env::var_os("KUBECONFIG").filter(|it| !it.is_empty());
+    let own = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".kube/config"));
+    named
+        .map(PathBuf::from)
+        .or_else(|| own().filter(|it| it.is_file()))
+}
+
 impl Cluster {
     /// The cluster that the flags name.
     pub(crate) async fn of(global: &Global) -> anyhow::Result<Self> {
@@ -49,29 +59,28 @@ impl Cluster {
     }
 
     async fn open(kubeconfig: Option<&Path>, context: Option<&str>) -> anyhow::Result<Self> {
-        let options = KubeConfigOptions {
-            context: context.map(str::to_owned),
-            ..KubeConfigOptions::default()
-        };
-        let mut config = match (kubeconfig, context) {
-            (Some(path), _) => {
-                let file = Kubeconfig::read_from(path)
-                    .with_context(|| format!("cannot read kubeconfig {}", path.display()))?;
-                Config::from_custom_kubeconfig(file, &options).await?
+        let path = kubeconfig.map(Path::to_owned).or_else(default_kubeconfig);
+        let access = match (path, context) {
+            (Some(path), context) => Access::Kubeconfig {
+                path,
+                context: context.map(str::to_owned),
+            },
+            (None, Some(context)) => {
+                bail!(
+                    "no kubeconfig with context {context}: name one with --kubeconfig or KUBECONFIG"
+                )
             }
-            (None, Some(_)) => Config::from_kubeconfig(&options).await?,
-            (None, None) => Config::infer().await.context(
+            (None, None) => Access::InCluster,
+        };
+        let client = runtime::connect(&access, USER_AGENT).await;
+        let client = client.map_err(|error| match access {
+            Access::InCluster => anyhow::Error::from(error).context(
                 "no cluster: name a kubeconfig with --kubeconfig or KUBECONFIG, or the URL of an \
                  admin port with --server",
-            )?,
-        };
-        let agent = (
-            http::header::USER_AGENT,
-            http::HeaderValue::from_static(USER_AGENT),
-        );
-        config.headers.push(agent);
+            ),
+            _ => error.into(),
+        })?;
         let name = context.unwrap_or("local").to_owned();
-        let client = Client::try_from(config)?;
         Ok(Self { name, client })
     }
 

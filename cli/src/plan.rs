@@ -8,7 +8,7 @@ use reflector::compat::Line;
 use serde_json::Value;
 
 use crate::args::{self, Global, Output};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, default_kubeconfig};
 use crate::installation::{Installed, Program};
 use crate::output::yaml;
 
@@ -40,14 +40,8 @@ pub(crate) async fn run(global: &Global, asked: &args::Plan) -> anyhow::Result<E
 
 /// The kubeconfig that flags or the environment name.
 fn kubeconfig(global: &Global) -> anyhow::Result<PathBuf> {
-    if let Some(path) = &global.kubeconfig {
-        return Ok(path.clone());
-    }
-    let named = std::env::var_os("KUBECONFIG");
-    let named = named.and_then(|it| std::env::split_paths(&it).next());
-    let own = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".kube/config"));
-    let found = named.or_else(own).filter(|it| it.is_file());
-    found.context("no kubeconfig: name one with --kubeconfig or KUBECONFIG")
+    let path = global.kubeconfig.clone().or_else(default_kubeconfig);
+    path.context("no kubeconfig: name one with --kubeconfig or KUBECONFIG")
 }
 
 /// The configuration of the installed reflector.
