@@ -165,7 +165,7 @@ impl Follower {
                 self.metrics.upstream_failed(resource);
                 // Clients may not be allowed to read the upstream's own words.
                 self.health.lose(resource.plural, failure.outline());
-                warn!(%resource, reason = failure.reason(), "lost the API server: {failure}");
+                warn!(%resource, reason = failure.reason(), "lost the API server: {}", failure.with_remedy());
                 true
             }
             Event::Connected if is_lost => {

@@ -152,7 +152,7 @@ impl Report {
                     let labels = of_failure(source, feed.resource_name(), failure.reason());
                     self.metrics.source_failures.get_or_create(&labels).inc();
                 }
-                Some(failure.to_string())
+                Some(failure.with_remedy())
             }
         };
         match (&lost, &contact.lost) {

@@ -94,7 +94,8 @@ fn connection(source: &SourceStatus) -> Finding {
 
 /// The remedy for the error of a request.
 fn remedy(error: &str) -> (&'static str, &'static str) {
-    let error = error.to_lowercase();
+    // What follows is the advice of the reflector.
+    let error = error.split("; ").next().unwrap_or_default().to_lowercase();
     let has = |words: &[&str]| words.iter().any(|it| error.contains(it));
     if has(&["certificate", "unknownissuer", "tls", "notvalidforname"]) {
         (
@@ -251,7 +252,14 @@ mod tests {
     #[test]
     fn each_kind_of_error_has_its_remedy() {
         for (error, wanted) in [
-            ("invalid peer certificate: UnknownIssuer", "caFile"),
+            (
+                "UnknownIssuer: the server's certificate (CN=a) is not accepted",
+                "caFile",
+            ),
+            (
+                "Unauthorized; renew the token or the client certificate",
+                "issuer",
+            ),
             ("the server answered 401 Unauthorized", "issuer, audience"),
             ("services is forbidden: 403", "consumers"),
             (

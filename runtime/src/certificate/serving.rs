@@ -95,6 +95,17 @@ impl Serving {
             _ => return why.into(),
         };
         let subject = parsed.subject();
+        let validity = parsed.validity();
+        // Their own words have the time of now, and would be new at each attempt.
+        let why = match &why {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                format!("certificate expired at {}", validity.not_after)
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                format!("certificate not valid before {}", validity.not_before)
+            }
+            why => why.to_string(),
+        };
         let text = format!("{why}: the server's certificate ({subject}) is not accepted: {remedy}");
         CertificateError::Other(OtherError(Arc::new(std::io::Error::other(text)))).into()
     }

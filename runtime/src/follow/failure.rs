@@ -124,6 +124,15 @@ impl Failure {
         self.cause.reason()
     }
 
+    /// It with what helps, where the cause does not say so itself.
+    #[must_use]
+    pub fn with_remedy(&self) -> String {
+        match self.cause.remedy() {
+            Some(remedy) => format!("{self}; {remedy}"),
+            None => self.to_string(),
+        }
+    }
+
     /// It without the server's own words, for those who are not to know of what is behind.
     #[must_use]
     pub fn outline(&self) -> String {
@@ -164,6 +173,50 @@ impl Cause {
             Self::OverBudget(_) => "BudgetExceeded",
             Self::Panicked(_) => "Panicked",
         }
+    }
+}
+
+/// What `remedy` returns where the way to the server is in question.
+const WAY: &str = "check the address, and the way to it: DNS, proxy, NetworkPolicy, firewall, load \
+                   balancer";
+
+impl Cause {
+    /// What helps, where the cause does not say so itself and does not end by itself.
+    fn remedy(&self) -> Option<&'static str> {
+        Some(match self {
+            // What is wrong with a certificate is told with its own remedy.
+            Self::Unreachable(why) if why.contains("certificate") => return None,
+            Self::Unreachable(why) if why.contains("corrupt message") => {
+                "the server does not answer by TLS there: check the port, and https:// or http://"
+            }
+            Self::Unreachable(_) => WAY,
+            Self::Unauthorized(_) => {
+                "renew the token or the client certificate, compare the clocks, and check that the \
+                 server accepts them (issuers and consumers of an emitter's access configuration)"
+            }
+            Self::Forbidden(_) => {
+                "grant it to that user in the source cluster, by RBAC or by the access configuration \
+                 of an emitter"
+            }
+            Self::NotServed(_) => {
+                "check the path of the address, and that the server has this API group and version"
+            }
+            Self::Refused { message, .. } if message.contains("HTTPS server") => {
+                "write the address with https://"
+            }
+            Self::Refused { .. } | Self::Garbage(_) => {
+                "check that a kube-apiserver or an emitter listens at this address, and no proxy \
+                 answers in its place"
+            }
+            Self::Slow(_) | Self::Silent(_) => {
+                "look at the server, and at what is between: load balancer, firewall, proxy"
+            }
+            Self::Server { .. } => "look at the log of the server",
+            Self::Disconnected(_) => {
+                "look at the API server of the source cluster, and at the log of the emitter"
+            }
+            _ => return None,
+        })
     }
 }
 

@@ -90,7 +90,19 @@ pub(in crate::follow) fn innermost(why: &(dyn Error + 'static)) -> String {
         // Its own words are about a deadline that nobody knows of.
         Some(io::ErrorKind::TimedOut) => "timed out".to_owned(),
         Some(io::ErrorKind::UnexpectedEof) => "the other side closed it".to_owned(),
-        _ => last.to_string(),
+        _ => untrusted(last).unwrap_or_else(|| last.to_string()),
+    }
+}
+
+/// What is wrong with a certificate, in the words of the one who judged it.
+fn untrusted(why: &(dyn Error + 'static)) -> Option<String> {
+    let inner = why.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let tls = inner.and_then(|it| it.downcast_ref::<rustls::Error>());
+    match tls.or_else(|| why.downcast_ref::<rustls::Error>())? {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(judged)) => {
+            Some(judged.0.to_string())
+        }
+        _ => None,
     }
 }
 
