@@ -1,6 +1,7 @@
 //! What could not be done as asked, in the words of the people who asked.
 
 mod reason;
+mod refused;
 
 use std::fmt;
 use std::time::Duration;
@@ -260,7 +261,7 @@ pub enum Cause {
     /// Nor may it be created.
     #[error(
         "not mirrored, because namespace {namespace} does not exist here and the local API server \
-         refuses to create it: {message}"
+         refuses to create it: {message}; create it, or grant create on namespaces to the reflector"
     )]
     NamespaceRefused {
         /// The namespace.
@@ -280,8 +281,8 @@ pub enum Cause {
     },
     /// The local API server does not take the mirror.
     #[error(
-        "{} {} is not as it should be, because the local API server refuses it: {message}",
-        local.0.kind(), local.1
+        "{} {} is not as it should be, because the local API server refuses it: {message}; {}",
+        local.0.kind(), local.1, refused::remedy(message)
     )]
     Refused {
         /// The object.

@@ -136,8 +136,10 @@ fn report_none(case: &Case<'_>, winner: &Claim, n_known: usize, plan: &mut Plan)
     if content.is_none_or(|it| it.has_selector) {
         return;
     }
+    // A mirror that cannot be written is told by that alone.
     if n_known == 0
         && is_synced
+        && case.world.local().service(case.key).is_some()
         && !case
             .world
             .may_have_slices_soon(winner.rank, &winner.service)
