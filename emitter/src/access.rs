@@ -142,6 +142,8 @@ enum Unknown {
     Why(String),
     /// Too many are being reviewed.
     Busy,
+    /// The API server did not review the token.
+    Unreviewed,
 }
 
 /// How often rights are looked at again that the upstream gave.
@@ -220,6 +222,10 @@ impl Access {
         let (user, method) = match known {
             Ok(known) => known,
             Err(Unknown::Busy) => return Err(self.busy()),
+            Err(Unknown::Unreviewed) => {
+                metrics.authenticated("none", false);
+                return Err(Denied::Refused(refusal::unreviewed()));
+            }
             Err(Unknown::Why(why)) => {
                 debug!(%why, "nobody knows who asks");
                 metrics.authenticated("none", false);
@@ -265,8 +271,8 @@ impl Access {
         if let Some(token) = credentials.token.as_deref().filter(|_| self.reads_tokens()) {
             match self.by_token(token, credentials.address).await {
                 Ok(known) => return Ok(known),
-                Err(Unknown::Busy) => return Err(Unknown::Busy),
                 Err(Unknown::Why(why)) => whys.push(why),
+                Err(unknown) => return Err(unknown),
             }
         }
         match self.parts.settings.anonymous && whys.is_empty() {
@@ -317,7 +323,7 @@ impl Access {
             Err(why) if why.is::<Busy>() => Err(Unknown::Busy),
             Err(why) => {
                 warn!(%why, "cannot ask the upstream whose a token is");
-                Err(Unknown::Why(why.to_string()))
+                Err(Unknown::Unreviewed)
             }
         }
     }

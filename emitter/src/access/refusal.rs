@@ -11,6 +11,13 @@ pub(super) fn unauthorized() -> Status {
     Status::failure(401, "Unauthorized", "Unauthorized")
 }
 
+/// The API server did not say whose the token is.
+pub(super) fn unreviewed() -> Status {
+    let message = "the emitter could not have the token reviewed by its API server: look at the \
+                   log of the emitter; it needs the right to create tokenreviews";
+    Status::failure(401, "Unauthorized", message)
+}
+
 /// It is known who asks, and it may not.
 pub(super) fn forbidden(user: &User, attributes: &Attributes, reason: &str) -> Status {
     let (what, details) = match &attributes.target {
