@@ -12,8 +12,8 @@ pub(crate) use verify::{Connect, Probe, ProbeCommand, Serve, Verify};
 
 /// Connect clusters for Heliograph, check them, and see the state of their mirrors
 ///
-/// Exit codes: 0 for success; 1 if a request or a check failed; 2 for wrong usage, and for a
-/// plan with changes.
+/// Exit codes: 0 for success; 1 if a request failed, or the command line is wrong; 2 for a problem
+/// that check or verify finds, a plan with changes, and a problem with --exit-code.
 #[derive(Debug, Parser)]
 #[command(name = "heliograph", version, propagate_version = true)]
 pub(crate) struct Arguments {
@@ -75,21 +75,24 @@ pub(crate) enum Output {
 pub(crate) enum Command {
     /// Show sources, mirrors, held deletions and problems of the reflector
     ///
-    /// Exits with 1 if a source is not synced or the reflector reports a problem.
+    /// Exits with 1 if the reflector does not answer, or --wait is over before all sources are
+    /// synced.
     Status(Status),
     /// Explain why a Service is mirrored as it is
+    ///
+    /// Exits with 1 if the reflector does not answer.
     Explain(Explain),
     /// Show sources and rates, again and again
     Top(Top),
     /// Check clusters and the installation: a line for each finding, with its remedy
     ///
-    /// Exits with 1 if a check failed.
+    /// Exits with 2 if a check failed, and with 1 if a cluster cannot be read.
     Check(Check),
     /// Prove that connections to a mirror are answered, and name the step that fails
     ///
     /// Exports a probe Service in the source cluster, waits for its mirror, and connects from a
     /// pod of the local cluster to each endpoint, to the ClusterIP, and by name. Deletes all its
-    /// objects afterwards. Exits with 1 if a step failed.
+    /// objects afterwards. Exits with 2 if a step failed, and with 1 if it could not begin.
     Verify(Verify),
     /// Answer or send probes, as the pods of verify do
     Probe(Probe),
@@ -103,7 +106,8 @@ pub(crate) enum Command {
     Unlink(Pair),
     /// Show what a configuration would change, without a write
     ///
-    /// Exits with 2 if something would change.
+    /// Exits with 2 if something would change or cannot be written, and with 1 if that cannot be
+    /// said.
     Plan(Plan),
     /// Write a support bundle: configuration, status, metrics, logs and managed objects
     ///
@@ -157,6 +161,10 @@ pub(crate) struct Status {
     /// Wait at most this time until all sources are synced, for example 60s
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) wait: Option<Duration>,
+
+    /// Exit with 2 if a source is not synced or the reflector reports a problem
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) exit_code: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -164,6 +172,10 @@ pub(crate) struct Explain {
     /// Service, by its name in the local cluster or in a source
     #[arg(value_name = "NAMESPACE/NAME", value_parser = service)]
     pub(crate) service: ObjectKey,
+
+    /// Exit with 2 if there is a problem
+    #[arg(long)]
+    pub(crate) exit_code: bool,
 
     #[command(flatten)]
     pub(crate) server: Server,

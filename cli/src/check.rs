@@ -16,7 +16,7 @@ mod traffic;
 
 use std::process::ExitCode;
 
-use crate::FAILED;
+use crate::PROBLEMS;
 use crate::args::{self, Global};
 use crate::cluster::Cluster;
 use crate::output::{Mark, Printer};
@@ -44,7 +44,7 @@ pub(crate) async fn run(
     };
     printer.print(&findings, || text(&findings, printer))?;
     let is_failed = findings.iter().any(|it| it.mark == Mark::Failed);
-    Ok(ExitCode::from(if is_failed { FAILED } else { 0 }))
+    Ok(ExitCode::from(if is_failed { PROBLEMS } else { 0 }))
 }
 
 /// Findings before anything is installed.

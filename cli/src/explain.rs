@@ -8,7 +8,7 @@ use proto_types::escape;
 use reflector::explained::{Explained, explained};
 use reflector_planner::Explanation;
 
-use crate::FAILED;
+use crate::PROBLEMS;
 use crate::admin::Admin;
 use crate::args::{self, Global};
 use crate::output::Printer;
@@ -28,8 +28,12 @@ pub(crate) async fn run(
         bail!("no explanation of Service {}", asked.service);
     }
     printer.print(&answers, || text(&answers))?;
-    let is_well = answers.iter().all(Explained::is_well);
-    Ok(ExitCode::from(if is_well { 0 } else { FAILED }))
+    let is_bad = !answers.iter().all(Explained::is_well);
+    Ok(ExitCode::from(if asked.exit_code && is_bad {
+        PROBLEMS
+    } else {
+        0
+    }))
 }
 
 fn text(answers: &[Explained]) -> String {

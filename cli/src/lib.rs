@@ -41,10 +41,10 @@ use output::Printer;
 
 pub use documents::reference;
 
-/// Exit code of a subcommand whose answer is no.
+/// Exit code of a subcommand that could not tell, or whose command line is not understood.
 const FAILED: u8 = 1;
-/// Exit code of a command line that is not understood.
-const USAGE: u8 = 2;
+/// Exit code of a subcommand that found a problem.
+const PROBLEMS: u8 = 2;
 
 /// Does what a command line asks for.
 pub async fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
@@ -55,7 +55,7 @@ pub async fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // A reader that has closed its end needs no message.
             let _ = error.print();
-            let code = if error.use_stderr() { USAGE } else { 0 };
+            let code = if error.use_stderr() { FAILED } else { 0 };
             return ExitCode::from(code);
         }
     };

@@ -7,15 +7,17 @@ use std::time::Duration;
 use reflector::status::{FeedStatus, ProblemStatus, SourceStatus, Status, by_reason};
 use tokio::time::Instant;
 
-use crate::FAILED;
 use crate::admin::Admin;
 use crate::args::{self, Global};
 use crate::output::{Mark, Paint, Printer, one_line, table, write};
+use crate::{FAILED, PROBLEMS};
 
 /// Time between two requests of `--watch` and `--wait`.
 const PERIOD: Duration = Duration::from_secs(2);
 /// Objects of a group of problems that short text names.
 const EXAMPLES: usize = 3;
+/// Causes of a group that have an example, at most.
+const CAUSES: usize = 10;
 
 /// Runs the subcommand.
 pub(crate) async fn run(
@@ -41,10 +43,20 @@ pub(crate) async fn run(
         }
         printer.print(&status, || text(&status, printer))?;
         if !asked.watch {
-            let is_well = verdict(&status) != Mark::Failed;
-            return Ok(ExitCode::from(if is_well { 0 } else { FAILED }));
+            return Ok(ExitCode::from(exit_code(asked, &status)));
         }
         tokio::time::sleep(PERIOD).await;
+    }
+}
+
+/// Exit code for a status.
+fn exit_code(asked: &args::Status, status: &Status) -> u8 {
+    if asked.wait.is_some() && !status.is_synced() {
+        FAILED
+    } else if asked.exit_code && verdict(status) == Mark::Failed {
+        PROBLEMS
+    } else {
+        0
     }
 }
 

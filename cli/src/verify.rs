@@ -20,7 +20,7 @@ use anyhow::{Context, ensure};
 use proto_types::ObjectKey;
 use tokio::time::Instant;
 
-use crate::FAILED;
+use crate::PROBLEMS;
 use crate::admin::Admin;
 use crate::args::{self, Global, Server};
 use crate::check::finding::{self, Finding};
@@ -82,7 +82,7 @@ pub(crate) async fn run(
     printer.print(&findings, || finding::text(&findings, printer))?;
     let is_failed = findings.iter().any(|it: &Finding| it.mark == Mark::Failed);
     let is_bad = is_failed || !left.is_empty() || worked_not(&verification.observed);
-    Ok(ExitCode::from(if is_bad { FAILED } else { 0 }))
+    Ok(ExitCode::from(if is_bad { PROBLEMS } else { 0 }))
 }
 
 /// Returns whether a run ended before any connection.

@@ -4,9 +4,8 @@
 //! alone and noted, what is empty is as if it were not there, and words that are no flags
 //! are passed over, as it did. Flags of ours may stand among them.
 
-use clap::Parser;
 use runtime::flags::service_reflector::{SYNTAX, is_its, log_level};
-use runtime::flags::{address, switch};
+use runtime::flags::{self, address, switch};
 
 use crate::config::{Args, Spelling};
 
@@ -40,7 +39,7 @@ pub enum Error {
 pub fn parse(words: &[String]) -> Result<Args, Error> {
     let line = Line::read(words)?;
     let name = std::iter::once("emitter".to_owned());
-    let args = Args::parse_from(name.chain(line.words));
+    let args: Args = flags::parsed(name.chain(line.words));
     Ok(args.spelled(line.spelling))
 }
 

@@ -87,14 +87,21 @@ const ENDPOINTS_SYNC: &str = "k8s-endpoints-sync-controller";
 const COMMANDS: [&str; 4] = ["config", "explain", "plan", "status"];
 
 /// What stands behind them and before a replaced program's flags.
-const COMMAND_FLAGS: [&str; 6] = [
+const COMMAND_FLAGS: [&str; 10] = [
+    "-n",
+    "--namespace",
     "-o",
     "--output",
     "--schema",
     "--server",
+    "--wait",
+    "--exit-code",
     "--local-objects",
     "--source-objects",
 ];
+
+/// Those of them that take no value.
+const SWITCHES: [&str; 2] = ["--schema", "--exit-code"];
 
 /// Which program's command line it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +197,7 @@ fn command(words: &[String]) -> (&[String], &[String]) {
             break;
         }
         // A value is the next word, where the flag does not bring it.
-        let has_value = is_its && name == word && name != "--schema";
+        let has_value = is_its && name == word && !SWITCHES.contains(&name);
         n_words += if has_value { 2 } else { 1 };
     }
     words.split_at(n_words.min(words.len()))
@@ -198,7 +205,7 @@ fn command(words: &[String]) -> (&[String], &[String]) {
 
 fn ours(words: &[String]) -> Args {
     let name = std::iter::once("reflector".to_owned());
-    Args::parse_from(name.chain(words.iter().cloned()))
+    runtime::flags::parsed(name.chain(words.iter().cloned()))
 }
 
 /// Flags of ours, all at their defaults.

@@ -5,6 +5,21 @@ pub mod service_reflector;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+/// Reads a command line of ours. Where it is wrong, or asks for help, prints that and ends the
+/// process: with 1, and not with clap's 2, which is the code of an answer.
+#[expect(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "as clap's own parse does, with another code"
+)]
+pub fn parsed<T: clap::Parser>(words: impl Iterator<Item = String>) -> T {
+    T::try_parse_from(words).unwrap_or_else(|error| {
+        // A reader that has closed its end needs no message.
+        let _ = error.print();
+        std::process::exit(i32::from(error.use_stderr()))
+    })
+}
+
 /// Which flags there are, and how they are written.
 pub struct Syntax {
     /// Those that take a value.

@@ -1,3 +1,4 @@
+mod commands;
 mod coverage;
 mod endpoints_sync;
 mod readmes;
