@@ -1,5 +1,6 @@
 //! `heliograph status`: sources, mirrors, held deletions and problems, on one screen.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -123,33 +124,62 @@ fn sources(sources: &[SourceStatus], printer: &Printer) -> String {
     head.push("LAST ERROR");
     let mut rows: Vec<Vec<String>> = vec![head.into_iter().map(str::to_owned).collect()];
     for (mark, source) in sorted {
-        let objects = |resource: &str| {
-            let feed = source.feeds.iter().find(|it| it.resource == resource);
-            feed.map_or("-".to_owned(), |it| it.objects.to_string())
-        };
-        let slices = ["endpointslices", "endpoints"].map(objects);
         let mut row = vec![
             printer.paint.mark(mark),
             one_line(&source.name),
             state(&source.feeds).to_owned(),
-            objects("services"),
-            slices
-                .into_iter()
-                .find(|it| it != "-")
-                .unwrap_or("-".to_owned()),
+            objects(source, is_of_services),
+            objects(source, |it| !is_of_services(it)),
             age(&source.feeds),
         ];
         if printer.is_wide() {
             row.push(source.cluster.as_deref().map_or("-".to_owned(), one_line));
         }
         let error = source.feeds.iter().find_map(|it| it.last_error.as_deref());
-        let error = error.or(source.cluster_unknown.as_deref());
+        let unknown = source.cluster_unknown.as_ref();
+        let unknown = unknown.map(|it| format!("cluster identity unknown: {it}"));
+        let error = error.or(unknown.as_deref());
+        let error = error.or(exports_nothing(source).then_some(NOTHING_EXPORTED));
+        let error = error.or(is_unheard(source).then_some(NOTHING_HEARD));
         row.push(error.map_or("-".to_owned(), one_line));
         rows.push(row);
     }
     let n_bad = sources.iter().filter(|it| mark(it) != Mark::Ok).count();
     let summary = format!("{} sources, {} with trouble\n\n", sources.len(), n_bad);
     printer.paint.strong(&summary) + &table(&rows)
+}
+
+/// Text for a source without a Service.
+const NOTHING_EXPORTED: &str = "exports no Service; check the selector of the source and of its \
+                                emitter, and the labels of the Services";
+
+/// Returns whether a source cluster is known to have no Service.
+fn exports_nothing(source: &SourceStatus) -> bool {
+    let mut feeds = source.feeds.iter().filter(|it| is_of_services(it));
+    source.name != "local" && feeds.all(|it| it.state == "synced" && it.objects == 0)
+}
+
+/// Text for a source that did not answer yet, and did not fail.
+const NOTHING_HEARD: &str = "no answer yet; if that lasts, look at the server, and at what is \
+                             between: load balancer, firewall, proxy";
+
+/// Returns whether nothing came of a resource of a source.
+fn is_unheard(source: &SourceStatus) -> bool {
+    let mut feeds = source.feeds.iter();
+    feeds.any(|it| it.state == "unsynced" && it.age_seconds.is_none())
+}
+
+fn is_of_services(feed: &FeedStatus) -> bool {
+    feed.resource.ends_with("services")
+}
+
+/// Number of objects, as mirrored and as members of global Services.
+fn objects(source: &SourceStatus, is_it: impl Fn(&FeedStatus) -> bool) -> String {
+    let feeds: Vec<_> = source.feeds.iter().filter(|it| is_it(it)).collect();
+    if feeds.is_empty() {
+        return "-".to_owned();
+    }
+    feeds.iter().map(|it| it.objects).sum::<usize>().to_string()
 }
 
 fn mark(source: &SourceStatus) -> Mark {
@@ -187,23 +217,38 @@ fn problems(problems: &[ProblemStatus], printer: &Printer) -> String {
     for (reason, of) in groups {
         let head = paint.strong(&format!("{} ({})", one_line(reason), of.len()));
         let _ = writeln!(text, "{} {head}", paint.mark(Mark::Failed));
-        let shown = if printer.is_wide() {
-            of.len()
-        } else {
-            EXAMPLES
-        };
-        for problem in of.iter().take(shown) {
+        let n = of.len();
+        let shown = if printer.is_wide() { of } else { examples(of) };
+        for problem in &shown {
             let _ = writeln!(text, "    {}", one_line(&problem.message));
         }
-        if shown < of.len() {
-            let _ = writeln!(
-                text,
-                "    and {} more: -o wide shows them",
-                of.len() - shown
-            );
+        if shown.len() < n {
+            let _ = writeln!(text, "    and {} more: -o wide shows them", n - shown.len());
         }
     }
     text
+}
+
+/// Examples of a group: one of each cause, and a few at least.
+fn examples(group: Vec<&ProblemStatus>) -> Vec<&ProblemStatus> {
+    let mut causes = BTreeSet::new();
+    let (mut first, others): (Vec<_>, Vec<_>) =
+        group.into_iter().partition(|it| causes.insert(cause(it)));
+    first.truncate(CAUSES);
+    let n_others = EXAMPLES.saturating_sub(first.len());
+    first.extend(others.into_iter().take(n_others));
+    first
+}
+
+/// Text of a problem without the names of its object.
+fn cause(problem: &ProblemStatus) -> String {
+    let object = problem.object.as_str();
+    let (namespace, name) = object.split_once('/').unwrap_or((object, object));
+    let names = [object, name, namespace, problem.source.as_str()];
+    let text = problem.message.clone();
+    names
+        .iter()
+        .fold(text, |text, name| text.replace(name, "*"))
 }
 
 #[cfg(test)]
@@ -274,6 +319,42 @@ mod tests {
         assert!(!short.contains('\u{1b}') && !short.contains("demo/web-4"));
         let wide = text(&status, &printer(Output::Wide));
         assert!(wide.contains("demo/web-4") && wide.contains("CLUSTER") && wide.contains("uid"));
+    }
+
+    #[test]
+    fn each_cause_of_a_reason_has_an_example() {
+        let mut status = status(vec![source("a", None)], 9);
+        for problem in &mut status.problems {
+            problem.reason = "WriteRejected".to_owned();
+            problem.message = format!("Service {}: quota", problem.object);
+        }
+        status.problems[8].message = "Service demo/web-8: range is full".to_owned();
+        let text = text(&status, &printer(Output::Text));
+        assert!(text.contains("range is full"), "{text}");
+        assert!(text.contains("and 6 more"), "{text}");
+    }
+
+    #[test]
+    fn a_source_says_what_it_exports_or_why_that_is_not_known() {
+        let mut empty = source("empty", None);
+        let mut member = source("member", None);
+        for feed in &mut empty.feeds {
+            feed.objects = 0;
+        }
+        for feed in &mut member.feeds {
+            feed.resource = format!("global-{}", feed.resource);
+        }
+        member.cluster_unknown = Some("forbidden".to_owned());
+        let text = text(&status(vec![empty, member], 0), &printer(Output::Text));
+        assert!(
+            text.contains("exports no Service; check the selector"),
+            "{text}"
+        );
+        assert!(
+            text.contains("cluster identity unknown: forbidden"),
+            "{text}"
+        );
+        assert!(text.contains("member  synced  7         7 "), "{text}");
     }
 
     #[test]
