@@ -22,20 +22,45 @@ impl ByFile {
         Self::start_with(lab, local, config, &[]).await
     }
 
+    /// The same with further flags.
     pub(crate) async fn start_with(
         lab: &Lab,
         local: &Cluster,
         config: &Value,
         flags: &[&str],
     ) -> anyhow::Result<Self> {
+        Self::start_as(lab, local, config, "admin", flags).await
+    }
+
+    /// The same as a user of the local cluster.
+    pub(crate) async fn start_as(
+        lab: &Lab,
+        local: &Cluster,
+        config: &Value,
+        user: &str,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
+        let it = Self::launch(lab, local, config, user, flags)?;
+        it.reflector.ready().await?;
+        Ok(it)
+    }
+
+    /// The same without waiting for all sources.
+    pub(crate) fn launch(
+        lab: &Lab,
+        local: &Cluster,
+        config: &Value,
+        user: &str,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
         let keeper = Keeper::new("configuration")?;
         let file = keeper.directory().join("config.yaml");
         std::fs::write(&file, config.to_string())?;
         let mut command = Command::new(program("reflector")?);
-        command.arg("--kubeconfig").arg(local.plane.kubeconfig());
+        let kubeconfig = local.plane.kubeconfig_for(user);
+        command.arg("--kubeconfig").arg(kubeconfig);
         command.arg("--config").arg(&file).args(flags);
         let reflector = lab.start("reflector", command, None)?;
-        reflector.ready().await?;
         Ok(Self {
             file,
             reflector,

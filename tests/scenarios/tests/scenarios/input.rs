@@ -11,7 +11,7 @@ use control_plane::{Keeper, Scene};
 use crate::lab::program;
 
 /// Runs a program that is to refuse, and returns what it says.
-async fn refusal(name: &str, line: &str) -> anyhow::Result<String> {
+pub(crate) async fn refusal(name: &str, line: &str) -> anyhow::Result<String> {
     let output = tokio::process::Command::new(program(name)?)
         .args(line.split_whitespace())
         .env_remove("KUBECONFIG")

@@ -42,16 +42,20 @@
 //! | `clients` | informers, watchers and kubectl of others, through every disturbance |
 //! | `command_line` | `heliograph` links two clusters without a Secret, checks and explains them |
 //! | `coredns` | stock CoreDNS with an emitter for its API server |
+//! | `commands` | commands of pages are understood, and exit with the codes of the page |
+//! | `breakages` | each row of the page about breakages is caused, and its line is shown |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab`, `cluster`, `embedded`, `stream` | what scenarios are made of |
 
 mod access;
 mod backends;
+mod breakages;
 mod chart;
 mod client_certificates;
 mod clients;
 mod cluster;
 mod command_line;
+mod commands;
 mod compat;
 mod configuration;
 mod conformance;
@@ -303,6 +307,13 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(playground::a_newcomer_plays_on_real_control_planes),
         scenario!(playground::many_sources_are_counted_as_kubectl_counts),
         scenario!(playground::a_playground_refuses_bad_input_in_plain_words),
+        scenario!(commands::every_command_of_a_page_is_understood),
+        scenario!(commands::programs_exit_with_the_codes_of_the_page),
+        scenario!(breakages::starts::a_program_that_does_not_start_says_why),
+        scenario!(breakages::sources::a_source_that_is_not_read_says_why),
+        scenario!(breakages::services::a_service_that_is_not_mirrored_says_why),
+        scenario!(breakages::writes::a_write_that_fails_says_why),
+        scenario!(breakages::members::a_member_that_disagrees_says_how),
         scenario!(input::an_emitter_refuses_bad_input_in_plain_words),
         scenario!(input::a_reflector_refuses_bad_input_in_plain_words),
     ]

@@ -31,6 +31,10 @@ pub(crate) enum Purpose {
     Server,
     /// A client's, until yesterday.
     Expired,
+    /// A server's, until yesterday.
+    ExpiredServer,
+    /// A server's, from far in the future on.
+    FutureServer,
 }
 
 impl Ca {
@@ -53,17 +57,23 @@ impl Ca {
         purpose: Purpose,
     ) -> anyhow::Result<Signed> {
         let mut params = match purpose {
-            Purpose::Server => {
+            Purpose::Server | Purpose::ExpiredServer | Purpose::FutureServer => {
                 CertificateParams::new(["localhost", "127.0.0.1"].map(str::to_owned))?
             }
             Purpose::Client | Purpose::Expired => CertificateParams::default(),
         };
         params.extended_key_usages = vec![match purpose {
-            Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
+            Purpose::Server | Purpose::ExpiredServer | Purpose::FutureServer => {
+                ExtendedKeyUsagePurpose::ServerAuth
+            }
             Purpose::Client | Purpose::Expired => ExtendedKeyUsagePurpose::ClientAuth,
         }];
-        if purpose == Purpose::Expired {
-            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        match purpose {
+            Purpose::Expired | Purpose::ExpiredServer => {
+                params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+            }
+            Purpose::FutureServer => params.not_before = rcgen::date_time_ymd(2100, 1, 1),
+            Purpose::Client | Purpose::Server => {}
         }
         params.distinguished_name.push(DnType::CommonName, name);
         if let Some(group) = group {
