@@ -64,7 +64,8 @@ fn conclusion(explanation: &Explanation) -> String {
         return format!(
             "Conclusion: no source exports a Service for {service}; label it in the source \
              cluster with heliograph.dev/export=true, or check the selector and the import policy \
-             of the source"
+             of the source; mirrors of Heliograph and of the programs that it replaces \
+             (label mirrored-svc) are never exported"
         );
     }
     let pending = explanation.objects.iter().find(|it| it.action != "nothing");
