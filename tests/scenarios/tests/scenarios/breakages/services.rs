@@ -110,12 +110,7 @@ async fn plant(east: &Cluster, local: &Cluster) -> anyhow::Result<()> {
         (none(), ports, &["10.1.0.1"]),
     )
     .await?;
-    let by_hand = (
-        none(),
-        json!({"ports": [{"name": "http", "port": 80}]}),
-        &[][..],
-    );
-    export(east, "demo/by-hand", "east", by_hand).await?;
+    export(east, "demo/by-hand", "east", (none(), web(), &[])).await?;
     let mut zoned = web();
     zoned["trafficDistribution"] = json!("PreferSameZone");
     export(east, "demo/zoned", "east", (none(), zoned, &["10.1.0.1"])).await?;
