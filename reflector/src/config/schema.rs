@@ -147,15 +147,20 @@ pub(super) fn of_source_api(schema: &mut Schema) {
     schema.insert("oneOf".to_owned(), places);
 }
 
-/// Without global Services, a source is there for its mirrors.
+/// A source is there for its mirrors, as a member of global Services, or as a cluster of the
+/// clusterset, where there are such.
 pub(super) fn of_file(schema: &mut Schema) {
-    let mirrors = json!([has("prefix"), is("sameName", true)]);
-    let mut joins = mirrors.clone();
-    if let Some(ways) = joins.as_array_mut() {
-        ways.push(not(&is("global", false)));
-    }
-    let all = |ways: Value| json!({"properties": {"sources": {"items": {"anyOf": ways}}}});
-    schema.insert("if".to_owned(), has("global"));
-    schema.insert("then".to_owned(), all(joins));
-    schema.insert("else".to_owned(), all(mirrors));
+    let ways = |kinds: &[&str]| {
+        let mirrors = [has("prefix"), is("sameName", true)];
+        let others = kinds.iter().map(|kind| not(&is(kind, false)));
+        let ways: Vec<_> = mirrors.into_iter().chain(others).collect();
+        json!({"properties": {"sources": {"items": {"anyOf": ways}}}})
+    };
+    let rule = |kinds: &[&'static str]| {
+        let with_global = [kinds, &["global"]].concat();
+        json!({"if": has("global"), "then": ways(&with_global), "else": ways(kinds)})
+    };
+    schema.insert("if".to_owned(), has("clusterSet"));
+    schema.insert("then".to_owned(), rule(&["clusterSet"]));
+    schema.insert("else".to_owned(), rule(&[]));
 }

@@ -176,4 +176,11 @@ fn what_of_a_source_does_not_go_together_is_refused_by_both() {
     ] {
         assert!(whole(bad).is_err(), "{bad}");
     }
+    // A source is there for something.
+    let in_set = |source: &str| {
+        let file = format!("{{clusterSet: {{cluster: b}}, sources: [{{name: a, {source}}}]}}");
+        super::from_file(&file)
+    };
+    assert!(in_set("url: 'http://a'").is_ok());
+    assert!(in_set("url: 'http://a', clusterSet: false").is_err());
 }
