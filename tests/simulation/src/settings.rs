@@ -42,7 +42,7 @@ pub struct Settings {
     pub not_ready_after: Option<u64>,
     /// Seconds after which the endpoints of a silent source are removed.
     pub drop_after: Option<u64>,
-    /// Whether Services come in only with the ports of [`IMPORTED`].
+    /// Whether Services come in only with the ports of `IMPORTED`.
     pub imports_ports: bool,
     /// Whether mirrors of sources that are not configured are deleted.
     pub deletes_removed: bool,
