@@ -13,6 +13,7 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use control_plane::Scene;
@@ -29,6 +30,9 @@ const AT_ONCE: usize = 48;
 /// Two servers are not asked in the same instant: a list may move on between the
 /// two, and ages of objects are in seconds.
 const TRIES: usize = 3;
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(350);
 
 pub(crate) async fn an_emitter_answers_as_its_api_server_does(
     scene: Arc<Scene>,
@@ -87,6 +91,8 @@ async fn differs(world: &World, question: Question) -> Option<(String, String)> 
             (_, Err(why)) => return Some((question.item, format!("    ours: {why:#}"))),
         };
         last.as_ref()?;
+        // Ages are whole seconds, and a watch takes whole seconds: the next try begins elsewhere.
+        tokio::time::sleep(PAUSE).await;
     }
     last.map(|difference| (question.item, difference))
 }
