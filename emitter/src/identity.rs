@@ -13,13 +13,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use kube::client::Body;
 use parking_lot::RwLock;
 use proto_types::Status;
 use proto_types::evidence::Expected;
 use proto_types::name::DnsLabel;
 use proto_types::status::Details;
+use runtime::Unread;
 use runtime::follow::{Cause, Guard, Identity as Told};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,9 +43,6 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Until it is known for the first time.
 const ASK_SOON: Duration = Duration::from_secs(2);
-
-const PATIENCE: Duration = Duration::from_secs(10);
-const MAX_ANSWER: usize = 1 << 20;
 
 /// What the cluster is called by who runs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -227,18 +223,12 @@ struct Metadata {
 }
 
 async fn document(client: &kube::Client, path: &str) -> anyhow::Result<Value> {
-    let request = http::Request::get(path)
-        .header(header::ACCEPT, "application/json")
-        .body(Body::empty())?;
-    let answer = async {
-        let response = client.send(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER);
-        let body = body.collect().await.map_err(|why| anyhow::anyhow!(why))?;
-        anyhow::ensure!(status.is_success(), "GET {path} is answered {status}");
-        Ok(serde_json::from_slice(&body.to_bytes())?)
-    };
-    tokio::time::timeout(PATIENCE, answer).await?
+    runtime::document(client, path)
+        .await
+        .map_err(|why| match why {
+            Unread::Status(status) => anyhow::anyhow!("GET {path} is answered {status}"),
+            Unread::Failed(why) => anyhow::Error::msg(why),
+        })
 }
 
 /// Where the identity is told.
@@ -352,6 +342,8 @@ fn refusal(status: &Status) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
     use tower::ServiceExt;
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`certificate`] | judges certificates as Go does |
 //! | [`client`] | builds a client for a cluster, without contacting it |
+//! | [`document()`] | reads one small JSON document of a server |
 //! | [`files`] | how many connections a process may have |
 //! | [`flags`] | reads flags as Go programs do, for the programs that these replace |
 //! | [`follow`] | follows one resource of one cluster: list, watch, and again |
@@ -24,6 +25,7 @@
 pub mod admin;
 pub mod certificate;
 pub mod client;
+mod document;
 pub mod files;
 pub mod flags;
 pub mod follow;
@@ -44,6 +46,7 @@ mod scripted;
 
 pub use admin::{Flag, Readiness};
 pub use client::{Access, Authority, Token, connect};
+pub use document::{Unread, document};
 pub use follow::{
     Amount, Budget, Cause, Event, Failure, Guard, Identity, Limits, Listing, Reader, Scope,
 };

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use kube::client::Body;
+use http::StatusCode;
 use proto_types::multicluster::{GROUP, Version};
 use serde::Deserialize;
 
+use crate::document::{Unread, document};
+
 /// Interval between two attempts. The CRDs may be installed at any time.
 pub const RETRY: Duration = Duration::from_secs(5);
-
-const TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_BYTES: usize = 1 << 20;
 
 #[derive(Deserialize)]
 struct ApiGroup {
@@ -44,29 +41,13 @@ pub async fn found(client: &kube::Client, complain: impl Fn(&str)) -> Version {
 
 /// Returns the preferred version that the cluster serves, or why there is none.
 async fn version(client: &kube::Client) -> Result<Version, String> {
-    let request = Request::get(format!("/apis/{GROUP}"))
-        .header(header::ACCEPT, "application/json")
-        .body(Body::empty())
-        .map_err(|it| it.to_string())?;
-    let answer = async {
-        let response = client.send(request).await.map_err(|it| it.to_string())?;
-        let code = response.status();
-        if code == StatusCode::NOT_FOUND {
-            return Err(format!(
-                "the cluster does not serve {GROUP}; install the CRDs of the Multi-Cluster Services API"
-            ));
-        }
-        let body = Limited::new(response.into_body(), MAX_BYTES)
-            .collect()
-            .await;
-        let body = body.map_err(|it| it.to_string())?.to_bytes();
-        if !code.is_success() {
-            return Err(format!("{code}"));
-        }
-        serde_json::from_slice::<ApiGroup>(&body).map_err(|it| it.to_string())
-    };
-    let group = tokio::time::timeout(TIMEOUT, answer).await;
-    let group = group.map_err(|_| format!("no answer in {TIMEOUT:?}"))??;
+    let group = document(client, &format!("/apis/{GROUP}")).await;
+    let group: ApiGroup = group.map_err(|why| match why {
+        Unread::Status(StatusCode::NOT_FOUND) => format!(
+            "the cluster does not serve {GROUP}; install the CRDs of the Multi-Cluster Services API"
+        ),
+        other => other.to_string(),
+    })?;
     let is_served = |version: &Version| {
         let mut versions = group.versions.iter();
         versions.any(|it| it.version == version.as_str())

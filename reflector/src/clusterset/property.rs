@@ -4,18 +4,14 @@
 //! them. So a cluster that calls itself otherwise than the configuration does, or belongs to
 //! another clusterset, is not read.
 
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use kube::client::Body;
+use http::StatusCode;
 use reflector_clusterset::ClusterId;
+use runtime::Unread;
 use serde::Deserialize;
 
 const PATH: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
 const CLUSTER: &str = "cluster.clusterset.k8s.io";
 const CLUSTER_SET: &str = "clusterset.k8s.io";
-
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-const MAX_BYTES: usize = 1 << 20;
 
 /// Names that a cluster should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,28 +85,11 @@ fn is_uid(text: &str) -> bool {
 
 /// Reads a property. `None` where there is none, or it must not be read.
 async fn read(client: &kube::Client, name: &str) -> Result<Option<String>, String> {
-    let request = Request::get(format!("{PATH}/{name}"))
-        .header(header::ACCEPT, "application/json")
-        .body(Body::empty())
-        .map_err(|it| it.to_string())?;
-    let answer = async {
-        let response = client.send(request).await.map_err(|it| it.to_string())?;
-        let code = response.status();
-        match code {
-            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => return Ok(None),
-            _ if !code.is_success() => {
-                return Err(format!("cannot read ClusterProperty {name}: status {code}"));
-            }
-            _ => {}
-        }
-        let body = Limited::new(response.into_body(), MAX_BYTES).collect();
-        let body = body.await.map_err(|it| it.to_string())?.to_bytes();
-        let property: Property = serde_json::from_slice(&body)
-            .map_err(|it| format!("cannot read ClusterProperty {name}: {it}"))?;
-        Ok(Some(property.spec.value).filter(|it| !it.is_empty()))
-    };
-    let answer = tokio::time::timeout(TIMEOUT, answer).await;
-    answer.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))
+    match runtime::document::<Property>(client, &format!("{PATH}/{name}")).await {
+        Ok(Property { spec }) => Ok(Some(spec.value).filter(|it| !it.is_empty())),
+        Err(Unread::Status(StatusCode::NOT_FOUND | StatusCode::FORBIDDEN)) => Ok(None),
+        Err(why) => Err(format!("cannot read ClusterProperty {name}: {why}")),
+    }
 }
 
 #[cfg(test)]
