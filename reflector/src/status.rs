@@ -343,4 +343,4 @@ fn table(rows: &[Vec<String>]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

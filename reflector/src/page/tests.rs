@@ -8,9 +8,8 @@ use reflector_planner::inspect::{Count, Found, Listed, Member};
 use runtime::page::Params;
 
 use super::{html, overview, service};
-use crate::status::{
-    ConfigurationStatus, FeedStatus, HeldStatus, Mirrors, ProblemStatus, SourceStatus, Status,
-};
+use crate::status::tests::well;
+use crate::status::{FeedStatus, HeldStatus, Mirrors, ProblemStatus, SourceStatus, Status};
 
 /// Text that must never become an element, an attribute or a direction.
 const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'&\u{202e}\r\n";
@@ -41,20 +40,13 @@ pub(super) fn status(sources: Vec<SourceStatus>, n_problems: usize) -> Status {
         message: format!("message {i}"),
     };
     Status {
-        sources,
         problems: (0..n_problems).map(problem).collect(),
-        held: Vec::new(),
         mirrors: Mirrors {
             services: 7,
             slices: 9,
             endpoints: 0,
         },
-        waiting: 0,
-        leads: true,
-        writer: None,
-        configuration: ConfigurationStatus::default(),
-        write_error: None,
-        cluster_set: None,
+        ..well(sources)
     }
 }
 

@@ -2,6 +2,26 @@ use super::{
     ConfigurationStatus, FeedStatus, HeldStatus, Mirrors, ProblemStatus, SourceStatus, Status,
 };
 
+/// Returns a status of a leader with these sources, without mirrors and problems.
+pub(crate) fn well(sources: Vec<SourceStatus>) -> Status {
+    Status {
+        sources,
+        problems: Vec::new(),
+        held: Vec::new(),
+        mirrors: Mirrors {
+            services: 0,
+            slices: 0,
+            endpoints: 0,
+        },
+        waiting: 0,
+        leads: true,
+        writer: None,
+        configuration: ConfigurationStatus::default(),
+        write_error: None,
+        cluster_set: None,
+    }
+}
+
 #[test]
 fn a_status_prints_as_a_table_and_sentences() {
     let feed = |resource: &str, error: Option<&str>| FeedStatus {
@@ -39,12 +59,7 @@ fn a_status_prints_as_a_table_and_sentences() {
             slices: 4,
             endpoints: 2,
         },
-        waiting: 0,
-        leads: true,
-        writer: None,
-        configuration: ConfigurationStatus::default(),
-        write_error: None,
-        cluster_set: None,
+        ..well(Vec::new())
     };
     assert_eq!(
         status.to_string(),
@@ -72,20 +87,8 @@ fn one_cluster_under_two_names_is_told() {
         feeds: Vec::new(),
     };
     let mut status = Status {
-        sources: vec![source("a", "1"), source("b", "2"), source("c", "1")],
-        held: Vec::new(),
-        problems: Vec::new(),
-        mirrors: Mirrors {
-            services: 0,
-            slices: 0,
-            endpoints: 0,
-        },
-        waiting: 0,
-        leads: true,
-        writer: None,
-        configuration: ConfigurationStatus::default(),
         write_error: Some("etcd has no leader".to_owned()),
-        cluster_set: None,
+        ..well(vec![source("a", "1"), source("b", "2"), source("c", "1")])
     };
     status.tell_doubles(Some("2"));
     let told = status.to_string();
@@ -124,9 +127,7 @@ fn a_status_of_another_version_is_read() {
 
 #[test]
 fn many_lost_sources_are_one_sentence() {
-    let empty = r#"{"sources": [], "problems": [], "queueDepth": 0, "leader": true,
-        "mirrors": {"services": 0, "endpointSlices": 0}}"#;
-    let mut status: Status = serde_json::from_str(empty).unwrap();
+    let mut status = well(Vec::new());
     let lost = |i: usize| SourceStatus {
         name: format!("s{i}"),
         cluster: None,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::Refusal;
-use crate::status::{ConfigurationStatus, HeldStatus, Mirrors, ProblemStatus};
+use crate::status::{HeldStatus, Mirrors, ProblemStatus};
 
 fn verdict(in_effect: Option<i64>, refused: bool) -> Verdict {
     let refusal = || Refusal {
@@ -27,26 +27,19 @@ fn feed(resource: &str, state: &str, error: Option<&str>) -> FeedStatus {
 }
 
 fn world(feeds: Vec<FeedStatus>) -> Status {
+    let east = SourceStatus {
+        name: "east".to_owned(),
+        cluster: Some("cluster-uid".to_owned()),
+        cluster_unknown: None,
+        feeds,
+    };
     Status {
-        cluster_set: None,
-        sources: vec![SourceStatus {
-            name: "east".to_owned(),
-            cluster: Some("cluster-uid".to_owned()),
-            cluster_unknown: None,
-            feeds,
-        }],
-        problems: Vec::new(),
-        held: Vec::new(),
         mirrors: Mirrors {
             services: 2,
             slices: 0,
             endpoints: 0,
         },
-        waiting: 0,
-        leads: true,
-        writer: None,
-        configuration: ConfigurationStatus::default(),
-        write_error: None,
+        ..crate::status::tests::well(vec![east])
     }
 }
 
