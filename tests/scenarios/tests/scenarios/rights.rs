@@ -14,6 +14,7 @@ mod reflecting;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use anyhow::{Context, bail, ensure};
 use control_plane::{AuditEvent, Keeper, Scene};
 use serde_json::{Value, json};
 
-use crate::lab::{Cluster, Lab, Program, eventually, get};
+use crate::lab::{Cluster, Lab, Program, eventually, get, program};
 use crate::manifests::{install, quiet_cluster};
 
 use emitting::Emitting;
@@ -39,10 +40,7 @@ pub(crate) async fn the_rights_are_enough_and_none_is_too_much(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let keeper = Keeper::new("rights")?;
-    let (east, local) = tokio::try_join!(
-        quiet_cluster(&scene, "east"),
-        quiet_cluster(&scene, "local")
-    )?;
+    let (east, local) = quiet_clusters(&scene).await?;
     let lab = Lab::new(scene)?;
     tokio::try_join!(
         install(&east, "manifests/emitter"),
@@ -82,6 +80,27 @@ struct Account<'a> {
     name: &'static str,
     roles: &'static [&'static str],
     cluster: &'a Cluster,
+}
+
+/// Command line of a reflector with the kubeconfig of its account.
+struct Line {
+    kubeconfig: PathBuf,
+    config: PathBuf,
+    flags: Vec<String>,
+}
+
+impl Line {
+    fn start(&self, lab: &Lab, run: &Run) -> anyhow::Result<Program> {
+        let mut command = Command::new(program("reflector")?);
+        command.args(&self.flags).arg("--config").arg(&self.config);
+        command.arg("--kubeconfig").arg(&self.kubeconfig);
+        lab.start(&run.name, command, None)
+    }
+}
+
+/// A source cluster and the local one, whose API servers log every request.
+async fn quiet_clusters(scene: &Scene) -> anyhow::Result<(Cluster, Cluster)> {
+    tokio::try_join!(quiet_cluster(scene, "east"), quiet_cluster(scene, "local"))
 }
 
 /// One attempt at everything.

@@ -1,25 +1,20 @@
 //! What a reflector needs to write core/v1 Endpoints beside slices.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use control_plane::{Keeper, Scene};
 use serde_json::json;
 
-use super::{Account, PATIENCE, Run, is_ready, within};
-use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, mirror, program, service_path};
-use crate::manifests::{flags, install, quiet_cluster};
+use super::{Account, Line, PATIENCE, Run, is_ready, quiet_clusters, within};
+use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, mirror, service_path};
+use crate::manifests::{flags, install};
 
 pub(crate) async fn endpoints_need_the_rights_of_the_component_and_no_more(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let keeper = Keeper::new("beside")?;
-    let (east, local) = tokio::try_join!(
-        quiet_cluster(&scene, "east"),
-        quiet_cluster(&scene, "local")
-    )?;
+    let (east, local) = quiet_clusters(&scene).await?;
     let lab = Lab::new(scene)?;
     install(&local, "manifests/examples/core-endpoints").await?;
     east.create_namespace("demo").await?;
@@ -32,9 +27,11 @@ pub(crate) async fn endpoints_need_the_rights_of_the_component_and_no_more(
         lab: &lab,
         east: &east,
         local: &local,
-        kubeconfig: account.kubeconfig(&keeper).await?,
-        config: lab.file("config.json", "{}")?,
-        flags: flags(&local, "reflector", &["--admin-bind-address", "--config"]).await?,
+        line: Line {
+            kubeconfig: account.kubeconfig(&keeper).await?,
+            config: lab.file("config.json", "{}")?,
+            flags: flags(&local, "reflector", &["--admin-bind-address", "--config"]).await?,
+        },
     };
     account.prove(async |run| beside.works(run).await).await
 }
@@ -43,9 +40,7 @@ struct Beside<'a> {
     lab: &'a Lab,
     east: &'a Cluster,
     local: &'a Cluster,
-    kubeconfig: PathBuf,
-    config: PathBuf,
-    flags: Vec<String>,
+    line: Line,
 }
 
 impl Beside<'_> {
@@ -55,16 +50,13 @@ impl Beside<'_> {
             "selector": format!("{EXPORT}=true"), "writeEndpoints": is_written,
         });
         let config = json!({"mirrorNamespace": MIRRORS, "sources": [source]});
-        Ok(std::fs::write(&self.config, config.to_string())?)
+        Ok(std::fs::write(&self.line.config, config.to_string())?)
     }
 
     async fn works(&self, run: Run) -> anyhow::Result<()> {
         self.configure(true)?;
         self.occupy().await?;
-        let mut command = Command::new(program("reflector")?);
-        command.args(&self.flags).arg("--config").arg(&self.config);
-        command.arg("--kubeconfig").arg(&self.kubeconfig);
-        let reflector = self.lab.start(&run.name, command, None)?;
+        let reflector = self.line.start(self.lab, &run)?;
         let outcome = self.exercise(&reflector, &run).await;
         reflector.kill().await?;
         for name in ["web", "taken"] {

@@ -1,17 +1,15 @@
 //! What a reflector needs in its own cluster for the Multi-Cluster Services API, and what it
 //! needs in a cluster whose API server it reads.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::ensure;
 use control_plane::{Keeper, Scene};
 use serde_json::{Value, json};
 
-use super::{Account, PATIENCE, Run, is_ready, kubeconfig_of, within};
-use crate::lab::{Cluster, Lab, Program, eventually, program};
-use crate::manifests::{flags, install, quiet_cluster};
+use super::{Account, Line, PATIENCE, Run, is_ready, kubeconfig_of, quiet_clusters, within};
+use crate::lab::{Cluster, Lab, Program, eventually};
+use crate::manifests::{flags, install};
 use crate::multi_cluster_services::{API, export, import, install as install_crds, slices};
 
 pub(crate) async fn imports_need_the_rights_of_the_component_and_no_more(
@@ -42,9 +40,7 @@ pub(crate) async fn a_cluster_that_is_read_grants_the_rights_of_its_reader_and_n
 struct Stage {
     east: Cluster,
     local: Cluster,
-    kubeconfig: PathBuf,
-    config: PathBuf,
-    flags: Vec<String>,
+    line: Line,
     lab: Lab,
     /// Keeps the kubeconfigs.
     _keeper: Keeper,
@@ -53,10 +49,7 @@ struct Stage {
 impl Stage {
     async fn set(scene: Arc<Scene>) -> anyhow::Result<Self> {
         let keeper = Keeper::new("clusterset")?;
-        let (east, local) = tokio::try_join!(
-            quiet_cluster(&scene, "east"),
-            quiet_cluster(&scene, "local")
-        )?;
+        let (east, local) = quiet_clusters(&scene).await?;
         let lab = Lab::new(scene)?;
         for cluster in [&east, &local] {
             install_crds(cluster).await?;
@@ -78,9 +71,11 @@ impl Stage {
             "sources": [{"name": "east", "kubeconfig": reader}],
         });
         Ok(Self {
-            kubeconfig: kubeconfig_of(&local, "heliograph", "reflector", &keeper).await?,
-            config: lab.file("config.json", &config.to_string())?,
-            flags: flags(&local, "reflector", &["--admin-bind-address", "--config"]).await?,
+            line: Line {
+                kubeconfig: kubeconfig_of(&local, "heliograph", "reflector", &keeper).await?,
+                config: lab.file("config.json", &config.to_string())?,
+                flags: flags(&local, "reflector", &["--admin-bind-address", "--config"]).await?,
+            },
             east,
             local,
             lab,
@@ -89,10 +84,7 @@ impl Stage {
     }
 
     async fn works(&self, run: Run) -> anyhow::Result<()> {
-        let mut command = Command::new(program("reflector")?);
-        command.args(&self.flags).arg("--config").arg(&self.config);
-        command.arg("--kubeconfig").arg(&self.kubeconfig);
-        let reflector = self.lab.start(&run.name, command, None)?;
+        let reflector = self.line.start(&self.lab, &run)?;
         let outcome = self.exercise(&reflector, &run).await;
         reflector.kill().await?;
         self.clean().await?;

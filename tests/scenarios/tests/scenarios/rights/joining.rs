@@ -1,26 +1,21 @@
 //! What a reflector needs so that the local cluster's own Services join global ones.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::ensure;
 use control_plane::{Keeper, Scene};
 use serde_json::json;
 
-use super::{Account, PATIENCE, Run, is_ready, within};
+use super::{Account, Line, PATIENCE, Run, is_ready, quiet_clusters, within};
 use crate::global::{GLOBAL, join, leave};
-use crate::lab::{Cluster, Lab, MIRRORS, program};
-use crate::manifests::{flags, install, quiet_cluster};
+use crate::lab::{Cluster, Lab, MIRRORS};
+use crate::manifests::{flags, install};
 
 pub(crate) async fn members_here_need_the_rights_of_the_component_and_no_more(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let keeper = Keeper::new("joining")?;
-    let (east, local) = tokio::try_join!(
-        quiet_cluster(&scene, "east"),
-        quiet_cluster(&scene, "local")
-    )?;
+    let (east, local) = quiet_clusters(&scene).await?;
     let lab = Lab::new(scene)?;
     install(&local, "manifests/examples/global").await?;
     for cluster in [&east, &local] {
@@ -34,9 +29,11 @@ pub(crate) async fn members_here_need_the_rights_of_the_component_and_no_more(
     let joining = Joining {
         lab: &lab,
         local: &local,
-        kubeconfig: account.kubeconfig(&keeper).await?,
-        config: lab.file("config.json", &config(&east))?,
-        flags: flags(&local, "reflector", &["--admin-bind-address", "--config"]).await?,
+        line: Line {
+            kubeconfig: account.kubeconfig(&keeper).await?,
+            config: lab.file("config.json", &config(&east))?,
+            flags: flags(&local, "reflector", &["--admin-bind-address", "--config"]).await?,
+        },
     };
     account.prove(async |run| joining.works(run).await).await
 }
@@ -50,17 +47,12 @@ fn config(east: &Cluster) -> String {
 struct Joining<'a> {
     lab: &'a Lab,
     local: &'a Cluster,
-    kubeconfig: PathBuf,
-    config: PathBuf,
-    flags: Vec<String>,
+    line: Line,
 }
 
 impl Joining<'_> {
     async fn works(&self, run: Run) -> anyhow::Result<()> {
-        let mut command = Command::new(program("reflector")?);
-        command.args(&self.flags).arg("--config").arg(&self.config);
-        command.arg("--kubeconfig").arg(&self.kubeconfig);
-        let reflector = self.lab.start(&run.name, command, None)?;
+        let reflector = self.line.start(self.lab, &run)?;
         let outcome = async {
             is_ready(PATIENCE, &reflector).await?;
             join(self.local, 80, "10.2.0.1").await?;

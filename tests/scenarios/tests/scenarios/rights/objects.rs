@@ -1,7 +1,5 @@
 //! The permissions that Sources of the CRD need.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +7,9 @@ use anyhow::ensure;
 use control_plane::{Keeper, Scene};
 use serde_json::json;
 
-use super::{Account, PATIENCE, Run, is_ready, within};
-use crate::lab::{Cluster, Lab, Program, mirror, program};
-use crate::manifests::{flags, quiet_cluster};
+use super::{Account, Line, PATIENCE, Run, is_ready, quiet_clusters, within};
+use crate::lab::{Cluster, Lab, Program, mirror};
+use crate::manifests::flags;
 
 const SOURCES: &str = "/apis/heliograph.dev/v1alpha1/namespaces/heliograph/sources";
 
@@ -26,10 +24,7 @@ pub(crate) async fn sources_need_the_rights_of_the_component_and_no_more(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let keeper = Keeper::new("sources")?;
-    let (east, local) = tokio::try_join!(
-        quiet_cluster(&scene, "east"),
-        quiet_cluster(&scene, "local")
-    )?;
+    let (east, local) = quiet_clusters(&scene).await?;
     let lab = Lab::new(scene)?;
     crate::manifests::install(&local, "manifests/examples/sources").await?;
     east.create_namespace("demo").await?;
@@ -57,9 +52,11 @@ pub(crate) async fn sources_need_the_rights_of_the_component_and_no_more(
     let objects = Objects {
         lab: &lab,
         local: &local,
-        kubeconfig: account.kubeconfig(&keeper).await?,
-        config: lab.file("config.json", &config.to_string())?,
-        flags: arguments,
+        line: Line {
+            kubeconfig: account.kubeconfig(&keeper).await?,
+            config: lab.file("config.json", &config.to_string())?,
+            flags: arguments,
+        },
         url: &emitter.url,
     };
     account.prove(async |run| objects.works(run).await).await
@@ -68,18 +65,13 @@ pub(crate) async fn sources_need_the_rights_of_the_component_and_no_more(
 struct Objects<'a> {
     lab: &'a Lab,
     local: &'a Cluster,
-    kubeconfig: PathBuf,
-    config: PathBuf,
-    flags: Vec<String>,
+    line: Line,
     url: &'a str,
 }
 
 impl Objects<'_> {
     async fn works(&self, run: Run) -> anyhow::Result<()> {
-        let mut command = Command::new(program("reflector")?);
-        command.args(&self.flags).arg("--config").arg(&self.config);
-        command.arg("--kubeconfig").arg(&self.kubeconfig);
-        let reflector = self.lab.start(&run.name, command, None)?;
+        let reflector = self.line.start(self.lab, &run)?;
         let outcome = self.exercise(&reflector, &run).await;
         reflector.kill().await?;
         self.local.delete(SOURCES).await?;
