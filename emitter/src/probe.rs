@@ -11,35 +11,24 @@
 //! Invariant: there is at most one list under way for each resource, and it answers
 //! all who asked before it began.
 
-use std::collections::HashMap;
+mod prober;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
-use kube::client::Body;
+use proto_types::Revision;
 use proto_types::evidence::Read;
-use proto_types::{Labels, ObjectKey, Revision};
-use runtime::follow::{Event, Guard, Limits, Marks, Scope, Verifier};
-use runtime::upstream::{self, Said};
-use serde::Deserialize;
+use runtime::follow::Event;
 use tokio::sync::watch;
 use tracing::debug;
 
+pub use self::prober::{Prober, Versions};
 use crate::hub::Hub;
-use crate::upstream::is_the_api_server;
 
 /// How long the stream may take to tell what the list showed, as in a kube-apiserver.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Metadata of 100 000 objects, generously.
-const MAX_LIST: usize = 256 << 20;
-
-/// What there was at a revision.
-pub type Versions = HashMap<ObjectKey, (Box<str>, Revision)>;
 
 /// Questions of readers, and how many of them have been answered.
 #[derive(Debug)]
@@ -104,25 +93,6 @@ impl Questions {
     pub fn unasked(&self) -> Option<Read> {
         (self.asked.receiver_count() != 0).then_some(Read::Cached)
     }
-}
-
-/// Lists of what is followed, metadata alone.
-pub struct Prober {
-    client: kube::Client,
-    scope: Scope,
-    verifier: Verifier,
-    shows: Option<Shows>,
-}
-
-/// Returns whether an object with these labels is served.
-type Shows = Box<dyn Fn(&ObjectKey, &Labels) -> bool + Send + Sync>;
-
-/// Versions upstream, at a resource version.
-struct Found {
-    versions: Versions,
-    revision: Revision,
-    /// Whether what it lacks is absent.
-    is_confirmed: bool,
 }
 
 /// Answers the questions of one hub's readers, for ever.
@@ -202,136 +172,9 @@ async fn wait_for(hub: &Hub, versions: &Versions, revision: Revision) -> bool {
     tokio::time::timeout(PATIENCE, reached).await.is_ok()
 }
 
-#[derive(Deserialize)]
-struct List {
-    kind: String,
-    metadata: ListMeta,
-    /// Go writes null where there are none.
-    items: Option<Vec<Item>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListMeta {
-    resource_version: Revision,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: String,
-    #[serde(default)]
-    namespace: String,
-    uid: Box<str>,
-    resource_version: Revision,
-    #[serde(default)]
-    labels: Labels,
-}
-
-impl Prober {
-    /// Prober of that upstream, as far as the guard accepts it.
-    #[must_use]
-    pub fn new(client: kube::Client, scope: Scope, guard: Guard) -> Self {
-        Self {
-            verifier: Verifier::new(client.clone(), Limits::default(), Some(guard)),
-            client,
-            scope,
-            shows: None,
-        }
-    }
-
-    /// The same, which compares only objects that are served.
-    #[must_use]
-    pub fn showing(
-        mut self,
-        shows: impl Fn(&ObjectKey, &Labels) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.shows = Some(Box::new(shows));
-        self
-    }
-
-    async fn list(&self) -> anyhow::Result<Found> {
-        let scope = &self.scope;
-        let selector = scope.selector.to_string();
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("labelSelector", &selector)
-            .finish();
-        let path = scope.resource.collection(scope.namespace.as_deref());
-        let request = Request::get(format!("{path}?{query}"))
-            .header(
-                header::ACCEPT,
-                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-            )
-            .header(upstream::READ, upstream::CONFIRMED)
-            .body(Body::empty())?;
-        let before = self.verifier.before().await;
-        let response = self.client.send(request).await?;
-        anyhow::ensure!(response.status() == 200, "status {}", response.status());
-        let headers = response.headers().clone();
-        let body = Limited::new(response.into_body(), MAX_LIST).collect().await;
-        let body = body.map_err(|why| anyhow::anyhow!(why))?.to_bytes();
-        let shows = |key: &ObjectKey, labels: &Labels| {
-            self.shows.as_ref().is_none_or(|shows| shows(key, labels))
-        };
-        let (versions, revision) = parse(&body, shows)?;
-        self.verifier.verify(before, Marks::of(&headers)).await?;
-        let said = Said::of(&headers);
-        let is_confirmed =
-            !matches!(said, Said::Disconnected(_)) && said.read(&headers) == Read::Confirmed;
-        Ok(Found {
-            versions,
-            revision,
-            is_confirmed,
-        })
-    }
-}
-
-fn parse(
-    body: &Bytes,
-    shows: impl Fn(&ObjectKey, &Labels) -> bool,
-) -> anyhow::Result<(Versions, Revision)> {
-    let list: List = serde_json::from_slice(body)?;
-    let is_list = list.kind == "PartialObjectMetadataList";
-    anyhow::ensure!(
-        is_list,
-        "kind {:?} is not PartialObjectMetadataList",
-        list.kind
-    );
-    let items = list.items.unwrap_or_default().into_iter();
-    let versions = items.filter_map(|Item { metadata }| {
-        let key = ObjectKey::new(&metadata.namespace, &metadata.name);
-        let labels = &metadata.labels;
-        let is_exported = !is_the_api_server(&key, labels) && shows(&key, labels);
-        is_exported.then_some((key, (metadata.uid, metadata.resource_version)))
-    });
-    Ok((versions.collect(), list.metadata.resource_version))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, ObjectKey, Questions, Read, Revision, parse};
-
-    #[test]
-    fn a_list_tells_the_versions_of_what_is_exported() {
-        let list = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"9"},"items":[
-            {"metadata":{"name":"a","namespace":"x","uid":"u","resourceVersion":"7"}},
-            {"metadata":{"name":"kubernetes","namespace":"default","uid":"v","resourceVersion":"8"}}]}"#;
-        let (versions, revision) =
-            parse(&Bytes::from_static(list.as_bytes()), |_, _| true).unwrap();
-        assert_eq!(revision, Revision::new(9));
-        assert_eq!(versions.len(), 1);
-        let version = &versions[&ObjectKey::new("x", "a")];
-        assert_eq!(version, &("u".into(), Revision::new(7)));
-        let empty = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"9"},"items":null}"#;
-        assert!(parse(&Bytes::from_static(empty.as_bytes()), |_, _| true).is_ok());
-        let other = r#"{"kind":"Status","metadata":{"resourceVersion":"9"},"items":null}"#;
-        assert!(parse(&Bytes::from_static(other.as_bytes()), |_, _| true).is_err());
-    }
+    use super::{Questions, Read};
 
     #[tokio::test(start_paused = true)]
     async fn a_question_waits_for_an_answer_but_not_for_ever() {
