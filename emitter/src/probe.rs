@@ -6,7 +6,9 @@
 //! versions it is as new as that list; where not, the stream is about to tell.
 //!
 //! Such a list is also what confirms the store: what it lacks is absent upstream. Where
-//! the upstream does not respond, is disconnected or older, reads are not confirmed.
+//! the upstream cannot be reached, is disconnected or older, reads are not confirmed, and
+//! their answers say so. An upstream that takes long, or has no time, may have taken writes:
+//! readers wait for it as long as they would wait for a kube-apiserver.
 //!
 //! Invariant: there is at most one list under way for each resource, and it answers
 //! all who asked before it began.
@@ -22,13 +24,28 @@ use proto_types::Revision;
 use proto_types::evidence::Read;
 use runtime::follow::Event;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::debug;
 
+use self::prober::Unlisted;
 pub use self::prober::{Prober, Versions};
 use crate::hub::Hub;
 
 /// How long the stream may take to tell what the list showed, as in a kube-apiserver.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a reader that is told the relation to the present waits for its confirmation. It
+/// waits 30 s for an answer (`runtime::follow::Limits`), and has to hear it.
+const CONFIRMATION: Duration = Duration::from_secs(15);
+
+/// How long the first list may take before it is asked for again, perhaps by another connection.
+const FIRST_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long any list may take: no reader waits longer.
+const MAX_LIMIT: Duration = Duration::from_secs(60);
+
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Questions of readers, and how many of them have been answered.
 #[derive(Debug)]
@@ -61,15 +78,24 @@ impl Questions {
 
     /// Returns when the store has all that had happened at the time of the call, and
     /// whether the upstream confirmed that. Without a prober it returns `None` at once.
-    pub async fn ask(&self) -> Result<Option<Read>, Unanswered> {
+    pub async fn ask(&self, within: Duration) -> Result<Option<Read>, Unanswered> {
         match self.is_on_demand.load(Ordering::Relaxed) {
             true => Ok(self.unasked()),
-            false => self.confirm().await,
+            false => self.answered(within).await,
         }
     }
 
-    /// The same, also where only readers that require it are answered.
-    pub async fn confirm(&self) -> Result<Option<Read>, Unanswered> {
+    /// The same for a reader that is told the relation to the present, also where only such
+    /// readers are answered. What cannot be confirmed soon is cached.
+    pub async fn confirm(&self, within: Duration) -> Result<Option<Read>, Unanswered> {
+        let answered = self.answered(within.min(CONFIRMATION)).await;
+        match answered {
+            Err(Unanswered) if CONFIRMATION <= within => Ok(Some(Read::Cached)),
+            answered => answered,
+        }
+    }
+
+    async fn answered(&self, within: Duration) -> Result<Option<Read>, Unanswered> {
         if self.unasked().is_none() {
             return Ok(None);
         }
@@ -79,9 +105,8 @@ impl Questions {
             *n_asked += 1;
             mine = *n_asked;
         });
-        // One probe may be under way that began before this question.
         let answer = answered.wait_for(|(answered, _)| mine <= *answered);
-        match tokio::time::timeout(2 * PATIENCE, answer).await {
+        match tokio::time::timeout(within, answer).await {
             Ok(Ok(answer)) => Ok(Some(answer.1)),
             Ok(Err(_)) | Err(_) => Err(Unanswered),
         }
@@ -95,9 +120,18 @@ impl Questions {
     }
 }
 
+/// What came of a comparison.
+enum Compared {
+    /// The store is as new as the upstream was, or nobody can tell.
+    Known(Read),
+    /// The upstream may have more than the store.
+    Unknown,
+}
+
 /// Answers the questions of one hub's readers, for ever.
 pub async fn answer(hub: Arc<Hub>, prober: Prober) {
     let mut asked = hub.questions().asked.subscribe();
+    let mut limit = FIRST_LIMIT;
     loop {
         let Ok(n_asked) = asked
             .wait_for(|asked| hub.questions().answered.borrow().0 < *asked)
@@ -106,36 +140,70 @@ pub async fn answer(hub: Arc<Hub>, prober: Prober) {
         else {
             return;
         };
-        if let Some(read) = compare(&hub, &prober).await {
-            hub.questions().answered.send_replace((n_asked, read));
+        let began = Instant::now();
+        match compare(&hub, &prober, limit).await {
+            Compared::Known(read) => {
+                limit = (2 * began.elapsed()).clamp(FIRST_LIMIT, MAX_LIMIT);
+                hub.questions().answered.send_replace((n_asked, read));
+            }
+            Compared::Unknown => {
+                limit = (2 * limit).min(MAX_LIMIT);
+                tokio::time::sleep(AGAIN).await;
+            }
         }
     }
 }
 
-/// Compares the store with the upstream. Returns `None` if it is not as new in time.
-async fn compare(hub: &Hub, prober: &Prober) -> Option<Read> {
+/// Compares the store with the upstream.
+async fn compare(hub: &Hub, prober: &Prober, limit: Duration) -> Compared {
     let known = *hub.ingested().borrow();
-    match tokio::time::timeout(PATIENCE, prober.list()).await {
+    let began = Instant::now();
+    let listed = tokio::select! {
+        listed = tokio::time::timeout(limit, prober.list()) => listed,
+        () = disconnected(prober) => return Compared::Known(Read::Cached),
+    };
+    match listed {
         // The history went back, or the answer is of a stale server.
-        Ok(Ok(found)) if Some(found.revision) < known => Some(Read::Cached),
+        Ok(Ok(found)) if Some(found.revision) < known => Compared::Known(Read::Cached),
         Ok(Ok(found)) if found.is_confirmed => {
-            let is_known = wait_for(hub, &found.versions, found.revision).await;
-            is_known.then_some(Read::Confirmed)
+            match wait_for(hub, &found.versions, found.revision).await {
+                true => Compared::Known(Read::Confirmed),
+                false => Compared::Unknown,
+            }
         }
-        Ok(Ok(_)) | Err(_) => Some(Read::Cached),
+        // An upstream that gives up at once cannot reach its own one. One that takes its
+        // time waits for it.
+        Ok(Ok(found)) if found.is_disconnected || began.elapsed() < PATIENCE => {
+            Compared::Known(Read::Cached)
+        }
+        Ok(Err(Unlisted::Busy(status))) => {
+            debug!(resource = %prober.scope.resource, %status, "the upstream is busy");
+            Compared::Unknown
+        }
+        Ok(Ok(_)) | Err(_) => Compared::Unknown,
         // Nobody can have written where nobody answers: what is known is the best
         // there is, and consumers must go on while an API server restarts.
-        Ok(Err(error)) => {
+        Ok(Err(Unlisted::Failed(error))) => {
             debug!(resource = %prober.scope.resource, %error, "cannot probe upstream");
-            Some(Read::Cached)
+            Compared::Known(Read::Cached)
         }
+    }
+}
+
+/// Returns when the upstream is known to be disconnected, which each answer says.
+async fn disconnected(prober: &Prober) {
+    tokio::time::sleep(PATIENCE).await;
+    while !prober.is_disconnected() {
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
 /// Returns when the store has all that had happened at the time of the call.
 pub async fn catch_up(hub: Arc<Hub>, prober: Prober) {
+    let mut limit = FIRST_LIMIT;
     loop {
-        let listed = tokio::time::timeout(PATIENCE, prober.list()).await;
+        let listed = tokio::time::timeout(limit, prober.list()).await;
+        limit = (2 * limit).min(MAX_LIMIT);
         if let Ok(Ok(found)) = listed
             && found.is_confirmed
             && wait_for(&hub, &found.versions, found.revision).await
@@ -145,9 +213,6 @@ pub async fn catch_up(hub: Arc<Hub>, prober: Prober) {
         tokio::time::sleep(AGAIN).await;
     }
 }
-
-/// Between two attempts to catch up.
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// Whether the store came to hold those versions, or newer ones.
 async fn wait_for(hub: &Hub, versions: &Versions, revision: Revision) -> bool {
@@ -173,26 +238,4 @@ async fn wait_for(hub: &Hub, versions: &Versions, revision: Revision) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Questions, Read};
-
-    #[tokio::test(start_paused = true)]
-    async fn a_question_waits_for_an_answer_but_not_for_ever() {
-        let questions = Questions::default();
-        let read = questions.ask().await;
-        assert!(matches!(read, Ok(None)), "where nobody probes");
-        let _prober = questions.asked.subscribe();
-        assert!(questions.ask().await.is_err(), "where nothing comes of it");
-        let (asked, ()) = tokio::join!(questions.ask(), async {
-            tokio::task::yield_now().await;
-            questions.answered.send_replace((2, Read::Confirmed));
-        });
-        assert!(matches!(asked, Ok(Some(Read::Confirmed))));
-        questions.on_demand();
-        assert!(matches!(questions.ask().await, Ok(Some(Read::Cached))));
-        assert!(
-            questions.confirm().await.is_err(),
-            "which is asked all the same"
-        );
-    }
-}
+mod tests;

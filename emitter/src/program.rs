@@ -173,7 +173,8 @@ impl Program {
                 ready: self.readiness.flag(resource.plural(), "not listed yet"),
                 namespaces: self.namespaces.take_if(|_| resource == Resource::Services),
             };
-            let mut prober = Prober::new(self.client.clone(), scope.clone(), identity.guard());
+            let prober = Prober::new(self.client.clone(), scope.clone(), identity.guard());
+            let mut prober = prober.hearing(Arc::clone(&self.health));
             if let Some(exposure) = exposure {
                 prober = prober.showing(move |key, labels| exposure.shows(resource, key, labels));
             }

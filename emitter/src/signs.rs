@@ -88,6 +88,11 @@ impl Health {
         self.parts.write().insert(part, Part { heard, lost });
     }
 
+    /// Returns whether a part of the upstream is disconnected.
+    pub fn is_disconnected(&self) -> bool {
+        self.parts.read().values().any(|it| it.lost.is_some())
+    }
+
     fn said(&self) -> Said {
         let parts = self.parts.read();
         let lost = parts.values().filter(|it| it.lost.is_some());

@@ -4,31 +4,37 @@ use std::time::Duration;
 
 use emitter_cache::View;
 use proto_types::evidence::Read;
+use proto_types::status::Details;
 use proto_types::{Revision, Status};
+use tokio::time::Instant;
 
 use crate::hub::Hub;
 
 /// How long a request waits for a revision to arrive, as in a kube-apiserver.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long a request may take that says nothing else, as in a kube-apiserver.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(60);
+
 /// How new the store must be for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     /// It must have listed at all.
     Any,
-    /// It must have all that had happened when the request came.
-    Latest,
+    /// It must have all that had happened when the request came, within that time.
+    Latest(Duration),
     /// The same, confirmed by the upstream also where other readers do not need that.
-    Confirmed,
+    Confirmed(Duration),
     /// It must have seen a revision.
     AtLeast(Revision),
 }
 
 impl Need {
-    /// What a `resourceVersion` means where nothing else is said.
-    pub(super) fn of(revision: Option<Revision>) -> Self {
+    /// What a `resourceVersion` means where nothing else is said, for a request that may take
+    /// so long.
+    pub(super) fn of(revision: Option<Revision>, within: Duration) -> Self {
         match revision {
-            None => Self::Latest,
+            None => Self::Latest(within),
             Some(revision) if revision.is_zero() => Self::Any,
             Some(revision) => Self::AtLeast(revision),
         }
@@ -43,12 +49,13 @@ pub(super) async fn wait(hub: &Hub, need: Need) -> Result<Option<Read>, Status> 
     };
     let wanted = match need {
         Need::Any => return Ok(hub.questions().unasked()),
-        Need::Latest | Need::Confirmed => {
-            let asked = match need {
-                Need::Confirmed => hub.questions().confirm().await,
-                _ => hub.questions().ask().await,
-            };
-            return asked.map_err(|_| Status::failure(504, "Timeout", LATE));
+        Need::Latest(within) => {
+            let asked = hub.questions().ask(within).await;
+            return asked.map_err(|_| late());
+        }
+        Need::Confirmed(within) => {
+            let asked = hub.questions().confirm(within).await;
+            return asked.map_err(|_| late());
         }
         Need::AtLeast(wanted) if wanted <= current => return Ok(hub.questions().unasked()),
         Need::AtLeast(wanted) => wanted,
@@ -56,7 +63,7 @@ pub(super) async fn wait(hub: &Hub, need: Need) -> Result<Option<Read>, Status> 
     // The upstream may be there already, without anything to tell.
     let reached = progress.wait_for(|progress| progress.is_some_and(|at| wanted <= at));
     let asked = async {
-        let _ = hub.questions().ask().await;
+        let _ = hub.questions().ask(PATIENCE).await;
         std::future::pending::<()>().await;
     };
     let reached = async {
@@ -81,15 +88,18 @@ pub(super) async fn wait_for_view(
     view: &View,
     need: Need,
 ) -> Result<Option<Read>, Status> {
+    let began = Instant::now();
     let read = wait(hub, need).await?;
     if !hub.is_joined(view) {
         return Ok(read);
     }
     let progress = hub.progress().borrow().unwrap_or_default();
-    let wanted = match need {
-        Need::Any => Revision::ZERO,
-        Need::Latest | Need::Confirmed => progress,
-        Need::AtLeast(revision) => revision,
+    let (wanted, within) = match need {
+        Need::Any => (Revision::ZERO, PATIENCE),
+        Need::Latest(within) => (progress, within.saturating_sub(began.elapsed())),
+        // Its reader is not to wait twice.
+        Need::Confirmed(_) => (progress, PATIENCE),
+        Need::AtLeast(revision) => (revision, PATIENCE),
     };
     let mut cut = hub.cut();
     let is_there = |cut: &Option<Revision>| cut.is_some_and(|at| wanted <= at);
@@ -98,8 +108,10 @@ pub(super) async fn wait_for_view(
     }
     let asked = async {
         if let Some(services) = hub.services() {
-            let _ = services.questions().ask().await;
-            let _ = hub.questions().ask().await;
+            // Also where readers are answered from the cache: a quiet resource reports its
+            // progress once a minute.
+            let _ = services.questions().confirm(within).await;
+            let _ = hub.questions().confirm(within).await;
         }
         std::future::pending::<()>().await;
     };
@@ -109,13 +121,16 @@ pub(super) async fn wait_for_view(
             () = asked => false,
         }
     };
-    match tokio::time::timeout(PATIENCE, reached).await {
+    match tokio::time::timeout(within, reached).await {
         Ok(true) => Ok(read),
         Ok(false) | Err(_) if hub.cut().borrow().is_none() => {
             Err(Status::too_many_requests("storage is (re)initializing", 1))
         }
-        Ok(false) | Err(_) => Err(Status::failure(504, "Timeout", LATE)),
+        Ok(false) | Err(_) => Err(late()),
     }
 }
 
-const LATE: &str = "Timeout: request did not complete within the allotted timeout";
+fn late() -> Status {
+    let message = "Timeout: request did not complete within the allotted timeout";
+    Status::failure(504, "Timeout", message).about(Details::default())
+}

@@ -1,6 +1,7 @@
 //! LIST and GET.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -12,6 +13,7 @@ use emitter_cache::view::Snapshot;
 use emitter_cache::{Encoding, Entry, View};
 use http::StatusCode;
 use jiff::Timestamp;
+use proto_types::evidence::Read;
 use proto_types::{ObjectKey, Revision, Status};
 
 use super::accept::{Format, Verb};
@@ -45,14 +47,31 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
             Status::failure(500, "", why)
         })?),
     };
-    fresh::wait(hub, Need::of(revision)).await?;
+    let need = confirmed(asked, Need::of(revision, asked.query.time_limit()));
+    let read = fresh::wait(hub, need).await?;
     let entry = hub
         .get(key)
         .and_then(|entry| asked.grant().show(&entry, Revision::MAX));
     let Some(entry) = entry else {
         return Err(Status::not_found(hub.names(), key.name()));
     };
-    single(asked, hub, &entry, StatusCode::OK)
+    Ok(related(single(asked, hub, &entry, StatusCode::OK)?, read))
+}
+
+/// The same need, or more where the reader requires it.
+fn confirmed(asked: &Asked, need: Need) -> Need {
+    match need {
+        Need::Latest(within) if asked.is_confirmed => Need::Confirmed(within),
+        need => need,
+    }
+}
+
+/// A response with its relation to the present.
+fn related(mut response: Response, read: Option<Read>) -> Response {
+    if let Some(read) = read {
+        response.extensions_mut().insert(read);
+    }
+    response
 }
 
 /// One object, as GET answers it and every write.
@@ -96,17 +115,11 @@ pub(super) async fn list(
         Some(token) => Some(read_token(token, view, options)?),
         None => None,
     };
-    let (source, need) = source(options, page.as_ref());
-    let need = match need {
-        Need::Latest if asked.is_confirmed => Need::Confirmed,
-        other => other,
-    };
-    let read = fresh::wait_for_view(hub, view, need).await?;
-    let mut response = listed(asked, hub, (format, view), (source, options, page)).await?;
-    if let Some(read) = read {
-        response.extensions_mut().insert(read);
-    }
-    Ok(response)
+    let within = asked.query.time_limit();
+    let (source, need) = source(options, page.as_ref(), within);
+    let read = fresh::wait_for_view(hub, view, confirmed(asked, need)).await?;
+    let response = listed(asked, hub, (format, view), (source, options, page)).await?;
+    Ok(related(response, read))
 }
 
 async fn listed(
@@ -199,12 +212,12 @@ fn part(hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) -> ([Bytes; 3], L
 }
 
 /// What to answer from, and how new that must be.
-fn source(options: &Options, page: Option<&Page>) -> (Source, Need) {
+fn source(options: &Options, page: Option<&Page>, within: Duration) -> (Source, Need) {
     if let Some(page) = page {
         let at = page.revision.map_or(Source::Present, Source::At);
-        return (at, Need::of(page.revision));
+        return (at, Need::of(page.revision, within));
     }
-    let need = Need::of(options.revision);
+    let need = Need::of(options.revision, within);
     // A page of an unspecified match has always meant exactly that revision.
     let is_exact = match options.revision_match {
         Some(RevisionMatch::Exact) => true,
@@ -213,7 +226,9 @@ fn source(options: &Options, page: Option<&Page>) -> (Source, Need) {
     };
     match need {
         Need::AtLeast(revision) if is_exact => (Source::At(revision), need),
-        Need::AtLeast(_) | Need::Any | Need::Latest | Need::Confirmed => (Source::Present, need),
+        Need::AtLeast(_) | Need::Any | Need::Latest(_) | Need::Confirmed(_) => {
+            (Source::Present, need)
+        }
     }
 }
 

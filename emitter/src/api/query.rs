@@ -4,12 +4,16 @@
 //! case-sensitive, only the first value of a name counts, unknown names are
 //! ignored, and every text but `0` and `false` is true.
 
+pub(super) mod go;
+
 use std::time::Duration;
 
 use emitter_cache::Form;
 use emitter_cache::table::Include;
 use proto_types::status::{Cause, Details};
 use proto_types::{FieldSelector, LabelSelector, Revision, Status};
+
+use super::fresh::TIME_LIMIT;
 
 /// The parameters of a list or watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,17 +63,10 @@ pub(super) enum RevisionMatch {
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Splits a query string. As in Go, a pair with a semicolon is dropped whole.
+    /// Splits a query string.
     #[must_use]
     pub(super) fn parse(query: Option<&str>) -> Self {
-        let pairs = query.unwrap_or_default().split('&');
-        let pairs = pairs.filter(|pair| !pair.is_empty() && !pair.contains(';'));
-        let decoded = pairs.filter_map(|pair| form_urlencoded::parse(pair.as_bytes()).next());
-        Self(
-            decoded
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        Self(go::pairs(query.unwrap_or_default()).collect())
     }
 
     /// The first value of a parameter.
@@ -92,12 +89,9 @@ impl Query {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
-        value.parse().map(Some).map_err(|_| {
-            let why = match value.parse::<i128>() {
-                Ok(_) => "value out of range",
-                Err(_) => "invalid syntax",
-            };
-            Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: {why}"))
+        go::parse_int(value).map(Some).map_err(|why| {
+            let value = go::quote(value);
+            Status::bad_request(format!("strconv.ParseInt: parsing {value}: {why}"))
         })
     }
 
@@ -114,19 +108,24 @@ impl Query {
         }
     }
 
-    /// `timeout` bounds requests other than watches. Ours are answered at once, so
-    /// that only its form matters.
+    /// How long a request may take that is no watch: `timeout`, unless it is more than the
+    /// server allows, or nothing.
+    pub(super) fn time_limit(&self) -> Duration {
+        let asked = self.text("timeout").and_then(|it| go::duration(it).ok());
+        let asked = asked.filter(|it| !it.is_zero());
+        asked.unwrap_or(TIME_LIMIT).min(TIME_LIMIT)
+    }
+
+    /// Refuses a `timeout` that is no duration.
     pub(super) fn check_timeout(&self) -> Result<(), Status> {
-        let Some(timeout) = self.text("timeout").filter(|it| !is_go_duration(it)) else {
-            return Ok(());
-        };
-        let why = match timeout.bytes().any(|byte| byte.is_ascii_digit()) {
-            true => format!("time: missing unit in duration {timeout:?}"),
-            false => format!("time: invalid duration {timeout:?}"),
-        };
-        Err(Status::bad_request(format!(
-            "invalid timeout specified in the request URL - {why}"
-        )))
+        let timeout = self
+            .text("timeout")
+            .map_or(Ok(Duration::ZERO), go::duration);
+        timeout.map(drop).map_err(|why| {
+            Status::bad_request(format!(
+                "invalid timeout specified in the request URL - {why}"
+            ))
+        })
     }
 
     /// Whether JSON is to be indented, which people's tools get unasked.
@@ -299,29 +298,6 @@ fn check_cost(labels: &LabelSelector, fields: &FieldSelector) -> Result<(), Stat
         }
     }
     Ok(())
-}
-
-/// Whether Go's `time.ParseDuration` reads it: `32s`, `-1.5h`, `1h15m`, `0`.
-fn is_go_duration(text: &str) -> bool {
-    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if rest == "0" {
-        return true;
-    }
-    let is_empty = rest.is_empty();
-    while !rest.is_empty() {
-        let number = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
-        let after = &rest[number..];
-        let units = ["ns", "us", "\u{b5}s", "\u{3bc}s", "ms", "s", "m", "h"];
-        let unit = units.iter().find_map(|unit| after.strip_prefix(unit));
-        let is_number = rest[..number].parse::<f64>().is_ok();
-        match unit {
-            Some(after) if is_number => rest = after,
-            _ => return false,
-        }
-    }
-    !is_empty
 }
 
 /// The 422 that lists what was wrong.

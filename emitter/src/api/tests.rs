@@ -25,6 +25,7 @@ mod granted;
 mod large;
 mod protobuf;
 mod resuming;
+mod slow;
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 

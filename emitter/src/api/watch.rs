@@ -16,7 +16,7 @@ use proto_types::Status;
 use self::sent::Sent;
 use self::watcher::{Ending, Watcher};
 use super::accept::Format;
-use super::fresh::Need;
+use super::fresh::{Need, TIME_LIMIT};
 use super::query::Options;
 use super::{Asked, Context, compute, fresh, gzip, respond};
 use crate::consumers::Caller;
@@ -71,7 +71,8 @@ async fn open(
         (None, _) => Start::Now,
     };
     if start == Start::State {
-        fresh::wait_for_view(hub, view, Need::of(options.revision)).await?;
+        let within = options.timeout.unwrap_or(TIME_LIMIT).min(TIME_LIMIT);
+        fresh::wait_for_view(hub, view, Need::of(options.revision, within)).await?;
     }
     let floor = asked.caller.as_ref().map(Caller::floor).unwrap_or_default();
     let too_old = |oldest| Status::too_old(revision.unwrap_or_default(), oldest);

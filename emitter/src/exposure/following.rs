@@ -28,6 +28,7 @@ impl Following {
             let scope = upstream::exported(resource, &LabelSelector::default(), namespace);
             let guard = self.identity.guard();
             let prober = Prober::new(self.client.clone(), scope.clone(), guard);
+            let prober = prober.hearing(Arc::clone(&self.follower.health));
             let answer = probe::answer(Arc::clone(&self.follower.hub), prober);
             let guard = self.identity.guard();
             let follow = self.follower.run(self.client.clone(), scope, guard);

@@ -162,6 +162,9 @@ const MIN_PAUSE: Duration = Duration::from_millis(50);
 /// Longest time between two questions on behalf of watches.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long a question that keeps resources in step may take.
+const IN_STEP: Duration = Duration::from_secs(15);
+
 /// A question may take this part of the time at most.
 const PAUSE_PER_QUESTION: u32 = 10;
 
@@ -217,8 +220,10 @@ impl Hub {
                     self.lags.notified().await;
                     continue;
                 }
-                (Lag::Services, Some(services)) => services.questions.ask().await.is_ok(),
-                (Lag::Objects, _) => self.questions.ask().await.is_ok(),
+                (Lag::Services, Some(services)) => {
+                    services.questions.confirm(IN_STEP).await.is_ok()
+                }
+                (Lag::Objects, _) => self.questions.confirm(IN_STEP).await.is_ok(),
             };
             let is_better = self.inner.lock().lag(&self) == Lag::Nothing;
             let pause = match answer && is_better {

@@ -1,9 +1,10 @@
 //! Lists of what is followed, metadata alone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use proto_types::evidence::Read;
@@ -12,6 +13,7 @@ use runtime::follow::{Guard, Limits, Marks, Scope, Verifier};
 use runtime::upstream::{self, Said};
 use serde::Deserialize;
 
+use crate::signs::Health;
 use crate::upstream::is_the_api_server;
 
 /// Metadata of 100 000 objects, generously.
@@ -26,6 +28,7 @@ pub struct Prober {
     pub(super) scope: Scope,
     verifier: Verifier,
     shows: Option<Shows>,
+    health: Option<Arc<Health>>,
 }
 
 /// Returns whether an object with these labels is served.
@@ -37,6 +40,19 @@ pub(super) struct Found {
     pub(super) revision: Revision,
     /// Whether what it lacks is absent.
     pub(super) is_confirmed: bool,
+    /// Whether the upstream has lost its own API server.
+    pub(super) is_disconnected: bool,
+}
+
+/// Reason why there is no list.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unlisted {
+    /// The upstream is there and has no time for this.
+    #[error("status {0}")]
+    Busy(StatusCode),
+    /// Any other reason.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
 }
 
 #[derive(Deserialize)]
@@ -79,7 +95,20 @@ impl Prober {
             client,
             scope,
             shows: None,
+            health: None,
         }
+    }
+
+    /// The same, which does not wait for an upstream that is disconnected.
+    #[must_use]
+    pub fn hearing(mut self, health: Arc<Health>) -> Self {
+        self.health = Some(health);
+        self
+    }
+
+    /// Returns whether the upstream is known to be disconnected.
+    pub(super) fn is_disconnected(&self) -> bool {
+        (self.health.as_ref()).is_some_and(|health| health.is_disconnected())
     }
 
     /// The same, which compares only objects that are served.
@@ -92,7 +121,37 @@ impl Prober {
         self
     }
 
-    pub(super) async fn list(&self) -> anyhow::Result<Found> {
+    pub(super) async fn list(&self) -> Result<Found, Unlisted> {
+        let before = self.verifier.before().await;
+        let response = self.client.send(self.request()?).await;
+        let response = response.map_err(anyhow::Error::from)?;
+        let status = response.status();
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            return Err(Unlisted::Busy(status));
+        }
+        if status != StatusCode::OK {
+            return Err(anyhow::anyhow!("status {status}").into());
+        }
+        let headers = response.headers().clone();
+        let body = Limited::new(response.into_body(), MAX_LIST).collect().await;
+        let body = body.map_err(|why| anyhow::anyhow!(why))?.to_bytes();
+        let shows = |key: &ObjectKey, labels: &Labels| {
+            self.shows.as_ref().is_none_or(|shows| shows(key, labels))
+        };
+        let (versions, revision) = parse(&body, shows)?;
+        let verified = self.verifier.verify(before, Marks::of(&headers)).await;
+        verified.map_err(anyhow::Error::from)?;
+        let said = Said::of(&headers);
+        let is_disconnected = matches!(said, Said::Disconnected(_));
+        Ok(Found {
+            versions,
+            revision,
+            is_confirmed: !is_disconnected && said.read(&headers) == Read::Confirmed,
+            is_disconnected,
+        })
+    }
+
+    fn request(&self) -> anyhow::Result<Request<Body>> {
         let scope = &self.scope;
         let selector = scope.selector.to_string();
         let query = form_urlencoded::Serializer::new(String::new())
@@ -106,25 +165,7 @@ impl Prober {
             )
             .header(upstream::READ, upstream::CONFIRMED)
             .body(Body::empty())?;
-        let before = self.verifier.before().await;
-        let response = self.client.send(request).await?;
-        anyhow::ensure!(response.status() == 200, "status {}", response.status());
-        let headers = response.headers().clone();
-        let body = Limited::new(response.into_body(), MAX_LIST).collect().await;
-        let body = body.map_err(|why| anyhow::anyhow!(why))?.to_bytes();
-        let shows = |key: &ObjectKey, labels: &Labels| {
-            self.shows.as_ref().is_none_or(|shows| shows(key, labels))
-        };
-        let (versions, revision) = parse(&body, shows)?;
-        self.verifier.verify(before, Marks::of(&headers)).await?;
-        let said = Said::of(&headers);
-        let is_confirmed =
-            !matches!(said, Said::Disconnected(_)) && said.read(&headers) == Read::Confirmed;
-        Ok(Found {
-            versions,
-            revision,
-            is_confirmed,
-        })
+        Ok(request)
     }
 }
 
