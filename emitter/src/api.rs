@@ -43,6 +43,7 @@ pub use self::route::WatchPath;
 use crate::consumers::Caller;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::signs::Health;
 use crate::upstream::{Document, Documents};
 
 /// What the API serves from.
@@ -81,6 +82,8 @@ pub struct Asked {
     is_confirmed: bool,
     /// Who asks, where that is known.
     caller: Option<Caller>,
+    /// Connection to the upstream, where answers tell of it.
+    health: Option<Arc<Health>>,
 }
 
 impl Asked {
@@ -104,6 +107,7 @@ impl Asked {
             audit_id: audit_id.unwrap_or_else(new_audit_id),
             is_confirmed: request.headers().get(upstream::READ) == Some(&upstream::CONFIRMED),
             caller: request.extensions().get().cloned(),
+            health: request.extensions().get().cloned(),
             query,
         }
     }
@@ -284,24 +288,20 @@ impl Api {
         route: Route,
         document: Option<Document>,
     ) -> Result<Response, Status> {
+        let context = Context {
+            shutdown: self.shutdown.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
         match route {
             Route::Collection {
                 resource,
                 scope,
                 watch,
             } => {
-                let context = Context {
-                    shutdown: self.shutdown.clone(),
-                    metrics: Arc::clone(&self.metrics),
-                };
                 let place = Place { scope, watch };
                 read::collection(asked, self.hub(resource)?, place, context).await
             }
             Route::Namespaces(watch) => {
-                let context = Context {
-                    shutdown: self.shutdown.clone(),
-                    metrics: Arc::clone(&self.metrics),
-                };
                 let scope = emitter_cache::Scope::Cluster;
                 let place = Place { scope, watch };
                 read::collection(asked, self.namespaces(asked)?, place, context).await

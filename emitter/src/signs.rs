@@ -89,6 +89,7 @@ impl Health {
     }
 
     /// Returns whether a part of the upstream is disconnected.
+    #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.parts.read().values().any(|it| it.lost.is_some())
     }
@@ -137,7 +138,8 @@ impl Export {
 }
 
 /// Says it.
-pub async fn say(State(signs): State<Arc<Signs>>, request: Request, next: Next) -> Response {
+pub async fn say(State(signs): State<Arc<Signs>>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Arc::clone(&signs.health));
     let caller = request.extensions().get::<Caller>();
     let grant = caller.map(|it| it.grant.clone()).unwrap_or_default();
     let mut response = next.run(request).await;

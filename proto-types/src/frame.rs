@@ -139,7 +139,8 @@ pub struct Bookmark {
 pub struct BookmarkMeta {
     /// Everything up to here has been sent.
     pub resource_version: Revision,
-    /// Holds [`INITIAL_EVENTS_END`](crate::label::INITIAL_EVENTS_END) once.
+    /// Holds [`INITIAL_EVENTS_END`](crate::label::INITIAL_EVENTS_END) once, and
+    /// [`UPSTREAM`](crate::label::UPSTREAM) while an emitter is disconnected.
     #[serde(default)]
     pub annotations: Option<crate::Labels>,
 }

@@ -91,6 +91,12 @@ pub const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 /// The annotation of the bookmark that ends a watch's initial events.
 pub const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
+/// On a bookmark of an emitter that is disconnected from its upstream.
+pub const UPSTREAM: &str = "heliograph.dev/upstream";
+
+/// Value of [`UPSTREAM`].
+pub const DISCONNECTED: &str = "disconnected";
+
 /// On the mirror Services of semaphore-service-mirror and kube-service-mirror, with the
 /// value `true`.
 pub const MIRRORED: &str = "mirrored-svc";

@@ -10,10 +10,13 @@
 
 mod budget;
 mod delay;
+mod elsewhere;
 mod event;
 mod failure;
 mod identity;
 mod limits;
+mod objection;
+mod options;
 mod server;
 mod state;
 mod view;
@@ -23,15 +26,16 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_types::evidence::{Evidence, Known, Objection, Ruling, Upstream, Weakness, judge};
+use proto_types::evidence::{Known, Objection, Ruling, judge};
 use proto_types::{ObjectKey, RawObject, Revision};
 use tokio::time::Instant;
 use tracing::debug;
 
 use budget::Held;
 use delay::Delays;
+use objection::{why_ignored, why_weak};
 use server::{Origin, Page, Server, Trouble};
-use state::{State, Step};
+use state::{News, State, Step, news};
 use watch::{Heard, Watch};
 
 pub use budget::{Amount, Budget};
@@ -81,40 +85,6 @@ impl Reader {
         }
     }
 
-    /// The same, which lists first what was at a revision, and tells what happened
-    /// since. Where the server does not know any more, it lists the present.
-    #[must_use]
-    pub fn beginning_at(mut self, revision: Revision) -> Self {
-        self.begin(Step::ListAt { revision });
-        self
-    }
-
-    /// The same, for servers that the guard accepts.
-    #[must_use]
-    pub fn guarded(mut self, guard: Guard) -> Self {
-        let (client, limits) = (self.server.client.clone(), self.server.limits);
-        self.server.verifier = Verifier::new(client, limits, Some(guard));
-        self.begin(Step::List);
-        self
-    }
-
-    /// The same, which asks again after that time where a list has no revision, and so
-    /// cannot be watched from. Without this, such a list is none.
-    #[must_use]
-    pub fn polling(mut self, every: Duration) -> Self {
-        self.server.poll_every = Some(every);
-        self.begin(Step::List);
-        self
-    }
-
-    /// The same, which holds no more than that budget allows, with all who share it.
-    #[must_use]
-    pub fn within(mut self, budget: Arc<Budget>) -> Self {
-        self.server.budget = Some(budget);
-        self.begin(Step::List);
-        self
-    }
-
     /// What is followed.
     #[must_use]
     pub fn scope(&self) -> &Scope {
@@ -127,7 +97,9 @@ impl Reader {
         let step = Step::ListElsewhere;
         match &mut self.state {
             State::Waiting { then, .. } => *then = step,
-            State::Listing { .. } | State::Opening { .. } | State::Watching(_) => self.begin(step),
+            State::Listing { .. } | State::Opening { .. } | State::Watching { .. } => {
+                self.begin(step);
+            }
         }
     }
 
@@ -152,9 +124,11 @@ impl Reader {
                     let watch = watch.as_mut().await;
                     self.opened(watch)
                 }
-                State::Watching(watch) => {
-                    let heard = watch.next().await;
-                    self.heard(heard)
+                State::Watching { watch, elsewhere } => {
+                    match news(watch, elsewhere.as_mut()).await {
+                        News::Heard(heard) => self.heard(heard),
+                        News::Found(watch) => self.found(watch),
+                    }
                 }
             };
             if let Some(event) = event {
@@ -244,7 +218,7 @@ impl Reader {
         };
         match self.judge(watch.origin()) {
             Ruling::Replace | Ruling::Rewound | Ruling::AddOnly(_) => {
-                self.state = State::Watching(Box::new(watch));
+                self.state = State::watching(Box::new(watch));
                 Some(Event::Connected)
             }
             // What left the view meanwhile, its history does not contain.
@@ -272,14 +246,14 @@ impl Reader {
                 self.held.remove(&object.key);
                 self.told(Event::Deleted, object)
             }
-            Heard::Bookmark(revision) => match self.known.position {
-                // A watch waits at a revision that its server may never reach.
-                Some(progress) if revision < progress => self.broke(Trouble::behind(revision)),
-                _ => {
-                    self.known.advance(revision);
-                    Some(Event::Progress(revision))
-                }
-            },
+            Heard::Bookmark(revision) => {
+                self.search(false);
+                self.reached(revision)
+            }
+            Heard::DisconnectedBookmark(revision) => {
+                self.search(true);
+                self.reached(revision)
+            }
             // Bookmarks are optional: a quiet watch is opened again before it counts as dead.
             Heard::Quiet => {
                 let from = self.known.position;
@@ -288,6 +262,18 @@ impl Reader {
             }
             Heard::End { had_events } => self.ended(had_events),
             Heard::Trouble(trouble) => self.broke(trouble),
+        }
+    }
+
+    /// Everything up to there has been told.
+    fn reached(&mut self, revision: Revision) -> Option<Event> {
+        match self.known.position {
+            // A watch waits at a revision that its server may never reach.
+            Some(progress) if revision < progress => self.broke(Trouble::behind(revision)),
+            _ => {
+                self.known.advance(revision);
+                Some(Event::Progress(revision))
+            }
         }
     }
 
@@ -316,6 +302,7 @@ impl Reader {
             return None;
         }
         self.last = this;
+        self.search(false);
         self.known.advance(revision);
         Some(event)
     }
@@ -337,7 +324,7 @@ impl Reader {
 
     /// Whether the watch that ends here held long enough to be a success.
     fn ends(&mut self) -> bool {
-        let State::Watching(watch) = &self.state else {
+        let State::Watching { watch, .. } = &self.state else {
             return false;
         };
         let has_held = watch.age() >= self.server.limits.shortest_watch;
@@ -388,32 +375,6 @@ impl Reader {
             .position
             .map_or(Step::List, |from| Step::Watch { from })
     }
-}
-
-fn why_weak(weakness: Weakness, evidence: &Evidence) -> Cause {
-    match weakness {
-        Weakness::Disconnected => disconnected(evidence),
-        Weakness::Unconfirmed => Cause::Unconfirmed,
-    }
-}
-
-fn why_ignored(objection: Objection, evidence: &Evidence) -> Cause {
-    let cluster = || evidence.cluster.as_deref().unwrap_or("unknown").to_owned();
-    match objection {
-        Objection::OtherCluster => Cause::Replaced(cluster()),
-        Objection::UnknownCluster => Cause::Unidentified(cluster()),
-        Objection::OtherView => Cause::OtherView,
-        Objection::Disconnected => disconnected(evidence),
-        Objection::Stale => Cause::Stale,
-        Objection::Rewinding => Cause::Older,
-    }
-}
-
-fn disconnected(evidence: &Evidence) -> Cause {
-    Cause::Disconnected(match &evidence.upstream {
-        Upstream::Disconnected(why) => why.to_string(),
-        Upstream::Connected => String::new(),
-    })
 }
 
 impl std::fmt::Debug for Reader {

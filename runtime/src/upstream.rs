@@ -168,7 +168,12 @@ impl Asking {
     pub async fn next(&mut self) -> Option<Disconnected> {
         loop {
             tokio::time::sleep_until(self.next).await;
-            let said = tokio::time::timeout(PATIENCE, ask(&self.client)).await;
+            // The connection may lead to one of several replicas, of which another is connected.
+            let connection = match self.told {
+                Some(_) => Connection::New,
+                None => Connection::Any,
+            };
+            let said = tokio::time::timeout(PATIENCE, ask(&self.client, connection)).await;
             let (now, again) = match said.unwrap_or(Said::Nothing) {
                 // A server that does not respond is reported by its readers.
                 Said::Nothing => (None, self.periods.not_said),
@@ -202,12 +207,32 @@ impl Asking {
     }
 }
 
+/// Connection that carries a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// Whichever is open.
+    Any,
+    /// One that closes after the response, so that the next request takes another one, which
+    /// may lead to another replica.
+    New,
+}
+
+impl Connection {
+    /// Adds the header of a request that asks for it.
+    pub fn ask_for(self, headers: &mut HeaderMap) {
+        if self == Self::New {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
 /// Requests the state of a server once.
-pub async fn ask(client: &kube::Client) -> Said {
-    let request = Request::get(PATH)
+pub async fn ask(client: &kube::Client, connection: Connection) -> Said {
+    let mut request = Request::get(PATH)
         .header(header::ACCEPT, "application/json")
         .body(Body::empty())
         .expect("a constant path is a URI");
+    connection.ask_for(request.headers_mut());
     let answer = client.send(request).await;
     answer.map_or(Said::Nothing, |answer| Said::of(answer.headers()))
 }
@@ -288,7 +313,13 @@ mod tests {
         let heard = [asking.next().await, asking.next().await];
         let why = heard.map(|it| it.map(|it| it.why));
         assert_eq!(why, [Some("no connection".to_owned()), None]);
-        assert_eq!(server.asked().len(), 6);
+        let asked = server.asked();
+        let is_new: Vec<_> = asked
+            .iter()
+            .map(|it| it.contains("connection: close"))
+            .collect();
+        // After the loss by new connections, of which one may lead to a connected replica.
+        assert_eq!(is_new, [false, false, false, false, true, true]);
     }
 
     #[tokio::test]

@@ -249,22 +249,14 @@ impl Encoder {
 
     /// The frame that says that nothing happened up to a revision.
     #[must_use]
-    pub fn bookmark(&self, encoding: Encoding, revision: Revision, end: InitialEvents) -> Bytes {
-        let annotations = match end {
-            InitialEvents::Ended => {
-                format!(
-                    r#","annotations":{{"{}":"true"}}"#,
-                    label::INITIAL_EVENTS_END
-                )
-            }
-            InitialEvents::None => String::new(),
-        };
+    pub fn bookmark(&self, encoding: Encoding, revision: Revision, note: Note) -> Bytes {
+        let annotations = note.annotations();
         let metadata = format!(r#"{{"resourceVersion":"{revision}"{annotations}}}"#);
         let mut out = open(encoding, EventType::Bookmark);
         match encoding {
             Encoding::Protobuf(part) => {
                 let revision = revision.to_string();
-                out.extend_from_slice(&protobuf::bookmark(self.form, part, &revision, end));
+                out.extend_from_slice(&protobuf::bookmark(self.form, part, &revision, note));
             }
             Encoding::Object => {
                 out.extend_from_slice(self.form.names.object_head.as_bytes());
@@ -280,8 +272,8 @@ impl Encoder {
             Encoding::Table(include) => {
                 let row = Row::empty(self.form);
                 // The mark must reach the consumer even if it wants no objects.
-                let include = match (include, end) {
-                    (Include::Nothing, InitialEvents::Ended) => Include::Metadata,
+                let include = match (include, note) {
+                    (Include::Nothing, Note::InitialEventsEnd) => Include::Metadata,
                     (include, _) => include,
                 };
                 let part = match include {
@@ -299,13 +291,27 @@ impl Encoder {
     }
 }
 
-/// Whether a bookmark ends the initial events.
+/// Annotation of a bookmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InitialEvents {
-    /// It does.
-    Ended,
-    /// It is an ordinary one.
+pub enum Note {
+    /// The initial events end with it.
+    InitialEventsEnd,
+    /// The emitter is disconnected from its upstream.
+    Disconnected,
+    /// None.
     None,
+}
+
+impl Note {
+    /// Returns it as a member of the metadata, after another one.
+    pub(crate) fn annotations(self) -> String {
+        let (name, value) = match self {
+            Self::InitialEventsEnd => (label::INITIAL_EVENTS_END, "true"),
+            Self::Disconnected => (label::UPSTREAM, label::DISCONNECTED),
+            Self::None => return String::new(),
+        };
+        format!(r#","annotations":{{"{name}":"{value}"}}"#)
+    }
 }
 
 /// A list's metadata.

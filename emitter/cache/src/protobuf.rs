@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proto_types::Status;
 use proto_types::frame::EventType;
 
-use crate::encode::{InitialEvents, ListMeta};
+use crate::encode::{ListMeta, Note};
 use crate::entry::Part;
 use crate::{Entry, Form};
 
@@ -50,14 +50,8 @@ pub fn deleted(form: &Form, part: Part, last: &[u8]) -> Vec<u8> {
 
 /// An object that has nothing but metadata.
 #[must_use]
-pub fn bookmark(form: &Form, part: Part, revision: &str, end: InitialEvents) -> Vec<u8> {
-    let annotations = match end {
-        InitialEvents::Ended => {
-            let mark = proto_types::label::INITIAL_EVENTS_END;
-            format!(r#","annotations":{{"{mark}":"true"}}"#)
-        }
-        InitialEvents::None => String::new(),
-    };
+pub fn bookmark(form: &Form, part: Part, revision: &str, note: Note) -> Vec<u8> {
+    let annotations = note.annotations();
     let json = format!(r#"{{"resourceVersion":"{revision}"{annotations}}}"#);
     match part {
         Part::Whole => whole(form, format!(r#"{{"metadata":{json}}}"#).as_bytes()),

@@ -46,6 +46,7 @@ pub(super) async fn watch(
             };
             let metrics = context.metrics;
             let watcher = Watcher::new(hub, subscription, options, ending, metrics);
+            let watcher = watcher.telling_of(asked.health.clone());
             Body::new(Sent::new(watcher, is_compressed))
         }
         Err(status) => Body::from(encode::error(view.encoding, &status)),

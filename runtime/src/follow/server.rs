@@ -22,7 +22,7 @@ use super::budget::{Amount, Budget, Share};
 use super::identity::{Accepted, Marks, Verifier};
 use super::watch::Watch;
 use super::{Cause, Limits, Scope, view};
-use crate::upstream::{self, CACHED, CONFIRMED, Said};
+use crate::upstream::{self, CACHED, CONFIRMED, Connection, Said};
 
 use decoded::decoded;
 
@@ -88,12 +88,13 @@ impl Server {
     /// Lists everything as it is now by a new connection, unless the server is disconnected.
     pub(super) async fn list_elsewhere(self) -> Result<Page, Trouble> {
         let limit = self.limits.response;
-        let said = tokio::time::timeout(limit, upstream::ask(&self.client)).await;
+        let said = upstream::ask(&self.client, Connection::New);
+        let said = tokio::time::timeout(limit, said).await;
         if let Ok(Said::Disconnected(it)) = said {
             return Err(Cause::Disconnected(it.why).into());
         }
         let mut query = Query::of(&self.scope);
-        query.is_last = true;
+        query.connection = Connection::New;
         self.pages_in_time(query).await
     }
 
@@ -117,7 +118,7 @@ impl Server {
 
     async fn pages(&self, query: Query) -> Result<Page, Trouble> {
         let before = self.verifier.before().await;
-        let is_last = query.is_last;
+        let connection = query.connection;
         let mut share = Share::of(self.budget.as_ref());
         let mut tokens = HashSet::new();
         let (mut list, headers) = self.page(query, &mut share).await?;
@@ -134,7 +135,7 @@ impl Server {
                 let why = "a page of a list leads back to an earlier one".to_owned();
                 return Err(Cause::Garbage(why).into());
             }
-            query.is_last = is_last;
+            query.connection = connection;
             let (page, headers) = self.page(query, &mut share).await?;
             if Marks::of(&headers) != marks {
                 let why = "pages of one list come from different servers".to_owned();
@@ -205,7 +206,17 @@ impl Server {
 
     /// Watches changes after that resource version.
     pub(super) async fn watch(self, from: Revision) -> Result<Watch, Trouble> {
+        self.watch_by(Connection::Any, from).await
+    }
+
+    /// Watches changes after that resource version by a connection that no other request takes.
+    pub(super) async fn watch_elsewhere(self, from: Revision) -> Result<Watch, Trouble> {
+        self.watch_by(Connection::New, from).await
+    }
+
+    async fn watch_by(self, connection: Connection, from: Revision) -> Result<Watch, Trouble> {
         let mut query = Query::of(&self.scope);
+        query.connection = connection;
         query.push("watch", "true");
         query.push("allowWatchBookmarks", "true");
         query.push("resourceVersion", &from.to_string());
@@ -335,15 +346,15 @@ fn watch_seconds() -> u64 {
 /// A query string.
 struct Query {
     text: String,
-    /// Whether the connection is closed after the response.
-    is_last: bool,
+    /// Connection that carries it.
+    connection: Connection,
 }
 
 impl Query {
     fn of(scope: &Scope) -> Self {
         let mut query = Self {
             text: String::new(),
-            is_last: false,
+            connection: Connection::Any,
         };
         if !scope.selector.is_empty() {
             query.push("labelSelector", &scope.selector.to_string());
@@ -362,16 +373,14 @@ impl Query {
     fn into_request(self, scope: &Scope) -> Request<Body> {
         let namespace = scope.namespace.as_deref().map(percent_encoded);
         let path = scope.resource.collection(namespace.as_deref());
-        let mut request = Request::get(path + &self.text);
-        if self.is_last {
-            request = request.header(header::CONNECTION, "close");
-        }
-        request
+        let mut request = Request::get(path + &self.text)
             .header(header::ACCEPT, "application/json")
             .header(upstream::READ, CONFIRMED)
             .header(header::ACCEPT_ENCODING, "gzip")
             .body(Body::empty())
-            .expect("a path of encoded parts is a URI")
+            .expect("a path of encoded parts is a URI");
+        self.connection.ask_for(request.headers_mut());
+        request
     }
 }
 

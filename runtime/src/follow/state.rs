@@ -5,17 +5,37 @@ use std::pin::Pin;
 use proto_types::Revision;
 use tokio::time::Instant;
 
+use super::elsewhere::Elsewhere;
 use super::server::{Page, Server, Trouble};
-use super::watch::Watch;
+use super::watch::{Heard, Watch};
 
-type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send>>;
+pub(super) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send>>;
 
 /// What a reader is doing.
 pub(super) enum State {
-    Waiting { until: Instant, then: Step },
-    Listing { list: Pending<Page> },
-    Opening { watch: Pending<Watch> },
-    Watching(Box<Watch>),
+    Waiting {
+        until: Instant,
+        then: Step,
+    },
+    Listing {
+        list: Pending<Page>,
+    },
+    Opening {
+        watch: Pending<Watch>,
+    },
+    Watching {
+        watch: Box<Watch>,
+        /// Search for another server, while this one is disconnected.
+        elsewhere: Option<Box<Elsewhere>>,
+    },
+}
+
+/// What comes while a watch is open.
+pub(super) enum News {
+    /// The watch said something.
+    Heard(Heard),
+    /// A watch is open at a connected server.
+    Found(Box<Watch>),
 }
 
 /// What it does next.
@@ -32,6 +52,26 @@ pub(super) enum Step {
     Watch { from: Revision },
     /// The same, for a watch that was quiet for too long. The server must respond soon.
     Probe { from: Revision },
+}
+
+impl State {
+    /// A watch whose server is connected.
+    pub(super) const fn watching(watch: Box<Watch>) -> Self {
+        let elsewhere = None;
+        Self::Watching { watch, elsewhere }
+    }
+}
+
+/// Returns what comes next while a watch is open. Cancel safe.
+pub(super) async fn news(watch: &mut Watch, elsewhere: Option<&mut Box<Elsewhere>>) -> News {
+    let Some(elsewhere) = elsewhere else {
+        return News::Heard(watch.next().await);
+    };
+    tokio::select! {
+        biased;
+        heard = watch.next() => News::Heard(heard),
+        found = elsewhere.next() => News::Found(Box::new(found)),
+    }
 }
 
 impl Server {

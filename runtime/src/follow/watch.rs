@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Response;
 use proto_types::frame::{Bookmark, EventType, WatchEvent};
 use proto_types::resource::Names;
-use proto_types::{RawObject, Revision, Status};
+use proto_types::{RawObject, Revision, Status, label};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
@@ -35,6 +35,8 @@ pub(super) enum Heard {
     Deleted(RawObject),
     /// Everything up to here has been sent.
     Bookmark(Revision),
+    /// The same, of a server that is disconnected from its upstream: what it lacks may exist.
+    DisconnectedBookmark(Revision),
     /// The server ended the watch in order.
     End { had_events: bool },
     /// Nothing came for the time that is allowed: it is quiet or half-open.
@@ -97,8 +99,13 @@ fn read(resource: &'static Names, line: &Bytes) -> Result<Heard, Trouble> {
         EventType::Added | EventType::Modified => Heard::Applied(parse(resource, object)?),
         EventType::Deleted => Heard::Deleted(parse(resource, object)?),
         EventType::Bookmark => {
-            let bookmark: Bookmark = serde_json::from_str(object.get()).map_err(garbage)?;
-            Heard::Bookmark(bookmark.metadata.resource_version)
+            let Bookmark { metadata } = serde_json::from_str(object.get()).map_err(garbage)?;
+            let revision = metadata.resource_version;
+            let annotations = metadata.annotations.unwrap_or_default();
+            match annotations.get(label::UPSTREAM).map(String::as_str) {
+                Some(label::DISCONNECTED) => Heard::DisconnectedBookmark(revision),
+                _ => Heard::Bookmark(revision),
+            }
         }
         EventType::Error => {
             let status: Status = serde_json::from_str(object.get()).map_err(garbage)?;

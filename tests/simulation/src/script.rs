@@ -1,5 +1,6 @@
 //! Schedules written by hand: cases that were seen, each as small as it can be.
 
+mod replicas;
 mod table;
 
 use std::sync::Arc;
@@ -72,6 +73,7 @@ pub fn all() -> Vec<Script> {
         narrower_view(),
         usurped(),
     ];
+    all.extend(replicas::all());
     all.extend(table::all());
     all
 }

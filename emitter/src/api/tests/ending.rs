@@ -4,7 +4,9 @@ use http_body_util::BodyExt;
 use proto_types::Revision;
 use runtime::follow::Event;
 
-use super::{Body, Lab, Request};
+use crate::signs::Health;
+
+use super::{Arc, Body, Duration, Lab, Request, Stream};
 
 #[tokio::test]
 async fn shutdown_ends_watches_cleanly() {
@@ -32,4 +34,25 @@ async fn who_knows_more_than_there_is_gets_no_sign_of_life() {
     let request = Request::get(path).body(Body::empty()).unwrap();
     let (_, _, mut body) = lab.send(request).await;
     assert!(body.frame().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bookmark_tells_whether_the_upstream_is_disconnected() {
+    let lab = Lab::with(&["a"]);
+    let health = Arc::new(Health::default());
+    health.lose("services", "no connection".to_owned());
+    let path = "/api/v1/services?watch=1&resourceVersion=100&allowWatchBookmarks=1";
+    let mut request = Request::get(path).body(Body::empty()).unwrap();
+    request.extensions_mut().insert(Arc::clone(&health));
+    let (_, _, body) = lab.send(request).await;
+    let mut watch = Stream(body);
+    let is_marked = |line: Option<String>| {
+        line.unwrap()
+            .contains(r#""annotations":{"heliograph.dev/upstream":"disconnected"}"#)
+    };
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(is_marked(watch.line().await));
+    health.hear("services");
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(!is_marked(watch.line().await));
 }

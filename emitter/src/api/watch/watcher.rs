@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use emitter_cache::encode::{self, InitialEvents};
+use emitter_cache::encode::{self, Note};
 use emitter_cache::ring::{self, Cursor, FrameKind, Read, Treatment};
 use emitter_cache::{Encoded, Encoding, Entry};
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ use crate::bell::Bell;
 use crate::consumers::Session;
 use crate::hub::{Hub, Listener, Subscription};
 use crate::metrics::{Eviction, Metrics, Watched};
+use crate::signs::Health;
 
 /// A bookmark this often, as from a kube-apiserver, tells a consumer that its
 /// stream is alive and moves the revision from which it can resume.
@@ -55,6 +56,8 @@ pub(super) struct Watcher {
     is_first: bool,
     has_ended: bool,
     ending: Ending,
+    /// Connection to the upstream, where bookmarks tell of it.
+    health: Option<Arc<Health>>,
     metrics: Arc<Metrics>,
     watched: Watched,
 }
@@ -98,8 +101,8 @@ impl Watcher {
         } = subscription;
         if options.bookmarks && options.send_initial_events == Some(true) {
             let encoding = feed.view().encoding;
-            let end = InitialEvents::Ended;
-            backlog.push(hub.encoder().bookmark(encoding, revision, end).into());
+            let note = Note::InitialEventsEnd;
+            backlog.push(hub.encoder().bookmark(encoding, revision, note).into());
         }
         let timeout = options.timeout.unwrap_or_else(|| {
             DEFAULT_TIMEOUT + Duration::from_secs(fastrand::u64(..DEFAULT_TIMEOUT.as_secs()))
@@ -122,9 +125,16 @@ impl Watcher {
             is_first: true,
             has_ended: false,
             ending,
+            health: None,
             watched: metrics.watch_opened(hub.names()),
             metrics,
         }
+    }
+
+    /// Tells of the connection to the upstream with each bookmark.
+    pub(super) fn telling_of(mut self, health: Option<Arc<Health>>) -> Self {
+        self.health = health;
+        self
     }
 
     /// Notes that the connection has room for more.
@@ -245,9 +255,12 @@ impl Watcher {
     fn bookmark(&self, progress: Revision) -> Encoded {
         let revision = progress.max(self.known);
         let encoder = self.hub.encoder();
-        encoder
-            .bookmark(self.encoding(), revision, InitialEvents::None)
-            .into()
+        let is_disconnected = self.health.as_ref().is_some_and(|it| it.is_disconnected());
+        let note = match is_disconnected {
+            true => Note::Disconnected,
+            false => Note::None,
+        };
+        encoder.bookmark(self.encoding(), revision, note).into()
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -240,5 +240,95 @@ async fn a_list_after_an_ignored_one_takes_a_new_connection() {
         "{asked:?}"
     );
     assert!(!asked[0].contains("connection: close"), "{asked:?}");
+    // Also the question before it, which would else be put to the same replica for ever.
+    assert!(asked[1].contains("connection: close\r\n"), "{asked:?}");
     assert!(asked[2].contains("connection: close\r\n"), "{asked:?}");
+}
+
+fn lost_bookmark(revision: u64) -> String {
+    let annotations = r#""annotations":{"heliograph.dev/upstream":"disconnected"}"#;
+    let version = format!("\"resourceVersion\":\"{revision}\"");
+    bookmark(revision).replace(&version, &format!("{version},{annotations}"))
+}
+
+#[tokio::test]
+async fn a_watch_leaves_a_disconnected_replica_when_another_one_is_connected() {
+    let server = Scripted::start(vec![
+        of(CONNECTED, 5, &[]),
+        stream(&[&lost_bookmark(5)], Then::Silence).with_head(CONNECTED),
+        stream(&[], Then::Silence).with_head(LOST),
+        Answer::refusal("503 Service Unavailable", ""),
+        stream(&[&event("ADDED", "a", 6)], Then::Silence).with_head(CONNECTED),
+    ])
+    .await;
+    let mut reader = reader(&server, limits()).await;
+    let mut said = Vec::new();
+    for _ in 0..5 {
+        said.push(in_short(&next(&mut reader).await));
+    }
+    let expected = [
+        "listed 5 []",
+        "connected",
+        "progress 5",
+        "connected",
+        "applied a 6",
+    ];
+    assert_eq!(said, expected);
+    let heads = server.asked();
+    let asked: Vec<_> = heads.iter().map(|it| asked(it)).collect();
+    assert_eq!(
+        asked,
+        ["list", "watch >5", "watch >5", "watch >5", "watch >5"]
+    );
+    for head in &heads[2..] {
+        assert!(head.contains("connection: close\r\n"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_disconnected_replica_that_comes_back_keeps_its_watch() {
+    let limits = Limits {
+        first_delay: Duration::from_millis(200),
+        longest_delay: Duration::from_millis(400),
+        ..limits()
+    };
+    for word in [event("ADDED", "a", 6), bookmark(6)] {
+        let server = Scripted::start(vec![
+            of(CONNECTED, 5, &[]),
+            stream(&[&lost_bookmark(5), &word], Then::Silence).with_head(CONNECTED),
+        ])
+        .await;
+        let mut reader = reader(&server, limits).await;
+        for _ in 0..4 {
+            next(&mut reader).await;
+        }
+        let more = tokio::time::timeout(Duration::from_millis(600), reader.next());
+        assert!(more.await.is_err(), "nothing else happens");
+        assert_eq!(server.asked().len(), 2, "{:?}", server.asked());
+    }
+}
+
+#[tokio::test]
+async fn the_only_replica_is_asked_with_delays_that_grow() {
+    let limits = Limits {
+        first_delay: Duration::from_millis(50),
+        longest_delay: Duration::from_millis(800),
+        ..limits()
+    };
+    let lost = || stream(&[], Then::Silence).with_head(LOST);
+    let mut answers = vec![
+        of(CONNECTED, 5, &[]),
+        stream(&[&lost_bookmark(5)], Then::Silence).with_head(CONNECTED),
+    ];
+    answers.extend((0..20).map(|_| lost()));
+    let server = Scripted::start(answers).await;
+    let mut reader = reader(&server, limits).await;
+    for _ in 0..3 {
+        next(&mut reader).await;
+    }
+    let more = tokio::time::timeout(Duration::from_secs(2), reader.next());
+    assert!(more.await.is_err(), "the watch stays open");
+    // 50 to 100 ms, then twice as long each time up to 800 ms.
+    let n_asked = server.asked().len() - 2;
+    assert!((3..=6).contains(&n_asked), "{n_asked}");
 }

@@ -1,0 +1,100 @@
+//! Search for another replica, while a watch goes on whose server is disconnected.
+//!
+//! The watch stays open: its server may be the only one, and connect again. Each attempt
+//! takes a new connection, after a delay that grows. A word of the open watch ends the search.
+
+use proto_types::Revision;
+use proto_types::evidence::{Ruling, Upstream};
+use tokio::time::Instant;
+
+use super::delay::Delays;
+use super::server::Server;
+use super::state::{Pending, State};
+use super::watch::Watch;
+use super::{Event, Reader};
+
+/// Search for a connected server.
+pub(super) struct Elsewhere {
+    server: Server,
+    from: Revision,
+    delays: Delays,
+    attempt: Attempt,
+}
+
+enum Attempt {
+    Waiting { until: Instant },
+    Opening { watch: Pending<Watch> },
+}
+
+impl Elsewhere {
+    /// Creates a search for a watch from that resource version.
+    pub(super) fn new(server: Server, from: Revision) -> Self {
+        let mut delays = Delays::new(&server.limits);
+        let until = Instant::now() + delays.next(None);
+        Self {
+            server,
+            from,
+            delays,
+            attempt: Attempt::Waiting { until },
+        }
+    }
+
+    /// Returns a watch at a connected server. Cancel safe.
+    pub(super) async fn next(&mut self) -> Watch {
+        loop {
+            match &mut self.attempt {
+                Attempt::Waiting { until } => {
+                    tokio::time::sleep_until(*until).await;
+                    let watch = self.server.clone().watch_elsewhere(self.from);
+                    let watch = Box::pin(watch);
+                    self.attempt = Attempt::Opening { watch };
+                }
+                Attempt::Opening { watch } => {
+                    let opened = watch.await;
+                    let retry_after = opened.as_ref().err().and_then(|it| it.retry_after);
+                    self.wait(retry_after);
+                    if let Some(watch) = opened.ok().filter(is_connected) {
+                        return watch;
+                    }
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, retry_after: Option<std::time::Duration>) {
+        let until = Instant::now() + self.delays.next(retry_after);
+        self.attempt = Attempt::Waiting { until };
+    }
+}
+
+impl Reader {
+    /// Searches for another server while the one of the watch is disconnected.
+    pub(super) fn search(&mut self, is_disconnected: bool) {
+        let State::Watching { elsewhere, .. } = &mut self.state else {
+            return;
+        };
+        let from = self.known.position.filter(|_| is_disconnected);
+        match from {
+            Some(from) if elsewhere.is_none() => {
+                let search = Elsewhere::new(self.server.clone(), from);
+                *elsewhere = Some(Box::new(search));
+            }
+            Some(_) => {}
+            None => *elsewhere = None,
+        }
+    }
+
+    /// Another server is connected: goes on there, unless its watch would not continue this one.
+    pub(super) fn found(&mut self, watch: Box<Watch>) -> Option<Event> {
+        if !matches!(self.judge(watch.origin()), Ruling::Replace) {
+            return None;
+        }
+        self.ends();
+        self.state = State::watching(watch);
+        Some(Event::Connected)
+    }
+}
+
+fn is_connected(watch: &Watch) -> bool {
+    watch.origin().evidence.upstream == Upstream::Connected
+}
