@@ -230,6 +230,11 @@ impl Hub {
         self.inner.lock().store.compact();
     }
 
+    /// Forgets that another history was served, as a server that has started since.
+    pub fn trust_all(&self) {
+        self.inner.lock().store.trust_all();
+    }
+
     /// The object of that key.
     #[must_use]
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<Entry>> {
@@ -420,7 +425,7 @@ impl Inner {
 
     fn replace(&mut self, resource: &Names, listing: follow::Listing, now: Timestamp) -> News {
         let n_objects = listing.objects.len();
-        let revision = listing.revision;
+        let (revision, is_comparison) = (listing.revision, listing.is_comparison);
         let (replaced, unreadable) = match listing.ruling {
             Ruling::AddOnly(_) => self.store.add(revision, listing.objects, now),
             Ruling::Replace | Ruling::Rewound | Ruling::Ignore(_) => {
@@ -446,6 +451,10 @@ impl Inner {
             }
             Replaced::Continued { changes, after } => {
                 let n_missed = changes.len();
+                if is_comparison && changes.iter().any(|it| it.after.is_none()) {
+                    // Another replica may not have found that yet.
+                    self.store.doubt_all(now);
+                }
                 info!(%resource, n_objects, n_missed, %revision, "listed again");
                 News::Listed {
                     changes,

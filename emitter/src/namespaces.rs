@@ -74,6 +74,7 @@ impl Namespaces {
             objects: known.map(|(name, it)| object(name, it.since)).collect(),
             evidence: listing.evidence.clone(),
             ruling: listing.ruling,
+            is_comparison: listing.is_comparison,
         }
     }
 

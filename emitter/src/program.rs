@@ -393,9 +393,7 @@ async fn look_behind(client: kube::Client, health: Arc<Health>) {
     const BEHIND: &str = "what is behind the upstream";
     let mut asking = Asking::new(client);
     loop {
-        match asking.next().await {
-            Some(lost) => health.lose_behind(BEHIND, lost),
-            None => health.hear(BEHIND),
-        }
+        let lost = asking.next().await;
+        lost.map_or_else(|| health.hear(BEHIND), |it| health.lose_behind(BEHIND, it));
     }
 }

@@ -9,6 +9,7 @@
 //! * No answer makes it ask again at once without end.
 
 mod budget;
+mod comparison;
 mod delay;
 mod elsewhere;
 mod event;
@@ -32,6 +33,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use budget::Held;
+use comparison::Comparison;
 use delay::Delays;
 use objection::{why_ignored, why_weak};
 use server::{Origin, Page, Server, Trouble};
@@ -59,6 +61,7 @@ pub struct Reader {
     pending: Option<Event>,
     /// What was told and not deleted since, where that is limited.
     held: Held,
+    comparison: Comparison,
 }
 
 impl Reader {
@@ -82,6 +85,7 @@ impl Reader {
             has_expired: false,
             pending: None,
             held: Held::default(),
+            comparison: Comparison::new(),
         }
     }
 
@@ -125,9 +129,16 @@ impl Reader {
                     self.opened(watch)
                 }
                 State::Watching { watch, elsewhere } => {
-                    match news(watch, elsewhere.as_mut()).await {
+                    let due = self.comparison.due();
+                    match news(watch, elsewhere.as_mut(), due).await {
                         News::Heard(heard) => self.heard(heard),
                         News::Found(watch) => self.found(watch),
+                        News::Due => {
+                            self.ends();
+                            self.comparison.begin();
+                            self.begin(Step::List);
+                            None
+                        }
                     }
                 }
             };
@@ -164,9 +175,11 @@ impl Reader {
             }
         };
         let ruling = self.judge(&page.origin);
+        let mut is_comparison = false;
         match ruling {
             Ruling::Replace | Ruling::Rewound => {
                 self.last = None;
+                is_comparison = self.comparison.listed();
                 self.held.replace(page.share, &page.objects);
                 self.follow(page.revision);
             }
@@ -176,6 +189,10 @@ impl Reader {
                 self.pending = self.failed(Verb::List, why.into(), Step::ListElsewhere);
             }
             Ruling::Ignore(objection) => {
+                if objection == Objection::Rewinding && self.known.older == 1 {
+                    // The server is there, and only has to say so again.
+                    self.delays.reset();
+                }
                 let why = why_ignored(objection, &page.origin.evidence);
                 return self.failed(Verb::List, why.into(), Step::ListElsewhere);
             }
@@ -185,6 +202,7 @@ impl Reader {
             objects: page.objects,
             evidence: page.origin.evidence,
             ruling,
+            is_comparison,
         }))
     }
 
@@ -218,6 +236,8 @@ impl Reader {
         };
         match self.judge(watch.origin()) {
             Ruling::Replace | Ruling::Rewound | Ruling::AddOnly(_) => {
+                self.comparison
+                    .resumed(&self.server.limits, watch.origin().tier);
                 self.state = State::watching(Box::new(watch));
                 Some(Event::Connected)
             }
@@ -310,6 +330,11 @@ impl Reader {
     /// A watch ended as it should, but it may have done so too soon.
     fn ended(&mut self, had_events: bool) -> Option<Event> {
         let again = self.watch_again();
+        if let State::Watching { watch, .. } = &self.state
+            && watch.age() < server::LEAST_WATCH
+        {
+            self.comparison.ended();
+        }
         if self.ends() {
             self.begin(again);
             return None;
@@ -348,6 +373,7 @@ impl Reader {
     }
 
     fn failed(&mut self, verb: Verb, trouble: Trouble, then: Step) -> Option<Event> {
+        self.comparison.failed();
         let Trouble { cause, retry_after } = trouble;
         let retry_in = self.delays.next(retry_after);
         self.wait(retry_in, then);

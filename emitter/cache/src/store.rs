@@ -154,10 +154,16 @@ impl Store {
         }
     }
 
-    /// Another history may have been served by other replicas until now.
-    fn doubt_all(&mut self, now: Timestamp) {
+    /// Doubts all revisions for a while: other replicas may have served another history.
+    pub fn doubt_all(&mut self, now: Timestamp) {
         let until = now.checked_add(jiff::SignedDuration::from_secs(DOUBT));
         self.all_doubtful_until = until.ok();
+    }
+
+    /// Forgets that another history was served, as a server that has started since.
+    pub const fn trust_all(&mut self) {
+        self.doubtful = None;
+        self.all_doubtful_until = None;
     }
 
     /// Returns the bytes that history holds.

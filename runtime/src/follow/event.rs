@@ -46,6 +46,8 @@ pub struct Listing {
     /// Effect of the list: additions, changes and absences, or additions and changes alone.
     /// Never [`Ruling::Ignore`]: such a list is no event.
     pub ruling: Ruling,
+    /// Whether the list was only to find what the watches before it should have told.
+    pub is_comparison: bool,
 }
 
 impl Listing {
@@ -57,6 +59,7 @@ impl Listing {
             objects,
             evidence: Evidence::confirmed(revision),
             ruling: Ruling::Replace,
+            is_comparison: false,
         }
     }
 

@@ -25,6 +25,10 @@ pub struct Limits {
     pub first_delay: Duration,
     /// The longest wait after many, unless the server asks for more.
     pub longest_delay: Duration,
+    /// The longest wait for a list, after a server that could not be reached is heard again.
+    pub compare: Duration,
+    /// The least time between lists of a server whose watches break, and open again at once.
+    pub compare_rarely: Duration,
 }
 
 impl Default for Limits {
@@ -43,6 +47,9 @@ impl Default for Limits {
             shortest_watch: Duration::from_secs(1),
             first_delay: Duration::from_millis(500),
             longest_delay: Duration::from_secs(30),
+            compare: Duration::from_secs(20),
+            // Some load balancers end quiet connections every minute.
+            compare_rarely: Duration::from_secs(600),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Requests to the server, and what its refusals mean.
 
 mod decoded;
+mod query;
 mod refusal;
 
 use std::collections::HashSet;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
 use proto_types::evidence::{Evidence, Expected, Read};
@@ -19,12 +20,14 @@ use proto_types::resource::Names;
 use proto_types::{RawObject, Revision};
 
 use super::budget::{Amount, Budget, Share};
+use super::comparison::Tier;
 use super::identity::{Accepted, Marks, Verifier};
 use super::watch::Watch;
 use super::{Cause, Limits, Scope, view};
-use crate::upstream::{self, CACHED, CONFIRMED, Connection, Said};
+use crate::upstream::{self, CACHED, Connection, Said};
 
 use decoded::decoded;
+use query::Query;
 
 pub(super) use decoded::Decoded;
 pub(super) use refusal::{innermost, meaning};
@@ -54,6 +57,7 @@ pub(super) struct Page {
 pub(super) struct Origin {
     pub(super) evidence: Evidence,
     pub(super) expected: Expected,
+    pub(super) tier: Tier,
 }
 
 /// A cause, and the time that the server asked for.
@@ -163,10 +167,15 @@ impl Server {
             read,
             position: Some(list.revision).filter(|it| !it.is_zero()),
         };
+        let tier = upstream.tier();
         Ok(Page {
             objects: list.objects,
             revision: list.revision,
-            origin: Origin { evidence, expected },
+            origin: Origin {
+                evidence,
+                expected,
+                tier,
+            },
             share,
         })
     }
@@ -226,14 +235,19 @@ impl Server {
         let headers = response.headers();
         let verified = self.verifier.verify(before, Marks::of(headers)).await;
         let Accepted { cluster, expected } = verified?;
+        let said = Said::of(headers);
         let evidence = Evidence {
             cluster,
             view: view::of_answer(headers),
-            upstream: Said::of(headers).evidence(),
+            upstream: said.evidence(),
             read: Read::Resumed,
             position: Some(from),
         };
-        let origin = Origin { evidence, expected };
+        let origin = Origin {
+            evidence,
+            expected,
+            tier: said.tier(),
+        };
         let resource = self.scope.resource;
         Ok(Watch::new(resource, response, origin, self.limits))
     }
@@ -337,62 +351,11 @@ fn parse(resource: &'static Names, body: &Bytes, share: &mut Share) -> Result<Pa
     })
 }
 
+/// A watch that its server ends earlier has not ended at its own time.
+pub(super) const LEAST_WATCH: Duration = Duration::from_secs(240);
+
 /// Four to five minutes: shorter than most proxies allow, and spread, so that
 /// watches which began together do not end together.
 fn watch_seconds() -> u64 {
-    240 + RandomState::new().build_hasher().finish() % 61
-}
-
-/// A query string.
-struct Query {
-    text: String,
-    /// Connection that carries it.
-    connection: Connection,
-}
-
-impl Query {
-    fn of(scope: &Scope) -> Self {
-        let mut query = Self {
-            text: String::new(),
-            connection: Connection::Any,
-        };
-        if !scope.selector.is_empty() {
-            query.push("labelSelector", &scope.selector.to_string());
-        }
-        query
-    }
-
-    fn push(&mut self, name: &str, value: &str) {
-        let separator = if self.text.is_empty() { '?' } else { '&' };
-        self.text.push(separator);
-        self.text.push_str(name);
-        self.text.push('=');
-        self.text.push_str(&percent_encoded(value));
-    }
-
-    fn into_request(self, scope: &Scope) -> Request<Body> {
-        let namespace = scope.namespace.as_deref().map(percent_encoded);
-        let path = scope.resource.collection(namespace.as_deref());
-        let mut request = Request::get(path + &self.text)
-            .header(header::ACCEPT, "application/json")
-            .header(upstream::READ, CONFIRMED)
-            .header(header::ACCEPT_ENCODING, "gzip")
-            .body(Body::empty())
-            .expect("a path of encoded parts is a URI");
-        self.connection.ask_for(request.headers_mut());
-        request
-    }
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
+    LEAST_WATCH.as_secs() + RandomState::new().build_hasher().finish() % 61
 }

@@ -1,5 +1,6 @@
 //! What a reader is doing at the moment.
 
+use std::future::pending;
 use std::pin::Pin;
 
 use proto_types::Revision;
@@ -36,6 +37,8 @@ pub(super) enum News {
     Heard(Heard),
     /// A watch is open at a connected server.
     Found(Box<Watch>),
+    /// A comparison is due.
+    Due,
 }
 
 /// What it does next.
@@ -63,14 +66,28 @@ impl State {
 }
 
 /// Returns what comes next while a watch is open. Cancel safe.
-pub(super) async fn news(watch: &mut Watch, elsewhere: Option<&mut Box<Elsewhere>>) -> News {
-    let Some(elsewhere) = elsewhere else {
-        return News::Heard(watch.next().await);
+pub(super) async fn news(
+    watch: &mut Watch,
+    elsewhere: Option<&mut Box<Elsewhere>>,
+    due: Option<Instant>,
+) -> News {
+    let found = async {
+        match elsewhere {
+            Some(elsewhere) => elsewhere.next().await,
+            None => pending().await,
+        }
+    };
+    let due = async {
+        match due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => pending().await,
+        }
     };
     tokio::select! {
         biased;
         heard = watch.next() => News::Heard(heard),
-        found = elsewhere.next() => News::Found(Box::new(found)),
+        found = found => News::Found(Box::new(found)),
+        () = due => News::Due,
     }
 }
 

@@ -10,11 +10,12 @@ use anyhow::Context;
 use embedded_cluster::{Backup, EmbeddedCluster, Kind, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use crate::consumer::{self, Consumers};
 use crate::entropy;
 use crate::network::{Mangled, Net, Node, PORT};
-use crate::operator::Operator;
+use crate::operator::{self, Operator};
 use crate::oracle::{BYSTANDER, MIRRORS, Oracle};
 use crate::plan::{Fault, Fleet, LOCAL, Link, Plan, SourceSpec, Way, Work, api};
 use crate::program::Program;
@@ -40,6 +41,8 @@ pub(crate) struct Running {
     consumers: Consumers,
     changes: Changes,
     backups: BTreeMap<String, Backup>,
+    /// Servers that start.
+    starts: JoinSet<()>,
     directory: TempDir,
     defect: Option<Defect>,
 }
@@ -62,6 +65,7 @@ impl Running {
             programs: BTreeMap::new(),
             changes: Changes::default(),
             backups: BTreeMap::new(),
+            starts: JoinSet::new(),
             directory: tempfile::tempdir()?,
         };
         running.cluster(LOCAL, &[MIRRORS, SYSTEM, NAMESPACE, PRIVATE])?;
@@ -195,8 +199,10 @@ impl Running {
 
     /// Does work in a source.
     pub(crate) fn work(&mut self, source: &str, work: &Work) {
-        if let Some(operator) = self.operators.get_mut(source) {
-            operator.work(work);
+        match (self.operators.get_mut(source), work) {
+            (Some(operator), work) => operator.work(work),
+            (None, Work::Other(n)) => operator::other(&self.clusters[source], *n),
+            (None, _) => {}
         }
     }
 
@@ -273,12 +279,7 @@ impl Running {
                     net.down(node, false);
                 }
             },
-            Fault::Restore(source) => {
-                if let Some(backup) = self.backups.get(source) {
-                    self.clusters[source].restore(backup);
-                    net.reset(&api(source));
-                }
-            }
+            Fault::Restore(source) => self.restore(source),
             Fault::Impostor(source) => self.swap(source, false),
             Fault::Usurped(source) => self.usurp(source, false),
             Fault::Selector(node, _) => {

@@ -70,6 +70,7 @@ impl Operator {
                     self.reslice(&service);
                 }
             }
+            Work::Other(n) => other(&self.cluster, *n),
             Work::DeleteAllBut(n) => {
                 for service in self.services().iter().skip(*n) {
                     self.delete(service);
@@ -232,6 +233,18 @@ impl Operator {
     fn put(&self, object: Value) {
         let put = self.cluster.put(object);
         put.expect("what operators write is valid");
+    }
+}
+
+/// Writes an object that no program reads, so many times.
+pub(crate) fn other(cluster: &EmbeddedCluster, n_writes: usize) {
+    for n in 0..n_writes {
+        let written = cluster.put(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "other", "namespace": "default" },
+            "data": { "n": n.to_string() },
+        }));
+        written.expect("a ConfigMap with a text is valid");
     }
 }
 

@@ -119,6 +119,8 @@ pub enum Work {
     Unslice,
     /// All EndpointSlices are replaced by others, with other endpoints.
     Reslice,
+    /// That many writes of other objects.
+    Other(usize),
 }
 
 /// Entry of a schedule.

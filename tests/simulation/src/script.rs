@@ -1,6 +1,7 @@
 //! Schedules written by hand: cases that were seen, each as small as it can be.
 
 mod replicas;
+mod restores;
 mod table;
 
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub fn all() -> Vec<Script> {
         empty_list(1),
         empty_list(3),
         empty_list(10),
+        broken_list(true),
+        broken_list(false),
         mass_deletion(),
         restored(),
         rolled_while_disconnected(),
@@ -74,6 +77,7 @@ pub fn all() -> Vec<Script> {
         usurped(),
     ];
     all.extend(replicas::all());
+    all.extend(restores::all());
     all.extend(table::all());
     all
 }
@@ -197,6 +201,24 @@ fn empty_list(n_services: usize) -> Script {
              is empty, even of one Service",
         )
         .expecting(89, &[Mirrors(n_services)])
+}
+
+/// A list that breaks off, when the reflector starts.
+fn broken_list(is_clean: bool) -> Script {
+    let link = (node("reflector-0"), node("emitter-east-0"));
+    let mangled = Fault::Mangled(link, Mangle::Truncated { is_clean }, 100);
+    let storm = vec![
+        (60, fault(mangled, 30)),
+        (61, fault(Fault::Crash(node("reflector-0")), 1)),
+        (70, work(Work::Create)),
+    ];
+    let name = match is_clean {
+        true => "lists end in the middle",
+        false => "lists break off",
+    };
+    script(name, Way::Emitters(1), 6, storm)
+        .expecting(89, &[Mirrors(6), Ready(OF_SIX)])
+        .expecting(130, &[Mirrors(7), Exact])
 }
 
 /// A deletion of everything that is meant, and comes by events.

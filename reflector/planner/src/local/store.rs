@@ -97,8 +97,8 @@ impl<T: Mirror> Store<T> {
             }
         }
         for (key, observed) in before {
-            let listed = self.objects.get(&key);
-            let newer = listed.map_or(revision, |it| it.revision) < observed.revision;
+            // Not by the version that is listed: a restored object has an older one.
+            let newer = revision < observed.revision;
             if newer && !rewound {
                 concerned.extend(self.insert(key, observed, policy));
             }

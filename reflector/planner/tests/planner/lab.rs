@@ -58,28 +58,33 @@ impl Lab {
             seconds: 0,
             role: Role::Mirror,
         };
-        let revision = Revision::new(lab.cluster.revision);
+        lab.list_local();
+        lab
+    }
+
+    /// Lists the local cluster.
+    pub(crate) fn list_local(&mut self) {
+        let revision = Revision::new(self.cluster.revision);
         let services = LocalList {
             revision,
             rewound: false,
-            objects: lab.cluster.list(),
+            objects: self.cluster.list(),
         };
         let slices = LocalList {
             revision,
             rewound: false,
-            objects: lab.cluster.list(),
+            objects: self.cluster.list(),
         };
-        lab.update(Update::LocalServices(LocalChange::Listed(services)));
-        lab.update(Update::LocalSlices(LocalChange::Listed(slices)));
-        if lab.world.concerns_endpoints() {
+        self.update(Update::LocalServices(LocalChange::Listed(services)));
+        self.update(Update::LocalSlices(LocalChange::Listed(slices)));
+        if self.world.concerns_endpoints() {
             let endpoints = LocalList {
                 revision,
                 rewound: false,
-                objects: lab.cluster.list(),
+                objects: self.cluster.list(),
             };
-            lab.update(Update::LocalEndpoints(LocalChange::Listed(endpoints)));
+            self.update(Update::LocalEndpoints(LocalChange::Listed(endpoints)));
         }
-        lab
     }
 
     /// The same cluster, and a reflector that starts anew.

@@ -109,3 +109,22 @@ fn addresses_of_a_kind_that_is_not_known_are_left_out_and_told() {
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains("/run/web"), "{problems:?}");
 }
+
+/// Only the revision of a list counts: that of a restored object is older.
+#[test]
+fn a_list_of_a_restored_cluster_replaces_versions_that_are_newer() {
+    let mut lab = Lab::new(vec![prefixed("east")]);
+    let (web, slice) = web();
+    lab.list("east", std::slice::from_ref(&web), &[slice]);
+    lab.settle();
+    let backup = lab.cluster.objects.clone();
+    let changed = with(web, "/spec/ports/0/port", json!(81));
+    lab.list_services("east", &[changed]);
+    lab.settle();
+    assert_eq!(lab.service(WEB)["spec"]["ports"][0]["port"], 81);
+    lab.cluster.objects = backup;
+    lab.cluster.revision += 100;
+    lab.list_local();
+    lab.settle();
+    assert_eq!(lab.service(WEB)["spec"]["ports"][0]["port"], 81);
+}

@@ -4,6 +4,7 @@
 mod gate;
 pub(crate) mod here;
 pub(crate) mod real;
+pub(crate) mod restored;
 pub(crate) mod ways;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,8 @@
 //! Changes of clusters and programs that faults make, and clients of emitters.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use embedded_cluster::Kind;
 
 use super::{IMPOSTOR, Running, unmanaged};
@@ -23,6 +26,22 @@ impl Running {
         }
         self.net.reset(&api(source));
         self.net.reset(&api(IMPOSTOR));
+    }
+
+    /// Restores a cluster from its backup; its API server starts for a while after that.
+    pub(super) fn restore(&mut self, source: &str) {
+        const START: Duration = Duration::from_secs(8);
+        let Some(backup) = self.backups.get(source) else {
+            return;
+        };
+        let (net, node) = (Arc::clone(&self.net), api(source));
+        net.down(&node, true);
+        let restore = || self.clusters[source].restore_unnoticed(backup);
+        self.oracle.as_operator(restore);
+        self.starts.spawn(async move {
+            tokio::time::sleep(START).await;
+            net.down(&node, false);
+        });
     }
 
     /// Changes the port of a mirror.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fault, Fleet};
+use super::{Fault, Fleet, LOCAL};
 use crate::network::{Direction, Mangle};
 
 impl Fault {
@@ -61,6 +61,7 @@ impl Fault {
             | Self::HalfOpen(link)
             | Self::Mangled(link, ..) => of(&[&link.0, &link.1]),
             Self::Crash(node) | Self::Restart(node) | Self::Selector(node, _) => of(&[node]),
+            Self::Restore(cluster) if cluster == LOCAL => names,
             Self::Compact(source)
             | Self::Restore(source)
             | Self::Impostor(source)

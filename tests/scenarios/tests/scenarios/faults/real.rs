@@ -35,12 +35,13 @@ pub(super) async fn restarts_without_a_write(
 /// So much that a restored cluster, which goes on counting from its backup, is for
 /// minutes behind what was told: once it is past that, no answer of it says that it went
 /// back.
-async fn much_else_happens(east: &Cluster) -> anyhow::Result<()> {
-    const PATH: &str = "/api/v1/namespaces/demo/configmaps";
-    east.post(PATH, r#"{"metadata":{"name":"busy"}}"#).await?;
+pub(super) async fn much_else_happens(cluster: &Cluster, namespace: &str) -> anyhow::Result<()> {
+    let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+    let busy = r#"{"metadata":{"name":"busy"}}"#;
+    cluster.post(&path, busy).await?;
     for n in 0..600 {
         let patch = format!(r#"{{"data":{{"n":"{n}"}}}}"#);
-        east.patch(&format!("{PATH}/busy"), &patch).await?;
+        cluster.patch(&format!("{path}/busy"), &patch).await?;
     }
     Ok(())
 }
@@ -61,7 +62,7 @@ pub(crate) async fn a_real_source_may_be_restored_from_a_backup(
     let [web, gone, late] = ["web", "gone", "late"].map(|it| mirror("east", it));
     local.eventually_has(&gone, &["10.1.0.1"]).await?;
     let backup = east.plane.back_up().await?;
-    much_else_happens(&east).await?;
+    much_else_happens(&east, "demo").await?;
     east.set_endpoints("web", &["10.1.0.2"]).await?;
     east.delete_service("demo/gone").await?;
     east.create_service("late").await?;
