@@ -98,10 +98,11 @@ impl Asked {
         };
         let query = Query::parse(request.uri().query());
         let agent = text(request.headers(), header::USER_AGENT);
+        let accept = text(request.headers(), header::ACCEPT);
         let audit_id = request.headers().get("audit-id").cloned();
         Self {
-            accept: text(request.headers(), header::ACCEPT),
-            pretty: query.pretty(agent.as_deref()),
+            pretty: query.pretty(agent.as_deref()) || accept::is_pretty(accept.as_deref()),
+            accept,
             gzip: gzip::is_accepted(request.headers()),
             known: request.headers().get(header::IF_NONE_MATCH).cloned(),
             audit_id: audit_id.unwrap_or_else(new_audit_id),
@@ -329,8 +330,9 @@ impl Api {
             Route::Group(name) => self.group(asked, &name),
             Route::Resources(root) => self.resources(asked, root),
             Route::Root => Ok(ok(asked, discovery::root(&self.groups()))),
-            Route::Version | Route::OpenApi => match document {
+            Route::Version | Route::OpenApi | Route::OpenApiOfVersion => match document {
                 Some(document) => self.upstream_document(asked, document).await,
+                None if route == Route::OpenApiOfVersion => Ok(respond::nothing_found(asked)),
                 None => Ok(respond::page_not_found(asked)),
             },
             Route::UnknownResource | Route::Unknown => Err(not_served()),

@@ -418,8 +418,8 @@ impl Inner {
             }
             None => self.store.since(revision)?.collect(),
         };
-        let frames = missed.into_iter();
-        let frames = frames.filter_map(|change| change.frame(view, &hub.encoder));
+        let (frames, now) = (missed.into_iter(), Timestamp::now());
+        let frames = frames.filter_map(|change| change.resumed_frame(view, &hub.encoder, now));
         Ok(frames.collect())
     }
 

@@ -317,17 +317,16 @@ impl Program {
             access,
         });
         let config = &self.config;
-        let namespace = config.namespace.as_deref();
         let signs = Arc::new(Signs {
             health: Arc::clone(&self.health),
             export: Export::new(
                 config.selector.as_ref(),
                 config.service_exports,
-                (namespace, &config.fields),
+                (config.namespace.as_deref(), &config.fields),
             ),
         });
         api::router(Arc::new(api))
-            .merge(open.clone())
+            .merge(api::respond::as_probes(open.clone()))
             .merge(identity::router(Arc::clone(&identity)))
             .layer(middleware::from_fn_with_state(identity, identity::sign))
             .layer(middleware::from_fn_with_state(signs, signs::say))

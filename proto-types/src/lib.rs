@@ -24,6 +24,7 @@ pub mod label;
 pub mod multicluster;
 pub mod name;
 pub mod object;
+pub mod quote;
 pub mod resource;
 pub mod revision;
 pub mod selector;

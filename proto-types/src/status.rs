@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Revision;
+use crate::quote::quote;
 use crate::resource::Names;
 
 /// A refusal.
@@ -137,7 +138,7 @@ impl Status {
     #[must_use]
     pub fn not_found(names: impl Into<&'static Names>, name: &str) -> Self {
         let names = names.into();
-        let message = format!("{} {name:?} not found", names.qualified);
+        let message = format!("{} {} not found", names.qualified, quote(name));
         Self::failure(404, "NotFound", message).about(Details {
             name: name.to_owned(),
             group: names.group.to_owned(),

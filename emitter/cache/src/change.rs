@@ -8,7 +8,7 @@ use proto_types::frame::EventType;
 use proto_types::{ObjectKey, Revision};
 
 use crate::encode::{Encoder, Slots};
-use crate::{Encoded, Entry, View};
+use crate::{Encoded, Encoding, Entry, View};
 
 /// What an object was and what it became, at one revision.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Change {
     #[must_use]
     pub fn frame(&self, view: &View, encoder: &Encoder) -> Option<Encoded> {
         if view.grant.cuts() {
-            return self.cut_frame(view, encoder);
+            return self.own_frame(view, encoder, self.at);
         }
         let seen = self.seen_through(view)?;
         let slots = self.frames.get_or_init(Box::default);
@@ -133,8 +133,19 @@ impl Change {
         }))
     }
 
-    /// The same for a view that shows objects otherwise than they are: its own frame.
-    fn cut_frame(&self, view: &View, encoder: &Encoder) -> Option<Encoded> {
+    /// The same for a watch that resumes later: a table shows how old objects are now.
+    #[must_use]
+    pub fn resumed_frame(&self, view: &View, encoder: &Encoder, now: Timestamp) -> Option<Encoded> {
+        match view.encoding {
+            Encoding::Table(_) => self.own_frame(view, encoder, now),
+            Encoding::Object | Encoding::Metadata | Encoding::Protobuf(_) => {
+                self.frame(view, encoder)
+            }
+        }
+    }
+
+    /// The frame of a view that shows objects otherwise than they are, or of a moment.
+    fn own_frame(&self, view: &View, encoder: &Encoder, now: Timestamp) -> Option<Encoded> {
         let before = self
             .before
             .as_ref()
@@ -144,7 +155,7 @@ impl Change {
             .as_ref()
             .and_then(|entry| view.show(entry, self.revision));
         let seen = Seen::of(before.as_deref(), after.as_deref())?;
-        let frame = encoder.seen(seen, self.revision, view.encoding, self.at);
+        let frame = encoder.seen(seen, self.revision, view.encoding, now);
         Some(Encoded::shared(frame))
     }
 

@@ -192,8 +192,17 @@ pub(super) fn of_refusals(header: Option<&str>) -> Option<Format> {
     let clauses = clauses(header);
     let mut plain = clauses
         .iter()
-        .filter(|clause| clause.parameter("as").is_none() && !clause.streams_otherwise());
+        .filter(|clause| !clause.converts() && !clause.streams_otherwise());
     plain.find_map(|clause| Format::ALL.into_iter().find(|format| clause.names(*format)))
+}
+
+/// Whether the answer is to be indented, by the clause that is served first.
+#[must_use]
+pub(super) fn is_pretty(header: Option<&str>) -> bool {
+    let clauses = clauses(header.unwrap_or_default());
+    let is_known = |clause: &&Clause<'_>| Format::ALL.iter().any(|it| clause.names(*it));
+    let first = clauses.iter().find(is_known);
+    first.is_some_and(|clause| clause.parameter("pretty") == Some("1"))
 }
 
 /// Whether the header asks for aggregated discovery before any plain answer.
@@ -225,7 +234,7 @@ impl<'a> Clause<'a> {
         let media_type = parts.next().unwrap_or_default();
         let parameters: Vec<(&str, &str)> = parts
             .filter_map(|part| part.split_once('='))
-            .map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+            .map(|(name, value)| (name.trim(), value.trim()))
             .collect();
         let quality = parameters
             .iter()
@@ -245,6 +254,13 @@ impl<'a> Clause<'a> {
             .map(|(_, value)| *value)
     }
 
+    /// Whether it asks for another kind than what there is, or only for a group or version.
+    fn converts(&self) -> bool {
+        ["as", "g", "v"]
+            .iter()
+            .any(|name| self.parameter(name).is_some())
+    }
+
     fn is_meta_v1(&self) -> bool {
         self.parameter("g") == Some("meta.k8s.io") && self.parameter("v") == Some("v1")
     }
@@ -260,6 +276,7 @@ impl<'a> Clause<'a> {
             return None;
         }
         match (self.parameter("as"), format) {
+            (None, _) if self.converts() => None,
             (None, Format::Protobuf) => Some(Encoding::Protobuf(Part::Whole)),
             (None, Format::Json | Format::Yaml) => Some(Encoding::Object),
             (Some(_), _) if !self.is_meta_v1() => None,

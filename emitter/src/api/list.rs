@@ -19,7 +19,7 @@ use proto_types::{ObjectKey, Revision, Status};
 use super::accept::{Format, Verb};
 use super::fresh::Need;
 use super::pieces::Pieces;
-use super::query::{Options, RevisionMatch};
+use super::query::{Options, RevisionMatch, go};
 use super::{Asked, Payload, compute, fresh, gzip, respond};
 use crate::hub::{Hub, Listed};
 
@@ -41,11 +41,7 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
     }
     let revision = match asked.query.get("resourceVersion").unwrap_or_default() {
         "" => None,
-        text => Some(text.parse::<Revision>().map_err(|_| {
-            let syntax = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-            let why = format!("resourceVersion: Invalid value: {text:?}: {syntax}");
-            Status::failure(500, "", why)
-        })?),
+        text => Some(go::revision(text).map_err(|why| Status::failure(500, "", why))?),
     };
     let need = confirmed(asked, Need::of(revision, asked.query.time_limit()));
     let read = fresh::wait(hub, need).await?;
@@ -136,8 +132,7 @@ async fn listed(
     };
     let now = Timestamp::now();
     // `resourceVersion=0` takes what there is, whole.
-    let any = options.revision.is_some_and(Revision::is_zero);
-    let limit = options.limit.filter(|_| !any);
+    let limit = options.limit.filter(|_| !options.is_any);
     let cut = Cut { page, limit };
     let (parts, listed) = match (source, limit, &cut.page) {
         (Source::Present, None, None) => {
@@ -235,7 +230,7 @@ fn source(options: &Options, page: Option<&Page>, within: Duration) -> (Source, 
 fn read_token(token: &str, view: &View, options: &Options) -> Result<Page, Status> {
     let page = Page::parse(token, &view.scope)
         .map_err(|why| Status::bad_request(format!("invalid continue token: {why}")))?;
-    if options.revision.is_some_and(|revision| !revision.is_zero()) {
+    if options.is_pinned {
         return Err(Status::bad_request(
             "specifying resource version is not allowed when using continue",
         ));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use emitter_cache::Form;
 use emitter_cache::table::Include;
+use proto_types::quote::quote;
 use proto_types::status::{Cause, Details};
 use proto_types::{FieldSelector, LabelSelector, Revision, Status};
 
@@ -26,6 +27,10 @@ pub(super) struct Options {
     pub(super) fields: FieldSelector,
     /// The resource version, where one is given; `0` means any.
     pub(super) revision: Option<Revision>,
+    /// Whether it is written `0`.
+    pub(super) is_any: bool,
+    /// Whether it is given and written otherwise.
+    pub(super) is_pinned: bool,
     /// How the resource version is meant.
     pub(super) revision_match: Option<RevisionMatch>,
     /// The size of a page, where pages are asked for.
@@ -90,7 +95,7 @@ impl Query {
             return Ok(None);
         };
         go::parse_int(value).map(Some).map_err(|why| {
-            let value = go::quote(value);
+            let value = quote(value);
             Status::bad_request(format!("strconv.ParseInt: parsing {value}: {why}"))
         })
     }
@@ -102,8 +107,9 @@ impl Query {
             Some("None") => Ok(Include::Nothing),
             Some("Object") => Ok(Include::Object),
             Some(other) => Err(Status::bad_request(format!(
-                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: \
-                 must be 'Metadata', 'Object', 'None', or empty"
+                "Unable to convert to Table as requested: includeObject: Invalid value: {}: \
+                 must be 'Metadata', 'Object', 'None', or empty",
+                quote(other)
             ))),
         }
     }
@@ -132,13 +138,13 @@ impl Query {
     #[must_use]
     pub(super) fn pretty(&self, user_agent: Option<&str>) -> bool {
         match self.get("pretty") {
-            Some("true" | "1") => true,
-            Some(_) => false,
-            None => user_agent.is_some_and(|agent| {
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
+            None | Some("") => user_agent.is_some_and(|agent| {
                 ["curl", "Wget", "Mozilla/5.0"]
                     .iter()
                     .any(|it| agent.starts_with(it))
             }),
+            Some(_) => false,
         }
     }
 }
@@ -147,34 +153,26 @@ impl Options {
     /// Reads the parameters of a list or watch of `resource`.
     pub(super) fn parse(query: &Query, form: &Form, force_watch: bool) -> Result<Self, Status> {
         let bad = |why: &dyn std::fmt::Display| Status::bad_request(why.to_string());
-        let fields: FieldSelector = query
-            .get("fieldSelector")
-            .unwrap_or_default()
-            .parse()
-            .map_err(|why| bad(&why))?;
+        let text = |name| query.get(name).unwrap_or_default();
+        let timeout = query.number("timeoutSeconds")?;
+        let limit = query.number("limit")?;
+        let labels: LabelSelector = text("labelSelector").parse().map_err(|why| bad(&why))?;
+        let fields: FieldSelector = text("fieldSelector").parse().map_err(|why| bad(&why))?;
         check_fields(&fields, form)?;
-        let labels: LabelSelector = query
-            .get("labelSelector")
-            .unwrap_or_default()
-            .parse()
-            .map_err(|why| bad(&why))?;
         check_cost(&labels, &fields)?;
         let mut options = Self {
             watch: force_watch || query.flag("watch").unwrap_or(false),
             labels,
             fields,
             revision: None,
+            is_any: query.text("resourceVersion") == Some("0"),
+            is_pinned: !matches!(query.text("resourceVersion"), None | Some("0")),
             revision_match: None,
-            limit: query
-                .number("limit")?
+            limit: limit
                 .and_then(|limit| usize::try_from(limit).ok())
                 .filter(|limit| 0 < *limit),
             continue_token: query.text("continue").map(str::to_owned),
-            timeout: query
-                .number("timeoutSeconds")?
-                .and_then(|seconds| u64::try_from(seconds).ok())
-                .filter(|seconds| 0 < *seconds)
-                .map(|seconds| Duration::from_secs(seconds).min(MAX_TIMEOUT)),
+            timeout: timeout.filter(|seconds| *seconds != 0).map(lasting),
             bookmarks: query.flag("allowWatchBookmarks").unwrap_or(false),
             send_initial_events: query.flag("sendInitialEvents"),
         };
@@ -199,21 +197,16 @@ impl Options {
 
     fn parse_revision(&self, text: Option<&str>) -> Result<Option<Revision>, Status> {
         let Some(text) = text else { return Ok(None) };
-        let invalid = |_| {
-            let syntax = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-            let why = format!("Invalid value: {text:?}: {syntax}");
-            match self.watch {
-                true => {
-                    let mut status = Status::failure(500, "", format!("resourceVersion: {why}"));
-                    status.details = None;
-                    status
-                }
-                false => {
-                    Status::bad_request(format!("invalid resource version: resourceVersion: {why}"))
-                }
-            }
-        };
-        text.parse().map(Some).map_err(invalid)
+        if self.continue_token.is_some() && !self.watch {
+            // It is refused, whatever it is, once the token is found to be one.
+            return Ok(None);
+        }
+        go::revision(text)
+            .map(Some)
+            .map_err(|why| match self.watch {
+                true => Status::failure(500, "", why),
+                false => Status::bad_request(format!("invalid resource version: {why}")),
+            })
     }
 
     /// The combinations that `ValidateListOptions` refuses.
@@ -262,9 +255,10 @@ impl Options {
         }
         if !known {
             let value = revision_match.unwrap_or_default();
-            let supported: Vec<String> = supported.iter().map(|it| format!("{it:?}")).collect();
+            let supported: Vec<String> = supported.iter().map(|it| quote(it)).collect();
             let supported = supported.join(", ");
-            let why = format!("Unsupported value: {value:?}: supported values: {supported}");
+            let value = serde_json::Value::from(value);
+            let why = format!("Unsupported value: {value}: supported values: {supported}");
             causes.push(("FieldValueNotSupported", "resourceVersionMatch", why));
         }
         if !self.watch && self.send_initial_events.is_some() {
@@ -277,6 +271,14 @@ impl Options {
             Err(invalid(causes))
         }
     }
+}
+
+/// How long a watch of so many seconds lasts. Go counts nanoseconds in 63 bits, and past them
+/// begins anew; what is negative has ended.
+fn lasting(seconds: i64) -> Duration {
+    let nanoseconds = seconds.wrapping_mul(1_000_000_000);
+    let lasting = u64::try_from(nanoseconds).map_or(Duration::ZERO, Duration::from_nanos);
+    lasting.min(MAX_TIMEOUT)
 }
 
 /// Refuses selectors with more terms or values than anybody needs: each is compared with
@@ -336,7 +338,8 @@ fn check_fields(fields: &FieldSelector, form: &Form) -> Result<(), Status> {
     Err(Status::bad_request(match form.selectable.is_empty() {
         false => format!("field label not supported: {field}"),
         true => format!(
-            "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+            quote(field)
         ),
     }))
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use emitter_cache::form::NAMESPACES;
 use emitter_cache::{Entry, Scope, View};
 use http::StatusCode;
+use proto_types::quote::quote;
 use proto_types::{ObjectKey, Status};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +35,7 @@ pub struct Place {
 /// Answers with one object.
 pub async fn object(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Response, Status> {
     asked.admit(hub, Verb::Get)?;
+    check_key(hub, key)?;
     let answer = list::get(asked, hub, key).await;
     Ok(respond::about(asked, hub.form(), answer))
 }
@@ -97,6 +100,23 @@ async fn list_or_watch(
             manner.settle(answer)
         }
     }
+}
+
+/// Refuses keys that no object can have, because paths could not name it.
+fn check_key(hub: &Hub, key: &ObjectKey) -> Result<(), Status> {
+    if hub.names().kind != NAMESPACES.names.kind && key.namespace().is_empty() {
+        return Err(Status::bad_request("Namespace parameter required."));
+    }
+    let name = key.name();
+    let why = match name {
+        "." | ".." => format!("may not be '{name}'"),
+        _ if name.contains('%') => "may not contain '%'".to_owned(),
+        _ => return Ok(()),
+    };
+    let name = quote(name);
+    Err(Status::bad_request(format!(
+        "Name parameter invalid: {name}: {why}"
+    )))
 }
 
 /// A field selector for a namespace narrows the scope.

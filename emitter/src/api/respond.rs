@@ -1,6 +1,9 @@
 //! Answers: the headers that clients depend on, and refusals.
 
+use axum::Router;
 use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
 use axum::response::Response;
 use bytes::Bytes;
 use emitter_cache::{Form, protobuf};
@@ -141,6 +144,32 @@ pub fn discovered(
         *response.body_mut() = Body::empty();
         response.headers_mut().remove(header::CONTENT_TYPE);
     }
+    response
+}
+
+/// What a kube-apiserver says of a document that it lacks.
+pub(super) fn nothing_found(asked: &Asked) -> Response {
+    let mut response = with_type(asked, StatusCode::NOT_FOUND, "", Body::empty());
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response
+}
+
+/// The same routes, with the headers of a kube-apiserver's probes.
+pub fn as_probes(routes: Router) -> Router {
+    routes.layer(middleware::from_fn(with_headers))
+}
+
+async fn with_headers(request: Request, next: Next) -> Response {
+    let id = Asked::new(&request).audit_id;
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-cache, private"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert("audit-id", id);
     response
 }
 

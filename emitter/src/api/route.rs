@@ -40,6 +40,8 @@ pub(super) enum Route {
     Version,
     /// `/openapi/…`, whose documents are the upstream's.
     OpenApi,
+    /// `/openapi/v3/…`, which is answered by an empty 404 where there is none.
+    OpenApiOfVersion,
     /// `/`.
     Root,
     /// Nothing, within an API that is served: answered with a `Status`.
@@ -63,10 +65,15 @@ impl Route {
     /// Reads a path that has been percent-decoded. Slashes at its end do not count.
     #[must_use]
     pub(super) fn parse(path: &str) -> Self {
-        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let path = path.strip_prefix('/').unwrap_or(path);
+        if path.starts_with('/') {
+            return Self::Unknown;
+        }
+        let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
         match parts.as_slice() {
             [""] => Self::Root,
             ["version"] => Self::Version,
+            ["openapi", "v3", _, ..] => Self::OpenApiOfVersion,
             ["openapi", ..] => Self::OpenApi,
             ["api"] => Self::CoreVersions,
             ["apis"] => Self::Groups,
@@ -81,7 +88,9 @@ impl Route {
             ["apis", "multicluster.x-k8s.io", "v1beta1", rest @ ..] => {
                 Self::under(Version::V1Beta1.exports().root, rest)
             }
-            ["apis", "discovery.k8s.io" | "multicluster.x-k8s.io", ..] => Self::UnknownResource,
+            ["apis", "discovery.k8s.io" | "multicluster.x-k8s.io", ..] | ["api", ..] => {
+                Self::UnknownResource
+            }
             _ => Self::Unknown,
         }
     }
@@ -126,7 +135,11 @@ impl Route {
     }
 
     fn collection(root: &str, plural: &str, namespace: Option<&str>, watch: WatchPath) -> Self {
-        let scope = namespace.map_or(Scope::Cluster, |it| Scope::Namespace(it.to_owned()));
+        // `…/namespaces//services` are those of all namespaces.
+        let scope = match namespace {
+            None | Some("") => Scope::Cluster,
+            Some(namespace) => Scope::Namespace(namespace.to_owned()),
+        };
         find(root, plural).map_or(Self::UnknownResource, |resource| Self::Collection {
             resource,
             scope,
@@ -217,5 +230,19 @@ mod tests {
         );
         check("/", Route::Root);
         check("/apis/", Route::Groups);
+    }
+
+    #[test]
+    fn empty_parts_of_a_path_count_except_at_its_end() {
+        let everywhere = collection(Resource::Services, None, WatchPath::No);
+        for (path, route) in [
+            ("//api/v1/services", Route::Unknown),
+            ("//", Route::Unknown),
+            ("/api//v1/services", Route::UnknownResource),
+            ("/api/v9", Route::UnknownResource),
+            ("/api/v1/namespaces//services", everywhere),
+        ] {
+            assert_eq!(Route::parse(path), route, "{path}");
+        }
     }
 }

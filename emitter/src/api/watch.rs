@@ -4,6 +4,7 @@ mod sent;
 mod watcher;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -33,6 +34,11 @@ pub(super) async fn watch(
 ) -> Result<Response, Status> {
     // Not synced yet is the one thing that is told with an HTTP status.
     fresh::wait_for_view(hub, &view, Need::Any).await?;
+    if options.timeout == Some(Duration::ZERO) {
+        // It has ended before it began.
+        let (body, media_type) = (Body::empty(), format.stream_type());
+        return Ok(respond::with_type(asked, StatusCode::OK, media_type, body));
+    }
     let subscription = open(asked, hub, &view, options).await;
     let is_compressed = asked.gzip && subscription.is_ok();
     let body = match subscription {
@@ -68,6 +74,8 @@ async fn open(
     let revision = options.revision.filter(|revision| !revision.is_zero());
     let start = match (revision, options.send_initial_events) {
         (_, Some(true)) => Start::State,
+        // `00` is zero too, and nobody asked for the end of the state to be marked.
+        (None, None) if options.is_pinned => Start::State,
         (Some(revision), _) => Start::After(revision),
         (None, _) => Start::Now,
     };

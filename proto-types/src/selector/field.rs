@@ -145,7 +145,8 @@ fn unescape(value: &str) -> Result<String, InvalidFieldSelector> {
             },
             ',' | '=' => {
                 return Err(InvalidFieldSelector(format!(
-                    "invalid field selector: unescaped character in value: {c}"
+                    "invalid field selector: unescaped character in value: {}",
+                    u32::from(c)
                 )));
             }
             _ => plain.push(c),

@@ -195,10 +195,9 @@ struct SliceEndpoint {
 impl Slice {
     fn cells(self, now: Timestamp) -> Vec<String> {
         let ports = self.ports.unwrap_or_default();
-        let ports = ports.iter().map(|port| match (&port.port, &port.name) {
-            (Some(number), _) => number.to_string(),
-            (None, Some(name)) if !name.is_empty() => name.clone(),
-            (None, _) => "*".to_owned(),
+        let ports = ports.into_iter().map(|port| match port.port {
+            Some(number) => number.to_string(),
+            None => port.name.unwrap_or_default(),
         });
         let endpoints = self.endpoints.unwrap_or_default();
         let addresses = endpoints.into_iter().flat_map(|it| it.addresses);
@@ -276,7 +275,7 @@ fn first_three(items: impl Iterator<Item = String>) -> Option<String> {
     let items: Vec<String> = items.collect();
     match items.len() {
         0 => None,
-        1..=3 => Some(items.join(",")),
+        1..=3 => Some(items.join(",")).filter(|it| !it.is_empty()),
         n => Some(format!("{} + {} more...", items[..3].join(","), n - 3)),
     }
 }
@@ -334,7 +333,12 @@ mod tests {
         check(
             Resource::EndpointSlices,
             r#"{"metadata":{"name":"s"},"addressType":"IPv4","ports":[{"port":80},{"name":"x"},{}],"endpoints":[{"addresses":["a"]},{"addresses":["b"]},{"addresses":["c","d","e"]}]}"#,
-            r#"["s","IPv4","80,x,*","a,b,c + 2 more...","\u003cunknown\u003e"]"#,
+            r#"["s","IPv4","80,x,","a,b,c + 2 more...","\u003cunknown\u003e"]"#,
+        );
+        check(
+            Resource::EndpointSlices,
+            r#"{"metadata":{"name":"s"},"addressType":"IPv4","ports":[{"name":"","port":null}],"endpoints":[]}"#,
+            r#"["s","IPv4","\u003cunset\u003e","\u003cunset\u003e","\u003cunknown\u003e"]"#,
         );
         check(
             Resource::Endpoints,

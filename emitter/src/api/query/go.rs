@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use proto_types::Revision;
+use proto_types::quote::quote;
+
 /// Reason why a text is no number, in the words of `strconv`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in super::super) enum NoNumber {
+pub(super) enum NoNumber {
     /// It has something else than digits.
     #[error("invalid syntax")]
     Syntax,
@@ -15,7 +18,7 @@ pub(in super::super) enum NoNumber {
 }
 
 /// Reads as `strconv.ParseUint(text, 10, 64)` does.
-pub(in super::super) fn parse_uint(text: &str) -> Result<u64, NoNumber> {
+fn parse_uint(text: &str) -> Result<u64, NoNumber> {
     if text.is_empty() {
         return Err(NoNumber::Syntax);
     }
@@ -31,6 +34,14 @@ pub(in super::super) fn parse_uint(text: &str) -> Result<u64, NoNumber> {
     Ok(number)
 }
 
+/// Reads a resource version; the error is in Go's words.
+pub(in super::super) fn revision(text: &str) -> Result<Revision, String> {
+    parse_uint(text).map(Revision::new).map_err(|why| {
+        let text = quote(text);
+        format!("resourceVersion: Invalid value: {text}: strconv.ParseUint: parsing {text}: {why}")
+    })
+}
+
 /// Reads as `strconv.ParseInt(text, 10, 64)` does.
 pub(super) fn parse_int(text: &str) -> Result<i64, NoNumber> {
     let (is_negative, digits) = match text.strip_prefix('-') {
@@ -40,30 +51,6 @@ pub(super) fn parse_int(text: &str) -> Result<i64, NoNumber> {
     let number = i128::from(parse_uint(digits)?);
     let number = if is_negative { -number } else { number };
     number.try_into().map_err(|_| NoNumber::Range)
-}
-
-/// Writes as `strconv.Quote` does.
-pub(in super::super) fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for it in text.chars() {
-        let escaped = match it {
-            '"' | '\\' => write!(quoted, "\\{it}"),
-            '\u{7}' => write!(quoted, "\\a"),
-            '\u{8}' => write!(quoted, "\\b"),
-            '\u{c}' => write!(quoted, "\\f"),
-            '\n' => write!(quoted, "\\n"),
-            '\r' => write!(quoted, "\\r"),
-            '\t' => write!(quoted, "\\t"),
-            '\u{b}' => write!(quoted, "\\v"),
-            '\0'..='\u{1f}' | '\u{7f}' => write!(quoted, "\\x{:02x}", u32::from(it)),
-            '\u{80}'..='\u{a0}' | '\u{ad}' => write!(quoted, "\\u{:04x}", u32::from(it)),
-            _ => write!(quoted, "{it}"),
-        };
-        escaped.expect("a String takes every text");
-    }
-    quoted.push('"');
-    quoted
 }
 
 /// Reads as `time.ParseDuration` does: `32s`, `-1.5h`, `1h15m`, `0`. What is negative is
@@ -158,7 +145,7 @@ fn is_broken(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, NoNumber, duration, pairs, parse_int, parse_uint, quote};
+    use super::{Duration, NoNumber, duration, pairs, parse_int, parse_uint};
 
     #[test]
     fn numbers_are_read_as_go_reads_them() {
@@ -173,11 +160,6 @@ mod tests {
         for text in ["", "-", "+", "1 ", "--1", "0x1", "1_0"] {
             assert_eq!(parse_int(text), Err(NoNumber::Syntax), "{text}");
         }
-    }
-
-    #[test]
-    fn texts_are_quoted_as_go_quotes_them() {
-        assert_eq!(quote("a\"\\\n\u{1}é\u{7f}'"), r#""a\"\\\n\x01é\x7f'""#);
     }
 
     #[test]

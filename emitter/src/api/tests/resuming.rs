@@ -37,6 +37,25 @@ fn with(count: usize) -> Lab {
 }
 
 #[tokio::test]
+async fn a_table_that_resumes_shows_ages_of_now() {
+    let lab = Lab::with(&["a"]);
+    let now = Timestamp::now();
+    let created = now - jiff::SignedDuration::from_secs(7000);
+    let json = format!(
+        r#"{{"kind":"Service","apiVersion":"v1","metadata":{{"name":"b","namespace":"demo","uid":"b","resourceVersion":"101","creationTimestamp":"{created}"}},"spec":{{}}}}"#
+    );
+    let object = RawObject::parse(Resource::Services, &json.into()).unwrap();
+    lab.services.ingest(Event::Applied(object), created);
+    let request = Request::get("/api/v1/services?watch=1&resourceVersion=100")
+        .header("accept", super::TABLE)
+        .body(Body::empty())
+        .unwrap();
+    let (_, _, body) = lab.send(request).await;
+    let line = Stream(body).line().await.unwrap();
+    assert!(line.contains(r#""116m""#), "{line}");
+}
+
+#[tokio::test]
 async fn a_watch_that_is_cut_within_missed_deletions_gets_all_of_them() {
     let lab = with(20);
     let mut watch = lab.watch("resourceVersion=100").await;

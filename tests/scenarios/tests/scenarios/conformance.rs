@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 pub(crate) mod fresh;
+mod odd;
 mod question;
 mod shapes;
 mod world;

@@ -12,7 +12,7 @@ use super::question::Question;
 
 /// Headers that differ from one answer of a server to its next are not compared, nor
 /// is how a body is framed.
-const HEADERS: [&str; 8] = [
+const HEADERS: [&str; 10] = [
     "content-type",
     "warning",
     "cache-control",
@@ -21,6 +21,8 @@ const HEADERS: [&str; 8] = [
     "content-encoding",
     "x-content-type-options",
     "audit-id",
+    "location",
+    "allow",
 ];
 
 /// Longer than any question takes: a revision that does not come is waited for 3 s.

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use proto_types::{Resource, Revision};
 
+use super::odd;
 use super::world::World;
 use crate::lab::EXPORT;
 
@@ -16,11 +17,12 @@ pub(super) struct Question {
     pub(super) headers: Vec<(&'static str, String)>,
 }
 
-const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
-const PROTOBUF_METADATA: &str =
+pub(super) const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+pub(super) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+pub(super) const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+pub(super) const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+pub(super) const PROTOBUF_METADATA: &str =
     "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
@@ -74,40 +76,6 @@ timeout=xyz pretty=true fieldSelector=x fieldSelector=foo%3Dbar labelSelector=a+
 fieldSelector=metadata.name%3Dweb fieldSelector=metadata.name%3Dx,metadata.name%3Dy timeoutSeconds=abc
 ";
 
-/// What is accepted, beside nothing at all.
-const ACCEPTS: [&str; 30] = [
-    TABLE,
-    "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
-    "application/json;as=Table;v=v1beta1;g=meta.k8s.io",
-    METADATA,
-    METADATA_LIST,
-    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
-    "*/*",
-    "application/*",
-    "text/html",
-    "text/html,*/*;q=0.1",
-    "application/json;q=0",
-    "APPLICATION/JSON",
-    ",",
-    ";",
-    "text/*",
-    "*/json",
-    "application/cbor",
-    "application/yaml",
-    "application/vnd.kubernetes.protobuf,application/json",
-    "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io",
-    PROTOBUF,
-    PROTOBUF_METADATA,
-    "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-    "application/vnd.kubernetes.protobuf;stream=watch",
-    "application/vnd.kubernetes.protobuf;stream=x",
-    "application/yaml,application/json",
-    "application/yaml;as=Table;v=v1;g=meta.k8s.io",
-    "application/yaml;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
-    "application/json;stream=watch",
-    "application/*;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,*/*;q=0.5",
-];
-
 /// Paths that are not of one resource, or are no paths at all.
 const PATHS: &str = "
 /api /api/ /apis /api/v1 /apis/discovery.k8s.io /apis/discovery.k8s.io/v1 /version /
@@ -118,9 +86,14 @@ const PATHS: &str = "
 
 /// All questions.
 pub(super) fn all(world: &World) -> Vec<Question> {
-    let mut all: Vec<Question> = PATHS
+    let paths = PATHS
         .split_whitespace()
-        .map(|path| get(format!("GET {path}"), path.to_owned()))
+        .chain(odd::PATHS.split_whitespace());
+    let mut all: Vec<Question> = paths
+        .map(|path| {
+            let asked = path.replace("SELECTOR", &format!("{EXPORT}%3Dtrue"));
+            get(format!("GET {path}"), asked)
+        })
         .collect();
     for path in ["/api", "/apis"] {
         let aggregated = get(format!("GET {path} aggregated"), path.to_owned());
@@ -138,12 +111,19 @@ fn of_collection(resource: Resource, fill: &impl Fn(&str) -> String, all: &mut V
     let path = resource.collection(Some("demo"));
     let name = resource.plural();
     let watch = "watch=1&timeoutSeconds=1";
-    for query in LISTS.split_whitespace() {
+    let lists = LISTS
+        .split_whitespace()
+        .chain(odd::LISTS.split_whitespace());
+    for query in lists {
         let asked = format!("{path}?{}", fill(query));
         all.push(get(format!("{name} list {query}"), asked));
     }
     for query in WATCHES.split_whitespace() {
         let asked = format!("{path}?{watch}&{}", fill(query));
+        all.push(get(format!("{name} watch {query}"), asked));
+    }
+    for query in odd::WATCHES.split_whitespace() {
+        let asked = format!("{path}?watch=1&{}", fill(query));
         all.push(get(format!("{name} watch {query}"), asked));
     }
     for flag in ["watch", "watch=", "watch=True", "watch=2"] {
@@ -154,7 +134,7 @@ fn of_collection(resource: Resource, fill: &impl Fn(&str) -> String, all: &mut V
     let late = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=1";
     let asked = format!("{path}?watch=1&timeoutSeconds=8&resourceVersion=999999999&{late}");
     all.push(get(format!("{name} watch from the future"), asked));
-    for accept in ACCEPTS {
+    for accept in odd::ACCEPTS {
         let listed = get(format!("{name} list [{accept}]"), path.clone());
         all.push(listed.accept(accept));
         let one = format!("{path}?fieldSelector=metadata.name%3Dmanual");
@@ -164,7 +144,7 @@ fn of_collection(resource: Resource, fill: &impl Fn(&str) -> String, all: &mut V
         let watched = get(format!("{name} watch [{accept}]"), watched);
         all.push(watched.accept(accept));
     }
-    for accept in [PROTOBUF, PROTOBUF_METADATA, METADATA] {
+    for accept in [PROTOBUF, PROTOBUF_METADATA, METADATA, TABLE] {
         for query in IN_OTHER_ENCODINGS.split_whitespace() {
             let asked = format!("{path}?{}", fill(query));
             all.push(get(format!("{name} {query} [{accept}]"), asked).accept(accept));
@@ -198,15 +178,7 @@ fn of_headers(resource: Resource, all: &mut Vec<Question>) {
             all.push(asked.accept(TABLE));
         }
     }
-    for encoding in [
-        "gzip",
-        "identity",
-        "gzip;q=0",
-        "*",
-        "br,gzip;q=0.5",
-        "br, gzip",
-        "GZIP",
-    ] {
+    for encoding in odd::ENCODINGS {
         for query in ["", "?limit=1"] {
             let asked = get(
                 format!("{name} list{query} in {encoding}"),
@@ -215,12 +187,27 @@ fn of_headers(resource: Resource, all: &mut Vec<Question>) {
             all.push(asked.header("accept-encoding", encoding));
         }
     }
-    for agent in ["curl/8.0", "Wget/1", "Mozilla/5.0 x", "kubectl/v1"] {
-        let asked = get(
-            format!("{name} list for {agent}"),
-            format!("{path}?limit=1"),
-        );
-        all.push(asked.header("user-agent", agent));
+    for agent in [
+        "curl/8.0",
+        "Wget/1",
+        "Mozilla/5.0 x",
+        "kubectl/v1",
+        "CURL/8",
+        "x curl/8",
+        "curl",
+    ] {
+        for query in [
+            "limit=1",
+            "limit=1&pretty=",
+            "limit=1&pretty=false",
+            "limit=1&pretty=x",
+            "limit=abc",
+            "watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dmanual",
+        ] {
+            let asked = format!("{path}?{query}");
+            let asked = get(format!("{name} list {query} for {agent}"), asked);
+            all.push(asked.header("user-agent", agent));
+        }
     }
 }
 
@@ -265,7 +252,7 @@ fn of_paths(resource: Resource, all: &mut Vec<Question>) {
         let empty = format!("{root}/namespaces/nowhere/{name}");
         all.push(get(format!("{name} list nowhere [{accept}]"), empty).accept(accept));
     }
-    for method in [Method::HEAD, Method::OPTIONS, Method::TRACE] {
+    for method in [Method::HEAD, Method::OPTIONS, Method::TRACE, Method::POST] {
         let collection = resource.collection(Some("demo"));
         for path in [collection.clone(), format!("{collection}/manual")] {
             let mut question = get(format!("{method} {path}"), path);
@@ -284,7 +271,8 @@ fn of_objects(resource: Resource, all: &mut Vec<Question>) {
     };
     for query in
         "resourceVersion=0 resourceVersion=1 resourceVersion=abc resourceVersion=999999999 \
-        watch=1 export=1 export=0 pretty=1 pretty=true timeout=xyz fieldSelector=metadata.name%3Dx \
+        resourceVersion=00 resourceVersion=%2B5 resourceVersion=99999999999999999999 resourceVersion=%zz \
+        watch=1 export=1 export=0 pretty=1 pretty= pretty=true timeout=xyz timeout=1d fieldSelector=metadata.name%3Dx \
         fieldSelector=x labelSelector=a+in+b limit=abc unknown=1 resourceVersion="
             .split_whitespace()
     {
@@ -300,7 +288,7 @@ fn of_objects(resource: Resource, all: &mut Vec<Question>) {
         format!("{name} get nothing"),
         format!("{collection}/nope"),
     ));
-    for accept in ACCEPTS {
+    for accept in odd::ACCEPTS {
         let one = get(
             format!("{name} get [{accept}]"),
             format!("{collection}/{object}"),

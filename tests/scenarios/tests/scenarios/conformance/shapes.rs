@@ -112,6 +112,16 @@ async fn create_slices(cluster: &Cluster) -> anyhow::Result<()> {
             json!({ "addressType": "FQDN", "endpoints": [{ "addresses": ["a.example.org", "b.example.org"] }] }),
         ),
         (
+            "shape-unset",
+            json!({ "addressType": "IPv4", "ports": [{}], "endpoints": [{ "addresses": ["10.9.0.9"] }] }),
+        ),
+        (
+            "shape-ports",
+            json!({ "addressType": "IPv4", "ports": [
+                { "name": "a", "port": 1 }, { "name": "b" }, { "protocol": "UDP" }, { "name": "d", "port": 4 },
+            ], "endpoints": [] }),
+        ),
+        (
             "shape-six",
             json!({ "addressType": "IPv6", "ports": [], "endpoints": [] }),
         ),
