@@ -12,6 +12,7 @@ pub(crate) mod kubectl;
 mod proxy;
 mod reads;
 pub(crate) mod storm;
+pub(crate) mod strict;
 mod truth;
 mod world;
 
