@@ -5,6 +5,7 @@
 //! | `serving` | an emitter beside its kube-apiserver, and a bare socket writer |
 //! | `mirroring` | a reflector beside a program that writes the same objects and decides nothing |
 //! | `merging` | the same, for global Services of many clusters |
+//! | `starting` | how long an emitter takes to be ready, and what it keeps in memory |
 //! | `parties` | well-behaved sources and consumers beside hostile ones of every kind |
 //! | `process` | what the kernel says a process used |
 //! | `programs` | where the measured programs are |
@@ -17,6 +18,7 @@ mod parties;
 mod process;
 mod programs;
 mod serving;
+mod starting;
 
 use clap::{Parser, Subcommand};
 
@@ -47,6 +49,8 @@ enum Command {
     HostileConsumers(parties::HostileConsumers),
     /// How long many Services take, and one change; what is kept in memory
     Mirroring(mirroring::Args),
+    /// How long an emitter takes to be ready in front of many Services
+    Starting(starting::Args),
     /// How long global Services of many clusters take; what is kept in memory
     Merging(merging::Args),
     /// The floor of serving; started by that measurement itself
@@ -67,6 +71,7 @@ async fn main() -> anyhow::Result<()> {
         Command::HostileSources(sources) => sources.play().await,
         Command::HostileConsumers(consumers) => consumers.play().await,
         Command::Mirroring(args) => mirroring::run(&args).await,
+        Command::Starting(args) => starting::run(&args).await,
         Command::Merging(args) => merging::run(&args).await,
         Command::Bare(bare) => bare.serve().await,
     }
