@@ -9,7 +9,9 @@ use std::sync::Arc;
 use self::table::OF_SIX;
 use crate::network::{Direction, Mangle, Node};
 use crate::plan::Expected::{Exact, LeastMirrors, Mirrors, Ready};
-use crate::plan::{Action, Expected, Fault, Fleet, NOTHING, Plan, SourceSpec, Way, Work, api};
+use crate::plan::{
+    Action, Expected, Fault, Fleet, Link, NOTHING, Plan, SourceSpec, Way, Work, api,
+};
 use crate::settings::{Scene, Settings};
 
 /// Seed of scripts, which leave nothing but delays to it.
@@ -48,6 +50,8 @@ impl Script {
 #[must_use]
 pub fn all() -> Vec<Script> {
     let mut all = vec![
+        broken_list((node("reflector-0"), node("emitter-east-0"))),
+        broken_list((node("emitter-east-0"), api("east"))),
         stale_replica(),
         stale_replica_at_start(),
         wrong_selector(Way::Emitters(1), "an emitter has a wrong selector"),
@@ -61,8 +65,6 @@ pub fn all() -> Vec<Script> {
         empty_list(1),
         empty_list(3),
         empty_list(10),
-        broken_list(true),
-        broken_list(false),
         mass_deletion(),
         restored(),
         rolled_while_disconnected(),
@@ -203,19 +205,19 @@ fn empty_list(n_services: usize) -> Script {
         .expecting(89, &[Mirrors(n_services)])
 }
 
-/// A list that breaks off, when the reflector starts.
-fn broken_list(is_clean: bool) -> Script {
-    let link = (node("reflector-0"), node("emitter-east-0"));
-    let mangled = Fault::Mangled(link, Mangle::Truncated { is_clean }, 100);
+/// Lists that break off, when their reader starts.
+fn broken_list(link: Link) -> Script {
+    let reader = Arc::clone(&link.0);
+    let name = match reader.starts_with("reflector") {
+        true => "lists break off on their way to a reflector",
+        false => "lists break off on their way to an emitter",
+    };
+    let truncated = Mangle::Truncated { is_clean: false };
     let storm = vec![
-        (60, fault(mangled, 30)),
-        (61, fault(Fault::Crash(node("reflector-0")), 1)),
+        (60, fault(Fault::Mangled(link, truncated, 100), 30)),
+        (61, fault(Fault::Crash(reader), 1)),
         (70, work(Work::Create)),
     ];
-    let name = match is_clean {
-        true => "lists end in the middle",
-        false => "lists break off",
-    };
     script(name, Way::Emitters(1), 6, storm)
         .expecting(89, &[Mirrors(6), Ready(OF_SIX)])
         .expecting(130, &[Mirrors(7), Exact])
