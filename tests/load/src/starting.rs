@@ -53,6 +53,7 @@ async fn start(services: usize) -> anyhow::Result<Started> {
     let admin = free_address()?;
     let mut command = Command::new(beside("emitter")?);
     command
+        .arg("--selector=heliograph.dev/export=true")
         .args(["--secure-port=0", "--insecure-bind-address=127.0.0.1"])
         .arg(format!("--insecure-port={}", free_address()?.port()))
         .arg(format!("--admin-bind-address={admin}"))
