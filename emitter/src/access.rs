@@ -8,6 +8,7 @@
 //! Files are read again when they change. A watch whose consumer may see something else
 //! then is ended with 410, so that the consumer lists again; no other watch notices.
 
+mod authenticate;
 mod cached;
 mod certificate;
 mod credentials;
@@ -20,6 +21,7 @@ mod refusal;
 mod ruling;
 mod tokens;
 mod turns;
+mod unauthenticated;
 mod user;
 mod verifying;
 mod workload;
@@ -34,24 +36,22 @@ use emitter_cache::Grant;
 use emitter_cache::grant::{Owners, Rules};
 use parking_lot::RwLock;
 use proto_types::Status;
-use rustls::pki_types::CertificateDer;
 use tokio::sync::Notify;
-use tracing::{debug, warn};
 
+use self::authenticate::Authenticator;
 pub use self::credentials::{Credentials, Method};
 pub use self::floor::Floor;
 pub use self::follow_keys::follow_keys;
 pub use self::policy::PolicyError;
 pub use self::ruling::Error;
 use self::ruling::{Positions, Ruling};
-use self::tokens::Tokens;
 pub use self::tokens::TokensError;
 use self::turns::Busy;
 pub use self::user::User;
 use crate::api::{Attributes, Target};
 use crate::consumers::Consumers;
 use crate::hub::Hub;
-use crate::metrics::{Eviction, Limit, Metrics};
+use crate::metrics::{Eviction, Metrics};
 use crate::tls::Certificates;
 
 /// How access is configured.
@@ -90,9 +90,8 @@ pub struct Parts {
 /// Decides who may see what.
 pub struct Access {
     parts: Parts,
-    tokens: RwLock<Arc<Tokens>>,
+    authenticator: Authenticator,
     ruling: RwLock<Arc<Ruling>>,
-    authentication: Option<delegated::Authentication>,
     authorization: Option<delegated::Authorization>,
     changed: Notify,
     /// Number of changes of files.
@@ -135,17 +134,6 @@ pub enum Denied {
     Failed(String),
 }
 
-/// Why nobody is known by credentials.
-#[derive(Debug)]
-enum Unknown {
-    /// They are not valid, or cannot be reviewed.
-    Why(String),
-    /// Too many are being reviewed.
-    Busy,
-    /// The API server did not review the token.
-    Unreviewed,
-}
-
 /// How often rights are looked at again that the upstream gave.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -154,18 +142,13 @@ impl Access {
     pub fn open(parts: Parts) -> Result<Arc<Self>, Error> {
         verifying::install();
         let settings = &parts.settings;
-        let ttl = settings.delegation_ttl;
-        let client = || parts.client.clone();
-        let authentication = settings.delegate_authentication;
-        let authentication = authentication.then(|| delegated::Authentication::new(client(), ttl));
-        let authorization = settings.delegate_authorization;
-        let authorization = authorization.then(|| delegated::Authorization::new(client(), ttl));
-        let tokens = settings.tokens.as_deref().map(Tokens::read).transpose()?;
+        let authorization = settings
+            .delegate_authorization
+            .then(|| delegated::Authorization::new(parts.client.clone(), settings.delegation_ttl));
         let ruling = Ruling::read(settings.policy.as_deref())?;
         Ok(Arc::new(Self {
-            tokens: RwLock::new(Arc::new(tokens.unwrap_or_default())),
+            authenticator: Authenticator::open(&parts)?,
             ruling: RwLock::new(Arc::new(ruling)),
-            authentication,
             authorization,
             changed: Notify::new(),
             generation: Arc::default(),
@@ -175,9 +158,7 @@ impl Access {
 
     /// Reads the tokens again.
     pub fn reload_tokens(&self) -> Result<(), Error> {
-        if let Some(path) = &self.parts.settings.tokens {
-            *self.tokens.write() = Arc::new(Tokens::read(path)?);
-        }
+        self.authenticator.reload_tokens()?;
         self.change();
         Ok(())
     }
@@ -217,22 +198,10 @@ impl Access {
         attributes: Attributes,
     ) -> Result<Right, Denied> {
         let generation = self.generation.load(Ordering::SeqCst);
-        let known = self.user(&credentials).await;
+        let ruling = Arc::clone(&self.ruling.read());
+        let (user, method) = self.authenticator.user(&credentials, &ruling).await?;
+        drop(ruling);
         let metrics = &self.parts.metrics;
-        let (user, method) = match known {
-            Ok(known) => known,
-            Err(Unknown::Busy) => return Err(self.busy()),
-            Err(Unknown::Unreviewed) => {
-                metrics.authenticated("none", false);
-                return Err(Denied::Refused(refusal::unreviewed()));
-            }
-            Err(Unknown::Why(why)) => {
-                debug!(%why, "nobody knows who asks");
-                metrics.authenticated("none", false);
-                return Err(Denied::Refused(refusal::unauthorized()));
-            }
-        };
-        metrics.authenticated(method.name(), true);
         let granted = self.granted(&user, &attributes, credentials.address).await;
         metrics.authorized(granted.is_ok());
         let (rules, view) = granted?;
@@ -252,80 +221,6 @@ impl Access {
             generation,
             current: Arc::clone(&self.generation),
         })
-    }
-
-    /// Too many credentials are being reviewed: whoever comes again may be known.
-    fn busy(&self) -> Denied {
-        self.parts.metrics.refused(Limit::Authentication);
-        let why = "Too many credentials are being reviewed, please try again later.";
-        Denied::Refused(Status::too_many_requests(why, 1))
-    }
-
-    async fn user(&self, credentials: &Credentials) -> Result<(User, Method), Unknown> {
-        let mut whys = Vec::new();
-        match self.by_certificate(&credentials.certificates) {
-            Some(Ok(user)) => return Ok((user, Method::Certificate)),
-            Some(Err(why)) => whys.push(why),
-            None => {}
-        }
-        if let Some(token) = credentials.token.as_deref().filter(|_| self.reads_tokens()) {
-            match self.by_token(token, credentials.address).await {
-                Ok(known) => return Ok(known),
-                Err(Unknown::Why(why)) => whys.push(why),
-                Err(unknown) => return Err(unknown),
-            }
-        }
-        match self.parts.settings.anonymous && whys.is_empty() {
-            true => Ok((User::anonymous(), Method::Anonymous)),
-            false => Err(Unknown::Why(whys.join("; "))),
-        }
-    }
-
-    /// Whether a token says anything here.
-    fn reads_tokens(&self) -> bool {
-        let settings = &self.parts.settings;
-        settings.tokens.is_some()
-            || settings.delegate_authentication
-            || !self.ruling.read().issuers.is_empty()
-    }
-
-    fn by_certificate(&self, chain: &[CertificateDer<'static>]) -> Option<Result<User, String>> {
-        let own = chain.first()?;
-        let trusted = self.parts.certificates.as_ref()?.trusts(chain)?;
-        let user = trusted.map(|()| certificate::user(own));
-        user.map_err(|why| why.to_string()).transpose()
-    }
-
-    async fn by_token(
-        &self,
-        token: &str,
-        address: Option<IpAddr>,
-    ) -> Result<(User, Method), Unknown> {
-        let tokens = Arc::clone(&self.tokens.read());
-        if let Some(user) = tokens.user(token) {
-            return Ok((user.clone(), Method::Token));
-        }
-        let ruling = Arc::clone(&self.ruling.read());
-        if let Some(name) = workload::claimed_issuer(token)
-            && let Some(issuer) = ruling.issuer(&name)
-        {
-            let user = issuer.user(token).await.map_err(Unknown::Why)?;
-            return Ok((user, Method::Issuer(name)));
-        }
-        let Some(authentication) = &self.authentication else {
-            return Err(Unknown::Why("the token is not known".to_owned()));
-        };
-        match authentication.user(token, address).await {
-            Ok(Some(user)) => Ok((user, Method::Delegated)),
-            Ok(None) => Err(Unknown::Why(
-                "the upstream does not know the token".to_owned(),
-            )),
-            Err(why) if why.is::<Busy>() => Err(Unknown::Busy),
-            Err(why) => {
-                warn!(%why, "cannot ask the upstream whose a token is");
-                Err(Unknown::Unreviewed)
-            }
-        }
     }
 
     /// What somebody may see, and what that is called.
@@ -365,7 +260,7 @@ impl Access {
         match authorization.verdict(user, attributes, address).await {
             Ok(verdict) if verdict.allowed => everything(),
             Ok(verdict) => forbidden(&verdict.reason),
-            Err(why) if why.is::<Busy>() => Err(self.busy()),
+            Err(why) if why.is::<Busy>() => Err(authenticate::busy(&self.parts.metrics)),
             Err(why) => Err(Denied::Failed(why.to_string())),
         }
     }
@@ -390,22 +285,11 @@ impl Access {
 
     /// Whether a right is what it was. Where nobody can be asked, it is.
     async fn still_holds(&self, right: &Right) -> bool {
-        let is_known = match &right.method {
-            Method::Certificate => {
-                let user = self.by_certificate(&right.credentials.certificates);
-                user.is_some_and(|it| it.is_ok())
-            }
-            Method::Token => {
-                let token = right.credentials.token.as_deref().unwrap_or_default();
-                self.tokens.read().user(token) == Some(&right.user)
-            }
-            Method::Issuer(name) => (self.ruling.read().issuer(name))
-                .is_some_and(|issuer| issuer.still_knows(&right.user)),
-            Method::Delegated | Method::Anonymous => true,
-        };
-        if !is_known {
+        let ruling = Arc::clone(&self.ruling.read());
+        if !self.authenticator.still_knows(right, &ruling) {
             return false;
         }
+        drop(ruling);
         match self.granted(&right.user, &right.attributes, None).await {
             Ok((rules, _)) => rules == *right.grant.rules(),
             Err(Denied::Refused(status)) => status.code == 429,

@@ -54,6 +54,7 @@ struct ReloadLabels {
 struct AuthenticationLabels {
     method: &'static str,
     result: &'static str,
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -211,7 +212,7 @@ impl Metrics {
         );
         at.add(
             "heliograph_emitter_authentication_attempts",
-            "Requests by how their consumer was known; refused with 401 if it was not",
+            "Credentials by the method that checked them; a failure is a 401 and has a reason",
             authentications,
         );
         at.add(
@@ -237,10 +238,22 @@ impl Metrics {
         self.refusals.get_or_create(&LimitLabels { limit }).inc();
     }
 
-    /// A request came from somebody who is known by that method, or is not.
-    pub fn authenticated(&self, method: &'static str, is_known: bool) {
-        let result = if is_known { "success" } else { "failure" };
-        let labels = AuthenticationLabels { method, result };
+    /// Credentials were accepted by that method.
+    pub fn authenticated(&self, method: &'static str) {
+        self.authentication(method, "success", "");
+    }
+
+    /// Credentials were not accepted by that method, for that reason.
+    pub fn unauthenticated(&self, method: &'static str, reason: &'static str) {
+        self.authentication(method, "failure", reason);
+    }
+
+    fn authentication(&self, method: &'static str, result: &'static str, reason: &'static str) {
+        let labels = AuthenticationLabels {
+            method,
+            result,
+            reason,
+        };
         self.authentications.get_or_create(&labels).inc();
     }
 

@@ -26,8 +26,11 @@ const MAX_ANSWER: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Authentication {
     client: Client,
-    answers: Cached<Option<User>>,
+    answers: Cached<Reviewed>,
 }
+
+/// The user of a token, or why the API server rejects it.
+type Reviewed = Result<User, String>;
 
 /// Asks who may do what.
 #[derive(Debug)]
@@ -76,24 +79,40 @@ struct TokenStatus {
     authenticated: bool,
     #[serde(default)]
     user: User,
+    #[serde(default)]
+    error: String,
+}
+
+/// Longer words of an API server are cut, since answers are kept.
+const MAX_WORDS: usize = 512;
+
+impl TokenStatus {
+    fn reviewed(self) -> Reviewed {
+        match (self.authenticated, self.error.as_str()) {
+            (true, _) => Ok(self.user.authenticated()),
+            (false, "") => Err("the API server does not know the token".to_owned()),
+            (false, words) => Err(words.chars().take(MAX_WORDS).collect()),
+        }
+    }
 }
 
 impl Authentication {
     pub(super) fn new(client: kube::Client, ttl: Duration) -> Self {
         Self {
             client: Client::new(client),
-            answers: Cached::new(ttl, Option::is_some),
+            answers: Cached::new(ttl, Result::is_ok),
         }
     }
 
-    /// Returns the user of a token, if there is one; [`Busy`](super::turns::Busy) where too many ask.
+    /// Returns the user of a token, or why it is rejected; [`Busy`](super::turns::Busy) where
+    /// too many ask.
     pub(super) async fn user(
         &self,
         token: &str,
         address: Option<IpAddr>,
-    ) -> anyhow::Result<Option<User>> {
+    ) -> anyhow::Result<Reviewed> {
         if MAX_TOKEN < token.len() {
-            return Ok(None);
+            return Ok(Err(format!("it is longer than {MAX_TOKEN} bytes")));
         }
         let review = json!({
             "apiVersion": "authentication.k8s.io/v1",
@@ -102,7 +121,7 @@ impl Authentication {
         });
         let ask = async {
             let status: TokenStatus = self.client.review(TOKEN_REVIEWS, &review, address).await?;
-            Ok(status.authenticated.then(|| status.user.authenticated()))
+            Ok(status.reviewed())
         };
         self.answers.get(&question(token.as_bytes()), ask).await
     }

@@ -112,6 +112,14 @@ async fn who_is_known_sees_what_it_is_granted_and_others_nothing() {
     );
     assert_eq!(lab.refusal("", to("list", "services")).await, unknown);
     assert_eq!(lab.refusal("", path("/version")).await, unknown);
+    let mut text = String::new();
+    let mut registry = prometheus_client::registry::Registry::default();
+    lab.access.parts.metrics.register_all(&mut registry);
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for (method, reason, n) in [("token", "UnknownToken", 1), ("none", "NoCredentials", 2)] {
+        let line = format!("{{method=\"{method}\",result=\"failure\",reason=\"{reason}\"}} {n}");
+        assert!(text.contains(&line), "{line} in {text}");
+    }
 }
 
 #[tokio::test]

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::Value;
 
 use super::User;
 use super::keys::Keys;
 use super::policy::Issuer;
+use super::unauthenticated::{Cause, Reason, claims};
 
 /// How far clocks of two clusters may be apart.
 const LEEWAY_SECONDS: u64 = 30;
@@ -62,10 +61,10 @@ impl Trusted {
     }
 
     /// Who has that token, of which it is known that it claims to be this issuer's.
-    pub(super) async fn user(&self, token: &str) -> Result<User, String> {
-        let header = decode_header(token).map_err(|why| why.to_string())?;
+    pub(super) async fn user(&self, token: &str) -> Result<User, Cause> {
+        let header = decode_header(token)?;
         let key = self.keys.find(header.kid.as_deref()).await;
-        let (algorithm, key) = key.ok_or("it is signed with a key that is not known")?;
+        let (algorithm, key) = key.ok_or_else(|| self.unknown_key(header.kid.as_deref()))?;
         super::verifying::install();
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY_SECONDS;
@@ -73,21 +72,47 @@ impl Trusted {
         validation.set_audience(&self.issuer.audiences);
         validation.set_issuer(&[&self.issuer.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let token = decode::<Value>(token, &key, &validation).map_err(|why| why.to_string())?;
-        user(token.claims, &self.issuer.user_prefix)
-            .ok_or_else(|| "it has no sub, or a reserved one".to_owned())
+        let token = decode::<Value>(token, &key, &validation);
+        let token = token.map_err(|error| self.explained(error.into()))?;
+        user(token.claims, &self.issuer.user_prefix).ok_or_else(|| {
+            let details = "its subject is empty, or begins with system: and is no service account";
+            Cause::of_issuer(Reason::ReservedSubject, details)
+        })
+    }
+
+    /// Says what would have been accepted.
+    fn explained(&self, mut cause: Cause) -> Cause {
+        let more = match cause.reason {
+            Reason::WrongAudience => {
+                format!("; the emitter accepts {}", self.issuer.audiences.join(", "))
+            }
+            Reason::Expired | Reason::NotYetValid => {
+                let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+                format!("; it is {now} here, and {LEEWAY_SECONDS} s are tolerated")
+            }
+            _ => return cause,
+        };
+        cause.details += &more;
+        cause
+    }
+
+    fn unknown_key(&self, name: Option<&str>) -> Cause {
+        let which = match name {
+            Some(name) => format!("key {name:?} is"),
+            None => "the token names no key, and there is not exactly one".to_owned(),
+        };
+        let issuer = &self.issuer.issuer;
+        let details = match name {
+            Some(_) => format!("{which} not among those of issuer {issuer}"),
+            None => format!("{which} of issuer {issuer}"),
+        };
+        Cause::of_issuer(Reason::UnknownKey, details)
     }
 }
 
 /// The issuer that a token claims; nothing is proved by that.
 pub(super) fn claimed_issuer(token: &str) -> Option<String> {
-    if MAX_TOKEN < token.len() {
-        return None;
-    }
-    let claims = token.split('.').nth(1)?;
-    let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
-    let claims: Value = serde_json::from_slice(&claims).ok()?;
-    Some(claims["iss"].as_str()?.to_owned())
+    Some(claims(token)?["iss"].as_str()?.to_owned())
 }
 
 /// Returns whether a claim names a part of Kubernetes itself. An issuer may name service

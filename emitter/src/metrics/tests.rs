@@ -76,7 +76,7 @@ fn touch(metrics: &Metrics) {
     metrics.upstream_heard(names, jiff::Timestamp::UNIX_EPOCH);
     metrics.refused(Limit::Watches);
     metrics.reloaded("tokens", true);
-    metrics.authenticated("token", true);
+    metrics.authenticated("token");
     metrics.authorized(true);
     metrics.asked("all", true);
 }

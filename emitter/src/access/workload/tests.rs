@@ -1,3 +1,5 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{KeyPair, PublicKeyData};
 use serde_json::json;
 
@@ -92,24 +94,27 @@ async fn a_service_account_of_another_cluster_is_known_by_its_own_token() {
 #[tokio::test]
 async fn what_is_not_for_this_emitter_or_not_now_is_not_believed() {
     let lab = Lab::new();
-    for (what, change) in [
+    for (reason, change) in [
         (
-            "another audience",
+            Reason::WrongAudience,
             json!({"aud": ["https://kubernetes.default.svc"]}),
         ),
-        ("another issuer", json!({"iss": "https://east"})),
-        ("expired", json!({"exp": now() - 60})),
-        ("not yet", json!({"nbf": now() + 60})),
-        ("no end", json!({"exp": null})),
-        ("nobody", json!({"sub": ""})),
+        (Reason::Malformed, json!({"iss": "https://east"})),
+        (Reason::Expired, json!({"exp": now() - 60})),
+        (Reason::NotYetValid, json!({"nbf": now() + 60})),
+        (Reason::Malformed, json!({"exp": null})),
+        (Reason::ReservedSubject, json!({"sub": ""})),
     ] {
         let token = lab.token("one", &change);
-        assert!(lab.trusted.user(&token).await.is_err(), "{what}");
+        let cause = lab.trusted.user(&token).await.unwrap_err();
+        assert_eq!(cause.reason, reason, "{change}: {cause:?}");
     }
     let unknown_key = lab.token("two", &json!({}));
-    assert!(lab.trusted.user(&unknown_key).await.is_err());
+    let cause = lab.trusted.user(&unknown_key).await.unwrap_err();
+    assert_eq!(cause.reason, Reason::UnknownKey);
     let forged = Lab::new().token("one", &json!({}));
-    assert!(lab.trusted.user(&forged).await.is_err());
+    let cause = lab.trusted.user(&forged).await.unwrap_err();
+    assert_eq!(cause.reason, Reason::InvalidSignature);
     let good = lab.token("one", &json!({}));
     let (head, _) = good.rsplit_once('.').unwrap();
     assert!(lab.trusted.user(&format!("{head}.")).await.is_err());
