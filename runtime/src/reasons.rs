@@ -28,6 +28,13 @@ fn in_words(error: &(dyn Error + 'static)) -> String {
     if is_eof {
         return "the other side closed the connection".to_owned();
     }
+    // The library adds the whole object that the server answered.
+    if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+        return match status.message.as_str() {
+            "" => format!("{} {}", status.code, status.reason),
+            words => words.to_owned(),
+        };
+    }
     let text = error.to_string();
     let text = text.strip_prefix("ServiceError: ").unwrap_or(&text);
     text.to_owned()
@@ -48,6 +55,13 @@ mod tests {
         let (text, rest) = texts.split_first().unwrap();
         let source = (!rest.is_empty()).then(|| Box::new(layers(rest)));
         Layer { text, source }
+    }
+
+    #[test]
+    fn an_api_server_is_quoted_without_its_object() {
+        let status = kube::core::Status::failure("configmaps \"x\" not found", "NotFound");
+        let error = kube::Error::Api(status.with_code(404).boxed());
+        assert_eq!(reasons(&error), "configmaps \"x\" not found");
     }
 
     #[test]
