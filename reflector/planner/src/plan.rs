@@ -27,7 +27,7 @@ use crate::rejected;
 use crate::service::ServiceSpec;
 use crate::slice::Oddity;
 use crate::source::SliceContent;
-use crate::world::{Claim, World};
+use crate::world::{Claim, FailingBack, World};
 
 pub(crate) use case::Case;
 pub use case::Reason;
@@ -49,8 +49,8 @@ pub struct Plan {
     pub namespace_for: Option<SourceName>,
     /// What people should know.
     pub problems: Vec<Problem>,
-    /// Whether clusters still serve though earlier ones suffice.
-    pub(crate) is_failing_back: bool,
+    /// Clusters that still serve though earlier ones suffice.
+    pub(crate) failing_back: FailingBack,
 }
 
 /// What should exist under a key.

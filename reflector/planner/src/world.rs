@@ -30,6 +30,7 @@ use crate::source::{Change, Source, SourceService, SourceSlice, UpstreamContact}
 use claims::Claims;
 use contest::Contests;
 use failback::Failbacks;
+pub(crate) use failback::FailingBack;
 pub use judge::Doubt;
 pub use left_behind::selector_of_left_behind;
 use losses::{By, Judging};

@@ -96,11 +96,10 @@ fn choose(
     recalled: &mut Recalled,
 ) {
     let tiers = tiers(members, order);
-    let found = tiers.iter().enumerate().find_map(|(n, tier)| {
-        let met = met(case, members, (tier, enough));
-        (met != Met::No).then_some((n, met))
-    });
-    let Some((n, met)) = found else {
+    let all_met = tiers.iter().map(|tier| met(case, members, (tier, enough)));
+    let all_met: Vec<_> = all_met.collect();
+    let found = all_met.iter().position(|it| *it != Met::No);
+    let Some((n, met)) = found.map(|n| (n, all_met[n])) else {
         case.note("AllServe", || {
             "no tier of clusters suffices, so that all of them serve".to_owned()
         });
@@ -112,27 +111,26 @@ fn choose(
                 .to_owned()
         });
     }
-    let names = |members: &[&Member<'_>]| -> Vec<SourceName> {
-        members
-            .iter()
-            .map(|it| it.name.clone().into_owned())
-            .collect()
-    };
-    let standing_by: Vec<_> = tiers[n + 1..].iter().flat_map(|it| names(it)).collect();
-    let step = case.world.failback_step(case.key);
-    for name in &standing_by {
-        let serves = serves(case, name);
-        let step = match (met, serves) {
-            (_, false) => STEPS, // Who was not serving does not begin to.
-            (Met::Unknown, true) => 0,
-            (Met::Yes | Met::No, true) => step,
-        };
-        plan.is_failing_back |= serves && met == Met::Yes;
-        case.note("ClusterOnStandby", || {
-            let done = 100 * step / STEPS;
-            format!("earlier clusters suffice: {done} % of the endpoints of {name} stand by")
-        });
-        withdraw(plan, recalled, name, step);
+    let sufficient = all_met.iter().enumerate();
+    let sufficient = sufficient.filter(|(_, it)| **it == Met::Yes);
+    plan.failing_back.sufficient = sufficient.map(|(tier, _)| tier).collect();
+    for (tier, members) in tiers.iter().enumerate().skip(n + 1) {
+        for member in members {
+            let name = &*member.name;
+            let step = match (met, serves(case, name)) {
+                (_, false) => STEPS, // Who was not serving does not begin to.
+                (Met::Unknown, true) => 0,
+                (Met::Yes | Met::No, true) => {
+                    plan.failing_back.clusters.insert(name.clone(), tier);
+                    case.world.failback_step(case.key, name)
+                }
+            };
+            case.note("ClusterOnStandby", || {
+                let done = 100 * step / STEPS;
+                format!("earlier clusters suffice: {done} % of the endpoints of {name} stand by")
+            });
+            withdraw(plan, recalled, name, step);
+        }
     }
 }
 

@@ -1,29 +1,80 @@
 //! The way back to clusters that suffice again: it waits, and then it takes steps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proto_types::label::{self, MEMBERS};
 
 use super::{Touched, World};
 use crate::global::{self, STEPS};
 use crate::hold::Moment;
-use crate::name::LocalKey;
+use crate::name::{LocalKey, SourceName};
 use crate::plan::Case;
 
 /// The global Services that are on their way back.
 pub(super) type Failbacks = HashMap<LocalKey, Failback>;
 
-/// How far one is.
-#[derive(Debug, Clone, Copy)]
+/// How far one is. Each cluster goes by a clock of its own.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Failback {
+    /// The positions in the failover order that suffice, and since when.
+    sufficient: BTreeMap<usize, Moment>,
+    /// The clusters that still serve.
+    clusters: BTreeMap<SourceName, Withdrawal>,
+}
+
+/// One cluster that is to stand by.
+#[derive(Debug, Clone, Copy)]
+struct Withdrawal {
+    /// Its position in the failover order.
+    tier: usize,
+    /// Since when it is not needed.
     since: Moment,
     step: usize,
 }
 
+/// What a plan says of clusters that still serve though earlier ones suffice.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct FailingBack {
+    /// Those clusters, with their positions in the failover order.
+    pub(crate) clusters: BTreeMap<SourceName, usize>,
+    /// The positions that suffice.
+    pub(crate) sufficient: BTreeSet<usize>,
+}
+
+impl Failback {
+    /// Takes over what a plan says now. What goes on keeps its clock.
+    fn update(&mut self, plan: FailingBack, now: Moment) {
+        let FailingBack {
+            clusters,
+            sufficient,
+        } = plan;
+        let since = |tier| *self.sufficient.get(&tier).unwrap_or(&now);
+        self.sufficient = sufficient
+            .into_iter()
+            .map(|tier| (tier, since(tier)))
+            .collect();
+        let withdrawal = |(name, tier): (SourceName, usize)| {
+            let before = self.clusters.get(&name);
+            let (since, step) = before.map_or((now, 0), |it| (it.since, it.step));
+            (name, Withdrawal { tier, since, step })
+        };
+        self.clusters = clusters.into_iter().map(withdrawal).collect();
+    }
+
+    /// Since when a cluster can be done without: since it is not needed, and an earlier
+    /// position has sufficed all the time.
+    fn since(&self, of: &Withdrawal) -> Moment {
+        let earlier = self.sufficient.range(..of.tier).map(|(_, since)| *since);
+        earlier.min().map_or(of.since, |it| it.max(of.since))
+    }
+}
+
 impl World {
-    /// How many steps of the way back are done.
-    pub(crate) fn failback_step(&self, key: &LocalKey) -> usize {
-        self.failbacks.get(key).map_or(0, |it| it.step)
+    /// How many steps of the way back are done for a cluster.
+    pub(crate) fn failback_step(&self, key: &LocalKey, cluster: &SourceName) -> usize {
+        let failback = self.failbacks.get(key);
+        let withdrawal = failback.and_then(|it| it.clusters.get(cluster));
+        withdrawal.map_or(0, |it| it.step)
     }
 
     /// Finds out which of these are on their way back now, and which are not any more.
@@ -35,13 +86,13 @@ impl World {
             .collect::<Vec<_>>()
         {
             let plan = global::plan(&Case::new(self, &key));
-            if plan.is_some_and(|it| it.is_failing_back) {
-                let since = self.now;
-                let begun = Failback { since, step: 0 };
-                self.failbacks.entry(key).or_insert(begun);
-            } else {
+            let plan = plan.map(|it| it.failing_back);
+            let Some(plan) = plan.filter(|it| !it.clusters.is_empty()) else {
                 self.failbacks.remove(&key);
-            }
+                continue;
+            };
+            let failback = self.failbacks.entry(key).or_default();
+            failback.update(plan, self.now);
         }
     }
 
@@ -70,17 +121,25 @@ impl World {
         };
         let (wait, ramp) = (global.failback_after, global.failback_over);
         let mut touched = Touched::new();
-        for (key, failback) in &mut self.failbacks {
-            let elapsed = self.now.0.saturating_sub(failback.since.0);
+        let now = self.now;
+        let step_at = |since: Moment| {
+            let elapsed = now.0.saturating_sub(since.0);
             let step = (1..=STEPS).rev().find(|step| {
                 let share = u32::try_from(step - 1).unwrap_or(u32::MAX);
                 let steps = u32::try_from(STEPS - 1).unwrap_or(1);
                 wait + ramp * share / steps <= elapsed
             });
-            let step = step.unwrap_or(0);
-            if step != failback.step {
-                failback.step = step;
-                touched.insert(key.clone());
+            step.unwrap_or(0)
+        };
+        for (key, failback) in &mut self.failbacks {
+            let steps = failback.clusters.values();
+            let steps = steps.map(|it| step_at(failback.since(it)));
+            let steps: Vec<_> = steps.collect();
+            for (withdrawal, step) in failback.clusters.values_mut().zip(steps) {
+                if step != withdrawal.step {
+                    withdrawal.step = step;
+                    touched.insert(key.clone());
+                }
             }
         }
         touched

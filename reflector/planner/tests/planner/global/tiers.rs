@@ -122,6 +122,56 @@ fn the_way_back_waits_and_then_takes_steps() {
     assert_eq!(lab.settle(), Vec::<String>::new());
 }
 
+/// The wait is 30 s, and the way back takes 30 s.
+#[test]
+fn each_cluster_is_waited_for_by_a_clock_of_its_own() {
+    let mut lab = lab("1");
+    lab.apply_slice("home", &pods(1, 0));
+    lab.apply_slice("east", &pods(2, 0));
+    lab.settle();
+    assert_eq!(serving(&lab), [0, 0, 4]);
+    lab.pass(100);
+    lab.apply_slice("east", &pods(2, 4));
+    lab.settle();
+    assert_eq!(serving(&lab), [0, 4, 4]);
+    // Home is ready while west is on its way out for east's sake.
+    lab.pass(141);
+    lab.apply_slice("home", &pods(1, 4));
+    lab.settle();
+    assert_eq!(serving(&lab)[..2], [4, 4]);
+    lab.pass(161);
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 4, 0], "home has been ready for 20 s only");
+    lab.pass(172);
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 3, 0]);
+    lab.pass(202);
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 0, 0]);
+}
+
+#[test]
+fn a_cluster_that_has_just_recovered_is_not_believed_for_the_sake_of_another() {
+    let mut lab = lab("1");
+    lab.apply_slice("home", &pods(1, 0));
+    lab.apply_slice("east", &pods(2, 0));
+    lab.settle();
+    lab.pass(100);
+    lab.apply_slice("east", &pods(2, 4));
+    lab.settle();
+    // East fails again, and home takes its place, of which nothing is known yet.
+    lab.pass(120);
+    lab.apply_slice("home", &pods(1, 4));
+    lab.apply_slice("east", &pods(2, 0));
+    lab.settle();
+    lab.pass(145);
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 0, 4]);
+    lab.pass(151);
+    lab.settle();
+    assert_eq!(serving(&lab), [4, 0, 3]);
+}
+
 #[test]
 fn a_relapse_begins_the_wait_anew() {
     let mut lab = lab("1");
