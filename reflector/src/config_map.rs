@@ -21,6 +21,8 @@ pub(crate) struct ConfigMapText {
     /// What it says, if that is known.
     pub(crate) text: Option<String>,
     read: Option<Instant>,
+    /// Why it could not be read the last time.
+    error: Option<String>,
 }
 
 const LOOK: Duration = Duration::from_secs(2);
@@ -36,6 +38,7 @@ impl ConfigMapText {
             key,
             text: None,
             read: None,
+            error: None,
         }
     }
 
@@ -47,9 +50,8 @@ impl ConfigMapText {
     /// Reads it for the first time, and gives up after a while.
     pub(crate) async fn at_start(&mut self) {
         let until = Instant::now() + AT_START;
-        while let Err(error) = self.read().await {
+        while let Err(why) = self.read().await {
             if until < Instant::now() {
-                let why = runtime::reasons(error.as_ref());
                 warn!("{why}; its sources are followed when it can be read");
                 break;
             }
@@ -57,26 +59,52 @@ impl ConfigMapText {
         }
     }
 
-    /// Whether it says something new, where it is time to look.
-    pub(crate) async fn has_changed(&mut self) -> anyhow::Result<bool> {
-        if self.read.is_some_and(|it| it.elapsed() < LOOK) {
-            return Ok(false);
+    /// Returns whether it says something new, or why it cannot be read. Between two reads the
+    /// outcome of the last one counts.
+    pub(crate) async fn has_changed(&mut self) -> Result<bool, String> {
+        if self.read.is_none_or(|it| LOOK <= it.elapsed()) {
+            return self.read().await;
         }
-        self.read().await
+        self.error.clone().map_or(Ok(false), Err)
     }
 
-    async fn read(&mut self) -> anyhow::Result<bool> {
+    async fn read(&mut self) -> Result<bool, String> {
         self.read = Some(Instant::now());
+        let found = self.find().await;
+        let found = found.map_err(|error| runtime::reasons(error.as_ref()));
+        self.error = found.as_ref().err().cloned();
+        let text = found?;
+        let is_new = self.text.as_ref() != Some(&text);
+        self.text = Some(text);
+        Ok(is_new)
+    }
+
+    async fn find(&self) -> anyhow::Result<String> {
         let key = &self.key;
         let found = timeout(PATIENCE, self.api.get(&key.name)).await;
         let found = found
             .map_err(anyhow::Error::from)
             .and_then(|it| it.map_err(anyhow::Error::from));
-        let found = found.with_context(|| format!("cannot read ConfigMap {key}"))?;
+        let found = found.with_context(|| {
+            let ConfigMapKey {
+                namespace, name, ..
+            } = key;
+            format!(
+                "cannot read ConfigMap {key}: create it, or grant get on configmaps {name} in \
+                 namespace {namespace}; until then its sources stay as they are"
+            )
+        })?;
         let text = found.data.and_then(|mut it| it.remove(&key.key));
-        let text = text.ok_or_else(|| anyhow!("ConfigMap {key} has no such key"))?;
-        let is_new = self.text.as_ref() != Some(&text);
-        self.text = Some(text);
-        Ok(is_new)
+        text.ok_or_else(|| {
+            let ConfigMapKey {
+                namespace,
+                name,
+                key,
+            } = key;
+            anyhow!(
+                "ConfigMap {namespace}/{name} has no key {key}: add it, or name another key; until \
+                 then its sources stay as they are"
+            )
+        })
     }
 }

@@ -131,26 +131,22 @@ impl Reloader {
             Some(config_map) => config_map.has_changed().await,
             None => Ok(false),
         };
-        let has_changed = match has_changed {
-            Ok(has_changed) => has_changed,
-            Err(error) => return self.refuse(&error),
-        };
-        let has_changed = has_changed
-            | self
-                .objects
-                .as_mut()
-                .is_some_and(SourceObjects::has_changed);
-        // What was refused may lack what has come by now.
-        if seen == self.seen && !has_changed && self.refused.is_none() {
-            return None;
+        let objects = self.objects.as_mut();
+        let has_changed_objects = objects.is_some_and(SourceObjects::has_changed);
+        let is_new = seen != self.seen || has_changed_objects || has_changed == Ok(true);
+        match has_changed {
+            // Whatever else is new is taken over, and this is told again after that.
+            Err(why) if !is_new => return self.refuse(why),
+            // What was refused may lack what has come by now.
+            Ok(_) | Err(_) if !is_new && self.refused.is_none() => return None,
+            Ok(_) | Err(_) => {}
         }
         self.seen = seen;
         self.reload().await
     }
 
     /// Says why another configuration is not taken over, once.
-    fn refuse(&mut self, error: &anyhow::Error) -> Option<Reload> {
-        let why = runtime::reasons(error.as_ref());
+    fn refuse(&mut self, why: String) -> Option<Reload> {
         let is_known = self.refused.replace(why.clone()).as_ref() == Some(&why);
         (!is_known).then_some(Reload::Refused(why))
     }
@@ -163,7 +159,7 @@ impl Reloader {
                 let was_refused = self.refused.take().is_some();
                 (is_new || was_refused).then(|| Reload::Changed(Box::new(change)))
             }
-            Err(error) => self.refuse(&error),
+            Err(error) => self.refuse(runtime::reasons(error.as_ref())),
         }
     }
 

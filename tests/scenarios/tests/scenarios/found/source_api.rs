@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cluster::service_path;
 use crate::configuration::ByFile;
-use crate::lab::{Cluster, Lab, MIRRORS, Program, eventually, mirror, program};
+use crate::lab::{Cluster, Lab, MIRRORS, Program, eventually, meanwhile, mirror, program};
 
 /// `http://127.0.0.1:8080` as the name of a source.
 fn name_of(emitter: &Program) -> String {
@@ -72,6 +72,20 @@ pub(crate) async fn urls_of_a_config_map_come_and_go(scene: Arc<Scene>) -> anyho
     local.plane.kubectl().run(delete).await?;
     it.eventually_says("cannot read ConfigMap demo/source-api")
         .await?;
+    meanwhile("it goes on to say so", async || {
+        let status = it.reflector.status().await?;
+        let why = status["configuration"]["error"].as_str();
+        let why = why.unwrap_or_default();
+        let words = "cannot read ConfigMap demo/source-api/source-api: create it, or grant get";
+        ensure!(
+            why.starts_with(words) && !why.contains("Status {"),
+            "{status}"
+        );
+        Ok(())
+    })
+    .await?;
+    let log = it.reflector.log();
+    ensure!(log.matches("cannot read ConfigMap").count() == 1, "{log}");
     east.set_endpoints("web", &["10.1.0.2"]).await?;
     local.eventually_has(&other, &["10.1.0.2"]).await?;
     let writes = local.mirror_writes()?;
