@@ -6,23 +6,27 @@
 //! from another replica, is refused as a duplicate: nothing must be read or patched, and
 //! the right to create is enough.
 //!
-//! Nobody waits for an Event: there is a limit to their number, and what is above it is
-//! told by log, metrics and `/status` alone.
+//! Nothing waits for an Event: there is a limit to their number, and what is above it is in the
+//! log, the metrics and `/status` alone. A problem that ends before its Event is written gets
+//! none; where Events are forbidden, those of problems that last are written later.
 
-use std::collections::HashMap;
+mod event;
+
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, StatusCode};
-use proto_types::name::DnsLabel;
+use parking_lot::Mutex;
 use reflector_planner::{LocalKey, Problem, SourceName};
-use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::event::{event, now};
 use crate::config::RecordKey;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
@@ -55,6 +59,11 @@ pub(crate) enum Subject {
 }
 
 impl Notice {
+    /// Returns whether its Event says the same about the same object.
+    fn is_same(&self, other: &Self) -> bool {
+        self.note == other.note && self.subject.is_same(&other.subject)
+    }
+
     /// A problem of a mirror.
     pub(crate) fn of(problem: &Problem, key: &LocalKey, uid: Option<&str>) -> Self {
         let (key, uid) = (key.clone(), uid.map(Into::into));
@@ -67,11 +76,44 @@ impl Notice {
     }
 }
 
+impl Subject {
+    /// The namespace of its Events.
+    fn namespace<'a>(&'a self, record: Option<&'a RecordKey>) -> Option<&'a str> {
+        match self {
+            Self::Mirror { key, .. } => Some(key.object().namespace()),
+            Self::Source(_) => record.map(|it| it.namespace.as_str()),
+        }
+    }
+
+    /// Returns whether it is the same object, also where a mirror was made anew.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mirror { key, .. }, Self::Mirror { key: other, .. }) => key == other,
+            (Self::Source(source), Self::Source(other)) => source == other,
+            (Self::Mirror { .. } | Self::Source(_), _) => false,
+        }
+    }
+}
+
 /// Takes notices, and never lets anyone wait.
 #[derive(Debug, Clone)]
 pub(crate) struct Announcer {
-    sender: mpsc::Sender<Notice>,
+    pending: Arc<Pending>,
     metrics: Metrics,
+}
+
+/// Notices whose Events are not written yet, in their order.
+#[derive(Debug, Default)]
+struct Pending {
+    notices: Mutex<VecDeque<Attempted>>,
+    added: Notify,
+}
+
+/// A notice, and how many attempts at its Event have failed.
+#[derive(Debug)]
+struct Attempted {
+    notice: Notice,
+    n_failed: u32,
 }
 
 /// Makes Events of notices.
@@ -84,10 +126,11 @@ pub(crate) struct Announcements {
     record: Option<RecordKey>,
     /// Whether it may write.
     pub(crate) leadership: Leadership,
-    notices: mpsc::Receiver<Notice>,
+    pending: Arc<Pending>,
     metrics: Metrics,
     pace: Pace,
     /// Namespaces in which Events are not allowed, and until when no other attempt is made.
+    /// They stay until one is, so that each is in the log once.
     muted: HashMap<String, Instant>,
 }
 
@@ -109,7 +152,6 @@ enum Outcome {
     Dropped,
 }
 
-const CONTROLLER: &str = "heliograph.dev/reflector";
 // What kube's own recorders allow at once for one object.
 const BURST: u32 = 25;
 // A mass of problems is one cause, and its first Events show it: more would only
@@ -117,15 +159,11 @@ const BURST: u32 = 25;
 const INTERVAL: Duration = Duration::from_millis(500);
 // Two minutes of work at that pace.
 const BACKLOG: usize = 256;
-// Rights change seldom, and not without somebody who looks.
-const MUTE: Duration = Duration::from_mins(10);
+// One request a minute is little, and a granted permission has its effect soon.
+const MUTE: Duration = Duration::from_mins(1);
 const TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 3;
 const RETRY: Duration = Duration::from_secs(5);
-// The API's limit of a note.
-const MAX_NOTE: usize = 1024;
-// With the hash it fits the name of an object.
-const MAX_READABLE: usize = 200;
 
 /// Both ends of the way that notices take.
 pub(crate) fn announcements(
@@ -134,9 +172,9 @@ pub(crate) fn announcements(
     leadership: Leadership,
     metrics: Metrics,
 ) -> (Announcer, Announcements) {
-    let (sender, notices) = mpsc::channel(BACKLOG);
+    let pending = Arc::new(Pending::default());
     let announcer = Announcer {
-        sender,
+        pending: Arc::clone(&pending),
         metrics: metrics.clone(),
     };
     let announcements = Announcements {
@@ -144,7 +182,7 @@ pub(crate) fn announcements(
         instance,
         record,
         leadership,
-        notices,
+        pending,
         metrics,
         pace: Pace::new(),
         muted: HashMap::new(),
@@ -155,9 +193,24 @@ pub(crate) fn announcements(
 impl Announcer {
     /// Announces soon, or not at all where there is too much to announce.
     pub(crate) fn announce(&self, notice: Notice) {
-        if self.sender.try_send(notice).is_err() {
-            count(&self.metrics, Outcome::Dropped);
+        let mut notices = self.pending.notices.lock();
+        if BACKLOG <= notices.len() {
+            return count(&self.metrics, Outcome::Dropped);
         }
+        let n_failed = 0;
+        notices.push_back(Attempted { notice, n_failed });
+        self.pending.added.notify_one();
+    }
+
+    /// Takes a notice back whose Event is not written yet: its problem has ended.
+    pub(crate) fn withdraw(&self, notice: &Notice) {
+        let mut notices = self.pending.notices.lock();
+        notices.retain(|it| !it.notice.is_same(notice));
+    }
+
+    /// Takes all notices back: another process announces from now on.
+    pub(crate) fn withdraw_all(&self) {
+        self.pending.notices.lock().clear();
     }
 }
 
@@ -165,13 +218,13 @@ impl Announcements {
     /// Announces until `shutdown`.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), Infallible> {
         let announce = async {
-            while let Some(notice) = self.notices.recv().await {
-                if self.is_muted(&notice) || !self.leadership.holds() {
-                    count(&self.metrics, Outcome::Dropped);
-                    continue;
-                }
+            loop {
+                self.has_some().await;
                 self.pace.wait().await;
-                self.announce(&notice).await;
+                // What ended meanwhile is not there any more.
+                if let Some(attempted) = self.take() {
+                    self.announce(attempted).await;
+                }
             }
         };
         tokio::select! {
@@ -181,45 +234,88 @@ impl Announcements {
         Ok(())
     }
 
-    fn is_muted(&self, notice: &Notice) -> bool {
-        let namespace = match &notice.subject {
-            Subject::Mirror { key, .. } => Some(key.object().namespace()),
-            Subject::Source(_) => self.record.as_ref().map(|it| it.namespace.as_str()),
-        };
-        let until = namespace.and_then(|it| self.muted.get(it));
-        until.is_some_and(|it| Instant::now() < *it)
+    /// Waits until there is a notice whose Event may be written.
+    async fn has_some(&self) {
+        loop {
+            let added = self.pending.added.notified();
+            let (has_some, muted_until) = {
+                let notices = self.pending.notices.lock();
+                let until = notices.iter().map(|it| self.muted_until(&it.notice));
+                let until: Vec<_> = until.collect();
+                (until.contains(&None), until.into_iter().flatten().min())
+            };
+            match (has_some, muted_until) {
+                (true, _) => return,
+                (false, None) => added.await,
+                (false, Some(until)) => drop(timeout_at(until, added).await),
+            }
+        }
     }
 
-    async fn announce(&mut self, notice: &Notice) {
+    /// The first notice whose Event may be written now.
+    fn take(&self) -> Option<Attempted> {
+        let mut notices = self.pending.notices.lock();
+        let at = notices
+            .iter()
+            .position(|it| self.muted_until(&it.notice).is_none())?;
+        notices.remove(at)
+    }
+
+    /// Until when no Event is written in the namespace of a notice.
+    fn muted_until(&self, notice: &Notice) -> Option<Instant> {
+        let namespace = notice.subject.namespace(self.record.as_ref());
+        let until = *namespace.and_then(|it| self.muted.get(it))?;
+        (Instant::now() < until).then_some(until)
+    }
+
+    async fn announce(&mut self, mut attempted: Attempted) {
+        let notice = &attempted.notice;
         let reporter = (self.instance.as_str(), self.record.as_ref());
         let Some(event) = event(notice, reporter, &now()) else {
             // What a source sent as a namespace does not become part of a path.
             count(&self.metrics, Outcome::Refused);
             return;
         };
-        for attempt in 1..=ATTEMPTS {
-            let (outcome, why) = self.create(&event).await;
-            count(&self.metrics, outcome);
-            match outcome {
-                Outcome::Forbidden => {
-                    let namespace = event["metadata"]["namespace"].as_str();
-                    let namespace = namespace.unwrap_or_default();
+        let (outcome, why) = self.create(&event).await;
+        count(&self.metrics, outcome);
+        let namespace = event["metadata"]["namespace"].as_str();
+        let namespace = namespace.unwrap_or_default();
+        match outcome {
+            Outcome::Forbidden => {
+                if self.mute(namespace) {
                     warn!(
                         namespace,
                         why, "no Events are written: grant create on events.k8s.io events"
                     );
-                    let until = Instant::now() + MUTE;
-                    self.muted.insert(namespace.to_owned(), until);
                 }
-                Outcome::Refused => debug!(why, note = notice.note, "no Event"),
-                Outcome::Unavailable if attempt < ATTEMPTS => {
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                }
-                Outcome::Unavailable => debug!(why, "no Event"),
-                Outcome::Created | Outcome::Exists | Outcome::Dropped => {}
+                self.put_back(attempted);
             }
-            return;
+            Outcome::Refused => debug!(why, note = notice.note, "no Event"),
+            Outcome::Unavailable => {
+                debug!(why, "no Event");
+                tokio::time::sleep(RETRY).await;
+                attempted.n_failed += 1;
+                if attempted.n_failed < ATTEMPTS {
+                    self.put_back(attempted);
+                }
+            }
+            Outcome::Created | Outcome::Exists => drop(self.muted.remove(namespace)),
+            Outcome::Dropped => {}
+        }
+    }
+
+    /// Writes no Events in a namespace for a while; returns whether that is new.
+    fn mute(&mut self, namespace: &str) -> bool {
+        let until = Instant::now() + MUTE;
+        self.muted.insert(namespace.to_owned(), until).is_none()
+    }
+
+    /// Tries another time, behind those that were announced meanwhile.
+    fn put_back(&self, attempted: Attempted) {
+        let mut notices = self.pending.notices.lock();
+        match notices.len() < BACKLOG {
+            true => notices.push_back(attempted),
+            false => count(&self.metrics, Outcome::Dropped),
         }
     }
 
@@ -254,82 +350,6 @@ fn outcome(code: u16) -> Outcome {
         Ok(code) if code.is_server_error() => Outcome::Unavailable,
         Ok(_) | Err(_) => Outcome::Refused,
     }
-}
-
-/// The Event, or nothing where its namespace is not one, or nothing that it could be about.
-fn event(
-    notice: &Notice,
-    (instance, record): (&str, Option<&RecordKey>),
-    now: &str,
-) -> Option<Value> {
-    let (namespace, regarding, action) = match &notice.subject {
-        Subject::Mirror { key, uid } => {
-            let object = key.object();
-            let namespace: DnsLabel = object.namespace().parse().ok()?;
-            let mut regarding = json!({
-                "apiVersion": "v1",
-                "kind": "Service",
-                "namespace": namespace.as_str(),
-                "name": object.name(),
-            });
-            if let Some(uid) = uid {
-                regarding["uid"] = json!(uid);
-            }
-            (namespace, regarding, "Mirror")
-        }
-        Subject::Source(_) => {
-            let RecordKey { namespace, name } = record?;
-            let regarding = json!({
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "namespace": namespace.as_str(),
-                "name": name,
-            });
-            (namespace.clone(), regarding, "Follow")
-        }
-    };
-    let kind = if notice.is_warning {
-        "Warning"
-    } else {
-        "Normal"
-    };
-    Some(json!({
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {"namespace": namespace.as_str(), "name": name(notice)},
-        "eventTime": now,
-        "type": kind,
-        "reason": notice.reason,
-        "action": action,
-        "note": cut(&notice.note, MAX_NOTE),
-        "regarding": regarding,
-        "reportingController": CONTROLLER,
-        "reportingInstance": cut(instance, 128),
-    }))
-}
-
-/// The same for the same words about the same object.
-fn name(notice: &Notice) -> String {
-    let mut hasher = DefaultHasher::new();
-    (&notice.subject, &notice.note).hash(&mut hasher);
-    let about = match &notice.subject {
-        Subject::Mirror { key, .. } => key.object().name().to_owned(),
-        Subject::Source(source) => format!("source-{source}"),
-    };
-    format!("{}.{:016x}", cut(&about, MAX_READABLE), hasher.finish())
-}
-
-fn cut(text: &str, max: usize) -> &str {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
-fn now() -> String {
-    let now = jiff::Timestamp::now();
-    now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
 fn count(metrics: &Metrics, outcome: Outcome) {

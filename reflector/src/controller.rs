@@ -14,15 +14,13 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use proto_types::name::DnsLabel;
-use reflector_planner::{
-    LocalKey, Moment, Policy, SourceName, Touched, Update, World, plan, steps,
-};
+use reflector_planner::{LocalKey, Policy, SourceName, Touched, Update, World, plan, steps};
 use runtime::{Readiness, Restarts, contain_call};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::error;
 
 use crate::admin::Question;
 use crate::announce::Announcer;
@@ -30,7 +28,7 @@ use crate::feed::News;
 use crate::following::{Following, Opened};
 use crate::lease::Leadership;
 use crate::local_ranges::{self, Ranges};
-use crate::metrics::{Metrics, of_source};
+use crate::metrics::Metrics;
 use crate::queue::{Again, LONGEST_ASKED, Lane, Queue};
 use crate::reload::{Change, Reload};
 use crate::report::Report;
@@ -146,7 +144,7 @@ impl Controller {
             queue.limit(&source.source.name, source.source.limits.writes_per_second);
             inbox.add(following.follow(source, &world));
         }
-        let this = Self {
+        let mut this = Self {
             world,
             queue,
             inbox,
@@ -166,6 +164,7 @@ impl Controller {
             pressure: Pressure::default(),
             restarts: HashMap::new(),
         };
+        this.report.leads(this.leadership.holds());
         this.measure_as_semaphore();
         this
     }
@@ -219,31 +218,9 @@ impl Controller {
             Event::News(news) => self.hear(*news),
             Event::Written(written) => self.finish(written?),
             Event::LocalRanges => self.learn_ranges(),
-            Event::Retry | Event::Turn | Event::Leadership => {}
-            Event::Tick => {
-                let now = Moment(self.started.elapsed());
-                let touched = self.world.update(Update::Tick(now));
-                self.touch(&None, touched);
-                for doubt in self.world.doubts() {
-                    info!(source = %doubt.source, resource = %doubt.resource,
-                        "deletion hold is over; relisting");
-                    self.following.doubt(doubt);
-                }
-                self.following.settle(&self.world);
-                self.following.record();
-                self.report.held(&self.world);
-                self.sweep();
-                self.report.tell();
-                let leads = i64::from(self.leadership.holds());
-                self.metrics.leader.set(leads);
-                self.metrics.queue_depth.set(count(self.queue.len()));
-                self.metrics.retrying.set(count(self.queue.n_retries()));
-                for (source, held) in self.following.held() {
-                    let gauge = self.metrics.budgets.bytes.get_or_create(&of_source(source));
-                    gauge.set(count(held.bytes));
-                }
-                self.measure_as_semaphore();
-            }
+            Event::Leadership => self.report.leads(self.leadership.holds()),
+            Event::Retry | Event::Turn => {}
+            Event::Tick => self.tick(),
             Event::Asked(question) => self.answer(question),
             Event::Reload(Reload::Changed(change)) => self.change(*change),
             Event::Reload(Reload::Refused(why)) => self.report.refused(why),

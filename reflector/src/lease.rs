@@ -16,6 +16,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Api;
 use kube::api::{PostParams, WatchParams};
+use runtime::Flag;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -27,8 +28,16 @@ use crate::config::Election;
 #[derive(Debug, Clone)]
 pub(crate) struct Leadership {
     until: watch::Receiver<Option<Instant>>,
-    /// Who holds the Lease, as it was last seen.
-    holder: watch::Receiver<Option<String>>,
+    seen: watch::Receiver<LeaseState>,
+}
+
+/// The Lease as a process sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct LeaseState {
+    /// Who holds it, as it was last seen.
+    pub(crate) holder: Option<String>,
+    /// Why it can be neither read nor written now, with the remedy.
+    pub(crate) error: Option<String>,
 }
 
 /// Takes part in the election.
@@ -38,7 +47,9 @@ pub(crate) struct Elector {
     identity: String,
     duration: Duration,
     until: watch::Sender<Option<Instant>>,
-    holder: watch::Sender<Option<String>>,
+    state: watch::Sender<LeaseState>,
+    /// Raised as soon as the Lease was read or written.
+    answered: Flag,
     /// The Lease as it was last seen, and when that was new.
     seen: Option<(Lease, Instant)>,
     complained: bool,
@@ -53,13 +64,13 @@ impl Leadership {
     /// There is nobody else.
     pub(crate) fn always() -> Self {
         let (_, until) = watch::channel(Some(Instant::now() + FOREVER));
-        let (_, holder) = watch::channel(None);
-        Self { until, holder }
+        let (_, seen) = watch::channel(LeaseState::default());
+        Self { until, seen }
     }
 
-    /// Returns who holds the Lease, where there is one and it was seen.
-    pub(crate) fn holder(&self) -> Option<String> {
-        self.holder.borrow().clone()
+    /// Returns the Lease as this process sees it; empty where there is none.
+    pub(crate) fn lease(&self) -> LeaseState {
+        self.seen.borrow().clone()
     }
 
     /// Whether a write may begin now.
@@ -92,9 +103,10 @@ impl Elector {
         client: kube::Client,
         election: &Election,
         instance: &str,
+        answered: Flag,
     ) -> (Self, Leadership) {
         let (sender, until) = watch::channel(None);
-        let (holder_sender, holder) = watch::channel(None);
+        let (state, seen) = watch::channel(LeaseState::default());
         let leases = match &election.namespace {
             Some(namespace) => Api::namespaced(client, namespace.as_str()),
             None => Api::default_namespaced(client),
@@ -107,11 +119,12 @@ impl Elector {
             identity: format!("{instance}_{nonce:016x}"),
             duration: election.duration,
             until: sender,
-            holder: holder_sender,
+            state,
+            answered,
             seen: None,
             complained: false,
         };
-        (elector, Leadership { until, holder })
+        (elector, Leadership { until, seen })
     }
 
     /// Takes part until `shutdown`; then, when nothing is written any more, lets go.
@@ -137,6 +150,14 @@ impl Elector {
         Ok(())
     }
 
+    /// Namespace and name of the Lease.
+    fn place(&self) -> String {
+        match self.leases.namespace() {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
     /// Shorter than the lease, by more than clocks of two machines run apart.
     fn deadline(&self) -> Duration {
         self.duration * 2 / 3
@@ -160,19 +181,26 @@ impl Elector {
                     info!(lease = self.name, identity = self.identity, "leading");
                 }
                 self.complained = false;
-                self.holder.send_replace(Some(self.identity.clone()));
+                self.answered(Some(self.identity.clone()));
                 self.until.send_replace(Some(begun + self.deadline()));
             }
             Ok(Ok(false)) => self.stand_by(),
-            Ok(Err(error)) => self.complain(&error.to_string()),
-            Err(elapsed) => self.complain(&elapsed.to_string()),
+            Ok(Err(error)) => self.complain(&words(&error)),
+            Err(_) => self.complain("no answer in time"),
         }
+    }
+
+    /// The API server answered, and the Lease is of that process.
+    fn answered(&self, holder: Option<String>) {
+        self.answered.raise();
+        let error = None;
+        self.state.send_replace(LeaseState { holder, error });
     }
 
     /// Somebody else holds the lease.
     fn stand_by(&mut self) {
         let holder = self.seen.as_ref().and_then(|(lease, _)| holder(lease));
-        self.holder.send_replace(holder.cloned());
+        self.answered(holder.cloned());
         if self.until.borrow().is_some() || !self.complained {
             info!(lease = self.name, holder, "standing by");
         }
@@ -183,7 +211,10 @@ impl Elector {
     /// The lease could not be asked for: who leads goes on until the deadline.
     fn complain(&mut self, why: &str) {
         self.seen = self.seen.take().filter(|(lease, _)| !self.is_mine(lease));
-        if self.complained {
+        let error = format!("the Lease {} cannot be had: {why}", self.place());
+        let is_new = self.state.borrow().error.as_ref() != Some(&error);
+        self.state.send_modify(|it| it.error = Some(error));
+        if self.complained && !is_new {
             debug!(lease = self.name, why, "no lease");
         } else {
             warn!(lease = self.name, why, "cannot get the lease; trying again");
@@ -324,6 +355,22 @@ impl Elector {
     }
 }
 
+/// The words of the API server, with the remedy.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => format!(
+            "{}; grant get, watch, create and update on leases of that namespace to the \
+             ServiceAccount of the reflector",
+            status.message
+        ),
+        kube::Error::Api(status) if status.code == 404 => {
+            format!("{}; create that namespace", status.message)
+        }
+        kube::Error::Api(status) => status.message.clone(),
+        other => runtime::reasons(other),
+    }
+}
+
 fn holder(lease: &Lease) -> Option<&String> {
     let holder = lease.spec.as_ref()?.holder_identity.as_ref();
     holder.filter(|it| !it.is_empty())
@@ -336,32 +383,4 @@ fn lasts(lease: &Lease) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Instant, Leadership};
-    use std::time::Duration;
-    use tokio::sync::watch;
-    use tokio::time::advance;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[tokio::test(start_paused = true)]
-    async fn who_cannot_renew_stops_at_the_deadline() {
-        let (sender, until) = watch::channel(Some(Instant::now() + 5 * SECOND));
-        let (_, holder) = watch::channel(None);
-        let leadership = Leadership { until, holder };
-        advance(4 * SECOND).await;
-        assert!(leadership.holds());
-        sender.send_replace(Some(Instant::now() + 5 * SECOND));
-        let before = Instant::now();
-        leadership.clone().ended().await;
-        assert_eq!(before.elapsed().as_secs(), 5);
-        assert!(!leadership.holds());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_alone_always_leads() {
-        let leadership = Leadership::always();
-        advance(1_000_000 * SECOND).await;
-        assert!(leadership.holds());
-    }
-}
+mod tests;

@@ -207,7 +207,7 @@ async fn reflect(
 
     let opened = reload::open(&network, config.sources.clone()).await?;
     let quiet = CancellationToken::new();
-    let leadership = elect(&config, &local, &quiet, &mut tasks);
+    let leadership = elect(&config, (&local, &readiness), &quiet, &mut tasks);
     let (client, leads) = (local.clone(), leadership.clone());
     let writer = Writer::new(client, metrics.clone(), leads, config.habits);
     let (announcer, announcements) = announcements(&writer, config.record.clone());
@@ -384,14 +384,18 @@ fn pins_of(
 /// Takes part in the election, where there is one.
 fn elect(
     config: &Config,
-    client: &kube::Client,
+    (client, readiness): (&kube::Client, &Readiness),
     quiet: &CancellationToken,
     tasks: &mut Tasks,
 ) -> Leadership {
     let Some(election) = &config.election else {
         return Leadership::always();
     };
-    let (elector, leadership) = Elector::new(client.clone(), election, &instance());
+    let answered = readiness.flag(
+        "leader election",
+        "the Lease is neither read nor written yet",
+    );
+    let (elector, leadership) = Elector::new(client.clone(), election, &instance(), answered);
     let shutdown = tasks.shutdown().clone();
     tasks.spawn("election", elector.run(shutdown, quiet.clone()));
     leadership

@@ -5,6 +5,7 @@ mod behind;
 mod conditions;
 mod digest;
 mod held;
+mod problems;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,9 +16,9 @@ use runtime::{Cause, Failure, Flag, Readiness};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::announce::{Announcer, Notice};
+use crate::announce::Announcer;
 use crate::feed::{Feed, Sign};
-use crate::metrics::{LASTING_REASONS, Labels, Metrics, of_failure, of_feed, of_problem};
+use crate::metrics::{LASTING_REASONS, Metrics, of_failure, of_feed, of_problem};
 use crate::status::{
     ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, ProblemStatus, REFUSED, SourceStatus,
     Status,
@@ -42,6 +43,8 @@ pub(crate) struct Report {
     held: Held,
     digest: Digest,
     announcer: Announcer,
+    /// Whether this process writes.
+    leads: bool,
     local: Flag,
     ready: HashMap<SourceName, Flag>,
 }
@@ -84,6 +87,7 @@ impl Report {
             held: Held::default(),
             digest: Digest::default(),
             announcer,
+            leads: true,
             local: readiness.flag("local", "the local cluster is not listed yet"),
             ready: sources.iter().map(flag).collect(),
             sources,
@@ -173,24 +177,6 @@ impl Report {
         self.judge_readiness(feed, world);
     }
 
-    /// A plan has these problems, about a mirror that may exist.
-    pub(crate) fn planned(&mut self, key: &LocalKey, uid: Option<&str>, problems: Vec<Problem>) {
-        let now: BTreeSet<_> = problems.into_iter().collect();
-        let before = self.problems.remove(key).unwrap_or_default();
-        for problem in now.difference(&before) {
-            self.digest.came(problem);
-            self.announcer.announce(Notice::of(problem, key, uid));
-            self.metrics.problems.get_or_create(&label(problem)).inc();
-        }
-        for problem in before.difference(&now) {
-            self.digest.went(problem);
-            self.metrics.problems.get_or_create(&label(problem)).dec();
-        }
-        if !now.is_empty() {
-            self.problems.insert(key.clone(), now);
-        }
-    }
-
     /// Tells the log what came and went meanwhile.
     pub(crate) fn tell(&mut self) {
         self.digest.tell();
@@ -200,7 +186,9 @@ impl Report {
         });
         let lasting = source_problems(&self.lasting, &self.behind);
         for notice in self.conditions.changed(lost, lasting) {
-            self.announcer.announce(notice);
+            if self.leads {
+                self.announcer.announce(notice);
+            }
         }
     }
 
@@ -228,6 +216,7 @@ impl Report {
             waiting: n_waiting,
             leads,
             writer: None,
+            lease_error: None,
             configuration: self.configuration.clone(),
             write_error: None,
             cluster_set: None,
@@ -384,8 +373,4 @@ fn lasting_problem(feed: &Feed, why: &Cause) -> ProblemStatus {
         message: format!("no {feed} are taken over: {why}"),
         source,
     }
-}
-
-fn label(problem: &Problem) -> Labels<2> {
-    of_problem(&problem.source, problem.cause.reason())
 }

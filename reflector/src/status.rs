@@ -44,6 +44,9 @@ pub struct Status {
     /// Process that writes, by the name that the Lease has for it; absent where there is no Lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<String>,
+    /// Why the Lease can be neither read nor written; absent where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_error: Option<String>,
     /// How it is with the configuration.
     #[serde(default)]
     pub configuration: ConfigurationStatus,
@@ -175,7 +178,9 @@ impl Status {
     #[must_use]
     pub fn is_well(&self) -> bool {
         let is_lost = self.sources.iter().any(SourceStatus::is_lost);
-        let is_wrong = self.configuration.refused.is_some() || self.write_error.is_some();
+        let is_wrong = self.configuration.refused.is_some()
+            || self.write_error.is_some()
+            || self.lease_error.is_some();
         self.problems.is_empty() && !is_lost && !is_wrong
     }
 }

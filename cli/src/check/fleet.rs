@@ -76,6 +76,16 @@ fn of_status(status: &Status) -> Vec<Finding> {
             ),
         ));
     }
+    if let Some(why) = &status.lease_error {
+        findings.push(Finding::failed(
+            "leader election",
+            why.clone(),
+            (
+                "grant the permissions on Leases of the manifests",
+                "runbooks.md#heliographnoleader",
+            ),
+        ));
+    }
     for held in &status.held {
         findings.push(Finding::warning(
             "held deletions",

@@ -1,4 +1,10 @@
-use super::{BURST, INTERVAL, Notice, Pace, RecordKey, Subject, event, name};
+use super::event::{event, name};
+use super::{
+    Announcements, Announcer, BURST, INTERVAL, MUTE, Notice, Pace, RecordKey, Subject,
+    announcements,
+};
+use crate::lease::Leadership;
+use crate::metrics::Metrics;
 use proto_types::ObjectKey;
 use reflector_planner::{Cause, LocalKey, Problem};
 use serde_json::json;
@@ -41,11 +47,12 @@ fn an_event_of_a_source_is_about_the_record() {
         namespace: "heliograph".parse().unwrap(),
         name: "sources".to_owned(),
     };
-    let event = event(&notice, ("pod-1", Some(&record)), "").unwrap();
-    assert_eq!(event["type"], "Normal");
-    assert_eq!(event["metadata"]["namespace"], "heliograph");
-    assert_eq!(event["regarding"]["kind"], "ConfigMap");
-    assert!(super::event(&notice, ("pod-1", None), "").is_none());
+    let made = event(&notice, ("pod-1", Some(&record)), "").unwrap();
+    let event_without = event(&notice, ("pod-1", None), "");
+    assert_eq!(made["type"], "Normal");
+    assert_eq!(made["metadata"]["namespace"], "heliograph");
+    assert_eq!(made["regarding"]["kind"], "ConfigMap");
+    assert!(event_without.is_none());
 }
 
 #[test]
@@ -84,4 +91,49 @@ async fn a_burst_passes_and_then_a_steady_pace() {
         pace.wait().await;
     }
     assert_eq!(start.elapsed(), INTERVAL * 4);
+}
+
+/// An announcer, and what would write its Events.
+async fn lab() -> (Announcer, Announcements) {
+    let nowhere = runtime::Access::Url {
+        url: "http://127.0.0.1:1".parse().unwrap(),
+        authority: None,
+        token: None,
+        proxy: None,
+    };
+    let client = runtime::connect(&nowhere, "test").await.unwrap();
+    let reporter = ("pod-1".to_owned(), None);
+    let metrics = Metrics::registered(false).0;
+    announcements(client, reporter, Leadership::always(), metrics)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_problem_that_ends_before_its_event_is_written_gets_none() {
+    let (announcer, announcements) = lab().await;
+    let ended = notice("a", Cause::SourceRemoved);
+    let lasts = notice("b", Cause::SourceRemoved);
+    announcer.announce(ended.clone());
+    announcer.announce(lasts);
+    announcer.withdraw(&ended);
+    announcements.has_some().await;
+    let next = announcements.take().unwrap();
+    assert_eq!(next.notice.subject.namespace(None), Some("b"));
+    assert!(announcements.take().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_problem_that_lasts_gets_its_event_when_events_are_allowed_again() {
+    let (announcer, mut announcements) = lab().await;
+    assert!(announcements.mute("a"));
+    announcer.announce(notice("a", Cause::SourceRemoved));
+    assert!(announcements.take().is_none());
+    announcer.announce(notice("b", Cause::SourceRemoved));
+    let other = announcements.take().unwrap();
+    assert_eq!(other.notice.subject.namespace(None), Some("b"));
+    let start = Instant::now();
+    announcements.has_some().await;
+    assert_eq!(start.elapsed(), MUTE);
+    assert!(announcements.take().is_some());
+    // Refused another time, which the log does not repeat.
+    assert!(!announcements.mute("a"));
 }

@@ -16,7 +16,8 @@ impl Controller {
                 status.identify(self.following.identities());
                 status.tell_doubles(self.following.local_cluster().as_deref());
                 status.write_error.clone_from(&self.unavailable);
-                status.writer = self.leadership.holder();
+                let lease = self.leadership.lease();
+                (status.writer, status.lease_error) = (lease.holder, lease.error);
                 let _ = asker.send(status);
             }
             Question::Mirrored(asker) => drop(asker.send(mirrored(&self.world))),

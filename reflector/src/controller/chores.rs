@@ -1,13 +1,52 @@
 //! What is done from time to time, beside the loop.
 
-use reflector_planner::Reason;
+use reflector_planner::{Moment, Reason, Update};
 use tracing::{info, warn};
 
-use super::Controller;
+use super::{Controller, count};
+use crate::metrics::of_source;
 use crate::report::names;
 use crate::status::NO_WRITES;
 
 impl Controller {
+    /// Time passed.
+    pub(super) fn tick(&mut self) {
+        let now = Moment(self.started.elapsed());
+        let touched = self.world.update(Update::Tick(now));
+        self.touch(&None, touched);
+        for doubt in self.world.doubts() {
+            info!(source = %doubt.source, resource = %doubt.resource,
+                "deletion hold is over; relisting");
+            self.following.doubt(doubt);
+        }
+        self.following.settle(&self.world);
+        self.following.record();
+        self.report.held(&self.world);
+        self.sweep();
+        self.report.leads(self.leadership.holds());
+        self.report.tell();
+        self.measure();
+        self.measure_as_semaphore();
+    }
+
+    /// Sets the gauges. Those of work are of the leader alone: a standby has none to do.
+    fn measure(&self) {
+        let leads = self.leadership.holds();
+        let of_leader = |n: i64| if leads { n } else { 0 };
+        let metrics = &self.metrics;
+        metrics.leader.set(i64::from(leads));
+        metrics.queue_depth.set(of_leader(count(self.queue.len())));
+        metrics
+            .retrying
+            .set(of_leader(count(self.queue.n_retries())));
+        let is_failing = i64::from(self.unavailable.is_some());
+        metrics.local_writes_failing.set(of_leader(is_failing));
+        for (source, held) in self.following.held() {
+            let gauge = metrics.budgets.bytes.get_or_create(&of_source(source));
+            gauge.set(count(held.bytes));
+        }
+    }
+
     pub(super) fn measure_as_semaphore(&self) {
         if let Some(semaphore) = &self.metrics.semaphore {
             semaphore.count(&self.world);

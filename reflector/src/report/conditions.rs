@@ -17,6 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Conditions(BTreeMap<(SourceName, String), String>);
 
 impl Conditions {
+    /// Returns what to announce of those that have begun and not ended.
+    pub(super) fn all(&self) -> impl Iterator<Item = Notice> + '_ {
+        let all = self.0.iter();
+        all.map(|((source, reason), note)| notice(source, reason, note, true))
+    }
+
     /// Returns what to announce: what began, and what ended.
     pub(super) fn changed<'a>(
         &mut self,

@@ -28,7 +28,8 @@ impl Status {
         let writes = self.write_error.iter();
         let writes = writes.map(|why| format!("{}: {why}", capitalized(NO_WRITES)));
         let clusters = self.cluster_set.iter().flat_map(|it| it.failures());
-        let failures = self.lost().into_iter().chain(clusters);
+        let lease = self.lease_error.iter().map(|why| self.without_lease(why));
+        let failures = lease.chain(self.lost()).chain(clusters);
         let failures = failures.chain(refused).chain(writes).map(|text| Notice {
             is_failure: true,
             text,
@@ -41,7 +42,8 @@ impl Status {
                 it.name
             ))
         });
-        let standby = (!self.leads).then(|| {
+        let is_standby = !self.leads && self.lease_error.is_none();
+        let standby = is_standby.then(|| {
             let writer = self.writer.as_deref().unwrap_or("another replica");
             format!(
                 "This replica is a standby: {writer} is the leader, and only it knows the problems \
@@ -56,6 +58,18 @@ impl Status {
             text,
         });
         failures.chain(others).collect()
+    }
+
+    /// What it means that the Lease cannot be had.
+    fn without_lease(&self, why: &str) -> String {
+        let why = capitalized(why);
+        match (self.leads, &self.writer) {
+            (true, _) => format!("{why}. This replica writes until its Lease ends"),
+            (false, Some(writer)) => {
+                format!("{why}. This replica does not write; {writer} was the last known leader")
+            }
+            (false, None) => format!("{why}. This replica does not write"),
+        }
     }
 
     /// The sources that are not followed, in one sentence where there are many.

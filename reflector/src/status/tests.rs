@@ -18,6 +18,7 @@ pub(crate) fn well(sources: Vec<SourceStatus>) -> Status {
         writer: None,
         configuration: ConfigurationStatus::default(),
         write_error: None,
+        lease_error: None,
         cluster_set: None,
     }
 }
@@ -99,6 +100,27 @@ fn one_cluster_under_two_names_is_told() {
     assert!(told.contains("source b is the same cluster as the local cluster"));
     assert_eq!(status.problems.len(), 2);
     assert!(told.contains("takes no writes; trying again: etcd has no leader"));
+}
+
+#[test]
+fn a_lease_that_cannot_be_had_is_told_instead_of_another_writer() {
+    let mut status = Status {
+        leads: false,
+        lease_error: Some("the Lease m/r cannot be had: forbidden".to_owned()),
+        ..well(Vec::new())
+    };
+    let told = status.to_string();
+    assert!(told.contains("The Lease m/r cannot be had: forbidden. This replica does not write\n"));
+    assert!(
+        !told.contains("standby") && !told.contains("No problems"),
+        "{told}"
+    );
+    status.writer = Some("other".to_owned());
+    assert!(
+        status
+            .to_string()
+            .contains("other was the last known leader")
+    );
 }
 
 #[test]

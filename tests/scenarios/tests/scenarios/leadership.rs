@@ -128,6 +128,8 @@ pub(crate) async fn who_lost_its_lease_writes_nothing_more(
     let one = reflector(&lab, &local, "one", &source).await?;
     takes_over(&one).await?;
     mirrored(&east, &local, "a").await?;
+    east.create_service(&"n".repeat(63)).await?;
+    has_problems(&one, 1.0).await?;
 
     // A third one, which does not write, has it.
     let lease =
@@ -140,6 +142,8 @@ pub(crate) async fn who_lost_its_lease_writes_nothing_more(
         Ok(())
     })
     .await?;
+    // Alerts sum what all replicas say.
+    has_problems(&one, 0.0).await?;
     east.create_service("b").await?;
     meanwhile("nothing is written", async || {
         ensure!(local.service(&mirror("east", "b")).await?.is_none());
@@ -148,10 +152,23 @@ pub(crate) async fn who_lost_its_lease_writes_nothing_more(
     .await?;
     let status = one.status().await?;
     ensure!(
-        status["sources"][0]["resources"][0]["objects"] == 2,
+        status["sources"][0]["resources"][0]["objects"] == 3,
         "{status}"
     );
 
     // Nobody renews it, and it is free again.
-    local.eventually_has(&mirror("east", "b"), &[]).await
+    local.eventually_has(&mirror("east", "b"), &[]).await?;
+    has_problems(&one, 1.0).await
+}
+
+/// Waits until the metrics of a replica have that many problems of names.
+async fn has_problems(reflector: &Program, n: f64) -> anyhow::Result<()> {
+    eventually("its metrics have that many problems", async || {
+        let labels = r#"reason="NameTooLong""#;
+        let found = reflector.metric("heliograph_reflector_problems", labels);
+        let found = found.await?;
+        ensure!((found - n).abs() < 0.5, "{found}");
+        Ok(())
+    })
+    .await
 }

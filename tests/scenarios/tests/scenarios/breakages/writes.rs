@@ -12,7 +12,7 @@ use crate::configuration::ByFile;
 use crate::lab::{Cluster, Lab, MIRRORS, eventually};
 use crate::manifests::quiet_cluster;
 
-pub(crate) const BREAKAGES: [&str; 11] = [
+pub(crate) const BREAKAGES: [&str; 12] = [
     "A ResourceQuota is used up",
     "A webhook cannot be reached",
     "An admission policy refuses the mirror",
@@ -24,6 +24,7 @@ pub(crate) const BREAKAGES: [&str; 11] = [
     "An admission policy changes the mirror",
     "The range of cluster IPs is full",
     "Another replica has the Lease",
+    "The rights to Leases are missing",
 ];
 
 /// Namespaces of the local cluster, which each break something.
@@ -317,7 +318,7 @@ pub(crate) async fn a_write_that_fails_says_why(scene: Arc<Scene>) -> anyhow::Re
     east.post("/api/v1/namespaces/created/services", &created.to_string())
         .await?;
     let contended = format!("{MIRRORS}/p-demo-73736d-contended");
-    let (of_standby, of_writer) = (&BREAKAGES[10..], &BREAKAGES[..9]);
+    let (of_standby, of_writer) = (&BREAKAGES[10..11], &BREAKAGES[..9]);
     tokio::select! {
         shown = table.is_shown(of_writer, &it.reflector, &local) => shown?,
         () = contend(&local, &contended) => {}
@@ -336,5 +337,18 @@ pub(crate) async fn a_write_that_fails_says_why(scene: Arc<Scene>) -> anyhow::Re
         MIRRORS,
     ];
     let standby = ByFile::start_as(&lab, &local, &config(&east), "reflector", &elect).await?;
-    table.is_shown(of_standby, &standby.reflector, &local).await
+    table
+        .is_shown(of_standby, &standby.reflector, &local)
+        .await?;
+
+    let groups = ["", "discovery.k8s.io"];
+    let rule = json!({"apiGroups": groups, "resources": ["*"], "verbs": ["get", "list", "watch"]});
+    let without = json!({ "rules": [rule] }).to_string();
+    for role in ["read", "write"] {
+        let role = format!("{RBAC}/clusterroles/{role}");
+        local.patch(&role, &without).await?;
+    }
+    table
+        .is_shown(&BREAKAGES[11..], &standby.reflector, &local)
+        .await
 }
