@@ -10,6 +10,7 @@ use control_plane::Scene;
 use serde_json::json;
 
 use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, eventually, mirror, program};
+use crate::migration::goes_back_and_comes_again;
 
 /// A reflector into a cluster, by the flags of another program.
 async fn reflector(
@@ -156,5 +157,6 @@ pub(crate) async fn semaphores_mirrors_become_ours_with_their_addresses(
     .await?;
     let status = reflector.status().await?;
     ensure!(status["problems"] == json!([]), "{status}");
-    Ok(())
+    let way = ("migrate-from-semaphore-service-mirror.md", mirror.as_str());
+    goes_back_and_comes_again(&local, &reflector, way, "east").await
 }

@@ -2,7 +2,7 @@
 //! variables, under their names, with their addresses.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use control_plane::{Keeper, Scene};
 use serde_json::{Value, json};
 
-use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, eventually, program};
+use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, eventually, program};
 use crate::old_rights::{account, mirror_rules};
 use crate::rights::kubeconfig_of;
 
@@ -34,6 +34,62 @@ pub(crate) async fn leave(local: &Cluster, key: &str, metadata: Value) -> anyhow
         .post(&format!("{path}/endpoints"), &endpoints.to_string())
         .await?;
     local.service(key).await?.context("it was created")
+}
+
+/// The commands of a page's way back to the replaced program.
+fn commands_back(page: &str) -> anyhow::Result<Vec<Vec<String>>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = fs::read_to_string(root.join("docs").join(page))?;
+    let (_, section) = page
+        .split_once("\n## Back again\n")
+        .context("no way back")?;
+    let block = section.split("```sh\n").nth(1).context("no commands")?;
+    let (block, _) = block.split_once("```").context("the block ends")?;
+    let words = |line: &str| line.split_whitespace().skip(1).map(str::to_owned).collect();
+    Ok(block.lines().map(words).collect())
+}
+
+/// Goes back to the replaced program as the page says, and comes again. The former Endpoints,
+/// which that program wrote meanwhile, do not stay beside the slices.
+pub(crate) async fn goes_back_and_comes_again(
+    local: &Cluster,
+    reflector: &Program,
+    (page, key): (&str, &str),
+    source: &str,
+) -> anyhow::Result<()> {
+    reflector.stop().await?;
+    let before = local.service(key).await?.context("it is there")?;
+    for command in commands_back(page)? {
+        local.plane.kubectl().run(command).await?;
+    }
+    let given_back = local.service(key).await?.context("it is there")?;
+    ensure!(
+        given_back["metadata"]["labels"]["heliograph.dev/source"] == Value::Null,
+        "{given_back}"
+    );
+    let (namespace, name) = key.split_once('/').context("a key is namespace/name")?;
+    let mut metadata = json!({"name": name});
+    for kind in ["labels", "annotations"] {
+        let all = given_back["metadata"][kind].as_object();
+        let old = all.into_iter().flatten();
+        let old = old.filter(|(name, _)| !name.starts_with("heliograph.dev/"));
+        metadata[kind] = Value::Object(old.map(|(k, v)| (k.clone(), v.clone())).collect());
+    }
+    let ports = json!([{"name": "http", "port": 8080}]);
+    let subsets = json!([{"addresses": [{"ip": "10.1.0.9"}], "ports": ports}]);
+    let endpoints = json!({"metadata": metadata, "subsets": subsets});
+    let path = format!("/api/v1/namespaces/{namespace}/endpoints");
+    local.post(&path, &endpoints.to_string()).await?;
+    local.eventually_has(key, &["10.1.0.9"]).await?;
+
+    reflector.start().await?;
+    eventually("the old Endpoints are gone", async || {
+        let found = local.read(&format!("{path}/{name}")).await;
+        ensure!(found.is_err(), "{found:?}");
+        Ok(())
+    })
+    .await?;
+    is_taken_over(local, key, &before, source).await
 }
 
 /// Waits until it is ours, and is still the one that was left.
@@ -112,6 +168,8 @@ pub(crate) async fn service_reflectors_mirrors_become_ours_with_two_more_rights(
     let source = status["sources"][0]["name"].as_str();
     let source = source.context("it has a source")?;
     is_taken_over(&local, "demo/web", &before, source).await?;
+    let way = ("migrate-from-service-reflector.md", "demo/web");
+    goes_back_and_comes_again(&local, &reflector, way, source).await?;
     east.delete_service("demo/web").await?;
     local.eventually_lacks("demo/web").await
 }
@@ -177,6 +235,8 @@ pub(crate) async fn kube_service_mirrors_mirrors_become_ours_by_their_names(
     ensure!(labels["mirror-svc-prefix-sync"] == "east", "{labels}");
     let status = reflector.status().await?;
     ensure!(status["problems"] == json!([]), "{status}");
+    let way = ("migrate-from-kube-service-mirror.md", old.as_str());
+    goes_back_and_comes_again(&local, &reflector, way, "east").await?;
     east.delete_service("demo/web").await?;
     local.eventually_lacks(&old).await
 }
@@ -222,6 +282,8 @@ pub(crate) async fn endpoints_sync_controllers_replicas_become_ours_by_its_direc
         Ok(())
     })
     .await?;
+    let way = ("migrate-from-k8s-endpoints-sync-controller.md", "demo/web");
+    goes_back_and_comes_again(&local, &reflector, way, "global").await?;
     // What changes while it is down is made right, and the cluster that does not answer may
     // have what is gone.
     reflector.kill().await?;
