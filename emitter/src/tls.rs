@@ -59,6 +59,17 @@ pub enum Error {
         /// What went wrong.
         source: rustls::pki_types::pem::Error,
     },
+    /// A file holds other things, or nothing.
+    #[error(
+        "no certificate is in {path} ({flag}): it must have a block that begins with -----BEGIN \
+         CERTIFICATE-----"
+    )]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+        /// The flag that named it.
+        flag: &'static str,
+    },
     /// Certificate and key do not belong together, or are of a kind that is not known.
     #[error("cannot serve with certificate {cert} and key {key}: {why}")]
     Use {

@@ -71,6 +71,8 @@ pub(crate) struct Parts {
     pub(crate) policy: Policy,
     /// What should be known of the configuration.
     pub(crate) notes: Vec<String>,
+    /// What was found at the start of mirrors outside of the namespace that has them.
+    pub(crate) found: Option<String>,
     /// The only namespace that has mirrors, if there is one.
     pub(crate) local_namespace: Option<DnsLabel>,
     /// The sources, with the ways to them.
@@ -115,6 +117,7 @@ impl Controller {
         let Parts {
             policy,
             notes,
+            found,
             local_namespace,
             opened,
             mut following,
@@ -131,7 +134,8 @@ impl Controller {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
-        let report = Report::new(&policy, metrics.clone(), &readiness, announcer, notes);
+        let mut report = Report::new(&policy, metrics.clone(), &readiness, announcer, notes);
+        report.found = found;
         let world = World::new(policy);
         let mut inbox = Inbox::new(questions, reloads, tick);
         inbox.add(following.follow_local(local_namespace.as_ref()));

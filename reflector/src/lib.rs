@@ -42,6 +42,7 @@ pub mod compat;
 pub mod config;
 mod config_map;
 mod controller;
+mod elsewhere;
 pub mod explained;
 mod feed;
 mod following;
@@ -219,10 +220,12 @@ async fn reflect(
     let reloads = line.map(|line| reloads_of((network, line), &config, parts, &mut tasks));
     let local_ranges = local_ranges_of(&config, &local, &mut tasks);
     let (n_sources, notes) = (opened.len(), config.warnings());
+    let found = elsewhere::at_start(&config, &local).await;
     let controller = Controller::new(Parts {
         local_namespace: config.local_namespace().cloned(),
         policy: config.policy,
         notes,
+        found,
         opened,
         following: Following::new(local.clone(), config.global, metrics.clone(), pins),
         local_ranges,

@@ -35,6 +35,8 @@ pub(crate) struct Report {
     feeds: HashMap<Feed, Contact>,
     sources: Vec<SourceName>,
     configuration: ConfigurationStatus,
+    /// What was found at the start of mirrors outside of the namespace that has them.
+    pub(crate) found: Option<String>,
     problems: HashMap<LocalKey, BTreeSet<Problem>>,
     /// Failures of whole feeds that do not end by themselves.
     lasting: BTreeMap<Feed, Cause>,
@@ -80,6 +82,7 @@ impl Report {
                 refused: None,
                 notes,
             },
+            found: None,
             problems: HashMap::new(),
             lasting: BTreeMap::new(),
             behind: Behind::default(),
@@ -217,10 +220,16 @@ impl Report {
             leads,
             writer: None,
             lease_error: None,
-            configuration: self.configuration.clone(),
+            configuration: self.configuration(),
             write_error: None,
             cluster_set: None,
         }
+    }
+
+    fn configuration(&self) -> ConfigurationStatus {
+        let mut configuration = self.configuration.clone();
+        configuration.notes.extend(self.found.clone());
+        configuration
     }
 
     fn source(&self, name: &SourceName, world: &World) -> SourceStatus {

@@ -70,9 +70,15 @@ pub(super) fn read(
             source,
         }
     };
-    let chain = CertificateDer::pem_file_iter(cert)
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect)
         .map_err(failed("the certificate", cert, flags.cert))?;
+    if chain.is_empty() {
+        return Err(Error::NoCertificate {
+            path: cert.to_owned(),
+            flag: flags.cert,
+        });
+    }
     let der =
         PrivateKeyDer::from_pem_file(key).map_err(failed("the private key", key, flags.key))?;
     CertifiedKey::from_der(chain, der, provider).map_err(|why| Error::Use {

@@ -43,6 +43,18 @@ fn a_missing_file_is_named_with_its_flag() {
 }
 
 #[test]
+fn a_file_without_a_certificate_is_named_with_what_it_lacks() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cert, key) = (directory.path().join("c"), directory.path().join("k"));
+    std::fs::write(&cert, "truncated").unwrap();
+    let made = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(&key, made.serialize_pem()).unwrap();
+    let why = refusal(sources(Certificate::Files { cert, key }));
+    assert!(why.starts_with("no certificate is in "), "{why}");
+    assert!(why.contains("(--tls-cert-file)"), "{why}");
+}
+
+#[test]
 fn a_made_up_certificate_is_kept_where_that_is_wanted() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("local/certificates");

@@ -68,6 +68,12 @@ pub fn explain(world: &World, service: &ObjectKey) -> Vec<Explanation> {
     };
     let ranks = world.policy().ranks().filter(|rank| is_source_of(*rank));
     let mut keys: Vec<_> = ranks.map(|rank| world.home(rank, service)).collect();
+    // What is held or left behind is known here alone.
+    let made_for = world
+        .local()
+        .services()
+        .filter(|(_, it)| it.owner.source.is_some() && it.owner.service.as_ref() == Some(service));
+    keys.extend(made_for.map(|(key, _)| LocalKey::new(key.clone())));
     let is_about_here =
         world.claims(&here).next().is_some() || world.local().service(&here).is_some();
     if is_about_here || keys.is_empty() {

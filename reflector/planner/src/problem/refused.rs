@@ -32,7 +32,8 @@ const REMEDIES: [(&str, &str); 8] = [
     ),
     (
         "cannot ",
-        "grant that verb to the ServiceAccount of the reflector",
+        "grant that verb to the ServiceAccount of the reflector; where its Role was deleted with \
+         the namespace, create both again",
     ),
     (
         "not configured on cluster",

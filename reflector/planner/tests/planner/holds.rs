@@ -105,6 +105,12 @@ fn a_burst_of_events_that_deletes_most_is_held_as_a_whole() {
             said.contains("the source deleted more than half of what is mirrored"),
             "{said}"
         );
+        // By its name in the source, which has it no more.
+        let original = proto_types::ObjectKey::new("demo", "web-1");
+        let explained = reflector_planner::explain(&lab.world, &original);
+        assert_eq!(explained.len(), 1, "{explained:?}");
+        assert!(explained[0].objects[0].exists, "{explained:?}");
+        assert_eq!(explained[0].problems.len(), 1, "{explained:?}");
         lab.wait(60);
         assert_eq!(lab.doubts()[0], "Services of east");
         lab.list("east", &[], &[]);

@@ -293,6 +293,32 @@ fn with_hold(sources: &[Value]) -> Value {
     config
 }
 
+pub(crate) async fn mirrors_in_a_former_namespace_are_told(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, local) = lab.clusters().await?;
+    let emitter = lab.emitter(&east, &[]).await?;
+    east.create_service("web").await?;
+    let source = json!({"name": "east", "url": emitter.url, "prefix": "east"});
+    let it = ByFile::start(&lab, &local, &config("keep", &[source.clone()])).await?;
+    let former = mirror("east", "web");
+    local.eventually_has(&former, &[]).await?;
+    let said = "1 mirror Services of these sources are not in mirrorNamespace demo but in";
+    it.eventually_does_not_say("are not in mirrorNamespace")
+        .await?;
+
+    it.reflector.stop().await?;
+    let moved = json!({"mirrorNamespace": "demo", "sources": [source]});
+    it.becomes(&moved.to_string())?;
+    it.reflector.start().await?;
+    it.eventually_says(said).await?;
+    let (_, name) = former.split_once('/').unwrap_or_default();
+    local.eventually_has(&format!("demo/{name}"), &[]).await?;
+    ensure!(local.service(&former).await?.is_some(), "it was deleted");
+    Ok(())
+}
+
 pub(crate) async fn another_cluster_behind_the_same_url_is_refused(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {

@@ -273,6 +273,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(configuration::sources_come_and_go_and_disturb_no_other),
         scenario!(configuration::credentials_are_rotated_without_a_write),
         scenario!(configuration::another_cluster_behind_the_same_url_is_refused),
+        scenario!(configuration::mirrors_in_a_former_namespace_are_told),
         scenario!(found::a_directory_of_kubeconfigs_is_a_set_of_sources),
         scenario!(found::source_api::urls_of_a_config_map_come_and_go),
         scenario!(found::source_api::service_reflectors_mounted_urls_need_no_restart),

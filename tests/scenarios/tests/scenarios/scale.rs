@@ -12,7 +12,7 @@ use crate::embedded::{World, remove_service, set_service};
 use crate::lab::MIRRORS;
 
 /// Services of each of the churning sources.
-const N_SERVICES: usize = 100;
+const N_SERVICES: usize = 60;
 
 pub(crate) async fn fifty_churning_sources_are_mirrored_one_by_one(
     scene: Arc<Scene>,

@@ -141,7 +141,11 @@ fn each_cluster_is_waited_for_by_a_clock_of_its_own() {
     assert_eq!(serving(&lab)[..2], [4, 4]);
     lab.pass(161);
     lab.settle();
-    assert_eq!(serving(&lab), [4, 4, 0], "home has been ready for 20 s only");
+    assert_eq!(
+        serving(&lab),
+        [4, 4, 0],
+        "home has been ready for 20 s only"
+    );
     lab.pass(172);
     lab.settle();
     assert_eq!(serving(&lab), [4, 3, 0]);
