@@ -82,7 +82,7 @@ use following::Following;
 use lease::{Elector, Leadership};
 use local_ranges::{LocalRanges, Ranges};
 use metrics::Metrics;
-use pins::{Keeper, Pins};
+use pins::Pins;
 use reload::{Further, Reloader};
 use source_objects::SourceObjects;
 use write::Writer;
@@ -212,7 +212,7 @@ async fn reflect(
     let (client, leads) = (local.clone(), leadership.clone());
     let writer = Writer::new(client, metrics.clone(), leads, config.habits);
     let (announcer, announcements) = announcements(&writer, config.record.clone());
-    let pins = pins_of(&config, &local, &leadership, &mut tasks);
+    let pins = pins::keep(&config, &local, &leadership, &mut tasks);
     let ways = (&network, &pins, &writer);
     let cluster_set = clusterset_of(ways, (&config, asked_of_set), &mut tasks);
     publish_sources(&config, &further, (&writer, questions), &mut tasks);
@@ -361,27 +361,6 @@ fn local_ranges_of(config: &Config, client: &kube::Client, tasks: &mut Tasks) ->
         Ok::<(), std::convert::Infallible>(())
     });
     Some(ranges)
-}
-
-/// Keeps the record of which cluster each source is, where there is a namespace for it.
-fn pins_of(
-    config: &Config,
-    client: &kube::Client,
-    leadership: &Leadership,
-    tasks: &mut Tasks,
-) -> Pins {
-    let Some(record) = &config.record else {
-        return Pins::unavailable();
-    };
-    let name = record.name.clone();
-    let client = client.clone();
-    let (keeper, pins) = Keeper::new(client, &record.namespace, name, leadership.clone());
-    let shutdown = tasks.shutdown().clone();
-    tasks.spawn("record", async move {
-        keeper.run(shutdown).await;
-        Ok::<(), std::convert::Infallible>(())
-    });
-    pins
 }
 
 /// Takes part in the election, where there is one.

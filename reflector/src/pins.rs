@@ -5,16 +5,19 @@
 //! taken over once; where there cannot be any, mirrors go on to be what is known.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
 use proto_types::name::DnsLabel;
 use reflector_planner::SourceName;
+use runtime::Tasks;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::config::Config;
 use crate::identity::Clusters;
 use crate::lease::Leadership;
 
@@ -268,6 +271,27 @@ impl Keeper {
             warn!(%namespace, %name, why, "cannot record the clusters of sources");
         }
     }
+}
+
+/// Keeps the record of which cluster each source is, where there is a namespace for it.
+pub(crate) fn keep(
+    config: &Config,
+    client: &kube::Client,
+    leadership: &Leadership,
+    tasks: &mut Tasks,
+) -> Pins {
+    let Some(record) = &config.record else {
+        return Pins::unavailable();
+    };
+    let name = record.name.clone();
+    let client = client.clone();
+    let (keeper, pins) = Keeper::new(client, &record.namespace, name, leadership.clone());
+    let shutdown = tasks.shutdown().clone();
+    tasks.spawn("record", async move {
+        keeper.run(shutdown).await;
+        Ok::<(), Infallible>(())
+    });
+    pins
 }
 
 enum Failure {

@@ -6,7 +6,7 @@ use std::error::Error;
 /// text of the error that it caused.
 #[must_use]
 pub fn reasons(error: &(dyn Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |&it| it.source());
+    let chain = std::iter::successors(Some(error), |&it| below(it));
     let mut text = String::new();
     for part in chain.map(in_words) {
         if text.ends_with(&part) || part.is_empty() {
@@ -18,6 +18,14 @@ pub fn reasons(error: &(dyn Error + 'static)) -> String {
         text.push_str(&part);
     }
     text
+}
+
+/// Returns the reason of an error. Below the answer of an API server is the same answer.
+fn below<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    match error.downcast_ref() {
+        Some(kube::Error::Api(_)) => None,
+        _ => error.source(),
+    }
 }
 
 /// Returns the text of one error without what only its library's authors know.

@@ -47,7 +47,8 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-fn of_status(status: &Status) -> Vec<Finding> {
+/// Findings about the process: its configuration, its writes and its Lease.
+fn of_process(status: &Status) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(why) = &status.configuration.refused {
         findings.push(Finding::failed(
@@ -86,6 +87,11 @@ fn of_status(status: &Status) -> Vec<Finding> {
             ),
         ));
     }
+    findings
+}
+
+fn of_status(status: &Status) -> Vec<Finding> {
+    let mut findings = of_process(status);
     for held in &status.held {
         findings.push(Finding::warning(
             "held deletions",

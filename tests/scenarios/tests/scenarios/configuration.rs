@@ -301,7 +301,7 @@ pub(crate) async fn mirrors_in_a_former_namespace_are_told(
     let emitter = lab.emitter(&east, &[]).await?;
     east.create_service("web").await?;
     let source = json!({"name": "east", "url": emitter.url, "prefix": "east"});
-    let it = ByFile::start(&lab, &local, &config("keep", &[source.clone()])).await?;
+    let it = ByFile::start(&lab, &local, &config("keep", std::slice::from_ref(&source))).await?;
     let former = mirror("east", "web");
     local.eventually_has(&former, &[]).await?;
     let said = "1 mirror Services of these sources are not in mirrorNamespace demo but in";

@@ -348,6 +348,10 @@ pub(crate) async fn a_write_that_fails_says_why(scene: Arc<Scene>) -> anyhow::Re
         let role = format!("{RBAC}/clusterroles/{role}");
         local.patch(&role, &without).await?;
     }
+    // Its watch is older than the missing rights, and ends with the Lease.
+    let lease =
+        format!("/apis/coordination.k8s.io/v1/namespaces/{MIRRORS}/leases/heliograph-reflector");
+    local.delete(&lease).await?;
     table
         .is_shown(&BREAKAGES[11..], &standby.reflector, &local)
         .await
