@@ -152,6 +152,7 @@ mod tests {
         };
         let (answer, longest) = tokio::join!(ask, others);
         assert!(answer.is_err(), "there is no answer");
-        assert!(longest < Duration::from_secs(1), "{longest:?}");
+        // A thread that is held up is so for all three seconds; a busy machine takes one.
+        assert!(longest < Duration::from_millis(1_900), "{longest:?}");
     }
 }

@@ -34,10 +34,10 @@ fieldSelector=metadata.name%3Da%5Cb fieldSelector=metadata.name%3C1 fieldSelecto
 fieldSelector=metadata.Name%3Dweb fieldSelector=metadata.uid%3Dx fieldSelector=metadata.name%3Dweb;x
 ";
 
-/// Queries of watches that end by themselves.
+/// Queries of watches that end by themselves. Negative time limits are not among them: an API
+/// server answers them now with an error event, now with nothing.
 pub(super) const WATCHES: &str = "
-timeoutSeconds=-5 timeoutSeconds=-5&resourceVersion=BEFORE timeoutSeconds=-5&resourceVersion=LAST
-timeoutSeconds=-5&resourceVersion=0&allowWatchBookmarks=1 timeoutSeconds=9223372036854775807&resourceVersion=LAST
+timeoutSeconds=9223372036854775807&resourceVersion=LAST
 timeoutSeconds=1&timeoutSeconds=abc timeoutSeconds=99999999999999999999 timeoutSeconds= timeoutSeconds=1.5
 timeoutSeconds=1&resourceVersion=00 timeoutSeconds=1&resourceVersion=%2B5 timeoutSeconds=1&resourceVersion=99999999999999999999
 timeoutSeconds=1&resourceVersion=LAST&allowWatchBookmarks=x timeoutSeconds=1&resourceVersion=LAST&sendInitialEvents=
