@@ -1,6 +1,7 @@
 //! A cluster as scenarios see it: what they do to it, and wait for in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use control_plane::ControlPlane;
@@ -157,6 +158,19 @@ impl Cluster {
             Ok(())
         })
         .await
+    }
+
+    /// Returns the same when the audit log has had its time: entries come after the answers.
+    pub(crate) async fn settled_mirror_writes(&self) -> anyhow::Result<usize> {
+        let mut before = self.mirror_writes()?;
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let now = self.mirror_writes()?;
+            if now == before {
+                return Ok(now);
+            }
+            before = now;
+        }
     }
 
     /// How many writes of mirrors the API server has answered, by whomever.

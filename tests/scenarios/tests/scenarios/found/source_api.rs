@@ -75,8 +75,8 @@ pub(crate) async fn urls_of_a_config_map_come_and_go(scene: Arc<Scene>) -> anyho
     goes_on_to_say_so(&it).await?;
     east.set_endpoints("web", &["10.1.0.2"]).await?;
     local.eventually_has(&other, &["10.1.0.2"]).await?;
-    let writes = local.mirror_writes()?;
     it.reflector.stop().await?;
+    let writes = local.settled_mirror_writes().await?;
     it.reflector.start().await?;
     it.eventually_says("cannot read ConfigMap demo/source-api")
         .await?;
