@@ -86,7 +86,8 @@ pub(in crate::follow) fn meaning(code: u16, status: Status) -> Trouble {
 /// The part of an error that says what happened; those around it say only where.
 pub(in crate::follow) fn innermost(why: &(dyn Error + 'static)) -> String {
     let last = chain(why).last().unwrap_or(why);
-    match last.downcast_ref::<io::Error>().map(io::Error::kind) {
+    let kinds = chain(why).filter_map(|it| it.downcast_ref::<io::Error>());
+    match kinds.last().map(io::Error::kind) {
         // Its own words are about a deadline that nobody knows of.
         Some(io::ErrorKind::TimedOut) => "timed out".to_owned(),
         Some(io::ErrorKind::UnexpectedEof) => "the other side closed it".to_owned(),
@@ -96,9 +97,7 @@ pub(in crate::follow) fn innermost(why: &(dyn Error + 'static)) -> String {
 
 /// What is wrong with a certificate, in the words of the one who judged it.
 fn untrusted(why: &(dyn Error + 'static)) -> Option<String> {
-    let inner = why.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    let tls = inner.and_then(|it| it.downcast_ref::<rustls::Error>());
-    match tls.or_else(|| why.downcast_ref::<rustls::Error>())? {
+    match why.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(rustls::CertificateError::Other(judged)) => {
             Some(judged.0.to_string())
         }
@@ -111,5 +110,50 @@ fn is_auth(why: &kube::Error) -> bool {
 }
 
 fn chain<'a>(why: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(why), |&it| it.source())
+    std::iter::successors(Some(why), |&it| below(it))
+}
+
+/// The reason of an error. An I/O error has another one within, and names only that one's reason.
+fn below<'a>(why: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match why.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => why.source(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::{CertificateError, OtherError};
+
+    use super::{innermost, io};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the certificate (CN=x) is not accepted")]
+    struct Judged;
+
+    #[test]
+    fn a_judged_certificate_is_told_however_deep_it_is() {
+        let other = OtherError(Arc::new(Judged));
+        let tls = rustls::Error::InvalidCertificate(CertificateError::Other(other));
+        let mut error = io::Error::new(io::ErrorKind::InvalidData, tls);
+        for _ in 0..3 {
+            assert_eq!(innermost(&error), "the certificate (CN=x) is not accepted");
+            error = io::Error::other(error);
+        }
+    }
+
+    #[test]
+    fn a_time_limit_and_an_end_have_words_of_ours() {
+        for (kind, words) in [
+            (io::ErrorKind::TimedOut, "timed out"),
+            (io::ErrorKind::UnexpectedEof, "the other side closed it"),
+        ] {
+            let error = io::Error::other(io::Error::new(kind, "deadline has elapsed"));
+            assert_eq!(innermost(&error), words);
+        }
+        let error = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        assert_eq!(innermost(&error), "refused");
+    }
 }
