@@ -20,6 +20,19 @@ pub fn reasons(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// Returns an error and what caused it, step by step. An I/O error holds another error, and
+/// names only that one's cause.
+pub(crate) fn causes<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&it| {
+        match it.downcast_ref().and_then(std::io::Error::get_ref) {
+            Some(held) => Some(held),
+            None => it.source(),
+        }
+    })
+}
+
 /// Returns the reason of an error. Below the answer of an API server is the same answer.
 fn below<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
     match error.downcast_ref() {

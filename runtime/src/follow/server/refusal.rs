@@ -11,6 +11,7 @@ use proto_types::Status;
 
 use super::{Cause, Trouble};
 use crate::client::retry_after;
+use crate::reasons::causes;
 
 // A Status is a few hundred bytes; proxies send whole pages.
 const BODY_BYTES: usize = 64 << 10;
@@ -85,8 +86,8 @@ pub(in crate::follow) fn meaning(code: u16, status: Status) -> Trouble {
 
 /// The part of an error that says what happened; those around it say only where.
 pub(in crate::follow) fn innermost(why: &(dyn Error + 'static)) -> String {
-    let last = chain(why).last().unwrap_or(why);
-    let kinds = chain(why).filter_map(|it| it.downcast_ref::<io::Error>());
+    let last = causes(why).last().unwrap_or(why);
+    let kinds = causes(why).filter_map(|it| it.downcast_ref::<io::Error>());
     match kinds.last().map(io::Error::kind) {
         // Its own words are about a deadline that nobody knows of.
         Some(io::ErrorKind::TimedOut) => "timed out".to_owned(),
@@ -106,19 +107,7 @@ fn untrusted(why: &(dyn Error + 'static)) -> Option<String> {
 }
 
 fn is_auth(why: &kube::Error) -> bool {
-    matches!(why, kube::Error::Auth(_)) || chain(why).any(|it| it.is::<AuthError>())
-}
-
-fn chain<'a>(why: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(why), |&it| below(it))
-}
-
-/// The reason of an error. An I/O error has another one within, and names only that one's reason.
-fn below<'a>(why: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match why.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => Some(inner),
-        None => why.source(),
-    }
+    matches!(why, kube::Error::Auth(_)) || causes(why).any(|it| it.is::<AuthError>())
 }
 
 #[cfg(test)]
