@@ -60,12 +60,14 @@ impl Failback {
         };
         self.clusters = clusters.into_iter().map(withdrawal).collect();
     }
+}
 
-    /// Since when a cluster can be done without: since it is not needed, and an earlier
+impl Withdrawal {
+    /// Since when the cluster can be done without: since it is not needed, and an earlier
     /// position has sufficed all the time.
-    fn since(&self, of: &Withdrawal) -> Moment {
-        let earlier = self.sufficient.range(..of.tier).map(|(_, since)| *since);
-        earlier.min().map_or(of.since, |it| it.max(of.since))
+    fn begins(&self, sufficient: &BTreeMap<usize, Moment>) -> Moment {
+        let earlier = sufficient.range(..self.tier).map(|(_, since)| *since);
+        earlier.min().map_or(self.since, |it| it.max(self.since))
     }
 }
 
@@ -132,10 +134,8 @@ impl World {
             step.unwrap_or(0)
         };
         for (key, failback) in &mut self.failbacks {
-            let steps = failback.clusters.values();
-            let steps = steps.map(|it| step_at(failback.since(it)));
-            let steps: Vec<_> = steps.collect();
-            for (withdrawal, step) in failback.clusters.values_mut().zip(steps) {
+            for withdrawal in failback.clusters.values_mut() {
+                let step = step_at(withdrawal.begins(&failback.sufficient));
                 if step != withdrawal.step {
                     withdrawal.step = step;
                     touched.insert(key.clone());
