@@ -190,16 +190,24 @@ pub(crate) fn announcements(
     (announcer, announcements)
 }
 
+impl Pending {
+    /// Adds a notice behind the others, if there is room.
+    fn add(&self, attempted: Attempted, metrics: &Metrics) {
+        let mut notices = self.notices.lock();
+        if BACKLOG <= notices.len() {
+            return count(metrics, Outcome::Dropped);
+        }
+        notices.push_back(attempted);
+        self.added.notify_one();
+    }
+}
+
 impl Announcer {
     /// Announces soon, or not at all where there is too much to announce.
     pub(crate) fn announce(&self, notice: Notice) {
-        let mut notices = self.pending.notices.lock();
-        if BACKLOG <= notices.len() {
-            return count(&self.metrics, Outcome::Dropped);
-        }
         let n_failed = 0;
-        notices.push_back(Attempted { notice, n_failed });
-        self.pending.added.notify_one();
+        let attempted = Attempted { notice, n_failed };
+        self.pending.add(attempted, &self.metrics);
     }
 
     /// Takes a notice back whose Event is not written yet: its problem has ended.
@@ -288,7 +296,7 @@ impl Announcements {
                         why, "no Events are written: grant create on events.k8s.io events"
                     );
                 }
-                self.put_back(attempted);
+                self.pending.add(attempted, &self.metrics);
             }
             Outcome::Refused => debug!(why, note = notice.note, "no Event"),
             Outcome::Unavailable => {
@@ -296,7 +304,7 @@ impl Announcements {
                 tokio::time::sleep(RETRY).await;
                 attempted.n_failed += 1;
                 if attempted.n_failed < ATTEMPTS {
-                    self.put_back(attempted);
+                    self.pending.add(attempted, &self.metrics);
                 }
             }
             Outcome::Created | Outcome::Exists => drop(self.muted.remove(namespace)),
@@ -308,15 +316,6 @@ impl Announcements {
     fn mute(&mut self, namespace: &str) -> bool {
         let until = Instant::now() + MUTE;
         self.muted.insert(namespace.to_owned(), until).is_none()
-    }
-
-    /// Tries another time, behind those that were announced meanwhile.
-    fn put_back(&self, attempted: Attempted) {
-        let mut notices = self.pending.notices.lock();
-        match notices.len() < BACKLOG {
-            true => notices.push_back(attempted),
-            false => count(&self.metrics, Outcome::Dropped),
-        }
     }
 
     async fn create(&self, event: &Value) -> (Outcome, String) {

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use crate::config::Config;
 use crate::report::names;
 
-/// The local API server may be slow, and nothing else waits for this.
+/// The start waits for this, beside the connections to the sources.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// As many Services as are counted.

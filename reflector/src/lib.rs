@@ -206,7 +206,9 @@ async fn reflect(
     let guard = Guard::new(config.admin_token_file.clone()).with_reviews(local.clone());
     let router = admin::router(readiness.clone(), registry, questions.clone(), guard, stop);
 
-    let opened = reload::open(&network, config.sources.clone()).await?;
+    let opened = reload::open(&network, config.sources.clone());
+    let (opened, found) = tokio::join!(opened, elsewhere::at_start(&config, &local));
+    let opened = opened?;
     let quiet = CancellationToken::new();
     let leadership = elect(&config, (&local, &readiness), &quiet, &mut tasks);
     let (client, leads) = (local.clone(), leadership.clone());
@@ -220,7 +222,6 @@ async fn reflect(
     let reloads = line.map(|line| reloads_of((network, line), &config, parts, &mut tasks));
     let local_ranges = local_ranges_of(&config, &local, &mut tasks);
     let (n_sources, notes) = (opened.len(), config.warnings());
-    let found = elsewhere::at_start(&config, &local).await;
     let controller = Controller::new(Parts {
         local_namespace: config.local_namespace().cloned(),
         policy: config.policy,

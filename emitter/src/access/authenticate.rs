@@ -29,7 +29,7 @@ pub(super) struct Authenticator {
     metrics: Arc<Metrics>,
 }
 
-/// Why credentials are not accepted.
+/// Outcome of an authentication that fails.
 #[derive(Debug)]
 enum Unknown {
     /// They are not valid.

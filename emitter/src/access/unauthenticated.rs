@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::workload::MAX_TOKEN;
 
-/// Why credentials are not accepted.
+/// Reason for which credentials are not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Reason {
     /// There are none.
@@ -66,7 +66,7 @@ pub(super) struct Complaints(Mutex<HashMap<Subject, Told>>);
 /// Reasons that are the same for a reader of the log.
 type Subject = (&'static str, Reason, Option<IpAddr>, Option<String>);
 
-/// When a reason was written, and how often it occurred since then.
+/// Time at which a reason was written, and its occurrences since then.
 #[derive(Debug)]
 struct Told {
     at: Instant,
