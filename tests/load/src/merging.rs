@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::mirroring::cluster::{EXPORTS, Local, MIRRORS};
 use crate::mirroring::cold::{self, Cold};
+use crate::programs::beside;
 
 const MEMBER: &str = "heliograph.dev/global-service";
 
@@ -40,10 +41,11 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::write(&config, configuration(&sources).to_string())?;
     let arguments = [format!("--config={}", config.display())];
     let n_objects = [args.services, args.services * args.sources];
+    let program = beside("reflector")?;
     for round in 1..=args.rounds {
         eprintln!("round {round}: the reflector");
         let local = Local::start(&format!("merged-{round}")).await?;
-        let (reflector, merged) = cold::reflect(&local, &arguments, n_objects).await?;
+        let (reflector, merged) = cold::reflect(&local, &program, &arguments, n_objects).await?;
         drop(reflector);
         eprintln!("round {round}: the floor");
         let bare = Local::start(&format!("bare-{round}")).await?;

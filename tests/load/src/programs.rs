@@ -1,7 +1,8 @@
 //! Where the measured programs are, and where they listen.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::anyhow;
 
@@ -19,4 +20,20 @@ pub(crate) fn beside(name: &str) -> anyhow::Result<PathBuf> {
 pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     let port = control_plane::free_port()?;
     Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+/// The flag by which a program is told where its admin port listens: former ones had
+/// another word for it.
+pub(crate) fn admin_flag(program: &Path) -> anyhow::Result<&'static str> {
+    Ok(if has_flag(program, "--admin-bind-address")? {
+        "admin-bind-address"
+    } else {
+        "listen"
+    })
+}
+
+/// Returns whether a program's help names that flag.
+pub(crate) fn has_flag(program: &Path, flag: &str) -> anyhow::Result<bool> {
+    let help = Command::new(program).arg("--help").output()?;
+    Ok(String::from_utf8_lossy(&help.stdout).contains(flag))
 }

@@ -6,6 +6,7 @@
 //! | `consumer` | a watch over TLS that only counts and clocks |
 //! | `bare` | the floor: sends what it is told to everybody who connected |
 //! | `hostile` | well-behaved watchers beside clients that are in the way |
+//! | `setup` | who serves, and how |
 //! | `rig` | the servers, and what happens to them |
 //! | `lists` | everything, again and again |
 //! | `storm` | all consumers come back at once |
@@ -17,6 +18,7 @@ pub(crate) mod hostile;
 mod lists;
 mod print;
 mod rig;
+mod setup;
 mod storm;
 
 use std::net::SocketAddr;
@@ -24,7 +26,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lists::{Coding, Listed};
-use rig::{Measured, Rig, Server, Setup};
+use rig::{Measured, Rig};
+use setup::Setup;
 
 /// How much there is to serve.
 #[derive(Debug, clap::Args)]
@@ -74,7 +77,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     let watched = watches(&rig, args).await?;
     print::watched(args, &watched);
     let mut storms = Vec::new();
-    for server in [Server::Apiserver, Server::Emitter] {
+    for server in rig.direct() {
         eprintln!("all consumers of the {} come back", server.name());
         storms.push(storm::measure(&rig, server, args.watchers).await?);
     }
@@ -105,7 +108,7 @@ async fn lists(rig: &Rig, args: &Args) -> anyhow::Result<Vec<Listed>> {
     let span = Duration::from_secs(args.list_seconds);
     let mut listed = Vec::new();
     for coding in [Coding::Plain, Coding::Gzip] {
-        for server in [Server::Apiserver, Server::Emitter] {
+        for server in rig.direct() {
             listed.push(lists::measure(rig, server, coding, span).await?);
         }
     }

@@ -1,5 +1,6 @@
 //! How long all Services take that a new local cluster lacks.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 
 use super::cluster::{Local, create_all};
 use crate::process::Process;
-use crate::programs::{beside, free_address};
+use crate::programs::{admin_flag, free_address};
 
 /// What it took until all was there.
 pub(crate) struct Cold {
@@ -24,23 +25,24 @@ pub(crate) struct Cold {
 /// Starts a reflector, and waits until it has written so many Services and slices.
 pub(crate) async fn reflect(
     local: &Local,
+    program: &Path,
     arguments: &[String],
     [n_services, n_slices]: [usize; 2],
 ) -> anyhow::Result<(Keeper, Cold)> {
     let keeper = Keeper::new("load-reflector")?;
-    let listen = free_address()?;
-    let mut command = Command::new(beside("reflector")?);
+    let admin = format!("--{}={}", admin_flag(program)?, free_address()?);
+    let mut command = Command::new(program);
     command
         .arg("--kubeconfig")
         .arg(local.plane.kubeconfig())
         .args(arguments)
-        .arg(format!("--admin-bind-address={listen}"));
+        .arg(&admin);
     let filled = local.fill(n_services, n_slices).await?;
     let start = Instant::now();
     keeper.spawn("reflector", &command)?;
     filled.await?;
     let took = start.elapsed();
-    let process = Process::find(&format!("--admin-bind-address={listen}"))?;
+    let process = Process::find(&admin)?;
     let cpu = process.cpu()?;
     // What was for the moment only is given back by then.
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -14,7 +14,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::consumer::connector;
-use super::rig::{Measured, Rig, Server, Setup};
+use super::rig::{Measured, Rig};
+use super::setup::{Server, Setup};
 
 /// Who is in the way, and who must not notice.
 #[derive(Debug, clap::Args)]

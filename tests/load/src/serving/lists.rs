@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::Request;
 use tokio::time::Instant;
 
-use super::rig::{EXPORTED, Rig, SERVICES, Server};
+use super::rig::{EXPORTED, Rig, SERVICES};
+use super::setup::Server;
 
 /// How a list is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

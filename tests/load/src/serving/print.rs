@@ -54,7 +54,7 @@ pub(super) fn storms(storms: &[Storm]) {
             it.refused
         );
     }
-    if let [apiserver, emitter] = storms {
+    if let [apiserver, emitter, ..] = storms {
         let times =
             |of: fn(&Storm) -> Duration| of(apiserver).as_secs_f64() / of(emitter).as_secs_f64();
         println!(
@@ -72,8 +72,8 @@ pub(super) fn listed(listed: &[Listed]) {
         "{:<16} {:>14} {:>10} {:>18}",
         "lists", "coding", "MB", "for a CPU second"
     );
-    for pair in listed.chunks(2) {
-        for it in pair {
+    for same in listed.chunk_by(|one, other| one.coding == other.coding) {
+        for it in same {
             println!(
                 "{:<16} {:>14} {:>10.2} {:>18.1}",
                 it.server.name(),
@@ -82,7 +82,7 @@ pub(super) fn listed(listed: &[Listed]) {
                 it.per_second
             );
         }
-        if let [apiserver, emitter] = pair {
+        if let [apiserver, emitter, ..] = same {
             println!(
                 "{:<16} {:>44.1}",
                 "times as many",

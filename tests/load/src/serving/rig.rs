@@ -16,55 +16,9 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::consumer::{Asked, Consumer, SENT, connector, now};
+use super::setup::{Server, Setup, emitter_at};
 use crate::process::Process;
 use crate::programs::{beside, free_address};
-
-/// Who serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Server {
-    Apiserver,
-    Emitter,
-    /// An emitter behind the emitter.
-    Relay,
-    Bare,
-}
-
-/// How it is served and watched.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct Setup {
-    /// Watch over HTTP/2, with so many watches on each connection
-    #[arg(long, value_name = "STREAMS")]
-    http2: Option<NonZeroUsize>,
-
-    /// How long emitters may gather changes; their default if absent
-    #[arg(long, value_name = "DURATION")]
-    max_gather: Option<String>,
-
-    /// Measure an emitter behind the emitter, too
-    #[arg(long)]
-    relay: bool,
-}
-
-impl Setup {
-    /// How watches come, in words.
-    pub(crate) fn protocol(&self) -> String {
-        match self.http2 {
-            Some(streams) => format!("HTTP/2 with {streams} watches on each connection"),
-            None => "HTTP/1.1".into(),
-        }
-    }
-}
-
-impl Server {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Apiserver => "kube-apiserver",
-            Self::Emitter => "emitter",
-            Self::Relay => "relay",
-            Self::Bare => "bare writer",
-        }
-    }
-}
 
 /// A control plane, an emitter of it, and the floor.
 pub(crate) struct Rig {
@@ -75,6 +29,7 @@ pub(crate) struct Rig {
     streams: Option<NonZeroUsize>,
     emitter: SocketAddr,
     relay: Option<SocketAddr>,
+    former: Option<SocketAddr>,
     bare: SocketAddr,
     keeper: Keeper,
 }
@@ -118,13 +73,16 @@ impl Rig {
         let files = kubeconfig.parent().context("a file is in a directory")?;
         let (cert, key) = (files.join("serving.crt"), files.join("serving.key"));
 
-        let own = |listens: SocketAddr| emitter_at(listens, (&cert, &key), setup);
-        let mut command = own(emitter)?;
+        let own = |program: &Path, listens: SocketAddr| {
+            emitter_at(program, listens, (&cert, &key), setup)
+        };
+        let program = beside("emitter")?;
+        let mut command = own(&program, emitter)?;
         command.arg("--kubeconfig").arg(&kubeconfig);
         keeper.spawn("emitter", &command)?;
         let relay = setup.relay.then(free_address).transpose()?;
         if let Some(relay) = relay {
-            let mut command = own(relay)?;
+            let mut command = own(&program, relay)?;
             command
                 .arg(format!(
                     "--upstream-url=https://localhost:{}",
@@ -133,6 +91,14 @@ impl Rig {
                 .arg("--upstream-ca-file")
                 .arg(plane.authority_file());
             keeper.spawn("relay", &command)?;
+        }
+        let mut former = None;
+        if let Some(program) = &setup.former {
+            let listens = free_address()?;
+            let mut command = own(program, listens)?;
+            command.arg("--kubeconfig").arg(&kubeconfig);
+            keeper.spawn("former", &command)?;
+            former = Some(listens);
         }
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -150,6 +116,7 @@ impl Rig {
             client,
             emitter,
             relay,
+            former,
             bare,
             keeper,
         };
@@ -163,8 +130,16 @@ impl Rig {
         let relay = self.relay.map(|_| Server::Relay);
         let ours = [Server::Apiserver, Server::Emitter]
             .into_iter()
-            .chain(relay);
+            .chain(relay)
+            .chain(self.former.map(|_| Server::Former));
         ours.chain([Server::Bare]).collect()
+    }
+
+    /// All who follow etcd or the API server itself.
+    pub(crate) fn direct(&self) -> Vec<Server> {
+        let mut servers = self.servers();
+        servers.retain(|it| !matches!(it, Server::Relay | Server::Bare));
+        servers
     }
 
     /// Waits until all answer a watch.
@@ -252,6 +227,7 @@ impl Rig {
             }
             Server::Emitter => Ok(self.emitter),
             Server::Relay => self.relay.context("there is no relay"),
+            Server::Former => self.former.context("there is no former emitter"),
             Server::Bare => Ok(self.bare),
         }
     }
@@ -259,7 +235,9 @@ impl Rig {
     pub(crate) fn process(&self, server: Server) -> anyhow::Result<Process> {
         let port = self.address(server)?.port();
         Process::find(&match server {
-            Server::Apiserver | Server::Emitter | Server::Relay => format!("--secure-port={port}"),
+            Server::Apiserver | Server::Emitter | Server::Relay | Server::Former => {
+                format!("--secure-port={port}")
+            }
             Server::Bare => format!("bare 127.0.0.1:{port}"),
         })
     }
@@ -277,7 +255,7 @@ impl Rig {
         // The bare writer sends everything so many times over.
         let events = match server {
             Server::Bare => events * self.together(),
-            Server::Apiserver | Server::Emitter | Server::Relay => events,
+            Server::Apiserver | Server::Emitter | Server::Relay | Server::Former => events,
         };
         let consumers = self.open_all(server, n_connections).await?;
         let watchers = n_connections * self.together();
@@ -342,27 +320,6 @@ impl Rig {
         self.client.request_text(request).await?;
         Ok(())
     }
-}
-
-/// An emitter that listens there, and does not know its upstream yet.
-fn emitter_at(
-    listens: SocketAddr,
-    (cert, key): (&Path, &Path),
-    setup: &Setup,
-) -> anyhow::Result<Command> {
-    let mut command = Command::new(beside("emitter")?);
-    command
-        .args(["--selector=export=yes", "--fields=all", "--insecure-port=0"])
-        .args(["--anonymous-auth", "--bind-address=127.0.0.1"])
-        .arg(format!("--secure-port={}", listens.port()))
-        .arg(format!("--admin-bind-address={}", free_address()?))
-        .arg("--tls-cert-file")
-        .arg(cert)
-        .arg("--tls-private-key-file")
-        .arg(key);
-    let max_gather = setup.max_gather.iter();
-    command.args(max_gather.map(|it| format!("--watch-batch-period={it}")));
-    Ok(command)
 }
 
 impl Watch {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rig::{Rig, Server};
+use super::rig::Rig;
+use super::setup::Server;
 
 /// How a server took it.
 #[derive(Debug)]
