@@ -59,10 +59,6 @@ fn recipe(text: &str, prefix: &str, namespace: &str) -> Finding {
         .iter()
         .filter(|it| it.contains("name regex"))
         .collect();
-    let answers: Vec<_> = lines
-        .iter()
-        .filter(|it| it.starts_with("answer "))
-        .collect();
     let mentions = |line: &&&str| line.contains(&format!("{prefix}-"));
     if !names.iter().any(leads_there) {
         let elsewhere = names.iter().any(&mentions);
@@ -81,13 +77,16 @@ fn recipe(text: &str, prefix: &str, namespace: &str) -> Finding {
             Finding::warning(CHECK, message, remedy)
         };
     }
-    if !answers.iter().any(mentions) {
+    let turns_back = |line: &&str| {
+        line.starts_with("answer auto") || (line.starts_with("answer name ") && mentions(&line))
+    };
+    if !lines.iter().any(turns_back) {
         return Finding::failed(
             CHECK,
             format!(
                 "the recipe for prefix {prefix} has no answer line: resolvers reject the answers"
             ),
-            ("copy the line that begins with answer", PAGE),
+            ("copy the line that begins with answer name", PAGE),
         );
     }
     Finding::ok(CHECK, format!("it has the recipe for prefix {prefix}"))

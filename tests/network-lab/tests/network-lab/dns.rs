@@ -14,6 +14,15 @@ use crate::lab::{Lab, eventually, tool};
 /// The DNS of a cluster, as its pods see it.
 pub(crate) struct Dns {
     resolv_conf: PathBuf,
+    server: String,
+}
+
+/// An SRV record.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Srv {
+    pub(crate) owner: String,
+    pub(crate) target: String,
+    pub(crate) port: u16,
 }
 
 /// What every cluster has; a recipe comes beside it.
@@ -30,6 +39,39 @@ const CLUSTER_LOCAL: &str = "
     loadbalance
 }
 ";
+
+/// Asks a server for the SRV records of a name, and prints their owners, targets and ports.
+const ASK_FOR_SRV: &str = r#"
+import socket, struct, sys
+server, name = sys.argv[1:]
+question = b"".join(bytes([len(it)]) + it.encode() for it in name.split(".")) + b"\0"
+query = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + question + struct.pack("!HH", 33, 1)
+asked = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asked.settimeout(5)
+asked.sendto(query, (server, 53))
+answer = asked.recv(65535)
+
+def read(at):
+    labels, end = [], None
+    while answer[at]:
+        if answer[at] >= 0xC0:
+            end = end or at + 2
+            at = struct.unpack("!H", answer[at : at + 2])[0] & 0x3FFF
+        else:
+            labels.append(answer[at + 1 : at + 1 + answer[at]].decode())
+            at += 1 + answer[at]
+    return ".".join(labels), end or at + 1
+
+at = read(12)[1] + 4
+for _ in range(struct.unpack("!H", answer[6:8])[0]):
+    owner, at = read(at)
+    kind, _, _, length = struct.unpack("!HHIH", answer[at : at + 10])
+    at += 10
+    if kind == 33:
+        port = struct.unpack("!H", answer[at + 4 : at + 6])[0]
+        print(owner, read(at + 6)[0], port)
+    at += length
+"#;
 
 /// Puts a resolver's configuration in place for itself alone, then becomes the program.
 const WITH_RESOLV_CONF: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
@@ -55,7 +97,10 @@ impl Dns {
             cluster.dns_address()
         );
         fs::write(&resolv_conf, lines)?;
-        let dns = Self { resolv_conf };
+        let dns = Self {
+            resolv_conf,
+            server: cluster.dns_address().to_string(),
+        };
         let resolved = dns
             .eventually(&pod, "kubernetes.default.svc.cluster.local")
             .await?;
@@ -77,6 +122,30 @@ impl Dns {
         let addresses = lines.lines().filter_map(|it| it.split_whitespace().next());
         let addresses: Result<BTreeSet<Ipv4Addr>, _> = addresses.map(str::parse).collect();
         Ok(addresses?.into_iter().collect())
+    }
+
+    /// The SRV records that a pod gets for a name, sorted by target.
+    pub(crate) fn services(&self, pod: &Pod, name: &str) -> anyhow::Result<Vec<Srv>> {
+        let mut command = command_in(&pod.namespace, "python3");
+        command.args(["-c", ASK_FOR_SRV, &self.server, name]);
+        let output = command.output()?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{name}: {words}");
+        let lines = String::from_utf8(output.stdout)?;
+        let mut found = Vec::new();
+        for line in lines.lines() {
+            let words: Vec<_> = line.split(' ').collect();
+            let [owner, target, port] = words.as_slice() else {
+                anyhow::bail!("no record: {line}");
+            };
+            found.push(Srv {
+                owner: (*owner).to_owned(),
+                target: (*target).to_owned(),
+                port: port.parse()?,
+            });
+        }
+        found.sort_by(|one, other| one.target.cmp(&other.target));
+        Ok(found)
     }
 
     /// The addresses that a pod gets as soon as it gets any.

@@ -8,7 +8,7 @@ use control_plane::Scene;
 use serde_json::json;
 
 use crate::cluster::{Cluster, Pod};
-use crate::dns::{Dns, recipe};
+use crate::dns::{Dns, Srv, recipe};
 use crate::lab::{Lab, eventually};
 use crate::traffic::{POD_PORT, Tally};
 
@@ -58,6 +58,14 @@ pub(crate) async fn a_mirror_has_the_name_that_the_recipe_gives_it(
     let client = local.attach("client")?;
     let (name, mirror) = ("web.demo.svc.cluster.east", "mirrors/east-demo-73736d-web");
     check(&local, (&dns, &client), (name, mirror), &["web-0"]).await?;
+    let asked = format!("_http._tcp.{name}");
+    let found = dns.services(&client, &asked)?;
+    let expected = Srv {
+        owner: asked,
+        target: name.to_owned(),
+        port: 80,
+    };
+    ensure!(found == [expected], "{found:?}");
     let absent = dns.resolve(&client, "other.demo.svc.cluster.east");
     ensure!(absent.is_err(), "what is not there has {absent:?}");
     Ok(())
@@ -85,6 +93,13 @@ pub(crate) async fn pods_of_a_headless_service_have_names_of_their_own(
         let server = SocketAddr::new(IpAddr::V4(address), POD_PORT);
         Tally::of(&client.namespace, server, N_REQUESTS)?.check(&name, &[pod])?;
     }
+    let asked = format!("_http._tcp.{zone}");
+    let found = dns.services(&client, &asked)?;
+    let targets: Vec<_> = found.iter().map(|it| it.target.as_str()).collect();
+    let pods = [format!("db-0.{zone}"), format!("db-1.{zone}")];
+    ensure!(targets == pods, "{found:?}");
+    let is_asked = |it: &Srv| it.owner == asked && it.port == POD_PORT;
+    ensure!(found.iter().all(is_asked), "{found:?}");
     Ok(())
 }
 
