@@ -4,6 +4,7 @@
 //! fuzz-targets` runs each for a while on input that is mutated at random, and on every
 //! input that once did harm (`regressions/`).
 
+mod conversations;
 pub mod driver;
 mod objects;
 mod requests;
@@ -22,7 +23,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "selectors",
         run: texts::selectors,
@@ -57,6 +58,11 @@ pub const TARGETS: [Target; 8] = [
         name: "lists",
         run: sources::lists,
         seeds: sources::LISTS,
+    },
+    Target {
+        name: "conversations",
+        run: conversations::conversations,
+        seeds: conversations::FRAMES,
     },
     Target {
         name: "protobuf",

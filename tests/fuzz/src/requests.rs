@@ -68,10 +68,16 @@ pub(crate) const BEARERS: &[&str] = &[
     "\t",
 ];
 
-/// An emitter without sockets, whose upstream has told of some Services.
+/// An emitter without sockets, on a clock of its own.
 struct Lab {
     runtime: Runtime,
-    router: Router,
+    served: Emitter,
+}
+
+/// What an emitter answers, and whom it knows.
+pub(crate) struct Emitter {
+    pub(crate) router: Router,
+    pub(crate) metrics: Arc<Metrics>,
     access: Arc<Access>,
     _directory: tempfile::TempDir,
 }
@@ -89,38 +95,9 @@ impl Lab {
         let runtime = runtime.enable_all().start_paused(true);
         let runtime = runtime.build().expect("a runtime");
         let _guard = runtime.enter();
-        runtime::client::install_crypto();
-        let hubs = Resource::ALL.map(|resource| {
-            let hub = Hub::new(resource, Fields::All, Limits::default());
-            hub.ingest(Event::Listed(listing(resource)), Timestamp::UNIX_EPOCH);
-            Arc::new(hub)
-        });
-        let nowhere = kube::Config::new(Uri::from_static("http://127.0.0.1:1"));
-        let client = kube::Client::try_from(nowhere).expect("a client");
-        let metrics = Metrics::register(&mut Registry::default(), &hubs);
-        let directory = tempfile::tempdir().expect("a directory");
-        let settings = settings(directory.path());
-        let access = Access::open(Parts {
-            settings,
-            certificates: None,
-            client: client.clone(),
-            owners: Arc::default(),
-            hubs: hubs.to_vec(),
-            metrics: Arc::clone(&metrics),
-        });
-        let api = Api {
-            hubs: hubs.to_vec(),
-            documents: Documents::new(client),
-            metrics,
-            shutdown: CancellationToken::new(),
-        };
+        let served = emitter();
         drop(_guard);
-        Self {
-            router: api::router(Arc::new(api)),
-            access: access.expect("files that are right"),
-            _directory: directory,
-            runtime,
-        }
+        Self { runtime, served }
     }
 
     /// Sends what a socket would let through, and looks at the answer.
@@ -133,7 +110,7 @@ impl Lab {
             return;
         };
         let (status, media_type, body) = self.runtime.block_on(async {
-            let response = self.router.clone().oneshot(request).await;
+            let response = self.served.router.clone().oneshot(request).await;
             let (parts, body) = response.expect("it never fails").into_parts();
             let media_type = parts.headers.get(header::CONTENT_TYPE).cloned();
             let body = body.collect();
@@ -157,6 +134,41 @@ impl Lab {
             other => other.starts_with("application/json;"),
         };
         assert!(is_written, "{}", said());
+    }
+}
+
+/// An emitter whose upstream has told of some Services. Needs the runtime around it.
+pub(crate) fn emitter() -> Emitter {
+    runtime::client::install_crypto();
+    let hubs = Resource::ALL.map(|resource| {
+        let hub = Hub::new(resource, Fields::All, Limits::default());
+        hub.ingest(Event::Listed(listing(resource)), Timestamp::UNIX_EPOCH);
+        Arc::new(hub)
+    });
+    let nowhere = kube::Config::new(Uri::from_static("http://127.0.0.1:1"));
+    let client = kube::Client::try_from(nowhere).expect("a client");
+    let metrics = Metrics::register(&mut Registry::default(), &hubs);
+    let directory = tempfile::tempdir().expect("a directory");
+    let settings = settings(directory.path());
+    let access = Access::open(Parts {
+        settings,
+        certificates: None,
+        client: client.clone(),
+        owners: Arc::default(),
+        hubs: hubs.to_vec(),
+        metrics: Arc::clone(&metrics),
+    });
+    let api = Api {
+        hubs: hubs.to_vec(),
+        documents: Documents::new(client),
+        metrics: Arc::clone(&metrics),
+        shutdown: CancellationToken::new(),
+    };
+    Emitter {
+        router: api::router(Arc::new(api)),
+        metrics,
+        access: access.expect("files that are right"),
+        _directory: directory,
     }
 }
 
@@ -247,7 +259,7 @@ pub(crate) fn bearer_tokens(data: &[u8]) {
         let token = credentials.token.clone();
         let right = lab
             .runtime
-            .block_on(lab.access.right(credentials, attributes));
+            .block_on(lab.served.access.right(credentials, attributes));
         match right {
             Ok(right) => {
                 assert_eq!(token.as_deref(), Some("west-token"), "{value:?} lets in");
