@@ -28,6 +28,8 @@ pub(crate) struct Sabotage {
     pub(crate) defect: Option<Defect>,
     n_met: AtomicU64,
     lists: Mutex<BTreeMap<String, Bytes>>,
+    /// Objects of writes that were sent, by path.
+    sent: Mutex<BTreeMap<String, Bytes>>,
 }
 
 /// What a request is about.
@@ -130,6 +132,14 @@ impl Sabotage {
                 let sent = serde_json::from_slice(&sent).unwrap_or_default();
                 Some(answer(&sent))
             }
+            Defect::FailuresAreSuccess if !is_deletion => {
+                let body = std::mem::replace(request.body_mut(), kube::client::Body::empty());
+                let sent = body.collect().await.ok()?.to_bytes();
+                let path = request.uri().path().to_owned();
+                self.sent.lock().insert(path, sent.clone());
+                *request.body_mut() = sent.to_vec().into();
+                None
+            }
             Defect::UnmanagedWritten if is_deletion && self.meets(5) => {
                 let path = request.uri().path();
                 let bystander = path
@@ -216,7 +226,9 @@ impl Sabotage {
             Defect::FailuresAreSuccess
                 if about.is_write && about.is_local && !response.status().is_success() =>
             {
-                answer(&json!({ "kind": "Status", "status": "Success" }))
+                let sent = self.sent.lock().remove(path);
+                let sent = sent.and_then(|it| serde_json::from_slice(&it).ok());
+                answer(&sent.unwrap_or_else(|| json!({ "kind": "Status", "status": "Success" })))
             }
             _ => response,
         }

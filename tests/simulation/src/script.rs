@@ -10,7 +10,7 @@ use self::table::OF_SIX;
 use crate::network::{Direction, Mangle, Node};
 use crate::plan::Expected::{Exact, LeastMirrors, Mirrors, Ready};
 use crate::plan::{
-    Action, Expected, Fault, Fleet, Link, NOTHING, Plan, SourceSpec, Way, Work, api,
+    Action, Expected, Fault, Fleet, LOCAL, Link, NOTHING, Plan, SourceSpec, Way, Work, api,
 };
 use crate::settings::{Scene, Settings};
 
@@ -66,6 +66,7 @@ pub fn all() -> Vec<Script> {
         empty_list(3),
         empty_list(10),
         mass_deletion(),
+        rejected_writes(),
         restored(),
         rolled_while_disconnected(),
         roll_of_everything(),
@@ -221,6 +222,21 @@ fn broken_list(link: Link) -> Script {
     script(name, Way::Emitters(1), 6, storm)
         .expecting(89, &[Mirrors(6), Ready(OF_SIX)])
         .expecting(130, &[Mirrors(7), Exact])
+}
+
+/// The local cluster rejects writes while the source changes.
+fn rejected_writes() -> Script {
+    let link = (node("reflector-0"), api(LOCAL));
+    let storm = vec![
+        (60, fault(Fault::Mangled(link, Mangle::NoWrites, 100), 30)),
+        (61, work(Work::Create)),
+        (62, work(Work::Roll(2))),
+        (63, work(Work::Delete(1))),
+    ];
+    let name = "the local cluster rejects writes for a while";
+    script(name, Way::Emitters(1), 6, storm)
+        .expecting(89, &[Mirrors(6)])
+        .expecting(150, &[Mirrors(6), Exact])
 }
 
 /// A deletion of everything that is meant, and comes by events.

@@ -38,6 +38,8 @@ pub enum Mangle {
     EmptyList,
     /// 404 to whoever reads namespaces.
     NoNamespaces,
+    /// 503 to writes.
+    NoWrites,
     /// Lists of EndpointSlices arrive that many milliseconds later than others.
     LateSlices(u64),
     /// The first Service of a list has a port that does not exist.
@@ -57,6 +59,7 @@ impl Mangle {
 pub(super) async fn before(mangle: Mangle, path: &str, is_write: bool) -> Option<Response<Body>> {
     let mangle = match mangle {
         Mangle::NoNamespaces if path.ends_with("/namespaces") => Mangle::Status(404),
+        Mangle::NoWrites if is_write => Mangle::Status(503),
         other => other,
     };
     let (status, kind, text) = match mangle {
@@ -80,6 +83,7 @@ pub(super) async fn before(mangle: Mangle, path: &str, is_write: bool) -> Option
         | Mangle::Truncated { .. }
         | Mangle::EmptyList
         | Mangle::NoNamespaces
+        | Mangle::NoWrites
         | Mangle::BadPort => return None,
     };
     let mut response = Response::new(Body::from(text));
@@ -115,6 +119,7 @@ pub(super) async fn after(
         | Mangle::Hollow
         | Mangle::Stuck
         | Mangle::NoNamespaces
+        | Mangle::NoWrites
         | Mangle::LateSlices(_) => response,
     }
 }

@@ -16,7 +16,9 @@ impl Fault {
             Self::Loss(..) => "loss",
             Self::Reset(_) => "reset",
             Self::HalfOpen(_) => "half-open",
-            Self::Mangled(_, Mangle::Status(_) | Mangle::NoNamespaces, _) => "refusal (4xx, 5xx)",
+            Self::Mangled(_, Mangle::Status(_) | Mangle::NoNamespaces | Mangle::NoWrites, _) => {
+                "refusal (4xx, 5xx)"
+            }
             Self::Mangled(_, Mangle::Garbage, _) => "garbage",
             Self::Mangled(_, Mangle::Hollow, _) => "hollow answer",
             Self::Mangled(_, Mangle::Truncated { .. }, _) => "truncated answer",
