@@ -45,6 +45,7 @@ impl Admin {
                 url: url.clone(),
                 authority: None,
                 token: server.token_file.clone().map(Token::File),
+                identity: None,
                 proxy: None,
             })));
         }

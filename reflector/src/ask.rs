@@ -160,6 +160,7 @@ async fn ask_one<T: DeserializeOwned>(
         url: server.clone(),
         authority: None,
         token,
+        identity: None,
         proxy: None,
     };
     let client = runtime::connect(&access, crate::USER_AGENT).await?;

@@ -139,6 +139,7 @@ impl Authority {
             url: Uri::from_parts(parts)?,
             authority: None,
             token: None,
+            identity: None,
             proxy: proxy.cloned().map(Box::new),
         };
         let client = runtime::connect(&access, crate::USER_AGENT).await?;

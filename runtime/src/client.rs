@@ -11,6 +11,7 @@ mod access;
 mod error;
 mod exchange;
 mod fair;
+mod identity;
 mod inline;
 mod kubeconfig;
 mod plugin;
@@ -20,6 +21,7 @@ mod secret;
 mod stack;
 mod token;
 mod trust;
+mod validity;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,12 +33,13 @@ use kube::{Client, Config};
 use renew::Renewing;
 use token::TokenSource;
 
-pub use access::{Access, Authority, Token};
+pub use access::{Access, Authority, ClientCertificate, Token};
 pub use error::Error;
 pub use exchange::{Exchange, observed, retry_after};
 pub use proxy::parse as proxy;
 pub use secret::is_protected;
 pub use trust::is_untrusted;
+pub(crate) use validity::Invalid as InvalidToken;
 
 // Within a cluster a connection takes milliseconds, across the world half a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -130,9 +133,13 @@ async fn parts(access: &Access) -> Result<Parts, Error> {
             url,
             authority,
             token,
+            identity,
             proxy,
         } => {
             let mut parts = from_url(url, authority.as_ref(), token.as_ref())?;
+            if let Some(identity) = identity {
+                identity::add(&mut parts, identity)?;
+            }
             parts.config.proxy_url = proxy.as_deref().cloned();
             Ok(parts)
         }

@@ -114,6 +114,7 @@ impl Scripted {
             url: self.url(""),
             authority: None,
             token: None,
+            identity: None,
             proxy: None,
         }
     }

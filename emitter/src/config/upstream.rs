@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use http::Uri;
-use runtime::client::Access;
+use runtime::client::{Access, ClientCertificate};
 use runtime::{Authority, Token};
 
 use super::Error;
@@ -25,6 +25,15 @@ pub(super) struct UpstreamArgs {
     /// A file with the bearer token for --upstream-url, read again for every request.
     #[arg(long, value_name = "FILE", requires = "upstream_url")]
     upstream_token_file: Option<PathBuf>,
+
+    /// A file with the client certificate that --upstream-url is shown, in PEM, read again when
+    /// it changes.
+    #[arg(long, value_name = "FILE", requires_all = ["upstream_url", "upstream_client_key_file"])]
+    upstream_client_cert_file: Option<PathBuf>,
+
+    /// A file with the private key of that certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "upstream_client_cert_file")]
+    upstream_client_key_file: Option<PathBuf>,
 }
 
 impl UpstreamArgs {
@@ -36,10 +45,14 @@ impl UpstreamArgs {
         if self.upstream_token_file.is_some() && !runtime::client::is_protected(&url) {
             return Err(Error::PlainToken(url));
         }
+        let files = self.upstream_client_cert_file;
+        let files = files.zip(self.upstream_client_key_file);
+        let identity = files.map(|(certificate, key)| ClientCertificate { certificate, key });
         Ok(Some(Access::Url {
             url,
             authority: self.upstream_ca_file.map(Authority::File),
             token: self.upstream_token_file.map(Token::File),
+            identity: identity.map(Box::new),
             proxy: None,
         }))
     }

@@ -99,6 +99,7 @@ async fn lab() -> (Announcer, Announcements) {
         url: "http://127.0.0.1:1".parse().unwrap(),
         authority: None,
         token: None,
+        identity: None,
         proxy: None,
     };
     let client = runtime::connect(&nowhere, "test").await.unwrap();

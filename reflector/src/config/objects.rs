@@ -41,7 +41,13 @@ pub(super) const NOT_IN_OBJECTS: [(&str, &str); 3] = [
 ];
 
 /// Keys that name files of the reflector.
-const FILES: [&str; 3] = ["kubeconfig", "caFile", "tokenFile"];
+const FILES: [&str; 5] = [
+    "kubeconfig",
+    "caFile",
+    "tokenFile",
+    "clientCertificateFile",
+    "clientKeyFile",
+];
 
 /// A file's `sourcesFromCRD`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]

@@ -111,7 +111,7 @@ fn needs(key: &str, other: &str) -> Value {
 }
 
 /// Keys of a source that need another key.
-pub(super) const NEEDS: [(&str, &str); 8] = [
+pub(super) const NEEDS: [(&str, &str); 12] = [
     ("context", "kubeconfig"),
     ("proxyUrl", "url"),
     ("serverName", "url"),
@@ -120,6 +120,10 @@ pub(super) const NEEDS: [(&str, &str); 8] = [
     ("caUrl", "url"),
     ("tokenFile", "url"),
     ("tokenVariable", "url"),
+    ("clientCertificateFile", "url"),
+    ("clientCertificateFile", "clientKeyFile"),
+    ("clientKeyFile", "url"),
+    ("clientKeyFile", "clientCertificateFile"),
 ];
 
 /// Keys of a source of which one excludes the other.

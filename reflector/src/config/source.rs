@@ -11,6 +11,7 @@ use http::Uri;
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
 use reflector_planner::{Import, MissingNamespaces, Naming, PolicyRight, SourceName, StalenessOf};
+use runtime::client::ClientCertificate;
 use runtime::{Access, Authority, Token};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,6 +55,10 @@ pub struct SourceEntry {
     pub token_file: Option<PathBuf>,
     /// The variable of this process that has that token.
     pub token_variable: Option<String>,
+    /// File of the client certificate that the URL's server is shown, in PEM format.
+    pub client_certificate_file: Option<PathBuf>,
+    /// File of the key of that certificate, in PEM format.
+    pub client_key_file: Option<PathBuf>,
     /// The proxy that leads to the URL.
     pub proxy_url: Option<String>,
     /// Which cluster it must be, by the uid of its `kube-system` namespace.
@@ -132,6 +137,8 @@ impl SourceEntry {
             server_name: None,
             token_file: None,
             token_variable: None,
+            client_certificate_file: None,
+            client_key_file: None,
             proxy_url: None,
             cluster: None,
             prefix: None,
@@ -257,6 +264,10 @@ impl SourceEntry {
         let keys = [
             ("tokenFile", is_plain && self.token_file.is_some()),
             ("tokenVariable", is_plain && self.token_variable.is_some()),
+            (
+                "clientCertificateFile",
+                is_plain && self.client_certificate_file.is_some(),
+            ),
             ("caUrl", is_ca_plain),
         ];
         match keys.into_iter().find(|(_, is_refused)| *is_refused) {
@@ -296,6 +307,7 @@ impl SourceEntry {
                 url: self.uri(url)?,
                 authority: self.authority()?,
                 token: self.token()?,
+                identity: self.identity()?.map(Box::new),
                 proxy: self.proxy()?.map(Box::new),
             }),
             (None, Some(path)) => match self.credentials().next() {
@@ -318,6 +330,11 @@ impl SourceEntry {
             ("serverName", self.server_name.is_some()),
             ("tokenFile", self.token_file.is_some()),
             ("tokenVariable", self.token_variable.is_some()),
+            (
+                "clientCertificateFile",
+                self.client_certificate_file.is_some(),
+            ),
+            ("clientKeyFile", self.client_key_file.is_some()),
             ("proxyUrl", self.proxy_url.is_some()),
         ];
         let given = keys.into_iter().filter(|(_, is_given)| *is_given);
@@ -339,6 +356,24 @@ impl SourceEntry {
                 authority: authority.map(Box::new),
             }),
         })
+    }
+
+    fn identity(&self) -> Result<Option<ClientCertificate>, InvalidSource> {
+        let half = |key, with| InvalidSource::Stray {
+            name: self.name.clone(),
+            key,
+            with,
+        };
+        let (certificate, key) = ("clientCertificateFile", "clientKeyFile");
+        match (&self.client_certificate_file, &self.client_key_file) {
+            (Some(certificate), Some(key)) => Ok(Some(ClientCertificate {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            })),
+            (Some(_), None) => Err(half(certificate, key)),
+            (None, Some(_)) => Err(half(key, certificate)),
+            (None, None) => Ok(None),
+        }
     }
 
     fn proxy(&self) -> Result<Option<Uri>, InvalidSource> {

@@ -326,6 +326,15 @@ fn a_source_must_say_where_it_is_and_where_its_mirrors_go() {
             &format!("source a: {key} over plain HTTP"),
         );
     }
+    let shown = "clientCertificateFile=/c,clientKeyFile=/k";
+    check(
+        &format!("name=a,url=http://a,prefix=p,{shown}"),
+        "source a: clientCertificateFile over plain HTTP",
+    );
+    check(
+        "name=a,url=https://a,prefix=p,clientCertificateFile=/c",
+        "clientCertificateFile goes with clientKeyFile",
+    );
     check(
         "name=a,url=http://a,context=c,prefix=p",
         "context goes with kubeconfig",

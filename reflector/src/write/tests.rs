@@ -129,6 +129,7 @@ async fn perform(mut world: World, answers: Vec<Answer>) -> Outcome {
         url: url.parse().unwrap(),
         authority: None,
         token: None,
+        identity: None,
         proxy: None,
     };
     let writer = Writer {

@@ -31,6 +31,8 @@ pub enum Access {
         authority: Option<Authority>,
         /// A bearer token.
         token: Option<Token>,
+        /// A client certificate, which the server is shown.
+        identity: Option<Box<ClientCertificate>>,
         /// The proxy that leads there; the one that variables name if absent.
         proxy: Option<Box<Uri>>,
     },
@@ -50,6 +52,15 @@ pub enum Authority {
         /// The authority; the system's if absent.
         authority: Option<Box<Self>>,
     },
+}
+
+/// A client certificate and its key, in files in PEM format that are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientCertificate {
+    /// File of the certificate, followed by intermediate ones.
+    pub certificate: PathBuf,
+    /// File of its private key.
+    pub key: PathBuf,
 }
 
 /// Where a bearer token is.

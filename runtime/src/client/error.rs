@@ -115,6 +115,26 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The file of the client certificate does not open, or holds no certificate.
+    #[error(
+        "cannot use the client certificate in {path}: it must be a readable file in PEM format"
+    )]
+    ClientCertificate {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key of the client certificate cannot be used.
+    #[error("cannot use the client key in {path}")]
+    ClientKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: InvalidKey,
+    },
     /// The token's file does not open, or holds no token.
     #[error("cannot use the token in {path}: it must be a readable file with one line of text")]
     TokenFile {
@@ -235,18 +255,9 @@ pub enum Invalid {
     /// A key without its certificate.
     #[error("user {0:?} has a client key and no certificate; add `client-certificate`")]
     NoCertificate(String),
-    /// The key is none, or has a password.
-    #[error(
-        "the client key of user {0:?} is no private key in PEM format, or it is encrypted; \
-         decrypt it with `openssl pkey -in KEY -out DECRYPTED`"
-    )]
-    KeyFormat(String),
-    /// The key is of a kind that cannot sign.
-    #[error(
-        "the client key of user {0:?} is of a kind that is not supported; use ECDSA with P-256 or \
-         P-384, RSA with 2048 bits or more, or Ed25519"
-    )]
-    KeyKind(String),
+    /// The key cannot be used.
+    #[error("the client key of user {0:?} cannot be used: {1}")]
+    Key(String, InvalidKey),
     /// The user needs a plugin that is built into the client.
     #[error(
         "auth-provider {0:?} is not supported; use an exec credential plugin, \
@@ -262,4 +273,24 @@ pub enum Invalid {
          set it to IfAvailable or Never"
     )]
     NeedsTerminal(String),
+}
+
+/// The reason why a private key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidKey {
+    /// Its file does not open.
+    #[error("check that the file exists and may be read")]
+    Unreadable(#[source] std::io::Error),
+    /// It is none, or has a password.
+    #[error(
+        "it is no private key in PEM format, or it is encrypted; decrypt it with \
+         `openssl pkey -in KEY -out DECRYPTED`"
+    )]
+    Format,
+    /// It is of a kind that cannot sign.
+    #[error(
+        "it is of a kind that is not supported; use ECDSA with P-256 or P-384, RSA with 2048 bits \
+         or more, or Ed25519"
+    )]
+    Kind,
 }

@@ -15,12 +15,18 @@ use tower::Service;
 
 /// A connector of fair connections.
 #[derive(Debug, Clone)]
-pub(super) struct Fair<C>(pub(super) C);
+pub(super) struct Fair<C> {
+    /// Connector of the connections.
+    pub(super) connector: C,
+    /// Proxy that is sent the requests instead of their server. It forwards them.
+    pub(super) proxy: Option<Uri>,
+}
 
 /// A connection that is read once before others have a turn.
 #[derive(Debug)]
 pub(super) struct Stream<S> {
     stream: S,
+    is_to_proxy: bool,
     was_read: bool,
 }
 
@@ -34,15 +40,17 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, C::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), C::Error>> {
-        self.0.poll_ready(cx)
+        self.connector.poll_ready(cx)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connect = self.0.call(uri);
+        let is_to_proxy = self.proxy.is_some();
+        let connect = self.connector.call(self.proxy.clone().unwrap_or(uri));
         Box::pin(async move {
             let stream = connect.await?;
             Ok(Stream {
                 stream,
+                is_to_proxy,
                 was_read: false,
             })
         })
@@ -97,7 +105,12 @@ impl<S: Write + Unpin> Write for Stream<S> {
 
 impl<S: Connection> Connection for Stream<S> {
     fn connected(&self) -> Connected {
-        self.stream.connected()
+        let connected = self.stream.connected();
+        // Requests name their server then.
+        match self.is_to_proxy {
+            true => connected.proxy(true),
+            false => connected,
+        }
     }
 }
 
@@ -135,6 +148,7 @@ mod tests {
             url: format!("http://{address}").parse().unwrap(),
             authority: None,
             token: None,
+            identity: None,
             proxy: None,
         };
         let client = crate::connect(&access, "test").await.unwrap();

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::uri::Scheme;
+use http::{HeaderValue, header};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::Connection;
@@ -15,11 +16,13 @@ use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tower::layer::layer_fn;
 use tower::util::MapRequestLayer;
 use tower::{BoxError, Service, ServiceBuilder};
 
 use super::fair::Fair;
 use super::token::TokenSource;
+use super::validity::Checked;
 use crate::certificate::{Serving, is_v1};
 
 /// Builds a client. Runs the credential plugin, if there is one.
@@ -28,99 +31,117 @@ pub(super) fn build(config: &Config, token: Option<TokenSource>) -> Result<Clien
     http.enforce_http(false);
     let https = https(config)?;
     let has_certificate = https.config.client_auth_cert_resolver.has_certs();
+    let way = Way {
+        config,
+        token,
+        has_certificate,
+    };
     let Some(proxy) = config.proxy_url.clone() else {
-        return over(https.wrap(http), config, token, has_certificate);
+        return way.over(https.wrap(http), None);
     };
     match proxy.scheme_str() {
-        Some("socks5") => over(
-            https.wrap(SocksV5::new(proxy, http)),
-            config,
-            token,
-            has_certificate,
-        ),
+        Some("socks5") => way.over(https.wrap(SocksV5::new(proxy, http)), None),
+        // As curl and Go do: many proxies allow tunnels to port 443 alone.
+        _ if config.cluster_url.scheme() == Some(&Scheme::HTTP) => {
+            way.over(https.wrap(http), Some(proxy))
+        }
         Some("https") => {
             let tunnel = Tunnel::new(proxy.clone(), https.wrap(http));
-            over(
-                https.wrap(authorized(tunnel, &proxy)),
-                config,
-                token,
-                has_certificate,
-            )
+            way.over(https.wrap(authorized(tunnel, &proxy)), None)
         }
         _ => {
             let tunnel = Tunnel::new(proxy.clone(), http);
-            over(
-                https.wrap(authorized(tunnel, &proxy)),
-                config,
-                token,
-                has_certificate,
-            )
+            way.over(https.wrap(authorized(tunnel, &proxy)), None)
         }
     }
 }
 
 /// Adds the credentials in the URL of a proxy.
 fn authorized<C>(tunnel: Tunnel<C>, proxy: &http::Uri) -> Tunnel<C> {
+    match credentials(proxy) {
+        Some(value) => tunnel.with_auth(value),
+        None => tunnel,
+    }
+}
+
+/// Returns the credentials in the URL of a proxy as a header.
+fn credentials(proxy: &http::Uri) -> Option<HeaderValue> {
     use base64::Engine;
 
     let authority = proxy.authority().map(http::uri::Authority::as_str);
-    let Some((user, _)) = authority.and_then(|it| it.rsplit_once('@')) else {
-        return tunnel;
-    };
+    let (user, _) = authority?.rsplit_once('@')?;
     let user: Vec<u8> = percent_encoding::percent_decode_str(user).collect();
     let user = base64::engine::general_purpose::STANDARD.encode(user);
-    match HeaderValue::try_from(format!("Basic {user}")) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            tunnel.with_auth(value)
-        }
-        Err(_) => tunnel,
-    }
+    let mut value = HeaderValue::try_from(format!("Basic {user}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// How much is read at once, and the most of a head, in bytes: what is parsed before others have
 /// a turn.
 const READ: usize = 16 << 10;
 
-fn over<C>(
-    connector: HttpsConnector<C>,
-    config: &Config,
+/// What a client has, however its server is reached.
+struct Way<'a> {
+    config: &'a Config,
     token: Option<TokenSource>,
     has_certificate: bool,
-) -> Result<Client, kube::Error>
-where
-    HttpsConnector<C>: Service<http::Uri, Error = BoxError> + Clone + Send + Sync + 'static,
-    <HttpsConnector<C> as Service<http::Uri>>::Response:
-        hyper::rt::Read + hyper::rt::Write + Connection + Send + Unpin + 'static,
-    <HttpsConnector<C> as Service<http::Uri>>::Future: Send + 'static,
-{
-    let auth = config.auth_layer()?;
-    if config.auth_info.exec.is_some() && auth.is_none() && !has_certificate {
-        let why = "the credential plugin returned neither a token nor a certificate with a key";
-        return Err(kube::Error::Auth(AuthError::AuthExec(why.to_owned())));
+}
+
+impl Way<'_> {
+    /// Builds a client over a connector. Requests are sent to a proxy that forwards them, if there
+    /// is one.
+    fn over<C>(
+        self,
+        connector: HttpsConnector<C>,
+        proxy: Option<http::Uri>,
+    ) -> Result<Client, kube::Error>
+    where
+        HttpsConnector<C>: Service<http::Uri, Error = BoxError> + Clone + Send + Sync + 'static,
+        <HttpsConnector<C> as Service<http::Uri>>::Response:
+            hyper::rt::Read + hyper::rt::Write + Connection + Send + Unpin + 'static,
+        <HttpsConnector<C> as Service<http::Uri>>::Future: Send + 'static,
+    {
+        let config = self.config;
+        let auth = config.auth_layer()?;
+        if config.auth_info.exec.is_some() && auth.is_none() && !self.has_certificate {
+            let why = "the credential plugin returned neither a token nor a certificate with a key";
+            return Err(kube::Error::Auth(AuthError::AuthExec(why.to_owned())));
+        }
+        let mut connector = TimeoutConnector::new(connector);
+        connector.set_connect_timeout(config.connect_timeout);
+        connector.set_read_timeout(config.read_timeout);
+        connector.set_write_timeout(config.write_timeout);
+        let authorization = proxy.as_ref().and_then(credentials);
+        let mut client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
+        client.http1_read_buf_exact_size(READ);
+        let client: hyper_util::client::legacy::Client<_, Body> =
+            client.build(Fair { connector, proxy });
+        let authorization = authorization.map(|value| {
+            MapRequestLayer::new(move |mut request: http::Request<Body>| {
+                let headers = request.headers_mut();
+                headers.insert(header::PROXY_AUTHORIZATION, value.clone());
+                request
+            })
+        });
+        let plain = config
+            .disable_compression
+            .then(|| MapRequestLayer::new(uncompressed));
+        let service = ServiceBuilder::new()
+            .option_layer(plain)
+            .layer(config.base_uri_layer())
+            .option_layer(auth)
+            .option_layer(authorization)
+            .layer(config.extra_headers_layer()?)
+            .map_err(BoxError::from)
+            .layer(layer_fn(Checked))
+            .service(client);
+        let builder = ClientBuilder::new(service, config.default_namespace.clone());
+        Ok(match self.token {
+            Some(token) => builder.with_layer(&token.layer()).build(),
+            None => builder.build(),
+        })
     }
-    let mut connector = TimeoutConnector::new(connector);
-    connector.set_connect_timeout(config.connect_timeout);
-    connector.set_read_timeout(config.read_timeout);
-    connector.set_write_timeout(config.write_timeout);
-    let mut client = hyper_util::client::legacy::Client::builder(TokioExecutor::new());
-    client.http1_read_buf_exact_size(READ);
-    let client: hyper_util::client::legacy::Client<_, Body> = client.build(Fair(connector));
-    let plain = config
-        .disable_compression
-        .then(|| MapRequestLayer::new(uncompressed));
-    let service = ServiceBuilder::new()
-        .option_layer(plain)
-        .layer(config.base_uri_layer())
-        .option_layer(auth)
-        .layer(config.extra_headers_layer()?)
-        .map_err(BoxError::from)
-        .service(client);
-    let builder = ClientBuilder::new(service, config.default_namespace.clone());
-    Ok(match token {
-        Some(token) => builder.with_layer(&token.layer()).build(),
-        None => builder.build(),
-    })
 }
 
 /// Asks for an answer that is not compressed.

@@ -50,6 +50,7 @@ fn url(url: &str, ca_file: Option<PathBuf>) -> Access {
         url: url.parse().unwrap(),
         authority: ca_file.map(Authority::File),
         token: None,
+        identity: None,
         proxy: None,
     }
 }
@@ -177,9 +178,9 @@ async fn a_kubeconfig_whose_key_is_no_key_is_named() {
     refuses(
         kubeconfig(&path, None),
         &path,
-        "cannot connect as context \"east\" of kubeconfig FILE says: the client key of user \"me\" is \
-         no private key in PEM format, or it is encrypted; decrypt it with `openssl pkey -in KEY -out \
-         DECRYPTED`",
+        "cannot connect as context \"east\" of kubeconfig FILE says: the client key of user \"me\" \
+         cannot be used: it is no private key in PEM format, or it is encrypted; decrypt it with \
+         `openssl pkey -in KEY -out DECRYPTED`",
     )
     .await;
 }
@@ -207,6 +208,7 @@ async fn an_authority_may_be_given_as_it_is() {
         url: "https://192.0.2.1".parse().unwrap(),
         authority: Some(Authority::Pem("nothing".to_owned())),
         token: None,
+        identity: None,
         proxy: None,
     };
     let said = connect(&access, "test").await.err().unwrap().to_string();
@@ -233,6 +235,7 @@ async fn requests_carry_the_token_and_the_url_s_own_path() {
         url: server.url("/clusters/east/"),
         authority: None,
         token: Some(Token::File(files.with("token", "secret\n"))),
+        identity: None,
         proxy: None,
     };
     let client = connect(&access, "heliograph/1").await.unwrap();

@@ -64,6 +64,7 @@ impl Place {
                 url: server,
                 authority: ca_file.cloned().map(Authority::File),
                 token: token_file.cloned().map(Token::File),
+                identity: None,
                 proxy: None,
             },
         })

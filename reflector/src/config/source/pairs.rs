@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{InvalidSource, SourceEntry};
 
-const KEYS: [&str; 26] = [
+const KEYS: [&str; 28] = [
     "name",
     "url",
     "kubeconfig",
@@ -17,6 +17,8 @@ const KEYS: [&str; 26] = [
     "serverName",
     "tokenFile",
     "tokenVariable",
+    "clientCertificateFile",
+    "clientKeyFile",
     "proxyUrl",
     "cluster",
     "prefix",

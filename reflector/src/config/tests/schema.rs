@@ -155,6 +155,8 @@ fn what_of_a_source_does_not_go_together_is_refused_by_both() {
     let good = "url: 'http://a', prefix: p";
     assert!(whole(good).is_ok());
     assert!(whole("url: null, kubeconfig: /k, ca: null, prefix: p, sameName: false").is_ok());
+    let shown = "url: 'https://a', prefix: p, clientCertificateFile: /c, clientKeyFile: /k";
+    assert!(whole(shown).is_ok());
     for bad in [
         "prefix: p",
         "url: 'http://a', kubeconfig: /k, prefix: p",
@@ -170,6 +172,9 @@ fn what_of_a_source_does_not_go_together_is_refused_by_both() {
         "url: 'http://a', prefix: p, ca: x, caUrl: 'http://c'",
         "url: 'http://a', prefix: p, ca: x, caFile: /c",
         "url: 'http://a', prefix: p, tokenFile: /t, tokenVariable: T",
+        "url: 'https://a', prefix: p, clientCertificateFile: /c",
+        "url: 'https://a', prefix: p, clientKeyFile: /k",
+        "kubeconfig: /k, prefix: p, clientCertificateFile: /c, clientKeyFile: /k",
         "url: 'http://a', prefix: p, global: maybe",
         "url: 'http://a', prefix: p, zoneMap: [x]",
         "url: 'http://a', prefix: p, colour: red",

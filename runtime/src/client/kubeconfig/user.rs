@@ -1,12 +1,10 @@
 //! Users of kubeconfigs, with the rules of client-go.
 
 use kube::config::{AuthInfo, ExecInteractiveMode};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 
 use super::Invalid;
-use crate::client::{stack, token};
+use crate::client::{identity, stack, token};
 
 /// Refuses what client-go refuses, and makes the rest mean what client-go reads.
 pub(super) fn settle(name: &str, user: &mut AuthInfo) -> Result<(), Invalid> {
@@ -62,14 +60,7 @@ fn settle_certificate(name: impl Fn() -> String, user: &AuthInfo) -> Result<(), 
     let Some(text) = stack::content(data, &user.client_key) else {
         return Ok(());
     };
-    let Ok(key) = PrivateKeyDer::from_pem_slice(&text) else {
-        return Err(Invalid::KeyFormat(name()));
-    };
-    let provider = rustls::crypto::ring::default_provider();
-    match provider.key_provider.load_private_key(key) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Invalid::KeyKind(name())),
-    }
+    identity::check_key(&text).map_err(|why| Invalid::Key(name(), why))
 }
 
 fn settle_plugin(user: &mut AuthInfo) -> Result<(), Invalid> {

@@ -114,6 +114,7 @@ async fn proxy() -> Proxy {
     }
 }
 
+/// Opens a tunnel, or forwards the requests of a connection to the server that the first names.
 async fn tunnel(mut client: TcpStream, heads: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -121,9 +122,17 @@ async fn tunnel(mut client: TcpStream, heads: Arc<Mutex<Vec<String>>>) {
     }
     let head = String::from_utf8(head).unwrap();
     let target = head.split(' ').nth(1).unwrap().to_owned();
-    heads.lock().push(head);
-    let mut server = TcpStream::connect(target).await.unwrap();
-    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+    heads.lock().push(head.clone());
+    let Some(server) = target.strip_prefix("http://") else {
+        let mut server = TcpStream::connect(target).await.unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let _ = copy_bidirectional(&mut client, &mut server).await;
+        return;
+    };
+    let (server, path) = server.split_once('/').unwrap();
+    let mut server = TcpStream::connect(server).await.unwrap();
+    let head = head.replace(&target, &format!("/{path}"));
+    server.write_all(head.as_bytes()).await.unwrap();
     let _ = copy_bidirectional(&mut client, &mut server).await;
 }
 
@@ -145,13 +154,15 @@ async fn a_url_may_be_reached_through_a_proxy_of_its_own() {
         url: server.url("/"),
         authority: None,
         token: None,
+        identity: None,
         proxy: Some(Box::new(format!("http://{address}").parse().unwrap())),
     };
     ask(&access).await;
-    let target = server.url("/").authority().unwrap().to_string();
+    // Many proxies allow tunnels to port 443 alone, so that plain HTTP is forwarded.
+    let target = server.url("/version");
     let asked = asked.lock();
     assert!(
-        asked[0].starts_with(&format!("CONNECT {target} ")),
+        asked[0].starts_with(&format!("GET {target} HTTP/1.1\r\n")),
         "{asked:?}"
     );
 }
@@ -183,4 +194,34 @@ async fn a_kubeconfig_names_its_proxy() {
         head.contains("proxy-authorization: basic bwu6c2vjcmv0"),
         "{head}"
     );
+}
+
+#[tokio::test]
+async fn a_tunnel_leads_to_servers_with_tls() {
+    let Proxy {
+        address,
+        asked,
+        _tasks,
+    } = proxy().await;
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = server.local_addr().unwrap();
+    let access = Access::Url {
+        url: format!("https://{target}/").parse().unwrap(),
+        authority: None,
+        token: None,
+        identity: None,
+        proxy: Some(Box::new(format!("http://{address}").parse().unwrap())),
+    };
+    let client = connect(&access, "test").await.unwrap();
+    let request = Request::get("/version").body(Body::empty()).unwrap();
+    let hello = async {
+        let (mut stream, _) = server.accept().await.unwrap();
+        stream.read_u8().await.unwrap()
+    };
+    let (sent, first) = tokio::join!(client.send(request), hello);
+    assert!(sent.is_err(), "the server hangs up");
+    assert_eq!(first, 0x16, "a TLS handshake");
+    let asked = asked.lock();
+    let connect = format!("CONNECT {target} ");
+    assert!(asked[0].starts_with(&connect), "{asked:?}");
 }

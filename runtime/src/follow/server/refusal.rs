@@ -10,7 +10,7 @@ use kube::client::{AuthError, Body};
 use proto_types::Status;
 
 use super::{Cause, Trouble};
-use crate::client::retry_after;
+use crate::client::{InvalidToken, retry_after};
 use crate::reasons::causes;
 
 // A Status is a few hundred bytes; proxies send whole pages.
@@ -44,6 +44,11 @@ pub(super) async fn read(response: Response<Body>) -> Trouble {
         Status::failure(head.status.as_u16(), "", text.trim())
     });
     let mut trouble = meaning(head.status.as_u16(), status);
+    if let Cause::Unauthorized(message) = &mut trouble.cause
+        && let Some(InvalidToken(why)) = head.extensions.get()
+    {
+        *message = format!("{message}: {why}");
+    }
     trouble.retry_after = retry_after(&head.headers).or(trouble.retry_after);
     trouble
 }

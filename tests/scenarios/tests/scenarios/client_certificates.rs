@@ -10,7 +10,7 @@ use control_plane::Scene;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
-use crate::lab::{Cluster, EXPORT, Lab, Program, eventually, free_port, program};
+use crate::lab::{Cluster, EXPORT, Lab, Program, eventually, free_port, get, program};
 use crate::stream::Watch;
 use crate::tls::{Ca, Purpose, Signed, kubeconfig};
 
@@ -223,4 +223,92 @@ async fn authorities_change_under_watches(
             == 1.0
     );
     Ok(())
+}
+
+/// A reflector and a relay whose source is a URL show a certificate of their own, and another
+/// one as soon as the files hold another one.
+pub(crate) async fn urls_are_shown_client_certificates(scene: Arc<Scene>) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, local) = lab.clusters().await?;
+    service(&east, "mine", "blue").await?;
+    service(&east, "other", "red").await?;
+    let (today, tomorrow) = (Ca::new("clients")?, Ca::new("clients of tomorrow")?);
+    let trusted = lab.file("clients.crt", &today.pem)?;
+    let policy = lab.file("access.yaml", POLICY)?;
+    let flags = [
+        format!("--client-ca-file={}", trusted.display()),
+        format!("--access-config={}", policy.display()),
+    ];
+    let emitter = Secure::start(&lab, &east, &flags).await?;
+    let servers = lab.file("servers.crt", &emitter.authority)?;
+    let shown = today.sign(&lab, "blue", None, Purpose::Client)?;
+    let source = format!(
+        "name=east,prefix=east,url={},caFile={},clientCertificateFile={},clientKeyFile={}",
+        emitter.url,
+        servers.display(),
+        shown.cert.display(),
+        shown.key.display()
+    );
+    let relay = relay(&lab, &emitter, &servers, &shown).await?;
+    let reflector = lab.reflector(&local, &[&source]).await?;
+    let mirrors = |names: &'static [&'static str]| {
+        let (local, relay) = (&local, &relay);
+        eventually(
+            "what blue may see is mirrored and relayed",
+            async move || {
+                for name in names {
+                    let key = format!("mirrors/east-demo-73736d-{name}");
+                    ensure!(local.service(&key).await?.is_some(), "there is no {key}");
+                }
+                let list = get(&relay.url, "/api/v1/services").await?;
+                let seen = names.iter().all(|it| list.contains(&format!("\"{it}\"")));
+                ensure!(seen && !list.contains("\"other\""), "{list}");
+                Ok(())
+            },
+        )
+    };
+    mirrors(&["mine"]).await?;
+
+    let next = tomorrow.sign(&lab, "blue", Some("next"), Purpose::Client)?;
+    std::fs::copy(&next.cert, &shown.cert)?;
+    std::fs::copy(&next.key, &shown.key)?;
+    std::fs::write(&trusted, &tomorrow.pem)?;
+    service(&east, "late", "blue").await?;
+    mirrors(&["mine", "late"]).await?;
+    ensure!(
+        local
+            .service("mirrors/east-demo-73736d-other")
+            .await?
+            .is_none()
+    );
+    drop((reflector, relay));
+    Ok(())
+}
+
+/// An emitter behind another one, which it shows a certificate.
+async fn relay(
+    lab: &Lab,
+    emitter: &Secure,
+    servers: &std::path::Path,
+    shown: &Signed,
+) -> anyhow::Result<Program> {
+    let port = free_port()?;
+    let mut command = Command::new(program("emitter")?);
+    command
+        .args(["--selector", &format!("{EXPORT}=true"), "--secure-port=0"])
+        .args([
+            "--insecure-bind-address=127.0.0.1",
+            "--shutdown-delay-duration=0s",
+        ])
+        .arg(format!("--insecure-port={port}"))
+        .arg(format!("--upstream-url={}", emitter.url))
+        .args(["--upstream-ca-file".as_ref(), servers.as_os_str()])
+        .args([
+            "--upstream-client-cert-file".as_ref(),
+            shown.cert.as_os_str(),
+        ])
+        .args(["--upstream-client-key-file".as_ref(), shown.key.as_os_str()]);
+    let relay = lab.start("relay", command, Some(port))?;
+    relay.ready().await?;
+    Ok(relay)
 }

@@ -32,6 +32,7 @@
 //! | `chart` | the chart is installed, upgraded and removed by the real helm |
 //! | `manifests` | what is installed is accepted and understood |
 //! | `walk` | the page about installing, by its commands: encrypted, and no secret carried |
+//! | `uninstall` | the page about uninstalling leaves nothing |
 //! | `rights` | what the manifests grant is enough, and none of it too much |
 //! | `policy` | what comes in, what it is called, and what is released by hand |
 //! | `policies` | both policies for names give the verdicts of one table |
@@ -96,6 +97,7 @@ mod staleness;
 mod stream;
 mod telling;
 mod tls;
+mod uninstall;
 mod views;
 mod walk;
 
@@ -291,9 +293,11 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(endings::an_emitter_ends_in_good_order),
         scenario!(endings::certificates_are_exchanged_under_open_watches),
         scenario!(client_certificates::a_client_certificate_says_who_asks),
+        scenario!(client_certificates::urls_are_shown_client_certificates),
         scenario!(issuers::a_cluster_vouches_for_its_workloads),
         scenario!(walk::the_first_way_of_the_page_is_the_secure_one),
         scenario!(manifests::manifests_are_accepted_without_a_warning),
+        scenario!(uninstall::the_page_leaves_nothing),
         scenario!(chart::the_chart_is_installed_upgraded_rolled_back_and_uninstalled),
         scenario!(rights::the_rights_are_enough_and_none_is_too_much),
         scenario!(rights::clusterset::imports_need_the_rights_of_the_component_and_no_more),
