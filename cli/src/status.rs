@@ -5,7 +5,9 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use reflector::status::{FeedStatus, ProblemStatus, SourceStatus, Status, by_reason};
+use reflector::status::{
+    FeedStatus, NOTHING_HEARD, ProblemStatus, SourceStatus, Status, by_reason,
+};
 use tokio::time::Instant;
 
 use crate::admin::Admin;
@@ -158,10 +160,6 @@ fn exports_nothing(source: &SourceStatus) -> bool {
     let mut feeds = source.feeds.iter().filter(|it| is_of_services(it));
     source.name != "local" && feeds.all(|it| it.state == "synced" && it.objects == 0)
 }
-
-/// Text for a source that did not answer yet, and did not fail.
-const NOTHING_HEARD: &str = "no answer yet; if that lasts, look at the server, and at what is \
-                             between: load balancer, firewall, proxy";
 
 /// Returns whether nothing came of a resource of a source.
 fn is_unheard(source: &SourceStatus) -> bool {

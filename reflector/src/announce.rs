@@ -11,13 +11,14 @@
 //! none; where Events are forbidden, those of problems that last are written later.
 
 mod event;
+mod outcome;
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::Request;
 use parking_lot::Mutex;
 use reflector_planner::{LocalKey, Problem, SourceName};
 use serde_json::Value;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use self::event::{event, now};
+use self::outcome::Outcome;
 use crate::config::RecordKey;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
@@ -139,17 +141,6 @@ pub(crate) struct Announcements {
 struct Pace {
     /// When the burst would be full again.
     full_at: Instant,
-}
-
-/// What came of an Event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Created,
-    Exists,
-    Forbidden,
-    Refused,
-    Unavailable,
-    Dropped,
 }
 
 // What kube's own recorders allow at once for one object.
@@ -291,10 +282,12 @@ impl Announcements {
         match outcome {
             Outcome::Forbidden => {
                 if self.mute(namespace) {
-                    warn!(
-                        namespace,
-                        why, "no Events are written: grant create on events.k8s.io events"
-                    );
+                    let remedy = if why.contains("cannot create resource") {
+                        "grant create on events.k8s.io events"
+                    } else {
+                        "see why"
+                    };
+                    warn!(namespace, why, remedy, "no Events are written");
                 }
                 self.pending.add(attempted, &self.metrics);
             }
@@ -334,20 +327,10 @@ impl Announcements {
         let answer = timeout(TIMEOUT, self.client.request_text(request)).await;
         match answer {
             Ok(Ok(_)) => (Outcome::Created, String::new()),
-            Ok(Err(kube::Error::Api(status))) => (outcome(status.code), status.message.clone()),
+            Ok(Err(kube::Error::Api(status))) => (Outcome::of(&status), status.message.clone()),
             Ok(Err(error)) => (Outcome::Unavailable, error.to_string()),
             Err(elapsed) => (Outcome::Unavailable, elapsed.to_string()),
         }
-    }
-}
-
-fn outcome(code: u16) -> Outcome {
-    match StatusCode::from_u16(code) {
-        Ok(StatusCode::CONFLICT) => Outcome::Exists,
-        Ok(StatusCode::FORBIDDEN) => Outcome::Forbidden,
-        Ok(StatusCode::TOO_MANY_REQUESTS) => Outcome::Unavailable,
-        Ok(code) if code.is_server_error() => Outcome::Unavailable,
-        Ok(_) | Err(_) => Outcome::Refused,
     }
 }
 
@@ -355,19 +338,6 @@ fn count(metrics: &Metrics, outcome: Outcome) {
     let result = outcome.as_str();
     let labels = [("result", result.into())];
     metrics.events.get_or_create(&labels).inc();
-}
-
-impl Outcome {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Exists => "exists",
-            Self::Forbidden => "forbidden",
-            Self::Refused => "refused",
-            Self::Unavailable => "unavailable",
-            Self::Dropped => "dropped",
-        }
-    }
 }
 
 impl Pace {

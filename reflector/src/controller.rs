@@ -191,7 +191,7 @@ impl Controller {
         }
         let rest = async { while self.inbox.writes.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(GRACE, rest).await;
-        self.report.tell();
+        self.report.tell(self.world.policy());
         Ok(())
     }
 

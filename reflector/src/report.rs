@@ -4,30 +4,35 @@
 mod behind;
 mod conditions;
 mod digest;
+mod doubles;
 mod held;
+mod lasting;
 mod problems;
+mod unheard;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto_types::Resource;
 use reflector_planner::{LocalKey, Policy, Problem, SourceName, World};
-use runtime::{Cause, Failure, Flag, Readiness};
+use runtime::{Cause, Flag, Readiness};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::announce::Announcer;
 use crate::feed::{Feed, Sign};
-use crate::metrics::{LASTING_REASONS, Metrics, of_failure, of_feed, of_problem};
+use crate::metrics::{Metrics, of_failure, of_feed};
 use crate::status::{
-    ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, ProblemStatus, REFUSED, SourceStatus,
+    ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, NOTHING_HEARD, REFUSED, SourceStatus,
     Status,
 };
 
 use behind::Behind;
 use conditions::Conditions;
 use digest::Digest;
+use doubles::Doubles;
 use held::Held;
+use unheard::Since;
 
 /// What was told so far, so that nothing is told twice.
 pub(crate) struct Report {
@@ -41,6 +46,8 @@ pub(crate) struct Report {
     /// Failures of whole feeds that do not end by themselves.
     lasting: BTreeMap<Feed, Cause>,
     behind: Behind,
+    doubles: Doubles,
+    since: Since,
     conditions: Conditions,
     held: Held,
     digest: Digest,
@@ -75,7 +82,12 @@ impl Report {
             let flag = readiness.flag(format!("source {name}"), "neither listed nor failed yet");
             (name.clone(), flag)
         };
+        let mut since = Since::default();
+        since.follow(&sources);
+        unheard::measure(&sources, &HashMap::new(), policy, &metrics);
         Self {
+            since,
+            doubles: Doubles::default(),
             metrics,
             feeds: HashMap::new(),
             configuration: ConfigurationStatus {
@@ -115,10 +127,13 @@ impl Report {
             info!(source = %name, "not followed any more as it was");
             self.ready.remove(name);
             self.metrics.forget(name);
+            self.since.forget(name);
         }
         for name in anew {
             info!(source = %name, "followed from now on");
         }
+        self.since.follow(&sources);
+        unheard::measure(&sources, &self.feeds, policy, &self.metrics);
         self.sources = sources;
         self.configuration = ConfigurationStatus {
             refused: None,
@@ -146,7 +161,7 @@ impl Report {
             return self.behind.note(&self.metrics, source, lost.as_ref());
         }
         let contact = self.feeds.entry(feed.clone()).or_default();
-        note_lasting(&mut self.lasting, &self.metrics, feed, sign);
+        lasting::note(&mut self.lasting, &self.metrics, feed, sign);
         let lost = match sign {
             Sign::Aside | Sign::Behind(_) => return,
             Sign::Alive => None,
@@ -181,14 +196,16 @@ impl Report {
     }
 
     /// Tells the log what came and went meanwhile.
-    pub(crate) fn tell(&mut self) {
+    pub(crate) fn tell(&mut self, policy: &Policy) {
         self.digest.tell();
         let lost = self.feeds.iter().filter_map(|(feed, contact)| {
             let why = contact.lost.as_deref()?;
             Some((feed.source()?, why, contact.lost_since?.elapsed()))
         });
-        let lasting = source_problems(&self.lasting, &self.behind);
-        for notice in self.conditions.changed(lost, lasting) {
+        let unheard = self.since.unheard(&self.feeds, policy);
+        let unheard = unheard.map(|(name, since)| (name, NOTHING_HEARD, since));
+        let lasting = lasting::of_sources(&self.lasting, &self.behind, &self.doubles);
+        for notice in self.conditions.changed(lost.chain(unheard), lasting) {
             if self.leads {
                 self.announcer.announce(notice);
             }
@@ -204,7 +221,7 @@ impl Report {
     pub(crate) fn status(&self, world: &World, n_waiting: usize, leads: bool) -> Status {
         let sources = self.sources.iter();
         let problems: BTreeSet<_> = self.problems.values().flatten().collect();
-        let lasting = source_problems(&self.lasting, &self.behind);
+        let lasting = lasting::of_sources(&self.lasting, &self.behind, &self.doubles);
         Status {
             sources: sources.map(|name| self.source(name, world)).collect(),
             problems: lasting
@@ -328,58 +345,5 @@ pub(crate) fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
             let known = source.slices.known();
             (source.slices.as_str(), known.map_or(0, |it| it.len()))
         }
-    }
-}
-
-/// Remembers which feeds have a failure that does not end by itself.
-fn note_lasting(lasting: &mut BTreeMap<Feed, Cause>, metrics: &Metrics, feed: &Feed, sign: &Sign) {
-    let why = match sign {
-        Sign::Lost(Failure {
-            cause:
-                why @ (Cause::Replaced(_)
-                | Cause::Unidentified(_)
-                | Cause::TooLarge(_)
-                | Cause::OverBudget(_)
-                | Cause::Panicked(_)),
-            ..
-        }) => Some(why.clone()),
-        // Another failure does not end this one.
-        Sign::Lost(_) | Sign::Aside | Sign::Behind(_) => return,
-        Sign::Alive | Sign::Rewound => None,
-    };
-    let Some(source) = feed.source() else {
-        return;
-    };
-    match why {
-        Some(why) => lasting.insert(feed.clone(), why),
-        None => lasting.remove(feed),
-    };
-    for reason in LASTING_REASONS {
-        let matches =
-            |(feed, why): &(&Feed, &Cause)| feed.source() == Some(source) && why.reason() == reason;
-        let count = lasting.iter().filter(matches).count();
-        let labels = of_problem(source, reason);
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        metrics.problems.get_or_create(&labels).set(count);
-    }
-}
-
-/// Problems of whole sources.
-fn source_problems(
-    lasting: &BTreeMap<Feed, Cause>,
-    behind: &Behind,
-) -> impl Iterator<Item = ProblemStatus> {
-    let lasting = lasting.iter();
-    let lasting = lasting.map(|(feed, why)| lasting_problem(feed, why));
-    lasting.chain(behind.problems())
-}
-
-fn lasting_problem(feed: &Feed, why: &Cause) -> ProblemStatus {
-    let source = feed.source().map(ToString::to_string).unwrap_or_default();
-    ProblemStatus {
-        reason: why.reason().to_owned(),
-        object: feed.resource().plural().to_owned(),
-        message: format!("no {feed} are taken over: {why}"),
-        source,
     }
 }

@@ -18,6 +18,10 @@ pub use problems::by_reason;
 /// What losing a source means here; in the log, in the status, wherever it is told.
 pub const NOT_FOLLOWED: &str = "not followed; mirrors stay as they are, trying again";
 
+/// What it means that a source did not answer yet, and did not fail; wherever it is told.
+pub const NOTHING_HEARD: &str = "no answer yet; if that lasts, look at the server, and at what is \
+                                 between: load balancer, firewall, proxy";
+
 /// What it means here that a source cannot hear what it passes on; wherever it is told.
 pub const UPSTREAM_KEPT: &str =
     "its emitter has lost its API server and serves what it knew; mirrors stay as they are";
@@ -197,32 +201,6 @@ impl From<&Problem> for ProblemStatus {
 }
 
 impl Status {
-    /// Adds which sources are the same cluster, or the local one.
-    pub(crate) fn tell_doubles(&mut self, local: Option<&str>) {
-        let mut known: Vec<(&str, String)> = Vec::new();
-        known.extend(local.map(|it| (it, "the local cluster".to_owned())));
-        let mut doubles = Vec::new();
-        for source in &self.sources {
-            let Some(cluster) = source.cluster.as_deref() else {
-                continue;
-            };
-            let name = &source.name;
-            match known.iter().find(|(it, _)| *it == cluster) {
-                None => known.push((cluster, format!("source {name}"))),
-                Some((_, other)) => doubles.push(ProblemStatus {
-                    reason: "DuplicateCluster".to_owned(),
-                    object: "cluster".to_owned(),
-                    message: format!(
-                        "source {name} is the same cluster as {other}: the UID of its namespace \
-                         kube-system is {cluster}; remove one of them, or correct its address"
-                    ),
-                    source: name.clone(),
-                }),
-            }
-        }
-        self.problems.splice(0..0, doubles);
-    }
-
     /// Adds which cluster each source is.
     pub(crate) fn identify<'a>(
         &mut self,

@@ -14,7 +14,6 @@ impl Controller {
                 let leads = self.leadership.holds();
                 let mut status = self.report.status(&self.world, self.queue.len(), leads);
                 status.identify(self.following.identities());
-                status.tell_doubles(self.following.local_cluster().as_deref());
                 status.write_error.clone_from(&self.unavailable);
                 let lease = self.leadership.lease();
                 (status.writer, status.lease_error) = (lease.holder, lease.error);

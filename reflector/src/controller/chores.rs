@@ -24,7 +24,10 @@ impl Controller {
         self.report.held(&self.world);
         self.sweep();
         self.report.leads(self.leadership.holds());
-        self.report.tell();
+        let local = self.following.local_cluster();
+        self.report
+            .identified(self.following.identities(), local.as_deref());
+        self.report.tell(self.world.policy());
         self.measure();
         self.measure_as_semaphore();
     }

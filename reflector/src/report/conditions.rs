@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reflector_planner::SourceName;
 
+use super::doubles::DUPLICATE_CLUSTER;
 use crate::announce::{Notice, Subject};
 use crate::metrics::SOURCE_NOT_FOLLOWED;
 use crate::status::{NOT_FOLLOWED, ProblemStatus};
@@ -34,7 +35,9 @@ impl Conditions {
             .collect();
         let lost = lost.filter(|(_, _, age)| PATIENCE <= *age);
         for (source, why, _) in lost {
-            let is_told = now.keys().any(|(it, _): &(SourceName, _)| it == source);
+            let is_told = now.keys().any(|(it, reason): &(SourceName, String)| {
+                it == source && reason != DUPLICATE_CLUSTER
+            });
             if !is_told {
                 let note = format!("source {source} is {NOT_FOLLOWED}: {why}");
                 now.insert((source.clone(), SOURCE_NOT_FOLLOWED.to_owned()), note);

@@ -80,29 +80,6 @@ NameTooLong: Service demo/web of source east: too long
 }
 
 #[test]
-fn one_cluster_under_two_names_is_told() {
-    let source = |name: &str, cluster: &str| SourceStatus {
-        name: name.to_owned(),
-        cluster: Some(cluster.to_owned()),
-        cluster_unknown: None,
-        feeds: Vec::new(),
-    };
-    let mut status = Status {
-        write_error: Some("etcd has no leader".to_owned()),
-        ..well(vec![source("a", "1"), source("b", "2"), source("c", "1")])
-    };
-    status.tell_doubles(Some("2"));
-    let told = status.to_string();
-    assert!(
-        told.contains("source c is the same cluster as source a"),
-        "{told}"
-    );
-    assert!(told.contains("source b is the same cluster as the local cluster"));
-    assert_eq!(status.problems.len(), 2);
-    assert!(told.contains("takes no writes; trying again: etcd has no leader"));
-}
-
-#[test]
 fn a_lease_that_cannot_be_had_is_told_instead_of_another_writer() {
     let mut status = Status {
         leads: false,
@@ -174,4 +151,14 @@ fn many_lost_sources_are_one_sentence() {
             super::NOT_FOLLOWED
         )
     );
+}
+
+#[test]
+fn a_local_api_server_that_takes_no_writes_is_told() {
+    let status = Status {
+        write_error: Some("etcd has no leader".to_owned()),
+        ..well(Vec::new())
+    };
+    let told = status.to_string();
+    assert!(told.contains("takes no writes; trying again: etcd has no leader"));
 }

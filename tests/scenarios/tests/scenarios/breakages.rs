@@ -7,7 +7,10 @@
 //! | `writes` | a local cluster that rejects, changes or keeps objects |
 //! | `members` | members of global Services that disagree |
 //! | `starts` | flags and files with which a program does not start |
+//!
+//! `alerts` checks that the shipped alerts fire for them.
 
+mod alerts;
 pub(crate) mod members;
 pub(crate) mod services;
 pub(crate) mod sources;
@@ -26,6 +29,7 @@ use tokio::time::Instant;
 use crate::lab::{Cluster, MIRRORS, Program, program};
 use crate::telling::events;
 
+use alerts::Shown;
 use table::View;
 pub(crate) use table::{Row, Table};
 
@@ -69,6 +73,7 @@ impl Table {
     ) -> anyhow::Result<()> {
         let is_asked = |row: &&Row| breakages.contains(&row.breakage.as_str());
         let mut missing: Vec<&Row> = self.rows.iter().filter(is_asked).collect();
+        let mut found = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut shown = BTreeMap::new();
@@ -77,9 +82,14 @@ impl Table {
                     shown.insert(view.clone(), text(view, reflector, local).await?);
                 }
             }
-            missing.retain(|row| !row.is_in(&shown[&row.view]));
+            missing.retain(|row| {
+                let text = &shown[&row.view];
+                let line = row.line_in(text);
+                found.extend(line.map(|line| Shown::new(&row.breakage, text, line)));
+                line.is_none()
+            });
             if missing.is_empty() {
-                return Ok(());
+                return alerts::fire(&found, reflector).await;
             }
             if deadline < Instant::now() {
                 let views: BTreeSet<_> = missing.iter().map(|it| &it.view).collect();

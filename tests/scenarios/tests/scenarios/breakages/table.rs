@@ -66,8 +66,13 @@ impl Row {
 
     /// Returns whether one line of a text has all parts, in their order.
     pub(super) fn is_in(&self, text: &str) -> bool {
-        text.lines().any(|line| {
-            let mut rest = Some(line);
+        self.line_in(text).is_some()
+    }
+
+    /// Returns the first line of a text that has all parts, in their order.
+    pub(super) fn line_in<'a>(&self, text: &'a str) -> Option<&'a str> {
+        text.lines().find(|line| {
+            let mut rest = Some(*line);
             for part in &self.parts {
                 rest = rest.and_then(|it| Some(it.split_once(part.as_str())?.1));
             }
