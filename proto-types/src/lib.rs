@@ -8,6 +8,7 @@
 //! | [`evidence`] | origin of an answer, and the decision about what it may change |
 //! | [`frame`] | watch events and lists as they come off the wire |
 //! | [`selector`] | label and field selectors in Kubernetes' grammar |
+//! | [`delta`] | watch events as differences from former versions |
 //! | [`status`] | `Status`, the body of every refusal |
 //! | [`label`] | labels and annotations that Heliograph writes or respects |
 //! | [`multicluster`] | names of the Multi-Cluster Services API |
@@ -17,6 +18,7 @@
 //! and encoded again on the way through: what a server wrote is what a consumer
 //! reads, unknown fields included.
 
+pub mod delta;
 pub mod escape;
 pub mod evidence;
 pub mod frame;
