@@ -74,7 +74,7 @@ pub struct Asked {
     query: Query,
     accept: Option<String>,
     pretty: bool,
-    gzip: bool,
+    accepted: gzip::Accepted,
     /// The document that the consumer has already.
     known: Option<HeaderValue>,
     audit_id: HeaderValue,
@@ -103,7 +103,7 @@ impl Asked {
         Self {
             pretty: query.pretty(agent.as_deref()) || accept::is_pretty(accept.as_deref()),
             accept,
-            gzip: gzip::is_accepted(request.headers()),
+            accepted: gzip::Accepted::of(request.headers()),
             known: request.headers().get(header::IF_NONE_MATCH).cloned(),
             audit_id: audit_id.unwrap_or_else(new_audit_id),
             is_confirmed: request.headers().get(upstream::READ) == Some(&upstream::CONFIRMED),

@@ -129,7 +129,11 @@ impl Change {
             self.n_encoded.fetch_add(frame.len(), Ordering::Relaxed);
             self.n_encoded_of_all
                 .fetch_add(frame.len(), Ordering::Relaxed);
-            Encoded::counted(frame, &self.n_encoded_of_all)
+            let former = match (view.encoding, seen) {
+                (Encoding::Object, Seen::Modified(_) | Seen::Deleted(_)) => self.before.as_ref(),
+                _ => None,
+            };
+            Encoded::counted(frame, &self.n_encoded_of_all, former)
         }))
     }
 

@@ -4,6 +4,10 @@
 //! frame is a run of deflate blocks that refers to nothing before it and ends at a byte with an
 //! empty block, so that a reader has the whole event at once. The same bytes fit into every
 //! stream; only the checksum at the end is of one stream, and is combined from those of frames.
+//!
+//! Readers that hold former versions of objects are sent [records](Encoded::record) instead.
+
+mod record;
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +16,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress};
+use proto_types::Revision;
+use proto_types::delta::Form;
+
+use crate::Entry;
+use record::Records;
 
 /// A watch frame.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +34,7 @@ pub struct Encoded {
 #[derive(Debug, Default)]
 struct Packed {
     segment: OnceLock<Segment>,
+    records: Records,
     /// Where its bytes are counted.
     held: Option<Arc<AtomicUsize>>,
 }
@@ -74,10 +84,16 @@ impl Encoded {
         }
     }
 
-    /// The same, whose compressed form is counted with others.
-    pub(crate) fn counted(bytes: Bytes, held: &Arc<AtomicUsize>) -> Self {
+    /// The same, whose compressed forms are counted with others. Where its watches were sent a
+    /// former version of the object, they may be sent the difference from that.
+    pub(crate) fn counted(
+        bytes: Bytes,
+        held: &Arc<AtomicUsize>,
+        former: Option<&Arc<Entry>>,
+    ) -> Self {
         let packed = Packed {
             segment: OnceLock::new(),
+            records: former.map(Records::after).unwrap_or_default(),
             held: Some(Arc::clone(held)),
         };
         Self {
@@ -103,17 +119,45 @@ impl Encoded {
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
+
+    /// Returns the frame as a record of the content coding [`proto_types::delta::CODING`], for a
+    /// reader that holds what it was sent since some resource version.
+    #[must_use]
+    pub fn record(&self, held_since: Option<Revision>) -> Bytes {
+        let frame = &self.bytes;
+        let Some(packed) = &self.packed else {
+            return whole(frame, || Segment::of(frame));
+        };
+        let count = |n| packed.count(n);
+        let since = held_since.filter(|_| SMALL <= frame.len());
+        let difference = since.and_then(|it| packed.records.difference(frame, it, count));
+        difference.unwrap_or_else(|| {
+            let make = || whole(frame, || packed.segment(frame).clone());
+            packed.records.whole(make, count)
+        })
+    }
+}
+
+fn whole(frame: &[u8], segment: impl FnOnce() -> Segment) -> Bytes {
+    match frame.len() < SMALL {
+        true => record::whole(frame, Form::Plain, frame),
+        false => record::whole(frame, Form::Deflated, &segment().bytes),
+    }
 }
 
 impl Packed {
     fn segment(&self, frame: &[u8]) -> &Segment {
         self.segment.get_or_init(|| {
             let segment = Segment::of(frame);
-            if let Some(held) = &self.held {
-                held.fetch_add(segment.bytes.len(), Ordering::Relaxed);
-            }
+            self.count(segment.bytes.len());
             segment
         })
+    }
+
+    fn count(&self, n_bytes: usize) {
+        if let Some(held) = &self.held {
+            held.fetch_add(n_bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -129,8 +173,9 @@ impl From<Bytes> for Encoded {
 
 impl Drop for Packed {
     fn drop(&mut self) {
-        if let (Some(held), Some(segment)) = (&self.held, self.segment.get()) {
-            held.fetch_sub(segment.bytes.len(), Ordering::Relaxed);
+        if let Some(held) = &self.held {
+            let segment = self.segment.get().map_or(0, |it| it.bytes.len());
+            held.fetch_sub(segment + self.records.held(), Ordering::Relaxed);
         }
     }
 }
@@ -211,109 +256,4 @@ impl Stream {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read;
-
-    use super::*;
-
-    fn frames() -> Vec<Encoded> {
-        let large = r#"{"addresses":["10.0.0.1"],"conditions":{"ready":true}},"#.repeat(400);
-        let noise: Vec<u8> = (0..200_000_u32)
-            .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
-            .collect();
-        [
-            b"{}\n".to_vec(),
-            large.into_bytes(),
-            noise,
-            Vec::new(),
-            vec![b'x'; 300],
-        ]
-        .map(|it| Encoded::from(Bytes::from(it)))
-        .to_vec()
-    }
-
-    #[test]
-    fn any_gzip_reader_reads_frames_of_two_streams() {
-        let frames = frames();
-        for order in [[0, 1, 2, 3, 4], [4, 2, 0, 1, 1]] {
-            let mut stream = Stream::default();
-            let mut packed = Stream::head().to_vec();
-            let mut plain = Vec::new();
-            for i in order {
-                packed.extend_from_slice(&stream.add(&frames[i]));
-                plain.extend_from_slice(frames[i].bytes());
-            }
-            packed.extend_from_slice(&stream.end());
-            let mut read = Vec::new();
-            let mut reader = flate2::read::GzDecoder::new(&packed[..]);
-            reader.read_to_end(&mut read).unwrap();
-            assert_eq!(read, plain);
-        }
-    }
-
-    #[test]
-    fn a_frame_is_complete_without_what_follows() {
-        for frame in frames() {
-            let mut packed = Stream::head().to_vec();
-            packed.extend_from_slice(&Stream::default().add(&frame));
-            let mut read = vec![0; frame.len()];
-            // Without a byte of what follows, the whole frame is there.
-            let mut reader = flate2::read::GzDecoder::new(&packed[..]);
-            reader.read_exact(&mut read).unwrap();
-            assert_eq!(read, frame.bytes().as_ref());
-        }
-    }
-
-    /// An EndpointSlice of 100 endpoints as an API server writes them, one of them not ready.
-    fn slice(changed: u32) -> Bytes {
-        let endpoint = |i: u32| {
-            let uid = format!(
-                "{:08x}-{:04x}-4a1b-9c2d-{:012x}",
-                i.wrapping_mul(2_654_435_761),
-                i % 7919,
-                u64::from(i) * 6_364_136_223
-            );
-            format!(
-                r#"{{"addresses":["10.{}.{}.{}"],"conditions":{{"ready":{},"serving":true,"terminating":false}},"nodeName":"node-{}","targetRef":{{"kind":"Pod","namespace":"demo","name":"web-6d4b75cb6d-{:05x}","uid":"{uid}"}},"zone":"zone-{}"}}"#,
-                i % 200,
-                i * 7 % 250,
-                i * 13 % 250,
-                i != changed,
-                i % 30,
-                i.wrapping_mul(40_503) % 1_048_576,
-                i % 3
-            )
-        };
-        let endpoints: Vec<_> = (0..100).map(endpoint).collect();
-        format!(
-            r#"{{"type":"MODIFIED","object":{{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{{"name":"web-abcde","namespace":"demo","resourceVersion":"{changed}","labels":{{"kubernetes.io/service-name":"web"}}}},"addressType":"IPv4","endpoints":[{}],"ports":[{{"name":"http","port":8080,"protocol":"TCP"}}]}}}}
-"#,
-            endpoints.join(",")
-        )
-        .into()
-    }
-
-    #[test]
-    fn a_rolling_update_is_a_fraction_of_its_bytes() {
-        let frames: Vec<_> = (0..100).map(|i| Encoded::from(slice(i))).collect();
-        let plain: usize = frames.iter().map(Encoded::len).sum();
-        let mut stream = Stream::default();
-        let packed: usize = frames.iter().map(|it| stream.add(it).len()).sum();
-        eprintln!("{plain} bytes, compressed {packed}");
-        assert!(packed * 6 < plain, "{plain} bytes, compressed {packed}");
-    }
-
-    #[test]
-    fn the_compressed_form_is_made_once_and_counted_while_it_is_held() {
-        let held = Arc::new(AtomicUsize::new(0));
-        let frame = Encoded::counted(Bytes::from(vec![b'x'; 10_000]), &held);
-        let first = Stream::default().add(&frame);
-        let shared = frame.clone();
-        let again = Stream::default().add(&shared);
-        assert_eq!(first.as_ptr(), again.as_ptr());
-        assert_eq!(held.load(Ordering::Relaxed), first.len());
-        assert!(first.len() < 100, "{}", first.len());
-        drop((frame, shared));
-        assert_eq!(held.load(Ordering::Relaxed), 0);
-    }
-}
+mod tests;

@@ -4,20 +4,98 @@ use std::io::Write;
 
 use axum::response::Response;
 use bytes::Bytes;
+use emitter_cache::Encoding;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, header};
+use proto_types::{Revision, delta};
 
 /// What is smaller travels as it is, as from a kube-apiserver.
 const THRESHOLD: usize = 128 << 10;
 
 /// Whether the consumer takes gzip. As in a kube-apiserver only the bare word says so.
-pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
+fn is_accepted(headers: &HeaderMap) -> bool {
+    accepts(headers, "gzip")
+}
+
+fn accepts(headers: &HeaderMap, coding: &str) -> bool {
     let accepted = headers.get(header::ACCEPT_ENCODING);
     let accepted = accepted.and_then(|value| value.to_str().ok());
     let mut words = accepted.unwrap_or_default().split(',');
-    words.any(|word| word.trim() == "gzip")
+    words.any(|word| word.trim() == coding)
 }
+
+/// The content codings that a request accepts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Accepted {
+    /// Whether that of lists is gzip.
+    pub(super) gzip: bool,
+    pub(super) watch: Coding,
+}
+
+impl Accepted {
+    /// Reads them from the headers of a request.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        Self {
+            gzip: is_accepted(headers),
+            watch: Coding::accepted(headers),
+        }
+    }
+}
+
+/// Content coding of the events of a watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// As they are.
+    Plain,
+    /// As one gzip stream.
+    Gzip,
+    /// As records, for a reader that holds what it was sent since a resource version.
+    Delta {
+        /// That resource version; none for a reader that holds nothing.
+        held_since: Option<Revision>,
+    },
+}
+
+impl Coding {
+    /// The best that a request accepts.
+    fn accepted(headers: &HeaderMap) -> Self {
+        if accepts(headers, delta::CODING) {
+            let since = headers.get(delta::HELD_SINCE);
+            let since = since.and_then(|it| it.to_str().ok()?.parse().ok());
+            return Self::Delta { held_since: since };
+        }
+        match is_accepted(headers) {
+            true => Self::Gzip,
+            false => Self::Plain,
+        }
+    }
+
+    /// The same for watches of other forms than objects in JSON, which have no differences.
+    pub(super) const fn for_encoding(self, encoding: Encoding) -> Self {
+        match (self, encoding) {
+            (Self::Delta { .. }, encoding) if !matches!(encoding, Encoding::Object) => Self::Gzip,
+            (coding, _) => coding,
+        }
+    }
+
+    /// Says how a watch is coded.
+    pub(super) fn mark(self, mut response: Response) -> Response {
+        match self {
+            Self::Plain => response,
+            Self::Gzip => mark(response),
+            Self::Delta { .. } => {
+                let headers = response.headers_mut();
+                let coding = HeaderValue::from_static(delta::CODING);
+                headers.insert(header::CONTENT_ENCODING, coding);
+                headers.insert(header::VARY, HeaderValue::from_static(VARY));
+                response
+            }
+        }
+    }
+}
+
+const VARY: &str = "Accept-Encoding, Heliograph-Held-Since";
 
 /// Whether a body of that length is worth it.
 pub(super) const fn pays(length: usize) -> bool {
@@ -46,7 +124,7 @@ pub(super) fn mark(mut response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{HeaderMap, HeaderValue, header, is_accepted};
+    use super::*;
 
     #[test]
     fn only_the_bare_word_asks_for_gzip() {
@@ -60,5 +138,30 @@ mod tests {
             assert!(!check(other), "{other}");
         }
         assert!(!is_accepted(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn differences_are_sent_to_who_asks_for_them_by_their_name() {
+        let accepted = |coding: &'static str, since: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding));
+            if let Some(since) = since {
+                headers.insert(delta::HELD_SINCE, HeaderValue::from_static(since));
+            }
+            Coding::accepted(&headers)
+        };
+        let delta = |since: Option<u64>| Coding::Delta {
+            held_since: since.map(Revision::new),
+        };
+        assert_eq!(
+            accepted("heliograph-delta, gzip", Some("7")),
+            delta(Some(7))
+        );
+        assert_eq!(accepted("gzip, heliograph-delta", None), delta(None));
+        assert_eq!(accepted("heliograph-delta", Some("x")), delta(None));
+        assert_eq!(accepted("gzip", Some("7")), Coding::Gzip);
+        assert_eq!(accepted("br", Some("7")), Coding::Plain);
+        let metadata = accepted("heliograph-delta", None).for_encoding(Encoding::Metadata);
+        assert_eq!(metadata, Coding::Gzip);
     }
 }

@@ -276,7 +276,7 @@ async fn whole(asked: &Asked, format: Format, parts: [Bytes; 3], listed: Listed)
     }
     let length = parts.iter().map(Bytes::len).sum::<usize>();
     let media_type = format.media_type();
-    if asked.gzip && gzip::pays(length) {
+    if asked.accepted.gzip && gzip::pays(length) {
         let compress = move || {
             let [head, _, tail] = parts;
             listed.compressed(|items| gzip::compress(&[&head, items, &tail]))

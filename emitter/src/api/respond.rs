@@ -40,7 +40,7 @@ pub fn document(asked: &Asked, code: StatusCode, json_text: impl Into<Bytes>) ->
 
 /// An answer that was encoded as JSON, with its newline, or as protobuf.
 pub(super) fn body(asked: &Asked, code: StatusCode, format: Format, encoded: Vec<u8>) -> Response {
-    let written = written(format, asked.pretty, asked.gzip, encoded);
+    let written = written(format, asked.pretty, asked.accepted.gzip, encoded);
     answer(asked, code, format, written)
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn large_body(
     format: Format,
     encoded: Vec<u8>,
 ) -> Response {
-    let (pretty, gzip) = (asked.pretty, asked.gzip);
+    let (pretty, gzip) = (asked.pretty, asked.accepted.gzip);
     let write = move || written(format, pretty, gzip, encoded);
     let written = compute::apart(asked, write).await;
     answer(asked, code, format, written)

@@ -18,8 +18,9 @@ use self::sent::Sent;
 use self::watcher::{Ending, Watcher};
 use super::accept::Format;
 use super::fresh::{Need, TIME_LIMIT};
+use super::gzip::Coding;
 use super::query::Options;
-use super::{Asked, Context, compute, fresh, gzip, respond};
+use super::{Asked, Context, compute, fresh, respond};
 use crate::consumers::Caller;
 use crate::hub::{Hub, Start, Subscription};
 
@@ -40,7 +41,10 @@ pub(super) async fn watch(
         return Ok(respond::with_type(asked, StatusCode::OK, media_type, body));
     }
     let subscription = open(asked, hub, &view, options).await;
-    let is_compressed = asked.gzip && subscription.is_ok();
+    let coding = match subscription {
+        Ok(_) => asked.accepted.watch.for_encoding(view.encoding),
+        Err(_) => Coding::Plain,
+    };
     let body = match subscription {
         Ok(subscription) => {
             let ending = match asked.caller.as_ref() {
@@ -53,16 +57,13 @@ pub(super) async fn watch(
             let metrics = context.metrics;
             let watcher = Watcher::new(hub, subscription, options, ending, metrics);
             let watcher = watcher.telling_of(asked.health.clone());
-            Body::new(Sent::new(watcher, is_compressed))
+            Body::new(Sent::new(watcher, coding))
         }
         Err(status) => Body::from(encode::error(view.encoding, &status)),
     };
     let media_type = format.stream_type();
     let response = respond::with_type(asked, StatusCode::OK, media_type, body);
-    Ok(match is_compressed {
-        true => gzip::mark(response),
-        false => response,
-    })
+    Ok(coding.mark(response))
 }
 
 async fn open(

@@ -1,5 +1,7 @@
 //! Answers that are not sent whole, or not sent at all.
 
+use proto_types::delta::{Form, Head};
+
 use super::{Body, BodyExt, Lab, Request};
 
 #[tokio::test]
@@ -60,6 +62,47 @@ async fn a_watch_is_compressed_once_for_all_who_take_it() {
     // A header, two events and an end.
     assert_eq!(first.len(), 4);
     assert_eq!(first[1].as_ptr(), second[1].as_ptr(), "made once");
+}
+
+#[tokio::test]
+async fn a_watch_is_sent_as_differences_from_what_its_reader_holds() {
+    let lab = Lab::with(&["a"]);
+    let open = async |since: Option<&str>| {
+        let path = "/api/v1/services?watch=1&resourceVersion=100&timeoutSeconds=1";
+        let mut request = Request::get(path).header("accept-encoding", "heliograph-delta, gzip");
+        if let Some(since) = since {
+            request = request.header("heliograph-held-since", since);
+        }
+        let (_, headers, body) = lab.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(headers["content-encoding"], "heliograph-delta");
+        body
+    };
+    let holding = open(Some("101")).await;
+    let later = open(Some("102")).await;
+    let nothing = open(None).await;
+    let long = "x".repeat(2000);
+    for (name, revision) in [("b", 101), ("b", 102), ("b", 103), ("c", 104)] {
+        lab.tell(super::Event::Applied(super::labelled(
+            name, revision, &long,
+        )));
+    }
+    let forms = async |mut body: Body| {
+        let mut forms = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let record = frame.unwrap().into_data().unwrap();
+            let (head, payload) = Head::read(&record).unwrap().unwrap();
+            assert_eq!(head.payload, payload.len());
+            assert!(head.length < 10 * record.len() || record.len() < 300);
+            forms.push(match head.form {
+                Form::Plain | Form::Deflated => 0,
+                Form::Difference(former) => former.revision.number(),
+            });
+        }
+        forms
+    };
+    assert_eq!(forms(holding).await, [0, 101, 102, 0]);
+    assert_eq!(forms(later).await, [0, 0, 102, 0]);
+    assert_eq!(forms(nothing).await, [0, 0, 0, 0]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The body of a watch, as it is or as one gzip stream of frames that are compressed once for all.
+//! The body of a watch: frames as they are, or coded once for all.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,7 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use emitter_cache::packed::Stream;
 use hyper::body::{Body, Frame};
+use proto_types::Revision;
 
+use super::super::gzip::Coding;
 use super::watcher::Watcher;
 
 /// What a watch is sent.
@@ -22,14 +24,17 @@ enum Form {
     /// A gzip stream whose header was not sent yet.
     Unopened,
     Gzip(Stream),
+    /// Records for a reader that holds what it was sent since a resource version.
+    Records(Option<Revision>),
     Ended,
 }
 
 impl Sent {
-    pub(super) const fn new(watcher: Watcher, is_compressed: bool) -> Self {
-        let form = match is_compressed {
-            true => Form::Unopened,
-            false => Form::Plain,
+    pub(super) const fn new(watcher: Watcher, coding: Coding) -> Self {
+        let form = match coding {
+            Coding::Plain => Form::Plain,
+            Coding::Gzip => Form::Unopened,
+            Coding::Delta { held_since } => Form::Records(held_since),
         };
         Self { watcher, form }
     }
@@ -46,6 +51,11 @@ impl Sent {
                 return Poll::Ready(Some(Stream::head()));
             }
             Form::Gzip(stream) => stream,
+            Form::Records(held_since) => {
+                let held_since = *held_since;
+                let frame = ready!(self.watcher.poll_next(cx));
+                return Poll::Ready(frame.map(|it| it.record(held_since)));
+            }
             Form::Ended => return Poll::Ready(None),
         };
         if let Some(frame) = ready!(self.watcher.poll_next(cx)) {

@@ -187,6 +187,14 @@ fn of_headers(resource: Resource, all: &mut Vec<Question>) {
             all.push(asked.header("accept-encoding", encoding));
         }
     }
+    // Compressed watches are for who asks for them by their names.
+    for encoding in ["identity", "br, deflate, zstd", "*"] {
+        let asked = get(
+            format!("{name} watch in {encoding}"),
+            format!("{path}?{watch}"),
+        );
+        all.push(asked.header("accept-encoding", encoding));
+    }
     for agent in [
         "curl/8.0",
         "Wget/1",
