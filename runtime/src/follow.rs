@@ -14,6 +14,7 @@ mod delay;
 mod elsewhere;
 mod event;
 mod failure;
+mod formers;
 mod identity;
 mod limits;
 mod objection;
@@ -43,6 +44,7 @@ use watch::{Heard, Watch};
 pub use budget::{Amount, Budget};
 pub use event::{Event, Listing, Scope};
 pub use failure::{Cause, Failure, Verb};
+pub use formers::MAX_BYTES_OF_ALL as MAX_FORMER_BYTES;
 pub use identity::{Accepted, Before, Guard, Identity, Marks, Verifier};
 pub use limits::Limits;
 
@@ -75,6 +77,7 @@ impl Reader {
             limits,
             poll_every: None,
             budget: None,
+            formers: Arc::default(),
         };
         Self {
             state: server.clone().begin(Step::List),
@@ -181,6 +184,7 @@ impl Reader {
                 self.last = None;
                 is_comparison = self.comparison.listed();
                 self.held.replace(page.share, &page.objects);
+                self.server.formers.lock().listed();
                 self.follow(page.revision);
             }
             Ruling::AddOnly(weakness) => {
@@ -259,11 +263,12 @@ impl Reader {
     fn heard(&mut self, heard: Heard) -> Option<Event> {
         match heard {
             Heard::Applied(object) => match self.held.apply(&object) {
-                Ok(()) => self.told(Event::Applied, object),
+                Ok(()) => self.applied(object),
                 Err(cause) => self.broke(cause.into()),
             },
             Heard::Deleted(object) => {
                 self.held.remove(&object.key);
+                self.server.formers.lock().remove(&object.key);
                 self.told(Event::Deleted, object)
             }
             Heard::Bookmark(revision) => {

@@ -25,7 +25,7 @@ pub(crate) enum Answer {
     /// With a stream of these chunks.
     Stream {
         head: &'static str,
-        chunks: Vec<String>,
+        chunks: Vec<Vec<u8>>,
         then: Then,
     },
 }
@@ -72,8 +72,12 @@ impl Answer {
     }
 
     pub(crate) fn stream(chunks: &[&str], then: Then) -> Self {
-        let chunks = chunks.iter().map(|it| (*it).to_owned()).collect();
+        let chunks = chunks.iter().map(|it| it.as_bytes().to_vec()).collect();
         let head = "200 OK";
+        Self::Stream { head, chunks, then }
+    }
+
+    pub(crate) fn bytes(head: &'static str, chunks: Vec<Vec<u8>>, then: Then) -> Self {
         Self::Stream { head, chunks, then }
     }
 
@@ -156,7 +160,7 @@ impl Script {
 async fn write_stream(
     stream: &mut TcpStream,
     head: &str,
-    chunks: Vec<String>,
+    chunks: Vec<Vec<u8>>,
     then: Then,
 ) -> std::io::Result<()> {
     let head =
@@ -164,8 +168,8 @@ async fn write_stream(
     stream.write_all(head.as_bytes()).await?;
     for chunk in chunks {
         let length = chunk.len();
-        let framed = format!("{length:x}\r\n{chunk}\r\n");
-        stream.write_all(framed.as_bytes()).await?;
+        let framed = [format!("{length:x}\r\n").as_bytes(), &chunk, b"\r\n"].concat();
+        stream.write_all(&framed).await?;
     }
     match then {
         Then::Silence => std::future::pending().await,

@@ -112,6 +112,7 @@ mod tests {
         const PROGRAM: usize = 64 << 20;
         // Events have a limit each, and are read as they come.
         const EVENTS: usize = 64 << 20;
+        const FORMER_VERSIONS: usize = runtime::follow::MAX_FORMER_BYTES;
         let (_, limits) = MANIFEST.split_once("limits:").unwrap();
         let (_, limit) = limits.split_once("memory: ").unwrap();
         let limit = limit.split_whitespace().next().unwrap();
@@ -120,6 +121,7 @@ mod tests {
             ("program", PROGRAM),
             ("objects of all sources", WHOLE.bytes),
             ("events of watches that are being read", EVENTS),
+            ("former versions of changed objects", FORMER_VERSIONS),
             ("objects of the local cluster", LOCAL.bytes),
         ];
         let sum: usize = budgets.iter().map(|(_, bytes)| bytes).sum();

@@ -2,6 +2,7 @@
 
 mod decoded;
 mod query;
+mod records;
 mod refusal;
 
 use std::collections::HashSet;
@@ -14,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kube::client::Body;
+use parking_lot::Mutex;
 use proto_types::evidence::{Evidence, Expected, Read};
 use proto_types::frame::List;
 use proto_types::resource::Names;
@@ -21,6 +23,7 @@ use proto_types::{RawObject, Revision};
 
 use super::budget::{Amount, Budget, Share};
 use super::comparison::Tier;
+use super::formers::{Asked, Formers};
 use super::identity::{Accepted, Marks, Verifier};
 use super::watch::Watch;
 use super::{Cause, Limits, Scope, view};
@@ -28,6 +31,7 @@ use crate::upstream::{self, CACHED, Connection, Said};
 
 use decoded::decoded;
 use query::Query;
+use records::Records;
 
 pub(super) use decoded::Decoded;
 pub(super) use refusal::{innermost, meaning};
@@ -42,6 +46,7 @@ pub(super) struct Server {
     /// Interval of lists where the server has no resource versions.
     pub(super) poll_every: Option<Duration>,
     pub(super) budget: Option<Arc<Budget>>,
+    pub(super) formers: Arc<Mutex<Formers>>,
 }
 
 /// A page of a list, or all its pages together.
@@ -231,7 +236,11 @@ impl Server {
         query.push("resourceVersion", &from.to_string());
         query.push("timeoutSeconds", &watch_seconds().to_string());
         let before = self.verifier.before().await;
+        query.records = self.formers.lock().begin(from);
         let response = self.get(query).await?;
+        if !response.body().has_records() {
+            self.formers.lock().not_sent();
+        }
         let headers = response.headers();
         let verified = self.verifier.verify(before, Marks::of(headers)).await;
         let Accepted { cluster, expected } = verified?;
@@ -254,9 +263,16 @@ impl Server {
 
     async fn get(&self, query: Query) -> Result<Response<Decoded>, Trouble> {
         let limit = self.limits.response;
+        let records = match query.records {
+            Asked::Nothing => None,
+            Asked::Records(_) => {
+                let formers = Arc::clone(&self.formers);
+                Some(Records::new(formers, self.limits.event_bytes))
+            }
+        };
         let answer = send(&self.client, query.into_request(&self.scope));
         let answer = tokio::time::timeout(limit, answer).await;
-        decoded(answer.unwrap_or(Err(Cause::Slow(limit).into()))?)
+        decoded(answer.unwrap_or(Err(Cause::Slow(limit).into()))?, records)
     }
 }
 

@@ -10,6 +10,7 @@ mod evidence;
 mod failing;
 mod guarded;
 mod polling;
+mod records;
 mod relisting;
 mod watching;
 

@@ -10,20 +10,28 @@ use http::{Response, header};
 use hyper::body::{Body as HttpBody, Frame};
 use kube::client::Body;
 
+use proto_types::delta::CODING;
+
+use super::records::Records;
 use super::{Cause, Trouble};
 
 /// Compressed bytes that are decoded at once: a thousand times as many may come of them, and
 /// limits count what comes.
 const STEP: usize = 4 << 10;
 
-/// Returns a response with its body as it was before it was compressed.
-pub(super) fn decoded(response: Response<Body>) -> Result<Response<Decoded>, Trouble> {
+/// Returns a response with its body as it was before it was compressed, by records too where
+/// those were asked for.
+pub(super) fn decoded(
+    response: Response<Body>,
+    records: Option<Records>,
+) -> Result<Response<Decoded>, Trouble> {
     let encoding = response.headers().get(header::CONTENT_ENCODING);
     let encoding = encoding.map(|it| it.to_str().unwrap_or_default().to_ascii_lowercase());
-    let decoder = match encoding.as_deref() {
-        None | Some("" | "identity") => None,
-        Some("gzip" | "x-gzip") => Some(GzDecoder::new(Vec::new())),
-        Some(other) => {
+    let decoder = match (encoding.as_deref(), records) {
+        (None | Some("" | "identity"), _) => Decoder::None,
+        (Some("gzip" | "x-gzip"), _) => Decoder::Gzip(GzDecoder::new(Vec::new())),
+        (Some(CODING), Some(records)) => Decoder::Records(records),
+        (Some(other), _) => {
             let why = format!("it has the content encoding {other:?}, which was not asked for");
             return Err(Cause::Garbage(why).into());
         }
@@ -34,15 +42,26 @@ pub(super) fn decoded(response: Response<Body>) -> Result<Response<Decoded>, Tro
 /// A body, decoded as it comes: all that was flushed is there at once.
 pub(in crate::follow) struct Decoded {
     body: Body,
-    /// None where the body is not compressed.
-    decoder: Option<GzDecoder<Vec<u8>>>,
+    decoder: Decoder,
     /// Compressed bytes that came and were not decoded yet.
     rest: Bytes,
     has_ended: bool,
 }
 
+enum Decoder {
+    /// The body is not compressed.
+    None,
+    Gzip(GzDecoder<Vec<u8>>),
+    Records(Records),
+}
+
 impl Decoded {
-    const fn new(body: Body, decoder: Option<GzDecoder<Vec<u8>>>) -> Self {
+    /// Returns whether it consists of records.
+    pub(in crate::follow) const fn has_records(&self) -> bool {
+        matches!(self.decoder, Decoder::Records(_))
+    }
+
+    const fn new(body: Body, decoder: Decoder) -> Self {
         Self {
             body,
             decoder,
@@ -53,23 +72,45 @@ impl Decoded {
 
     /// Decodes some of what came.
     fn step(&mut self) -> io::Result<Bytes> {
-        let Some(decoder) = &mut self.decoder else {
-            return Ok(std::mem::take(&mut self.rest));
-        };
-        let part = self.rest.split_to(self.rest.len().min(STEP));
-        decoder.write_all(&part)?;
-        decoder.flush()?;
-        Ok(std::mem::take(decoder.get_mut()).into())
+        match &mut self.decoder {
+            Decoder::None => Ok(std::mem::take(&mut self.rest)),
+            Decoder::Gzip(decoder) => {
+                let part = self.rest.split_to(self.rest.len().min(STEP));
+                decoder.write_all(&part)?;
+                decoder.flush()?;
+                Ok(std::mem::take(decoder.get_mut()).into())
+            }
+            Decoder::Records(records) => {
+                records.push(&std::mem::take(&mut self.rest));
+                Ok(Bytes::new())
+            }
+        }
+    }
+
+    /// Returns an event of a record that came already.
+    fn buffered(&mut self) -> io::Result<Option<Bytes>> {
+        match &mut self.decoder {
+            Decoder::Records(records) if !self.has_ended => {
+                records.next().map_err(io::Error::other)
+            }
+            Decoder::None | Decoder::Gzip(_) | Decoder::Records(_) => Ok(None),
+        }
     }
 
     /// Checks that the stream is whole.
     fn end(&mut self) -> io::Result<Bytes> {
         self.has_ended = true;
-        let Some(decoder) = &mut self.decoder else {
-            return Ok(Bytes::new());
-        };
-        decoder.try_finish()?;
-        Ok(std::mem::take(decoder.get_mut()).into())
+        match &mut self.decoder {
+            Decoder::None => Ok(Bytes::new()),
+            Decoder::Gzip(decoder) => {
+                decoder.try_finish()?;
+                Ok(std::mem::take(decoder.get_mut()).into())
+            }
+            Decoder::Records(records) => {
+                let whole = records.end().map(|()| Bytes::new());
+                whole.map_err(io::Error::other)
+            }
+        }
     }
 }
 
@@ -83,7 +124,9 @@ impl HttpBody for Decoded {
     ) -> Poll<Option<Result<Frame<Bytes>, kube::Error>>> {
         let this = &mut *self;
         loop {
-            let decoded = if this.rest.is_empty() {
+            let decoded = if let Some(event) = this.buffered().transpose() {
+                event
+            } else if this.rest.is_empty() {
                 if this.has_ended {
                     return Poll::Ready(None);
                 }
@@ -139,7 +182,7 @@ mod tests {
     async fn a_compressed_body_is_read_and_a_broken_one_is_not() {
         let text = b"0123456789".repeat(100_000);
         let whole = packed(&text);
-        let body = decoded(response(whole.clone(), "gzip"))
+        let body = decoded(response(whole.clone(), "gzip"), None)
             .unwrap()
             .into_body();
         assert_eq!(body.collect().await.unwrap().to_bytes(), text);
@@ -148,16 +191,16 @@ mod tests {
         let last = changed.len() - 1;
         changed[last] ^= 1;
         for broken in [half, changed, b"no gzip".to_vec()] {
-            let body = decoded(response(broken, "gzip")).unwrap().into_body();
+            let body = decoded(response(broken, "gzip"), None).unwrap().into_body();
             assert!(body.collect().await.is_err());
         }
-        assert!(decoded(response(whole, "br")).is_err());
+        assert!(decoded(response(whole, "br"), None).is_err());
     }
 
     #[tokio::test]
     async fn a_small_body_that_grows_comes_in_pieces() {
         let bomb = packed(&vec![0; 64 << 20]);
-        let mut body = decoded(response(bomb, "gzip")).unwrap().into_body();
+        let mut body = decoded(response(bomb, "gzip"), None).unwrap().into_body();
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert!(first.len() <= STEP * 1100, "{}", first.len());
     }

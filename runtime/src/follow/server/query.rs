@@ -1,9 +1,11 @@
 //! Requests for a scope.
 
-use http::{Request, header};
+use http::{HeaderValue, Request, header};
 use kube::client::Body;
+use proto_types::delta;
 
 use super::super::Scope;
+use super::super::formers::Asked;
 use crate::upstream::{self, CONFIRMED, Connection};
 
 /// A query string.
@@ -11,6 +13,8 @@ pub(super) struct Query {
     text: String,
     /// Connection that carries it.
     pub(super) connection: Connection,
+    /// Whether records are asked for.
+    pub(super) records: Asked,
 }
 
 impl Query {
@@ -18,6 +22,7 @@ impl Query {
         let mut query = Self {
             text: String::new(),
             connection: Connection::Any,
+            records: Asked::Nothing,
         };
         if !scope.selector.is_empty() {
             query.push("labelSelector", &scope.selector.to_string());
@@ -42,6 +47,14 @@ impl Query {
             .header(header::ACCEPT_ENCODING, "gzip")
             .body(Body::empty())
             .expect("a path of encoded parts is a URI");
+        if let Asked::Records(held_since) = self.records {
+            let headers = request.headers_mut();
+            let codings = HeaderValue::from_static("heliograph-delta, gzip");
+            headers.insert(header::ACCEPT_ENCODING, codings);
+            if let Some(since) = held_since {
+                headers.insert(delta::HELD_SINCE, since.number().into());
+            }
+        }
         self.connection.ask_for(request.headers_mut());
         request
     }

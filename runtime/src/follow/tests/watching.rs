@@ -50,9 +50,13 @@ async fn requests_name_the_scope_and_what_they_accept() {
     let watch = "watch=true&allowWatchBookmarks=true&resourceVersion=5&timeoutSeconds=";
     let expected = format!("{collection}?{selector}&{watch}");
     assert!(target(watching).starts_with(&expected), "{watching}");
+    assert!(listing.contains("accept-encoding: gzip\r\n"), "{listing}");
+    let codings = "accept-encoding: heliograph-delta, gzip\r\n";
+    assert!(watching.contains(codings), "{watching}");
+    let held = "heliograph-held-since: 6\r\n";
+    assert!(watching.contains(held), "{watching}");
     for head in [listing, watching] {
         assert!(head.contains("accept: application/json\r\n"), "{head}");
-        assert!(head.contains("accept-encoding: gzip\r\n"), "{head}");
         assert!(head.contains("user-agent: heliograph-test/1\r\n"), "{head}");
     }
 }
