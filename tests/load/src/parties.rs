@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 pub(crate) use consumer::Consumers as HostileConsumers;
-pub(crate) use source::Sources as HostileSources;
+pub(crate) use source::{Sources as HostileSources, Trouble, troubles};
 
 /// How many there are, and for how long.
 #[derive(Debug, clap::Args)]

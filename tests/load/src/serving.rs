@@ -3,6 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `coded` | a rolling update in each content coding of a watch |
 //! | `consumer` | a watch over TLS that only counts and clocks |
 //! | `bare` | the floor: sends what it is told to everybody who connected |
 //! | `hostile` | well-behaved watchers beside clients that are in the way |
@@ -13,6 +14,7 @@
 //! | `print` | tables |
 
 mod bare;
+pub(crate) mod coded;
 mod consumer;
 pub(crate) mod hostile;
 mod lists;
@@ -25,9 +27,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use consumer::{delay, now};
 use lists::{Coding, Listed};
 use rig::{Measured, Rig};
-use setup::Setup;
+use setup::{Server, Setup};
 
 /// How much there is to serve.
 #[derive(Debug, clap::Args)]
@@ -83,6 +86,37 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     }
     print::storms(&storms);
     print::listed(&lists(&rig, args).await?);
+    Ok(())
+}
+
+/// How many consumers come back.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StormArgs {
+    /// How many consumers each server has
+    #[arg(long, default_value_t = 10_000)]
+    watchers: usize,
+
+    /// How many consumers the kube-apiserver has; as many as the emitter if absent
+    #[arg(long)]
+    apiserver_watchers: Option<usize>,
+
+    #[command(flatten)]
+    setup: Setup,
+}
+
+/// Measures a storm alone.
+pub(crate) async fn storm(args: &StormArgs) -> anyhow::Result<()> {
+    let rig = Rig::start(&args.setup).await?;
+    let mut storms = Vec::new();
+    for server in rig.direct() {
+        let n = match server {
+            Server::Apiserver => args.apiserver_watchers.unwrap_or(args.watchers),
+            _ => args.watchers,
+        };
+        eprintln!("{n} consumers of the {} come back", server.name());
+        storms.push(storm::measure(&rig, server, n).await?);
+    }
+    print::storms(&storms);
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::programs::free_address;
+
 /// What a hostile source does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Malice {
@@ -53,6 +55,33 @@ impl Malice {
         Self::EndlessEvents,
         Self::Odd,
     ];
+}
+
+/// Addresses of hostile sources that do not listen yet.
+pub(crate) struct Trouble {
+    all: Vec<SocketAddr>,
+}
+
+/// Addresses for one of each kind.
+pub(crate) fn troubles() -> anyhow::Result<Trouble> {
+    let all = Malice::ALL.iter().map(|_| free_address());
+    let all = all.collect::<Result<_, _>>()?;
+    Ok(Trouble { all })
+}
+
+impl Trouble {
+    /// The arguments of the command that starts them.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = String> {
+        self.all.iter().map(ToString::to_string)
+    }
+
+    /// One that is slow, and one that sends without end.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let kinds = [Malice::Slow, Malice::EndlessEvents];
+        let all = Malice::ALL.iter().zip(&self.all);
+        let some = all.filter(|(it, _)| kinds.contains(it));
+        some.map(|(_, address)| *address).collect()
+    }
 }
 
 /// Where hostile sources listen, one of each kind, in order.

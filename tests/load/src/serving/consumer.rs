@@ -180,7 +180,7 @@ impl Stream {
     }
 }
 
-async fn connect(
+pub(super) async fn connect(
     connector: &TlsConnector,
     address: SocketAddr,
 ) -> anyhow::Result<TlsStream<TcpStream>> {
@@ -191,7 +191,7 @@ async fn connect(
 }
 
 /// How long the event in a line was on its way, if the line has one.
-fn delay(line: &[u8]) -> Option<Duration> {
+pub(crate) fn delay(line: &[u8]) -> Option<Duration> {
     let mark = format!("\"{SENT}\":\"");
     let at = line
         .windows(mark.len())

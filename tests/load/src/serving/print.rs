@@ -41,24 +41,26 @@ pub(super) fn watched(args: &Args, watched: &[Measured]) {
 
 pub(super) fn storms(storms: &[Storm]) {
     println!(
-        "{:<16} {:>14} {:>14} {:>18} {:>10}",
-        "storm", "half ms", "all ms", "CPU/consumer us", "refused"
+        "{:<16} {:>9} {:>9} {:>9} {:>16} {:>8} {:>9}",
+        "storm", "consumers", "half ms", "all ms", "CPU/consumer us", "refused", "peak MiB"
     );
     for it in storms {
         println!(
-            "{:<16} {:>14.1} {:>14.1} {:>18.1} {:>10}",
+            "{:<16} {:>9} {:>9.1} {:>9.1} {:>16.1} {:>8} {:>9.0}",
             it.server.name(),
+            it.n,
             milliseconds(it.median),
             milliseconds(it.all),
             it.cpu.as_secs_f64() * 1e6,
-            it.refused
+            it.refused,
+            it.peak / 1_048_576.0
         );
     }
     if let [apiserver, emitter, ..] = storms {
         let times =
             |of: fn(&Storm) -> Duration| of(apiserver).as_secs_f64() / of(emitter).as_secs_f64();
         println!(
-            "{:<16} {:>14.1} {:>14.1} {:>18.1}",
+            "{:<26} {:>9.1} {:>9.1} {:>16.1}",
             "times less",
             times(|it| it.median),
             times(|it| it.all),

@@ -183,6 +183,30 @@ impl Rig {
         Consumer::open_shared(&self.connector, &asked, self.together()).await
     }
 
+    /// A request to a server, with headers of its own.
+    pub(super) fn request(
+        &self,
+        server: Server,
+        path: &str,
+        headers: &'static str,
+    ) -> anyhow::Result<(Asked, &'static str)> {
+        let asked = Asked {
+            address: self.address(server)?,
+            path: path.to_owned(),
+            token: self.plane.token_for("admin"),
+        };
+        Ok((asked, headers))
+    }
+
+    /// A client of the kube-apiserver.
+    pub(super) const fn client(&self) -> &kube::Client {
+        &self.client
+    }
+
+    pub(super) const fn connector(&self) -> &TlsConnector {
+        &self.connector
+    }
+
     /// Opens the watches of so many connections, a few at a time.
     pub(crate) async fn open_all(
         &self,

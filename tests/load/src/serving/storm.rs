@@ -19,6 +19,9 @@ pub(crate) struct Storm {
     pub(crate) cpu: Duration,
     /// How often one was turned away and had to ask again.
     pub(crate) refused: usize,
+    pub(crate) n: usize,
+    /// The most memory that the server ever had, in bytes.
+    pub(crate) peak: f64,
 }
 
 /// Before a consumer that was turned away asks again.
@@ -56,5 +59,7 @@ pub(super) async fn measure(rig: &Rig, server: Server, watchers: usize) -> anyho
         median: delays.get(delays.len() / 2).copied().unwrap_or_default(),
         cpu: cpu / u32::try_from(watchers.max(1))?,
         refused: back.iter().map(|(_, _, refused)| refused).sum(),
+        n: watchers,
+        peak: process.peak_memory()?,
     })
 }
