@@ -67,13 +67,13 @@ impl Local {
     /// Our Service of that name.
     #[must_use]
     pub fn service(&self, key: &LocalKey) -> Option<&Observed<MirrorService>> {
-        self.services.objects.get(key.object())
+        self.services.objects.get(key.object()).map(AsRef::as_ref)
     }
 
     /// Our slice of that name, whatever Service it belongs to.
     #[must_use]
     pub fn slice(&self, key: &ObjectKey) -> Option<&Observed<MirrorSlice>> {
-        self.slices.objects.get(key)
+        self.slices.objects.get(key).map(AsRef::as_ref)
     }
 
     /// Our slices of a Service.
@@ -82,7 +82,8 @@ impl Local {
         service: &LocalKey,
     ) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorSlice>)> {
         let keys = self.slices.by_home.get(service).into_iter().flatten();
-        keys.filter_map(|key| self.slices.objects.get_key_value(key))
+        let slices = keys.filter_map(|key| self.slices.objects.get_key_value(key));
+        slices.map(|(key, slice)| (key, slice.as_ref()))
     }
 
     /// Whether all our Endpoints are known. Where none are wanted, nobody looks.
@@ -94,7 +95,7 @@ impl Local {
     /// Our Endpoints of that name.
     #[must_use]
     pub fn endpoints(&self, key: &LocalKey) -> Option<&Observed<MirrorEndpoints>> {
-        self.endpoints.objects.get(key.object())
+        self.endpoints.objects.get(key.object()).map(AsRef::as_ref)
     }
 
     /// How many Endpoints of ours there are.
@@ -115,17 +116,19 @@ impl Local {
 
     /// Whether any of our Services says that it has Endpoints of ours.
     pub(crate) fn has_marked(&self) -> bool {
-        self.services.objects.values().any(says_endpoints)
+        self.services().any(|(_, it)| says_endpoints(it))
     }
 
     /// All our Services.
     pub fn services(&self) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorService>)> {
-        self.services.objects.iter()
+        let services = self.services.objects.iter();
+        services.map(|(key, service)| (key, service.as_ref()))
     }
 
     /// All our slices.
     pub fn slices(&self) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorSlice>)> {
-        self.slices.objects.iter()
+        let slices = self.slices.objects.iter();
+        slices.map(|(key, slice)| (key, slice.as_ref()))
     }
 
     /// The Services that a source has mirrors of or slices in.

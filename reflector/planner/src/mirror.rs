@@ -1,6 +1,7 @@
 //! Mirrors: what should exist here, what is observed of it, and their JSON.
 
 mod endpoints;
+mod kept;
 mod marks;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::slice::SliceSpec;
 use crate::wire;
 
 pub use endpoints::{EndpointsSpec, MirrorEndpoints};
+use kept::kept;
 pub use marks::{
     GLOBAL_CLUSTERS, GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED, Marks, Owner, Role, SEMAPHORE,
 };
@@ -87,7 +89,7 @@ pub struct Observed<T> {
     pub uid: Box<str>,
     /// Which version this is.
     pub revision: Revision,
-    /// The whole object, which an update must start from.
+    /// The object that an update must start from, without its `managedFields`.
     pub json: Bytes,
     /// Whose mirror it is.
     pub owner: Owner,
@@ -121,8 +123,7 @@ impl<T: Mirror> Seen<T> {
         Self::Ours(Observed {
             uid: object.uid.clone(),
             revision: object.revision,
-            // A copy: the object may share its bytes with a whole list.
-            json: Bytes::copy_from_slice(&object.json),
+            json: kept(&object.json),
             owner,
             shows,
         })

@@ -13,7 +13,8 @@ use crate::policy::Policy;
 #[derive(Debug)]
 pub(super) struct Store<T> {
     pub(super) listed: bool,
-    pub(super) objects: HashMap<ObjectKey, Observed<T>>,
+    /// Apart from the table, which has room for twice as many.
+    pub(super) objects: HashMap<ObjectKey, Box<Observed<T>>>,
     pub(super) by_home: HashMap<LocalKey, BTreeSet<ObjectKey>>,
     /// Services that are not where their Service's mirror usually is, by that Service.
     pub(super) strays: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
@@ -47,7 +48,7 @@ impl<T: Mirror> Store<T> {
             LocalChange::Listed(list) => self.list(list, policy),
             LocalChange::Applied(key, Seen::Ours(observed)) => {
                 if self.is_news(&key, observed.revision) {
-                    return self.insert(key, observed, policy);
+                    return self.insert(key, Box::new(observed), policy);
                 }
                 Vec::new()
             }
@@ -93,7 +94,7 @@ impl<T: Mirror> Store<T> {
         let mut concerned: Vec<_> = std::mem::take(&mut self.by_home).into_keys().collect();
         for (key, seen) in objects {
             if let Seen::Ours(observed) = seen {
-                concerned.extend(self.insert(key, observed, policy));
+                concerned.extend(self.insert(key, Box::new(observed), policy));
             }
         }
         for (key, observed) in before {
@@ -106,7 +107,12 @@ impl<T: Mirror> Store<T> {
         concerned
     }
 
-    fn insert(&mut self, key: ObjectKey, observed: Observed<T>, policy: &Policy) -> Vec<LocalKey> {
+    fn insert(
+        &mut self,
+        key: ObjectKey,
+        observed: Box<Observed<T>>,
+        policy: &Policy,
+    ) -> Vec<LocalKey> {
         let mut concerned = self.remove(&key, policy);
         if let Some(home) = home::<T>(&key, &observed.owner, policy) {
             let homed = self.by_home.entry(home.clone()).or_default();

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use proto_types::label;
 use proto_types::{RawObject, Resource};
 use serde_json::{Map, Value, json};
 
+use super::kept::kept;
 use super::marks::ENDPOINTS_LABELS;
 use super::{Marks, Mirror, Observed, Owner, child};
 use crate::service::Family;
@@ -175,7 +175,7 @@ impl Observed<MirrorEndpoints> {
         Some(Self {
             uid: object.uid.clone(),
             revision: object.revision,
-            json: Bytes::copy_from_slice(&object.json),
+            json: kept(&object.json),
             owner,
             shows: Some(shows),
         })

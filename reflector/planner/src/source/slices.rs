@@ -1,6 +1,6 @@
 //! The slices of a source, by the Services that they belong to.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use proto_types::ObjectKey;
 
@@ -9,10 +9,41 @@ use super::{Exported, SliceContent, SourceSlice};
 /// The slices of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Slices {
-    by_service: HashMap<ObjectKey, BTreeMap<ObjectKey, Result<SliceContent, Box<str>>>>,
+    by_service: HashMap<ObjectKey, Siblings>,
     service_of: HashMap<ObjectKey, ObjectKey>,
     /// Services whose Endpoints are empty: they are known to have no endpoints.
     empty: HashSet<ObjectKey>,
+}
+
+type Content = Result<SliceContent, Box<str>>;
+
+/// Slices of one Service in the order of their keys. Most Services have one, and a tree has room
+/// for eleven.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Siblings(Vec<(ObjectKey, Content)>);
+
+impl Siblings {
+    fn insert(&mut self, key: ObjectKey, content: Content) {
+        match self.find(&key) {
+            Ok(at) => self.0[at].1 = content,
+            Err(at) => {
+                if self.0.len() < 4 {
+                    self.0.reserve_exact(1);
+                }
+                self.0.insert(at, (key, content));
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &ObjectKey) {
+        if let Ok(at) = self.find(key) {
+            drop(self.0.remove(at));
+        }
+    }
+
+    fn find(&self, key: &ObjectKey) -> Result<usize, usize> {
+        self.0.binary_search_by(|(it, _)| it.cmp(key))
+    }
 }
 
 /// What Endpoints of one Service amount to.
@@ -37,11 +68,11 @@ impl Slices {
     }
 
     /// The slices of a Service, by their keys.
-    pub fn of(
-        &self,
-        service: &ObjectKey,
-    ) -> impl Iterator<Item = (&ObjectKey, &Result<SliceContent, Box<str>>)> {
-        self.by_service.get(service).into_iter().flatten()
+    pub fn of(&self, service: &ObjectKey) -> impl Iterator<Item = (&ObjectKey, &Content)> {
+        let siblings = self.by_service.get(service).into_iter();
+        siblings
+            .flat_map(|it| &it.0)
+            .map(|(key, content)| (key, content))
     }
 
     /// Whether there is such a slice.
@@ -107,7 +138,7 @@ impl Slices {
         };
         if let Some(siblings) = self.by_service.get_mut(&service) {
             siblings.remove(slice);
-            if siblings.is_empty() {
+            if siblings.0.is_empty() {
                 self.by_service.remove(&service);
             }
         }
@@ -131,12 +162,8 @@ impl Slices {
             part.is_none_or(|it| it.content.is_ok())
         };
         if parts.iter().all(is_read) {
-            for part in self
-                .by_service
-                .remove(&service)
-                .unwrap_or_default()
-                .into_keys()
-            {
+            let siblings = self.by_service.remove(&service).unwrap_or_default();
+            for (part, _) in siblings.0 {
                 self.service_of.remove(&part);
             }
         }
@@ -149,10 +176,8 @@ impl Slices {
     /// How many endpoints its slices have.
     #[must_use]
     pub fn n_endpoints(&self) -> usize {
-        let slices = self.by_service.values().flat_map(BTreeMap::values);
-        slices
-            .flatten()
-            .map(|content| content.spec.endpoints.len())
-            .sum()
+        let slices = self.by_service.values().flat_map(|it| &it.0);
+        let contents = slices.filter_map(|(_, content)| content.as_ref().ok());
+        contents.map(|it| it.spec.endpoints.len()).sum()
     }
 }
