@@ -33,21 +33,14 @@ pub(crate) const NAMES: Names = Names {
 /// Keys of a source of the file that a Source does not have, and what to do instead.
 pub(super) const NOT_IN_OBJECTS: [(&str, &str); 3] = [
     ("name", "the name of the object is the name of the source"),
-    (
-        "context",
-        "make the context the current one of the kubeconfig",
-    ),
+    ("context", "make it the current one of the kubeconfig"),
     ("tokenVariable", "use tokenFile"),
 ];
 
-/// Keys that name files of the reflector.
-const FILES: [&str; 5] = [
-    "kubeconfig",
-    "caFile",
-    "tokenFile",
-    "clientCertificateFile",
-    "clientKeyFile",
-];
+/// Returns whether a key names a file of the reflector.
+fn names_file(key: &str) -> bool {
+    key == "kubeconfig" || key.ends_with("File")
+}
 
 /// A file's `sourcesFromCRD`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -303,7 +296,8 @@ impl FoundSources {
         if !self.held.is_empty() {
             let names = self.held.join(", ");
             notes.push(format!(
-                "sourcesFromCRD: missing since the CRD was replaced, not deleted: {names}; their                  mirrors stay: create these Sources again, and delete those that you do not need"
+                "sourcesFromCRD: missing since the CRD was replaced, not deleted: {names}; their \
+                 mirrors stay: create these Sources again, and delete those that you do not need"
             ));
         }
     }
@@ -316,8 +310,8 @@ fn check_keys(place: &SourcesFromCrd, spec: &Map<String, Value>) -> Result<(), R
             return Err(invalid(format!("spec.{key} is not possible: {remedy}")));
         }
     }
-    for key in FILES {
-        let Some(path) = spec.get(key).and_then(Value::as_str) else {
+    for (key, value) in spec.iter().filter(|(key, _)| names_file(key)) {
+        let Some(path) = value.as_str() else {
             continue;
         };
         let remedy = match &place.file_directory {

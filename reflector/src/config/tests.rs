@@ -319,6 +319,7 @@ fn a_source_must_say_where_it_is_and_where_its_mirrors_go() {
         "tokenVariable=T",
         "caUrl=http://ca.example",
         "caUrl=http://10.0.0.1/ca.pem",
+        "clientCertificateFile=/c,clientKeyFile=/k",
     ] {
         let key = secret.split('=').next().unwrap();
         check(
@@ -326,11 +327,6 @@ fn a_source_must_say_where_it_is_and_where_its_mirrors_go() {
             &format!("source a: {key} over plain HTTP"),
         );
     }
-    let shown = "clientCertificateFile=/c,clientKeyFile=/k";
-    check(
-        &format!("name=a,url=http://a,prefix=p,{shown}"),
-        "source a: clientCertificateFile over plain HTTP",
-    );
     check(
         "name=a,url=https://a,prefix=p,clientCertificateFile=/c",
         "clientCertificateFile goes with clientKeyFile",
