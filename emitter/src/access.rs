@@ -1,12 +1,12 @@
-//! Who asks, and what it may see.
+//! Authentication and authorization of clients.
 //!
-//! Who asks is found out by its certificate, by a token of the file, by a token that a
-//! trusted issuer signed, or by the upstream's API server, in this order. What it may see
-//! is what the access configuration grants; failing that, everything, if the upstream's
-//! API server says that it may read there.
+//! A client is authenticated by its certificate, by a token of the file, by a token of a trusted
+//! issuer, or by the upstream's API server, in this order. It can read what the access
+//! configuration grants; without an entry there, everything, if the upstream's API server allows it
+//! to read.
 //!
-//! Files are read again when they change. A watch whose consumer may see something else
-//! then is ended with 410, so that the consumer lists again; no other watch notices.
+//! Files are reloaded on change. A watch whose client can read something else then ends with 410,
+//! so that the client lists again; no other watch is affected.
 
 mod authenticate;
 mod cached;
@@ -48,32 +48,31 @@ use self::ruling::{Positions, Ruling};
 pub use self::tokens::TokensError;
 use self::turns::Busy;
 pub use self::user::User;
-use crate::api::{Attributes, Target};
-use crate::consumers::Consumers;
+use crate::attributes::{Attributes, Target};
 use crate::hub::Hub;
-use crate::metrics::{Eviction, Metrics};
+use crate::metrics::Metrics;
 use crate::tls::Certificates;
 
-/// How access is configured.
+/// Configuration of authentication and authorization.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether somebody whom nobody knows may ask.
+    /// `true` if requests without credentials are allowed.
     pub anonymous: bool,
     /// Tokens, and whose they are.
     pub tokens: Option<PathBuf>,
     /// The access configuration.
     pub policy: Option<PathBuf>,
-    /// Whether the upstream is asked whose a token is.
+    /// `true` if the API server of the upstream authenticates tokens.
     pub delegate_authentication: bool,
-    /// Whether the upstream is asked who may do what.
+    /// `true` if the API server of the upstream authorizes requests.
     pub delegate_authorization: bool,
-    /// How long its answers count.
+    /// Time for which its responses are cached.
     pub delegation_ttl: Duration,
 }
 
-/// What access stands on.
+/// Parts of [`Access`].
 pub struct Parts {
-    /// How it is configured.
+    /// Configuration.
     pub settings: Settings,
     /// The authorities of clients' certificates.
     pub certificates: Option<Arc<Certificates>>,
@@ -81,13 +80,13 @@ pub struct Parts {
     pub client: kube::Client,
     /// All Services, for grants.
     pub owners: Arc<Owners>,
-    /// What is served.
+    /// Served resources.
     pub hubs: Vec<Arc<Hub>>,
-    /// Counts who is let in.
+    /// Metrics of authentication and authorization.
     pub metrics: Arc<Metrics>,
 }
 
-/// Decides who may see what.
+/// Authentication and authorization of requests.
 pub struct Access {
     parts: Parts,
     authenticator: Authenticator,
@@ -103,14 +102,14 @@ pub struct Access {
 pub struct Right {
     credentials: Credentials,
     method: Method,
-    /// Whose it is.
+    /// User of the request.
     pub user: User,
     attributes: Attributes,
-    /// What may be seen.
+    /// Objects and fields that the client can read.
     pub grant: Grant,
-    /// What the view is called.
+    /// Name of the view.
     pub view: Arc<str>,
-    /// From where a watch may go on.
+    /// Least resource version from which a watch may resume.
     pub floor: Floor,
     /// Number of changes of files before the right was found, and until now.
     generation: u64,
@@ -125,16 +124,16 @@ impl Right {
     }
 }
 
-/// Why a request is not answered.
+/// Reason for which a request is rejected.
 #[derive(Debug)]
 pub enum Denied {
     /// In words for the client.
     Refused(Status),
-    /// Nobody could be asked.
+    /// The API server that decides is unavailable.
     Failed(String),
 }
 
-/// How often rights are looked at again that the upstream gave.
+/// Interval of the check of permissions that the upstream granted.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 impl Access {
@@ -191,7 +190,7 @@ impl Access {
         self.change();
     }
 
-    /// By what right somebody may do something.
+    /// Returns the permission of a request, or the reason for which it is rejected.
     pub async fn right(
         &self,
         credentials: Credentials,
@@ -223,7 +222,7 @@ impl Access {
         })
     }
 
-    /// What somebody may see, and what that is called.
+    /// Returns the view of a user, and its name.
     async fn granted(
         &self,
         user: &User,
@@ -265,26 +264,18 @@ impl Access {
         }
     }
 
-    /// Ends, for ever, the watches of consumers that may see something else now.
-    pub async fn follow(self: Arc<Self>, consumers: Arc<Consumers>) {
-        loop {
-            let changed = self.changed.notified();
-            match self.authorization {
-                None => changed.await,
-                Some(_) => drop(tokio::time::timeout(LOOK_AGAIN, changed).await),
-            }
-            for watch in consumers.watches() {
-                if let Some(right) = &watch.caller.right
-                    && !self.still_holds(right).await
-                {
-                    watch.end(Eviction::Access);
-                }
-            }
+    /// Waits for a change of files, or until rights of the upstream are to be looked at again.
+    pub(crate) async fn changed(&self) {
+        let changed = self.changed.notified();
+        match self.authorization {
+            None => changed.await,
+            Some(_) => drop(tokio::time::timeout(LOOK_AGAIN, changed).await),
         }
     }
 
-    /// Whether a right is what it was. Where nobody can be asked, it is.
-    async fn still_holds(&self, right: &Right) -> bool {
+    /// Returns whether a right is what it was. It counts as unchanged while the API server that
+    /// decides is unavailable.
+    pub(crate) async fn still_holds(&self, right: &Right) -> bool {
         let ruling = Arc::clone(&self.ruling.read());
         if !self.authenticator.still_knows(right, &ruling) {
             return false;

@@ -5,12 +5,12 @@
 //! [`Status`], made where it is found out and written in one place.
 
 mod accept;
-mod attributes;
 mod compute;
 mod discovery;
 mod fresh;
 mod gzip;
 mod list;
+mod manner;
 mod pieces;
 mod pretty;
 mod query;
@@ -34,19 +34,20 @@ use proto_types::{Revision, Status};
 use runtime::upstream;
 use tokio_util::sync::CancellationToken;
 
-use self::accept::{Chosen, Format, Offer, Unacceptable, Verb};
-pub use self::attributes::{Attributes, Target};
+use self::accept::{Chosen, Offer, Unacceptable, Verb};
+use self::manner::Manner;
 use self::query::Query;
 pub use self::read::{Context, Place};
 use self::route::Route;
 pub use self::route::WatchPath;
+use crate::attributes::{Attributes, Parameters};
 use crate::consumers::Caller;
+use crate::documents::{Document, Documents};
+use crate::health::Health;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::signs::Health;
-use crate::upstream::{Document, Documents};
 
-/// What the API serves from.
+/// Parts that the API serves from.
 pub struct Api {
     /// One hub for each of [`proto_types::Resource::ALL`], and perhaps one for namespaces and
     /// one for ServiceExports.
@@ -55,12 +56,12 @@ pub struct Api {
     pub documents: Documents,
     /// Counts what is served.
     pub metrics: Arc<Metrics>,
-    /// Ends watches of callers whom nobody keeps account of.
+    /// Cancelled to end watches of clients that are not counted.
     pub shutdown: CancellationToken,
 }
 
-/// The bytes of an answer that others may share, beside its body: they count against the
-/// budget of those who take it.
+/// Bytes of a response that other responses share, beside its body. They count against the budget
+/// of their clients.
 #[derive(Debug, Clone)]
 pub struct Payload(pub bytes::Bytes);
 
@@ -69,7 +70,7 @@ pub fn router(api: Arc<Api>) -> Router {
     Router::new().fallback(answer).with_state(api)
 }
 
-/// What every answer depends on, beside what is asked for.
+/// Context of a request: its headers and parameters, and its client.
 pub struct Asked {
     query: Query,
     accept: Option<String>,
@@ -78,9 +79,9 @@ pub struct Asked {
     /// The document that the consumer has already.
     known: Option<HeaderValue>,
     audit_id: HeaderValue,
-    /// Whether a list must be compared with the upstream.
+    /// `true` if a list must be compared with the upstream.
     is_confirmed: bool,
-    /// Who asks, where that is known.
+    /// Client, if it is known.
     caller: Option<Caller>,
     /// Connection to the upstream, where answers tell of it.
     health: Option<Arc<Health>>,
@@ -113,7 +114,7 @@ impl Asked {
         }
     }
 
-    /// What the consumer may see; everything where nobody knows who it is.
+    /// Returns the view of the client; everything if the client is not known.
     fn grant(&self) -> Grant {
         let caller = self.caller.as_ref();
         caller.map(|it| it.grant.clone()).unwrap_or_default()
@@ -134,14 +135,18 @@ impl Asked {
         }
     }
 
-    /// What the request is about; its path has been percent-decoded.
+    /// Returns the attributes of the request with that percent-decoded path.
     #[must_use]
     pub fn attributes(&self, method: &Method, path: &str) -> Attributes {
-        Attributes::of(self, method, path)
+        let parameters = Parameters {
+            is_watch: self.query.flag("watch") == Some(true),
+            field_selector: self.query.get("fieldSelector"),
+        };
+        Attributes::of(parameters, method, path)
     }
 
-    /// What is refused before anybody looks at what was asked for: a time limit that
-    /// is none, and media types of which none is served.
+    /// Rejects a request before its target is looked at: an invalid time limit, and media types of
+    /// which none is served.
     fn admit(&self, hub: &Hub, verb: Verb) -> Result<(), Status> {
         if verb != Verb::Watch {
             self.query.check_timeout()?;
@@ -165,7 +170,7 @@ impl Asked {
             .map_err(|why| not_acceptable(&why, hub, verb))
     }
 
-    /// How to answer about objects of a hub.
+    /// Negotiates the form of a response about objects of a hub.
     fn manner(&self, hub: &Hub, verb: Verb) -> Result<Manner, Status> {
         let Chosen {
             format,
@@ -180,21 +185,6 @@ impl Asked {
             encoding,
             refused: misplaced.map(|why| not_acceptable(&why, hub, verb)),
         })
-    }
-}
-
-/// How to answer.
-struct Manner {
-    format: Format,
-    encoding: Encoding,
-    /// What to say instead, if there is an answer.
-    refused: Option<Status>,
-}
-
-impl Manner {
-    /// The answer, or why it cannot be written.
-    fn settle(self, answer: Response) -> Result<Response, Status> {
-        self.refused.map_or(Ok(answer), Err)
     }
 }
 
@@ -241,7 +231,7 @@ impl Api {
         hub.ok_or_else(not_served)
     }
 
-    /// Namespaces are for those who may see all that is in one.
+    /// Returns the hub of namespaces. Only clients that can read everything in a namespace see it.
     fn namespaces(&self, asked: &Asked) -> Result<&Arc<Hub>, Status> {
         if !asked.grant().rules().show_whole_namespaces() {
             return Err(not_served());
@@ -378,8 +368,8 @@ fn not_served() -> Status {
     Status::failure(404, "NotFound", message).about(details)
 }
 
-/// What is not found in a namespace, kubectl calls so only where it is not told that
-/// there is no such namespace. So this is no 404: whether there is one, we do not tell.
+/// Rejects a request for an object whose namespace may not exist. kubectl reports a 404 as a
+/// missing object unless the response names the namespace, and whether it exists is not disclosed.
 fn not_told(namespace: &str) -> Status {
     let message = format!(
         "namespaces {namespace:?} is forbidden: which namespaces there are is not told here"

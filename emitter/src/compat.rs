@@ -9,7 +9,7 @@ use runtime::flags::{self, address, switch};
 
 use crate::config::{Args, Spelling};
 
-/// Why a command line of service-reflector does not work.
+/// Error of a command line of service-reflector.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The value of a flag is missing.
@@ -20,7 +20,7 @@ pub enum Error {
     Value {
         /// The flag.
         flag: String,
-        /// What is wrong with its value.
+        /// Error of its value.
         why: String,
     },
     /// No emitter is wanted.
@@ -34,8 +34,8 @@ pub enum Error {
     Words(String),
 }
 
-/// What was typed, whichever program it was typed for. Exits, as clap does, where a flag
-/// of ours is wrong.
+/// Parses a command line of this program or of a predecessor. Exits, as clap does, if a flag of
+/// this program is invalid.
 pub fn parse(words: &[String]) -> Result<Args, Error> {
     let line = Line::read(words)?;
     let name = std::iter::once("emitter".to_owned());

@@ -4,6 +4,7 @@
 //! (`--emitter.…`) become these in [`crate::compat`].
 
 mod access;
+mod error;
 mod serving;
 mod spelling;
 mod upstream;
@@ -24,6 +25,7 @@ use runtime::client::Access;
 use runtime::log::{LogFilter, LogFormat};
 
 use self::access::{AccessArgs, Beside};
+pub use self::error::Error;
 pub use self::serving::Serving;
 use self::serving::ServingArgs;
 pub(crate) use self::spelling::Spelling;
@@ -56,8 +58,8 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE", default_value = "")]
     namespace: String,
 
-    /// Which fields of an object leave the cluster: `needed` for what it takes to use
-    /// a Service from elsewhere, `all` for the upstream's bytes untouched.
+    /// Fields of an object that are exported: `needed` for those that a client needs to use a
+    /// Service, `all` for the object as the upstream encodes it
     #[arg(long, value_enum, default_value_t = FieldsArg::Needed)]
     fields: FieldsArg,
 
@@ -70,25 +72,24 @@ pub struct Args {
     )]
     annotations: Vec<String>,
 
-    /// What a read without a resource version is sure to see: with `upstream` every
-    /// write that was done before it, at the cost of a list of metadata there, shared by
-    /// all who read at the same time; with `cache` what has arrived here. While the API
-    /// server does not answer, both are the same.
+    /// Consistency of reads without a resource version. `upstream`: the response includes all
+    /// earlier writes; costs one metadata list at the API server, shared by concurrent reads.
+    /// `cache`: the response comes from the watch cache and can be stale. While the API server is
+    /// unavailable, both are the same
     #[arg(long, value_enum, value_name = "WHERE", default_value_t = ConsistentReads::Upstream)]
     consistent_reads: ConsistentReads,
 
-    /// Also serve the namespaces in which Services are exported, by name only: CoreDNS,
-    /// for one, looks there first. A consumer is told of those of which it may see all.
+    /// Also serve the namespaces in which Services are exported, by name only; CoreDNS, for
+    /// example, reads them first. A client sees the namespaces of which it can read everything
     #[arg(long)]
     serve_namespaces: bool,
 
-    /// What this cluster is called: told to consumers as the ClusterProperty
-    /// `cluster.clusterset.k8s.io`; the uid of its namespace kube-system if absent.
+    /// Name of this cluster, served as the ClusterProperty `cluster.clusterset.k8s.io`; default:
+    /// the UID of its namespace kube-system
     #[arg(long, value_name = "NAME")]
     cluster_name: Option<DnsLabel>,
 
-    /// Which set of clusters this one belongs to: told to consumers as the
-    /// ClusterProperty `clusterset.k8s.io`.
+    /// Clusterset of this cluster, served as the ClusterProperty `clusterset.k8s.io`
     #[arg(long = "clusterset", alias = "cluster-set", value_name = "NAME")]
     cluster_set: Option<String>,
 
@@ -121,8 +122,8 @@ pub struct Args {
     #[command(flatten)]
     drain: Drain,
 
-    /// File with a bearer token in each line, for those who read /debug/consumers from
-    /// another machine; without it, only the machine itself may.
+    /// File with a bearer token in each line, for clients that read /debug/consumers from another
+    /// machine; without it, only the machine itself may
     #[arg(long, value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
 
@@ -135,11 +136,11 @@ pub struct Args {
     )]
     listen: SocketAddr,
 
-    /// What to log: error, warn, info, debug or trace.
+    /// Log level: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value_t)]
     log_level: LogFilter,
 
-    /// How to log: text or json.
+    /// Log format: text or json
     #[arg(long, value_name = "FORMAT", default_value_t)]
     log_format: LogFormat,
 
@@ -162,95 +163,58 @@ impl FieldsArg {
     }
 }
 
-/// What a read without a resource version is sure to see.
+/// Consistency of reads without a resource version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ConsistentReads {
     /// Every write that was done before it.
     Upstream,
-    /// What has arrived here.
+    /// The response comes from the watch cache.
     Cache,
 }
 
-/// What the flags mean.
+/// Checked configuration.
 #[derive(Debug)]
 pub struct Config {
     /// The cluster to export from.
     pub access: Access,
-    /// What is exported by labels; nothing if absent.
+    /// Label selector of the exported objects; `None` for no export by labels.
     pub selector: Option<LabelSelector>,
-    /// Whether ServiceExports export Services too.
+    /// `true` if ServiceExports export Services too.
     pub service_exports: bool,
-    /// From where; all namespaces if absent.
+    /// Exported namespace; `None` for all.
     pub namespace: Option<String>,
-    /// How much of it.
+    /// Exported fields.
     pub fields: Fields,
-    /// What a read is sure to see.
+    /// Consistency of reads without a resource version.
     pub consistent_reads: ConsistentReads,
-    /// Whether namespaces are served.
+    /// `true` if namespaces are served.
     pub serve_namespaces: bool,
-    /// What the cluster is called.
+    /// Names of the cluster and of its clusterset.
     pub names: Names,
-    /// Where is served.
+    /// Addresses and certificates.
     pub serving: Serving,
-    /// Who may see what.
+    /// Authentication and authorization.
     pub settings: Settings,
-    /// How connections are served.
+    /// Limits of connections.
     pub connections: ConnectionLimits,
-    /// What may be asked.
+    /// Limits of requests.
     pub requests: RequestLimits,
-    /// What the upstream may send.
+    /// Limits of the upstream.
     pub upstream: UpstreamLimits,
-    /// How serving comes to its end.
+    /// Settings of the shutdown.
     pub drain: Drain,
-    /// File of tokens for those who read debug paths from another machine.
+    /// File of tokens of clients that read debug paths from another machine.
     pub admin_token_file: Option<PathBuf>,
-    /// Where probes and metrics are served.
+    /// Address of the admin port.
     pub listen: SocketAddr,
-    /// What is logged.
+    /// Log format and level.
     pub log: (LogFormat, LogFilter),
-    /// What people should know of the flags.
+    /// Warnings about flags.
     pub notes: Vec<String>,
 }
 
-/// Flags that cannot be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There would be nothing to connect to.
-    #[error(
-        "both --secure-port and --insecure-port are 0, so nothing would be served; \
-         set at least one of them"
-    )]
-    NoPort,
-    /// Everybody would be refused.
-    #[error(
-        "nobody could read: say how consumers are known (--client-ca-file, \
-         --token-auth-file, --access-config, --delegate-authentication), or let in \
-         whoever reaches the port (--anonymous-auth)"
-    )]
-    Nobody,
-    /// Secrets of several namespaces.
-    #[error("--ca-secret names Secrets of several namespaces: use one namespace")]
-    CaSecrets,
-    /// A token would be sent unencrypted.
-    #[error(
-        "--upstream-token-file would be sent to {0} over plain HTTP: use an https:// URL, or remove \
-         the token"
-    )]
-    PlainToken(http::Uri),
-    /// Exporting everything must be said, and is not what an empty value says.
-    #[error(
-        "--selector is missing or empty, which would export everything; name the label that \
-         exported objects carry, such as heliograph.dev/export=true, or let ServiceExports \
-         decide (--service-exports)"
-    )]
-    EmptySelector,
-    /// A cipher suite that is none.
-    #[error(transparent)]
-    Suites(#[from] crate::tls::SuitesError),
-}
-
 impl Args {
-    /// The same, as somebody typed it.
+    /// Takes the flags as the dialect means them.
     pub(crate) fn spelled(self, spelling: Spelling) -> Self {
         Self { spelling, ..self }
     }
@@ -346,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_let_in_unless_that_was_asked_for() {
+    fn no_client_is_admitted_by_default() {
         for (line, anonymous) in [
             ("--selector a=b", None),
             ("--selector a=b --insecure-port 0", None),

@@ -1,4 +1,4 @@
-//! Who is connected, and how many may be.
+//! Open connections, and their limits.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::{Semaphore, watch};
 
-use crate::bell::Bell;
 use crate::limits::ConnectionLimits;
 use crate::metrics::{Limit, Metrics};
+use crate::notify::Notifier;
 
 /// The connections of all servers of this process.
 #[derive(Debug)]
@@ -31,14 +31,14 @@ struct Open {
     addresses: HashMap<IpAddr, Address>,
 }
 
-/// What one address has.
+/// Connections of one address.
 #[derive(Debug)]
 struct Address {
     n_connections: usize,
     handshakes: Arc<Semaphore>,
 }
 
-/// One connection, as those see it who answer its requests.
+/// One connection, as the handlers of its requests see it.
 #[derive(Debug)]
 pub struct Connection {
     /// Its number, in the order of arrival.
@@ -49,14 +49,14 @@ pub struct Connection {
     pub since: Timestamp,
     /// Bytes that the socket took.
     pub bytes_written: AtomicU64,
-    /// What the client's certificate is, if it brought one.
+    /// Certificate chain of the client, if it sent one.
     pub certificates: Mutex<Vec<CertificateDer<'static>>>,
     /// Heard by the one task that serves it.
-    bell: Bell,
+    notifier: Notifier,
     requests: watch::Sender<Requests>,
 }
 
-/// How many requests there were, and are.
+/// Numbers of finished and of current requests.
 #[derive(Debug, Clone, Copy, Default)]
 struct Requests {
     n_begun: u64,
@@ -67,18 +67,18 @@ struct Requests {
 #[derive(Debug)]
 pub struct Place {
     connections: Arc<Connections>,
-    /// Who has it.
+    /// Connection in the slot.
     pub connection: Arc<Connection>,
     /// Taken for as long as a handshake is computed.
     pub handshakes: Arc<Semaphore>,
 }
 
-/// What becomes of a client that connects.
+/// Decision about a client that connects.
 #[derive(Debug)]
 pub enum Admission {
     /// It is served.
     Serve(Place),
-    /// There are too many, and it is told so.
+    /// There are too many, and the response says so.
     Refuse(Place),
     /// There are too many even for that.
     Close,
@@ -106,7 +106,7 @@ impl Connections {
         &self.limits
     }
 
-    /// What counts who is refused.
+    /// Returns the metrics that count rejections.
     #[must_use]
     pub const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -147,7 +147,7 @@ impl Connections {
             since: Timestamp::now(),
             bytes_written: AtomicU64::new(0),
             certificates: Mutex::default(),
-            bell: Bell::default(),
+            notifier: Notifier::default(),
             requests: watch::Sender::default(),
         });
         if open.is_closing {
@@ -179,20 +179,20 @@ impl Connections {
         self.open.lock().all.values().cloned().collect()
     }
 
-    /// How many are open.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn len(&self) -> usize {
         self.open.lock().all.len()
     }
 
-    /// Whether none is open.
+    /// Returns whether none is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What a count says against its limit; a sixteenth more is told why.
+/// Compares a number with its limit; a sixteenth more is answered with the reason.
 fn verdict(n_open: usize, limit: usize) -> Verdict {
     if n_open < limit {
         Verdict::Serve
@@ -210,7 +210,7 @@ enum Verdict {
     Close,
 }
 
-/// Returns the address, or the /64 of it: whoever has one of these addresses has all.
+/// Returns the address, or its /64: a client with one of these addresses has all.
 #[must_use]
 pub fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -236,7 +236,7 @@ impl Drop for Place {
     }
 }
 
-/// What a connection is told; the last outdoes the others.
+/// Signal to a connection; a later one overrides earlier ones.
 #[repr(u8)]
 enum Word {
     Close = 1,
@@ -245,28 +245,28 @@ enum Word {
 
 impl Connection {
     fn close(&self) {
-        self.bell.say(Word::Close as u8);
+        self.notifier.set_signal(Word::Close as u8);
     }
 
     /// Ends it without a word.
     pub fn cut(&self) {
-        self.bell.say(Word::Cut as u8);
+        self.notifier.set_signal(Word::Cut as u8);
     }
 
     /// Returns when it is to end once it has answered what it was asked, or at once.
     pub async fn closing(&self) {
-        self.bell.hears(Word::Close as u8).await;
+        self.notifier.wait_for(Word::Close as u8).await;
     }
 
     /// Returns when it is to end without a word.
     pub async fn cut_off(&self) {
-        self.bell.hears(Word::Cut as u8).await;
+        self.notifier.wait_for(Word::Cut as u8).await;
     }
 
-    /// Whether it is to end without a word.
+    /// Returns whether it is to end without a word.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        Word::Cut as u8 <= self.bell.word()
+        Word::Cut as u8 <= self.notifier.signal()
     }
 
     /// A request has come; it counts until the guard is dropped.
@@ -279,7 +279,7 @@ impl Connection {
         InFlight(Arc::clone(self))
     }
 
-    /// How many requests are being answered.
+    /// Returns the number of requests in flight.
     #[must_use]
     pub fn n_in_flight(&self) -> usize {
         self.requests.borrow().n_in_flight

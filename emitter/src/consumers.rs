@@ -1,7 +1,8 @@
-//! Who watches what, since when and how far behind; and how many may.
+//! Watches of all consumers, with their age and lag, and their limits.
 //!
 //! Invariant: an entry lives exactly as long as its watch.
 
+mod access;
 mod sending;
 mod share;
 #[cfg(test)]
@@ -22,11 +23,11 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::access::{Floor, Right};
-use crate::bell::Bell;
 use crate::connections::Connection;
 use crate::hub::Feed;
 use crate::limits::RequestLimits;
 use crate::metrics::{Eviction, Limit, Metrics};
+use crate::notify::Notifier;
 
 pub use self::sending::Sending;
 use self::sending::Sendings;
@@ -55,18 +56,18 @@ struct Open {
     watches: HashMap<u64, Arc<Watch>>,
 }
 
-/// Who asks.
+/// Client of a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// What it is called: its user, or its address where it is anonymous.
+    /// Name: its user, or its address if it is anonymous.
     pub name: Arc<str>,
-    /// What it may see.
+    /// View.
     pub grant: Grant,
-    /// By what right; absent where nobody asks for one.
+    /// Permission; `None` without authentication.
     pub right: Option<Arc<Right>>,
     /// By which connection it came.
     pub connection: Option<Arc<Connection>>,
-    /// Where its watches are counted.
+    /// Consumers that count its watches.
     pub consumers: Arc<Consumers>,
     /// Its place for a watch, where it asked for one.
     pub place: Option<Arc<Permit>>,
@@ -77,13 +78,13 @@ pub struct Caller {
 pub struct Watch {
     /// Its number, in the order of opening.
     pub id: u64,
-    /// Whose it is.
+    /// Client.
     pub caller: Caller,
-    /// Of what.
+    /// Watched resource.
     pub resource: &'static Names,
     /// Since when.
     pub since: Timestamp,
-    /// What it shows.
+    /// Feed that it reads.
     pub feed: Arc<Feed>,
     /// Events sent.
     pub n_events: AtomicU64,
@@ -93,7 +94,7 @@ pub struct Watch {
     /// Milliseconds since the beginning at which a frame was given out that has not been
     /// followed by another question; 0 if there is none.
     given_at: AtomicU64,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     _view: Permit,
 }
 
@@ -101,10 +102,10 @@ pub struct Watch {
 #[derive(Debug)]
 pub struct Session(Arc<Watch>);
 
-/// How often it is checked, within the time that a watch may take nothing, whether it has.
+/// Number of checks for slow clients within the time that a watch may take nothing.
 const CHECKS: u32 = 8;
 
-/// How long a consumer waits that meets a limit; its next try may find room.
+/// Delay in seconds before a client that met a limit retries.
 const RETRY_AFTER: u32 = 1;
 
 impl Consumers {
@@ -162,7 +163,7 @@ impl Consumers {
         self.is_closing.store(true, Ordering::Relaxed);
     }
 
-    /// Whether no more watches are opened.
+    /// Returns whether no more watches are opened.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
@@ -180,8 +181,8 @@ impl Consumers {
         }
     }
 
-    /// Cuts off, for ever, whoever takes nothing of its watch for that long, though its
-    /// connection is alive: an HTTP/2 client can refuse a single stream.
+    /// Closes connections, without end, whose client reads nothing of a watch for that time, though
+    /// the connection is alive: an HTTP/2 client can block a single stream.
     pub async fn cut_stalled(self: Arc<Self>, patience: Duration) {
         loop {
             tokio::time::sleep(patience / CHECKS).await;
@@ -211,14 +212,14 @@ impl Consumers {
 }
 
 impl Caller {
-    /// From where its watch may go on.
+    /// Returns the least resource version from which its watch may resume.
     #[must_use]
     pub fn floor(&self) -> Floor {
         let right = self.right.as_ref();
         right.map(|it| it.floor.clone()).unwrap_or_default()
     }
 
-    /// What its view is called.
+    /// Returns the name of its view.
     #[must_use]
     pub fn view(&self) -> &str {
         self.right.as_ref().map_or("all", |it| &it.view)
@@ -243,7 +244,7 @@ impl Caller {
             n_bytes: AtomicU64::new(0),
             cursor: AtomicU64::new(cursor.position()),
             given_at: AtomicU64::new(0),
-            bell: Arc::default(),
+            notifier: Arc::default(),
             _view: view,
         });
         let mut open = self.consumers.open.lock();
@@ -253,7 +254,7 @@ impl Caller {
         }
         open.watches.insert(watch.id, Arc::clone(&watch));
         drop(open);
-        // Whoever looks for watches whose rights changed may have looked just before.
+        // The check of watches after a change of permissions may have run just before.
         if self.right.as_ref().is_some_and(|right| !right.is_current()) {
             watch.end(Eviction::Access);
         }
@@ -264,16 +265,16 @@ impl Caller {
 impl Watch {
     /// Ends it, at its next opportunity. Of several reasons the strongest counts.
     pub fn end(&self, why: Eviction) {
-        self.bell.say(why as u8);
+        self.notifier.set_signal(why as u8);
     }
 
-    /// What it shows.
+    /// Returns the watched view.
     #[must_use]
     pub fn view(&self) -> &View {
         self.feed.view()
     }
 
-    /// How many events have happened that it has not been sent.
+    /// Returns the number of events that were not sent yet.
     #[must_use]
     pub fn behind(&self) -> u64 {
         let cursor = self.cursor.load(Ordering::Relaxed);
@@ -282,16 +283,16 @@ impl Watch {
 }
 
 impl Session {
-    /// What rings when somebody ends it, and for its news.
+    /// Returns the notifier of its end and of its events.
     #[must_use]
-    pub fn bell(&self) -> Arc<Bell> {
-        Arc::clone(&self.0.bell)
+    pub fn notifier(&self) -> Arc<Notifier> {
+        Arc::clone(&self.0.notifier)
     }
 
-    /// Whether somebody has ended it, and why.
+    /// Returns the reason for which the watch was ended, if it was.
     #[must_use]
     pub fn is_ended(&self) -> Option<Eviction> {
-        Eviction::of_word(self.0.bell.word())
+        Eviction::of_word(self.0.notifier.signal())
     }
 
     /// The reader asks for more.

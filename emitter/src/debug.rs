@@ -1,5 +1,4 @@
-//! Who is connected, since when, to what, and how far behind. For people who look into a
-//! running emitter, on the port of its probes.
+//! Debug page of connections and watches, with their age and lag, on the admin port.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 use crate::connections::Connections;
 use crate::consumers::{Consumers, Watch};
 
-/// Everybody who is there.
+/// Present connections and consumers.
 #[derive(Debug, Clone)]
 pub struct Present {
     /// Their connections.
@@ -131,7 +130,7 @@ mod tests {
     use crate::metrics::Metrics;
 
     #[test]
-    fn who_is_there_is_told_with_what_it_watches() {
+    fn connected_clients_are_shown_with_their_watches() {
         let metrics = Arc::new(Metrics::default());
         let present = Present {
             connections: Connections::new(ConnectionLimits::standard(), Arc::clone(&metrics)),

@@ -7,8 +7,6 @@
 //! Invariant: nothing passes before ServiceExports were listed once. A list without exports
 //! would delete imports.
 
-mod following;
-
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -20,12 +18,10 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tracing::warn;
 
-pub(crate) use self::following::Following;
-
 /// Exported Services, by key.
 type Exported = Arc<HashSet<ObjectKey>>;
 
-/// What is exported by ServiceExports or by a selector.
+/// Export rule: ServiceExports, and a selector.
 #[derive(Debug)]
 pub struct Exposure {
     selector: Option<LabelSelector>,
@@ -171,7 +167,7 @@ impl Sieve {
         turned
     }
 
-    /// Returns what an event means for those who see only what is shown.
+    /// Returns what an event means for clients, which see only shown objects.
     pub fn pass(&mut self, event: Event) -> Event {
         match event {
             Event::Listed(listing) => Event::Listed(self.listed(listing)),
@@ -253,6 +249,14 @@ fn served(object: &RawObject) -> Option<RawObject> {
     let head = names.object_head;
     let json = format!(r#"{head}"metadata":{metadata},"spec":{spec}}}"#);
     RawObject::parse(names, &json.into()).ok()
+}
+
+/// Returns whether an object is the Service `default/kubernetes` or one of its EndpointSlices, which
+/// are never exported.
+#[must_use]
+pub fn is_the_api_server(key: &ObjectKey, labels: &Labels) -> bool {
+    let service = labels.get(label::SERVICE_NAME).map(String::as_str);
+    key.namespace() == "default" && (key.name() == "kubernetes" || service == Some("kubernetes"))
 }
 
 /// Returns an event of ServiceExports as it is served.

@@ -1,10 +1,11 @@
 //! One resource's store, and the feeds that its watchers share.
 //!
-//! One task writes ([`Hub::ingest`]); everybody else reads. A watch joins under the
-//! writer's lock, so that its snapshot and its place in the feed are of one moment;
-//! from then on it reads the feed alone. What ingesting costs depends on the number
-//! of distinct views, never on the number of watchers.
+//! One task writes ([`Hub::ingest`]); all others read. A watch joins under the writer's lock, so
+//! its snapshot and its position in the feed are of one moment; from then on it reads the feed
+//! alone. The cost of ingesting depends on the number of distinct views, never on the number of
+//! watches.
 
+mod collected;
 mod feed;
 mod joins;
 mod listed;
@@ -29,13 +30,15 @@ use runtime::follow;
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
+pub use self::collected::Collected;
 pub use self::feed::{Feed, Listener, Start, Subscription};
 use self::joins::Joining;
 pub use self::joins::join;
 pub use self::listed::Listed;
 use self::pace::Pace;
 use self::publish::News;
-use crate::probe::{Questions, Versions};
+use crate::limits::MAX_LIST_BYTES;
+use crate::read_barrier::{ReadBarrier, Versions};
 use crate::told::Told;
 
 /// The exported objects of one resource, for reading by many.
@@ -43,7 +46,7 @@ pub struct Hub {
     form: &'static Form,
     encoder: Encoder,
     inner: Mutex<Inner>,
-    /// What belongs to the objects of this hub, where these are Services.
+    /// EndpointSlices and Endpoints that belong to the Services of this hub.
     joining: OnceLock<Joining>,
     /// The Services that the objects of this hub belong to.
     services: OnceLock<Weak<Self>>,
@@ -56,7 +59,7 @@ pub struct Hub {
     /// Clients that listed in this history, where their resource versions do not show it.
     told: Told<Client>,
     list_hits: AtomicU64,
-    questions: Questions,
+    barrier: ReadBarrier,
     pace: Pace,
 }
 
@@ -69,19 +72,22 @@ struct Inner {
     feeds: HashMap<View, Weak<Feed>>,
     /// Number of times at which lists may have become others.
     generation: u64,
-    /// The store is catching up, and nobody may read it.
+    /// `true` while the store catches up and nothing may be read.
     is_past: bool,
 }
 
-/// How many distinct views may have their list kept ready. Consumers of one kind
-/// share a view, so more than a few are a sign of ad-hoc queries.
+/// Maximum number of views whose list is cached. Consumers of one kind share a view, so more than a
+/// few are ad-hoc queries.
 const MAX_LISTS: usize = 32;
 
-/// Maximum size in bytes of all lists that are kept ready; one is kept in any case.
-pub const MAX_LIST_BYTES: usize = 24 << 20;
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hub({})", self.names())
+    }
+}
 
 impl Hub {
-    /// A hub that has not been told anything yet.
+    /// Creates a hub without any event.
     #[must_use]
     pub fn new(form: impl Into<&'static Form>, fields: Fields, limits: Limits) -> Self {
         let form = form.into();
@@ -104,18 +110,18 @@ impl Hub {
             lists: Mutex::new(HashMap::new()),
             told: Told::default(),
             list_hits: AtomicU64::new(0),
-            questions: Questions::default(),
+            barrier: ReadBarrier::default(),
             pace: Pace::default(),
         }
     }
 
-    /// What readers ask before they read.
+    /// Returns the barrier of consistent reads.
     #[must_use]
-    pub const fn questions(&self) -> &Questions {
-        &self.questions
+    pub const fn barrier(&self) -> &ReadBarrier {
+        &self.barrier
     }
 
-    /// Whether exactly these versions are there.
+    /// Returns whether exactly these versions are there.
     #[must_use]
     pub fn holds(&self, versions: &Versions) -> bool {
         let inner = self.inner.lock();
@@ -132,13 +138,13 @@ impl Hub {
         self.form
     }
 
-    /// What its resource is called.
+    /// Returns the names of the resource.
     #[must_use]
     pub const fn names(&self) -> &'static Names {
         self.form.names
     }
 
-    /// What encodes for this resource.
+    /// Returns the encoder of the resource.
     #[must_use]
     pub const fn encoder(&self) -> &Encoder {
         &self.encoder
@@ -150,13 +156,13 @@ impl Hub {
         self.progress.subscribe()
     }
 
-    /// How many objects are exported.
+    /// Returns the number of exported objects.
     #[must_use]
     pub fn objects(&self) -> usize {
         self.inner.lock().store.len()
     }
 
-    /// How many distinct views are being watched.
+    /// Returns the number of distinct views that are watched.
     #[must_use]
     pub fn feeds(&self) -> usize {
         let inner = self.inner.lock();
@@ -194,12 +200,12 @@ impl Hub {
         self.publish(inner, &news);
     }
 
-    /// What is told from now on was long ago, until [`Self::settle`].
+    /// Begins with events of the past, until [`Self::settle`].
     pub fn begin_in_the_past(&self) {
         self.inner.lock().is_past = true;
     }
 
-    /// What is known is the present.
+    /// Ends the events of the past: the state is current.
     pub fn settle(&self) {
         let mut inner = self.inner.lock();
         let was_past = std::mem::replace(&mut inner.is_past, false);
@@ -213,13 +219,13 @@ impl Hub {
         self.progress.send_replace(progress);
     }
 
-    /// The revision up to which everything has been told, also while catching up.
+    /// Returns the resource version up to which everything was reported, also while catching up.
     #[must_use]
     pub fn ingested(&self) -> watch::Receiver<Option<Revision>> {
         self.ingested.subscribe()
     }
 
-    /// Whether protobuf can say all that there is.
+    /// Returns whether protobuf can say all that there is.
     #[must_use]
     pub fn fits_protobuf(&self) -> bool {
         self.form.protobuf.is_some() && self.inner.lock().store.misfit().is_none()
@@ -241,14 +247,14 @@ impl Hub {
         self.inner.lock().store.get(key).cloned()
     }
 
-    /// What a view sees now.
+    /// Returns the current state of a view.
     #[must_use]
     pub fn snapshot(&self, view: &View) -> Snapshot {
         let present = self.inner.lock().present(view, self);
         present.snapshot(view)
     }
 
-    /// What a view saw at a revision.
+    /// Returns the state of a view at a resource version.
     pub fn snapshot_at(&self, view: &View, revision: Revision) -> Result<Snapshot, Expired> {
         self.inner.lock().store.snapshot_at(view, revision)
     }
@@ -289,7 +295,7 @@ impl Hub {
         self.lists.lock().clear();
     }
 
-    /// How many lists were ready when they were asked for.
+    /// Returns the number of lists that were cached when they were requested.
     #[must_use]
     pub fn list_hits(&self) -> u64 {
         self.list_hits.load(Ordering::Relaxed)
@@ -374,7 +380,7 @@ impl Hub {
     }
 }
 
-/// What a view shows at one moment.
+/// State of a view at one moment.
 enum Moment {
     /// All objects, of which the view is computed apart from the hub.
     Free(Present),
@@ -487,8 +493,8 @@ impl Inner {
         feeds.for_each(|feed| feed.close());
     }
 
-    /// Says once that there is what protobuf cannot say, and sends those who watch in
-    /// it away: they come back, and are offered something else.
+    /// Logs once that an object has a field that protobuf lacks, and ends the watches in protobuf:
+    /// their clients reconnect, and are offered another encoding.
     fn tell_misfit(&mut self, resource: &Names, is_known: bool) {
         let Some(Misfit { key, field }) = self.store.misfit().filter(|_| !is_known) else {
             return;

@@ -1,8 +1,8 @@
-//! Which cluster this is: its name, and the uid of its `kube-system` namespace.
+//! Cluster identity: the name of the cluster, and the UID of its namespace `kube-system`.
 //!
-//! Both are told the way a cluster tells them (KEP-2149), so that a consumer reads them
-//! from an emitter, from an emitter behind it and from a kube-apiserver alike, and
-//! notices when a URL suddenly leads to another cluster.
+//! Both are served as a cluster serves them (KEP-2149). So a client reads them alike from an
+//! emitter, from an emitter behind it and from a kube-apiserver, and notices if a URL leads to
+//! another cluster.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use tracing::{error, info, warn};
 /// The namespace whose uid is the cluster's own.
 const NAMESPACE: &str = "/api/v1/namespaces/kube-system";
 
-/// Where a cluster, or the emitter before this one, tells its properties.
+/// Path of the ClusterProperties of a cluster, or of the emitter before this one.
 const PROPERTIES: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
 
 const CLUSTER: &str = "cluster.clusterset.k8s.io";
@@ -37,14 +37,14 @@ const CLUSTER_SET: &str = "clusterset.k8s.io";
 const NAME_HEADER: HeaderName = HeaderName::from_static("heliograph-cluster");
 const UID_HEADER: HeaderName = HeaderName::from_static("heliograph-cluster-uid");
 
-/// A cluster does not change its uid: whoever asks this rarely only notices that the
-/// address of the upstream leads elsewhere.
+/// Interval of the requests for the UID. A cluster does not change it: a later request only detects
+/// that the address of the upstream leads to another cluster.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Until it is known for the first time.
 const ASK_SOON: Duration = Duration::from_secs(2);
 
-/// What the cluster is called by who runs it.
+/// Configured names of the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// The cluster; its uid if absent.
@@ -53,7 +53,7 @@ pub struct Names {
     pub cluster_set: Option<String>,
 }
 
-/// Which cluster this is, as far as it is known.
+/// Cluster identity, as far as it is known.
 #[derive(Debug, Default)]
 pub struct Identity {
     names: Names,
@@ -76,7 +76,7 @@ struct Reported {
     upstream_name: Option<String>,
 }
 
-/// What to ask the upstream.
+/// Kind of the upstream, which decides how its identity is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upstream {
     /// A kube-apiserver: the uid.
@@ -231,7 +231,7 @@ async fn document(client: &kube::Client, path: &str) -> anyhow::Result<Value> {
         })
 }
 
-/// Where the identity is told.
+/// Serves the identity.
 pub fn router(identity: Arc<Identity>) -> Router {
     let property = format!("{PROPERTIES}/{{name}}");
     Router::new()

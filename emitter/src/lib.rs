@@ -11,45 +11,52 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`config`], [`compat`], `program` | flags, what they mean, and what runs for them |
-//! | [`upstream`] | what is exported, and following it |
-//! | [`exposure`] | what ServiceExports export beside the selector |
-//! | [`hub`] | one resource's store and the feeds its watchers share |
+//! | [`config`], [`compat`], `program` | flags, the checked configuration, and the tasks |
+//! | [`upstream`] | watch tasks of the exported objects |
+//! | [`exposure`] | export rule: ServiceExports beside the selector |
+//! | [`hub`] | store of one resource, and the feeds that its watches share |
 //! | [`namespaces`] | the namespaces of what is exported |
-//! | [`probe`] | reads that see every write before them |
+//! | [`read_barrier`], [`probe`] | reads that see every write before them |
 //! | [`api`] | paths, parameters, get, list, watch, discovery |
-//! | [`identity`] | which cluster this is |
-//! | [`signs`] | whether the upstream is heard, and which view is seen |
-//! | [`access`] | who asks, and what it may see |
-//! | [`gate`], [`consumers`] | what every request passes, and who watches what |
-//! | `bell` | how a task that waits is told |
+//! | [`attributes`] | verb and object of a request, for authorization |
+//! | [`documents`] | version and OpenAPI schemas of the upstream |
+//! | [`identity`] | cluster identity |
+//! | [`health`] | connection to the upstream |
+//! | [`response_headers`] | headers of all responses: connection and view |
+//! | [`access`] | authentication and authorization |
+//! | [`request_filter`], [`consumers`] | filter of all requests, and watches of each consumer |
+//! | `notify` | notification of a task |
 //! | [`serve`], [`connections`], [`tls`] | sockets, their number, certificates |
-//! | [`limits`], [`shutdown`], [`reload`] | how much, how it ends, files that change |
-//! | [`metrics`], [`debug`] | what is counted, and who is there |
+//! | [`limits`], [`shutdown`], [`reload`] | limits, graceful shutdown, reload of files |
+//! | [`metrics`], [`debug`] | metrics, and the debug page |
 
 pub mod access;
 pub mod api;
-mod bell;
+pub mod attributes;
 pub mod compat;
 pub mod config;
 pub mod connections;
 pub mod consumers;
 pub mod debug;
+pub mod documents;
 pub mod exposure;
-pub mod gate;
+pub mod health;
 pub mod hub;
 pub mod identity;
 pub mod limits;
 pub mod metrics;
 pub mod namespaces;
+mod notify;
 mod page;
 pub mod probe;
 mod program;
+pub mod read_barrier;
 pub mod reload;
+pub mod request_filter;
+pub mod response_headers;
 pub mod serve;
 pub mod shutdown;
 mod signing;
-pub mod signs;
 pub mod tls;
 pub mod told;
 pub mod upstream;

@@ -1,8 +1,8 @@
-//! What may be asked of an emitter at most, and for how long anything may take.
+//! Limits of requests and connections.
 //!
-//! Each limit keeps one reader from taking what the others need. Whoever meets one is
-//! told so in a way that clients retry: 429 with `Retry-After` where a request has been
-//! read, and a closed connection before that.
+//! Each limit keeps one client from taking what the others need. A client that meets one gets a
+//! response that it retries: 429 with `Retry-After` if the request was read, and a closed
+//! connection before that.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -11,53 +11,56 @@ use clap::Args;
 use emitter_cache::ring::{Frame, MAX_BYTES_OF_ALL, MAX_FRAMES};
 use jiff::SignedDuration;
 
-use crate::hub::MAX_LIST_BYTES;
-use crate::upstream::MAX_KEPT;
+/// Maximum size in bytes of the encoded lists that one resource keeps.
+pub(crate) const MAX_LIST_BYTES: usize = 24 << 20;
 
-/// How connections are served.
+/// Maximum size in bytes of the documents of the upstream that are kept.
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 64 << 20;
+
+/// Limits of connections.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits of connections")]
 pub struct ConnectionLimits {
-    /// How many connections there may be. Each is a file and some 30 KiB with TLS. A few
-    /// more (a sixteenth) are accepted to be told 429; those beyond are closed at once,
-    /// which clients take for a server that is starting.
+    /// Maximum number of connections. Each takes a file descriptor, and about 30 KiB with TLS. One
+    /// sixteenth more are accepted and answered with 429; further ones are closed at once, and
+    /// clients retry.
     #[arg(long, value_name = "N", default_value = "20000")]
     pub max_connections: NonZeroUsize,
 
-    /// How many connections one address may have (of IPv6, one /64): half, so that none
-    /// alone keeps out the others. Raise it where all readers come from one NAT.
+    /// Maximum number of connections of one address (for IPv6, of one /64). The default is half of
+    /// all, so that no address alone blocks the others. Raise it if all clients share one NAT.
     #[arg(long, value_name = "N", default_value = "10000")]
     pub max_connections_per_address: NonZeroUsize,
 
-    /// How many TLS handshakes of one address are computed at a time; further ones wait.
-    /// One takes about a millisecond of CPU and any time that the client likes.
+    /// Maximum number of TLS handshakes of one address that are computed at a time; further ones
+    /// wait. One takes about a millisecond of CPU.
     #[arg(long, value_name = "N", default_value = "64")]
     pub max_handshakes_per_address: NonZeroUsize,
 
-    /// How long a TLS handshake may take. Readers need milliseconds.
+    /// Maximum duration of a TLS handshake.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub handshake_timeout: Duration,
 
-    /// How long a connection may take to bring the head of its first request.
+    /// Maximum time from the connection to the head of its first request.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub header_timeout: Duration,
 
-    /// How long a connection may stay without a request; a further request's head must
-    /// come within that time too. Longer than the pauses of clients that poll.
+    /// Maximum time that a connection stays open without a request. The head of a further request
+    /// must arrive within it too.
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration)]
     pub idle_timeout: Duration,
 
-    /// How long a client may take nothing of what it is sent before it is cut off. What a
-    /// client that is only slow misses is bounded by the ring of frames.
+    /// Time after which the connection of a client that reads nothing is closed. A client that is
+    /// only slow is limited by its buffer of watch events.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub write_timeout: Duration,
 
-    /// How long the head of a request may be, in bytes: enough for any token and selector.
+    /// Maximum length of the head of a request in bytes; enough for any token and selector.
     #[arg(long, value_name = "BYTES", default_value = "65536")]
     pub max_header_bytes: NonZeroUsize,
 
-    /// How many requests one HTTP/2 connection may have at a time, watches included; a
-    /// kube-apiserver's default.
+    /// Maximum number of requests of one HTTP/2 connection at a time, watches included; the default
+    /// is that of a kube-apiserver.
     #[arg(
         long,
         value_name = "N",
@@ -66,28 +69,27 @@ pub struct ConnectionLimits {
     )]
     pub http2_max_streams_per_connection: u32,
 
-    /// How often an HTTP/2 client is asked whether it is still there; it has 20 seconds
-    /// to answer. Frees what a vanished node held.
+    /// Interval of HTTP/2 pings, which free the connections of vanished nodes. The client has 20
+    /// seconds to answer.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub http2_ping_interval: Duration,
 }
 
-/// What may be asked.
+/// Limits of requests.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits of requests")]
 pub struct RequestLimits {
-    /// How many watches there may be. One costs some 12 KiB with a connection of its own,
-    /// and 4 KiB on an HTTP/2 connection that many share.
+    /// Maximum number of watches. One costs about 12 KiB with its own connection, and 4 KiB on a
+    /// shared HTTP/2 connection.
     #[arg(long, value_name = "N", default_value = "20000")]
     pub max_watches: NonZeroUsize,
 
-    /// How many watches one consumer may have, by its name, or by its address where it is
-    /// anonymous: half, so that none alone keeps out the others.
+    /// Maximum number of watches of one consumer, by its name, or by its address if it is
+    /// anonymous. The default is half of all, so that no consumer alone blocks the others.
     #[arg(long, value_name = "N", default_value = "10000")]
     pub max_watches_per_consumer: NonZeroUsize,
 
-    /// How many requests that are no watches may be answered at a time, as in a
-    /// kube-apiserver.
+    /// Maximum number of requests other than watches in flight, as in a kube-apiserver.
     #[arg(long, value_name = "N", default_value = "400")]
     pub max_requests_inflight: NonZeroUsize,
 
@@ -119,14 +121,13 @@ pub struct RequestLimits {
     #[arg(long, value_name = "N", default_value = "100")]
     pub max_views_per_consumer: NonZeroUsize,
 
-    /// How long path and query may be, in bytes.
+    /// Maximum length of path and query in bytes.
     #[arg(long, value_name = "BYTES", default_value = "16384")]
     pub max_uri_bytes: NonZeroUsize,
 
-    /// How long changes may be gathered for a view that many watch, so that one write tells
-    /// them all. The first goes at once; those that follow it closely wait, for as long as
-    /// this where a thousand watch the view or more, and in proportion where fewer do; less
-    /// than 2ms is nothing. 0s for never.
+    /// Longest batching period of watch events. The first change of a view is sent at once; changes
+    /// that follow it closely wait and share one write. The period applies fully to views with 1000
+    /// or more watches and proportionally below; less than 2ms is none. 0s disables batching.
     #[arg(
         long = "watch-batch-period",
         alias = "max-gather",
@@ -136,12 +137,12 @@ pub struct RequestLimits {
     )]
     pub max_gather: Duration,
 
-    /// How long a request's body may say it is. None is ever read: nothing can be written.
+    /// Maximum length of a request body in bytes, as its header states it. No body is read.
     #[arg(long, value_name = "BYTES", default_value = "65536")]
     pub max_body_bytes: u64,
 }
 
-/// What the upstream may send.
+/// Limits of the upstream.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits of the upstream")]
 pub struct UpstreamLimits {
@@ -165,12 +166,12 @@ pub struct UpstreamLimits {
     pub max_objects: NonZeroUsize,
 }
 
-/// How serving comes to its end.
+/// Settings of the shutdown.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Shutdown")]
 pub struct Drain {
-    /// How long to go on accepting after SIGTERM, no longer ready: until no load balancer
-    /// sends anybody here. New watches are sent elsewhere (429) meanwhile.
+    /// Time after SIGTERM for which connections are accepted while the emitter is not ready, until
+    /// no load balancer sends clients here. New watches are rejected with 429 meanwhile.
     #[arg(
         long = "shutdown-delay-duration",
         alias = "shutdown-delay",
@@ -230,7 +231,7 @@ pub fn memory(
             "answers that are being sent",
             requests.max_response_bytes.get(),
         ),
-        ("documents of the upstream", MAX_KEPT),
+        ("documents of the upstream", MAX_DOCUMENT_BYTES),
         (
             "connections",
             connections.max_connections.get() * CONNECTION,

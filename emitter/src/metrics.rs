@@ -7,21 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use jiff::Timestamp;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
 use proto_types::resource::Names;
 
 pub use self::reason::{Eviction, Limit};
-use crate::hub::Hub;
 
-/// The resource that a number is about.
+/// Labels of a metric of one resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+pub(crate) struct Labels {
     resource: &'static str,
 }
 
@@ -123,12 +120,11 @@ impl Drop for Watched {
 }
 
 impl Metrics {
-    /// Counters in that registry, and what the hubs know of themselves.
-    pub fn register(registry: &mut Registry, hubs: &[Arc<Hub>]) -> Arc<Self> {
+    /// Creates the metrics and adds them to a registry.
+    pub fn register(registry: &mut Registry) -> Arc<Self> {
         let metrics = Self::default();
         build::register(registry);
         metrics.register_all(registry);
-        registry.register_collector(Box::new(Hubs(hubs.to_vec())));
         Arc::new(metrics)
     }
 
@@ -232,7 +228,7 @@ impl Metrics {
         self.sent.inc_by(n_bytes);
     }
 
-    /// Somebody was refused or cut off.
+    /// Counts a rejected request or a closed connection.
     pub fn refused(&self, limit: Limit) {
         let limit = limit.name();
         self.refusals.get_or_create(&LimitLabels { limit }).inc();
@@ -257,14 +253,14 @@ impl Metrics {
         self.authentications.get_or_create(&labels).inc();
     }
 
-    /// Somebody who is known may do what it asks, or may not.
+    /// Counts an authorization.
     pub fn authorized(&self, is_allowed: bool) {
         let result = if is_allowed { "allowed" } else { "denied" };
         let labels = AuthorizationLabels { result };
         self.authorizations.get_or_create(&labels).inc();
     }
 
-    /// Somebody asks for objects by that view.
+    /// Counts a request for objects by that view.
     pub fn asked(&self, view: &str, is_watch: bool) {
         let labels = ViewLabels {
             view: view.to_owned(),
@@ -323,88 +319,6 @@ impl Metrics {
     /// The upstream was lost.
     pub fn upstream_failed(&self, resource: &'static Names) {
         self.upstream_failures.get_or_create(&resource.into()).inc();
-    }
-}
-
-/// Numbers that the hubs know at any time.
-#[derive(Debug)]
-struct Hubs(Vec<Arc<Hub>>);
-
-impl std::fmt::Debug for Hub {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Hub({})", self.names())
-    }
-}
-
-impl Hubs {
-    fn gauge(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        value: impl Fn(&Hub) -> u64,
-    ) -> Result<(), std::fmt::Error> {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for hub in &self.0 {
-            let gauge = ConstGauge::new(i64::try_from(value(hub)).unwrap_or(i64::MAX));
-            gauge.encode(family.encode_family(&Labels::from(hub.names()))?)?;
-        }
-        Ok(())
-    }
-}
-
-impl Hubs {
-    fn counter(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        value: impl Fn(&Hub) -> u64,
-    ) -> Result<(), std::fmt::Error> {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for hub in &self.0 {
-            let counter = ConstCounter::new(value(hub));
-            counter.encode(family.encode_family(&Labels::from(hub.names()))?)?;
-        }
-        Ok(())
-    }
-}
-
-impl Collector for Hubs {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let size = |size| u64::try_from(size).unwrap_or(u64::MAX);
-        let encoder = &mut encoder;
-        self.gauge(
-            encoder,
-            "heliograph_emitter_objects",
-            "Objects that are exported",
-            |hub| size(hub.objects()),
-        )?;
-        self.gauge(
-            encoder,
-            "heliograph_emitter_views",
-            "Distinct views that are watched",
-            |hub| size(hub.feeds()),
-        )?;
-        self.gauge(
-            encoder,
-            "heliograph_emitter_resource_version",
-            "Resource version up to which everything is known",
-            |hub| hub.progress().borrow().unwrap_or_default().number(),
-        )?;
-        self.counter(
-            encoder,
-            "heliograph_emitter_list_cache_hits",
-            "Lists that were ready when they were asked for",
-            |hub| hub.list_hits(),
-        )?;
-        self.counter(
-            encoder,
-            "heliograph_emitter_watch_events_encoded",
-            "Watch frames encoded, however many watchers got them",
-            |hub| hub.encoder().encoded(),
-        )?;
-        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! The namespaces in which Services are exported, for clients that look there first.
 //!
-//! Nothing is asked upstream for them, and nothing but their names is told. A namespace
-//! comes with the first Service in it and goes with the last one, at the revision of
-//! that change: its revisions are those of Services.
+//! They cause no request to the upstream, and only their names are served. A namespace begins with
+//! the first Service in it and ends with the last one, at the resource version of that change: its
+//! resource versions are those of Services.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::hub::Hub;
 
 /// Follows the Services, and keeps the namespaces.
 pub struct Namespaces {
-    /// What is served.
+    /// Served namespaces.
     pub hub: Arc<Hub>,
     known: BTreeMap<String, Namespace>,
 }
@@ -40,7 +40,7 @@ impl Default for Namespaces {
 }
 
 impl Namespaces {
-    /// Takes in what is told of Services.
+    /// Takes over an event of Services.
     pub fn tell(&mut self, event: &Event, now: Timestamp) {
         let event = match event {
             Event::Listed(listing) => Event::Listed(self.listed(listing)),
@@ -78,7 +78,7 @@ impl Namespaces {
         }
     }
 
-    /// Whether the namespace is new.
+    /// Returns whether the namespace is new.
     fn insert(&mut self, service: &ObjectKey, since: Revision) -> bool {
         let name = service.namespace();
         let is_new = !self.known.contains_key(name);

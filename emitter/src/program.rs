@@ -9,11 +9,9 @@ use emitter_cache::grant::Owners;
 use emitter_cache::{Fields, Limits};
 use prometheus_client::registry::Registry;
 use proto_types::Resource;
-use runtime::network::Virtual;
 use runtime::upstream::Asking;
-use runtime::{Amount, Budget, Network, Readiness, Tasks, admin, client, listen};
+use runtime::{Amount, Budget, Network, Readiness, Tasks, admin, client};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 
 use crate::access::{self, Access};
 use crate::api::{self, Api};
@@ -21,8 +19,9 @@ use crate::config::{Config, ConsistentReads};
 use crate::connections::Connections;
 use crate::consumers::Consumers;
 use crate::debug::{self, Present};
+use crate::documents::Documents;
 use crate::exposure::{Exposure, Sieve};
-use crate::gate::{self, Gate};
+use crate::health::Health;
 use crate::hub::{self, Hub};
 use crate::identity::{self, Identity, Upstream};
 use crate::metrics::Metrics;
@@ -30,18 +29,20 @@ use crate::namespaces::Namespaces;
 use crate::page;
 use crate::probe::{self, Prober};
 use crate::reload::Files;
-use crate::serve::{self, End, Transport};
+use crate::request_filter::{self, RequestFilter};
+use crate::response_headers::{self, Export, ResponseHeaders};
+use crate::serve::End;
 use crate::shutdown::Shutdown;
-use crate::signs::{self, Export, Health, Signs};
 use crate::tls::{self, Certificates};
-use crate::upstream::{self, Documents, Follower, Passage};
+use crate::upstream::{self, Follower, Passage};
 
 mod exports;
+mod serving;
 
-/// How we introduce ourselves.
+/// Value of the header `User-Agent`.
 const AGENT: &str = concat!("heliograph-emitter/", env!("CARGO_PKG_VERSION"));
 
-/// What the parts of an emitter share.
+/// Parts that the tasks of an emitter share.
 pub(crate) struct Program {
     network: Network,
     config: Config,
@@ -80,7 +81,8 @@ impl Program {
         let owners = Arc::default();
         hub::join(&hubs[0], &served[1..], &owners);
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry, &served);
+        let metrics = Metrics::register(&mut registry);
+        registry.register_collector(Box::new(hub::Collected(served.clone())));
         let namespaces = config.serve_namespaces.then(Namespaces::default);
         served.extend(namespaces.as_ref().map(|it| Arc::clone(&it.hub)));
         Ok(Self {
@@ -192,7 +194,7 @@ impl Program {
     fn keep(&mut self, hub: &Arc<Hub>) {
         let resource = hub.names();
         if self.config.consistent_reads == ConsistentReads::Cache {
-            hub.questions().on_demand();
+            hub.barrier().on_demand();
         }
         let in_step = Arc::clone(hub).keep_in_step();
         self.spawn(format!("keeping {resource} in step"), in_step);
@@ -218,7 +220,7 @@ impl Program {
         identity
     }
 
-    /// Who may read more than probes on the admin port.
+    /// Returns the guard of metrics and status on the admin port.
     fn guard(&self) -> admin::Guard {
         let guard = admin::Guard::new(self.config.admin_token_file.clone());
         match self.config.access {
@@ -248,7 +250,7 @@ impl Program {
         Ok(())
     }
 
-    /// Reads who may see what and with what is served, and goes on reading it.
+    /// Reads certificates and the access configuration, and watches their files.
     fn open_access(&mut self) -> anyhow::Result<(Arc<Access>, Option<Arc<Certificates>>)> {
         let settings = self.config.settings.clone();
         let sources = self.config.serving.https.as_ref();
@@ -283,7 +285,7 @@ impl Program {
         self.spawn("following certificates", served);
         let keys = access::follow_keys(Arc::clone(&access));
         self.spawn("following keys of issuers", keys);
-        let rights = Arc::clone(&access).follow(Arc::clone(&self.consumers));
+        let rights = Arc::clone(&self.consumers).follow_access(Arc::clone(&access));
         self.spawn("following rights", rights);
         Ok((access, certificates))
     }
@@ -311,13 +313,13 @@ impl Program {
             metrics: Arc::clone(&self.metrics),
             shutdown: self.end.ended.clone(),
         };
-        let gate = Arc::new(Gate {
+        let filter = Arc::new(RequestFilter {
             consumers: Arc::clone(&self.consumers),
             metrics: Arc::clone(&self.metrics),
             access,
         });
         let config = &self.config;
-        let signs = Arc::new(Signs {
+        let headers = Arc::new(ResponseHeaders {
             health: Arc::clone(&self.health),
             export: Export::new(
                 config.selector.as_ref(),
@@ -329,61 +331,14 @@ impl Program {
             .merge(api::respond::as_probes(open.clone()))
             .merge(identity::router(Arc::clone(&identity)))
             .layer(middleware::from_fn_with_state(identity, identity::sign))
-            .layer(middleware::from_fn_with_state(signs, signs::say))
-            .layer(middleware::from_fn_with_state(gate, gate::pass))
-    }
-
-    /// Starts the servers. When they have ended, so has the program.
-    async fn serve(
-        &mut self,
-        router: &Router,
-        certificates: Option<Arc<Certificates>>,
-    ) -> anyhow::Result<()> {
-        let mut servers = Vec::new();
-        if let Network::Virtual(network) = &self.network {
-            self.serve_within(&Arc::clone(network), router);
-            return Ok(());
-        }
-        if let Some(address) = self.config.serving.http {
-            let listener = listen::bind(address, "--insecure-port")?;
-            info!(%address, "serving HTTP");
-            servers.push((listener, Transport::Plain));
-        }
-        if let (Some((address, _)), Some(certificates)) = (&self.config.serving.https, certificates)
-        {
-            let listener = listen::bind(*address, "--secure-port")?;
-            info!(%address, "serving HTTPS");
-            servers.push((listener, Transport::Tls(certificates)));
-        }
-        let servers = servers.into_iter().map(|(listener, transport)| {
-            let (router, connections) = (router.clone(), Arc::clone(&self.connections));
-            serve::serve(listener, transport, router, connections, self.end.clone())
-        });
-        let servers = futures::future::join_all(servers);
-        let stopped = self.tasks.shutdown().clone();
-        self.tasks.spawn("serving", async move {
-            let outcome: std::io::Result<Vec<()>> = servers.await.into_iter().collect();
-            stopped.cancel();
-            outcome.map(|_| ())
-        });
-        Ok(())
-    }
-}
-
-impl Program {
-    /// Serves requests of this process, without sockets.
-    fn serve_within(&mut self, network: &Arc<dyn Virtual>, router: &Router) {
-        let address = self.config.serving.http;
-        let address = address.or_else(|| Some(self.config.serving.https.as_ref()?.0));
-        if let Some(address) = address {
-            network.serve(address, router.clone(), self.end.closing.clone());
-        }
-        let (ended, stopped) = (self.end.ended.clone(), self.tasks.shutdown().clone());
-        self.tasks.spawn("serving", async move {
-            ended.cancelled().await;
-            stopped.cancel();
-            anyhow::Ok(())
-        });
+            .layer(middleware::from_fn_with_state(
+                headers,
+                response_headers::apply,
+            ))
+            .layer(middleware::from_fn_with_state(
+                filter,
+                request_filter::filter,
+            ))
     }
 }
 
@@ -393,6 +348,9 @@ async fn look_behind(client: kube::Client, health: Arc<Health>) {
     let mut asking = Asking::new(client);
     loop {
         let lost = asking.next().await;
-        lost.map_or_else(|| health.hear(BEHIND), |it| health.lose_behind(BEHIND, it));
+        lost.map_or_else(
+            || health.mark_connected(BEHIND),
+            |it| health.mark_upstream_disconnected(BEHIND, it),
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! Files that somebody replaces while the program runs.
+//! Files that are replaced while the program runs.
 //!
-//! Their content is compared, not their times: a mounted Secret or ConfigMap is changed
-//! by exchanging a link, and its files bear old times.
+//! Their content is compared, not their times: a mounted Secret or ConfigMap is changed by the
+//! exchange of a link, and its files have old times.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::metrics::Metrics;
 
-/// How often files are looked at; a kubelet brings a change within a minute or so.
+/// Interval in which files are checked; a kubelet updates a mounted file within about a minute.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Files that belong together, and what they held when they were last looked at.
@@ -39,7 +39,7 @@ impl Files {
         files
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.paths.is_empty()
@@ -53,8 +53,8 @@ impl Files {
         !is_same
     }
 
-    /// Uses the files anew after every change, for ever. What cannot be used is told and
-    /// counted, and what was used before is kept.
+    /// Reloads the files after every change, without end. An invalid content is logged and counted,
+    /// and the former one stays in use.
     pub async fn follow<E: std::error::Error>(
         mut self,
         metrics: Arc<Metrics>,

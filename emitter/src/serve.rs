@@ -6,6 +6,7 @@ mod gathered;
 mod long;
 mod paced;
 mod rewound;
+mod service;
 
 use std::io;
 use std::sync::Arc;
@@ -17,20 +18,20 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use self::connection::{Answers, Server};
+use self::connection::Server;
 use self::conversation::Http;
+use self::service::Answers;
 use crate::connections::{Admission, Connections};
 use crate::tls::Certificates;
 
-/// How long connections may take to finish what they are answering, once all watches
-/// have been ended.
+/// Time for which connections may finish their responses after all watches were ended.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// After an accept fails, mostly for want of file descriptors, others need a moment
 /// to close theirs.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// How bytes travel.
+/// Transport of a listener.
 #[derive(Clone)]
 pub enum Transport {
     /// As they are.
@@ -93,7 +94,7 @@ pub async fn serve(
 /// The two steps of an end.
 #[derive(Debug, Clone, Default)]
 pub struct End {
-    /// Nobody is accepted any more; connections end when they have answered.
+    /// Cancelled when no connection is accepted any more; connections end after their responses.
     pub closing: CancellationToken,
     /// All watches have been ended.
     pub ended: CancellationToken,

@@ -1,8 +1,7 @@
-//! How serving comes to its end.
+//! Graceful shutdown.
 //!
-//! First nobody is sent here any more, then watches end one after the other, and at last
-//! connections do. What is followed goes on being followed until then, so that nobody is
-//! told old news.
+//! First load balancers stop to send clients here, then watches end one after the other, and at
+//! last connections do. The upstream is watched until then, so that clients get current data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +14,21 @@ use crate::consumers::Consumers;
 use crate::limits::Drain;
 use crate::serve::End;
 
-/// Who is told of the end.
+/// Parts that a shutdown ends.
 pub struct Shutdown {
-    /// How long it takes.
+    /// Settings.
     pub drain: Drain,
     /// Lowered first.
     pub ready: Flag,
-    /// Whose watches end.
+    /// Consumers whose watches end.
     pub consumers: Arc<Consumers>,
     /// Ends connections.
     pub end: End,
 }
 
 impl Shutdown {
-    /// Waits until somebody asks for the end, or until the program has ended for another
-    /// reason; then ends everything in order, and returns when the program has ended.
+    /// Waits for the request to shut down, or until the program has ended for another reason. Then
+    /// ends everything in order, and returns when the program has ended.
     pub async fn follow(self, asked: CancellationToken, stopped: CancellationToken) {
         self.ready.raise();
         let drain = tokio::select! {

@@ -53,7 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Attempts at the start, before the program ends with an error.
 const MAX_ATTEMPTS: usize = 30;
 
-/// Why there is no serving certificate.
+/// Reason for which there is no serving certificate.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The API server did not do what it was asked.
@@ -63,7 +63,7 @@ pub(crate) enum Error {
         method: Method,
         /// The object.
         path: String,
-        /// What it answered.
+        /// Response.
         why: String,
     },
     /// The Secret has one of the two keys, or something that is no CA.
@@ -71,7 +71,7 @@ pub(crate) enum Error {
     Unusable {
         /// The Secret.
         name: String,
-        /// What is wrong.
+        /// Error.
         why: String,
     },
     /// No certificate could be made.
@@ -82,7 +82,7 @@ pub(crate) enum Error {
     Keep {
         /// The directory.
         directory: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
 }

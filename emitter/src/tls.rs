@@ -28,7 +28,7 @@ pub use self::named::NamedPair;
 use self::pair::Flags;
 pub use self::suites::{MinVersion, Suites, SuitesError};
 
-/// Where the certificate comes from.
+/// Source of the serving certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certificate {
     /// PEM files.
@@ -44,19 +44,19 @@ pub enum Certificate {
     SelfSigned,
 }
 
-/// Why a certificate cannot be served.
+/// Error of the TLS files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file is not there or not PEM.
     #[error("cannot read {what} {path} ({flag}): {source}")]
     Read {
-        /// What it was to hold.
+        /// Expected content.
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// The flag that named it.
         flag: &'static str,
-        /// What went wrong.
+        /// Error.
         source: rustls::pki_types::pem::Error,
     },
     /// A file holds other things, or nothing.
@@ -77,7 +77,7 @@ pub enum Error {
         cert: PathBuf,
         /// The key.
         key: PathBuf,
-        /// What is wrong with them.
+        /// Error.
         why: rustls::Error,
     },
     /// One of the two files that belong together is missing.
@@ -97,10 +97,10 @@ pub enum Error {
     Keep {
         /// The directory.
         directory: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// What is asked for does not go together.
+    /// TLS settings that do not fit together.
     #[error("cannot serve TLS: {0}")]
     Tls(#[from] rustls::Error),
     /// The file holds no authority.
@@ -108,7 +108,7 @@ pub enum Error {
     Authority {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Error.
         why: String,
     },
     /// No certificate could be made.
@@ -116,14 +116,14 @@ pub enum Error {
     Make(#[from] rcgen::Error),
 }
 
-/// What TLS is served with.
+/// Files and settings of TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sources {
     /// The serving certificate.
     pub certificate: Certificate,
     /// Others, by the name that a client asks for.
     pub named: Vec<NamedPair>,
-    /// Which suites and versions.
+    /// Cipher suites and versions.
     pub suites: Suites,
     /// The authorities of clients' certificates, in PEM; without, none is asked for.
     pub client_ca: Option<PathBuf>,
@@ -146,7 +146,7 @@ impl Sources {
     }
 }
 
-/// What TLS is served with at present.
+/// Present TLS configuration.
 #[derive(Debug)]
 pub struct Certificates {
     sources: Sources,
@@ -185,8 +185,8 @@ impl Certificates {
         TlsAcceptor::from(Arc::clone(&self.current.read().server))
     }
 
-    /// Whether a client's certificate leads to an authority that is trusted. `None` if
-    /// none is.
+    /// Returns whether a client's certificate leads to an authority that is trusted. `None` if none
+    /// is.
     #[must_use]
     pub fn trusts(&self, chain: &[CertificateDer<'_>]) -> Option<Result<(), rustls::Error>> {
         let authority = self.current.read().authority.clone()?;

@@ -4,26 +4,25 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use proto_types::resource::Names;
-use proto_types::{LabelSelector, Labels, ObjectKey, RawObject, Revision, label};
+use proto_types::{LabelSelector, Labels, RawObject, Revision, label};
 use runtime::follow::{Cause, Event, Guard, Limits, Listing, Reader, Scope};
 use runtime::{Budget, Flag, Restarts, contain};
 use tracing::{error, info, warn};
 
-pub use self::documents::{Document, Documents, MAX_KEPT};
+pub(crate) use self::exports::Exports;
 use self::past::Phase;
-use crate::exposure::{Exposure, Sieve, Turned, exports_as_served};
+use crate::exposure::{Exposure, Sieve, Turned, exports_as_served, is_the_api_server};
+use crate::health::Health;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
 use crate::probe;
-use crate::signs::Health;
 
-mod documents;
+mod exports;
 mod past;
 
-/// What is exported: the user's selection, and never what was mirrored from
-/// elsewhere. The API server evaluates both, so that an object leaves the export in
-/// the moment in which it is marked.
+/// Returns the scope of the export: the selected objects without mirrors. The API server evaluates
+/// both, so an object leaves the export at the moment in which it is marked as a mirror.
 #[must_use]
 pub fn exported(
     resource: impl Into<&'static Names>,
@@ -50,19 +49,19 @@ pub struct Follower {
     pub health: Arc<Health>,
     /// The namespaces of what is followed, where they are served.
     pub namespaces: Option<Namespaces>,
-    /// What all that is exported may take in memory.
+    /// Memory limit of all exported objects.
     pub budget: Arc<Budget>,
     /// Raised by the first list.
     pub ready: Flag,
-    /// What becomes of what the upstream says.
+    /// Treatment of the events of the upstream.
     pub passage: Passage,
 }
 
-/// What becomes of what the upstream says before it is served.
+/// Treatment of the events of the upstream before they are served.
 pub enum Passage {
     /// All of it is served.
     Whole,
-    /// What fits the selector or belongs to an exported Service is served.
+    /// Objects that fit the selector or belong to an exported Service are served.
     Sieved(Box<Sieve>),
     /// These are ServiceExports, which decide about others.
     Exports(Arc<Exposure>),
@@ -91,7 +90,7 @@ impl Follower {
             error!(%resource, panic = why, restart_in = ?delay, "follower panicked");
             self.metrics.upstream_failed(resource);
             let outline = format!("cannot list {resource}: the reader panicked");
-            self.health.lose(resource.plural, outline);
+            self.health.mark_disconnected(resource.plural, outline);
             tokio::time::sleep(delay).await;
         }
     }
@@ -164,7 +163,8 @@ impl Follower {
             Event::Failed(failure) => {
                 self.metrics.upstream_failed(resource);
                 // Clients may not be allowed to read the upstream's own words.
-                self.health.lose(resource.plural, failure.outline());
+                self.health
+                    .mark_disconnected(resource.plural, failure.outline());
                 warn!(%resource, reason = failure.reason(), "lost the API server: {}", failure.with_remedy());
                 true
             }
@@ -196,7 +196,7 @@ impl Follower {
         if is_contact {
             let now = Timestamp::now();
             self.metrics.upstream_heard(resource, now);
-            self.health.hear(resource.plural);
+            self.health.mark_connected(resource.plural);
         }
     }
 
@@ -301,13 +301,6 @@ fn without_the_api_server(event: Event) -> Event {
     }
 }
 
-/// Whether an object is the cluster's own API server, or its endpoints.
-#[must_use]
-pub fn is_the_api_server(key: &ObjectKey, labels: &Labels) -> bool {
-    let service = labels.get(label::SERVICE_NAME).map(String::as_str);
-    key.namespace() == "default" && (key.name() == "kubernetes" || service == Some("kubernetes"))
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -335,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_mirrored_is_excluded_by_the_api_server_itself() {
+    fn mirrors_are_excluded_by_the_api_server_itself() {
         let scope = exported(Resource::Services, &"export=yes".parse().unwrap(), None);
         assert_eq!(
             scope.selector.to_string(),

@@ -4,20 +4,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use proto_types::frame::EventType;
 use proto_types::{ObjectKey, Revision};
 
 use crate::encode::{Encoder, Slots};
+use crate::seen::Seen;
 use crate::{Encoded, Encoding, Entry, View};
 
-/// What an object was and what it became, at one revision.
+/// Change of one object at one resource version.
 #[derive(Debug)]
 pub struct Change {
-    /// When, in the upstream's history.
+    /// Resource version in the history of the upstream.
     pub revision: Revision,
-    /// How exactly that is known.
+    /// Precision of the position in history.
     pub placed: Placed,
-    /// When, by the clock.
+    /// Time of the change.
     pub at: Timestamp,
     /// The object before; `None` if it did not exist.
     pub before: Option<Arc<Entry>>,
@@ -39,38 +39,6 @@ pub enum Placed {
     /// A consumer that receives such a change knows everything up to its revision, and
     /// nothing about revisions after it.
     After,
-}
-
-/// What a view sees of a change.
-#[derive(Debug, Clone, Copy)]
-pub enum Seen<'a> {
-    /// The object came into view.
-    Added(&'a Entry),
-    /// The object was and is in view.
-    Modified(&'a Entry),
-    /// The object left the view; this is its last content there.
-    Deleted(&'a Entry),
-}
-
-impl<'a> Seen<'a> {
-    const fn of(before: Option<&'a Entry>, after: Option<&'a Entry>) -> Option<Self> {
-        match (before, after) {
-            (None, Some(after)) => Some(Self::Added(after)),
-            (Some(_), Some(after)) => Some(Self::Modified(after)),
-            (Some(before), None) => Some(Self::Deleted(before)),
-            (None, None) => None,
-        }
-    }
-
-    /// As a watch event calls it.
-    #[must_use]
-    pub const fn event_type(&self) -> EventType {
-        match self {
-            Self::Added(_) => EventType::Added,
-            Self::Modified(_) => EventType::Modified,
-            Self::Deleted(_) => EventType::Deleted,
-        }
-    }
 }
 
 impl Change {
@@ -100,8 +68,8 @@ impl Change {
         entry.expect("a change has a before or an after").key()
     }
 
-    /// What a view sees of it. Only before and after count, not what the upstream
-    /// called the event: an object that stops matching is deleted for the view.
+    /// Returns the change as a view sees it. Only the states before and after count, not the type
+    /// of the upstream's watch event: an object that stops matching is deleted for the view.
     #[must_use]
     pub fn seen_through(&self, view: &View) -> Option<Seen<'_>> {
         let before = self

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use jiff::Timestamp;
 use proto_types::frame::EventType;
-use proto_types::{Revision, Status, label};
+use proto_types::{Revision, Status};
 
-use crate::entry::Part;
+use crate::part::{ListMeta, Note, Part};
+use crate::protobuf_body as body;
+use crate::seen::Seen;
 use crate::table::{Include, Row};
 use crate::view::Encoding;
-use crate::{Encoded, Entry, Form, Seen, protobuf};
+use crate::{Encoded, Entry, Form, protobuf};
 
 /// Encodes for one resource, and counts how often it had to.
 #[derive(Debug)]
@@ -62,7 +64,7 @@ impl Encoder {
         }
     }
 
-    /// How many watch frames of changes have been encoded so far.
+    /// Returns the number of watch events of changes that were encoded so far.
     #[must_use]
     pub fn encoded(&self) -> u64 {
         self.encoded.load(Ordering::Relaxed)
@@ -105,7 +107,7 @@ impl Encoder {
                 out.push(b'}');
             }
             Encoding::Table(include) => {
-                let row = Row::of(self.form, entry.json(), now);
+                let row = Row::of(self.form.cells, entry.json(), now);
                 let part = match include {
                     Include::Nothing => Vec::new(),
                     Include::Metadata => entry.metadata().to_vec(),
@@ -114,7 +116,7 @@ impl Encoder {
                 self.single_row(&row, entry.revision(), include, &part, out);
             }
             Encoding::Protobuf(part) => {
-                out.extend_from_slice(&protobuf::object(self.form, part, entry));
+                out.extend_from_slice(&body::object(self.form, part, &entry.part(part)));
             }
         }
     }
@@ -135,7 +137,7 @@ impl Encoder {
                 out.push(b'}');
             }
             Encoding::Table(include) => {
-                let row = Row::of(self.form, entry.json(), now);
+                let row = Row::of(self.form.cells, entry.json(), now);
                 let part = match include {
                     Include::Nothing => Vec::new(),
                     Include::Metadata => entry.at_revision(Part::Metadata, revision),
@@ -145,7 +147,7 @@ impl Encoder {
             }
             Encoding::Protobuf(part) => {
                 let last = entry.at_revision(part, revision);
-                out.extend_from_slice(&protobuf::deleted(self.form, part, &last));
+                out.extend_from_slice(&body::object(self.form, part, &last));
             }
         }
     }
@@ -177,7 +179,7 @@ impl Encoder {
         if let Encoding::Protobuf(part) = encoding {
             let mut out = Vec::new();
             for entry in entries {
-                protobuf::item(self.form, part, entry, &mut out);
+                body::item(self.form, part, &entry.part(part), &mut out);
             }
             return out.into();
         }
@@ -198,9 +200,11 @@ impl Encoder {
                         Include::Metadata => entry.metadata(),
                         Include::Object => entry.json().clone(),
                     };
-                    Row::of(self.form, entry.json(), now).write(include, &part, &mut out);
+                    Row::of(self.form.cells, entry.json(), now).write(include, &part, &mut out);
                 }
-                Encoding::Protobuf(part) => protobuf::item(self.form, part, entry, &mut out),
+                Encoding::Protobuf(part) => {
+                    body::item(self.form, part, &entry.part(part), &mut out);
+                }
             }
         }
         // Go writes no empty list for this one kind.
@@ -216,7 +220,7 @@ impl Encoder {
     pub fn list(&self, encoding: Encoding, meta: &ListMeta, items: Bytes) -> [Bytes; 3] {
         let (head, tail) = match encoding {
             Encoding::Protobuf(part) => (
-                protobuf::list_head(self.form, part, meta, items.len()),
+                body::list_head(self.form, part, meta, items.len()),
                 protobuf::TAIL,
             ),
             Encoding::Object | Encoding::Metadata | Encoding::Table(_) => {
@@ -256,7 +260,7 @@ impl Encoder {
         match encoding {
             Encoding::Protobuf(part) => {
                 let revision = revision.to_string();
-                out.extend_from_slice(&protobuf::bookmark(self.form, part, &revision, note));
+                out.extend_from_slice(&body::bookmark(self.form, part, &revision, note));
             }
             Encoding::Object => {
                 out.extend_from_slice(self.form.names.object_head.as_bytes());
@@ -270,7 +274,7 @@ impl Encoder {
                 out.push(b'}');
             }
             Encoding::Table(include) => {
-                let row = Row::empty(self.form);
+                let row = Row::empty(self.form.cells);
                 // The mark must reach the consumer even if it wants no objects.
                 let include = match (include, note) {
                     (Include::Nothing, Note::InitialEventsEnd) => Include::Metadata,
@@ -288,55 +292,6 @@ impl Encoder {
             }
         }
         close(encoding, EventType::Bookmark, out)
-    }
-}
-
-/// Annotation of a bookmark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Note {
-    /// The initial events end with it.
-    InitialEventsEnd,
-    /// The emitter is disconnected from its upstream.
-    Disconnected,
-    /// None.
-    None,
-}
-
-impl Note {
-    /// Returns it as a member of the metadata, after another one.
-    pub(crate) fn annotations(self) -> String {
-        let (name, value) = match self {
-            Self::InitialEventsEnd => (label::INITIAL_EVENTS_END, "true"),
-            Self::Disconnected => (label::UPSTREAM, label::DISCONNECTED),
-            Self::None => return String::new(),
-        };
-        format!(r#","annotations":{{"{name}":"{value}"}}"#)
-    }
-}
-
-/// A list's metadata.
-#[derive(Debug, Default)]
-pub struct ListMeta {
-    /// The list's revision.
-    pub revision: Revision,
-    /// The token of the next page, if there is one.
-    pub continue_token: Option<String>,
-    /// How many objects follow on further pages, where that is known.
-    pub remaining: Option<usize>,
-}
-
-impl ListMeta {
-    pub(crate) fn to_json(&self) -> String {
-        use std::fmt::Write;
-        let mut json = format!(r#"{{"resourceVersion":"{}""#, self.revision);
-        if let Some(token) = &self.continue_token {
-            let _ = write!(json, r#","continue":"{token}""#);
-        }
-        if let Some(remaining) = self.remaining {
-            let _ = write!(json, r#","remainingItemCount":{remaining}"#);
-        }
-        json.push('}');
-        json
     }
 }
 
@@ -394,5 +349,5 @@ fn close(encoding: Encoding, event_type: EventType, mut out: Vec<u8>) -> Bytes {
     }
 }
 
-/// How a list in JSON ends.
+/// End of a list in JSON.
 const TAIL: &[u8] = b"}\n";

@@ -8,6 +8,7 @@ use proto_types::{ObjectKey, RawObject, Revision};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::part::Part;
 use crate::{Fields, Form, protobuf};
 
 /// One version of an object, ready to be served.
@@ -41,7 +42,7 @@ impl Entry {
         mut object: RawObject,
     ) -> Result<Self, ParseError> {
         let form = form.into();
-        if let Some(cut) = fields.cut(form, &object.json)? {
+        if let Some(cut) = fields.cut(&form.keep, &object.json)? {
             object.json = cut.into();
         }
         let outline: Outline<'_> = serde_json::from_slice(&object.json)?;
@@ -99,9 +100,17 @@ impl Entry {
         self.object.json.slice(self.metadata.clone())
     }
 
-    /// The object with another resource version, in three parts: a consumer that
-    /// no longer sees the object is told its last content at the revision at
-    /// which it went away.
+    /// Returns a part of the object, encoded.
+    #[must_use]
+    pub fn part(&self, part: Part) -> Bytes {
+        match part {
+            Part::Whole => self.object.json.clone(),
+            Part::Metadata => self.metadata(),
+        }
+    }
+
+    /// Returns a part of the object with another resource version. A client for which the object
+    /// leaves the view gets its last content at the resource version of that change.
     #[must_use]
     pub fn at_revision(&self, range: Part, revision: Revision) -> Vec<u8> {
         let Range { start, end } = match range {
@@ -143,16 +152,7 @@ impl Entry {
     }
 }
 
-/// A part of an object's encoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// All of it.
-    Whole,
-    /// The value of `metadata`.
-    Metadata,
-}
-
-/// Where a borrowed part of `json` stands in it.
+/// Returns the range of a borrowed part of `json`.
 fn span(json: &[u8], part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - json.as_ptr() as usize;
     start..start + part.len()
@@ -160,8 +160,9 @@ fn span(json: &[u8], part: &str) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Part};
+    use super::Entry;
     use crate::Fields;
+    use crate::part::Part;
     use bytes::Bytes;
     use proto_types::{RawObject, Resource, Revision};
 

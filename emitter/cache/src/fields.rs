@@ -8,17 +8,15 @@ use proto_types::label;
 use proto_types::object::Fields as JsonFields;
 use serde_json::value::RawValue;
 
-use crate::Form;
-
-/// How much of every object is served.
+/// Exported fields of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fields {
     /// Everything, as the upstream encoded it.
     All,
-    /// What is needed to use a Service from elsewhere: no managed fields, owner
-    /// references, selectors, node names or load balancers, and of the annotations
-    /// only those that are made for readers ([`label::LAST_CHANGE`], [`label::ALIAS`],
-    /// [`label::FAILOVER`], [`label::FAILOVER_MIN`], [`label::MODE`]) and these.
+    /// Fields that a client needs to use a Service: no managed fields, owner references, selectors,
+    /// node names or load balancers. Of the annotations only those for clients are kept
+    /// ([`label::LAST_CHANGE`], [`label::ALIAS`], [`label::FAILOVER`], [`label::FAILOVER_MIN`],
+    /// [`label::MODE`]), and these.
     Needed {
         /// Further annotations to keep, by full name.
         annotations: Vec<String>,
@@ -34,16 +32,16 @@ const FREE: [&str; 5] = [
     label::MODE,
 ];
 
-/// What to keep below some point of an object.
+/// Filter of a part of an object.
 #[derive(Debug)]
 pub enum Keep {
     /// All of it.
     Whole,
-    /// Of an object, only these fields.
+    /// Keeps only these fields of an object.
     Only(&'static [(&'static str, Self)]),
-    /// Of each element of an array.
+    /// Filters each element of an array.
     Each(&'static Self),
-    /// Of a map, the annotations that are allowed.
+    /// Keeps the allowed annotations of a map.
     Annotations,
 }
 
@@ -136,16 +134,11 @@ impl Fields {
     }
 
     /// The object with only the fields that may leave; `None` if all of them may.
-    pub fn cut(
-        &self,
-        form: impl Into<&'static Form>,
-        json: &[u8],
-    ) -> serde_json::Result<Option<Vec<u8>>> {
+    pub fn cut(&self, keep: &Keep, json: &[u8]) -> serde_json::Result<Option<Vec<u8>>> {
         let Self::Needed { annotations } = self else {
             return Ok(None);
         };
         let mut out = Vec::with_capacity(json.len());
-        let keep = &form.into().keep;
         copy(serde_json::from_slice(json)?, keep, annotations, &mut out)?;
         Ok(Some(out))
     }
@@ -219,10 +212,12 @@ fn copy_fields<'a>(
 #[cfg(test)]
 mod tests {
     use super::Fields;
+    use crate::Form;
     use proto_types::Resource;
 
     fn cut(fields: &Fields, resource: Resource, json: &str) -> String {
-        let cut = fields.cut(resource, json.as_bytes()).unwrap();
+        let form: &Form = resource.into();
+        let cut = fields.cut(&form.keep, json.as_bytes()).unwrap();
         cut.map_or_else(|| json.to_owned(), |cut| String::from_utf8(cut).unwrap())
     }
 

@@ -5,38 +5,37 @@ mod namespaces;
 
 pub use self::exports::SERVICE_EXPORTS;
 pub use self::namespaces::NAMESPACES;
-use jiff::Timestamp;
 use proto_types::Resource;
 use proto_types::resource::Names;
 use serde::Deserialize;
 
 use crate::fields::{self, Keep};
 use crate::protobuf::{Message, schema};
-use crate::table::cells;
+use crate::table::{Cells, cells};
 
-/// How the objects of one resource are cut, selected, written and shown.
+/// Description of a resource: names, exported fields, selectable fields, encodings and columns.
 #[derive(Debug)]
 pub struct Form {
-    /// What they are called.
+    /// Names.
     pub names: &'static Names,
     /// The Go package of their types, which some refusals name.
     pub package: &'static str,
-    /// What may leave the cluster.
+    /// Exported fields.
     pub keep: Keep,
     /// The fields that selectors may name, beside name and namespace.
     pub selectable: &'static [&'static str],
     /// Reads an object's selectable fields, in their order.
     pub select: fn(&[u8]) -> serde_json::Result<Vec<Box<str>>>,
-    /// What follows the metadata of an object that has nothing else.
+    /// Text after the metadata of an object that has nothing else.
     pub empty_tail: &'static str,
     /// The column definitions of its table, encoded.
     pub columns: &'static str,
     /// Writes the cells of an object's row; those of an empty object for what cannot
     /// be read.
-    pub cells: fn(&[u8], Timestamp) -> Vec<serde_json::Value>,
+    pub cells: Cells,
     /// Its fields in protobuf, which is not offered without.
     pub protobuf: Option<Message>,
-    /// What answers about it warn of.
+    /// Warning in responses about the resource.
     pub warning: Option<&'static str>,
 }
 

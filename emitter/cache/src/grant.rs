@@ -1,7 +1,7 @@
-//! What one consumer may see, whatever it asks for.
+//! View of one client, whatever it requests.
 //!
-//! Slices and Endpoints follow their Service: they are in sight if it is, with the ports
-//! of it that are. Who may not see something cannot tell it from what does not exist.
+//! EndpointSlices and Endpoints follow their Service: they are in view if it is, with the ports of
+//! it that are. An object outside of the view looks like one that does not exist.
 
 mod owner;
 mod owners;
@@ -20,7 +20,7 @@ pub(crate) use owner::service_of;
 pub use owners::{Blind, Owners, Turn};
 pub use rejoined::Rejoined;
 
-/// What may be seen. Two grants are equal that show the same.
+/// View of a client. Two grants that show the same are equal.
 #[derive(Debug, Clone, Default)]
 pub struct Grant {
     rules: Rules,
@@ -62,19 +62,19 @@ impl std::hash::Hash for Grant {
 }
 
 impl Rules {
-    /// Whether everything may be seen.
+    /// Returns whether everything may be seen.
     #[must_use]
     pub fn show_all(&self) -> bool {
         self.namespaces.is_none() && self.show_whole_namespaces()
     }
 
-    /// Whether all is shown of what is in a namespace, if anything is.
+    /// Returns whether all is shown of what is in a namespace, if anything is.
     #[must_use]
     pub fn show_whole_namespaces(&self) -> bool {
         self.labels.is_empty() && self.ports.is_none()
     }
 
-    /// Whether the Service with these labels and ports may be seen.
+    /// Returns whether the Service with these labels and ports may be seen.
     fn allow(&self, labels: &Labels, ports: Option<&[owner::ServicePort]>) -> bool {
         let has_port = match (&self.ports, ports) {
             (Some(_), Some(ports)) => ports.iter().any(|port| self.allow_port(port)),
@@ -131,20 +131,20 @@ impl Grant {
         matters.then(|| self.owners.of(entry, at)).flatten()
     }
 
-    /// Whether objects are shown otherwise than they are.
+    /// Returns whether objects are shown otherwise than they are.
     #[must_use]
     pub const fn cuts(&self) -> bool {
         self.rules.ports.is_some()
     }
 
-    /// Whether an object may be seen if its Service is like that. Where the Service is
-    /// not known, the object's own labels count, which controllers copy.
+    /// Returns whether an object may be seen if its Service is like that. Where the Service is not
+    /// known, the object's own labels count, which controllers copy.
     fn sees_as(&self, entry: &Entry, owner: Option<&Owner>) -> bool {
         let key = entry.key();
         let namespaces = self.rules.namespaces.as_ref();
         if entry.form().names.plural == "namespaces" {
-            // It is there because of a Service, and which one is not known here: only who
-            // may see all that a namespace exports may know of it.
+            // The object exists because of an unknown Service: only a client that can read
+            // everything that a namespace exports sees it.
             let is_whole = self.rules.show_whole_namespaces();
             return is_whole && namespaces.is_none_or(|allowed| allowed.contains(key.name()));
         }
@@ -177,7 +177,9 @@ impl Grant {
         let object = entry.object();
         let names = self.names(self.owner(entry, at).as_deref());
         // Managed fields and annotations would tell of ports too.
-        let needed = Fields::needed().cut(entry.form(), &object.json).ok()??;
+        let needed = Fields::needed()
+            .cut(&entry.form().keep, &object.json)
+            .ok()??;
         let json = ports::cut(&needed, &names).ok()??;
         let object = RawObject {
             json: json.into(),

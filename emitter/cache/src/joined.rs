@@ -69,7 +69,7 @@ pub enum Lag {
     Objects,
 }
 
-/// Maximum number of changes of Services that are remembered for consumers who resume.
+/// Maximum number of changes of Services that are remembered for watches that resume.
 const MAX_TURNS: usize = 1000;
 
 impl Joined {

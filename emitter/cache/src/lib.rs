@@ -5,15 +5,16 @@
 //! | [`form`] | what sets the objects of one resource apart |
 //! | [`fields`] | which fields of an object leave the cluster: cut once, at ingest |
 //! | [`entry`] | one version of an object, with what selectors and encodings need |
-//! | [`change`] | one step of history, and what a consumer's view sees of it |
+//! | [`part`] | parts of objects, metadata of lists and bookmarks |
+//! | [`change`], [`seen`] | one step of history, and what a consumer's view sees of it |
 //! | [`store`] | the objects, their history, relists as the fewest changes |
-//! | [`grant`] | what one consumer may see, whatever it asks for |
+//! | [`grant`] | view of one client |
 //! | [`joined`] | EndpointSlices and Endpoints in step with their Services |
 //! | [`view`] | what one kind of consumer asks for: scope, selectors, encoding |
 //! | [`encode`] | watch frames and list bodies, made of the upstream's bytes |
-//! | [`protobuf`] | the same in Kubernetes' protobuf, by a table of its fields |
+//! | [`protobuf`], [`protobuf_body`] | the same in Kubernetes' protobuf, by a table of its fields |
 //! | [`table`] | the columns that kubectl prints |
-//! | [`ring`] | the frames of one view, shared by all who watch it |
+//! | [`ring`] | encoded events of one view, shared by all its watches |
 //! | [`packed`] | watch frames, as they are and compressed |
 //! | [`page`] | continue tokens |
 //!
@@ -33,19 +34,24 @@ pub mod grant;
 pub mod joined;
 pub mod packed;
 pub mod page;
+pub mod part;
 pub mod protobuf;
+pub mod protobuf_body;
 pub mod ring;
+pub mod seen;
 pub mod store;
 pub mod table;
 pub mod view;
 
-pub use change::{Change, Seen};
+pub use change::Change;
 pub use entry::Entry;
 pub use fields::Fields;
 pub use form::Form;
 pub use grant::Grant;
 pub use joined::Joined;
 pub use packed::Encoded;
+pub use part::{ListMeta, Note, Part};
 pub use ring::Ring;
+pub use seen::Seen;
 pub use store::{Limits, Store};
 pub use view::{Encoding, Scope, View};

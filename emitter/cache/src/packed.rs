@@ -26,11 +26,11 @@ use record::Records;
 #[derive(Debug, Clone, Default)]
 pub struct Encoded {
     bytes: Bytes,
-    /// Where its compressed form is kept; none for a frame that one watch alone is sent.
+    /// Compressed form; `None` for an event that only one watch is sent.
     packed: Option<Arc<Packed>>,
 }
 
-/// The compressed form, made for the first who wants it.
+/// Compressed form, created for the first watch that needs it.
 #[derive(Debug, Default)]
 struct Packed {
     segment: OnceLock<Segment>,
@@ -64,7 +64,7 @@ const FLUSH: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 /// The last block of a stream, which is empty.
 const LAST: [u8; 2] = [3, 0];
 
-/// What is smaller is not worth the work.
+/// Size in bytes below which compression saves nothing.
 const SMALL: usize = 256;
 
 // 0.19 ms for a frame of 25 KB; the default level takes 0.29 for 1 % fewer bytes.
@@ -114,7 +114,7 @@ impl Encoded {
         self.bytes.len()
     }
 
-    /// Whether the frame has no bytes, as one that is not sent.
+    /// Returns whether the frame has no bytes, as one that is not sent.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
@@ -224,7 +224,7 @@ fn deflated(frame: &[u8]) -> Vec<u8> {
 }
 
 impl Stream {
-    /// What the stream begins with.
+    /// Returns the beginning of the stream.
     #[must_use]
     pub const fn head() -> Bytes {
         Bytes::from_static(&HEAD)
@@ -245,7 +245,7 @@ impl Stream {
         segment.bytes.clone()
     }
 
-    /// What the stream ends with.
+    /// Returns the end of the stream.
     #[must_use]
     pub fn end(self) -> Bytes {
         let mut out = LAST.to_vec();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Scope;
 
-/// Where the next page of a list begins.
+/// Beginning of the next page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The revision of the whole list; `None` takes the present instead.
@@ -16,7 +16,7 @@ pub struct Page {
     pub after: ObjectKey,
 }
 
-/// Why a continue token cannot be used.
+/// Error of an invalid continue token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("continue key is not valid: {0}")]
 pub struct InvalidToken(String);

@@ -8,56 +8,21 @@ use bytes::Bytes;
 use proto_types::Status;
 use proto_types::frame::EventType;
 
-use crate::encode::{ListMeta, Note};
-use crate::entry::Part;
-use crate::{Entry, Form};
-
 pub mod message;
 mod read;
 pub mod schema;
-mod wire;
+pub(crate) mod wire;
 mod write;
 
 pub use message::Message;
 pub use read::{Envelope, Unreadable, open, read};
 pub use write::{Encoded, encode};
 
-/// What every body begins with.
+/// Beginning of every body.
 const MAGIC: &[u8] = b"k8s\0";
 
-/// What an envelope ends with: no content encoding, no content type.
+/// End of an envelope: no content encoding, no content type.
 pub const TAIL: &[u8] = b"\x1a\x00\x22\x00";
-
-const META_VERSION: &str = "meta.k8s.io/v1";
-
-/// An object, or its metadata, in its envelope.
-#[must_use]
-pub fn object(form: &Form, part: Part, entry: &Entry) -> Vec<u8> {
-    match part {
-        Part::Whole => whole(form, entry.json()),
-        Part::Metadata => metadata(&entry.metadata()),
-    }
-}
-
-/// The same as the last that a consumer is told of it.
-#[must_use]
-pub fn deleted(form: &Form, part: Part, last: &[u8]) -> Vec<u8> {
-    match part {
-        Part::Whole => whole(form, last),
-        Part::Metadata => metadata(last),
-    }
-}
-
-/// An object that has nothing but metadata.
-#[must_use]
-pub fn bookmark(form: &Form, part: Part, revision: &str, note: Note) -> Vec<u8> {
-    let annotations = note.annotations();
-    let json = format!(r#"{{"resourceVersion":"{revision}"{annotations}}}"#);
-    match part {
-        Part::Whole => whole(form, format!(r#"{{"metadata":{json}}}"#).as_bytes()),
-        Part::Metadata => metadata(json.as_bytes()),
-    }
-}
 
 /// A refusal.
 #[must_use]
@@ -81,53 +46,6 @@ pub fn frame(event_type: EventType, object: &[u8]) -> Bytes {
     out.into()
 }
 
-/// One item of a list.
-pub fn item(form: &Form, part: Part, entry: &Entry, out: &mut Vec<u8>) {
-    let message = match part {
-        Part::Whole => encode(message_of(form), entry.json()).bytes,
-        Part::Metadata => metadata_message(&entry.metadata()),
-    };
-    wire::bytes(2, &message, out);
-}
-
-/// What stands before the items of a list.
-#[must_use]
-pub fn list_head(form: &Form, part: Part, meta: &ListMeta, n_item_bytes: usize) -> Vec<u8> {
-    let (api_version, kind) = match part {
-        Part::Whole => (form.names.api_version, format!("{}List", form.names.kind)),
-        Part::Metadata => (META_VERSION, "PartialObjectMetadataList".to_owned()),
-    };
-    let meta = encode(schema::LIST_META, meta.to_json().as_bytes()).bytes;
-    let mut list = Vec::with_capacity(meta.len() + 4);
-    wire::bytes(1, &meta, &mut list);
-    let mut out = head(api_version, &kind);
-    wire::head(2, list.len() + n_item_bytes, &mut out);
-    out.extend_from_slice(&list);
-    out
-}
-
-fn message_of(form: &Form) -> Message {
-    form.protobuf.unwrap_or(schema::METADATA)
-}
-
-fn whole(form: &Form, json: &[u8]) -> Vec<u8> {
-    let message = encode(message_of(form), json).bytes;
-    enveloped(form.names.api_version, form.names.kind, &message)
-}
-
-fn metadata(json: &[u8]) -> Vec<u8> {
-    enveloped(
-        META_VERSION,
-        "PartialObjectMetadata",
-        &metadata_message(json),
-    )
-}
-
-fn metadata_message(json: &[u8]) -> Vec<u8> {
-    let wrapped = [br#"{"metadata":"#, json, b"}"].concat();
-    encode(schema::METADATA, &wrapped).bytes
-}
-
 /// A message in its envelope.
 #[must_use]
 pub fn enveloped(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
@@ -137,7 +55,8 @@ pub fn enveloped(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
     out
 }
 
-fn head(api_version: &str, kind: &str) -> Vec<u8> {
+/// The beginning of an envelope, up to its message.
+pub(crate) fn head(api_version: &str, kind: &str) -> Vec<u8> {
     let mut type_meta = Vec::with_capacity(64);
     wire::bytes(1, api_version.as_bytes(), &mut type_meta);
     wire::bytes(2, kind.as_bytes(), &mut type_meta);
@@ -157,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pointer_is_written_even_if_empty() {
+    fn fields_that_are_no_pointers_are_written_even_if_empty() {
         let Encoded { bytes, misfit } = encode(schema::ENDPOINTS, br#"{"metadata":{"name":"a"}}"#);
         assert_eq!(misfit, None);
         assert_eq!(
@@ -176,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_is_told() {
+    fn fields_that_protobuf_lacks_are_named() {
         let check = |json: &str, field: &str| assert_eq!(misfit(json).as_deref(), Some(field));
         check(r#"{"spec":{"tomorrow":1}}"#, "tomorrow");
         check(

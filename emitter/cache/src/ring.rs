@@ -1,4 +1,4 @@
-//! The frames of one view, shared by all who watch it.
+//! Encoded events of one view, shared by all its watches.
 
 use std::collections::VecDeque;
 
@@ -23,7 +23,7 @@ pub struct Ring {
 pub struct Cursor(u64);
 
 impl Cursor {
-    /// How many frames came before it.
+    /// Returns the number of events before it.
     #[must_use]
     pub const fn position(self) -> u64 {
         self.0
@@ -99,7 +99,7 @@ impl Frame {
     }
 }
 
-/// What a cursor finds.
+/// Events from a cursor on.
 #[derive(Debug)]
 pub enum Read {
     /// The next frame, and where to go on.
@@ -112,7 +112,7 @@ pub enum Read {
     Closed,
 }
 
-/// How many frames a ring keeps for readers that lag behind.
+/// Number of encoded events that a ring keeps for slow clients.
 ///
 /// A reader that is 10 000 events behind is better served by a new list; at
 /// 1.5 KB an event this bounds what a ring alone can hold to 15 MB.
@@ -171,7 +171,7 @@ impl Ring {
         self.progress = self.progress.max(progress);
     }
 
-    /// Leaves all readers behind, who come back and go on from where they were.
+    /// Ends the reads of all watches, which reconnect and resume.
     pub fn leave_behind(&mut self) {
         self.base += self.frames.len() as u64 + 1;
         self.frames.clear();
@@ -183,7 +183,7 @@ impl Ring {
         self.closed = true;
     }
 
-    /// What is there from a cursor on.
+    /// Returns the events from a cursor on.
     #[must_use]
     pub fn read(&self, cursor: Cursor) -> Read {
         if self.closed {

@@ -21,7 +21,7 @@ mod turn;
 
 pub use relist::{Beginning, Replaced};
 
-/// How much history a store keeps.
+/// Limits of the history of a store.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Changes older than this are forgotten.
@@ -108,7 +108,7 @@ pub struct Expired {
 }
 
 impl Store {
-    /// A store that has not been told anything yet.
+    /// Creates a store without any event.
     #[must_use]
     pub fn new(form: impl Into<&'static Form>, fields: Fields, limits: Limits) -> Self {
         Self {
@@ -192,13 +192,13 @@ impl Store {
         }
     }
 
-    /// How many objects there are.
+    /// Returns the number of objects.
     #[must_use]
     pub fn len(&self) -> usize {
         self.objects.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
@@ -298,7 +298,7 @@ impl Store {
         }
     }
 
-    /// What a view sees now.
+    /// Returns the current state of a view.
     #[must_use]
     pub fn snapshot(&self, view: &View) -> Snapshot {
         Snapshot {
@@ -307,8 +307,8 @@ impl Store {
         }
     }
 
-    /// What a view saw at an earlier revision: the present, with what came later
-    /// undone. Costs what happened since, and no memory while nobody asks.
+    /// Returns the state of a view at an earlier resource version: the current state without later
+    /// changes. It takes time in proportion to these changes, and no memory beforehand.
     pub fn snapshot_at(&self, view: &View, revision: Revision) -> Result<Snapshot, Expired> {
         let (objects, _) = self.state_at(revision)?;
         Ok(Snapshot {

@@ -4,26 +4,26 @@ use std::sync::Arc;
 
 use proto_types::{FieldSelector, LabelSelector, Revision};
 
-use crate::entry::Part;
+use crate::part::Part;
 use crate::{Entry, Form, Grant, table};
 
 /// A scope, selectors and an encoding. Watchers whose views are equal share
 /// everything that is computed for them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct View {
-    /// Where to look.
+    /// Scope.
     pub scope: Scope,
-    /// What labels must say.
+    /// Label selector.
     pub labels: LabelSelector,
-    /// What fields must say.
+    /// Field selector.
     pub fields: FieldSelector,
-    /// How objects are written.
+    /// Encoding of the objects.
     pub encoding: Encoding,
-    /// What its consumer may see.
+    /// Objects and fields that the client can read.
     pub grant: Grant,
 }
 
-/// Where a view looks.
+/// Scope of a view.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// In all namespaces.
@@ -32,7 +32,7 @@ pub enum Scope {
     Namespace(String),
 }
 
-/// How objects are written.
+/// Encoding of the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// As they are.
@@ -74,7 +74,7 @@ impl View {
         has_owner && !self.grant.rules().show_whole_namespaces()
     }
 
-    /// Whether every object is in view.
+    /// Returns whether every object is in view.
     #[must_use]
     pub fn sees_all(&self) -> bool {
         matches!(self.scope, Scope::Cluster)
@@ -102,10 +102,10 @@ impl Scope {
     }
 }
 
-/// What a list or watch shows at one moment: the objects in view, in key order.
+/// State of a list or watch at one moment: the objects in view, in the order of their keys.
 pub struct Snapshot {
-    /// When.
+    /// Resource version.
     pub revision: Revision,
-    /// What.
+    /// Objects.
     pub entries: Vec<Arc<Entry>>,
 }

@@ -265,7 +265,7 @@ fn history_is_forgotten_by_the_bytes_of_versions_and_frames() {
     let encodings = [
         Encoding::Object,
         Encoding::Metadata,
-        Encoding::Protobuf(emitter_cache::entry::Part::Whole),
+        Encoding::Protobuf(emitter_cache::Part::Whole),
     ];
     let views = encodings.map(|encoding| View {
         encoding,

@@ -1,5 +1,5 @@
-//! Who asks: by its certificate, by a token of the file, by a token that a trusted issuer
-//! signed, or by the upstream's API server, in this order.
+//! Authentication: by certificate, by a token of the file, by a token of a trusted issuer, or by
+//! the upstream's API server, in this order.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,9 +1,8 @@
-//! Answers of another server, kept for a while.
+//! Cache of responses of another server.
 //!
-//! Invariants: whoever asks the same at the same time waits for one answer; there are
-//! never more entries than the limit, and each is small; an answer that matters is not
-//! displaced by questions that anybody can make up; while the server does not answer, what it said last
-//! counts for a stated time.
+//! Invariants: equal concurrent requests wait for one response; the number of entries has a limit,
+//! and each is small; an entry that matters is not displaced by requests that any client can
+//! invent; while the server is unavailable, the last response stays valid for a stated time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,11 +12,11 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-/// How many answers are kept.
+/// Maximum number of cached responses.
 const MAX_ENTRIES: usize = 4096;
 
-/// How long the last answer counts while there is no new one: an API server restarts
-/// within that time, and its emitter's consumers should not notice.
+/// Time for which a cached response stays valid while the API server is unavailable. A restart
+/// takes less, and consumers should not notice it.
 const STALE: Duration = Duration::from_secs(120);
 
 /// After so many new questions, the answers that count no more are dropped.
@@ -38,7 +37,7 @@ pub(super) fn question(text: &[u8]) -> Question {
 #[derive(Debug)]
 pub(super) struct Cached<V> {
     ttl: Duration,
-    /// Whether an answer must not be displaced by one that is not so.
+    /// Predicate of responses that must not be evicted in favor of others.
     matters: fn(&V) -> bool,
     entries: Mutex<Entries<V>>,
 }

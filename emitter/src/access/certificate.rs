@@ -1,4 +1,4 @@
-//! Who a client's certificate is about.
+//! User of a client certificate.
 
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};

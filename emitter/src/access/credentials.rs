@@ -1,11 +1,11 @@
-//! What a request brings to say who asks, and how that was known.
+//! Credentials of a request, and methods of authentication.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, header};
 use rustls::pki_types::CertificateDer;
 
-/// What a request brings to say who asks.
+/// Credentials of a request.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
     /// The client's certificate, and what leads to its authority.
@@ -16,7 +16,7 @@ pub struct Credentials {
     pub address: Option<IpAddr>,
 }
 
-/// How somebody was known.
+/// Method of authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
     /// By its certificate.
@@ -44,7 +44,7 @@ impl Method {
 }
 
 impl Credentials {
-    /// What a request brings.
+    /// Reads the credentials of a request.
     #[must_use]
     pub fn of(
         headers: &HeaderMap,

@@ -1,4 +1,4 @@
-//! Who somebody is, and what it may, as the upstream's API server says.
+//! Authentication and authorization by the upstream's API server.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::User;
 use super::cached::{Cached, question};
 use super::turns::Turns;
-use super::workload::MAX_TOKEN;
-use crate::api::Attributes;
+use super::unauthenticated::MAX_TOKEN;
+use crate::attributes::Attributes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
@@ -32,14 +32,14 @@ pub(super) struct Authentication {
 /// The user of a token, or why the API server rejects it.
 type Reviewed = Result<User, String>;
 
-/// Asks who may do what.
+/// Authorization by SubjectAccessReview.
 #[derive(Debug)]
 pub(super) struct Authorization {
     client: Client,
     answers: Cached<Verdict>,
 }
 
-/// What the API server says of an attempt.
+/// Response of the API server to a SubjectAccessReview.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub(super) struct Verdict {
     #[serde(default)]

@@ -7,8 +7,8 @@ use futures::future::join_all;
 
 use super::Access;
 
-/// How often it is looked whether an issuer should be asked. The first time is at the
-/// start, so that an issuer that cannot be reached is told before somebody needs it.
+/// Interval in which issuers are checked. The first check is at the start, so that an unavailable
+/// issuer is reported before a client needs it.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Asks the issuers for their keys, for ever. One that hangs delays no other.

@@ -1,8 +1,8 @@
 //! The public keys of an issuer.
 //!
-//! Invariants: a key that is known counts until the issuer answers without it, so that an
-//! issuer that is down keeps nobody out; whatever tokens come, it is asked at most as often
-//! as stated, and one that hangs keeps each token waiting no longer than it may.
+//! Invariants: a known key stays valid until the issuer responds without it, so an unavailable
+//! issuer rejects no client; the issuer is requested at most as often as stated, whatever tokens
+//! come; one that hangs delays each token no longer than stated.
 
 mod place;
 
@@ -22,13 +22,13 @@ use tracing::warn;
 use self::place::{Discovery, Place};
 use super::policy::Issuer;
 
-/// How often an issuer is asked.
+/// Intervals of the requests to an issuer.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     /// Unasked: an issuer announces a key before it uses it, and takes back one that was
     /// stolen.
     refresh: Duration,
-    /// For a token whose key is not known, which anybody can make up, and after a failure.
+    /// Interval after a failure, and for a token with an unknown key, which any client can invent.
     ask_again: Duration,
 }
 
@@ -47,14 +47,14 @@ pub(super) struct Keys {
     source: Source,
     pace: Pace,
     known: RwLock<Arc<Known>>,
-    /// Held by who asks.
+    /// Last request; locked while one is in flight.
     last: Mutex<Option<Asked>>,
 }
 
 /// The last time that an issuer was asked.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
-    /// When that was over.
+    /// Time at which it ended.
     at: Instant,
     was_answered: bool,
 }
@@ -115,7 +115,7 @@ impl Keys {
         self.ask(after).await
     }
 
-    /// Whether the last question was not answered.
+    /// Returns whether the last question was not answered.
     pub(super) async fn is_failing(&self) -> bool {
         self.last.lock().await.is_some_and(|it| !it.was_answered)
     }
@@ -129,7 +129,7 @@ impl Keys {
         }
     }
 
-    /// Asks for the keys, if nobody has for that long.
+    /// Requests the keys, unless they were requested within that time.
     async fn ask(&self, after: Duration) -> Option<bool> {
         let mut last = self.last.lock().await;
         if last.is_some_and(|it| it.at.elapsed() < after) {

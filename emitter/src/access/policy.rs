@@ -1,4 +1,4 @@
-//! The access configuration: whose tokens are believed, and who may see what.
+//! The access configuration: trusted token issuers, and the views of consumers.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ mod written;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Policy {
-    /// Whose tokens are believed.
+    /// Trusted issuers of tokens.
     #[serde(default)]
     pub issuers: Vec<Issuer>,
-    /// Who may see what; the first that fits counts. If absent, whoever is known may see
-    /// everything.
+    /// Consumers and their views; the first match applies. Without it, every authenticated client
+    /// can read everything.
     pub consumers: Option<Vec<Consumer>>,
 }
 
@@ -29,19 +29,19 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Issuer {
-    /// What its tokens have as `iss`.
+    /// Value of `iss` in its tokens.
     pub issuer: String,
     /// One of these must be in `aud`.
     pub audiences: Vec<String>,
     /// Its public keys; where its discovery document says, if absent.
     #[serde(default)]
     pub keys: Keys,
-    /// What its users and groups begin with here, so that service accounts of two
-    /// clusters are not confused. It may be empty where there is no other issuer.
+    /// Prefix of its users and groups, so that service accounts of two clusters are not confused.
+    /// It may be empty if there is no other issuer.
     pub user_prefix: String,
 }
 
-/// Where an issuer's keys are, as a JSON Web Key Set.
+/// Place of the keys of an issuer, as a JSON Web Key Set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Keys {
@@ -50,7 +50,7 @@ pub struct Keys {
     /// At a URL.
     #[serde(default, deserialize_with = "url")]
     pub url: Option<Uri>,
-    /// Where the discovery document is, if it is not below the issuer's own URL.
+    /// URL of the discovery document, if it is not below the URL of the issuer.
     #[serde(default, deserialize_with = "url")]
     pub discovery_url: Option<Uri>,
     /// The authority of these URLs; the system's if absent.
@@ -59,19 +59,19 @@ pub struct Keys {
     pub token_file: Option<PathBuf>,
 }
 
-/// Somebody, and what it may see.
+/// Consumer, and its view.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Consumer {
-    /// What its view is called in logs and metrics.
+    /// Name of its view in logs and metrics.
     pub name: String,
-    /// These users, or who is in these groups.
+    /// Users.
     #[serde(default)]
     pub users: Vec<String>,
-    /// Who is in one of these groups.
+    /// Groups, of which the client must be in one.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// Whose token claims all this.
+    /// Claims that the token must have.
     #[serde(default)]
     pub claims: Value,
     /// Only in these namespaces; in all if absent.
@@ -90,7 +90,7 @@ enum PortEntry {
     Name(String),
 }
 
-/// Why a file is not an access configuration.
+/// Error of an access configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// It does not open.
@@ -98,7 +98,7 @@ pub enum PolicyError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// It says something else than an access configuration does.
@@ -106,7 +106,7 @@ pub enum PolicyError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// Error and its place.
         why: String,
     },
 }
@@ -187,7 +187,7 @@ impl Policy {
         Ok(())
     }
 
-    /// What a user is to this policy.
+    /// Returns the consumer that a user matches.
     #[must_use]
     pub fn consumer(&self, user: &User) -> Option<&Consumer> {
         self.consumers.iter().flatten().find(|it| it.fits(user))
@@ -195,12 +195,12 @@ impl Policy {
 }
 
 impl Issuer {
-    /// Whether one of its audiences is this.
+    /// Returns whether one of its audiences is this.
     pub(super) fn is_for(&self, audience: &str) -> bool {
         self.audiences.iter().any(|it| it == audience)
     }
 
-    /// Where its discovery document is.
+    /// Returns the URL of its discovery document.
     pub(super) fn document(&self) -> Result<Uri, String> {
         if let Some(url) = &self.keys.discovery_url {
             return Ok(url.clone());
@@ -225,7 +225,7 @@ impl Consumer {
         (by_name || by_group || by_any) && by_claims
     }
 
-    /// What it may see.
+    /// Returns the rules of its view.
     #[must_use]
     pub fn rules(&self) -> Rules {
         let port = |it: &PortEntry| match it {
@@ -240,7 +240,7 @@ impl Consumer {
     }
 }
 
-/// Whether all of `part` is in `whole`; of a list one element is enough.
+/// Returns whether all of `part` is in `whole`; of a list one element is enough.
 fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => part

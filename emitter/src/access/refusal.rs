@@ -4,9 +4,9 @@ use proto_types::Status;
 use proto_types::status::Details;
 
 use super::User;
-use crate::api::Attributes;
+use crate::attributes::Attributes;
 
-/// Nobody knows who asks.
+/// Returns the rejection of a client that is not authenticated.
 pub(super) fn unauthorized() -> Status {
     Status::failure(401, "Unauthorized", "Unauthorized")
 }
@@ -18,7 +18,7 @@ pub(super) fn unreviewed() -> Status {
     Status::failure(401, "Unauthorized", message)
 }
 
-/// It is known who asks, and it may not.
+/// Returns the rejection of an authenticated client.
 pub(super) fn forbidden(user: &User, attributes: &Attributes, reason: &str) -> Status {
     let (what, details) = match &attributes.target {
         None => ("forbidden".to_owned(), Details::default()),

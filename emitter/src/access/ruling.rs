@@ -19,7 +19,7 @@ use super::tokens::TokensError;
 use super::workload::Trusted;
 use super::{Target, User};
 
-/// Why access cannot be decided.
+/// Error of the access configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file of tokens.
@@ -30,7 +30,7 @@ pub enum Error {
     Policy(#[from] PolicyError),
 }
 
-/// How many are remembered; from before the oldest everybody lists again.
+/// Number of former configurations that are kept; clients from before the oldest list again.
 const MAX_PAST: usize = 16;
 
 /// Time within which all replicas use a changed configuration: a kubelet updates a mounted

@@ -4,7 +4,7 @@ use std::time::Duration;
 use proto_types::Revision;
 
 use super::*;
-use crate::api::Target;
+use crate::attributes::Target;
 
 /// Lets in everybody.
 pub(crate) fn open_to_all(metrics: &Arc<Metrics>) -> Arc<Access> {
@@ -96,7 +96,7 @@ fn path(path: &str) -> Attributes {
 }
 
 #[tokio::test]
-async fn who_is_known_sees_what_it_is_granted_and_others_nothing() {
+async fn an_authenticated_client_reads_its_view_and_others_nothing() {
     let lab = Lab::new(|_| {});
     let right = lab.right("t-west", to("list", "services")).await.unwrap();
     assert_eq!((right.user.name.as_str(), &*right.view), ("west", "west"));
@@ -163,7 +163,7 @@ async fn a_wrong_token_is_refused_also_where_anybody_may_come() {
 }
 
 #[tokio::test]
-async fn where_nobody_can_be_asked_nobody_is_let_in() {
+async fn no_client_is_admitted_while_the_api_server_is_unavailable() {
     let lab = Lab::new(|settings| {
         settings.delegate_authentication = true;
         settings.delegate_authorization = true;

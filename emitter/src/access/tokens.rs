@@ -9,7 +9,7 @@ use super::User;
 #[derive(Debug, Default)]
 pub(super) struct Tokens(HashMap<String, User>);
 
-/// Why a file holds no tokens.
+/// Error of a token file.
 #[derive(Debug, thiserror::Error)]
 pub enum TokensError {
     /// It does not open.
@@ -17,10 +17,10 @@ pub enum TokensError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// A line is not as it should be; its content is not told.
+    /// A line is invalid; its content is not printed.
     #[error(
         "tokens {path} (--token-auth-file), line {line}: write it as \
          TOKEN,USER,UID or TOKEN,USER,UID,\"GROUP,GROUP\""
@@ -28,7 +28,7 @@ pub enum TokensError {
     Line {
         /// The file.
         path: PathBuf,
-        /// Which line, from 1.
+        /// Number of the line, from 1.
         line: usize,
     },
 }
@@ -101,7 +101,7 @@ fn fields(line: &str) -> Option<Vec<String>> {
     }
 }
 
-/// What stands before the closing quote, and what follows it.
+/// Splits a text at its closing quote.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut field = String::new();
     let mut rest = text;

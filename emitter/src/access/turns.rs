@@ -1,4 +1,4 @@
-//! Turns at questions to the upstream about credentials, which anybody can make up.
+//! Limit of the requests to the upstream about credentials, which any client can invent.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// How many questions are asked at a time.
+/// Maximum number of requests to the upstream at a time.
 const MAX: usize = 32;
 
-/// How many questions of one address are asked, or wait.
+/// Maximum number of requests for one address, waiting ones included.
 const MAX_OF_ADDRESS: usize = 4;
 
-/// How long a question waits for its turn.
+/// Longest time that a request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Turns at questions.

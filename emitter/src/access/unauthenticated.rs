@@ -16,7 +16,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::workload::MAX_TOKEN;
+/// Maximum length of a token in bytes; longer ones are not read.
+pub(super) const MAX_TOKEN: usize = 16 << 10;
 
 /// Reason for which credentials are not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,17 +1,17 @@
-//! Who a consumer is.
+//! Users.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Who somebody is, as Kubernetes says it.
+/// Identity of a user, as Kubernetes represents it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Such as `system:serviceaccount:heliograph:reflector`.
     #[serde(default, rename = "username")]
     pub name: String,
-    /// What stays the same when a name is given to somebody else.
+    /// Identifier that stays the same if the name is reused.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
     /// The groups that it belongs to.
@@ -20,7 +20,7 @@ pub struct User {
     /// Whatever its authenticator adds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, Vec<String>>,
-    /// What its token claims; nothing where it has none.
+    /// Claims of its token; null if it has none.
     #[serde(skip)]
     pub claims: Value,
 }
@@ -28,7 +28,7 @@ pub struct User {
 const AUTHENTICATED: &str = "system:authenticated";
 
 impl User {
-    /// Somebody whom an authenticator knows.
+    /// Returns an authenticated user.
     #[must_use]
     pub fn known(name: impl Into<String>, groups: Vec<String>) -> Self {
         let user = Self {
@@ -39,7 +39,7 @@ impl User {
         user.authenticated()
     }
 
-    /// Nobody in particular.
+    /// Returns the anonymous user.
     #[must_use]
     pub fn anonymous() -> Self {
         Self {
@@ -49,13 +49,13 @@ impl User {
         }
     }
 
-    /// Whether it is nobody in particular.
+    /// Returns whether it is the anonymous user.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         self.name == "system:anonymous"
     }
 
-    /// With the group of all whom somebody knows.
+    /// Adds the group of all authenticated users.
     #[must_use]
     pub fn authenticated(mut self) -> Self {
         if !self.groups.iter().any(|it| it == AUTHENTICATED) {

@@ -25,7 +25,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 pub(super) fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        // Whoever was faster installed the same.
+        // A concurrent call installed the same.
         let _ = PROVIDER.install_default();
     });
 }

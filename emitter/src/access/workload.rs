@@ -11,14 +11,11 @@ use super::keys::Keys;
 use super::policy::Issuer;
 use super::unauthenticated::{Cause, Reason, claims};
 
-/// How far clocks of two clusters may be apart.
+/// Tolerated difference of the clocks of two clusters, in seconds.
 const LEEWAY_SECONDS: u64 = 30;
 
-/// What names of service accounts begin with.
+/// Prefix of the names of service accounts.
 const ACCOUNT: &str = "system:serviceaccount:";
-
-/// Longer tokens are not looked at.
-pub(super) const MAX_TOKEN: usize = 16 << 10;
 
 /// An issuer, and its keys.
 pub(super) struct Trusted {
@@ -35,8 +32,8 @@ impl Trusted {
         })
     }
 
-    /// With the keys that are known, if these are of the same place: nobody is kept out
-    /// because that cannot be reached now.
+    /// Returns the issuer with the known keys, if these are of the same place: clients stay
+    /// authenticated while it is unavailable.
     pub(super) fn with_keys_of(&self, before: &Self) -> Option<Self> {
         let (new, old) = (&self.issuer, &before.issuer);
         let is_same = new.issuer == old.issuer && new.keys == old.keys;
@@ -47,8 +44,8 @@ impl Trusted {
         })
     }
 
-    /// Whether somebody whom a token of this issuer made known would be the same now, for
-    /// all that has been configured since.
+    /// Returns whether the user of a token of this issuer would be the same now, after all changes
+    /// of the configuration.
     pub(super) fn still_knows(&self, known: &User) -> bool {
         let audience = &known.claims["aud"];
         let is_for = |it: &Value| it.as_str().is_some_and(|it| self.issuer.is_for(it));
@@ -60,7 +57,7 @@ impl Trusted {
         is_for_us && same.as_ref() == Some(known)
     }
 
-    /// Who has that token, of which it is known that it claims to be this issuer's.
+    /// Returns the user of a token that claims to be of this issuer.
     pub(super) async fn user(&self, token: &str) -> Result<User, Cause> {
         let header = decode_header(token)?;
         let key = self.keys.find(header.kid.as_deref()).await;

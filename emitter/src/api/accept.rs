@@ -1,10 +1,10 @@
 //! The `Accept` header: what a consumer wants to be answered in.
 
-use emitter_cache::entry::Part;
+use emitter_cache::Part;
 use emitter_cache::table::Include;
 use emitter_cache::{Encoding, Form};
 
-/// What a request is for, as far as it decides what can be answered.
+/// Purpose of a request, as far as it decides about media types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
     /// One object.
@@ -15,7 +15,7 @@ pub(super) enum Verb {
     Watch,
 }
 
-/// What bodies are written in.
+/// Format of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Json,
@@ -23,31 +23,31 @@ pub(super) enum Format {
     Protobuf,
 }
 
-/// What a request would be answered with, if its header allows.
+/// Possible responses to a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offer {
     pub(super) verb: Verb,
     /// With rows of a table.
     pub(super) include: Include,
-    /// Whether protobuf can say all that there is.
+    /// `true` if protobuf can represent all fields.
     pub(super) protobuf: bool,
 }
 
-/// How to answer.
+/// Negotiated form of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chosen {
     pub(super) format: Format,
     pub(super) encoding: Encoding,
-    /// Why an answer, once there is one, cannot be written so.
+    /// Reason for which a successful response cannot have that form.
     pub(super) misplaced: Option<Unacceptable>,
 }
 
-/// Why no answer is acceptable.
+/// Reason for which no response is acceptable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unacceptable {
     /// No media type of the header is known.
     MediaType,
-    /// What is known is not offered in the way in which it is wanted.
+    /// The type is known, and is not offered in that form.
     NotOffered(Offered),
     /// One object's metadata was asked for of a list.
     IsList,
@@ -55,7 +55,7 @@ pub(super) enum Unacceptable {
     IsNotList,
 }
 
-/// What there would have been.
+/// Offered forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Offered {
     Everything,
@@ -73,7 +73,7 @@ struct Clause<'a> {
 }
 
 impl Format {
-    /// The first one answers who takes anything.
+    /// The first one is the default.
     const ALL: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
 
     pub(super) const fn media_type(self) -> &'static str {
@@ -84,7 +84,7 @@ impl Format {
         }
     }
 
-    /// Of a watch.
+    /// Returns the media type of a watch.
     pub(super) const fn stream_type(self) -> &'static str {
         match self {
             Self::Json | Self::Yaml => "application/json",
@@ -169,8 +169,8 @@ pub(super) fn negotiate(header: Option<&str>, offer: Offer) -> Result<Chosen, Un
     }))
 }
 
-/// Whether a media type of the header is served at all, whatever its parameters say.
-/// A path's answers are looked up by exactly this, before anything else is looked at.
+/// Returns whether a media type of the header is served at all, whatever its parameters say. A
+/// path's answers are looked up by exactly this, before anything else is looked at.
 #[must_use]
 pub(super) fn is_served(header: Option<&str>) -> bool {
     let Some(header) = header.filter(|header| !header.trim().is_empty()) else {
@@ -183,7 +183,7 @@ pub(super) fn is_served(header: Option<&str>) -> bool {
     })
 }
 
-/// What refusals are written in: the first plain format that the header takes.
+/// Returns the format of rejections: the first plain format that the header accepts.
 #[must_use]
 pub(super) fn of_refusals(header: Option<&str>) -> Option<Format> {
     let Some(header) = header.filter(|header| !header.trim().is_empty()) else {
@@ -196,7 +196,7 @@ pub(super) fn of_refusals(header: Option<&str>) -> Option<Format> {
     plain.find_map(|clause| Format::ALL.into_iter().find(|format| clause.names(*format)))
 }
 
-/// Whether the answer is to be indented, by the clause that is served first.
+/// Returns whether the answer is to be indented, by the clause that is served first.
 #[must_use]
 pub(super) fn is_pretty(header: Option<&str>) -> bool {
     let clauses = clauses(header.unwrap_or_default());
@@ -205,7 +205,7 @@ pub(super) fn is_pretty(header: Option<&str>) -> bool {
     first.is_some_and(|clause| clause.parameter("pretty") == Some("1"))
 }
 
-/// Whether the header asks for aggregated discovery before any plain answer.
+/// Returns whether the header asks for aggregated discovery before any plain answer.
 #[must_use]
 pub(super) fn wants_aggregated_discovery(header: Option<&str>) -> bool {
     let clauses = clauses(header.unwrap_or_default());
@@ -254,7 +254,7 @@ impl<'a> Clause<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// Whether it asks for another kind than what there is, or only for a group or version.
+    /// Returns whether it asks for another kind than what there is, or only for a group or version.
     fn converts(&self) -> bool {
         ["as", "g", "v"]
             .iter()
@@ -270,7 +270,7 @@ impl<'a> Clause<'a> {
         self.media_type == format.media_type() || any.contains(&self.media_type)
     }
 
-    /// What the clause asks for in that format; `None` if that is not to be had.
+    /// Returns the encoding that the clause requests in that format; `None` if it is not offered.
     fn encoding(&self, format: Format, include: Include) -> Option<Encoding> {
         if self.streams_otherwise() {
             return None;
@@ -305,7 +305,7 @@ impl<'a> Clause<'a> {
         }
     }
 
-    /// Whether it asks for another kind of stream than there is.
+    /// Returns whether it asks for another kind of stream than there is.
     fn streams_otherwise(&self) -> bool {
         self.parameter("stream").is_some_and(|it| it != "watch")
     }

@@ -8,7 +8,7 @@ use proto_types::Resource;
 use proto_types::resource::Names;
 use serde_json::{Value, json};
 
-/// What can be done with every resource.
+/// Verbs of every resource.
 const VERBS: [&str; 3] = ["get", "list", "watch"];
 
 /// An API group, of which one version is served.

@@ -10,13 +10,13 @@ use tokio::time::Instant;
 
 use crate::hub::Hub;
 
-/// How long a request waits for a revision to arrive, as in a kube-apiserver.
+/// Longest time that a request waits for a resource version, as in a kube-apiserver.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long a request may take that says nothing else, as in a kube-apiserver.
+/// Default time limit of a request, as in a kube-apiserver.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// How new the store must be for a request.
+/// Required state of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     /// It must have listed at all.
@@ -30,8 +30,8 @@ pub(super) enum Need {
 }
 
 impl Need {
-    /// What a `resourceVersion` means where nothing else is said, for a request that may take
-    /// so long.
+    /// Returns the meaning of `resourceVersion` without `resourceVersionMatch`, for a request with
+    /// that time limit.
     pub(super) fn of(revision: Option<Revision>, within: Duration) -> Self {
         match revision {
             None => Self::Latest(within),
@@ -48,22 +48,22 @@ pub(super) async fn wait(hub: &Hub, need: Need) -> Result<Option<Read>, Status> 
         return Err(Status::too_many_requests("storage is (re)initializing", 1));
     };
     let wanted = match need {
-        Need::Any => return Ok(hub.questions().unasked()),
+        Need::Any => return Ok(hub.barrier().pass()),
         Need::Latest(within) => {
-            let asked = hub.questions().ask(within).await;
+            let asked = hub.barrier().wait(within).await;
             return asked.map_err(|_| late());
         }
         Need::Confirmed(within) => {
-            let asked = hub.questions().confirm(within).await;
+            let asked = hub.barrier().confirm(within).await;
             return asked.map_err(|_| late());
         }
-        Need::AtLeast(wanted) if wanted <= current => return Ok(hub.questions().unasked()),
+        Need::AtLeast(wanted) if wanted <= current => return Ok(hub.barrier().pass()),
         Need::AtLeast(wanted) => wanted,
     };
     // The upstream may be there already, without anything to tell.
     let reached = progress.wait_for(|progress| progress.is_some_and(|at| wanted <= at));
     let asked = async {
-        let _ = hub.questions().ask(PATIENCE).await;
+        let _ = hub.barrier().wait(PATIENCE).await;
         std::future::pending::<()>().await;
     };
     let reached = async {
@@ -73,7 +73,7 @@ pub(super) async fn wait(hub: &Hub, need: Need) -> Result<Option<Read>, Status> 
         }
     };
     match tokio::time::timeout(PATIENCE, reached).await {
-        Ok(true) => Ok(hub.questions().unasked()),
+        Ok(true) => Ok(hub.barrier().pass()),
         Ok(false) | Err(_) => {
             let current = hub.progress().borrow().unwrap_or_default();
             Err(Status::too_large(wanted, current))
@@ -110,8 +110,8 @@ pub(super) async fn wait_for_view(
         if let Some(services) = hub.services() {
             // Also where readers are answered from the cache: a quiet resource reports its
             // progress once a minute.
-            let _ = services.questions().confirm(within).await;
-            let _ = hub.questions().confirm(within).await;
+            let _ = services.barrier().confirm(within).await;
+            let _ = hub.barrier().confirm(within).await;
         }
         std::future::pending::<()>().await;
     };

@@ -1,4 +1,4 @@
-//! Compressed answers: only large ones, and only once for all who want the same.
+//! Compression of responses: only large ones, and only once for equal requests.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, header};
 use proto_types::{Revision, delta};
 
-/// What is smaller travels as it is, as from a kube-apiserver.
+/// Minimum size in bytes of compressed responses, as in a kube-apiserver.
 const THRESHOLD: usize = 128 << 10;
 
 /// Whether the consumer takes gzip. As in a kube-apiserver only the bare word says so.
@@ -102,7 +102,7 @@ pub(super) const fn pays(length: usize) -> bool {
     THRESHOLD < length
 }
 
-/// Compresses as fast as possible: who sends megabytes pays in time, not in bytes.
+/// Compresses as fast as possible: a large response takes CPU time rather than bytes.
 pub(super) fn compress(parts: &[&[u8]]) -> Bytes {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut encoder = GzEncoder::new(Vec::with_capacity(length / 4), Compression::fast());

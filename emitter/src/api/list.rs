@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use emitter_cache::encode::ListMeta;
+use emitter_cache::ListMeta;
 use emitter_cache::page::Page;
 use emitter_cache::store::Expired;
 use emitter_cache::view::Snapshot;
@@ -23,7 +23,7 @@ use super::query::{Options, RevisionMatch, go};
 use super::{Asked, Payload, compute, fresh, gzip, respond};
 use crate::hub::{Hub, Listed};
 
-/// What a list takes its items from.
+/// Source of the items of a list.
 enum Source {
     /// The present.
     Present,
@@ -168,7 +168,7 @@ async fn listed(
     Ok(whole(asked, format, parts, listed).await)
 }
 
-/// Which part of a list to answer with.
+/// Requested part of a list.
 struct Cut {
     page: Option<Page>,
     limit: Option<usize>,
@@ -206,7 +206,7 @@ fn part(hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) -> ([Bytes; 3], L
     (parts, Listed::new(items, revision))
 }
 
-/// What to answer from, and how new that must be.
+/// Returns the source of the items, and the required state of the store.
 fn source(options: &Options, page: Option<&Page>, within: Duration) -> (Source, Need) {
     if let Some(page) = page {
         let at = page.revision.map_or(Source::Present, Source::At);

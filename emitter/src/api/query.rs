@@ -19,29 +19,29 @@ use super::fresh::TIME_LIMIT;
 /// The parameters of a list or watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Options {
-    /// Whether to watch.
+    /// `true` for a watch.
     pub(super) watch: bool,
-    /// What labels must say.
+    /// Label selector.
     pub(super) labels: LabelSelector,
-    /// What fields must say.
+    /// Field selector.
     pub(super) fields: FieldSelector,
     /// The resource version, where one is given; `0` means any.
     pub(super) revision: Option<Revision>,
-    /// Whether it is written `0`.
+    /// `true` if the resource version is `0`.
     pub(super) is_any: bool,
-    /// Whether it is given and written otherwise.
+    /// `true` if the resource version is given and is not `0`.
     pub(super) is_pinned: bool,
-    /// How the resource version is meant.
+    /// Value of `resourceVersionMatch`.
     pub(super) revision_match: Option<RevisionMatch>,
     /// The size of a page, where pages are asked for.
     pub(super) limit: Option<usize>,
     /// The page.
     pub(super) continue_token: Option<String>,
-    /// When a watch ends.
+    /// Time limit of a watch.
     pub(super) timeout: Option<Duration>,
-    /// Whether bookmarks may be sent.
+    /// `true` if bookmarks may be sent.
     pub(super) bookmarks: bool,
-    /// Whether a watch begins with the state.
+    /// Value of `sendInitialEvents`.
     pub(super) send_initial_events: Option<bool>,
 }
 
@@ -54,7 +54,7 @@ pub(super) const MAX_TERMS: usize = 100;
 /// Maximum number of values of all terms together.
 pub(super) const MAX_VALUES: usize = 1000;
 
-/// How a resource version is meant.
+/// Value of `resourceVersionMatch`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RevisionMatch {
     /// Exactly so.
@@ -100,7 +100,7 @@ impl Query {
         })
     }
 
-    /// How much of its object a table row is to carry.
+    /// Returns the value of `includeObject`: the part of its object that a table row has.
     pub(super) fn include(&self) -> Result<Include, Status> {
         match self.get("includeObject") {
             None | Some("" | "Metadata") => Ok(Include::Metadata),
@@ -114,8 +114,8 @@ impl Query {
         }
     }
 
-    /// How long a request may take that is no watch: `timeout`, unless it is more than the
-    /// server allows, or nothing.
+    /// Returns the time limit of a request other than a watch: `timeout`, or the limit of the
+    /// server if that is lower.
     pub(super) fn time_limit(&self) -> Duration {
         let asked = self.text("timeout").and_then(|it| go::duration(it).ok());
         let asked = asked.filter(|it| !it.is_zero());
@@ -134,7 +134,7 @@ impl Query {
         })
     }
 
-    /// Whether JSON is to be indented, which people's tools get unasked.
+    /// Returns whether JSON is to be indented, which people's tools get unasked.
     #[must_use]
     pub(super) fn pretty(&self, user_agent: Option<&str>) -> bool {
         match self.get("pretty") {
@@ -273,16 +273,16 @@ impl Options {
     }
 }
 
-/// How long a watch of so many seconds lasts. Go counts nanoseconds in 63 bits, and past them
-/// begins anew; what is negative has ended.
+/// Returns the duration of a watch of so many seconds. Go counts nanoseconds in 63 bits, which
+/// overflow; a negative duration has ended.
 fn lasting(seconds: i64) -> Duration {
     let nanoseconds = seconds.wrapping_mul(1_000_000_000);
     let lasting = u64::try_from(nanoseconds).map_or(Duration::ZERO, Duration::from_nanos);
     lasting.min(MAX_TIMEOUT)
 }
 
-/// Refuses selectors with more terms or values than anybody needs: each is compared with
-/// the labels of each object, for each event.
+/// Rejects selectors with more terms or values than any client needs: each is compared with the
+/// labels of each object, for each event.
 fn check_cost(labels: &LabelSelector, fields: &FieldSelector) -> Result<(), Status> {
     for (name, n, max) in [
         (

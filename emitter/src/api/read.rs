@@ -16,9 +16,9 @@ use super::{Asked, WatchPath, list, respond, watch};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 
-/// What a watch needs of its server.
+/// Parts of the server that a watch needs.
 pub struct Context {
-    /// Ends watches of callers whom nobody keeps account of.
+    /// Cancelled to end watches of clients that are not counted.
     pub shutdown: CancellationToken,
     /// Counts what is served.
     pub metrics: Arc<Metrics>,
@@ -26,9 +26,9 @@ pub struct Context {
 
 /// A collection, as its path names it.
 pub struct Place {
-    /// Where.
+    /// Scope.
     pub scope: Scope,
-    /// How the path itself asks for a watch, which is deprecated but served.
+    /// Deprecated form of a watch in the path, which is still served.
     pub watch: WatchPath,
 }
 

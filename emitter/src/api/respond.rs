@@ -97,7 +97,7 @@ pub fn refusal(asked: &Asked, status: &Status) -> Response {
     let mut response = match accept::of_refusals(asked.accept.as_deref()) {
         Some(Format::Protobuf) => body(asked, code, Format::Protobuf, protobuf::status(status)),
         Some(format) => body(asked, code, format, json.into_bytes()),
-        // Who takes nothing that we write must be a person.
+        // A client that accepts none of the formats must be a person.
         None => {
             let text = super::pretty::indent(json.as_bytes());
             with_type(asked, code, Format::Json.media_type(), text)
@@ -147,7 +147,7 @@ pub fn discovered(
     response
 }
 
-/// What a kube-apiserver says of a document that it lacks.
+/// Returns the response of a kube-apiserver for a document that it lacks.
 pub(super) fn nothing_found(asked: &Asked) -> Response {
     let mut response = with_type(asked, StatusCode::NOT_FOUND, "", Body::empty());
     response.headers_mut().remove(header::CONTENT_TYPE);
@@ -173,7 +173,7 @@ async fn with_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// What go's HTTP server says where nothing is served.
+/// Returns the response of the HTTP server of Go for a path that is not served.
 pub fn page_not_found(asked: &Asked) -> Response {
     let mut response = with_type(
         asked,

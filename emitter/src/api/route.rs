@@ -1,27 +1,29 @@
 //! Paths, as a kube-apiserver reads them.
 
 use emitter_cache::Scope;
+use proto_types::ObjectKey;
 use proto_types::multicluster::Version;
 use proto_types::resource::Names;
-use proto_types::{ObjectKey, Resource};
 
-/// What a path names.
+use crate::attributes::find;
+
+/// Target of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// A collection, to list or watch.
     Collection {
-        /// Of what.
+        /// Resource.
         resource: &'static Names,
-        /// Where.
+        /// Scope.
         scope: Scope,
-        /// How the path itself asks for a watch, which is deprecated but served.
+        /// Deprecated form of a watch in the path, which is still served.
         watch: WatchPath,
     },
     /// One object, to get.
     Object {
-        /// Of what.
+        /// Resource.
         resource: &'static Names,
-        /// Which.
+        /// Key of the object.
         key: ObjectKey,
     },
     /// The namespaces, to list or watch.
@@ -50,7 +52,7 @@ pub(super) enum Route {
     Unknown,
 }
 
-/// Whether a path asks for a watch.
+/// Form of a watch in the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchPath {
     /// It does not; the query may.
@@ -148,17 +150,11 @@ impl Route {
     }
 }
 
-/// Returns the resource of that plural under a root. It may be one that is not served here.
-pub(super) fn find(root: &str, plural: &str) -> Option<&'static Names> {
-    let exports = Version::V1Beta1.exports();
-    let is_exports = root == exports.root && plural == exports.plural;
-    let found = Resource::find(root, plural).map(Resource::names);
-    found.or_else(|| is_exports.then_some(exports))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ObjectKey, Resource, Route, Scope, Version, WatchPath};
+    use proto_types::Resource;
+
+    use super::{ObjectKey, Route, Scope, Version, WatchPath};
 
     fn collection(resource: Resource, namespace: Option<&str>, watch: WatchPath) -> Route {
         let scope = namespace.map_or(Scope::Cluster, |it| Scope::Namespace(it.to_owned()));

@@ -58,7 +58,7 @@ impl Lab {
         let api = Api {
             hubs: served,
             documents: Documents::new(client),
-            metrics: Metrics::register(&mut Registry::default(), &hubs),
+            metrics: Metrics::register(&mut Registry::default()),
             shutdown: shutdown.clone(),
         };
         Self {

@@ -24,8 +24,8 @@ use super::{Asked, Context, compute, fresh, respond};
 use crate::consumers::Caller;
 use crate::hub::{Hub, Start, Subscription};
 
-/// Opens a watch. Whatever is wrong from here on is told within the stream: a
-/// consumer that gets an HTTP error may ask the same for ever.
+/// Opens a watch. Errors from here on are reported within the stream: a client that gets an HTTP
+/// error may repeat the request for ever.
 pub(super) async fn watch(
     asked: &Asked,
     hub: &Arc<Hub>,
@@ -33,7 +33,7 @@ pub(super) async fn watch(
     options: &Options,
     context: Context,
 ) -> Result<Response, Status> {
-    // Not synced yet is the one thing that is told with an HTTP status.
+    // A missing first list is the only error with an HTTP status.
     fresh::wait_for_view(hub, &view, Need::Any).await?;
     if options.timeout == Some(Duration::ZERO) {
         // It has ended before it began.
@@ -75,7 +75,7 @@ async fn open(
     let revision = options.revision.filter(|revision| !revision.is_zero());
     let start = match (revision, options.send_initial_events) {
         (_, Some(true)) => Start::State,
-        // `00` is zero too, and nobody asked for the end of the state to be marked.
+        // `00` is zero too, without a mark at the end of the state.
         (None, None) if options.is_pinned => Start::State,
         (Some(revision), _) => Start::After(revision),
         (None, _) => Start::Now,

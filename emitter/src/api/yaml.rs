@@ -27,7 +27,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_something_else_is_quoted() {
+    fn ambiguous_values_are_quoted() {
         let json = br#"{"b":{"port":80,"text":"80","yes":"yes","at":"2026-01-01T00:00:00Z"},"a":["",null,"x: y","- z"]}"#;
         let yaml = String::from_utf8(of_json(json)).unwrap();
         let expected = "a:\n- \"\"\n- null\n- \"x: y\"\n- \"- z\"\nb:\n  at: \"2026-01-01T00:00:00Z\"\n  port: 80\n  text: \"80\"\n  \"yes\": \"yes\"\n";

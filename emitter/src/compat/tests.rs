@@ -144,7 +144,7 @@ fn without_a_selector_everything_is_exported_only_if_nothing_is_ours() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn a_wrong_value_is_named() {
     for (line, word) in [
         ("--emitter=false", "--emitter=false"),
         ("--emitter=perhaps", "--emitter: \"perhaps\""),

@@ -1,4 +1,4 @@
-//! Flags that say who may see what.
+//! Flags of authentication and authorization.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use super::Error;
 use crate::access::Settings;
 use crate::limits::duration;
 
-/// Who may see what.
+/// Flags of authentication and authorization.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub(super) struct AccessArgs {
-    /// Let in whoever reaches a port, also without saying who it is. Follows from
-    /// --insecure-port, where no other flag here says how consumers are known.
+    /// Allow requests without credentials; default: true if --insecure-port is set and no
+    /// authentication flag is set
     #[arg(
         long = "anonymous-auth",
         alias = "anonymous",
@@ -30,8 +30,7 @@ pub(super) struct AccessArgs {
     #[arg(long, value_name = "FILE")]
     token_auth_file: Option<PathBuf>,
 
-    /// Whose tokens are believed and who may see what, in YAML or JSON. Read again when it
-    /// changes.
+    /// File with trusted token issuers and client permissions, in YAML or JSON; reloaded on change
     #[arg(long, value_name = "FILE")]
     access_config: Option<PathBuf>,
 
@@ -39,18 +38,18 @@ pub(super) struct AccessArgs {
     #[arg(long)]
     delegate_authentication: bool,
 
-    /// Ask the upstream's API server whether somebody may get, list or watch, unless
-    /// --access-config grants it (SubjectAccessReview).
+    /// Authorize get, list and watch with the SubjectAccessReview API of the upstream's API server,
+    /// unless --access-config allows the request
     #[arg(long)]
     delegate_authorization: bool,
 
-    /// How long answers of the upstream's API server count; while it does not answer, the
-    /// last ones count two minutes more.
+    /// Time for which responses of the upstream's API server are cached; while it is unavailable,
+    /// cached ones stay valid for two more minutes
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     delegation_cache_ttl: Duration,
 }
 
-/// What else says how consumers are known, or that nobody wants to know.
+/// Other settings that decide how clients are authenticated.
 pub(super) struct Beside {
     /// There is an authority of clients' certificates.
     pub(super) has_client_ca: bool,
@@ -60,7 +59,7 @@ pub(super) struct Beside {
     pub(super) names_insecure_port: bool,
 }
 
-/// What people should know of the access.
+/// Returns a warning about the access.
 pub(super) fn notes(settings: &Settings) -> Option<String> {
     let note = "every client that reaches a port can read what is exported (--anonymous-auth); name \
                 consumers in --access-config instead";
@@ -68,7 +67,7 @@ pub(super) fn notes(settings: &Settings) -> Option<String> {
 }
 
 impl AccessArgs {
-    /// Whether any of these says how consumers are known.
+    /// Returns whether any of these says how consumers are known.
     pub(super) const fn knows_consumers(&self) -> bool {
         self.token_auth_file.is_some()
             || self.access_config.is_some()
@@ -84,7 +83,7 @@ impl AccessArgs {
             (None, false) => follows,
         };
         if !anonymous && !knows {
-            return Err(Error::Nobody);
+            return Err(Error::NoAuthentication);
         }
         Ok(Settings {
             anonymous,

@@ -10,7 +10,7 @@ use super::Error;
 use crate::signing::Signing;
 use crate::tls::{Certificate, MinVersion, NamedPair, Sources, Suites};
 
-/// Where is served, and with what.
+/// Flags of the serving addresses and certificates.
 #[derive(Debug, Args)]
 pub(super) struct ServingArgs {
     /// Serve HTTPS on this address.
@@ -95,14 +95,14 @@ const HTTP_PORT: u16 = 8080;
 
 const ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// Where is served.
+/// Addresses and certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serving {
-    /// Where HTTP is served, if it is.
+    /// Address of HTTP, if it is served.
     pub http: Option<SocketAddr>,
     /// The CA that signs the serving certificate, if it is the emitter's own.
     pub(crate) signing: Option<Signing>,
-    /// Where HTTPS is served, if it is, and with what.
+    /// Address of HTTPS, if it is served, with its certificates.
     pub https: Option<(SocketAddr, Sources)>,
 }
 
@@ -157,7 +157,7 @@ fn signing(
 }
 
 impl Serving {
-    /// What people should know of the flags.
+    /// Returns warnings about the flags.
     pub(super) fn notes(&self) -> Vec<String> {
         let suites = self.https.as_ref().map(|(_, sources)| &sources.suites);
         let mut notes = suites.map(|it| it.notes.clone()).unwrap_or_default();
@@ -180,8 +180,7 @@ impl ServingArgs {
         self.insecure_port.is_some_and(|port| port != 0)
     }
 
-    /// Where is served, if consumers are known by something that must not be overheard or
-    /// not.
+    /// Returns the addresses, for clients whose credentials must be encrypted or for others.
     pub(super) fn serving(self, knows_consumers: bool) -> Result<Serving, Error> {
         let http = self.insecure_port;
         let http = http.unwrap_or(if knows_consumers { 0 } else { HTTP_PORT });

@@ -4,17 +4,17 @@ use proto_types::LabelSelector;
 
 use super::Error;
 
-/// Whose flags were typed.
+/// Program for which the flags were written.
 #[derive(Debug, Default)]
 pub(crate) enum Spelling {
     /// This program's.
     #[default]
     Ours,
-    /// service-reflector's; whoever spells as it did is served as it served.
+    /// The flags of service-reflector, which get its defaults.
     ServiceReflector {
-        /// Whether no flag of ours stands among them.
+        /// `true` if no flag of this program is among them.
         is_whole: bool,
-        /// What people should know of flags that do nothing here.
+        /// Warnings about flags without effect.
         notes: Vec<String>,
     },
 }
@@ -32,8 +32,8 @@ impl Spelling {
         }
     }
 
-    /// What is exported if no selector is said: as service-reflector did, if nothing shows
-    /// that somebody means another program.
+    /// Returns the selector of an export without `--selector`: everything, as service-reflector
+    /// did, if no flag is one of this program alone.
     fn everything(&mut self) -> Result<LabelSelector, Error> {
         match self {
             Self::ServiceReflector {

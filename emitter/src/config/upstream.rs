@@ -37,7 +37,7 @@ pub(super) struct UpstreamArgs {
 }
 
 impl UpstreamArgs {
-    /// How the upstream is reached, if it is no cluster.
+    /// Returns the access to an upstream that is another emitter.
     pub(super) fn into_access(self) -> Result<Option<Access>, Error> {
         let Some(url) = self.upstream_url else {
             return Ok(None);

@@ -18,7 +18,7 @@ use crate::metrics::Limit;
 /// bounded by the number of requests.
 pub const COUNTED_BODY: usize = 64 << 10;
 
-/// What can be taken.
+/// Limited item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Item {
     Watch,
@@ -39,7 +39,7 @@ pub(super) struct Shares {
     turns: HashMap<Arc<str>, std::sync::Weak<tokio::sync::Mutex<()>>>,
 }
 
-/// What one consumer has taken, or all together.
+/// Items in use by one consumer, or by all together.
 #[derive(Debug, Default)]
 struct Share {
     n_watches: usize,
@@ -83,8 +83,8 @@ impl Share {
         *n_watches == 0 && *n_requests == 0 && *n_bytes == 0 && views.is_empty()
     }
 
-    /// Whether one more item is within a limit. A body is served in any case where its
-    /// consumer, or everybody, has no other: else it never would be.
+    /// Returns whether one more item is within a limit. A body is sent in any case if its consumer,
+    /// or all together, have no other one in flight: otherwise it could never be sent.
     fn has_room(&self, item: Item, limit: usize) -> bool {
         match item {
             Item::Watch => self.n_watches < limit,
@@ -209,7 +209,7 @@ impl Consumers {
         }
     }
 
-    /// How many long computations run at a time: as many as there are processors.
+    /// Returns the semaphore of long computations: one permit for each processor.
     pub(super) fn computing() -> Arc<Semaphore> {
         let n = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Arc::new(Semaphore::new(n))

@@ -34,7 +34,7 @@ async fn watches_end_one_after_the_other() {
     let sessions: Vec<Session> = (0..10).map(|_| open(&consumers, None)).collect();
     let begin = Instant::now();
     let ended = sessions.iter().map(async |session| {
-        session.bell().hears(1).await;
+        session.notifier().wait_for(1).await;
         assert_eq!(session.is_ended(), Some(Eviction::Shutdown));
         begin.elapsed().as_millis()
     });

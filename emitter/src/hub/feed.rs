@@ -1,4 +1,4 @@
-//! The frames of one view, and who waits for them.
+//! Encoded events of one view, and the watches that wait for them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use proto_types::Revision;
 use tokio::time::Instant;
 
-use crate::bell::Bell;
+use crate::notify::Notifier;
 
 /// The frames of one view.
 pub struct Feed {
@@ -19,28 +19,28 @@ pub struct Feed {
     listeners: Mutex<Listeners>,
 }
 
-/// Who is told of news.
+/// Watches that are notified of events.
 #[derive(Default)]
 struct Listeners {
     next: u64,
-    /// In the order in which they came: those that share a connection are told together.
-    bells: BTreeMap<u64, Arc<Bell>>,
-    /// They are told nothing more until then.
+    /// Notifiers in the order in which they came: those of one connection are notified together.
+    notifiers: BTreeMap<u64, Arc<Notifier>>,
+    /// Time until which no notification is sent.
     rest_until: Option<Instant>,
-    /// There is something that they have not been told.
+    /// `true` if an event was not notified yet.
     is_owed: bool,
 }
 
-/// A place among those who are told of news, for as long as it lives.
+/// Registration for notifications, for as long as it lives.
 pub struct Listener {
-    /// What is read.
+    /// Feed that is read.
     pub feed: Arc<Feed>,
-    /// What rings.
-    pub bell: Arc<Bell>,
+    /// Notifier of events and of the end.
+    pub notifier: Arc<Notifier>,
     id: u64,
 }
 
-/// Where a watch begins.
+/// Beginning of a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// With what happened after a revision.
@@ -55,7 +55,7 @@ pub enum Start {
 pub struct Subscription {
     /// The feed.
     pub feed: Arc<Feed>,
-    /// Where to read on.
+    /// Position in the feed.
     pub cursor: Cursor,
     /// The state, to be encoded as it is read: a reader that takes its time must not
     /// hold a copy of everything meanwhile.
@@ -89,21 +89,21 @@ impl Feed {
         })
     }
 
-    /// Sends all who read away, to resume elsewhere.
+    /// Ends all watches, to resume at another replica.
     pub(super) fn leave_behind(&self) {
         self.ring.write().leave_behind();
         self.listeners.lock().ring();
     }
 
-    /// Ends all watches: who reads on must list again.
+    /// Ends all watches, which then must list again.
     pub(super) fn close(&self) {
         self.ring.write().close();
         self.listeners.lock().ring();
     }
 
-    /// Tells all who read that there is something new: now, or together with what comes
-    /// until they have rested, no longer than `max`. Whether that is to be
-    /// [settled](Self::settle) which was not before.
+    /// Notifies all watches of an event: now, or together with those that come within the batching
+    /// period, no longer than `max`. Returns whether a notification is to be
+    /// [settled](Self::settle) that was not before.
     pub(super) fn announce(&self, now: Instant, max: Duration) -> bool {
         let mut listeners = self.listeners.lock();
         let was_owed = std::mem::replace(&mut listeners.is_owed, true);
@@ -121,15 +121,15 @@ impl Feed {
         &self.view
     }
 
-    /// Rings that bell when there may be something to read.
+    /// Rings that notifier when there may be something to read.
     #[must_use]
-    pub fn listen(self: &Arc<Self>, bell: Arc<Bell>) -> Listener {
+    pub fn listen(self: &Arc<Self>, notifier: Arc<Notifier>) -> Listener {
         let mut listeners = self.listeners.lock();
         listeners.next += 1;
         let id = listeners.next;
-        listeners.bells.insert(id, Arc::clone(&bell));
+        listeners.notifiers.insert(id, Arc::clone(&notifier));
         let feed = Arc::clone(self);
-        Listener { feed, bell, id }
+        Listener { feed, notifier, id }
     }
 
     /// The cursor that sees what comes next.
@@ -138,7 +138,7 @@ impl Feed {
         self.ring.read().head()
     }
 
-    /// What is there from a cursor on.
+    /// Returns the events from a cursor on.
     #[must_use]
     pub fn read(&self, cursor: Cursor) -> Read {
         self.ring.read().read(cursor)
@@ -154,7 +154,7 @@ impl Listeners {
             return Some(rested);
         }
         self.is_owed = false;
-        let n_listeners = u32::try_from(self.bells.len()).map_or(MANY, |it| it.min(MANY));
+        let n_listeners = u32::try_from(self.notifiers.len()).map_or(MANY, |it| it.min(MANY));
         let rest = max * n_listeners / MANY;
         self.rest_until = (MIN_REST <= rest).then(|| now + rest);
         self.ring();
@@ -162,12 +162,14 @@ impl Listeners {
     }
 
     fn ring(&self) {
-        self.bells.values().for_each(|bell| bell.ring());
+        self.notifiers
+            .values()
+            .for_each(|notifier| notifier.notify());
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.feed.listeners.lock().bells.remove(&self.id);
+        self.feed.listeners.lock().notifiers.remove(&self.id);
     }
 }

@@ -162,7 +162,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(50);
 /// Longest time between two questions on behalf of watches.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long a question that keeps resources in step may take.
+/// Longest time of a request that keeps resources in step.
 const IN_STEP: Duration = Duration::from_secs(15);
 
 /// A question may take this part of the time at most.
@@ -220,10 +220,8 @@ impl Hub {
                     self.lags.notified().await;
                     continue;
                 }
-                (Lag::Services, Some(services)) => {
-                    services.questions.confirm(IN_STEP).await.is_ok()
-                }
-                (Lag::Objects, _) => self.questions.confirm(IN_STEP).await.is_ok(),
+                (Lag::Services, Some(services)) => services.barrier.confirm(IN_STEP).await.is_ok(),
+                (Lag::Objects, _) => self.barrier.confirm(IN_STEP).await.is_ok(),
             };
             let is_better = self.inner.lock().lag(&self) == Lag::Nothing;
             let pause = match answer && is_better {

@@ -28,8 +28,8 @@ impl Listed {
         }
     }
 
-    /// The compressed list, made at most once for all who ask for this revision:
-    /// whoever comes meanwhile waits for it.
+    /// Returns the compressed list, which is made at most once for all requests at this resource
+    /// version; concurrent ones wait for it.
     pub fn compressed(&self, compress: impl FnOnce(&[u8]) -> Bytes) -> Bytes {
         let mut kept = self.compressed.lock();
         match &*kept {

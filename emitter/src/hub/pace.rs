@@ -1,8 +1,7 @@
-//! When readers are told: at once, unless they were told something a moment ago.
+//! Batching of notifications: at once, unless there was one a moment ago.
 //!
-//! What a change costs is mostly a write to each reader's socket. Changes that follow one
-//! another closely share it: the first is told at once, those that come while its
-//! readers rest are told together.
+//! The cost of a change is mostly the write to each client's socket. Changes that follow one
+//! another closely share it: the first is sent at once, those within the batching period together.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,12 +11,12 @@ use tokio::time::Instant;
 
 use super::{Feed, Hub};
 
-/// How readers are told.
+/// Batching of notifications.
 #[derive(Default)]
 pub(super) struct Pace {
-    /// How long they rest at most.
+    /// Longest batching period.
     max_rest: Duration,
-    /// Some of them are to be told something later.
+    /// Notified if a batch is due later.
     owes: Notify,
 }
 
@@ -30,8 +29,7 @@ impl Pace {
 }
 
 impl Hub {
-    /// Gathers news for many readers, for no longer than that. Somebody must
-    /// [`pace`](Self::pace) them then.
+    /// Enables batching, for no longer than that. A task must [`pace`](Self::pace) it.
     #[must_use]
     pub const fn gathering(mut self, max_rest: Duration) -> Self {
         self.pace.max_rest = max_rest;
@@ -62,8 +60,8 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bell::Bell;
     use crate::hub::{Listener, Start, tests::hub_and_view};
+    use crate::notify::Notifier;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Context, Wake, Waker};
 
@@ -87,7 +85,7 @@ mod tests {
         let listing = Listing::confirmed(Revision::new(1), Vec::new());
         hub.ingest(Event::Listed(listing), jiff::Timestamp::now());
         let feed = hub.subscribe(&view, Start::Now).ok().unwrap().feed;
-        let listen = || feed.listen(Arc::new(Bell::default()));
+        let listen = || feed.listen(Arc::new(Notifier::default()));
         let listeners = std::iter::repeat_with(listen).take(n_listeners).collect();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(Arc::clone(&hub).pace());
@@ -95,7 +93,7 @@ mod tests {
         (hub, listeners, tasks)
     }
 
-    /// What hears a bell.
+    /// What hears a notifier.
     #[derive(Default)]
     struct Ear(AtomicBool);
 
@@ -109,7 +107,7 @@ mod tests {
         fn at(listener: &Listener) -> Arc<Self> {
             let ear = Arc::new(Self::default());
             let waker = Waker::from(Arc::clone(&ear));
-            listener.bell.listen(&Context::from_waker(&waker));
+            listener.notifier.listen(&Context::from_waker(&waker));
             ear
         }
 
@@ -127,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_while_readers_rest_is_told_at_once_afterwards() {
+    async fn events_within_a_batching_period_are_sent_at_its_end() {
         let (hub, listeners, _tasks) = paced(500).await;
         for round in 0..3 {
             let ear = Ear::at(&listeners[0]);
@@ -143,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_rests_longer_than_the_limit() {
+    async fn no_watch_waits_longer_than_the_batching_period() {
         let (hub, listeners, _tasks) = paced(5000).await;
         change(&hub, 2);
         let ear = Ear::at(&listeners[0]);
@@ -163,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_sent_away_is_told_at_once() {
+    async fn a_watch_that_is_sent_away_is_notified_at_once() {
         let (hub, listeners, _tasks) = paced(1000).await;
         change(&hub, 2);
         let ear = Ear::at(&listeners[0]);

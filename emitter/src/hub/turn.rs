@@ -33,7 +33,7 @@ impl Hub {
         self.publish(inner, &News::of(change));
     }
 
-    /// Sends news to those who watch.
+    /// Publishes a change to the watches.
     pub(super) fn publish(&self, mut inner: MutexGuard<'_, Inner>, news: &News) {
         if matches!(news, News::Fresh) {
             self.told.clear();

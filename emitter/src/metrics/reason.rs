@@ -1,41 +1,41 @@
-//! Why somebody was refused, or a watch ended.
+//! Reasons of rejections and of the end of watches.
 
-/// Why somebody was refused or cut off.
+/// Limit for which a request was rejected or a connection closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// Of connections.
+    /// Number of connections.
     Connections,
-    /// Of connections of one address.
+    /// Number of connections of one address.
     ConnectionsPerAddress,
-    /// Of the time for a handshake.
+    /// Time of a handshake.
     Handshake,
-    /// Of the time for a request's head.
+    /// Time until the head of a request.
     Header,
-    /// Of the time for which a client may take nothing.
+    /// Time for which a client may read nothing.
     Write,
-    /// Of watches.
+    /// Number of watches.
     Watches,
-    /// Of watches of one consumer.
+    /// Number of watches of one consumer.
     WatchesPerConsumer,
-    /// Of requests that are answered at a time.
+    /// Number of requests in flight.
     Requests,
-    /// Of requests of one consumer that are answered at a time.
+    /// Number of requests of one consumer in flight.
     RequestsPerConsumer,
-    /// Of bytes of answers that are being sent.
+    /// Bytes of responses that are being sent.
     ResponseBytes,
-    /// Of these bytes of one consumer.
+    /// Bytes of responses to one consumer that are being sent.
     ResponseBytesPerConsumer,
-    /// Of the time for a whole answer.
+    /// Time of a whole response.
     Response,
-    /// Of views that are watched.
+    /// Number of watched views.
     Views,
-    /// Of views that one consumer watches.
+    /// Number of views that one consumer watches.
     ViewsPerConsumer,
-    /// Of questions to the upstream about credentials from one address.
+    /// Number of requests to the upstream about credentials from one address.
     Authentication,
-    /// Of the length of path and query.
+    /// Length of path and query.
     Uri,
-    /// Of the length of a body.
+    /// Length of a body.
     Body,
     /// It is shutting down.
     Shutdown,
@@ -66,8 +66,7 @@ impl Limit {
     }
 }
 
-/// Why a watch was ended that its consumer would have gone on with; of several reasons
-/// the last counts.
+/// Reason for which the emitter ended a watch; the last one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Eviction {

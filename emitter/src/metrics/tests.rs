@@ -37,7 +37,8 @@ fn texts() -> [(&'static str, &'static str); 4] {
 fn names() -> BTreeSet<String> {
     let mut registry = Registry::default();
     let (hub, _) = hub_and_view();
-    let metrics = Metrics::register(&mut registry, &[Arc::new(hub)]);
+    let metrics = Metrics::register(&mut registry);
+    registry.register_collector(Box::new(crate::hub::Collected(vec![Arc::new(hub)])));
     touch(&metrics);
     let present = Present {
         connections: Connections::new(ConnectionLimits::standard(), Arc::clone(&metrics)),

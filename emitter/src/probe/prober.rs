@@ -1,6 +1,5 @@
 //! Lists of what is followed, metadata alone.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,14 +12,12 @@ use runtime::follow::{Guard, Limits, Marks, Scope, Verifier};
 use runtime::upstream::{self, Said};
 use serde::Deserialize;
 
-use crate::signs::Health;
-use crate::upstream::is_the_api_server;
+use crate::exposure::is_the_api_server;
+use crate::health::Health;
+use crate::read_barrier::Versions;
 
 /// Metadata of 100 000 objects, generously.
 const MAX_LIST: usize = 256 << 20;
-
-/// What there was at a revision.
-pub type Versions = HashMap<ObjectKey, (Box<str>, Revision)>;
 
 /// Lists of what is followed, metadata alone.
 pub struct Prober {
@@ -38,9 +35,9 @@ type Shows = Box<dyn Fn(&ObjectKey, &Labels) -> bool + Send + Sync>;
 pub(super) struct Found {
     pub(super) versions: Versions,
     pub(super) revision: Revision,
-    /// Whether what it lacks is absent.
+    /// `true` if objects that it lacks are absent.
     pub(super) is_confirmed: bool,
-    /// Whether the upstream has lost its own API server.
+    /// `true` if the upstream has lost its own API server.
     pub(super) is_disconnected: bool,
 }
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use runtime::Budget;
 
 use super::Program;
-use crate::exposure;
 use crate::identity::Identity;
-use crate::upstream::{Follower, Passage};
+use crate::upstream::{Exports, Follower, Passage};
 
 impl Program {
     /// Follows ServiceExports, where they decide what is exported.
@@ -28,7 +27,7 @@ impl Program {
             passage: Passage::Exports(exposure),
         };
         self.keep(&hub);
-        let following = exposure::Following {
+        let following = Exports {
             follower,
             client: self.client.clone(),
             namespace: self.config.namespace.clone(),

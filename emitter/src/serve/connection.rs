@@ -1,45 +1,27 @@
 //! One connection, from its handshake to its end.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::Router;
-use axum::body::Body;
-use futures::future::BoxFuture;
-use http::{HeaderValue, Method, Request, Response, Version, header};
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use proto_types::Status;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tower::ServiceExt;
 use tracing::debug;
 
 use super::Transport;
-use super::conversation::{Conversation, Handed, Handover, Http, Io};
+use super::conversation::{Conversation, Handed, Http, Io};
 use super::long::LongAnswer;
 use super::paced::Paced;
 use super::rewound::{Protocol, Rewound};
-use crate::connections::{Connection, InFlight, Place};
+use super::service::{Answers, Handover, Service};
+use crate::connections::{Connection, Place};
 use crate::limits::ConnectionLimits;
 use crate::metrics::{Limit, Metrics};
 
-/// What all connections of a server share.
+/// Parts that all connections of a server share.
 pub(super) struct Server {
     pub(super) http: Http,
     pub(super) transport: Transport,
     pub(super) limits: ConnectionLimits,
     pub(super) metrics: Arc<Metrics>,
-}
-
-/// What is done with requests.
-#[derive(Clone)]
-pub(super) enum Answers {
-    /// They are answered.
-    All(Router),
-    /// There are too many connections.
-    TooMany,
 }
 
 impl Server {
@@ -166,108 +148,5 @@ impl Server {
         }
         self.metrics.refused(Limit::Header);
         debug!("a first request took too long");
-    }
-}
-
-/// What answers the requests of one connection.
-pub(super) struct Service {
-    connection: Arc<Connection>,
-    answers: Answers,
-    handover: Arc<Handover>,
-}
-
-impl Service {
-    pub(super) const fn connection(&self) -> &Arc<Connection> {
-        &self.connection
-    }
-
-    pub(super) const fn handover(&self) -> &Arc<Handover> {
-        &self.handover
-    }
-}
-
-impl hyper::service::Service<Request<Incoming>> for Service {
-    type Response = Response<Counted>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let in_flight = self.connection.request();
-        let connection = Arc::clone(&self.connection);
-        let answers = self.answers.clone();
-        let handover = may_leave(&request).then(|| Arc::clone(&self.handover));
-        Box::pin(async move {
-            let response = match answers {
-                Answers::All(router) => {
-                    let mut request = request.map(Body::new);
-                    request.extensions_mut().insert(connection);
-                    router.oneshot(request).await?
-                }
-                Answers::TooMany => too_many(),
-            };
-            let response = response.map(|body| Counted {
-                body,
-                _in_flight: in_flight,
-            });
-            let is_long = response.body().size_hint().exact().is_none();
-            match handover.filter(|it| is_long && it.is_possible()) {
-                Some(handover) => {
-                    handover.give(response);
-                    std::future::pending().await
-                }
-                None => Ok(response),
-            }
-        })
-    }
-}
-
-/// Whether nothing of a request is for the HTTP library to heed but its head.
-fn may_leave(request: &Request<Incoming>) -> bool {
-    let connection = request.headers().get(header::CONNECTION);
-    request.version() == Version::HTTP_11
-        && request.method() == Method::GET
-        && request.body().is_end_stream()
-        && connection.is_none_or(|it| it.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
-}
-
-fn too_many() -> Response<Body> {
-    let status = Status::too_many_requests("Too many connections, please try again later.", 1);
-    let mut response = Response::new(Body::from(status.to_json()));
-    *response.status_mut() = http::StatusCode::TOO_MANY_REQUESTS;
-    for (name, value) in [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::RETRY_AFTER, "1"),
-        (header::CONNECTION, "close"),
-    ] {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-/// A body that counts as a request in flight until it has been sent.
-pub(super) struct Counted {
-    body: Body,
-    _in_flight: InFlight,
-}
-
-impl HttpBody for Counted {
-    type Data = <Body as HttpBody>::Data;
-    type Error = <Body as HttpBody>::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

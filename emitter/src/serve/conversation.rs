@@ -4,7 +4,6 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,21 +11,20 @@ use bytes::Bytes;
 use http::Response;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::debug;
 
-use super::connection::{Counted, Service};
 use super::gathered::Gathered;
 use super::rewound::{Protocol, Rewound};
+use super::service::{Counted, Handover, Service};
 use crate::connections::Connection;
 use crate::limits::ConnectionLimits;
 
-/// How long an HTTP/2 client may take to say that it is there; Go's default is 15 s.
+/// Time in which an HTTP/2 client must answer a ping; the default of Go is 15 s.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What one HTTP/2 stream may have waiting to be sent. Frames are shared and this is a
-/// copy, so it is kept small.
+/// Maximum size of the send buffer of one HTTP/2 stream. Watch events are shared and this is a
+/// copy, so it is small.
 const STREAM_BUFFER: usize = 64 << 10;
 
 /// Streams that a client opened and reset before they were answered (CVE-2023-44487),
@@ -38,7 +36,7 @@ const MAX_ERROR_RESETS: usize = 100;
 /// The library takes no less.
 const MIN_BUFFER: usize = 8 << 10;
 
-/// How the HTTP library is set up.
+/// Settings of the HTTP library.
 pub(super) struct Http {
     one: http1::Builder,
     two: http2::Builder<TokioExecutor>,
@@ -60,18 +58,11 @@ type Two = http2::Connection<TokioIo<Gathered<Rewound<Io>>>, Service, TokioExecu
 /// A connection over HTTP/2, whose streams have tasks of their own.
 pub(super) struct Shared {
     library: Two,
-    /// What it writes leaves when it has nothing more to do.
+    /// Its writes are sent when the library has nothing more to do.
     turn: Gathered<Rewound<Io>>,
     connection: Arc<Connection>,
     /// The tasks of its streams have had their chance.
     has_yielded: bool,
-}
-
-/// Where an answer is laid that leaves the HTTP library.
-pub(super) struct Handover {
-    /// Whether the library may still have to write.
-    unflushed: Arc<AtomicBool>,
-    response: Mutex<Option<Response<Counted>>>,
 }
 
 /// A stream, what has been read from it already, and the answer to be written to it.
@@ -81,7 +72,7 @@ pub(super) type Handed = ((Io, Bytes), Response<Counted>);
 /// whatever waits for it would have room for it in each of them.
 pub(super) type Io = Box<dyn ReadWrite>;
 
-/// What can be read and written.
+/// Stream of bytes in both directions.
 pub(super) trait ReadWrite: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> ReadWrite for S {}
@@ -104,25 +95,6 @@ impl Http {
             .keep_alive_interval(limits.http2_ping_interval)
             .keep_alive_timeout(PING_TIMEOUT);
         Self { one, two }
-    }
-}
-
-impl Handover {
-    pub(super) fn new(unflushed: Arc<AtomicBool>) -> Arc<Self> {
-        Arc::new(Self {
-            unflushed,
-            response: Mutex::new(None),
-        })
-    }
-
-    /// Whether the library has nothing left to write, so that another may.
-    pub(super) fn is_possible(&self) -> bool {
-        !self.unflushed.load(Ordering::Relaxed)
-    }
-
-    /// Lays an answer there; the library is to wait for it for ever.
-    pub(super) fn give(&self, response: Response<Counted>) {
-        *self.response.lock() = Some(response);
     }
 }
 
@@ -161,7 +133,7 @@ impl Conversation {
                 Self::One(connection, handover) => match Pin::new(connection).poll(cx) {
                     Poll::Ready(ended) => ended.map_err(Into::into),
                     Poll::Pending => {
-                        let handed = handover.response.lock().take();
+                        let handed = handover.take();
                         return handed.map_or(Poll::Pending, |it| Poll::Ready(Some(it)));
                     }
                 },
@@ -183,7 +155,7 @@ impl Conversation {
         }
     }
 
-    /// What goes on with an answer that was handed over.
+    /// Returns the stream after a response was handed over, with the bytes that were read from it.
     pub(super) fn leave(self, response: Response<Counted>) -> Option<Handed> {
         match self {
             Self::One(connection, _) => {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a TLS record holds at most, in bytes; so much goes out even within a turn.
+/// Maximum size of a TLS record in bytes; so much is sent even within a turn.
 const MAX_GATHERED: usize = 16 << 10;
 
 /// A stream that two hold: one writes to it, the other ends the turn.
@@ -22,13 +22,13 @@ pub(super) struct Gathered<S>(Arc<Mutex<Inner<S>>>);
 struct Inner<S> {
     stream: S,
     gathered: Vec<u8>,
-    /// How much of it has been written.
+    /// Number of bytes that were written.
     n_written: usize,
     is_flushed: bool,
 }
 
 impl<S: AsyncWrite + Unpin> Gathered<S> {
-    /// For who writes, and for who ends the turn.
+    /// Creates the writer, and the handle that ends the turn.
     pub(super) fn new(stream: S) -> (Self, Self) {
         let inner = Arc::new(Mutex::new(Inner {
             stream,
@@ -62,13 +62,13 @@ impl<S: AsyncWrite + Unpin> Inner<S> {
             }
             self.n_written += n;
         }
-        // Who waits for the next event needs no room for it.
+        // A stream without data needs no buffer.
         self.gathered = Vec::new();
         self.n_written = 0;
         Poll::Ready(Ok(()))
     }
 
-    /// How much more is gathered before some of it must go.
+    /// Returns the number of bytes that can be added before some must be written.
     fn room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if MAX_GATHERED <= self.gathered.len() {
             ready!(self.drain(cx))?;

@@ -33,7 +33,7 @@ pub(super) struct LongAnswer<S, B> {
     body: B,
     pieces: VecDeque<Piece>,
     n_pending: usize,
-    /// How much of the first piece has been written.
+    /// Number of bytes of the first piece that were written.
     n_written: usize,
     is_flushed: bool,
     has_ended: bool,

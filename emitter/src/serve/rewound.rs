@@ -9,13 +9,13 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-/// What a client begins with that speaks HTTP/2 (RFC 9113, section 3.4).
+/// Beginning of an HTTP/2 connection (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Room for the head of a usual request.
 const FIRST_READ: usize = 1 << 10;
 
-/// How requests come.
+/// Version of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// HTTP/1.1, and 1.0.
@@ -28,7 +28,7 @@ pub(super) enum Protocol {
 pub(super) struct Rewound<S> {
     stream: S,
     read: Bytes,
-    /// Whether something may not have reached the stream that was written.
+    /// `true` if bytes may not have reached the stream yet.
     unflushed: Arc<AtomicBool>,
 }
 
@@ -63,7 +63,7 @@ impl<S: AsyncRead + Unpin> Rewound<S> {
             } else if n == PREFACE.len() {
                 Protocol::Two
             } else if stream.read_buf(&mut read).await? == 0 {
-                // Nobody asks anything.
+                // The client sends nothing.
                 Protocol::One
             } else {
                 continue;

@@ -17,7 +17,7 @@ pub struct NamedPair {
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-    /// For whom; for the names in the certificate if there are none.
+    /// Server names; without any, those in the certificate.
     pub names: Vec<String>,
 }
 
@@ -57,8 +57,8 @@ pub(super) struct ByName {
 }
 
 impl ByName {
-    /// Of two for the same name the first counts, and those that were said go before those
-    /// that stand in certificates.
+    /// Creates the resolver. The first certificate of a name applies, and configured names precede
+    /// those in certificates.
     pub(super) fn new(
         named: Vec<(Vec<String>, Arc<CertifiedKey>)>,
         otherwise: CertifiedKey,
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_by_a_name_gets_its_certificate() {
+    fn a_client_gets_the_certificate_of_the_server_name() {
         let [one, two, three, other] = [
             pair(&["one.example", "*.one.example"]),
             pair(&["one.example", "two.example"]),

@@ -12,7 +12,7 @@ use rustls::sign::CertifiedKey;
 
 use super::{Certificate, Error};
 
-/// Which flags name the files.
+/// Flags that name the files.
 pub(super) struct Flags {
     pub(super) cert: &'static str,
     pub(super) key: &'static str,

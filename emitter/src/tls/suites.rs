@@ -13,13 +13,13 @@ use rustls::crypto::ring::{ALL_CIPHER_SUITES, default_provider};
 use rustls::version::{TLS12, TLS13};
 use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion};
 
-/// What TLS may be.
+/// Allowed cipher suites and versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Suites {
     /// All, if none is named.
     named: Vec<CipherSuite>,
     min_version: MinVersion,
-    /// What people should know of what they named.
+    /// Warnings about the names.
     pub notes: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ pub enum MinVersion {
     Tls13,
 }
 
-/// Why a text names no suite.
+/// Error of a cipher suite that is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "--tls-cipher-suites: {0:?} is not a cipher suite; those that are served are {served}",
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_served_is_told() {
+    fn certificates_that_cannot_be_served_are_reported() {
         let why = named("TLS_NONE_SUCH", "VersionTLS12").unwrap_err();
         let why = why.to_string();
         assert!(why.contains("\"TLS_NONE_SUCH\" is not"), "{why}");

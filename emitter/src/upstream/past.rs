@@ -1,9 +1,9 @@
-//! Beginning in the past: who watched before a restart goes on after it.
+//! Beginning in the past, so that a watch from before a restart can resume.
 //!
-//! An emitter that listed the present would know no history, and every consumer would
-//! have to list again, all at once. So it lists what was at the oldest revision from
-//! which its upstream still tells all changes, and follows from there. Until it has
-//! caught up with the present it answers nobody.
+//! An emitter that listed the present would have no history, and every client would have to list
+//! again, all at once. So it lists the state at the oldest resource version from which its upstream
+//! still has all changes, and watches from there. Until it has caught up with the present it serves
+//! no request.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// For the answer to begin.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// How far a follower is.
+/// Progress of a watch task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// It is about to list that revision.
@@ -76,8 +76,8 @@ async fn first_line(client: &kube::Client, scope: &Scope) -> anyhow::Result<Opti
     }
 }
 
-/// What the first event says about the oldest revision. The number stands in a message
-/// for people; where it reads otherwise one day, we begin with the present.
+/// Reads the oldest resource version from the first event. The number is in a message for people;
+/// if its form changes one day, the history begins with the present.
 fn told_by(line: &str) -> Option<Revision> {
     let WatchEvent { event_type, object } = serde_json::from_str(line).ok()?;
     if event_type != EventType::Error {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_tells_of_the_first_change_has_them_all() {
+    fn a_report_of_the_first_change_implies_all_of_them() {
         assert_eq!(
             told_by(r#"{"type":"ADDED","object":{"metadata":{}}}"#),
             Some(FIRST)

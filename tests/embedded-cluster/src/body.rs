@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn an_unreadable_file_is_named() {
         let refused = |kind, media_type: &str, body: &[u8]| {
             let status = object(kind, media_type, body).unwrap_err();
             assert_eq!(status.code, 400);

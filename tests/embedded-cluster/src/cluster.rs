@@ -124,7 +124,7 @@ impl EmbeddedCluster {
         );
         let storage = Storage::new(Addresses::new(ranges), options.history);
         let api = Arc::new(Api {
-            metrics: Metrics::register(&mut Registry::default(), storage.hubs()),
+            metrics: Metrics::register(&mut Registry::default()),
             storage,
             faults: Faults::default(),
             notes: Notes::default(),

@@ -184,7 +184,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_nobody_knows_is_cut_and_named() {
+    fn unknown_fields_are_cut_and_named() {
         let sent = json!({
             "metadata": {"name": "web", "labelz": {"a": "b"}, "labels": {}},
             "spec": {"ports": [{"port": 80, "protocoll": "X"}]},
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_kind_is_refused() {
+    fn an_object_of_another_kind_is_rejected() {
         let refused = |sent| decode(Kind::Services, sent).unwrap_err().message;
         assert_eq!(
             refused(json!({"kind": "Pod", "apiVersion": "v1"})),

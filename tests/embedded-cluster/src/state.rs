@@ -101,11 +101,6 @@ impl Storage {
         hub.expect("there is a hub for every kind")
     }
 
-    /// All hubs.
-    pub(crate) fn hubs(&self) -> &[Arc<Hub>] {
-        &self.hubs
-    }
-
     /// A hub that has nothing at the same revision.
     pub(crate) fn empty_hub(&self, kind: Kind) -> Arc<Hub> {
         let hub = Hub::new(kind.form(), Fields::All, Limits::default());

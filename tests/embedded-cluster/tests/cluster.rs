@@ -42,7 +42,7 @@ fn service(name: &str) -> Service {
 }
 
 #[tokio::test]
-async fn what_is_written_is_read_over_tls_by_who_has_the_token() {
+async fn written_objects_are_read_over_tls_with_the_token() {
     let (cluster, client) = start(true).await;
     let services: Api<Service> = Api::namespaced(client.clone(), "demo");
     let post = PostParams::default();

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use emitter::hub::Hub;
-use emitter_cache::entry::Part;
-use emitter_cache::{Encoding, Entry, Fields, Grant, Limits, Scope, View, protobuf as wire};
+use emitter_cache::{Encoding, Entry, Fields, Grant, Limits, Part, Scope, View, protobuf_body};
 use jiff::Timestamp;
 use proto_types::frame::{EventType, WatchEvent};
 use proto_types::{RawObject, Resource, Revision};
@@ -109,7 +108,7 @@ pub(crate) fn protobuf(data: &[u8]) {
             continue;
         };
         for part in [Part::Whole, Part::Metadata] {
-            let body = wire::object(entry.form(), part, &entry);
+            let body = protobuf_body::object(entry.form(), part, &entry.part(part));
             let message = body.strip_prefix(b"k8s\0").expect("it says what it is");
             assert!(is_message(message), "no envelope: {message:?}");
             let raw = field(message, 2).expect("there is an object in it");

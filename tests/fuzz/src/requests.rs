@@ -6,10 +6,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use emitter::access::{Access, Credentials, Parts, Settings};
-use emitter::api::{self, Api, Attributes};
+use emitter::api::{self, Api};
+use emitter::attributes::Attributes;
+use emitter::documents::Documents;
 use emitter::hub::Hub;
 use emitter::metrics::Metrics;
-use emitter::upstream::Documents;
 use emitter_cache::{Fields, Limits};
 use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use http_body_util::BodyExt;
@@ -147,7 +148,7 @@ pub(crate) fn emitter() -> Emitter {
     });
     let nowhere = kube::Config::new(Uri::from_static("http://127.0.0.1:1"));
     let client = kube::Client::try_from(nowhere).expect("a client");
-    let metrics = Metrics::register(&mut Registry::default(), &hubs);
+    let metrics = Metrics::register(&mut Registry::default());
     let directory = tempfile::tempdir().expect("a directory");
     let settings = settings(directory.path());
     let access = Access::open(Parts {

@@ -13,7 +13,7 @@ struct Name<'a> {
     name: Option<Cow<'a, str>>,
 }
 
-/// How many ports there were, and how many are left.
+/// Numbers of all ports and of the kept ones.
 #[derive(Debug, Default)]
 struct Count {
     before: usize,

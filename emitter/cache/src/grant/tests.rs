@@ -41,7 +41,7 @@ fn shown(grant: &Grant, resource: Resource, text: &str) -> Option<String> {
 }
 
 #[test]
-fn what_belongs_to_a_service_is_in_sight_as_the_service_is() {
+fn objects_of_a_service_are_visible_as_the_service_is() {
     for (selector, is_seen) in [("team=blue", true), ("team=red", false), ("", true)] {
         let grant = grant(Rules {
             labels: selector.parse().unwrap(),
@@ -89,7 +89,7 @@ fn ports_that_may_not_be_seen_leave_no_trace() {
 }
 
 #[test]
-fn what_has_no_port_left_is_not_in_sight() {
+fn objects_without_a_visible_port_are_hidden() {
     let grant = grant(Rules {
         ports: Some([Port::Name("grpc".to_owned())].into()),
         ..Rules::default()

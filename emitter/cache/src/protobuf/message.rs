@@ -12,7 +12,7 @@ pub struct Field {
     rule: Rule,
 }
 
-/// What a field holds.
+/// Type of a field.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// Text.
@@ -81,19 +81,19 @@ impl Field {
         self.number
     }
 
-    /// What JSON calls it.
+    /// Returns the name in JSON.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What it holds.
+    /// Returns the type.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// When it is written.
+    /// Returns the rule that decides whether the field is written.
     pub(super) const fn rule(&self) -> Rule {
         self.rule
     }

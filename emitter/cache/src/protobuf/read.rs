@@ -13,7 +13,7 @@ use super::message::{Field, Kind, Message, Rule};
 use super::wire::{self, Given};
 use super::{MAGIC, schema};
 
-/// Why bytes are no message.
+/// Error of an invalid message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// There are none.
@@ -30,9 +30,9 @@ pub enum Unreadable {
     /// A field is written in a way in which its kind is not.
     #[error("proto: wrong wireType = {wire} for field {field}")]
     Wire {
-        /// How it is written.
+        /// Wire type.
         wire: u64,
-        /// Which field.
+        /// Field.
         field: String,
     },
     /// A field does not hold what it is there for.
@@ -40,10 +40,10 @@ pub enum Unreadable {
     Value(String),
 }
 
-/// What every body is wrapped in.
+/// Envelope of every body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// What it says that it holds.
+    /// API version of the object.
     pub api_version: String,
     /// The kind of it.
     pub kind: String,
@@ -201,7 +201,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_values_are_read() {
         let service = json!({
             "metadata": {
                 "name": "web", "labels": {"a": "b", "c": ""}, "finalizers": ["x/y", "z/w"],
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_told() {
+    fn an_invalid_message_is_reported() {
         let refused = |bytes: &[u8]| read(schema::SERVICE, bytes).unwrap_err().to_string();
         assert_eq!(open(b""), Err(Unreadable::Empty));
         assert_eq!(open(b"{}"), Err(Unreadable::NoMagic));

@@ -18,18 +18,18 @@ pub(super) fn number(field: u32, value: u64, out: &mut Vec<u8>) {
 }
 
 /// Writes a field that is text, bytes or a message.
-pub(super) fn bytes(field: u32, value: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn bytes(field: u32, value: &[u8], out: &mut Vec<u8>) {
     head(field, value.len(), out);
     out.extend_from_slice(value);
 }
 
 /// Writes what stands before so many bytes of a field.
-pub(super) fn head(field: u32, length: usize, out: &mut Vec<u8>) {
+pub(crate) fn head(field: u32, length: usize, out: &mut Vec<u8>) {
     varint(u64::from(field) << 3 | 2, out);
     varint(length as u64, out);
 }
 
-/// What stands in a field.
+/// Value of a field.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Given<'a> {
     Number(u64),

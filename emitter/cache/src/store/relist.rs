@@ -55,10 +55,11 @@ enum Absences {
     Ignored,
 }
 
-/// Fewer missing objects are told as deletions, unless nothing is left.
+/// Least number of missing objects that begins a new history. Fewer are reported as deletions,
+/// unless nothing is left.
 const MIN_LOST: usize = 3;
 
-/// Of so many known objects, one may be missing.
+/// Number of known objects for each one that a list may lack.
 const KNOWN_PER_LOST: usize = 4;
 
 impl Store {
@@ -210,7 +211,7 @@ impl Store {
             };
             changes.push(self.record(step, now));
         }
-        // What came and went between the two, nobody can know here.
+        // Changes between the two are unknown.
         self.gaps.push(progress, revision);
         Replaced::Continued {
             changes,

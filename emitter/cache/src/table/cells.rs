@@ -9,17 +9,17 @@ use serde_json::Value;
 
 use super::human_duration;
 
-/// Of a Service.
+/// Returns the cells of a Service.
 pub fn service(json: &[u8], now: Timestamp) -> Vec<Value> {
     encoded(read::<Service>(json).cells(now))
 }
 
-/// Of an EndpointSlice.
+/// Returns the cells of an EndpointSlice.
 pub fn endpoint_slice(json: &[u8], now: Timestamp) -> Vec<Value> {
     encoded(read::<Slice>(json).cells(now))
 }
 
-/// Of Endpoints.
+/// Returns the cells of Endpoints.
 pub fn endpoints(json: &[u8], now: Timestamp) -> Vec<Value> {
     encoded(read::<Endpoints>(json).cells(now))
 }
@@ -33,7 +33,7 @@ pub fn read<T: DeserializeOwned + Default>(json: &[u8]) -> T {
     serde_json::from_slice(json).unwrap_or_default()
 }
 
-/// What every row shows of its object.
+/// Metadata that every row shows.
 #[derive(Debug, Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Metadata {
@@ -43,7 +43,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// How old the object is, for people.
+    /// Returns the age of the object as kubectl prints it.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> String {
         self.creation_timestamp.map_or_else(unknown, |created| {

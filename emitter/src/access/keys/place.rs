@@ -13,10 +13,10 @@ use serde::Deserialize;
 
 use super::{Known, parse};
 
-/// How long keys may take, a discovery document included.
+/// Time limit of the requests for keys, a discovery document included.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long an answer may be, in bytes. One of Kubernetes has about a thousand.
+/// Maximum size of a response in bytes. One of Kubernetes has about a thousand.
 const MAX_ANSWER: usize = 1 << 20;
 
 /// A document at a URL.

@@ -92,7 +92,7 @@ async fn a_service_account_of_another_cluster_is_known_by_its_own_token() {
 }
 
 #[tokio::test]
-async fn what_is_not_for_this_emitter_or_not_now_is_not_believed() {
+async fn tokens_for_another_audience_or_time_are_rejected() {
     let lab = Lab::new();
     for (reason, change) in [
         (
@@ -137,7 +137,7 @@ fn text_that_is_no_token_claims_nothing() {
 }
 
 #[tokio::test]
-async fn who_was_known_is_known_as_long_as_nothing_says_otherwise() {
+async fn an_authenticated_user_stays_so_until_a_change() {
     let lab = Lab::new();
     let user = lab
         .trusted

@@ -79,7 +79,7 @@ fn protobuf_is_for_objects_and_their_metadata() {
 }
 
 #[test]
-fn what_protobuf_cannot_say_is_said_in_json() {
+fn fields_that_protobuf_lacks_are_served_in_json() {
     let offer = Offer {
         verb: Verb::List,
         include: Include::Metadata,
@@ -96,7 +96,7 @@ fn what_protobuf_cannot_say_is_said_in_json() {
 }
 
 #[test]
-fn what_is_not_offered_is_refused() {
+fn media_types_that_are_not_offered_are_rejected() {
     let everything = Unacceptable::NotOffered(Offered::Everything);
     assert_eq!(chosen("text/html", Verb::Get), Err(everything));
     let check = |header, verb, why| {

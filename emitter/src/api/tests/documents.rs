@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Arc, Documents};
-use crate::upstream::Document;
+use crate::documents::Document;
 
 #[tokio::test]
 async fn a_failed_document_is_not_cached() {

@@ -4,7 +4,7 @@ use http_body_util::BodyExt;
 use proto_types::Revision;
 use runtime::follow::Event;
 
-use crate::signs::Health;
+use crate::health::Health;
 
 use super::{Arc, Body, Duration, Lab, Request, Stream};
 
@@ -27,7 +27,7 @@ async fn shutdown_leaves_a_bookmark_to_resume_from_where_that_is_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_knows_more_than_there_is_gets_no_sign_of_life() {
+async fn a_client_that_is_ahead_gets_no_bookmark() {
     let lab = Lab::with(&["a"]);
     let path =
         "/api/v1/services?watch=1&resourceVersion=200&allowWatchBookmarks=1&timeoutSeconds=130";
@@ -40,7 +40,7 @@ async fn who_knows_more_than_there_is_gets_no_sign_of_life() {
 async fn a_bookmark_tells_whether_the_upstream_is_disconnected() {
     let lab = Lab::with(&["a"]);
     let health = Arc::new(Health::default());
-    health.lose("services", "no connection".to_owned());
+    health.mark_disconnected("services", "no connection".to_owned());
     let path = "/api/v1/services?watch=1&resourceVersion=100&allowWatchBookmarks=1";
     let mut request = Request::get(path).body(Body::empty()).unwrap();
     request.extensions_mut().insert(Arc::clone(&health));
@@ -52,7 +52,7 @@ async fn a_bookmark_tells_whether_the_upstream_is_disconnected() {
     };
     tokio::time::advance(Duration::from_secs(60)).await;
     assert!(is_marked(watch.line().await));
-    health.hear("services");
+    health.mark_connected("services");
     tokio::time::advance(Duration::from_secs(60)).await;
     assert!(!is_marked(watch.line().await));
 }

@@ -39,7 +39,7 @@ async fn get(lab: &Lab, path: &str, rules: Rules) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn what_may_not_be_seen_is_as_if_it_were_not_there() {
+async fn hidden_objects_look_like_absent_ones() {
     let lab = Lab::with(&["a", "b", "c"]);
     lab.tell(Event::Applied(labelled("d", 101, "y")));
     let (_, list) = get(&lab, "/api/v1/services?limit=2", labels("tier=x")).await;

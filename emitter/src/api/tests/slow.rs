@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Body, Duration, Event, Lab, Request, Resource, ServiceExt, labelled};
+use crate::health::Health;
 use crate::probe::{self, Prober};
-use crate::signs::Health;
 use crate::upstream::exported;
 
 /// What an upstream does with a list.
@@ -146,7 +146,7 @@ async fn a_read_waits_as_long_as_its_request_may_take() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_told_what_is_cached_does_not_wait_so_long() {
+async fn a_read_from_the_cache_does_not_wait_so_long() {
     for path in [ALL, ONE] {
         let slow = lab(Upstream::Slow(seconds(300)), seconds(90)).await;
         let answer = read(&slow.lab, path, true).await;
@@ -161,7 +161,7 @@ async fn a_relay_waits_for_an_upstream_that_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_an_upstream_that_is_gone() {
+async fn no_read_waits_for_an_unavailable_upstream() {
     for upstream in [Upstream::Dead, Upstream::Unconfirmed(seconds(0))] {
         for path in [ALL, ONE] {
             let slow = lab(upstream, seconds(90)).await;
@@ -170,7 +170,8 @@ async fn nobody_waits_for_an_upstream_that_is_gone() {
         }
     }
     let slow = lab(Upstream::Slow(seconds(300)), seconds(90)).await;
-    slow.health.lose("services", "silent".to_owned());
+    slow.health
+        .mark_disconnected("services", "silent".to_owned());
     let answer = read(&slow.lab, ALL, false).await;
     assert_eq!(answer, (200, false, Some(Read::Cached), 3));
 }

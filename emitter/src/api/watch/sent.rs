@@ -12,7 +12,7 @@ use proto_types::Revision;
 use super::super::gzip::Coding;
 use super::watcher::Watcher;
 
-/// What a watch is sent.
+/// Numbers of sent events and bytes of a watch.
 pub(super) struct Sent {
     watcher: Watcher,
     form: Form,

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use emitter_cache::encode::{self, Note};
 use emitter_cache::ring::{self, Cursor, FrameKind, Read, Treatment};
-use emitter_cache::{Encoded, Encoding, Entry};
+use emitter_cache::{Encoded, Encoding, Entry, Note, encode};
 use jiff::Timestamp;
 use proto_types::{Revision, Status};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::super::query::Options;
-use crate::bell::Bell;
 use crate::consumers::Session;
+use crate::health::Health;
 use crate::hub::{Hub, Listener, Subscription};
 use crate::metrics::{Eviction, Metrics, Watched};
-use crate::signs::Health;
+use crate::notify::Notifier;
 
 /// A bookmark this often, as from a kube-apiserver, tells a consumer that its
 /// stream is alive and moves the revision from which it can resume.
@@ -27,8 +26,8 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// And one so long before the end, so that the next watch resumes from now.
 const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
-/// A watch without `timeoutSeconds` lasts 30 to 60 minutes, at random, so that
-/// consumers who came together do not come back together.
+/// Default duration of a watch: 30 to 60 minutes, at random, so that watches that began together do
+/// not end together.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// A consumer that comes from a replica which was ahead waits this long for events that it
@@ -41,14 +40,14 @@ pub(super) struct Watcher {
     hub: Arc<Hub>,
     listener: Listener,
     cursor: Cursor,
-    /// What comes before the feed, until it has been sent.
+    /// Initial events, until they were sent.
     beginning: Option<Box<Beginning>>,
     /// Events up to here are known to the consumer and are not sent.
     known: Revision,
     /// Bookmarks, where they are allowed: the time of the next one.
     next_bookmark: Option<Instant>,
     deadline: Instant,
-    /// Where the consumer is ahead of this replica: the time at which that ends the watch.
+    /// Time at which a watch ends whose client is ahead of this replica.
     ahead_until: Option<Instant>,
     /// Until the next of those; made when there is nothing to send.
     timer: Option<Pin<Box<Sleep>>>,
@@ -62,21 +61,21 @@ pub(super) struct Watcher {
     watched: Watched,
 }
 
-/// What a watch begins with: the state, encoded as it is read, and missed changes.
+/// Initial events of a watch: the state, encoded as it is read, and missed changes.
 struct Beginning {
     state: std::vec::IntoIter<Arc<Entry>>,
     backlog: std::vec::IntoIter<Encoded>,
 }
 
-/// Who may end a watch before its time.
+/// Reason for an early end of a watch.
 pub(super) enum Ending {
-    /// Whoever finds its entry among those of its consumer.
+    /// By the entry of the watch among those of its consumer.
     Session(Session),
-    /// Its server, where nobody keeps account of consumers.
+    /// By the server, if consumers are not counted.
     Server(Pin<Box<WaitForCancellationFutureOwned>>),
 }
 
-/// What is due for a watch that has nothing to send.
+/// Action that is due for a watch without events.
 enum Due {
     Nothing,
     Bookmark(Encoded),
@@ -111,7 +110,7 @@ impl Watcher {
         let progress = hub.progress_of(feed.view());
         Self {
             hub: Arc::clone(hub),
-            listener: feed.listen(ending.bell()),
+            listener: feed.listen(ending.notifier()),
             cursor,
             beginning: Some(Box::new(Beginning {
                 state: state.into_iter(),
@@ -154,7 +153,7 @@ impl Watcher {
     /// The next frame; `None` ends the stream cleanly.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Encoded>> {
         // Whatever changes after one has looked is heard.
-        self.listener.bell.listen(cx);
+        self.listener.notifier.listen(cx);
         loop {
             let ended = self.ending.poll(cx);
             match ended {
@@ -198,7 +197,7 @@ impl Watcher {
         }
     }
 
-    /// What comes before the feed; the room that it took is freed with the last of it.
+    /// Returns the next initial event; the memory is freed with the last one.
     fn begin(&mut self) -> Option<Encoded> {
         let encoding = self.encoding();
         let beginning = self.beginning.as_mut()?;
@@ -242,8 +241,8 @@ impl Watcher {
         self.expire()
     }
 
-    /// Ends with a bookmark, where bookmarks are allowed and nothing is left to tell: the
-    /// consumer resumes at another replica, and must not be told anything twice.
+    /// Ends with a bookmark, if bookmarks are allowed and all events were sent: the client resumes
+    /// at another replica, and must not get any event twice.
     fn leave(&mut self, progress: Option<Revision>) -> Option<Encoded> {
         let why = Eviction::Shutdown;
         self.metrics.watch_evicted(self.hub.names(), why);
@@ -272,7 +271,7 @@ impl Watcher {
         timer.as_mut().poll(cx)
     }
 
-    /// When something is due that nobody tells.
+    /// Returns the time of the next action that no notification announces.
     fn until(&self) -> Instant {
         let end = self
             .ahead_until
@@ -302,8 +301,8 @@ impl Watcher {
         if due.is_none() {
             return Due::Nothing;
         }
-        // Who knows more than there is must not take silence for agreement: history may
-        // have gone back, and only a new list tells.
+        // A client that is ahead must not take silence for agreement: the history may have gone
+        // back, and only a new list shows that.
         match self.known <= progress {
             true => Due::Bookmark(self.bookmark(progress)),
             false => Due::Nothing,
@@ -329,10 +328,10 @@ impl Ending {
         Self::Server(Box::pin(shutdown.cancelled_owned()))
     }
 
-    /// What rings for the end, and may ring for news as well.
-    fn bell(&self) -> Arc<Bell> {
+    /// Returns the notifier of the end, and perhaps of events.
+    fn notifier(&self) -> Arc<Notifier> {
         match self {
-            Self::Session(session) => session.bell(),
+            Self::Session(session) => session.notifier(),
             Self::Server(_) => Arc::default(),
         }
     }

@@ -76,7 +76,7 @@ async fn a_long_answer_reads_as_the_library_writes_it() {
 }
 
 #[tokio::test]
-async fn what_is_asked_meanwhile_is_answered_afterwards() {
+async fn requests_in_the_meantime_are_answered_afterwards() {
     let lab = Lab::plain(|_| {}).await;
     let mut client = lab.connect().await;
     // More than is read ahead.
@@ -120,7 +120,7 @@ async fn a_chunked_response_has_no_content_length() {
 }
 
 #[tokio::test]
-async fn who_leaves_a_long_answer_is_forgotten() {
+async fn a_client_that_leaves_a_long_response_is_forgotten() {
     let lab = Lab::plain(|_| {}).await;
     let mut client = lab.ask("GET /quiet HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let mut head = [0; 17];
@@ -157,7 +157,7 @@ async fn a_narrow_pipe_gets_every_byte() {
 }
 
 #[tokio::test]
-async fn what_waits_with_a_watch_is_small() {
+async fn the_state_of_a_waiting_watch_is_small() {
     let lab = Lab::plain(|_| {}).await;
     let client = lab.connect().await;
     let place = match lab.connections.admit("10.0.0.1:1".parse().unwrap()) {

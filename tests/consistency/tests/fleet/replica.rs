@@ -8,11 +8,11 @@ use clap::Parser;
 use emitter::access::{Access, Parts, Settings};
 use emitter::api::{self, Api};
 use emitter::consumers::Consumers;
-use emitter::gate::{self, Gate};
+use emitter::documents::Documents;
 use emitter::hub::{self, Hub};
 use emitter::limits::RequestLimits;
 use emitter::metrics::Metrics;
-use emitter::upstream::Documents;
+use emitter::request_filter::{self, RequestFilter};
 use emitter_cache::{Fields, Limits};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
@@ -49,7 +49,7 @@ impl Replica {
             .map(|resource| Arc::new(Hub::new(resource, Fields::All, Limits::default())));
         let owners = Arc::default();
         hub::join(&hubs[0], &hubs[1..], &owners);
-        let metrics = Metrics::register(&mut Registry::default(), &hubs);
+        let metrics = Metrics::register(&mut Registry::default());
         let nowhere = tower::service_fn(async |_: http::Request<kube::client::Body>| {
             Ok::<_, std::io::Error>(http::Response::new(kube::client::Body::empty()))
         });
@@ -70,8 +70,8 @@ impl Replica {
         let Limited { limits } = Limited::parse_from(["replica"]);
         let consumers = Consumers::new(limits, Arc::clone(&metrics));
         let mut tasks = JoinSet::new();
-        tasks.spawn(Arc::clone(&access).follow(Arc::clone(&consumers)));
-        let gate = Arc::new(Gate {
+        tasks.spawn(Arc::clone(&consumers).follow_access(Arc::clone(&access)));
+        let filter = Arc::new(RequestFilter {
             consumers,
             metrics: Arc::clone(&metrics),
             access: Arc::clone(&access),
@@ -83,7 +83,10 @@ impl Replica {
             shutdown: Default::default(),
         };
         let router = api::router(Arc::new(api));
-        let router = router.layer(middleware::from_fn_with_state(gate, gate::pass));
+        let router = router.layer(middleware::from_fn_with_state(
+            filter,
+            request_filter::filter,
+        ));
         let mut replica = Self {
             hubs: hubs.to_vec(),
             router,

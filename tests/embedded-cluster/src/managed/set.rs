@@ -261,7 +261,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(set in any_set()) {
+        fn a_written_value_is_read(set in any_set()) {
             prop_assert_eq!(Set::parse(&set.to_json()), Some(set));
         }
 
@@ -293,7 +293,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn what_is_inside_goes_with_it(a in any_set(), b in any_set()) {
+        fn objects_in_a_namespace_are_deleted_with_it(a in any_set(), b in any_set()) {
             let rest = a.outside(&b);
             let gone = b.paths();
             let kept = |path: &String| !gone.iter().any(|it| path.starts_with(it.as_str()));

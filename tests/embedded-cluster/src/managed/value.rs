@@ -287,7 +287,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_the_same_has_not_changed(value in any_service(), other in any_service()) {
+        fn equal_versions_are_no_change(value in any_service(), other in any_service()) {
             let shape = shape::of(Kind::Services);
             prop_assert_eq!(compare(shape, Some(&value), Some(&value)), super::Change::default());
             let (there, back) = (compare(shape, Some(&value), Some(&other)), compare(shape, Some(&other), Some(&value)));
@@ -296,7 +296,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_taken_away_is_gone(value in any_service(), other in any_service()) {
+        fn removed_items_are_gone(value in any_service(), other in any_service()) {
             let shape = shape::of(Kind::Services);
             let gone = fields_of(shape, &other);
             let left = without(shape, &value, &gone);

@@ -83,7 +83,11 @@ pub(crate) async fn an_emitter_refuses_bad_input_in_plain_words(
         (flags("--nonsense"), vec!["--nonsense"]),
         (
             format!("--selector a=b --kubeconfig {nowhere}"),
-            vec!["nobody could read", "--anonymous-auth", "--token-auth-file"],
+            vec![
+                "no client could read",
+                "--anonymous-auth",
+                "--token-auth-file",
+            ],
         ),
         (
             flags(&format!(

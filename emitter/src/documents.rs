@@ -15,7 +15,10 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-/// How long a document is kept: a cluster that is upgraded says so within a minute.
+use crate::limits::MAX_DOCUMENT_BYTES;
+
+/// Time for which a document is cached: after an upgrade of the cluster, the new version is served
+/// within a minute.
 const KEEP: Duration = Duration::from_secs(60);
 
 /// Time for the upstream's answer.
@@ -24,9 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Maximum size of one document in bytes. OpenAPI v2 of a cluster with many custom
 /// resources is some tens of megabytes.
 const MAX_DOCUMENT: usize = 32 << 20;
-
-/// Maximum size of all documents that are kept, in bytes.
-pub const MAX_KEPT: usize = 64 << 20;
 
 /// Paths of the documents that are passed on.
 const PATHS: [&str; 7] = [
@@ -91,7 +91,7 @@ pub struct Documents {
 #[derive(Clone)]
 struct Kept {
     at: Instant,
-    /// Set by the first who asks; the others wait for it.
+    /// Set by the first request; the others wait for it.
     answer: Arc<OnceCell<Response<Bytes>>>,
 }
 
@@ -114,7 +114,7 @@ impl Documents {
         };
         let answer = answer.get_or_try_init(|| fetch).await?.clone();
         self.forget();
-        // A failure counts for those who met it, and for no other.
+        // A failure is the response to the requests that waited for it, and to no other.
         if !answer.status().is_success() {
             self.kept.lock().remove(&document);
         }
@@ -142,7 +142,7 @@ impl Documents {
         let mut kept = self.kept.lock();
         kept.retain(|_, it| it.at.elapsed() < KEEP);
         let size = |it: &Kept| it.answer.get().map_or(0, |answer| answer.body().len());
-        while MAX_KEPT < kept.values().map(size).sum() {
+        while MAX_DOCUMENT_BYTES < kept.values().map(size).sum() {
             let oldest = kept.iter().filter(|(_, it)| 0 < size(it));
             let oldest = oldest.min_by_key(|(_, it)| it.at).map(|(name, _)| *name);
             let Some(oldest) = oldest else { return };

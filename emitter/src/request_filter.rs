@@ -1,4 +1,4 @@
-//! What every request passes before it is answered: limits, and who asks.
+//! Filter of all requests: limits, authentication and authorization.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,25 +12,30 @@ use proto_types::Status;
 use proto_types::status::Details;
 
 use crate::access::{Access, Credentials, Denied};
-use crate::api::{Asked, Attributes, Payload, respond};
+use crate::api::{Asked, Payload, respond};
+use crate::attributes::Attributes;
 use crate::connections::{Connection, group};
 use crate::consumers::{Caller, Consumers, Sending};
 use crate::metrics::{Limit, Metrics};
 
-/// What the gate asks.
-pub struct Gate {
-    /// Who watches already.
+/// Parts of the request filter.
+pub struct RequestFilter {
+    /// Consumers and their watches.
     pub consumers: Arc<Consumers>,
-    /// Counts who is refused.
+    /// Metrics of rejections.
     pub metrics: Arc<Metrics>,
-    /// Decides who may see what.
+    /// Authentication and authorization.
     pub access: Arc<Access>,
 }
 
-/// Lets a request pass, or refuses it.
-pub async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+/// Middleware that passes a request on, or rejects it.
+pub async fn filter(
+    State(parts): State<Arc<RequestFilter>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let asked = Asked::new(&request);
-    if let Err(status) = gate.measure(&request) {
+    if let Err(status) = parts.measure(&request) {
         // A body that was announced is not waited for.
         return closing(respond::refusal(&asked, &status));
     }
@@ -38,17 +43,17 @@ pub async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Nex
     let is_watch = attributes.is_watch();
     let is_about_objects = attributes.target.is_some();
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
-    let caller = gate.caller(connection, request.headers(), attributes);
+    let caller = parts.caller(connection, request.headers(), attributes);
     let mut caller = match caller.await {
         Ok(caller) => caller,
         Err(denied) => return deny(&asked, &request, denied),
     };
     if is_about_objects {
-        gate.metrics.asked(caller.view(), is_watch);
+        parts.metrics.asked(caller.view(), is_watch);
     }
     if is_watch && let Err(status) = caller.take_watch() {
         let refusal = respond::refusal(&asked, &status);
-        return match gate.consumers.is_closing() {
+        return match parts.consumers.is_closing() {
             true => closing(refusal),
             false => refusal,
         };
@@ -78,8 +83,8 @@ pub async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Nex
     response.map(|body| Body::new(Sending::new(&consumers, connection, held, body)))
 }
 
-impl Gate {
-    /// Whether the request is of a size that is read at all.
+impl RequestFilter {
+    /// Returns whether the request is of a size that is read at all.
     fn measure(&self, request: &Request) -> Result<(), Status> {
         let limits = self.consumers.limits();
         let uri = request.uri().path_and_query().map_or("", |it| it.as_str());
@@ -133,7 +138,7 @@ impl Gate {
     }
 }
 
-/// What a path says; one that is no text names nothing.
+/// Decodes a path; one that is no text names no resource.
 fn decoded(path: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(path).decode_utf8_lossy()
 }
@@ -186,7 +191,7 @@ mod tests {
             change(&mut limits);
             let metrics = Arc::new(Metrics::default());
             let consumers = Consumers::new(limits, Arc::clone(&metrics));
-            let gate = Arc::new(Gate {
+            let filter = Arc::new(RequestFilter {
                 consumers: Arc::clone(&consumers),
                 access: crate::access::tests::open_to_all(&metrics),
                 metrics,
@@ -195,7 +200,7 @@ mod tests {
             let router = Router::new()
                 .route("/slow", routing::get(slow))
                 .fallback(async || "passed")
-                .layer(middleware::from_fn_with_state(gate, pass));
+                .layer(middleware::from_fn_with_state(filter, super::filter));
             Self { router, consumers }
         }
 

@@ -4,18 +4,18 @@
 //! API, served or not.
 
 use http::Method;
-use proto_types::FieldSelector;
+use proto_types::multicluster::Version;
+use proto_types::resource::Names;
+use proto_types::{FieldSelector, Resource};
 
-use super::Asked;
-
-/// What is to be done with what.
+/// Verb and target of a request, for authorization.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attributes {
     /// `get`, `list`, `watch` and so on; of a path that names no resource the method.
     pub verb: String,
     /// The path, as it was asked.
     pub path: String,
-    /// What it names, where it is a path of the API.
+    /// Resource or object, if the path is one of the API.
     pub target: Option<Target>,
 }
 
@@ -36,10 +36,19 @@ pub struct Target {
     pub name: String,
 }
 
+/// Parameters of a request that decide its verb and its object.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Parameters<'a> {
+    /// Value of `watch`.
+    pub is_watch: bool,
+    /// Value of `fieldSelector`.
+    pub field_selector: Option<&'a str>,
+}
+
 impl Attributes {
-    /// What a request is about; its path has been percent-decoded.
+    /// Returns the attributes of a request with that percent-decoded path.
     #[must_use]
-    pub fn of(asked: &Asked, method: &Method, path: &str) -> Self {
+    pub fn of(parameters: Parameters<'_>, method: &Method, path: &str) -> Self {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let (group, version, rest) = match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
@@ -56,7 +65,7 @@ impl Attributes {
             ..Target::default()
         };
         target.read(rest);
-        let verb = verb(asked, method, is_watch_path, &mut target);
+        let verb = verb(parameters, method, is_watch_path, &mut target);
         Self {
             verb: verb.to_owned(),
             path: path.to_owned(),
@@ -72,14 +81,14 @@ impl Attributes {
         }
     }
 
-    /// Whether it is a watch.
+    /// Returns whether it is a watch.
     #[must_use]
     pub fn is_watch(&self) -> bool {
         self.target.is_some() && self.verb == "watch"
     }
 
-    /// Whether it asks what nobody needs a right for whom this server knows: what there
-    /// is, of which version, whether it works, and which cluster this is.
+    /// Returns whether every authenticated client may send the request: discovery, version, health
+    /// and cluster identity.
     #[must_use]
     pub fn is_for_everybody(&self) -> bool {
         let Some(target) = &self.target else {
@@ -94,13 +103,13 @@ impl Attributes {
         is_identity && matches!(self.verb.as_str(), "get" | "list")
     }
 
-    /// Whether it asks for numbers about everybody.
+    /// Returns whether it requests metrics.
     #[must_use]
     pub fn is_metrics(&self) -> bool {
         self.target.is_none() && self.path.trim_end_matches('/') == "/metrics"
     }
 
-    /// Whether it reads a resource that consumers are given.
+    /// Returns whether it reads a resource that consumers are given.
     #[must_use]
     pub fn reads_what_is_served(&self) -> bool {
         let is_read = matches!(self.verb.as_str(), "get" | "list" | "watch");
@@ -109,7 +118,7 @@ impl Attributes {
                 "" => format!("/api/{}", target.version),
                 group => format!("/apis/{group}/{}", target.version),
             };
-            let resource = super::route::find(&root, &target.resource);
+            let resource = find(&root, &target.resource);
             let is_whole = matches!(target.subresource.as_str(), "" | "status");
             is_whole && (resource.is_some() || target.resource == "namespaces")
         });
@@ -118,7 +127,7 @@ impl Attributes {
 }
 
 impl Target {
-    /// What follows group and version.
+    /// Reads the part of the path after group and version.
     fn read(&mut self, rest: &[&str]) {
         let rest = match rest {
             ["namespaces", namespace, rest @ ..]
@@ -141,7 +150,12 @@ impl Target {
     }
 }
 
-fn verb(asked: &Asked, method: &Method, is_watch_path: bool, target: &mut Target) -> &'static str {
+fn verb(
+    parameters: Parameters<'_>,
+    method: &Method,
+    is_watch_path: bool,
+    target: &mut Target,
+) -> &'static str {
     let verb = match *method {
         Method::GET | Method::HEAD => "get",
         Method::POST => "create",
@@ -156,13 +170,13 @@ fn verb(asked: &Asked, method: &Method, is_watch_path: bool, target: &mut Target
     if !target.name.is_empty() {
         return verb;
     }
-    let name = object_name(asked);
+    let name = object_name(parameters);
     match verb {
         "get" => {
             target.name = name.unwrap_or_default();
-            match asked.query.flag("watch") {
-                Some(true) => "watch",
-                Some(false) | None => "list",
+            match parameters.is_watch {
+                true => "watch",
+                false => "list",
             }
         }
         "delete" => {
@@ -173,21 +187,30 @@ fn verb(asked: &Asked, method: &Method, is_watch_path: bool, target: &mut Target
     }
 }
 
+/// Returns the resource of that plural under a root. It may be one that is not served here.
+pub(crate) fn find(root: &str, plural: &str) -> Option<&'static Names> {
+    let exports = Version::V1Beta1.exports();
+    let is_exports = root == exports.root && plural == exports.plural;
+    let found = Resource::find(root, plural).map(Resource::names);
+    found.or_else(|| is_exports.then_some(exports))
+}
+
 /// The only object that a collection is asked for, if its field selector says so.
-fn object_name(asked: &Asked) -> Option<String> {
-    let fields: FieldSelector = asked.query.get("fieldSelector")?.parse().ok()?;
+fn object_name(parameters: Parameters<'_>) -> Option<String> {
+    let fields: FieldSelector = parameters.field_selector?.parse().ok()?;
     fields.exact("metadata.name").map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Attributes, Method};
+    use super::Method;
+    use crate::api::Asked;
 
     fn read(method: &str, uri: &str) -> String {
         let request = http::Request::get(uri).body(()).unwrap();
         let asked = Asked::new(&request);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let it = Attributes::of(&asked, &method, request.uri().path());
+        let it = asked.attributes(&method, request.uri().path());
         match it.target {
             None => format!("{} {}", it.verb, it.path),
             Some(to) => format!(

@@ -1,4 +1,4 @@
-//! Following ServiceExports in the version that the upstream serves.
+//! Exports ServiceExports in the version that the upstream serves.
 
 use std::sync::Arc;
 
@@ -7,25 +7,25 @@ use proto_types::multicluster::Version;
 use runtime::multicluster::{self, RETRY};
 use tracing::{info, warn};
 
+use super::{Follower, exported};
 use crate::identity::Identity;
 use crate::probe::{self, Prober};
-use crate::upstream::{self, Follower};
 
-/// What follows ServiceExports needs.
-pub(crate) struct Following {
+/// Watch task of ServiceExports.
+pub(crate) struct Exports {
     pub(crate) follower: Follower,
     pub(crate) client: kube::Client,
     pub(crate) namespace: Option<String>,
     pub(crate) identity: Arc<Identity>,
 }
 
-impl Following {
-    /// Follows for ever. The CRD may be installed, and replaced, at any time.
+impl Exports {
+    /// Watches without end. The CRD may be installed and replaced at any time.
     pub(crate) async fn run(mut self) {
         loop {
             let resource = self.discover().await.exports();
             let namespace = self.namespace.as_deref();
-            let scope = upstream::exported(resource, &LabelSelector::default(), namespace);
+            let scope = exported(resource, &LabelSelector::default(), namespace);
             let guard = self.identity.guard();
             let prober = Prober::new(self.client.clone(), scope.clone(), guard);
             let prober = prober.hearing(Arc::clone(&self.follower.health));
