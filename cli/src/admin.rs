@@ -132,7 +132,7 @@ async fn through_pod(
         whole(response).await
     };
     let connection = async {
-        // What ends it is told by the request.
+        // The error of the connection is reported by the request.
         let _ = connection.await;
         std::future::pending::<()>().await;
     };

@@ -1,6 +1,6 @@
 //! Objects of a cluster, read and written by a kubeconfig.
 //!
-//! Invariant: a request for a Secret is an error, whoever asks for it.
+//! Invariant: a request for a Secret is an error, for every caller.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub(crate) struct Cluster {
     client: Client,
 }
 
-/// Whether writes are stored.
+/// Treatment of writes by the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Writes {
     /// The API server checks them and stores nothing.
@@ -31,7 +31,7 @@ pub(crate) enum Writes {
     Stored,
 }
 
-/// Who wrote a field, in `managedFields`.
+/// Field manager in `managedFields`.
 const MANAGER: &str = "heliograph-cli";
 /// Objects of one page of a list.
 const PAGE: usize = 500;
@@ -176,7 +176,7 @@ impl Cluster {
         sent.map_err(|error| self.failure("write", path, error))
     }
 
-    /// Whether a user may do something, by a SubjectAccessReview; the own one, if absent.
+    /// Returns whether a user may do something, by a SubjectAccessReview; the own one, if absent.
     pub(crate) async fn allows(
         &self,
         user: Option<&Value>,

@@ -145,7 +145,7 @@ async fn processes(
     }
 }
 
-/// Objects in YAML, without what nobody reads and nobody may read.
+/// Returns objects in YAML, without fields that are of no use or confidential.
 fn readable(objects: &[Value]) -> anyhow::Result<String> {
     let mut objects = objects.to_vec();
     for object in &mut objects {

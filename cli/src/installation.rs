@@ -120,7 +120,7 @@ impl Installed {
         }
     }
 
-    /// Whether a flag without a value is given.
+    /// Returns whether a flag without a value is given.
     pub(crate) fn has_flag(&self, name: &str) -> bool {
         let yes = format!("{name}=true");
         self.arguments().iter().any(|it| *it == name || *it == yes)

@@ -8,6 +8,7 @@ mod access;
 mod address;
 mod change;
 mod deployment;
+mod place;
 mod reader;
 mod source;
 mod sourced;
@@ -65,7 +66,7 @@ pub(crate) async fn link(
         let place = sourced.place(pair, asked)?;
         let mut changes = Changes::default();
         sourced.grant(&reader, pair, asked, &mut changes)?;
-        reader.add(&sourced, &place, pair, asked, &mut changes)?;
+        reader.add(&place, pair, asked, &mut changes)?;
         report.notes.extend(sourced.notes());
         report.notes.extend(reader.notes());
         report.apply(pair, changes, writes).await?;

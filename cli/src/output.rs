@@ -17,7 +17,7 @@ pub(crate) struct Printer {
     pub(crate) paint: Paint,
 }
 
-/// Whether text has colors.
+/// Colors of printed text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Paint {
     /// Escape sequences of terminals.
@@ -52,7 +52,7 @@ impl Printer {
         Self { output, paint }
     }
 
-    /// Whether text has all details.
+    /// Returns whether text has all details.
     pub(crate) fn is_wide(&self) -> bool {
         self.output == Output::Wide
     }
@@ -108,7 +108,7 @@ pub(crate) fn one_line(text: &str) -> String {
     escape::text(text).into_owned()
 }
 
-/// Whether the reader of standard output has closed it.
+/// Returns whether the reader of standard output has closed it.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)

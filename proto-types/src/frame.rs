@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::Revision;
 use crate::resource::Names;
 
-/// What a watch event says happened.
+/// Type of a watch event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum EventType {
@@ -42,7 +42,7 @@ impl EventType {
 /// One line of a watch.
 #[derive(Debug, Deserialize)]
 pub struct WatchEvent<'a> {
-    /// What happened.
+    /// Type of the event.
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// The object, undecoded.
@@ -121,7 +121,7 @@ pub struct ListMeta {
     /// none.
     #[serde(default)]
     pub resource_version: Revision,
-    /// Where the next page starts; empty on the last.
+    /// Token of the next page; empty on the last.
     #[serde(default, rename = "continue")]
     pub continue_token: String,
 }
@@ -129,7 +129,7 @@ pub struct ListMeta {
 /// The metadata that a bookmark carries.
 #[derive(Debug, Deserialize)]
 pub struct Bookmark {
-    /// Where its revision stands.
+    /// Metadata with the resource version.
     pub metadata: BookmarkMeta,
 }
 

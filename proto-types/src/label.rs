@@ -47,11 +47,10 @@ pub const FAILOVER_MIN: &str = "heliograph.dev/failover-min";
 /// another, in the words of k8s-endpoints-sync-controller.
 pub const MODE: &str = "vmware.com/syndicate-mode";
 
-/// What k8s-endpoints-sync-controller labels its replicas with, and so ours are where they
-/// take their place.
+/// Label of the replicas of k8s-endpoints-sync-controller, and of mirrors that replace them.
 pub const REPLICATED: &str = "replicated";
 
-/// What users label namespaces with, under [`REPLICATED`], whose Services it is to leave alone.
+/// Value of [`REPLICATED`] on namespaces whose Services are not replicated.
 pub const NOT_REPLICATED: &str = "false";
 
 /// Selects no pod. Without any selector, Kubernetes would leave the endpoints that it found
@@ -64,10 +63,10 @@ pub const PARKED_BEFORE: &str = "heliograph.dev/parked";
 /// The Service that a slice belongs to.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// Which controller writes a slice; others leave it alone.
+/// Label with the controller that writes an EndpointSlice; other controllers ignore it.
 pub const SLICE_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
-/// Which program an object belongs to, for people and dashboards.
+/// Label with the program that manages an object, for people and dashboards.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// The value of [`SLICE_MANAGED_BY`] and [`MANAGED_BY`] on our objects.
@@ -76,7 +75,7 @@ pub const HELIOGRAPH: &str = "heliograph";
 /// Tells kube-proxy that a Service or slice has no virtual IP.
 pub const HEADLESS: &str = "service.kubernetes.io/headless";
 
-/// When the change that a slice shows was made, for latency metrics.
+/// Annotation with the time of the change that an EndpointSlice shows, for latency metrics.
 pub const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// On a mirror Service that has core/v1 Endpoints of ours beside its slices.
@@ -131,8 +130,8 @@ pub fn never_mirrored() -> String {
     format!("!{SOURCE}")
 }
 
-/// Whether an object is one of ours. Either mark suffices, so that an edit that
-/// strips one of them is repaired, and not taken for a change of owner.
+/// Returns whether an object is managed by Heliograph. Either mark suffices, so that the removal of
+/// one of them is reverted, and does not count as a change of owner.
 #[must_use]
 pub fn is_ours(labels: &Labels, annotations: &Labels) -> bool {
     labels.contains_key(SOURCE) || annotations.contains_key(SOURCE_SERVICE)

@@ -16,7 +16,7 @@ pub const MAX_LABEL: usize = 63;
 #[serde(transparent)]
 pub struct DnsLabel(Box<str>);
 
-/// Why a text is not a DNS label.
+/// Error of a text that is no DNS label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a DNS label: use at most 63 lower case letters, digits and dashes, \
@@ -31,8 +31,8 @@ impl DnsLabel {
         &self.0
     }
 
-    /// Whether it may begin the name of a Service, which must begin with a letter
-    /// (RFC 1035) on Kubernetes before 1.37.
+    /// Returns whether it may be the beginning of the name of a Service, which must begin with a
+    /// letter (RFC 1035) on Kubernetes before 1.37.
     #[must_use]
     pub fn begins_with_letter(&self) -> bool {
         self.0.starts_with(|first: char| first.is_ascii_lowercase())

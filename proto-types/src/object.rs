@@ -25,7 +25,7 @@ pub struct ObjectKey {
     slash: usize,
 }
 
-/// Why bytes are not an object.
+/// Error of an invalid object.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
     /// The text is not JSON of the expected shape.

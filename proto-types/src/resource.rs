@@ -17,7 +17,7 @@ impl Resource {
     /// Every resource, in the order in which discovery lists them.
     pub const ALL: [Self; 3] = [Self::Services, Self::EndpointSlices, Self::Endpoints];
 
-    /// What it is called.
+    /// Returns the names.
     #[must_use]
     pub const fn names(self) -> &'static Names {
         match self {
@@ -63,7 +63,7 @@ impl Resource {
         self.names().api_version
     }
 
-    /// Where the API version of this resource is rooted.
+    /// Returns the root path of the API version.
     #[must_use]
     pub const fn root(self) -> &'static str {
         self.names().root
@@ -75,7 +75,7 @@ impl Resource {
         self.names().qualified
     }
 
-    /// How every single object of this resource begins, as Go encodes it.
+    /// Returns the beginning of every single object, as Go encodes it.
     #[must_use]
     pub const fn object_head(self) -> &'static str {
         self.names().object_head
@@ -96,7 +96,7 @@ impl Resource {
     }
 }
 
-/// What a resource is called, in paths, documents and messages.
+/// Names of a resource in paths, documents and messages.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Names {
     /// The plural that stands in paths.
@@ -111,11 +111,11 @@ pub struct Names {
     pub group: &'static str,
     /// The object's `apiVersion`.
     pub api_version: &'static str,
-    /// Where the API version of this resource is rooted.
+    /// Root path of the API version.
     pub root: &'static str,
     /// `services`, or `endpointslices.discovery.k8s.io`: how messages name it.
     pub qualified: &'static str,
-    /// How every single object of this resource begins, as Go encodes it.
+    /// Beginning of every single object, as Go encodes it.
     pub object_head: &'static str,
 }
 
@@ -155,7 +155,7 @@ const ENDPOINTS: Names = Names {
     object_head: r#"{"kind":"Endpoints","apiVersion":"v1","#,
 };
 
-/// What namespaces are called, of which no object is mirrored.
+/// Names of namespaces, of which no object is mirrored.
 pub static NAMESPACES: Names = Names {
     plural: "namespaces",
     singular: "namespace",

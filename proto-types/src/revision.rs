@@ -37,7 +37,7 @@ impl Revision {
         self.0
     }
 
-    /// Whether this is `0`.
+    /// Returns whether this is `0`.
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_refuses_is_refused() {
+    fn values_that_go_rejects_are_rejected() {
         for text in ["", "+1", "-1", "1.0", "abc", "18446744073709551616"] {
             assert!(text.parse::<Revision>().is_err(), "{text:?}");
         }

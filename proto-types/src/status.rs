@@ -14,7 +14,7 @@ pub struct Status {
     pub message: String,
     /// For programs.
     pub reason: String,
-    /// What the refusal is about.
+    /// Object and causes of the rejection.
     pub details: Option<Box<Details>>,
     /// The HTTP status code.
     pub code: u16,
@@ -79,7 +79,7 @@ impl From<Status> for Wire {
     }
 }
 
-/// What a [`Status`] is about.
+/// Object and causes of a [`Status`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Details {
@@ -95,7 +95,7 @@ pub struct Details {
     /// The parts that did not validate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
-    /// How long to wait before asking again.
+    /// Delay in seconds before a retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u32>,
 }

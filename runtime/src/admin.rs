@@ -47,7 +47,7 @@ pub fn metrics(metrics: Arc<Registry>) -> Router {
         .with_state(metrics)
 }
 
-/// What is registered, as OpenMetrics text.
+/// Returns the registered metrics as OpenMetrics text.
 pub fn encode(metrics: &Registry) -> Response {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, metrics) {

@@ -46,8 +46,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 // A server that takes nothing for so long is gone; requests are a few kilobytes.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client for that cluster. An unreachable server is no error here: whoever
-/// uses the client finds out, and goes on trying.
+/// Creates a client for that cluster. An unreachable server is no error here: requests find out,
+/// and are retried.
 ///
 /// Runs the kubeconfig's credential plugin, where it names one.
 pub async fn connect(access: &Access, user_agent: &str) -> Result<Client, Error> {
@@ -74,7 +74,7 @@ struct Made {
     files: Vec<PathBuf>,
 }
 
-/// What a client is to be made of.
+/// Settings of a client.
 struct Parts {
     config: Config,
     token: Option<TokenSource>,
@@ -104,7 +104,8 @@ impl Made {
     }
 }
 
-/// Credential plugins run within: they may take long, and must hold up nobody else.
+/// Creates the client. Credential plugins run within: they may take long, and must not block
+/// others.
 async fn build(
     access: &Access,
     config: Config,

@@ -47,7 +47,7 @@ mod tests {
     use super::content;
 
     #[test]
-    fn what_changes_is_seen_also_in_a_directory() {
+    fn changes_in_a_directory_are_seen_too() {
         let directory = tempfile::tempdir().unwrap();
         let paths = [directory.path().to_owned(), directory.path().join("a")];
         let mut seen = vec![content(&paths)];

@@ -20,13 +20,13 @@ pub fn parsed<T: clap::Parser>(words: impl Iterator<Item = String>) -> T {
     })
 }
 
-/// Which flags there are, and how they are written.
+/// Known flags, and their syntax.
 pub struct Syntax {
     /// Those that take a value.
     pub values: &'static [&'static str],
     /// Those that are true when they are there, and take a value only after `=`.
     pub switches: &'static [&'static str],
-    /// How Go reads them.
+    /// Number of dashes before a flag.
     pub dashes: Dashes,
 }
 
@@ -39,11 +39,11 @@ pub enum Dashes {
     Two,
 }
 
-/// What was typed.
+/// Parsed flags.
 #[derive(Debug, Default)]
 pub struct Flags {
     given: Vec<(&'static str, String)>,
-    /// What Go's programs never looked at.
+    /// Words that programs in Go ignore.
     pub ignored: Vec<String>,
 }
 
@@ -56,10 +56,10 @@ pub enum FlagError {
     /// Its value is missing.
     #[error("flag needs an argument: {0}")]
     NoValue(String),
-    /// What begins like a flag and is none.
+    /// The word begins like a flag and is none.
     #[error("bad flag syntax: {0}")]
     Syntax(String),
-    /// Somebody asks which flags there are.
+    /// The list of flags was requested.
     #[error("{0}")]
     Help(String),
 }
@@ -108,7 +108,7 @@ impl Syntax {
         Ok(flags)
     }
 
-    /// What follows the dashes, if there are enough.
+    /// Returns the text after the dashes, if there are enough.
     pub fn name_of<'a>(&self, word: &'a str) -> Option<&'a str> {
         let long = word.strip_prefix("--");
         let short = match self.dashes {
@@ -118,7 +118,7 @@ impl Syntax {
         long.or(short).filter(|name| !name.is_empty())
     }
 
-    /// Whether a word is one of these flags.
+    /// Returns the flag that a word names, if it names one.
     pub fn has(&self, word: &str) -> Option<&'static str> {
         let name = self.name_of(word)?.split('=').next()?;
         known(self.switches, name).or_else(|| known(self.values, name))
@@ -180,7 +180,7 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
     Ok(SocketAddr::new(ip, port))
 }
 
-/// Whether Go's `time.ParseDuration` reads a text.
+/// Returns whether Go's `time.ParseDuration` reads a text.
 pub fn is_duration(text: &str) -> bool {
     let text = text.strip_prefix(['-', '+']).unwrap_or(text);
     if text == "0" {

@@ -11,7 +11,6 @@
 mod budget;
 mod comparison;
 mod delay;
-mod elsewhere;
 mod event;
 mod failure;
 mod formers;
@@ -19,8 +18,12 @@ mod identity;
 mod limits;
 mod objection;
 mod options;
+mod origin;
+mod replica_search;
+mod request;
 mod server;
 mod state;
+mod switch;
 mod view;
 mod watch;
 
@@ -37,9 +40,11 @@ use budget::Held;
 use comparison::Comparison;
 use delay::Delays;
 use objection::{why_ignored, why_weak};
-use server::{Origin, Page, Server, Trouble};
+use origin::Origin;
+use request::RequestError;
+use server::{Page, Server};
 use state::{News, State, Step, news};
-use watch::{Heard, Watch};
+use watch::{Watch, WatchItem};
 
 pub use budget::{Amount, Budget};
 pub use event::{Event, Listing, Scope};
@@ -53,15 +58,15 @@ pub struct Reader {
     server: Server,
     state: State,
     delays: Delays,
-    /// What is known, and up to where everything has been returned.
+    /// Known identity and position; every event up to the position was returned.
     known: Known,
     /// The last event, to recognize a repetition.
     last: Option<(Revision, ObjectKey, Discriminant<Event>)>,
-    /// Whether history was too short since a watch last held, or of another view.
+    /// `true` if a watch expired, or had another view, since a watch last held.
     has_expired: bool,
     /// The event after the last one.
     pending: Option<Event>,
-    /// What was told and not deleted since, where that is limited.
+    /// Objects that were reported and not deleted since, if their memory is limited.
     held: Held,
     comparison: Comparison,
 }
@@ -92,7 +97,7 @@ impl Reader {
         }
     }
 
-    /// What is followed.
+    /// Returns the watched scope.
     #[must_use]
     pub fn scope(&self) -> &Scope {
         &self.server.scope
@@ -101,7 +106,7 @@ impl Reader {
     /// Lists again as soon as the delay allows it, by a new connection. A kube-apiserver
     /// reads with a quorum for it.
     pub fn list_again(&mut self) {
-        let step = Step::ListElsewhere;
+        let step = Step::ListByNewConnection;
         match &mut self.state {
             State::Waiting { then, .. } => *then = step,
             State::Listing { .. } | State::Opening { .. } | State::Watching { .. } => {
@@ -131,10 +136,10 @@ impl Reader {
                     let watch = watch.as_mut().await;
                     self.opened(watch)
                 }
-                State::Watching { watch, elsewhere } => {
+                State::Watching { watch, search } => {
                     let due = self.comparison.due();
-                    match news(watch, elsewhere.as_mut(), due).await {
-                        News::Heard(heard) => self.heard(heard),
+                    match news(watch, search.as_mut(), due).await {
+                        News::Item(heard) => self.heard(heard),
                         News::Found(watch) => self.found(watch),
                         News::Due => {
                             self.ends();
@@ -163,7 +168,7 @@ impl Reader {
         ruling
     }
 
-    fn listed(&mut self, page: Result<Page, Trouble>) -> Option<Event> {
+    fn listed(&mut self, page: Result<Page, RequestError>) -> Option<Event> {
         let page = match page {
             Ok(page) => page,
             Err(trouble) if trouble.cause == Cause::Expired => {
@@ -171,7 +176,7 @@ impl Reader {
             }
             Err(trouble) => {
                 let step = match trouble.cause {
-                    Cause::Disconnected(_) => Step::ListElsewhere,
+                    Cause::Disconnected(_) => Step::ListByNewConnection,
                     _ => Step::List,
                 };
                 return self.failed(Verb::List, trouble, step);
@@ -190,7 +195,7 @@ impl Reader {
             Ruling::AddOnly(weakness) => {
                 self.held.add(page.share, &page.objects);
                 let why = why_weak(weakness, &page.origin.evidence);
-                self.pending = self.failed(Verb::List, why.into(), Step::ListElsewhere);
+                self.pending = self.failed(Verb::List, why.into(), Step::ListByNewConnection);
             }
             Ruling::Ignore(objection) => {
                 if objection == Objection::Rewinding && self.known.older == 1 {
@@ -198,7 +203,7 @@ impl Reader {
                     self.delays.reset();
                 }
                 let why = why_ignored(objection, &page.origin.evidence);
-                return self.failed(Verb::List, why.into(), Step::ListElsewhere);
+                return self.failed(Verb::List, why.into(), Step::ListByNewConnection);
             }
         }
         Some(Event::Listed(Listing {
@@ -222,7 +227,7 @@ impl Reader {
         }
     }
 
-    fn opened(&mut self, watch: Result<Watch, Trouble>) -> Option<Event> {
+    fn opened(&mut self, watch: Result<Watch, RequestError>) -> Option<Event> {
         let watch = match watch {
             Ok(watch) => watch,
             Err(trouble) if trouble.cause == Cause::Expired => {
@@ -255,46 +260,46 @@ impl Reader {
             }
             Ruling::Ignore(objection) => {
                 let why = why_ignored(objection, &watch.origin().evidence);
-                self.failed(Verb::Watch, why.into(), Step::ListElsewhere)
+                self.failed(Verb::Watch, why.into(), Step::ListByNewConnection)
             }
         }
     }
 
-    fn heard(&mut self, heard: Heard) -> Option<Event> {
+    fn heard(&mut self, heard: WatchItem) -> Option<Event> {
         match heard {
-            Heard::Applied(object) => match self.held.apply(&object) {
+            WatchItem::Applied(object) => match self.held.apply(&object) {
                 Ok(()) => self.applied(object),
                 Err(cause) => self.broke(cause.into()),
             },
-            Heard::Deleted(object) => {
+            WatchItem::Deleted(object) => {
                 self.held.remove(&object.key);
                 self.server.formers.lock().remove(&object.key);
                 self.told(Event::Deleted, object)
             }
-            Heard::Bookmark(revision) => {
+            WatchItem::Bookmark(revision) => {
                 self.search(false);
                 self.reached(revision)
             }
-            Heard::DisconnectedBookmark(revision) => {
+            WatchItem::DisconnectedBookmark(revision) => {
                 self.search(true);
                 self.reached(revision)
             }
             // Bookmarks are optional: a quiet watch is opened again before it counts as dead.
-            Heard::Quiet => {
+            WatchItem::Quiet => {
                 let from = self.known.position;
                 self.begin(from.map_or(Step::List, |from| Step::Probe { from }));
                 None
             }
-            Heard::End { had_events } => self.ended(had_events),
-            Heard::Trouble(trouble) => self.broke(trouble),
+            WatchItem::End { had_events } => self.ended(had_events),
+            WatchItem::Failed(trouble) => self.broke(trouble),
         }
     }
 
-    /// Everything up to there has been told.
+    /// Records that everything up to that resource version was reported.
     fn reached(&mut self, revision: Revision) -> Option<Event> {
         match self.known.position {
             // A watch waits at a revision that its server may never reach.
-            Some(progress) if revision < progress => self.broke(Trouble::behind(revision)),
+            Some(progress) if revision < progress => self.broke(RequestError::behind(revision)),
             _ => {
                 self.known.advance(revision);
                 Some(Event::Progress(revision))
@@ -302,7 +307,7 @@ impl Reader {
         }
     }
 
-    fn broke(&mut self, trouble: Trouble) -> Option<Event> {
+    fn broke(&mut self, trouble: RequestError) -> Option<Event> {
         self.ends();
         if trouble.cause == Cause::Expired {
             return self.expired(Verb::Watch, Cause::Expired);
@@ -316,9 +321,9 @@ impl Reader {
         self.failed(Verb::Watch, trouble, then)
     }
 
-    /// An object changed. Whoever resumes gets only what is newer, so that an
-    /// older revision means nothing but that this server counts in its own way;
-    /// the same event twice, though, is one.
+    /// Reports the change of an object. A watch that resumes gets only newer changes, so an older
+    /// resource version means only that this server counts in its own way. The same event twice is
+    /// one.
     fn told(&mut self, event: fn(RawObject) -> Event, object: RawObject) -> Option<Event> {
         let (revision, key) = (object.revision, object.key.clone());
         let event = event(object);
@@ -352,7 +357,7 @@ impl Reader {
         self.failed(Verb::Watch, Cause::Brief.into(), again)
     }
 
-    /// Whether the watch that ends here held long enough to be a success.
+    /// Returns whether the watch that ends now held long enough to count as a success.
     fn ends(&mut self) -> bool {
         let State::Watching { watch, .. } = &self.state else {
             return false;
@@ -377,9 +382,9 @@ impl Reader {
         None
     }
 
-    fn failed(&mut self, verb: Verb, trouble: Trouble, then: Step) -> Option<Event> {
+    fn failed(&mut self, verb: Verb, trouble: RequestError, then: Step) -> Option<Event> {
         self.comparison.failed();
-        let Trouble { cause, retry_after } = trouble;
+        let RequestError { cause, retry_after } = trouble;
         let retry_in = self.delays.next(retry_after);
         self.wait(retry_in, then);
         let Scope {

@@ -17,7 +17,7 @@
 //! | [`shutdown`] | signals become a cancellation |
 //! | [`supervise`] | contains panics, and delays restarts |
 //! | [`task`] | runs named tasks until shutdown or the first failure |
-//! | [`upstream`] | whether who passes something on still hears it |
+//! | [`upstream`] | connection of an emitter to its upstream, as it reports it |
 //!
 //! Invariants: nothing here knows what a source, a mirror or an export is, and
 //! nothing runs that its caller did not start and cannot stop.

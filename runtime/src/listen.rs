@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// How many connections may wait until they are accepted; what Linux allows if it is not
-/// told otherwise. Who finds no place asks again after a second.
+/// Maximum number of connections that wait to be accepted; the limit of Linux by default. A client
+/// beyond it retries after a second.
 const BACKLOG: u32 = 4096;
 
-/// Why there is no socket.
+/// Error of a listening socket.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} ({flag}): {why}")]
 pub struct Error {

@@ -9,7 +9,7 @@ use proto_types::escape;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 
-/// How a line of log looks.
+/// Format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// For people.
@@ -19,16 +19,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// Which lines are logged: a level, or directives as `tracing` knows them.
+/// Level of the log, or directives as `tracing` reads them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
 
-/// Why a text is not a format.
+/// Error of an invalid format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a log format: use text or json")]
 pub struct InvalidFormat(String);
 
-/// Why a text is not a filter.
+/// Error of an invalid filter.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{text:?} is not a log level: use error, warn, info, debug or trace, \

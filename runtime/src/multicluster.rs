@@ -22,8 +22,8 @@ struct GroupVersion {
     version: String,
 }
 
-/// Waits until the cluster serves the API, and returns its version. `complain` is told why it is
-/// not there, once for each reason.
+/// Waits until the cluster serves the API, and returns its version. Calls `complain` once for each
+/// reason for which it is missing.
 pub async fn found(client: &kube::Client, complain: impl Fn(&str)) -> Version {
     let mut told = None;
     loop {

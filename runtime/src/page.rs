@@ -44,11 +44,11 @@ pub struct Pages {
     shutdown: CancellationToken,
 }
 
-/// What a client asks of a page.
+/// Request for a page.
 #[derive(Debug, Clone)]
 pub struct Visit {
     params: Params,
-    /// Whether it asks for updates.
+    /// `true` if it asks for updates.
     is_live: bool,
 }
 

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::Access;
 
-/// How a request is answered. After the last answer, requests hang.
+/// Response to a request. After the last one, requests hang.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// With a head and a whole body.
@@ -30,7 +30,7 @@ pub(crate) enum Answer {
     },
 }
 
-/// What follows the chunks of a stream.
+/// Event after the chunks of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     /// The end, in order.

@@ -8,7 +8,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-// Kubernetes gives a pod 30 s from SIGTERM to SIGKILL unless told otherwise.
+// Kubernetes gives a pod 30 s from SIGTERM to SIGKILL by default.
 const GRACE: Duration = Duration::from_secs(25);
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -23,7 +23,7 @@ pub struct Tasks {
     grace: Duration,
 }
 
-/// Why a program ended before it was asked to.
+/// Reason for which a program ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A task reported a failure.
@@ -31,7 +31,7 @@ pub enum Failure {
     Failed {
         /// The task's name.
         task: String,
-        /// What it reported.
+        /// Error of the task.
         #[source]
         source: BoxError,
     },
@@ -40,7 +40,7 @@ pub enum Failure {
     Panicked {
         /// The task's name.
         task: String,
-        /// What the runtime reported.
+        /// Error of the runtime.
         #[source]
         source: JoinError,
     },
@@ -71,7 +71,8 @@ impl Tasks {
         self
     }
 
-    /// What is cancelled when the tasks must end, also when one of them fails.
+    /// Returns the token that is cancelled when the tasks must end, also after a failure of one of
+    /// them.
     #[must_use]
     pub const fn shutdown(&self) -> &CancellationToken {
         &self.shutdown

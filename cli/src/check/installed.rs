@@ -54,7 +54,7 @@ pub(crate) fn kubernetes(cluster: &str, version: &Known<String>) -> Finding {
     }
 }
 
-/// Whether the programs are installed and ready, and one reflector writes.
+/// Returns whether the programs are installed and ready, and one reflector writes.
 pub(crate) fn deployments(facts: &Facts) -> Vec<Finding> {
     let namespace = &facts.namespace;
     let mut findings = Vec::new();
@@ -178,7 +178,8 @@ fn tag(image: &str) -> Option<&str> {
         .then_some(tag)
 }
 
-/// How many minor versions two versions are apart; many, for other major versions.
+/// Returns the difference of two versions in minor versions; a large number for different major
+/// versions.
 fn skew(one: &str, other: &str) -> Option<u64> {
     let numbers = |text: &str| {
         let mut parts = text.split(['.', '-', '+']).map(str::parse::<u64>);

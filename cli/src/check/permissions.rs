@@ -65,7 +65,7 @@ pub(crate) async fn of_reflector(
     .await
 }
 
-/// Asks for each right that an installation needs of whoever installs.
+/// Checks each permission that an installation requires of its operator.
 pub(crate) async fn to_install(cluster: &Cluster) -> Vec<Finding> {
     let of = |group, resource| Right {
         namespace: String::new(),

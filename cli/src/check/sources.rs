@@ -54,7 +54,7 @@ pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// How a source is, with the remedy for its last error.
+/// Returns the state of a source, with the remedy for its last error.
 fn connection(source: &SourceStatus) -> Finding {
     let name = &source.name;
     let error = source.feeds.iter().find_map(|it| it.last_error.as_deref());
@@ -203,7 +203,7 @@ fn expiry(name: &str, pem: &str, now: i64) -> Option<Finding> {
     })
 }
 
-/// Whether a source's CA is the one that a known cluster publishes now.
+/// Returns whether a source's CA is the one that a known cluster publishes now.
 fn authority(name: &str, pem: Option<&str>, others: &[OtherCluster]) -> Option<Finding> {
     let known = others.iter().find(|it| it.name == name)?;
     let emitter = known.emitter.as_ref().ok()?.as_ref()?;

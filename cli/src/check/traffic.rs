@@ -88,7 +88,7 @@ fn place(url: &str) -> Option<(String, u16)> {
     Some((host.to_owned(), port))
 }
 
-/// Whether the policies of the reflector's namespace let it connect to a source.
+/// Returns whether the policies of the reflector's namespace let it connect to a source.
 fn egress(policies: &[Value], source: &str, (host, port): (&str, u16)) -> Option<Finding> {
     const CHECK: &str = "NetworkPolicy";
     let selects = |policy: &&Value| {
@@ -129,7 +129,7 @@ fn egress(policies: &[Value], source: &str, (host, port): (&str, u16)) -> Option
     })
 }
 
-/// Whether a pod selector selects the pods of the reflector by their label.
+/// Returns whether a pod selector selects the pods of the reflector by their label.
 fn selects_reflector(selector: &Value) -> bool {
     let labels = selector["matchLabels"].as_object();
     let mut labels = labels.into_iter().flatten();

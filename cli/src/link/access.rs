@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::output::yaml;
 
-/// What a reflector of another cluster is allowed to read, and how its tokens are verified.
+/// View of a reflector of another cluster, and the keys that verify its tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Grant {
     /// Name of the consumer: of the cluster that reads.

@@ -4,7 +4,7 @@ use anyhow::{Context, bail, ensure};
 use http::Uri;
 use serde_json::Value;
 
-/// How another cluster reaches an emitter.
+/// Kind of the address at which another cluster reaches an emitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Via {
     /// Address of the LoadBalancer

@@ -27,16 +27,16 @@ struct Change {
 #[derive(Clone, Default)]
 pub(crate) struct Changes(Vec<Change>);
 
-/// What was done.
+/// Completed changes.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     dry_run: bool,
     changes: Vec<Done>,
-    /// What should be known.
+    /// Notes for the operator.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<String>,
-    /// What to run next.
+    /// Command to run next.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) next: String,
 }

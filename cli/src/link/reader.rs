@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::Pair;
 use super::change::{Changes, with_data};
 use super::deployment::{TOKENS, add_token, remove_token};
+use super::place::{Place, audience, helm_note, uid};
 use super::source::{Placement, Source, added, keeps_mirrors, removed};
-use super::sourced::{Place, Sourced, audience, helm_note, uid};
 use crate::args::{self, Global};
 use crate::cluster::{Cluster, data};
 use crate::installation::{Installed, Mounted, Program};
@@ -72,7 +72,6 @@ impl Reader {
     /// Adds a source, its CA and the token for it.
     pub(crate) fn add(
         &self,
-        sourced: &Sourced,
         place: &Place,
         pair: &Pair,
         asked: &args::Link,
@@ -90,7 +89,7 @@ impl Reader {
                 .as_ref()
                 .map(|_| format!("{}/{ca}", self.mounted.directory)),
             token_file: format!("{TOKENS}/{name}"),
-            cluster: sourced.uid.clone(),
+            cluster: place.cluster.clone(),
             placement: match asked.same_name {
                 true => Placement::SameName(asked.namespaces.clone()),
                 false => Placement::Prefix(prefix),
@@ -170,7 +169,7 @@ impl Reader {
         Ok(())
     }
 
-    /// What should be known.
+    /// Returns notes for the operator.
     pub(crate) fn notes(&self) -> Vec<String> {
         helm_note(&self.cluster.name, &self.config)
     }

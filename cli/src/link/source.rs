@@ -81,7 +81,7 @@ pub(crate) fn removed(text: &str, name: &str) -> anyhow::Result<Option<String>> 
     written(text, &config).map(Some)
 }
 
-/// What becomes of the mirrors of a source that is removed.
+/// Returns whether the mirrors of a removed source are kept.
 pub(crate) fn keeps_mirrors(text: &str) -> anyhow::Result<bool> {
     Ok(read(text)?["removedSources"] != "delete")
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::access::{Grant, granted, revoked};
 use super::address;
 use super::change::{Changes, with_data};
+use super::place::{Place, audience, helm_note, uid};
 use super::reader::Reader;
 use super::{Pair, Via};
 use crate::args::{self, Global};
@@ -26,14 +27,6 @@ pub(crate) struct Sourced {
     authority: Option<String>,
     service: Option<Value>,
     nodes: Vec<Value>,
-}
-
-/// Place of an emitter, as the reflector needs it.
-pub(crate) struct Place {
-    pub(crate) url: String,
-    pub(crate) server_name: Option<String>,
-    /// CA certificates in PEM; those of the system, if absent.
-    pub(crate) authority: Option<String>,
 }
 
 const REMEDY: &str = "install the emitter with an access configuration in a ConfigMap, as \
@@ -109,6 +102,7 @@ impl Sourced {
         let own_name = format!("heliograph-emitter.{}.svc", self.namespace);
         let server_name = asked.server_name.clone();
         Ok(Place {
+            cluster: self.uid.clone(),
             url,
             server_name: server_name.or_else(|| is_own.then_some(own_name)),
             authority: from_file.or_else(|| self.authority.clone()),
@@ -181,7 +175,7 @@ impl Sourced {
         );
     }
 
-    /// What should be known.
+    /// Returns notes for the operator.
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = helm_note(&self.cluster.name, &self.access);
         if self.emitter.flag("--secure-port") == Some("0") {
@@ -195,36 +189,8 @@ impl Sourced {
     }
 }
 
-/// What Helm will do to a ConfigMap that it has made.
-pub(crate) fn helm_note(cluster: &str, map: &Value) -> Vec<String> {
-    let metadata = &map["metadata"];
-    let is_helms = metadata["labels"]["app.kubernetes.io/managed-by"] == "Helm";
-    let name = metadata["name"].as_str().unwrap_or_default();
-    let note = format!(
-        "ConfigMap {name} of {cluster} belongs to a Helm release: put the change into its values \
-         too (-o yaml prints it), or the next upgrade undoes it"
-    );
-    is_helms.then_some(note).into_iter().collect()
-}
-
-/// Audience of the tokens for a source, which no other source accepts.
-pub(crate) fn audience(source: &str) -> String {
-    format!("heliograph-{source}")
-}
-
 fn keys_of(reader: &str) -> String {
     format!("{reader}.jwks")
-}
-
-/// UID of a cluster.
-pub(crate) async fn uid(cluster: &Cluster) -> anyhow::Result<String> {
-    let path = "/api/v1/namespaces/kube-system";
-    let namespace = cluster
-        .existing(path, "its UID is the identity of the cluster")
-        .await?;
-    let uid = namespace["metadata"]["uid"].as_str();
-    uid.map(str::to_owned)
-        .context("namespace kube-system has no UID")
 }
 
 /// CA certificates of the emitter's own CA: the ConfigMap has the name of its Secret.

@@ -23,7 +23,7 @@ pub(super) struct Mirror {
 /// Report of the reflector about a source's Service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Home {
-    /// Whether the reflector reads the Service from the source.
+    /// `true` if the reflector reads the Service from the source.
     pub(super) is_claimed: bool,
     /// The local Service.
     pub(super) local: Option<ObjectKey>,

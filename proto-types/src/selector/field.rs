@@ -16,11 +16,11 @@ pub struct FieldTerm {
     pub field: String,
     /// The value to compare with.
     pub value: String,
-    /// Whether the field must have the value (`=`) or must not (`!=`).
+    /// `true` for `=`, `false` for `!=`.
     pub equal: bool,
 }
 
-/// Why a text is not a field selector, in the words of a kube-apiserver.
+/// Error of an invalid field selector, with the message of a kube-apiserver.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidFieldSelector(String);
@@ -32,13 +32,13 @@ impl FieldSelector {
         &self.terms
     }
 
-    /// Whether it has no comparison.
+    /// Returns whether it has no comparison.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
 
-    /// Whether all comparisons hold for what `value_of` says a field is.
+    /// Returns whether all comparisons hold for the values that `value_of` returns.
     pub fn matches<'a>(&self, value_of: impl Fn(&str) -> &'a str) -> bool {
         self.terms
             .iter()
@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_parses_to_the_same(value in "[a,=\\\\]{0,6}") {
+        fn printed_text_parses_to_the_same(value in "[a,=\\\\]{0,6}") {
             let selector = FieldSelector::default().with("metadata.name", &value);
             prop_assert_eq!(parse(&selector.to_string()), Ok(selector));
         }

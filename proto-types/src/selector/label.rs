@@ -20,11 +20,11 @@ pub struct LabelSelector {
 pub struct Requirement {
     /// The label's name.
     pub key: String,
-    /// What must hold for its value.
+    /// Condition on its value.
     pub operator: Operator,
 }
 
-/// What a [`Requirement`] demands.
+/// Condition of a [`Requirement`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operator {
     /// The value is one of these; an empty set matches nothing.
@@ -41,7 +41,7 @@ pub enum Operator {
     LessThan(i64),
 }
 
-/// Why a text is not a label selector, in the words of a kube-apiserver.
+/// Error of an invalid label selector, with the message of a kube-apiserver.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidSelector(String);
@@ -49,7 +49,7 @@ pub struct InvalidSelector(String);
 const BINARY_OPERATORS: &str = "in, notin, =, ==, !=, gt, lt";
 
 impl LabelSelector {
-    /// Whether all requirements hold.
+    /// Returns whether all requirements hold.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         self.requirements
@@ -57,7 +57,7 @@ impl LabelSelector {
             .all(|requirement| requirement.matches(labels))
     }
 
-    /// Whether it has no requirement.
+    /// Returns whether it has no requirement.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.requirements.is_empty()
@@ -80,7 +80,7 @@ impl LabelSelector {
         self.requirements.iter().map(n_values).sum()
     }
 
-    /// What matches both.
+    /// Returns the selector that matches if both match.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.requirements.extend(other.requirements);

@@ -43,7 +43,7 @@ impl<'a> Token<'a> {
         .to_owned()
     }
 
-    /// Where an operator cannot stand, `in` and `notin` are ordinary words.
+    /// Returns the token at a place where `in` and `notin` are ordinary values.
     pub(super) const fn as_value(self) -> Self {
         match self {
             Self::In => Self::Word("in"),

@@ -1,8 +1,8 @@
 //! Access to what the admin port shows of objects and clients.
 //!
-//! Probes are for everybody who reaches the port. Metrics, status and debug paths name objects,
-//! addresses and users: they are for the machine itself (`kubectl exec` and `port-forward` come
-//! from there), for those who have a token of a file, and for users that the API server allows
+//! Probes are open to every client of the port. Metrics, status and debug paths name objects,
+//! addresses and users. They are open to the machine itself (`kubectl exec` and `port-forward`
+//! connect from there), to clients with a token of a file, and to users whom the API server allows
 //! to get the path.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,7 +22,7 @@ use super::serve::Peer;
 /// Maximum size of the file of tokens in bytes.
 const MAX_FILE: u64 = 64 << 10;
 
-/// Who may read metrics, status and debug paths.
+/// Access control of metrics, status and debug paths.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     /// File with a bearer token in each line; read again for each request.
@@ -48,12 +48,12 @@ impl Guard {
         self
     }
 
-    /// The same routes, for those who are admitted.
+    /// Protects routes: only allowed clients pass.
     pub fn protect(self, router: Router) -> Router {
         router.layer(middleware::from_fn_with_state(self, admit))
     }
 
-    /// Whether the token is one of the file.
+    /// Returns whether the token is one of the file.
     async fn lists(&self, token: &str) -> bool {
         let Some(path) = self.tokens.clone() else {
             return false;
@@ -66,7 +66,7 @@ impl Guard {
         lines.any(|line| is_same(line.as_bytes(), token.as_bytes()))
     }
 
-    /// Why a request from another machine is refused, if it is.
+    /// Returns the reason for which a request from another machine is rejected, if it is.
     async fn refusal(
         &self,
         headers: &HeaderMap,
@@ -139,8 +139,8 @@ fn unauthorized(why: &str) -> Response {
     (StatusCode::UNAUTHORIZED, headers, why).into_response()
 }
 
-/// Whether it is the machine itself. Other loopback addresses may be proxies for others: a sidecar
-/// of Istio connects from 127.0.0.6.
+/// Returns whether an address is the machine itself. Other loopback addresses may be proxies for
+/// others: a sidecar of Istio connects from 127.0.0.6.
 fn is_machine(address: IpAddr) -> bool {
     let address = address.to_canonical();
     address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST

@@ -21,7 +21,7 @@ pub struct Flag {
 #[derive(Debug)]
 struct Check {
     name: String,
-    /// Why not; `None` when ready.
+    /// Missing condition; `None` when ready.
     missing: Mutex<Option<String>>,
 }
 
@@ -39,7 +39,7 @@ impl Readiness {
         Flag { check }
     }
 
-    /// Whether every flag is raised.
+    /// Returns whether every flag is raised.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let checks = self.checks.lock();
@@ -91,14 +91,14 @@ impl Flag {
         *self.check.missing.lock() = Some(missing.into());
     }
 
-    /// Whether it is raised.
+    /// Returns whether the flag is raised.
     #[must_use]
     pub fn is_raised(&self) -> bool {
         self.check.missing.lock().is_none()
     }
 }
 
-/// Whether a probe's query has `verbose` in it, with whatever value.
+/// Returns whether the query of a probe has `verbose`, with any value.
 #[must_use]
 pub fn asks_for_details(query: Option<&str>) -> bool {
     let mut pairs = query.unwrap_or_default().split('&');

@@ -1,7 +1,7 @@
 //! Readers that the API server knows: TokenReview and SubjectAccessReview.
 //!
-//! Anybody who reaches the port can invent tokens. Few are reviewed at a time, fewer of one
-//! address, and an invented one is answered late: the API server has little of them.
+//! Any client of the port can invent tokens. Few are reviewed at a time, fewer of one address, and
+//! the response to an invalid one is delayed, so that they cost the API server little.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,18 +22,18 @@ const MAX: usize = 16;
 /// Reviews at a time for one address.
 const MAX_OF_ADDRESS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How much later an invented token is answered.
+/// Delay of the response to an invalid token.
 const DELAY: Duration = Duration::from_secs(1);
 const MAX_ANSWER: usize = 256 << 10;
 
-/// What the API server says of a token and a path.
+/// Response of the API server about a token and a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Its user may read the path.
     Allowed,
     /// Its user may not.
     Forbidden(String),
-    /// It is nobody's.
+    /// No user has the token.
     Unknown,
     /// Too many ask.
     Busy,
@@ -81,7 +81,7 @@ impl Reviewer {
         }
     }
 
-    /// Whether the token's user may get the path.
+    /// Returns whether the user of the token may get the path.
     pub(super) async fn review(&self, token: &str, path: &str, address: Option<IpAddr>) -> Verdict {
         let Some(_place) = self.place(address) else {
             return Verdict::Busy;

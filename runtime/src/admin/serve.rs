@@ -1,7 +1,7 @@
 //! The socket of the admin port: bounded in connections, heads and time.
 //!
-//! Whoever reaches the port may hold little of it: the probes of the kubelet come from
-//! another address, and must be answered in any case.
+//! A client of the port can take little of it: the probes of the kubelet come from another address,
+//! and must be answered in any case.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -36,7 +36,7 @@ impl<'a> PublicKey<'a> {
     }
 }
 
-/// What a certificate says, and the signature of its issuer.
+/// Content of a certificate, and the signature of its issuer.
 pub(super) struct Signed<'a> {
     said: &'a [u8],
     algorithm: &'a [u8],

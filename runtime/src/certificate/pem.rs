@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_left_out() {
+    fn invalid_certificates_are_left_out() {
         let (first, second) = (one(), one());
         let broken = format!("{BEGIN}\nnot base64!!\n{END}\n");
         let other = format!("{BEGIN}\nAAAA\n{END}\n");

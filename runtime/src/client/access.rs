@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use http::Uri;
 
-/// How a cluster is reached.
+/// Address and credentials of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Access {
     /// The cluster that this process runs in, as its service account.
@@ -25,7 +25,7 @@ pub enum Access {
     },
     /// At a URL: an emitter, or a server behind `kubectl proxy`.
     Url {
-        /// Where; a path in it precedes every request's own.
+        /// URL; a path in it precedes that of every request.
         url: Uri,
         /// The authority to trust; the system's if absent.
         authority: Option<Authority>,
@@ -38,7 +38,7 @@ pub enum Access {
     },
 }
 
-/// Whose certificates a server may have.
+/// CA of the certificate of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Authority {
     /// In PEM format, in a file that is read again when it changes.
@@ -63,7 +63,7 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-/// Where a bearer token is.
+/// Source of a bearer token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Token {
     /// In a file that is read again for every request.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use http::Uri;
 use kube::config::{InClusterError, KubeconfigError};
 
-/// Why there is no client. Every one of these is bad configuration.
+/// Error of a client. Each is an invalid configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The process has no service account.
@@ -18,7 +18,7 @@ pub enum Error {
     ReadKubeconfig {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -27,7 +27,7 @@ pub enum Error {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and in which line.
+        /// Error, and its line.
         why: String,
     },
     /// The kubeconfig lacks something that it refers to.
@@ -37,7 +37,7 @@ pub enum Error {
     Kubeconfig {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Error.
         #[source]
         source: KubeconfigError,
     },
@@ -111,7 +111,7 @@ pub enum Error {
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -140,7 +140,7 @@ pub enum Error {
     TokenFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -152,7 +152,7 @@ pub enum Error {
     TokenVariable {
         /// The variable.
         name: String,
-        /// What is wrong with it.
+        /// Error.
         #[source]
         source: std::io::Error,
     },
@@ -162,7 +162,7 @@ pub enum Error {
          https://HOST:PORT or socks5://HOST:PORT"
     )]
     Proxy {
-        /// Who names it.
+        /// Place that names it.
         place: String,
     },
     /// The user agent cannot stand in a header.
@@ -175,10 +175,10 @@ pub enum Error {
         access: String,
         /// Its path or name.
         command: String,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
-        /// How to install it, where the kubeconfig says so.
+        /// Installation hint of the kubeconfig.
         hint: String,
     },
     /// The credential plugin failed.
@@ -188,9 +188,9 @@ pub enum Error {
         access: String,
         /// Its path or name.
         command: String,
-        /// How it ended.
+        /// Exit status.
         status: std::process::ExitStatus,
-        /// What it said last.
+        /// End of its standard error.
         stderr: String,
     },
     /// The credential plugin returned something that cannot be sent.
@@ -207,7 +207,7 @@ pub enum Error {
     Client {
         /// The access.
         access: String,
-        /// What is wrong with it.
+        /// Error.
         #[source]
         source: Box<kube::Error>,
     },
@@ -224,7 +224,7 @@ pub enum Invalid {
     Server {
         /// The value.
         server: String,
-        /// What is wrong with it.
+        /// Error.
         why: &'static str,
     },
     /// The certificate of the server is to be verified and not to be verified.
@@ -237,10 +237,10 @@ pub enum Invalid {
         "the certificate authority of cluster {0:?} holds no certificate; write it in PEM format"
     )]
     NoCertificates(String),
-    /// The user has two ways to say who it is.
+    /// The user has two kinds of credentials.
     #[error("user {0:?} has both a username and a token; remove one")]
     TwoCredentials(String),
-    /// The user acts for somebody who has no name.
+    /// The user impersonates a user without a name.
     #[error("user {0:?} has as-uid, as-groups or as-user-extra without a user; add `as`")]
     ImpersonatesNobody(String),
     /// The token cannot be sent.

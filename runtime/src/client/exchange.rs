@@ -1,4 +1,4 @@
-//! What came of requests, for whoever counts them.
+//! Results of requests, for metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use tower::service_fn;
 /// A request, up to the head of its answer.
 #[derive(Debug)]
 pub struct Exchange<'a> {
-    /// What was asked for, as Kubernetes names it.
+    /// Kubernetes verb of the request.
     pub verb: &'static str,
     /// The method.
     pub method: &'a Method,
     /// The answer; none where none came.
     pub code: Option<StatusCode>,
-    /// How long it took.
+    /// Duration.
     pub took: Duration,
 }
 
-/// The same client, which tells of each request. One that nobody waits for any more had
-/// no answer.
+/// Returns a client that reports each request. A request that was dropped is reported without a
+/// response.
 pub fn observed(client: Client, observe: impl Fn(&Exchange<'_>) + Send + Sync + 'static) -> Client {
     let namespace = client.default_namespace().to_owned();
     let observe = Arc::new(observe);
@@ -47,8 +47,8 @@ pub fn observed(client: Client, observe: impl Fn(&Exchange<'_>) + Send + Sync + 
     Client::new(service, namespace)
 }
 
-/// How long a server asks to be left alone. Only the form in seconds: Kubernetes sends
-/// no other.
+/// Returns the delay that a server asked for. Only the form in seconds is read: Kubernetes sends no
+/// other.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
@@ -90,7 +90,7 @@ fn verb(request: &Request<Body>) -> &'static str {
     }
 }
 
-/// Whether a path leads to all objects of a kind, everywhere or in a namespace.
+/// Returns whether a path names all objects of a kind, in all namespaces or in one.
 fn is_collection(path: &str) -> bool {
     let parts: Vec<_> = path.trim_matches('/').split('/').collect();
     let (["api", _, within @ ..] | ["apis", _, _, within @ ..]) = &parts[..] else {

@@ -1,7 +1,7 @@
 //! Kubeconfigs that may have inline data only.
 //!
-//! Whoever writes such a file chooses a server, and with `tokenFile` or a file of keys also
-//! which local secret is sent to it; `exec` and `auth-provider` run a program.
+//! The author of such a file chooses a server, and with `tokenFile` or a file of keys also the
+//! local secret that is sent to it. `exec` and `auth-provider` run a program.
 
 use std::path::Path;
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_out_of_the_file_is_refused() {
+    fn references_out_of_the_file_are_rejected() {
         for (user, cluster, key) in [
             ("tokenFile: /var/run/secrets/token", "", "tokenFile"),
             (

@@ -93,7 +93,7 @@ fn token(config: &mut Config) -> Result<Option<TokenSource>, Error> {
     TokenSource::open_or(Path::new(&file), beside).map(Some)
 }
 
-/// What a cluster has in the file, where another value is used.
+/// Values of a cluster in the file in whose place another one is used.
 #[derive(Default)]
 struct Written {
     server: Option<String>,

@@ -1,4 +1,4 @@
-//! Failures of credential plugins, told with their own words.
+//! Failures of credential plugins, with the messages of the plugins.
 
 use kube::client::AuthError;
 use kube::config::ExecConfig;

@@ -9,8 +9,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use super::Error;
 
-/// The proxy that variables name for a server, if any. What is not understood is an
-/// error, since whoever sets it may not want the direct way.
+/// Returns the proxy that variables name for a server, if any. An invalid value is an error, since
+/// a direct connection may not be wanted.
 pub(super) fn around(
     server: &Uri,
     variable: impl Fn(&str) -> Option<String>,
@@ -58,7 +58,7 @@ pub fn parse(text: &str, place: &str) -> Result<Uri, Error> {
     }
 }
 
-/// Nobody needs a proxy to reach himself.
+/// Returns whether a server is on this machine, which needs no proxy.
 fn is_here(server: &Uri) -> bool {
     let host = server.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');

@@ -26,7 +26,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 // What cannot be used now can be in a moment, if at all.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// What is needed to make a client again.
+/// Settings to create a client again.
 pub(super) struct Renewing {
     access: Access,
     user_agent: HeaderValue,
@@ -36,11 +36,11 @@ pub(super) struct Renewing {
 struct Now {
     client: Client,
     files: Vec<PathBuf>,
-    /// What was in the files.
+    /// Hash of the content of the files.
     content: u64,
     looked: Instant,
     made: Instant,
-    /// Whether the server does not accept the credentials.
+    /// `true` if the server does not accept the credentials.
     is_refused: bool,
 }
 
@@ -84,7 +84,7 @@ impl Renewing {
         Ok(response)
     }
 
-    /// What the files hold by now, if another client is to be made of it.
+    /// Returns the hash of the files, if a new client is needed.
     fn look(&self) -> Option<u64> {
         let mut now = self.now.lock();
         if now.looked.elapsed() < LOOK {

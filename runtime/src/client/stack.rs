@@ -77,8 +77,8 @@ fn credentials(proxy: &http::Uri) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// How much is read at once, and the most of a head, in bytes: what is parsed before others have
-/// a turn.
+/// Maximum number of bytes that are read at once, and maximum size of a head: more is parsed after
+/// other tasks had a turn.
 const READ: usize = 16 << 10;
 
 /// What a client has, however its server is reached.

@@ -1,4 +1,4 @@
-//! A bearer token, mostly in a file that somebody rotates.
+//! Bearer tokens, mostly in files that are rotated.
 //!
 //! kube reads token files too, but takes the line break that most tools leave at
 //! the end of a file for a part of the token, and then fails every request.
@@ -14,7 +14,7 @@ use tower::util::MapRequestLayer;
 
 use super::Error;
 
-/// Where a token comes from, and the last one that came.
+/// Source of a token, and the last token.
 #[derive(Debug)]
 pub(super) struct TokenSource {
     /// None where it never changes.

@@ -35,7 +35,7 @@ pub const SYNTAX: Syntax = Syntax {
     dashes: Dashes::Two,
 };
 
-/// Whether a word is a flag that no other program has.
+/// Returns whether a word is a flag that only service-reflector has.
 #[must_use]
 pub fn is_its(word: &str) -> bool {
     let name = SYNTAX.name_of(word).unwrap_or_default();

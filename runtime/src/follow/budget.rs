@@ -20,12 +20,12 @@ pub struct Amount {
     pub objects: usize,
 }
 
-/// What the readers of one source may hold together.
+/// Memory limit of all readers of one source.
 #[derive(Debug)]
 pub struct Budget {
     max: Amount,
     used: Mutex<Amount>,
-    /// What all sources may hold together.
+    /// Memory limit of all sources.
     whole: Option<Arc<Self>>,
 }
 
@@ -131,7 +131,7 @@ impl Drop for Share {
     }
 }
 
-/// The objects that were told and not deleted since, by what they cost.
+/// Objects that were reported and not deleted since, with the memory that they take.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     share: Share,
@@ -141,7 +141,7 @@ pub(super) struct Held {
 impl Held {
     /// Holds the objects of a list, whose share has been taken, instead of all others.
     pub(super) fn replace(&mut self, share: Share, objects: &[RawObject]) {
-        // Readers that nobody limits have no use for keys.
+        // Readers without a limit need no keys.
         let costs = objects.iter().filter(|_| share.budget.is_some());
         self.costs = costs.map(|it| (it.key.clone(), it.cost())).collect();
         self.share = share;

@@ -34,7 +34,7 @@ impl Said {
     }
 }
 
-/// Whether a reader lists although it could resume, and when.
+/// State of the comparisons: lists by a reader that could resume.
 #[derive(Debug)]
 pub(super) struct Comparison {
     /// Failures since a watch was open.
@@ -96,8 +96,8 @@ impl Comparison {
     }
 }
 
-/// A quarter of the longest time to all of it, so that readers who lost a server together do
-/// not list together.
+/// Returns a random delay between a quarter of the longest time and all of it, so that readers that
+/// lost a server together do not list together.
 fn soon(longest: Duration) -> Duration {
     let share = RandomState::new().build_hasher().finish() % 751;
     longest.mul_f64(0.25 + share as f64 / 1000.0)

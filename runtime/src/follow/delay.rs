@@ -6,7 +6,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::Limits;
 
-// However long a server asks for, this often somebody looks.
+// Longest delay that a server can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Growing delays, never the same in two readers.

@@ -6,7 +6,7 @@ use proto_types::{LabelSelector, RawObject, Revision};
 
 use super::Failure;
 
-/// What is followed.
+/// Scope of a watch.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// The resource.
@@ -17,7 +17,7 @@ pub struct Scope {
     pub selector: LabelSelector,
 }
 
-/// What was read.
+/// Event of a reader.
 #[derive(Debug)]
 pub enum Event {
     /// A completed list. What is not in it does not exist if its ruling says so.
@@ -26,11 +26,11 @@ pub enum Event {
     Applied(RawObject),
     /// An object is gone: its last content, with the revision of its end.
     Deleted(RawObject),
-    /// Everything up to here has been told.
+    /// Everything up to that resource version was reported.
     Progress(Revision),
     /// A watch began: the server answers.
     Connected,
-    /// The server was lost and will be tried again: what was told may be stale.
+    /// The connection failed and is retried: reported objects can be stale.
     Failed(Failure),
 }
 
@@ -46,7 +46,7 @@ pub struct Listing {
     /// Effect of the list: additions, changes and absences, or additions and changes alone.
     /// Never [`Ruling::Ignore`]: such a list is no event.
     pub ruling: Ruling,
-    /// Whether the list was only to find what the watches before it should have told.
+    /// `true` if the list only checked for events that the watches before it had missed.
     pub is_comparison: bool,
 }
 

@@ -8,19 +8,19 @@ use proto_types::resource::Names;
 /// A reader lost its server, and will try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What was attempted.
+    /// Attempted request.
     pub verb: Verb,
     /// On which resource.
     pub resource: &'static Names,
     /// In which namespace; in all if absent.
     pub namespace: Option<String>,
-    /// What went wrong.
+    /// Cause.
     pub cause: Cause,
-    /// When it is tried again.
+    /// Delay before the next attempt.
     pub retry_in: Duration,
 }
 
-/// What a reader does to a resource.
+/// Request of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// Lists it.
@@ -29,16 +29,16 @@ pub enum Verb {
     Watch,
 }
 
-/// What went wrong between a reader and its server.
+/// Cause of a failed request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
     /// Refused, reset, unresolved, or not trusted.
     #[error("no connection: {0}")]
     Unreachable(String),
-    /// The server does not know who asks (401), or there were no credentials to send.
+    /// The server does not accept the credentials (401), or there were none to send.
     #[error("the credentials do not work: {0}")]
     Unauthorized(String),
-    /// Who asks may not (403).
+    /// The client is not allowed to do it (403).
     #[error("not allowed: {0}")]
     Forbidden(String),
     /// The server knows no such resource (404).
@@ -81,7 +81,7 @@ pub enum Cause {
         /// The server's words.
         message: String,
     },
-    /// The server has not seen yet what another replica already told.
+    /// The server has not reached a resource version that another replica reported.
     #[error("the server lags behind: {0}")]
     Behind(String),
     /// The server's history does not reach from a list to the watch after it (410).
@@ -133,7 +133,8 @@ impl Failure {
         }
     }
 
-    /// It without the server's own words, for those who are not to know of what is behind.
+    /// Returns the cause without the message of the server, for clients that must not learn about
+    /// what is behind it.
     #[must_use]
     pub fn outline(&self) -> String {
         let words = self.cause.to_string();
@@ -176,15 +177,15 @@ impl Cause {
     }
 }
 
-/// What `remedy` returns where the way to the server is in question.
+/// Remedy for failures on the way to the server.
 const WAY: &str = "check the address, and the way to it: DNS, proxy, NetworkPolicy, firewall, load \
                    balancer";
 
 impl Cause {
-    /// What helps, where the cause does not say so itself and does not end by itself.
+    /// Returns the remedy, if the cause does not name it and does not end without one.
     fn remedy(&self) -> Option<&'static str> {
         Some(match self {
-            // What is wrong with a certificate is told with its own remedy.
+            // The message about a certificate has its own remedy.
             Self::Unreachable(why) if why.contains("certificate") => return None,
             Self::Unreachable(why) if why.contains("corrupt message") => {
                 "the server does not answer by TLS there: check the port, and https:// or http://"

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use proto_types::evidence::Expected;
 use serde::Deserialize;
 
-use super::server::{Trouble, collect, send};
+use super::request::{RequestError, collect, send};
 use super::{Cause, Limits};
 
 /// Cluster identity that a server reports.
@@ -54,7 +54,7 @@ pub struct Verifier {
 struct Proofs {
     /// Clusters by the FlowSchemas that their servers reported.
     clusters: HashMap<Box<str>, Box<str>>,
-    /// Whether the headers of the last response proved its identity.
+    /// `true` if the headers of the last response proved its identity.
     suffice: bool,
 }
 
@@ -212,7 +212,7 @@ impl Verifier {
         }
     }
 
-    async fn uid(&self) -> Result<(String, Marks), Trouble> {
+    async fn uid(&self) -> Result<(String, Marks), RequestError> {
         let request = Request::get(NAMESPACE)
             .header(header::ACCEPT, "application/json")
             .body(Body::empty())
@@ -222,7 +222,7 @@ impl Verifier {
             let answer = send(&self.client, request).await?;
             let marks = Marks::of(answer.headers());
             let body = collect(answer.into_body(), MAX_BYTES).await?;
-            Ok::<_, Trouble>((body, marks))
+            Ok::<_, RequestError>((body, marks))
         };
         let answer = tokio::time::timeout(response, answer).await;
         let (body, marks) = answer.unwrap_or(Err(Cause::Slow(response).into()))?;

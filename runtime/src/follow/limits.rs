@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A reader's limits; the defaults suit a cluster anywhere in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// From a request to the head of its response, and through a refusal's body.
+    /// Time from a request to the head of its response, and for the body of a rejection.
     pub response: Duration,
     /// For a whole list, however many pages it has.
     pub list: Duration,

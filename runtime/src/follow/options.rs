@@ -37,7 +37,7 @@ impl Reader {
         self
     }
 
-    /// The same, which holds no more than that budget allows, with all who share it.
+    /// Limits the memory of the reader by a budget, which others can share.
     #[must_use]
     pub fn within(mut self, budget: Arc<Budget>) -> Self {
         self.server.budget = Some(budget);

@@ -1,9 +1,6 @@
-//! Requests to the server, and what its refusals mean.
+//! Lists and watches at one server.
 
-mod decoded;
 mod query;
-mod records;
-mod refusal;
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -11,30 +8,24 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kube::client::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Response};
 use parking_lot::Mutex;
-use proto_types::evidence::{Evidence, Expected, Read};
+use proto_types::evidence::{Evidence, Read};
 use proto_types::frame::List;
 use proto_types::resource::Names;
 use proto_types::{RawObject, Revision};
 
 use super::budget::{Amount, Budget, Share};
-use super::comparison::Tier;
 use super::formers::{Asked, Formers};
 use super::identity::{Accepted, Marks, Verifier};
+use super::origin::Origin;
+use super::request::{Decoded, Records, RequestError, collect_within, decoded, send};
 use super::watch::Watch;
 use super::{Cause, Limits, Scope, view};
 use crate::upstream::{self, CACHED, Connection, Said};
 
-use decoded::decoded;
 use query::Query;
-use records::Records;
-
-pub(super) use decoded::Decoded;
-pub(super) use refusal::{innermost, meaning};
 
 /// The server, as one reader sees it.
 #[derive(Clone)]
@@ -54,48 +45,19 @@ pub(super) struct Page {
     pub(super) objects: Vec<RawObject>,
     pub(super) revision: Revision,
     pub(super) origin: Origin,
-    /// What the objects take of the budget.
+    /// Share of the budget that the objects take.
     pub(super) share: Share,
-}
-
-/// Origin of a list or of a watch, and the clusters that are accepted.
-pub(super) struct Origin {
-    pub(super) evidence: Evidence,
-    pub(super) expected: Expected,
-    pub(super) tier: Tier,
-}
-
-/// A cause, and the time that the server asked for.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    pub(super) cause: Cause,
-    pub(super) retry_after: Option<Duration>,
-}
-
-impl Trouble {
-    pub(super) fn behind(revision: Revision) -> Self {
-        Cause::Behind(format!("it is only at resource version {revision}")).into()
-    }
-}
-
-impl From<Cause> for Trouble {
-    fn from(cause: Cause) -> Self {
-        Self {
-            cause,
-            retry_after: None,
-        }
-    }
 }
 
 impl Server {
     /// Lists everything as it is now. A kube-apiserver reads with a quorum for it, and an
     /// emitter compares with its upstream.
-    pub(super) async fn list(self) -> Result<Page, Trouble> {
+    pub(super) async fn list(self) -> Result<Page, RequestError> {
         self.pages_in_time(Query::of(&self.scope)).await
     }
 
     /// Lists everything as it is now by a new connection, unless the server is disconnected.
-    pub(super) async fn list_elsewhere(self) -> Result<Page, Trouble> {
+    pub(super) async fn list_by_new_connection(self) -> Result<Page, RequestError> {
         let limit = self.limits.response;
         let said = upstream::ask(&self.client, Connection::New);
         let said = tokio::time::timeout(limit, said).await;
@@ -108,7 +70,7 @@ impl Server {
     }
 
     /// Lists the state at a resource version.
-    pub(super) async fn list_at(self, revision: Revision) -> Result<Page, Trouble> {
+    pub(super) async fn list_at(self, revision: Revision) -> Result<Page, RequestError> {
         let mut query = Query::of(&self.scope);
         query.push("resourceVersion", &revision.to_string());
         query.push("resourceVersionMatch", "Exact");
@@ -118,14 +80,14 @@ impl Server {
         Ok(page)
     }
 
-    async fn pages_in_time(&self, query: Query) -> Result<Page, Trouble> {
+    async fn pages_in_time(&self, query: Query) -> Result<Page, RequestError> {
         let limit = self.limits.list;
         tokio::time::timeout(limit, self.pages(query))
             .await
             .unwrap_or(Err(Cause::Slow(limit).into()))
     }
 
-    async fn pages(&self, query: Query) -> Result<Page, Trouble> {
+    async fn pages(&self, query: Query) -> Result<Page, RequestError> {
         let before = self.verifier.before().await;
         let connection = query.connection;
         let mut share = Share::of(self.budget.as_ref());
@@ -186,7 +148,11 @@ impl Server {
     }
 
     /// A page, and the headers that it came with.
-    async fn page(&self, query: Query, share: &mut Share) -> Result<(Part, HeaderMap), Trouble> {
+    async fn page(
+        &self,
+        query: Query,
+        share: &mut Share,
+    ) -> Result<(Part, HeaderMap), RequestError> {
         let response = self.get(query).await?;
         let limit = self.limits.page_bytes;
         let headers = response.headers().clone();
@@ -203,14 +169,14 @@ impl Server {
     /// Opens a watch again that was quiet for too long, if the server has reached its resource
     /// version. A kube-apiserver that was restored from a backup opens a watch from its future,
     /// and sends neither an event nor a bookmark.
-    pub(super) async fn probe(self, from: Revision) -> Result<Watch, Trouble> {
+    pub(super) async fn probe(self, from: Revision) -> Result<Watch, RequestError> {
         let limit = self.limits.probe;
         let probe = async {
             let mut query = Query::of(&self.scope);
             query.push("limit", "1");
             let (first, _) = self.page(query, &mut Share::of(None)).await?;
             if !first.revision.is_zero() && first.revision < from {
-                return Err(Trouble::behind(first.revision));
+                return Err(RequestError::behind(first.revision));
             }
             self.watch(from).await
         };
@@ -219,16 +185,19 @@ impl Server {
     }
 
     /// Watches changes after that resource version.
-    pub(super) async fn watch(self, from: Revision) -> Result<Watch, Trouble> {
+    pub(super) async fn watch(self, from: Revision) -> Result<Watch, RequestError> {
         self.watch_by(Connection::Any, from).await
     }
 
     /// Watches changes after that resource version by a connection that no other request takes.
-    pub(super) async fn watch_elsewhere(self, from: Revision) -> Result<Watch, Trouble> {
+    pub(super) async fn watch_by_new_connection(
+        self,
+        from: Revision,
+    ) -> Result<Watch, RequestError> {
         self.watch_by(Connection::New, from).await
     }
 
-    async fn watch_by(self, connection: Connection, from: Revision) -> Result<Watch, Trouble> {
+    async fn watch_by(self, connection: Connection, from: Revision) -> Result<Watch, RequestError> {
         let mut query = Query::of(&self.scope);
         query.connection = connection;
         query.push("watch", "true");
@@ -261,7 +230,7 @@ impl Server {
         Ok(Watch::new(resource, response, origin, self.limits))
     }
 
-    async fn get(&self, query: Query) -> Result<Response<Decoded>, Trouble> {
+    async fn get(&self, query: Query) -> Result<Response<Decoded>, RequestError> {
         let limit = self.limits.response;
         let records = match query.records {
             Asked::Nothing => None,
@@ -276,50 +245,6 @@ impl Server {
     }
 }
 
-pub(super) async fn send(
-    client: &kube::Client,
-    request: Request<Body>,
-) -> Result<Response<Body>, Trouble> {
-    let response = client.send(request).await;
-    let response = response.map_err(|why| refusal::unsent(&why))?;
-    if response.status() == StatusCode::OK {
-        return Ok(response);
-    }
-    Err(refusal::read(response).await)
-}
-
-/// The bytes of a body, as far as limit and budget reach.
-async fn collect_within(
-    mut body: Decoded,
-    limit: usize,
-    share: &mut Share,
-) -> Result<Bytes, Trouble> {
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|why| Cause::Cut(refusal::innermost(&why)))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if limit < whole.len().saturating_add(data.len()) {
-            return Err(Cause::TooLarge(limit).into());
-        }
-        share.take(Amount {
-            bytes: data.len(),
-            objects: 0,
-        })?;
-        whole.extend_from_slice(&data);
-    }
-    Ok(whole.freeze())
-}
-
-pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Trouble> {
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(why) if why.is::<LengthLimitError>() => Err(Cause::TooLarge(limit).into()),
-        Err(why) => Err(Cause::Cut(refusal::innermost(&*why)).into()),
-    }
-}
-
 /// Room for so many objects is made at once.
 const MANY: usize = 1000;
 
@@ -327,12 +252,12 @@ const MANY: usize = 1000;
 struct Part {
     revision: Revision,
     objects: Vec<RawObject>,
-    /// Where the next page starts; empty on the last.
+    /// Token of the next page; empty on the last.
     rest: String,
 }
 
 impl Part {
-    /// Whether another page is of the same moment.
+    /// Returns whether another page has the same resource version.
     fn is_same(&self, other: &Self) -> bool {
         self.revision == other.revision
     }
@@ -340,8 +265,8 @@ impl Part {
 
 /// Reads a page. An object that does not parse spoils the page, since it would otherwise
 /// count as absent; and so does an answer that is not a list of that kind.
-fn parse(resource: &'static Names, body: &Bytes, share: &mut Share) -> Result<Part, Trouble> {
-    let garbage = |why: String| Trouble::from(Cause::Garbage(why));
+fn parse(resource: &'static Names, body: &Bytes, share: &mut Share) -> Result<Part, RequestError> {
+    let garbage = |why: String| RequestError::from(Cause::Garbage(why));
     let list: List<'_> = serde_json::from_slice(body).map_err(|why| garbage(why.to_string()))?;
     list.check(resource).map_err(garbage)?;
     let items = list.items.unwrap_or_default();

@@ -1,18 +1,16 @@
 //! What a reader is doing at the moment.
 
 use std::future::pending;
-use std::pin::Pin;
 
 use proto_types::Revision;
 use tokio::time::Instant;
 
-use super::elsewhere::Elsewhere;
-use super::server::{Page, Server, Trouble};
-use super::watch::{Heard, Watch};
+use super::replica_search::ReplicaSearch;
+use super::request::Pending;
+use super::server::{Page, Server};
+use super::watch::{Watch, WatchItem};
 
-pub(super) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send>>;
-
-/// What a reader is doing.
+/// State of a reader.
 pub(super) enum State {
     Waiting {
         until: Instant,
@@ -27,28 +25,28 @@ pub(super) enum State {
     Watching {
         watch: Box<Watch>,
         /// Search for another server, while this one is disconnected.
-        elsewhere: Option<Box<Elsewhere>>,
+        search: Option<Box<ReplicaSearch>>,
     },
 }
 
-/// What comes while a watch is open.
+/// Event while a watch is open.
 pub(super) enum News {
     /// The watch said something.
-    Heard(Heard),
+    Item(WatchItem),
     /// A watch is open at a connected server.
     Found(Box<Watch>),
     /// A comparison is due.
     Due,
 }
 
-/// What it does next.
+/// Next step of a reader.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     /// Lists the present.
     List,
     /// Lists the present, after a list that was not enough: by a new connection, which may
     /// lead to another replica, and only where the server is connected to its upstream.
-    ListElsewhere,
+    ListByNewConnection,
     /// Lists the state at a resource version.
     ListAt { revision: Revision },
     /// Watches from a resource version on.
@@ -60,20 +58,20 @@ pub(super) enum Step {
 impl State {
     /// A watch whose server is connected.
     pub(super) const fn watching(watch: Box<Watch>) -> Self {
-        let elsewhere = None;
-        Self::Watching { watch, elsewhere }
+        let search = None;
+        Self::Watching { watch, search }
     }
 }
 
 /// Returns what comes next while a watch is open. Cancel safe.
 pub(super) async fn news(
     watch: &mut Watch,
-    elsewhere: Option<&mut Box<Elsewhere>>,
+    search: Option<&mut Box<ReplicaSearch>>,
     due: Option<Instant>,
 ) -> News {
     let found = async {
-        match elsewhere {
-            Some(elsewhere) => elsewhere.next().await,
+        match search {
+            Some(search) => search.next().await,
             None => pending().await,
         }
     };
@@ -85,7 +83,7 @@ pub(super) async fn news(
     };
     tokio::select! {
         biased;
-        heard = watch.next() => News::Heard(heard),
+        heard = watch.next() => News::Item(heard),
         found = found => News::Found(Box::new(found)),
         () = due => News::Due,
     }
@@ -98,8 +96,8 @@ impl Server {
             Step::List => State::Listing {
                 list: Box::pin(self.list()),
             },
-            Step::ListElsewhere => State::Listing {
-                list: Box::pin(self.list_elsewhere()),
+            Step::ListByNewConnection => State::Listing {
+                list: Box::pin(self.list_by_new_connection()),
             },
             Step::ListAt { revision } => State::Listing {
                 list: Box::pin(self.list_at(revision)),

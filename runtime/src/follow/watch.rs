@@ -10,7 +10,8 @@ use proto_types::{RawObject, Revision, Status, label};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::server::{Decoded, Origin, Trouble, innermost, meaning};
+use super::origin::Origin;
+use super::request::{Decoded, RequestError, innermost, meaning};
 use super::{Cause, Limits};
 use line::Lines;
 
@@ -26,9 +27,9 @@ pub(super) struct Watch {
     had_events: bool,
 }
 
-/// What a watch said.
+/// Item of a watch.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum WatchItem {
     /// An object was added or modified.
     Applied(RawObject),
     /// An object was deleted, or no longer matches.
@@ -42,7 +43,7 @@ pub(super) enum Heard {
     /// Nothing came for the time that is allowed: it is quiet or half-open.
     Quiet,
     /// It ended in another way.
-    Trouble(Trouble),
+    Failed(RequestError),
 }
 
 impl Watch {
@@ -64,64 +65,64 @@ impl Watch {
         }
     }
 
-    /// Where it comes from.
+    /// Returns the origin.
     pub(super) const fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// How long it has been open.
+    /// Returns the time since it was opened.
     pub(super) fn age(&self) -> std::time::Duration {
         self.opened.elapsed()
     }
 
-    /// What comes next. A dropped call loses nothing.
-    pub(super) async fn next(&mut self) -> Heard {
+    /// Returns the next item. Cancel safe.
+    pub(super) async fn next(&mut self) -> WatchItem {
         let silence = self.limits.silence;
         let line = tokio::time::timeout_at(self.heard + silence, self.lines.next()).await;
         self.heard = Instant::now();
         match line {
             Ok(Ok(Some(line))) => {
                 self.had_events = true;
-                read(self.resource, &line).unwrap_or_else(Heard::Trouble)
+                read(self.resource, &line).unwrap_or_else(WatchItem::Failed)
             }
-            Ok(Ok(None)) => Heard::End {
+            Ok(Ok(None)) => WatchItem::End {
                 had_events: self.had_events,
             },
-            Ok(Err(cause)) => Heard::Trouble(cause.into()),
-            Err(_) => Heard::Quiet,
+            Ok(Err(cause)) => WatchItem::Failed(cause.into()),
+            Err(_) => WatchItem::Quiet,
         }
     }
 }
 
-fn read(resource: &'static Names, line: &Bytes) -> Result<Heard, Trouble> {
+fn read(resource: &'static Names, line: &Bytes) -> Result<WatchItem, RequestError> {
     let WatchEvent { event_type, object } = serde_json::from_slice(line).map_err(garbage)?;
     Ok(match event_type {
-        EventType::Added | EventType::Modified => Heard::Applied(parse(resource, object)?),
-        EventType::Deleted => Heard::Deleted(parse(resource, object)?),
+        EventType::Added | EventType::Modified => WatchItem::Applied(parse(resource, object)?),
+        EventType::Deleted => WatchItem::Deleted(parse(resource, object)?),
         EventType::Bookmark => {
             let Bookmark { metadata } = serde_json::from_str(object.get()).map_err(garbage)?;
             let revision = metadata.resource_version;
             let annotations = metadata.annotations.unwrap_or_default();
             match annotations.get(label::UPSTREAM).map(String::as_str) {
-                Some(label::DISCONNECTED) => Heard::DisconnectedBookmark(revision),
-                _ => Heard::Bookmark(revision),
+                Some(label::DISCONNECTED) => WatchItem::DisconnectedBookmark(revision),
+                _ => WatchItem::Bookmark(revision),
             }
         }
         EventType::Error => {
             let status: Status = serde_json::from_str(object.get()).map_err(garbage)?;
-            Heard::Trouble(meaning(status.code, status))
+            WatchItem::Failed(meaning(status.code, status))
         }
     })
 }
 
 /// Copies the object: a slice would keep all that was received with it, for as
 /// long as the object lives.
-fn parse(resource: &'static Names, object: &RawValue) -> Result<RawObject, Trouble> {
+fn parse(resource: &'static Names, object: &RawValue) -> Result<RawObject, RequestError> {
     let json = Bytes::copy_from_slice(object.get().as_bytes());
     RawObject::parse(resource, &json).map_err(garbage)
 }
 
-fn garbage(why: impl std::fmt::Display) -> Trouble {
+fn garbage(why: impl std::fmt::Display) -> RequestError {
     Cause::Garbage(why.to_string()).into()
 }
 
@@ -129,7 +130,7 @@ fn garbage(why: impl std::fmt::Display) -> Trouble {
 mod tests {
     use proto_types::Resource;
 
-    use super::{Bytes, Heard, read};
+    use super::{Bytes, WatchItem, read};
     use proptest::prelude::{Strategy, any, prop, proptest};
     use proptest::prop_oneof;
 
@@ -159,7 +160,7 @@ mod tests {
         #[test]
         fn any_line_is_an_event_or_an_error(line in line()) {
             let heard = read(Resource::Services.names(), &Bytes::from(line.clone()));
-            if let Ok(Heard::Applied(object) | Heard::Deleted(object)) = heard {
+            if let Ok(WatchItem::Applied(object) | WatchItem::Deleted(object)) = heard {
                 proptest::prop_assert!(!object.key.name().is_empty(), "{}", line);
             }
         }

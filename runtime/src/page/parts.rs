@@ -8,7 +8,7 @@ use proto_types::escape;
 
 use super::Params;
 
-/// How good a state is. Pages show it by a shape, a word and a color.
+/// Severity of a state. Pages show it by a shape, a word and a color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// As it should be.

@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_printed_parses_to_the_same(text in "(!?[a-c]{1,2}|[a-c]{1,2}(=|!=| in | notin )(x|\\(x,y\\)|))(,[a-c]|,!d)?") {
+    fn printed_text_parses_to_the_same(text in "(!?[a-c]{1,2}|[a-c]{1,2}(=|!=| in | notin )(x|\\(x,y\\)|))(,[a-c]|,!d)?") {
         if let Ok(selector) = parse(&text) {
             prop_assert_eq!(parse(&selector.to_string()), Ok(selector));
         }

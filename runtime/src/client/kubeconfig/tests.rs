@@ -198,7 +198,7 @@ async fn a_plugin_gets_its_variables_and_says_why_it_failed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_is_refused_with_the_remedy() {
+async fn impossible_requests_are_rejected_with_the_remedy() {
     let lab = Lab::new().await;
     lab.file("ca.crt", "");
     for (cluster, user, part) in [

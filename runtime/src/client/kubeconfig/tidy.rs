@@ -131,7 +131,7 @@ fn absolute(path: &mut String, directory: &Path) {
     }
 }
 
-/// What is no base64 stays as it is, and is refused where it is used.
+/// Removes white space from base64. Other text stays unchanged, and is rejected where it is used.
 fn tidy_base64(text: &mut String) {
     let joined: String = text.split_ascii_whitespace().collect();
     if let Ok(bytes) = LENIENT.decode(&joined) {

@@ -70,7 +70,7 @@ fn exceptions_are_names_domains_addresses_and_ranges() {
 }
 
 #[test]
-fn what_is_no_proxy_is_refused_without_its_password() {
+fn an_invalid_proxy_is_rejected_without_its_password() {
     for text in [
         "ftp://proxy",
         "http://",

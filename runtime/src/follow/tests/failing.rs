@@ -285,7 +285,7 @@ async fn endless_pages_end() {
 }
 
 #[tokio::test]
-async fn what_a_server_sends_has_a_budget_while_it_is_read() {
+async fn a_response_counts_against_the_budget_while_it_is_read() {
     let budget = |bytes, objects| crate::Budget::new(crate::Amount { bytes, objects }, None);
     let within = async |answers: Vec<Answer>, budget: &std::sync::Arc<crate::Budget>| {
         let server = Scripted::start(answers).await;

@@ -11,7 +11,7 @@ fn bare(items: &[&str]) -> Answer {
 }
 
 #[tokio::test]
-async fn who_cannot_be_watched_is_asked_again_until_he_can() {
+async fn a_source_that_cannot_be_watched_is_retried() {
     let down = Answer::refusal("500 Internal Server Error", "{}");
     let answers = vec![
         bare(&[&item("a", 3)]),

@@ -134,7 +134,7 @@ async fn a_bookmark_from_the_past_tells_that_a_server_is_behind() {
 }
 
 #[tokio::test]
-async fn what_is_doubted_is_listed_as_it_is_now() {
+async fn a_doubted_resource_is_listed_again() {
     let answers = vec![
         list(5, &[]),
         stream(&[], Then::Silence),

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
 use crate::follow::Cause;
-use crate::follow::server::Decoded;
+use crate::follow::request::Decoded;
 
 /// The lines of a body that may never end.
 pub(super) struct Lines {

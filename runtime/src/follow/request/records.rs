@@ -15,7 +15,7 @@ const OVERHEAD: usize = 1024;
 
 /// Reader of records. One is decoded only after the event of the one before was taken: it may be
 /// what the next one refers to.
-pub(super) struct Records {
+pub(in crate::follow) struct Records {
     buffer: BytesMut,
     formers: Arc<Mutex<Formers>>,
     /// Bytes of an event at most.
@@ -24,7 +24,7 @@ pub(super) struct Records {
 
 /// Reason why a record is not read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unread {
+pub(in crate::follow) enum Unread {
     #[error(transparent)]
     Broken(#[from] Broken),
     #[error("an event of the watch has more than {0} bytes")]
@@ -38,7 +38,7 @@ pub(super) enum Unread {
 }
 
 impl Records {
-    pub(super) fn new(formers: Arc<Mutex<Formers>>, limit: usize) -> Self {
+    pub(in crate::follow) fn new(formers: Arc<Mutex<Formers>>, limit: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
             formers,
@@ -47,12 +47,12 @@ impl Records {
     }
 
     /// Takes in what came.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(in crate::follow) fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Returns the next event, if all of it came.
-    pub(super) fn next(&mut self) -> Result<Option<Bytes>, Unread> {
+    pub(in crate::follow) fn next(&mut self) -> Result<Option<Bytes>, Unread> {
         let event = self.read();
         if event.is_err() {
             self.formers.lock().broke();
@@ -96,7 +96,7 @@ impl Records {
     }
 
     /// Checks that nothing is missing at the end.
-    pub(super) fn end(&self) -> Result<(), Unread> {
+    pub(in crate::follow) fn end(&self) -> Result<(), Unread> {
         match self.buffer.is_empty() {
             true => Ok(()),
             false => Err(Unread::Cut),

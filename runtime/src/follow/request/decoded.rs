@@ -13,18 +13,18 @@ use kube::client::Body;
 use proto_types::delta::CODING;
 
 use super::records::Records;
-use super::{Cause, Trouble};
+use super::{Cause, RequestError};
 
 /// Compressed bytes that are decoded at once: a thousand times as many may come of them, and
 /// limits count what comes.
 const STEP: usize = 4 << 10;
 
-/// Returns a response with its body as it was before it was compressed, by records too where
-/// those were asked for.
-pub(super) fn decoded(
+/// Returns a response with its body as it was before it was compressed, by records too if those
+/// were requested.
+pub(in crate::follow) fn decoded(
     response: Response<Body>,
     records: Option<Records>,
-) -> Result<Response<Decoded>, Trouble> {
+) -> Result<Response<Decoded>, RequestError> {
     let encoding = response.headers().get(header::CONTENT_ENCODING);
     let encoding = encoding.map(|it| it.to_str().unwrap_or_default().to_ascii_lowercase());
     let decoder = match (encoding.as_deref(), records) {

@@ -4,17 +4,16 @@
 //! takes a new connection, after a delay that grows. A word of the open watch ends the search.
 
 use proto_types::Revision;
-use proto_types::evidence::{Ruling, Upstream};
+use proto_types::evidence::Upstream;
 use tokio::time::Instant;
 
 use super::delay::Delays;
+use super::request::Pending;
 use super::server::Server;
-use super::state::{Pending, State};
 use super::watch::Watch;
-use super::{Event, Reader};
 
 /// Search for a connected server.
-pub(super) struct Elsewhere {
+pub(super) struct ReplicaSearch {
     server: Server,
     from: Revision,
     delays: Delays,
@@ -26,7 +25,7 @@ enum Attempt {
     Opening { watch: Pending<Watch> },
 }
 
-impl Elsewhere {
+impl ReplicaSearch {
     /// Creates a search for a watch from that resource version.
     pub(super) fn new(server: Server, from: Revision) -> Self {
         let mut delays = Delays::new(&server.limits);
@@ -45,7 +44,7 @@ impl Elsewhere {
             match &mut self.attempt {
                 Attempt::Waiting { until } => {
                     tokio::time::sleep_until(*until).await;
-                    let watch = self.server.clone().watch_elsewhere(self.from);
+                    let watch = self.server.clone().watch_by_new_connection(self.from);
                     let watch = Box::pin(watch);
                     self.attempt = Attempt::Opening { watch };
                 }
@@ -64,34 +63,6 @@ impl Elsewhere {
     fn wait(&mut self, retry_after: Option<std::time::Duration>) {
         let until = Instant::now() + self.delays.next(retry_after);
         self.attempt = Attempt::Waiting { until };
-    }
-}
-
-impl Reader {
-    /// Searches for another server while the one of the watch is disconnected.
-    pub(super) fn search(&mut self, is_disconnected: bool) {
-        let State::Watching { elsewhere, .. } = &mut self.state else {
-            return;
-        };
-        let from = self.known.position.filter(|_| is_disconnected);
-        match from {
-            Some(from) if elsewhere.is_none() => {
-                let search = Elsewhere::new(self.server.clone(), from);
-                *elsewhere = Some(Box::new(search));
-            }
-            Some(_) => {}
-            None => *elsewhere = None,
-        }
-    }
-
-    /// Another server is connected: goes on there, unless its watch would not continue this one.
-    pub(super) fn found(&mut self, watch: Box<Watch>) -> Option<Event> {
-        if !matches!(self.judge(watch.origin()), Ruling::Replace) {
-            return None;
-        }
-        self.ends();
-        self.state = State::watching(watch);
-        Some(Event::Connected)
     }
 }
 

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use kube::client::{AuthError, Body};
 use proto_types::Status;
 
-use super::{Cause, Trouble};
+use super::{Cause, RequestError};
 use crate::client::{InvalidToken, retry_after};
 use crate::reasons::causes;
 
@@ -18,8 +18,8 @@ const BODY_BYTES: usize = 64 << 10;
 // Of what is no Status, the beginning tells what it is.
 const QUOTED_CHARS: usize = 200;
 
-/// Why a request got no answer.
-pub(super) fn unsent(why: &kube::Error) -> Trouble {
+/// Returns the error of a request without a response.
+pub(super) fn unsent(why: &kube::Error) -> RequestError {
     let message = innermost(why);
     if is_auth(why) {
         Cause::Unauthorized(message).into()
@@ -28,8 +28,8 @@ pub(super) fn unsent(why: &kube::Error) -> Trouble {
     }
 }
 
-/// What an answer other than 200 means.
-pub(super) async fn read(response: Response<Body>) -> Trouble {
+/// Returns the error of a response other than 200.
+pub(super) async fn read(response: Response<Body>) -> RequestError {
     let (head, body) = response.into_parts();
     let body = match Limited::new(body, BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
@@ -53,8 +53,8 @@ pub(super) async fn read(response: Response<Body>) -> Trouble {
     trouble
 }
 
-/// What a `Status` means, be it the body of an answer or an event of a watch.
-pub(in crate::follow) fn meaning(code: u16, status: Status) -> Trouble {
+/// Returns the error that a `Status` means, in a response or in a watch event.
+pub(in crate::follow) fn meaning(code: u16, status: Status) -> RequestError {
     let details = status.details.unwrap_or_default();
     let is_behind = details
         .causes
@@ -83,7 +83,7 @@ pub(in crate::follow) fn meaning(code: u16, status: Status) -> Trouble {
         },
     };
     let seconds = details.retry_after_seconds.map(u64::from);
-    Trouble {
+    RequestError {
         cause,
         retry_after: seconds.map(Duration::from_secs),
     }
@@ -94,14 +94,14 @@ pub(in crate::follow) fn innermost(why: &(dyn Error + 'static)) -> String {
     let last = causes(why).last().unwrap_or(why);
     let kinds = causes(why).filter_map(|it| it.downcast_ref::<io::Error>());
     match kinds.last().map(io::Error::kind) {
-        // Its own words are about a deadline that nobody knows of.
+        // Its own message is about an internal deadline.
         Some(io::ErrorKind::TimedOut) => "timed out".to_owned(),
         Some(io::ErrorKind::UnexpectedEof) => "the other side closed it".to_owned(),
         _ => untrusted(last).unwrap_or_else(|| last.to_string()),
     }
 }
 
-/// What is wrong with a certificate, in the words of the one who judged it.
+/// Returns the defect of a certificate, with the message of its verifier.
 fn untrusted(why: &(dyn Error + 'static)) -> Option<String> {
     match why.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(rustls::CertificateError::Other(judged)) => {
