@@ -9,97 +9,18 @@ use axum::routing::get;
 use http::{StatusCode, header};
 use prometheus_client::registry::Registry;
 use proto_types::{ObjectKey, escape};
-use reflector_planner::Explanation;
-use reflector_planner::inspect::{Found, Member, Search};
 use runtime::Readiness;
 use runtime::admin::{Guard, own_host};
 use serde::Serialize;
-use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::clusterset;
 use crate::page;
-use crate::source_objects::Mirrored;
-use crate::status::Status;
-
-/// Where to ask how things are.
-#[derive(Clone)]
-pub(crate) struct Questions {
-    /// The controller of mirrors and global Services.
-    pub(crate) controller: mpsc::Sender<Question>,
-    /// The controller of the clusterset, where there is one.
-    pub(crate) cluster_set: Option<mpsc::Sender<clusterset::Question>>,
-}
-
-impl Questions {
-    /// Returns where to ask, and where each of the two controllers is asked.
-    pub(crate) fn new(
-        has_cluster_set: bool,
-    ) -> (
-        Self,
-        mpsc::Receiver<Question>,
-        mpsc::Receiver<clusterset::Question>,
-    ) {
-        let (controller, asked) = mpsc::channel(1);
-        let (set, asked_of_set) = mpsc::channel(1);
-        let questions = Self {
-            controller,
-            cluster_set: has_cluster_set.then_some(set),
-        };
-        (questions, asked, asked_of_set)
-    }
-
-    /// Asks the controller. Nothing is answered by one that ends.
-    pub(crate) async fn ask<T>(
-        &self,
-        question: impl FnOnce(oneshot::Sender<T>) -> Question,
-    ) -> Option<T> {
-        let (sender, receiver) = oneshot::channel();
-        self.controller.send(question(sender)).await.ok()?;
-        receiver.await.ok()
-    }
-
-    /// Asks how things are, in the clusterset too.
-    pub(crate) async fn status(&self) -> Option<Status> {
-        let mut status = self.ask(Question::Status).await?;
-        if let Some((set, problems)) = self.ask_set(clusterset::Question::Status).await {
-            status.cluster_set = Some(Box::new(set));
-            if status.leads {
-                status.problems.extend(problems);
-            }
-        }
-        Some(status)
-    }
-
-    async fn ask_set<T>(
-        &self,
-        question: impl FnOnce(oneshot::Sender<T>) -> clusterset::Question,
-    ) -> Option<T> {
-        let (sender, receiver) = oneshot::channel();
-        let set = self.cluster_set.as_ref()?;
-        set.send(question(sender)).await.ok()?;
-        receiver.await.ok()
-    }
-}
-
-/// What the controller can be asked.
-#[derive(Debug)]
-pub(crate) enum Question {
-    /// How things are.
-    Status(oneshot::Sender<Status>),
-    /// Number of mirror Services of each source.
-    Mirrored(oneshot::Sender<Mirrored>),
-    /// Why a Service is as it is.
-    Explain(ObjectKey, oneshot::Sender<Vec<Explanation>>),
-    /// Services that a search finds.
-    Find(Search, oneshot::Sender<Found>),
-    /// Members of a local Service, each with at most that many endpoints.
-    Members(ObjectKey, usize, oneshot::Sender<Vec<Member>>),
-}
+use crate::questions::{Question, Questions};
 
 /// `/livez`, `/readyz`, `/metrics`, `/status`, `/explain`, `/imports` and the pages.
 ///
-/// Probes are for everybody, the rest for those whom the guard admits.
+/// Probes are open to all clients, the rest to those that the guard allows.
 pub(crate) fn router(
     readiness: Readiness,
     metrics: Arc<Registry>,

@@ -33,25 +33,25 @@ use crate::config::RecordKey;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 
-/// What is announced, and of what.
+/// Content of an Event, and the object that it is about.
 #[derive(Debug, Clone)]
 pub(crate) struct Notice {
     /// The object.
     pub(crate) subject: Subject,
     /// The reason, for machines.
     pub(crate) reason: String,
-    /// What happened, and what helps.
+    /// Message with the remedy.
     pub(crate) note: String,
-    /// Whether somebody has to act.
+    /// `true` if the operator must act.
     pub(crate) is_warning: bool,
 }
 
-/// What a notice is about.
+/// Object of an Event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Subject {
     /// A mirror, which may not exist.
     Mirror {
-        /// Where it is.
+        /// Key of the local Service.
         key: LocalKey,
         /// Its uid, if it exists.
         uid: Option<Box<str>>,
@@ -122,11 +122,11 @@ struct Attempted {
 pub(crate) struct Announcements {
     /// The local cluster.
     pub(crate) client: kube::Client,
-    /// Which process reports.
+    /// Name of the reporting process.
     pub(crate) instance: String,
-    /// What Events of sources are about; none where there is no record.
+    /// Object of Events about sources; `None` if there is no record.
     record: Option<RecordKey>,
-    /// Whether it may write.
+    /// Leadership; only the leader writes Events.
     pub(crate) leadership: Leadership,
     pending: Arc<Pending>,
     metrics: Metrics,
@@ -139,7 +139,7 @@ pub(crate) struct Announcements {
 /// So many at once, and then so many per second.
 #[derive(Debug)]
 struct Pace {
-    /// When the burst would be full again.
+    /// Time at which the burst is full again.
     full_at: Instant,
 }
 

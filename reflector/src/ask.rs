@@ -16,18 +16,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::config::Output;
 use crate::explained::{Explained, explained};
 use crate::status::Status;
-
-/// How answers are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(crate) enum Output {
-    /// For people.
-    #[default]
-    Text,
-    /// For machines.
-    Json,
-}
 
 /// Time between two requests while something is waited for.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -35,10 +26,10 @@ const PERIOD: Duration = Duration::from_millis(500);
 // The reflector answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where reflectors listen: ours, and what is in the place of a replaced program.
+/// Admin ports: the default of this program, and that of a predecessor.
 const PORTS: [u16; 2] = [9090, 8080];
 
-/// Where to ask, and by what right.
+/// Address of a reflector, and the credentials for it.
 pub(crate) struct Place {
     servers: Vec<Uri>,
     token: Option<Token>,
@@ -54,7 +45,7 @@ impl Place {
     }
 }
 
-/// Where a reflector may be that listens there.
+/// Returns the addresses at which a reflector with that admin address may serve.
 pub(crate) fn servers(named: Option<Uri>, listen: SocketAddr) -> Vec<Uri> {
     if let Some(server) = named {
         return vec![server];
@@ -71,7 +62,7 @@ pub(crate) fn servers(named: Option<Uri>, listen: SocketAddr) -> Vec<Uri> {
     addresses.filter_map(|it| it.parse().ok()).collect()
 }
 
-/// How a running reflector is.
+/// Requests the status of a running reflector.
 pub(crate) async fn status(place: &Place) -> anyhow::Result<Status> {
     ask(place, "/status").await
 }
@@ -92,7 +83,7 @@ pub(crate) async fn synced(place: &Place, limit: Duration) -> anyhow::Result<Sta
     }
 }
 
-/// Why a Service is mirrored or imported as it is.
+/// Requests the explanation of a Service, as mirror or import.
 pub(crate) async fn explain(place: &Place, service: &ObjectKey) -> anyhow::Result<Vec<Explained>> {
     let services = ask(place, &format!("/explain/{service}")).await?;
     // A reflector of an earlier version has no answer.

@@ -1,6 +1,5 @@
-//! Authorities that are fetched from a URL, as semaphore-service-mirror had them: again
-//! and again, so that a rotation needs no restart. A source waits for its own, and
-//! keeps nobody else waiting.
+//! CAs that are fetched from a URL, as semaphore-service-mirror did: repeatedly, so that a rotation
+//! needs no restart. A source waits for its own CA, and does not delay others.
 
 use std::fs;
 use std::io::Write;
@@ -34,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 // A bundle of the whole web's authorities has a quarter of that.
 const MAX_BYTES: usize = 1 << 20;
 
-/// A directory that nobody else can write to.
+/// Creates a directory that no other user can write to.
 fn directory() -> anyhow::Result<TempDir> {
     let created = TempDir::with_prefix("heliograph-");
     created.with_context(|| {
@@ -57,7 +56,7 @@ impl Authority {
         Ok((authority, receiver))
     }
 
-    /// Where it is, as long as somebody keeps it.
+    /// Returns the path of the file, which exists as long as this value does.
     pub(crate) fn file(&self) -> PathBuf {
         self.file.clone()
     }
@@ -118,7 +117,7 @@ impl Authority {
         }
     }
 
-    /// Whether the cluster's certificate matches. One that cannot be reached may match.
+    /// Returns whether the cluster's certificate matches. One that cannot be reached may match.
     async fn is_trusted(&self, access: &Access) -> bool {
         let request = http::Request::get("/version").body(Body::empty());
         let (Ok(client), Ok(request)) =
@@ -160,7 +159,7 @@ impl Authority {
     }
 }
 
-/// Puts a whole file in place of another; nobody reads half of it.
+/// Replaces a file as a whole; no reader sees half of it.
 fn store(file: &Path, content: &[u8]) -> anyhow::Result<()> {
     if fs::read(file).is_ok_and(|it| it == content) {
         return Ok(());

@@ -20,6 +20,7 @@ mod answer;
 mod controller;
 mod follow;
 mod property;
+mod question;
 mod watch;
 mod write;
 
@@ -36,9 +37,9 @@ use crate::config::{ClusterSetConfig, Config, SourceConfig};
 use crate::pins::Pins;
 use crate::write::Writer;
 
-pub(crate) use answer::Question;
 pub(crate) use controller::Configuration;
 use controller::Controller;
+pub(crate) use question::Question;
 
 /// Returns where the configuration of the clusterset is published, where there is one.
 pub(crate) fn configuration(config: &Config) -> Option<channel::Sender<Configuration>> {

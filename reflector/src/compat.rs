@@ -29,7 +29,7 @@ const ANY_NAMESPACE: [&str; 2] = ["*", "default"];
 /// The variables around a process.
 pub type Environment = BTreeMap<String, String>;
 
-/// What was typed, and the variables around it.
+/// Command line and environment variables of the process.
 #[derive(Debug, Clone)]
 pub struct Line {
     /// The words behind the program's name.
@@ -39,13 +39,13 @@ pub struct Line {
 }
 
 impl Line {
-    /// What it asks for, as it is now.
+    /// Reads the arguments for which the command line stands now.
     pub fn read(&self) -> Result<Args, Error> {
         parse(&self.words, &self.environment)
     }
 }
 
-/// Why a command line of a replaced program does not work.
+/// Error of the command line of a predecessor.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A flag that is none.
@@ -56,7 +56,7 @@ pub enum Error {
     Value {
         /// The flag, variable or key.
         flag: String,
-        /// What is wrong with its value.
+        /// Error of its value.
         why: String,
     },
     /// A file that does not open.
@@ -64,7 +64,7 @@ pub enum Error {
     Read {
         /// The file.
         path: String,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -86,7 +86,7 @@ const ENDPOINTS_SYNC: &str = "k8s-endpoints-sync-controller";
 
 const COMMANDS: [&str; 4] = ["config", "explain", "plan", "status"];
 
-/// What stands behind them and before a replaced program's flags.
+/// Flags that follow a command, and precede the flags of a predecessor.
 const COMMAND_FLAGS: [&str; 10] = [
     "-n",
     "--namespace",
@@ -103,7 +103,7 @@ const COMMAND_FLAGS: [&str; 10] = [
 /// Those of them that take no value.
 const SWITCHES: [&str; 2] = ["--schema", "--exit-code"];
 
-/// Which program's command line it is.
+/// Program for which a command line was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Program {
     Ours,
@@ -113,8 +113,8 @@ enum Program {
     EndpointsSync,
 }
 
-/// What was typed, whichever program it was typed for. Exits, as clap does, where it is
-/// ours and is wrong.
+/// Parses a command line of this program or of a predecessor. Exits, as clap does, if it is one of
+/// this program and invalid.
 pub fn parse(words: &[String], environment: &Environment) -> Result<Args, Error> {
     let (chosen, words) = chosen(words)?;
     let (command, flags) = command(&words);
@@ -130,7 +130,7 @@ pub fn parse(words: &[String], environment: &Environment) -> Result<Args, Error>
         .then(|| ours(command).command)
         .flatten();
     match (args, &command) {
-        // Whoever asks how it is need not say again what it is to do.
+        // A request for the status need not repeat the flags of the reflector.
         (Err(_), Some(Command::Status { .. } | Command::Explain { .. })) => Ok(Args {
             command,
             ..defaults()

@@ -1,6 +1,5 @@
 //! What was typed, as [`Args`], and what it means, as [`Config`].
 
-mod alike;
 mod args;
 mod check;
 mod cluster_set;
@@ -18,6 +17,8 @@ mod schema;
 mod shown;
 mod source;
 mod source_api;
+mod source_discovery;
+mod source_policy;
 mod staleness;
 
 use std::net::SocketAddr;
@@ -31,9 +32,8 @@ use reflector_planner::policy::Policy;
 use reflector_planner::{SourceName, Staleness};
 use runtime::{Access, Authority};
 
-pub use alike::{Each, InvalidGroup, KubeconfigDir};
 pub use args::Args;
-pub(crate) use args::{Command, service};
+pub(crate) use args::{Command, Output, SourceFile, service};
 pub use cluster_set::{ClusterSetConfig, ClusterSetEntry};
 pub use crd::source_crd;
 pub use endpoints::EndpointsFrom;
@@ -51,28 +51,29 @@ pub use shown::Shown;
 pub use source::{InvalidSource, SourceEntry};
 pub use source_api::{ConfigMapKey, SourceApi};
 pub(crate) use source_api::{name_of_url, whole};
+pub use source_discovery::{InvalidGroup, KubeconfigDir, SourceDefaults};
 pub use staleness::{StalenessEntry, StalenessOfEntry};
 
-/// What was asked for, checked.
+/// Checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The local cluster.
     pub local: Access,
     /// The sources, in the policy's order.
     pub sources: Vec<SourceConfig>,
-    /// Which Services become one, if any do.
+    /// Configuration of global Services, if there is one.
     pub global: Option<GlobalConfig>,
     /// The clusterset, where the Multi-Cluster Services API is used.
     pub cluster_set: Option<ClusterSetConfig>,
-    /// What to do with what they say.
+    /// Policy of the sources.
     pub policy: Policy,
-    /// File of tokens for those who read `/status` and `/explain` from another machine.
+    /// File of tokens of clients that read `/status` and `/explain` from another machine.
     pub admin_token_file: Option<PathBuf>,
-    /// Where the admin port listens.
+    /// Address of the admin port.
     pub listen: SocketAddr,
-    /// How it is decided who writes, where there are several.
+    /// Leader election, if it is enabled.
     pub election: Option<Election>,
-    /// Where prefixed mirrors go.
+    /// Namespace of mirrors with a prefix.
     pub mirror_namespace: Option<DnsLabel>,
     /// The ConfigMap of the local cluster that names further sources.
     pub config_map: Option<ConfigMapKey>,
@@ -80,28 +81,28 @@ pub struct Config {
     pub objects_in: Option<DnsLabel>,
     /// Decisions on these.
     pub verdicts: Vec<Verdict>,
-    /// Where the record of the sources' clusters is kept; nowhere, if absent.
+    /// Place of the record of cluster identities; `None` for no record.
     pub record: Option<RecordKey>,
-    /// Whether CIDRs of the local cluster are read from its API server.
+    /// `true` if CIDRs of the local cluster are read from its API server.
     pub learns_local_ranges: bool,
-    /// Whether there are metrics also by the names that semaphore-service-mirror had.
+    /// `true` if metrics have the names of semaphore-service-mirror too.
     pub semaphore_metrics: bool,
-    /// What a predecessor did beside mirroring.
+    /// Tasks of a predecessor beside mirroring.
     pub habits: Habits,
-    /// What should be known of what was accepted.
+    /// Warnings about accepted settings.
     pub notes: Vec<String>,
     /// The files and directories that say all this.
     pub inputs: Vec<PathBuf>,
 }
 
-/// What a predecessor did beside mirroring, and is done in its place.
+/// Tasks of a predecessor beside mirroring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Habits {
-    /// Whether mirrors that it left behind are deleted.
+    /// `true` if mirrors that the predecessor left behind are deleted.
     pub sweeps: bool,
-    /// Whether namespaces that were created for mirrors are deleted when they are empty.
+    /// `true` if namespaces that were created for mirrors are deleted when they are empty.
     pub reaps_namespaces: bool,
-    /// Whether sources may use namespaces that are named like a domain.
+    /// `true` if sources may use namespaces that are named like a domain.
     pub opens_domains: bool,
 }
 
@@ -114,54 +115,54 @@ pub struct RecordKey {
     pub name: String,
 }
 
-/// How several processes agree on who writes.
+/// Settings of the leader election.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Election {
     /// The Lease.
     pub name: String,
-    /// Where it is; where this process is, if absent.
+    /// Namespace of the Lease; by default the namespace of this process.
     pub namespace: Option<DnsLabel>,
-    /// How long after its last sign of life a writer is replaced.
+    /// Time after the last renewal at which another replica may become the leader.
     pub duration: Duration,
 }
 
-/// How a source is followed.
+/// Configuration of the watches of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceConfig {
-    /// What it is called.
+    /// Name.
     pub name: SourceName,
-    /// How it is reached.
+    /// Address and credentials.
     pub access: Access,
-    /// Where the authority of its certificate is fetched from.
+    /// URL of the CA of its certificate, which is fetched repeatedly.
     pub ca_url: Option<Uri>,
-    /// Whether its Services are mirrored one by one.
+    /// `true` if its Services are mirrored.
     pub mirrors: bool,
-    /// Whether its Services may be members of global ones.
+    /// `true` if its Services can be members of global Services.
     pub joins: bool,
-    /// Whether it is a cluster of the clusterset, where there is one.
+    /// `true` if it is a cluster of the clusterset.
     pub in_cluster_set: bool,
-    /// What becomes of its endpoints while it is disconnected.
+    /// Treatment of its endpoints while it is disconnected.
     pub staleness: Staleness,
-    /// Which cluster it must be, by the uid of its `kube-system` namespace.
+    /// Expected cluster identity: UID of its namespace `kube-system`.
     pub cluster: Option<Box<str>>,
-    /// What of it is mirrored.
+    /// Label selector of the mirrored Services.
     pub selector: LabelSelector,
     /// The only namespace that is mirrored; all of them if absent.
     pub namespace: Option<DnsLabel>,
-    /// Where it is from.
+    /// Origin of this configuration.
     pub origin: Origin,
-    /// What of it says where its Services' endpoints are.
+    /// Resource from which its endpoints are read.
     pub endpoints_from: EndpointsFrom,
-    /// How often it is asked where its lists cannot be watched from; not at all, if absent.
+    /// Interval of lists if its server has no resource versions; `None` if it is never polled.
     pub poll_every: Option<Duration>,
-    /// What it may take of this program and of the local cluster.
+    /// Limits of its memory and of the writes for it.
     pub limits: SourceLimits,
 }
 
-/// Where a source is from.
+/// Origin of the configuration of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Origin {
-    /// Somebody wrote it down: what is wrong with it is wrong with the configuration.
+    /// It is in the configuration: an error of the source is an error of the configuration.
     #[default]
     Written,
     /// It was found among others: what is wrong with it is its own trouble.
@@ -169,8 +170,8 @@ pub enum Origin {
 }
 
 impl Config {
-    /// What status should say of what was accepted: the notes, and sources that are read over
-    /// plain HTTP.
+    /// Returns the warnings that the status shows: the notes, and sources that are read over plain
+    /// HTTP.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let plain = self.sources.iter().filter_map(SourceConfig::plain_http);
@@ -192,7 +193,7 @@ impl SourceConfig {
         })
     }
 
-    /// How it is reached with that authority.
+    /// Returns the access with the CA of that file.
     pub(crate) fn access_by(&self, authority: PathBuf) -> Access {
         let mut access = self.access.clone();
         if let Access::Url { authority: it, .. } = &mut access {

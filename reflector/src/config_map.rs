@@ -18,10 +18,10 @@ use crate::config::ConfigMapKey;
 pub(crate) struct ConfigMapText {
     api: Api<ConfigMap>,
     key: ConfigMapKey,
-    /// What it says, if that is known.
+    /// Its value, if it was read.
     pub(crate) text: Option<String>,
     read: Option<Instant>,
-    /// Why it could not be read the last time.
+    /// Error of the last read.
     error: Option<String>,
 }
 
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AT_START: Duration = Duration::from_secs(10);
 
 impl ConfigMapText {
-    /// Of which nothing is known yet.
+    /// Creates a reader that has read nothing yet.
     pub(crate) fn new(client: kube::Client, key: ConfigMapKey) -> Self {
         Self {
             api: Api::namespaced(client, &key.namespace),
@@ -42,7 +42,7 @@ impl ConfigMapText {
         }
     }
 
-    /// Where it is.
+    /// Returns the key of the ConfigMap.
     pub(crate) const fn key(&self) -> &ConfigMapKey {
         &self.key
     }

@@ -22,14 +22,15 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::admin::Question;
 use crate::announce::Announcer;
 use crate::feed::News;
 use crate::following::{Following, Opened};
 use crate::lease::Leadership;
 use crate::local_ranges::{self, Ranges};
 use crate::metrics::Metrics;
-use crate::queue::{Again, LONGEST_ASKED, Lane, Queue};
+use crate::metrics::semaphore::QueueId;
+use crate::questions::Question;
+use crate::queue::{Again, LONGEST_ASKED, Queue};
 use crate::reload::{Change, Reload};
 use crate::report::Report;
 use crate::sweep::Sweep;
@@ -51,13 +52,13 @@ pub(crate) struct Controller {
     leadership: Leadership,
     local_ranges: Option<Ranges>,
     started: Instant,
-    /// When plans were last made.
+    /// Time of the last plans.
     last_turn: Instant,
-    /// Whether keys had to be left then, because enough was being written.
+    /// `true` if keys were left then, because enough writes were in progress.
     has_backlog: bool,
     /// Until when the local API server asked to be left alone.
     quiet_until: Instant,
-    /// Why the local API server takes no writes.
+    /// Reason for which the local API server takes no writes.
     unavailable: Option<String>,
     sweep: Sweep,
     pressure: Pressure,
@@ -65,35 +66,35 @@ pub(crate) struct Controller {
     restarts: HashMap<SourceName, Restarts>,
 }
 
-/// What a [`Controller`] needs.
+/// Parts of a [`Controller`].
 pub(crate) struct Parts {
-    /// What to do.
+    /// Policy of the sources.
     pub(crate) policy: Policy,
-    /// What should be known of the configuration.
+    /// Warnings about the configuration.
     pub(crate) notes: Vec<String>,
-    /// What was found at the start of mirrors outside of the namespace that has them.
+    /// Message about mirrors outside of the mirror namespace, which were found at the start.
     pub(crate) found: Option<String>,
     /// The only namespace that has mirrors, if there is one.
     pub(crate) local_namespace: Option<DnsLabel>,
     /// The sources, with the ways to them.
     pub(crate) opened: Vec<Opened>,
-    /// What follows them.
+    /// Informers of the sources.
     pub(crate) following: Following,
     /// The CIDRs of the local cluster, where they are read.
     pub(crate) local_ranges: Option<Ranges>,
     /// Other configurations, where that may come.
     pub(crate) reloads: Option<mpsc::Receiver<Reload>>,
-    /// Those who want to know how things are.
+    /// Questions of the admin port.
     pub(crate) questions: mpsc::Receiver<Question>,
     /// The local API server.
     pub(crate) writer: Writer,
-    /// Where problems become Events.
+    /// Recorder of Events about problems.
     pub(crate) announcer: Announcer,
     /// Counts.
     pub(crate) metrics: Metrics,
-    /// Where to say that all is known.
+    /// Readiness, which is set when all is known.
     pub(crate) readiness: Readiness,
-    /// Whether mirrors that a predecessor left behind are deleted.
+    /// `true` if mirrors that a predecessor left behind are deleted.
     pub(crate) sweeps: bool,
 }
 
@@ -195,7 +196,7 @@ impl Controller {
         Ok(())
     }
 
-    /// What happens next. A dropped call loses nothing.
+    /// Returns the next event. Cancel safe.
     async fn next(&mut self) -> Event {
         let has_turn = self.has_work();
         let due = self.due();
@@ -255,7 +256,7 @@ impl Controller {
                 .limit(&source.source.name, limits.writes_per_second);
             self.inbox.add(self.following.follow(source, &self.world));
         }
-        // It is never narrowed: what is there would be forgotten, and not told of.
+        // The scope is never narrowed: existing objects would be forgotten, and not reported.
         if is_everywhere && self.local_namespace.take().is_some() {
             self.inbox.add(self.following.follow_local(None));
         }
@@ -272,7 +273,7 @@ impl Controller {
         }
     }
 
-    /// Whether it is known what addresses the local cluster has, or is not to be had soon.
+    /// Returns whether it is known what addresses the local cluster has, or is not to be had soon.
     fn knows_ranges(&self) -> bool {
         let is_read = |it: &Ranges| it.borrow().is_some();
         self.local_ranges.as_ref().is_none_or(is_read) || RANGES_AT_START < self.started.elapsed()
@@ -357,7 +358,7 @@ impl Controller {
         }
     }
 
-    fn touch(&mut self, lane: &Lane, keys: Touched) {
+    fn touch(&mut self, lane: &QueueId, keys: Touched) {
         // In order, so that a run can be understood.
         for key in BTreeSet::from_iter(keys) {
             self.queue.touch(lane, key);
@@ -391,7 +392,7 @@ impl Controller {
         self.has_backlog = self.queue.ready_at().is_some();
     }
 
-    /// When the next plans are due. What had to be left has settled by itself.
+    /// Returns the time of the next plans.
     fn due(&self) -> Instant {
         let due = match self.has_backlog {
             true => self.last_turn,

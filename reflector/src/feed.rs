@@ -25,7 +25,7 @@ pub(crate) use opt_out::OptOuts;
 pub(crate) use served::{Served, served};
 pub(crate) use way::{Progress, RETRY, Way};
 
-/// What is followed. The sources' resources and the local ones, each alone.
+/// Resource of a source or of the local cluster that is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Feed {
     /// A source's Services.
@@ -44,23 +44,23 @@ pub(crate) enum Feed {
     LocalEndpoints,
 }
 
-/// What a feed heard.
+/// Event of a watch.
 #[derive(Debug)]
 pub(crate) struct News {
-    /// Who heard it.
+    /// Watched resource.
     pub(crate) feed: Feed,
-    /// Whether its server lives.
+    /// State of the connection to its server.
     pub(crate) sign: Sign,
-    /// What it means for the world, if anything.
+    /// Change of the world, if it is one.
     pub(crate) update: Option<Update>,
 }
 
-/// What an event says of the server.
+/// State of a connection, as an event shows it.
 #[derive(Debug)]
 pub(crate) enum Sign {
     /// It answers.
     Alive,
-    /// It told all it has; its history went back to before what it told earlier.
+    /// A complete list; the history went back to before an earlier list.
     Rewound,
     /// It does not answer.
     Lost(Failure),
@@ -105,7 +105,7 @@ impl Feed {
         }
     }
 
-    /// What its objects are here.
+    /// Returns the role of its objects.
     pub(crate) const fn role(&self) -> Role {
         match self {
             Self::MemberServices(_) | Self::MemberSlices(_) => Role::Member,
@@ -172,13 +172,13 @@ impl Feed {
         }
     }
 
-    /// Where a feed puts what is new, and where it is found.
+    /// Creates the channel of events.
     pub(crate) fn channel() -> (mpsc::Sender<News>, mpsc::Receiver<News>) {
         mpsc::channel(BACKLOG)
     }
 
-    /// Follows until nobody listens. Which cluster a source is, if it is one, is told
-    /// before what it says; what is doubted, it lists once more.
+    /// Watches until the receiver is dropped. The cluster identity of a source is reported before
+    /// its objects. Lists again on request.
     pub(crate) async fn follow(
         self,
         mut reader: Reader,
@@ -221,7 +221,7 @@ impl Feed {
         }
     }
 
-    /// What its server says of the one behind it.
+    /// Returns the event of a server that reports its own connection state.
     pub(crate) fn behind(&self, lost: Option<Disconnected>) -> News {
         let contact = match &lost {
             Some(it) => UpstreamContact::LostFor(it.age),
@@ -235,7 +235,7 @@ impl Feed {
         }
     }
 
-    /// What an event means. Endpoints may stand for slices.
+    /// Translates an event of the reader. Endpoints may stand for EndpointSlices.
     pub(crate) fn news(&self, event: Event, resource: &Names) -> News {
         #[cfg(test)]
         crate::planted::at("reader", &event);

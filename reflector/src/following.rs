@@ -29,27 +29,27 @@ use crate::pins::{Pinned, Pins, Record};
 
 use line::{Asked, Ears, Line, OptingOut};
 
-/// What is followed now, each by tasks of its own.
+/// Watch tasks of all sources and of the local cluster.
 pub(crate) struct Following {
     client: kube::Client,
     global: Option<GlobalConfig>,
     metrics: Metrics,
     local: CancellationToken,
-    /// Which cluster the local one is.
+    /// Cluster identity of the local cluster.
     here: Arc<Identity>,
-    /// Whether our Endpoints are followed too.
+    /// `true` if managed Endpoints are watched too.
     with_endpoints: bool,
     sources: BTreeMap<SourceName, Followed>,
-    /// Where a feed is told that what it said is doubted.
+    /// Requests to list again, by resource.
     doubted: HashMap<Feed, Arc<Notify>>,
-    /// Whether it is known which cluster each source is to be.
+    /// `true` if the expected cluster identity of each source is known.
     is_settled: bool,
     /// The record of which cluster each source is.
     pins: Pins,
     record: Record,
-    /// What all sources together may make their readers hold.
+    /// Memory limit of all sources together.
     budget: Arc<Budget>,
-    /// What the readers of the local cluster may hold.
+    /// Memory limit of the local cluster.
     local_budget: Arc<Budget>,
     tasks: JoinSet<()>,
 }
@@ -65,16 +65,16 @@ pub(crate) struct Opened {
     /// The source.
     pub(crate) source: SourceConfig,
     way: Way,
-    /// What opens the way, where it is not open yet.
+    /// Task that opens the connection, until it is open.
     opening: Option<BoxFuture<'static, ()>>,
 }
 
-/// What feeds hear.
+/// Streams of events of all watches.
 pub(crate) type Heard = Vec<BoxStream<'static, News>>;
 
 impl Opened {
-    /// Opens the way to a source, or begins to: what was found may be half written, and
-    /// holds up nobody. A credential plugin may take its time.
+    /// Connects to a source, or begins to. A discovered source may be half written, and delays no
+    /// other. A credential plugin may take its time.
     pub(crate) async fn new(network: &Network, source: SourceConfig) -> anyhow::Result<Self> {
         let (way, opening) = if let Some(url) = source.ca_url.clone() {
             let (authority, progress) = Authority::new(url)?;
@@ -279,7 +279,7 @@ impl Following {
         heard
     }
 
-    /// Whether a feed waits for the namespaces that opt out.
+    /// Returns whether a feed waits for the namespaces that opt out.
     fn opt_outs_of(&self, feed: &Feed) -> OptingOut {
         let is_heeded = self.global.as_ref().is_some_and(|it| it.is_by_mode);
         match feed {
@@ -317,7 +317,7 @@ impl Following {
         }
     }
 
-    /// What is here says which cluster each source is to be.
+    /// Sets the expected cluster identity of each source by the existing mirrors.
     pub(crate) fn settle(&mut self, world: &World) {
         if self.is_settled || !world.local().is_listed() {
             return;
@@ -351,18 +351,18 @@ impl Following {
         self.pins.want(self.record.clone());
     }
 
-    /// What each source makes its readers hold.
+    /// Returns the memory that each source takes.
     pub(crate) fn held(&self) -> impl Iterator<Item = (&SourceName, Amount)> {
         let sources = self.sources.iter();
         sources.map(|(name, it)| (name, it.budget.used()))
     }
 
-    /// Which cluster the local one is, where that may be asked.
+    /// Returns the cluster identity of the local cluster, if it is known.
     pub(crate) fn local_cluster(&self) -> Option<Box<str>> {
         self.here.cluster()
     }
 
-    /// Which cluster each source is.
+    /// Returns the cluster identity of each source.
     pub(crate) fn identities(&self) -> impl Iterator<Item = (&SourceName, &Identity)> {
         let sources = self.sources.iter();
         sources.map(|(name, it)| (name, &*it.identity))
@@ -379,7 +379,7 @@ impl Following {
     }
 }
 
-/// What is followed of a source. An EndpointSlice carries its Service's labels, so that
+/// Returns the watched resources of a source. An EndpointSlice has the labels of its Service, so
 /// one selector fits both.
 pub(crate) fn feeds(
     source: &SourceConfig,

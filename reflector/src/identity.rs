@@ -1,10 +1,9 @@
-//! Which cluster a source is, and that it stays that one.
+//! Cluster identity of a source.
 //!
-//! The first cluster that answers is the source, unless its mirrors here, or the
-//! configuration, say another one. Nothing that another cluster says is believed: its
-//! lists would delete all mirrors. A source that never told which cluster it is cannot
-//! be held to it, which is said in its status; one that told once is not believed when
-//! it does not tell any more.
+//! The first cluster that responds is the source, unless its mirrors or the configuration name
+//! another one. Responses of any other cluster are rejected: its lists would delete all mirrors. A
+//! source that never reported its identity cannot be checked, which its status shows. A source that
+//! reported it once is rejected when it does not report it any more.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,10 +19,10 @@ use crate::config::SourceConfig;
 /// Clusters, by the uids of their `kube-system` namespaces.
 pub(crate) type Clusters = BTreeSet<Box<str>>;
 
-/// What is configured where a source may be any cluster, and another one at any time.
+/// Value of `cluster` for a source that may be any cluster, and another one at any time.
 const ANY: &str = "any";
 
-/// Which cluster a source is.
+/// Cluster identity of a source.
 #[derive(Debug)]
 pub(crate) struct Identity {
     source: SourceName,
@@ -34,7 +33,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Of a source, of which nothing is known yet.
+    /// Creates the identity of a source that was not reached yet.
     pub(crate) fn new(source: &SourceConfig) -> Self {
         Self {
             source: source.name.clone(),
@@ -44,7 +43,7 @@ impl Identity {
         }
     }
 
-    /// Of a cluster that may be any.
+    /// Creates the identity of a source that may be any cluster.
     pub(crate) fn of_any(source: SourceName) -> Self {
         Self {
             source,
@@ -62,7 +61,7 @@ impl Identity {
     /// Waits until it is known what to expect.
     pub(crate) async fn settled(&self) {
         let mut expected = self.expected.subscribe();
-        // Who changes it is kept by whoever waits.
+        // The sender is kept by this value.
         let _ = expected.wait_for(Option::is_some).await;
     }
 
@@ -80,7 +79,7 @@ impl Identity {
         }
     }
 
-    /// Why it is not known.
+    /// Returns the reason for which the identity is unknown.
     pub(crate) fn why_unknown(&self) -> Option<String> {
         match &*self.found.lock() {
             Some(Told::Untold(why) | Told::Failed(why)) => Some(why.to_string()),
@@ -224,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn what_never_told_is_not_held_to_it() {
+    fn a_source_that_never_reported_its_identity_is_not_held_to_one() {
         let it = identity(None, &[]);
         it.guard()(untold()).unwrap();
         assert_eq!(it.why_unknown().as_deref(), Some("not allowed: no"));
     }
 
     #[test]
-    fn what_told_once_and_does_not_tell_any_more_is_not_believed() {
+    fn a_source_that_no_longer_reports_its_identity_is_rejected() {
         let remembered = identity(None, &["a"]);
         let told = identity(None, &[]);
         told.guard()(known("a")).unwrap();

@@ -1,9 +1,9 @@
-//! Who writes, where several processes could: the one that holds a Lease.
+//! Leader election: of several replicas the one that holds a Lease writes.
 //!
-//! A leader may write until some time after it *asked* for its last renewal; others may
-//! follow it only a longer time after they *saw* that renewal. So no clocks are compared,
-//! and whoever cannot renew stops before anybody else starts. A standby follows
-//! everything, and has only to begin.
+//! A leader may write until some time after it *requested* its last renewal. Others may acquire the
+//! Lease only a longer time after they *observed* that renewal. So no clocks are compared, and a
+//! leader that cannot renew stops before another one starts. A standby replica watches everything,
+//! and only has to begin to write.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::Election;
 
-/// Whether this process may write.
+/// State of the leader election in this process.
 #[derive(Debug, Clone)]
 pub(crate) struct Leadership {
     until: watch::Receiver<Option<Instant>>,
@@ -34,9 +34,9 @@ pub(crate) struct Leadership {
 /// The Lease as a process sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct LeaseState {
-    /// Who holds it, as it was last seen.
+    /// Holder, as last observed.
     pub(crate) holder: Option<String>,
-    /// Why it can be neither read nor written now, with the remedy.
+    /// Reason for which the Lease can be neither read nor written, with the remedy.
     pub(crate) error: Option<String>,
 }
 
@@ -61,7 +61,7 @@ const FOREVER: Duration = Duration::from_hours(24 * 365 * 10);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Leadership {
-    /// There is nobody else.
+    /// Returns the leadership of a single replica.
     pub(crate) fn always() -> Self {
         let (_, until) = watch::channel(Some(Instant::now() + FOREVER));
         let (_, seen) = watch::channel(LeaseState::default());
@@ -73,7 +73,7 @@ impl Leadership {
         self.seen.borrow().clone()
     }
 
-    /// Whether a write may begin now.
+    /// Returns whether a write may begin now.
     pub(crate) fn holds(&self) -> bool {
         self.until.borrow().is_some_and(|it| Instant::now() < it)
     }
@@ -197,7 +197,7 @@ impl Elector {
         self.state.send_replace(LeaseState { holder, error });
     }
 
-    /// Somebody else holds the lease.
+    /// Becomes a standby replica: another one holds the Lease.
     fn stand_by(&mut self) {
         let holder = self.seen.as_ref().and_then(|(lease, _)| holder(lease));
         self.answered(holder.cloned());
@@ -208,7 +208,7 @@ impl Elector {
         self.until.send_replace(None);
     }
 
-    /// The lease could not be asked for: who leads goes on until the deadline.
+    /// Logs that the Lease could not be requested. The leader goes on until the deadline.
     fn complain(&mut self, why: &str) {
         self.seen = self.seen.take().filter(|(lease, _)| !self.is_mine(lease));
         let error = format!("the Lease {} cannot be had: {why}", self.place());
@@ -222,7 +222,7 @@ impl Elector {
         self.complained = true;
     }
 
-    /// Whether the lease is ours now.
+    /// Returns whether the lease is ours now.
     async fn acquire(&mut self) -> Result<bool, kube::Error> {
         let seen = self.seen.as_ref().map(|(lease, _)| lease);
         let lease = match seen.filter(|lease| self.is_mine(lease)) {
@@ -262,7 +262,8 @@ impl Elector {
         now
     }
 
-    /// Somebody else may have been faster, which is no failure.
+    /// Returns whether the Lease was acquired. Another replica may have been faster, which is no
+    /// failure.
     fn taken(&mut self, answer: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
         match answer {
             Ok(lease) => {
@@ -330,7 +331,7 @@ impl Elector {
         }
     }
 
-    /// Lets go, so that nobody has to wait.
+    /// Releases the Lease, so that no standby replica has to wait for its expiry.
     async fn release(&self) {
         match timeout(self.deadline(), self.give_up()).await {
             Ok(Ok(())) => info!(lease = self.name, "let go"),
@@ -376,7 +377,7 @@ fn holder(lease: &Lease) -> Option<&String> {
     holder.filter(|it| !it.is_empty())
 }
 
-/// How long after its last renewal a lease is over.
+/// Returns the time from the last renewal of a Lease to its expiry.
 fn lasts(lease: &Lease) -> Duration {
     let seconds = lease.spec.as_ref().and_then(|it| it.lease_duration_seconds);
     Duration::from_secs(u64::try_from(seconds.unwrap_or(0)).unwrap_or(0))

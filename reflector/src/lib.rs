@@ -22,14 +22,14 @@
 //! | `controller` | owns the world: takes in, plans, has written |
 //! | `queue` | fair turns, one at a time per key, backoff |
 //! | `write` | sends steps to the local API server |
-//! | `lease` | who writes, where several processes could |
+//! | `lease` | leader election |
 //! | `pins` | the record of which cluster each source is |
 //! | `local_ranges` | CIDRs of the local cluster, which no source may name |
 //! | `report` | log, metrics, readiness |
 //! | `announce` | problems as Kubernetes Events |
 //! | [`status`], `admin` | `/status`, `/explain`, and their texts |
 //! | `ask` | the subcommands that ask a running reflector |
-//! | `foresee` | what a configuration would make, without a write |
+//! | `preview` | what a configuration would make, without a write |
 //!
 //! What should exist is decided in `reflector-planner` alone.
 
@@ -42,11 +42,10 @@ pub mod compat;
 pub mod config;
 mod config_map;
 mod controller;
-mod elsewhere;
 pub mod explained;
 mod feed;
 mod following;
-mod foresee;
+mod former_namespace;
 mod identity;
 mod lease;
 mod local_ranges;
@@ -55,6 +54,8 @@ mod page;
 mod pins;
 #[cfg(test)]
 mod planted;
+mod preview;
+mod questions;
 mod queue;
 mod reload;
 mod report;
@@ -73,7 +74,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use admin::Questions;
 use compat::Line;
 use config::{Command, RecordKey, Shown};
 use config_map::ConfigMapText;
@@ -83,6 +83,7 @@ use lease::{Elector, Leadership};
 use local_ranges::{LocalRanges, Ranges};
 use metrics::Metrics;
 use pins::Pins;
+use questions::Questions;
 use reload::{Further, Reloader};
 use source_objects::SourceObjects;
 use write::Writer;
@@ -90,7 +91,7 @@ use write::Writer;
 pub use config::{Config, SourceConfig};
 pub use local_ranges::{node_ranges, service_cidrs};
 
-/// Where the configuration of the clusterset is published.
+/// Sender of the configuration of the clusterset.
 type ClusterSetSender = tokio::sync::watch::Sender<clusterset::Configuration>;
 
 pub(crate) const USER_AGENT: &str = concat!("heliograph-reflector/", env!("CARGO_PKG_VERSION"));
@@ -156,13 +157,13 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
 /// Prints what a configuration would make, by files of objects or by what clusters say.
 async fn forecast(
     args: config::Args,
-    (local_objects, source_objects): (Option<PathBuf>, &[foresee::SourceFile]),
-    output: ask::Output,
+    (local_objects, source_objects): (Option<PathBuf>, &[config::SourceFile]),
+    output: config::Output,
 ) -> anyhow::Result<ExitCode> {
     let config = Config::try_from(args)?;
     let forecast = match local_objects {
-        Some(local) => foresee::by_files(config, &local, source_objects)?,
-        None => foresee::by_clusters(config).await?,
+        Some(local) => preview::by_files(config, &local, source_objects)?,
+        None => preview::by_clusters(config).await?,
     };
     ask::print(&forecast, output)?;
     Ok(ExitCode::from(forecast.exit_code()))
@@ -207,7 +208,7 @@ async fn reflect(
     let router = admin::router(readiness.clone(), registry, questions.clone(), guard, stop);
 
     let opened = reload::open(&network, config.sources.clone());
-    let (opened, found) = tokio::join!(opened, elsewhere::at_start(&config, &local));
+    let (opened, found) = tokio::join!(opened, former_namespace::at_start(&config, &local));
     let opened = opened?;
     let quiet = CancellationToken::new();
     let leadership = elect(&config, (&local, &readiness), &quiet, &mut tasks);
@@ -269,7 +270,7 @@ fn announcements(
 fn publish_sources(
     config: &Config,
     (_, objects): &Further,
-    (writer, questions): (&Writer, admin::Questions),
+    (writer, questions): (&Writer, Questions),
     tasks: &mut Tasks,
 ) {
     if let (Some(objects), Some(namespace)) = (objects, &config.objects_in) {
@@ -316,7 +317,7 @@ pub fn complain(error: &anyhow::Error) {
     eprintln!("reflector: {}", proto_types::escape::lines(&text));
 }
 
-/// What this process is called among others: in a pod, the pod's name.
+/// Returns the name of this process among its replicas: in a pod, the name of the pod.
 fn instance() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();

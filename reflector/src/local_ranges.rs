@@ -37,7 +37,7 @@ pub(crate) struct LocalRanges {
     has_warned: bool,
 }
 
-/// Why a list was not read.
+/// Reason for which a list was not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Unread {
     /// The API server has no such list, or does not give it.

@@ -18,8 +18,7 @@ use runtime::Access;
 use runtime::client::{self, Exchange};
 
 use crate::feed::Feed;
-use crate::queue::Lane;
-use semaphore::{Outcome, Semaphore};
+use semaphore::{Outcome, QueueId, Semaphore};
 
 /// Reasons of the problems of a source as a whole that do not end by themselves.
 pub(crate) const LASTING_REASONS: [&str; 5] = [
@@ -42,7 +41,7 @@ const STATES: [&str; 3] = ["synced", "stale", "unsynced"];
 /// Names of labels, and their values.
 pub(crate) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
-/// The metrics, shared by those who count.
+/// Metrics of the reflector.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     /// Writes to the local API server.
@@ -52,46 +51,46 @@ pub(crate) struct Metrics {
     request_duration: Family<Labels<2>, Histogram>,
     /// States of the resources of a source.
     source_state: Family<Labels<3>, Gauge>,
-    /// How many objects of a source are known.
+    /// Number of known objects of a source.
     pub(crate) source_objects: Family<Labels<2>, Gauge>,
     /// Deletions of a source that are held.
     pub(crate) held_deletions: Family<Labels<2>, Gauge>,
-    /// What sources take, and what they break.
+    /// Usage and excess of budgets.
     pub(crate) budgets: Budgets,
-    /// When a source was last heard.
+    /// Time of the last contact of a source.
     pub(crate) source_last_contact: Family<Labels<2>, Gauge>,
-    /// How often a source was lost, or not to be had.
+    /// Number of failed connections to a source.
     pub(crate) source_failures: Family<Labels<3>, Counter>,
     propagation: Family<Labels<1>, Histogram>,
-    /// What is wrong now.
+    /// Number of present problems.
     pub(crate) problems: Family<Labels<2>, Gauge>,
     /// Events about problems.
     pub(crate) events: Family<Labels<1>, Counter>,
     /// 1 if the current configuration is in use, 0 while it is invalid.
     pub(crate) last_reload: Gauge,
-    /// Whether this process writes.
+    /// 1 if this process is the leader.
     pub(crate) leader: Gauge,
     pub(crate) local_writes_failing: Gauge,
     /// Plans made.
     pub(crate) plans: Counter,
     /// Keys that wait for their plan.
     pub(crate) queue_depth: Gauge,
-    /// How long they waited.
+    /// Time that keys waited, in seconds.
     queue_wait: Histogram,
     /// Keys that are tried again later.
     pub(crate) retrying: Gauge,
-    /// How often one was to be tried again.
+    /// Number of retries.
     pub(crate) retries: Counter,
     /// The same by the names that semaphore-service-mirror had, where they are wanted.
     pub(crate) semaphore: Option<Semaphore>,
-    /// What changed before was not waited for by this process.
+    /// Start of the process. Changes before it have no latency.
     began: Timestamp,
 }
 
-/// What sources take, and what they break.
+/// Usage and excess of the budgets of sources.
 #[derive(Debug, Clone)]
 pub(crate) struct Budgets {
-    /// How many bytes the objects of a source take of its budget.
+    /// Memory that the objects of a source take of its budget, in bytes.
     pub(crate) bytes: Family<Labels<1>, Gauge>,
     panics: Family<Labels<1>, Counter>,
 }
@@ -299,14 +298,14 @@ impl Metrics {
     }
 
     /// A key came to wait.
-    pub(crate) fn added(&self, lane: &Lane) {
+    pub(crate) fn added(&self, lane: &QueueId) {
         if let Some(semaphore) = &self.semaphore {
             semaphore.added(lane);
         }
     }
 
     /// A key waited so long.
-    pub(crate) fn waited(&self, lane: &Lane, time: Duration) {
+    pub(crate) fn waited(&self, lane: &QueueId, time: Duration) {
         self.queue_wait.observe(time.as_secs_f64());
         if let Some(semaphore) = &self.semaphore {
             semaphore.waited(lane, time);
@@ -314,7 +313,7 @@ impl Metrics {
     }
 
     /// A key was in work so long.
-    pub(crate) fn worked(&self, lane: &Lane, time: Duration, outcome: Outcome) {
+    pub(crate) fn worked(&self, lane: &QueueId, time: Duration, outcome: Outcome) {
         if let Some(semaphore) = &self.semaphore {
             semaphore.worked(lane, time, outcome);
         }
@@ -388,8 +387,8 @@ fn durations<const N: usize>() -> Family<Labels<N>, Histogram> {
     Family::new_with_constructor(|| Histogram::new(DURATIONS))
 }
 
-/// How long a change took that a source dates so. What changed before this process began
-/// was not waited for; a source whose clock is ahead of ours is taken to be instant.
+/// Returns the latency of a change with that time at its source. A change from before the start of
+/// the process has none; if the clock of the source is ahead, the latency is zero.
 fn took(changed: &str, began: Timestamp, now: Timestamp) -> Option<Duration> {
     let changed: Timestamp = changed.parse().ok()?;
     let took = now.duration_since(changed);

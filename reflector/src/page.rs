@@ -31,7 +31,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Question, Questions};
+use crate::questions::{Question, Questions};
 use crate::status::Status;
 
 use propagation::Bucket;

@@ -1,8 +1,8 @@
-//! The record of which cluster each source is, in a ConfigMap of the reflector's namespace.
+//! The record of the cluster identity of each source, in a ConfigMap of the reflector's namespace.
 //!
-//! Mirrors carry the same, and people who may write Services in a mirror's namespace can forge
-//! them. Only the reflector writes the record. Where there is none yet, what mirrors say is
-//! taken over once; where there cannot be any, mirrors go on to be what is known.
+//! Mirrors have the same annotation, and users that may write Services in a mirror's namespace can
+//! forge it. Only the reflector writes the record. If there is no record yet, the annotations of
+//! mirrors are taken over once. If there cannot be one, they remain the source of the identity.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ use crate::lease::Leadership;
 /// Clusters by the names of sources.
 pub(crate) type Record = BTreeMap<SourceName, Clusters>;
 
-/// What the record says.
+/// State of the record of cluster identities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pinned {
     /// It is not read yet.
@@ -71,7 +71,7 @@ impl Pins {
         }
     }
 
-    /// What the record says.
+    /// Returns the state of the record.
     pub(crate) fn now(&self) -> Pinned {
         self.pinned.borrow().clone()
     }
@@ -80,7 +80,7 @@ impl Pins {
     pub(crate) async fn read(&self) -> Pinned {
         let mut pinned = self.pinned.clone();
         let read = pinned.wait_for(|it| *it != Pinned::Unread).await;
-        // Who does not keep a record any more has none.
+        // A record that is not kept any more does not exist.
         read.map_or(Pinned::Unavailable, |it| it.clone())
     }
 

@@ -1,5 +1,5 @@
-//! Panics that a source causes by the name of a Service, as a bug of this program would: each is that
-//! source's loss alone, it is told, and the source comes back.
+//! Panics that a source causes by the name of a Service, as a bug of this program would. Each stops
+//! the work on that source alone, is reported, and the source comes back.
 
 use std::fmt::Debug;
 use std::future::Future;

@@ -9,36 +9,33 @@ use tokio::time::Instant;
 use tokio_util::time::{DelayQueue, delay_queue};
 
 use crate::metrics::Metrics;
-use crate::metrics::semaphore::{Load, Outcome};
+use crate::metrics::semaphore::{Load, Outcome, QueueId};
 
 mod rate;
 
 use rate::Rate;
 
-/// Whose change a key waits for; none for a local one.
-pub(crate) type Lane = Option<SourceName>;
-
 /// Keys that wait, are worked on, or are tried again later. A key is worked on by
 /// one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// Lanes that have keys, in turn.
-    turns: VecDeque<Lane>,
-    lanes: HashMap<Lane, VecDeque<LocalKey>>,
+    /// Queues that have keys, in turn.
+    turns: VecDeque<QueueId>,
+    lanes: HashMap<QueueId, VecDeque<LocalKey>>,
     /// Since when.
     waiting: HashMap<LocalKey, Instant>,
     in_work: HashMap<LocalKey, Work>,
     retries: HashMap<LocalKey, Retry>,
     timers: DelayQueue<LocalKey>,
     metrics: Option<Metrics>,
-    /// How much may be written for sources.
+    /// Rate of the writes for each source.
     rates: HashMap<SourceName, Rate>,
 }
 
-/// How soon it makes sense to try again.
+/// Delay of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Again {
-    /// Somebody else was faster; what is there now is known.
+    /// Another writer was faster; the present object is known.
     Soon,
     /// It would fail again.
     Later,
@@ -50,15 +47,15 @@ pub(crate) enum Again {
 
 #[derive(Debug)]
 struct Work {
-    lane: Lane,
+    lane: QueueId,
     began: Instant,
-    /// Whether something changed since it began.
+    /// `true` if the key changed since the work began.
     is_outdated: bool,
 }
 
 #[derive(Debug)]
 struct Retry {
-    lane: Lane,
+    lane: QueueId,
     n_failures: u32,
     timer: Option<delay_queue::Key>,
     due: Instant,
@@ -72,7 +69,7 @@ const SOON: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_secs(1);
 // What does not heal within a minute is worth one request a minute.
 const LONGEST: Duration = Duration::from_secs(60);
-/// However long a server asks to be left alone, this often somebody looks.
+/// Longest delay that a server can ask for.
 pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 impl Queue {
@@ -84,9 +81,9 @@ impl Queue {
         }
     }
 
-    /// How much there is to do, by lane.
-    pub(crate) fn loads(&self) -> BTreeMap<Lane, Load> {
-        let mut loads: BTreeMap<Lane, Load> = BTreeMap::new();
+    /// Returns the load of each queue.
+    pub(crate) fn loads(&self) -> BTreeMap<QueueId, Load> {
+        let mut loads: BTreeMap<QueueId, Load> = BTreeMap::new();
         for (lane, keys) in &self.lanes {
             loads.entry(lane.clone()).or_default().depth = count(keys.len());
         }
@@ -103,7 +100,7 @@ impl Queue {
     }
 
     /// A key's plan may have changed.
-    pub(crate) fn touch(&mut self, lane: &Lane, key: LocalKey) {
+    pub(crate) fn touch(&mut self, lane: &QueueId, key: LocalKey) {
         if let Some(work) = self.in_work.get_mut(&key) {
             work.is_outdated = true;
             return;
@@ -142,24 +139,24 @@ impl Queue {
 
     /// The same for the next key of a lane. A lane without a rate has been free since
     /// its key came: "now" would be another instant at each look, and never past.
-    fn free_at(&self, lane: &Lane) -> Option<Instant> {
+    fn free_at(&self, lane: &QueueId) -> Option<Instant> {
         let since = *self.waiting.get(self.lanes.get(lane)?.front()?)?;
         let rate = lane.as_ref().and_then(|it| self.rates.get(it));
         let free = rate.and_then(Rate::free_at);
         Some(free.map_or(since, |free| free.max(since)))
     }
 
-    /// Whether a key waits for its turn.
+    /// Returns whether a key waits for its turn.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// How many keys wait for their turn.
+    /// Returns the number of keys that wait for their turn.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// How many keys are tried again later.
+    /// Returns the number of keys that wait for a retry.
     pub(crate) fn n_retries(&self) -> usize {
         self.timers.len()
     }
@@ -261,7 +258,7 @@ impl Queue {
         Some(work)
     }
 
-    fn wait(&mut self, lane: Lane, key: LocalKey) {
+    fn wait(&mut self, lane: QueueId, key: LocalKey) {
         if self.waiting.contains_key(&key) {
             return;
         }

@@ -23,7 +23,7 @@ use crate::config_map::ConfigMapText;
 use crate::following::Opened;
 use crate::source_objects::SourceObjects;
 
-/// What became of another configuration.
+/// Result of a reload.
 pub(crate) enum Reload {
     /// It is to be taken over.
     Changed(Box<Change>),
@@ -31,16 +31,16 @@ pub(crate) enum Reload {
     Refused(String),
 }
 
-/// What is to be done for another configuration.
+/// Effect of a changed configuration.
 pub(crate) struct Change {
     pub(crate) policy: Policy,
     /// Those that are not followed any more.
     pub(crate) stopped: Vec<SourceName>,
     /// Those that are new, or followed in another way from now on.
     pub(crate) opened: Vec<Opened>,
-    /// Whether mirrors may be in any namespace from now on.
+    /// `true` if mirrors can be in any namespace from now on.
     pub(crate) is_everywhere: bool,
-    /// What should be known of what was accepted.
+    /// Warnings about accepted settings.
     pub(crate) notes: Vec<String>,
 }
 
@@ -57,18 +57,19 @@ pub(crate) struct Reloader {
     /// Namespace of the Sources, where these are objects.
     objects_in: Option<DnsLabel>,
     global: Option<GlobalConfig>,
-    /// Where the controller of the clusterset learns its configuration.
+    /// Sender of the configuration of the clusterset.
     cluster_set: Option<watch::Sender<clusterset::Configuration>>,
     cluster_set_config: Option<ClusterSetConfig>,
     refused: Option<String>,
-    /// What names further sources, where a ConfigMap does.
+    /// Source URLs in a ConfigMap, if they are configured.
     config_map: Option<ConfigMapText>,
     /// Further sources, where these are objects.
     objects: Option<SourceObjects>,
     reloads: mpsc::Sender<Reload>,
 }
 
-// A mounted ConfigMap takes a minute to change; a person who edits a file waits.
+// Interval of checks. A mounted ConfigMap takes a minute to change; a person who edits a file
+// waits.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Reloader {
@@ -124,7 +125,7 @@ impl Reloader {
         Ok(())
     }
 
-    /// What there is to tell, if anything changed.
+    /// Reads the configuration if it changed; returns the result.
     async fn look(&mut self) -> Option<Reload> {
         let seen = content(&self.inputs);
         let has_changed = match &mut self.config_map {
@@ -135,7 +136,7 @@ impl Reloader {
         let has_changed_objects = objects.is_some_and(SourceObjects::has_changed);
         let is_new = seen != self.seen || has_changed_objects || has_changed == Ok(true);
         match has_changed {
-            // Whatever else is new is taken over, and this is told again after that.
+            // Other changes are taken over, and this one is reported again afterwards.
             Err(why) if !is_new => return self.refuse(why),
             // What was refused may lack what has come by now.
             Ok(_) | Err(_) if !is_new && self.refused.is_none() => return None,
@@ -151,7 +152,7 @@ impl Reloader {
         (!is_known).then_some(Reload::Refused(why))
     }
 
-    /// What there is to tell of what is there now.
+    /// Reads the configuration; returns the result.
     async fn reload(&mut self) -> Option<Reload> {
         match self.change().await {
             Ok(change) => {
@@ -163,7 +164,7 @@ impl Reloader {
         }
     }
 
-    /// Whether it says anything new: files may hold other words, or other credentials, for
+    /// Returns whether it says anything new: files may hold other words, or other credentials, for
     /// the same.
     fn takes_over(&mut self, change: &Change) -> bool {
         let is_same = self.policy == change.policy
@@ -210,7 +211,7 @@ impl Reloader {
             objects.decided(&config.verdicts);
         }
         self.sources = config.sources;
-        // Whoever looks at all namespaces goes on doing so.
+        // A reflector that watches all namespaces goes on doing so.
         self.local_namespace = self.local_namespace.take().and(local_namespace.clone());
         if self.inputs != config.inputs {
             self.inputs = config.inputs;
@@ -252,7 +253,7 @@ impl Reloader {
     }
 }
 
-/// What names further sources, each where it does.
+/// Further sources, of a ConfigMap and of objects.
 pub(crate) type Further = (Option<ConfigMapText>, Option<SourceObjects>);
 
 /// Reads the configuration with what further sources there are now.

@@ -1,5 +1,5 @@
-//! What people and dashboards are told: the log, metrics, readiness and `/status`, all
-//! from the same facts and in the same words.
+//! Reports to people and dashboards: log, metrics, readiness and `/status`, all from the same
+//! facts.
 
 mod behind;
 mod conditions;
@@ -23,8 +23,8 @@ use crate::announce::Announcer;
 use crate::feed::{Feed, Sign};
 use crate::metrics::{Metrics, of_failure, of_feed};
 use crate::status::{
-    ConfigurationStatus, FeedStatus, Mirrors, NOT_FOLLOWED, NOTHING_HEARD, REFUSED, SourceStatus,
-    Status,
+    ConfigurationStatus, FeedStatus, Mirrors, NOTHING_HEARD, REFUSED, SOURCE_DISCONNECTED,
+    SourceStatus, Status,
 };
 
 use behind::Behind;
@@ -34,13 +34,13 @@ use doubles::Doubles;
 use held::Held;
 use unheard::Since;
 
-/// What was told so far, so that nothing is told twice.
+/// Reported state, for reports of changes alone.
 pub(crate) struct Report {
     metrics: Metrics,
     feeds: HashMap<Feed, Contact>,
     sources: Vec<SourceName>,
     configuration: ConfigurationStatus,
-    /// What was found at the start of mirrors outside of the namespace that has them.
+    /// Message about mirrors outside of the mirror namespace, which were found at the start.
     pub(crate) found: Option<String>,
     problems: HashMap<LocalKey, BTreeSet<Problem>>,
     /// Failures of whole feeds that do not end by themselves.
@@ -52,20 +52,20 @@ pub(crate) struct Report {
     held: Held,
     digest: Digest,
     announcer: Announcer,
-    /// Whether this process writes.
+    /// `true` if this process is the leader.
     leads: bool,
     local: Flag,
     ready: HashMap<SourceName, Flag>,
 }
 
-/// How a feed stands with its server.
+/// Contact of a watch with its server.
 #[derive(Debug, Default)]
 struct Contact {
     last: Option<Instant>,
     lost: Option<String>,
     /// Since when it is lost.
     lost_since: Option<Instant>,
-    /// Whether what it tells of slices are Endpoints.
+    /// `true` if its endpoints are read from Endpoints.
     reads_endpoints: bool,
 }
 
@@ -109,7 +109,8 @@ impl Report {
         }
     }
 
-    /// From now on there are these sources; what these said is not known any more.
+    /// Takes over the sources of a changed configuration. The state of changed ones is unknown
+    /// again.
     pub(crate) fn reconfigured(
         &mut self,
         policy: &Policy,
@@ -149,7 +150,7 @@ impl Report {
         self.metrics.last_reload.set(0);
     }
 
-    /// What a feed tells of endpoints is of that resource.
+    /// Records the resource from which endpoints are read.
     pub(crate) fn reads(&mut self, feed: &Feed, resource: Resource) {
         let contact = self.feeds.entry(feed.clone()).or_default();
         contact.reads_endpoints = resource == Resource::Endpoints;
@@ -179,7 +180,7 @@ impl Report {
         };
         match (&lost, &contact.lost) {
             (Some(why), before) if before.as_ref() != Some(why) => {
-                warn!(%feed, why, "{NOT_FOLLOWED}");
+                warn!(%feed, why, "{SOURCE_DISCONNECTED}");
             }
             (None, Some(_)) => info!(%feed, "followed again"),
             (None, None) if contact.last.is_none() => info!(%feed, "followed"),
@@ -217,7 +218,7 @@ impl Report {
         self.held.measure(&self.metrics, world);
     }
 
-    /// How things are.
+    /// Returns the status.
     pub(crate) fn status(&self, world: &World, n_waiting: usize, leads: bool) -> Status {
         let sources = self.sources.iter();
         let problems: BTreeSet<_> = self.problems.values().flatten().collect();
@@ -327,7 +328,7 @@ pub(crate) fn names(policy: &Policy) -> Vec<SourceName> {
     names
 }
 
-/// How much is known of what a feed follows, and how many objects that are.
+/// Returns the state of a watched resource, and the number of its known objects.
 pub(crate) fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
     let rank = feed
         .source()

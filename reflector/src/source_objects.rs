@@ -24,8 +24,8 @@ use serde_json::Value;
 use tokio::sync::watch as channel;
 use tokio::time::Instant;
 
-use crate::admin::Questions;
 use crate::config::{Args, Former, FoundSources, RecordKey, SourceObject, Verdict};
+use crate::questions::{Mirrored, Questions};
 use crate::write::Writer;
 
 use declared::Declared;
@@ -39,9 +39,9 @@ pub(crate) struct Set {
     objects: Option<BTreeMap<Box<str>, Known>>,
     /// Reason why they cannot be read now.
     error: Option<String>,
-    /// What is known of deletions.
+    /// Declared deletions.
     declared: Declared,
-    /// Whether what was declared before a restart is known.
+    /// `true` if the deletions that were declared before a restart are known.
     is_recalled: bool,
 }
 
@@ -56,9 +56,6 @@ struct Known {
     spec: Value,
     status: Value,
 }
-
-/// Number of mirror Services by source.
-pub(crate) type Mirrored = HashMap<Box<str>, usize>;
 
 /// Sources that are objects, for the configuration.
 pub(crate) struct SourceObjects {

@@ -15,46 +15,46 @@ pub use cluster_set::{ClusterSetStatus, ClusterStatus};
 pub use notices::{NO_WRITES, Notice, REFUSED};
 pub use problems::by_reason;
 
-/// What losing a source means here; in the log, in the status, wherever it is told.
-pub const NOT_FOLLOWED: &str = "not followed; mirrors stay as they are, trying again";
+/// Effect of a lost source, for log and status.
+pub const SOURCE_DISCONNECTED: &str = "not followed; mirrors stay as they are, trying again";
 
-/// What it means that a source did not answer yet, and did not fail; wherever it is told.
+/// Message for a source that has neither responded nor failed yet, for log and status.
 pub const NOTHING_HEARD: &str = "no answer yet; if that lasts, look at the server, and at what is \
                                  between: load balancer, firewall, proxy";
 
-/// What it means here that a source cannot hear what it passes on; wherever it is told.
+/// Effect of a source that has lost its upstream, for log and status.
 pub const UPSTREAM_KEPT: &str =
     "its emitter has lost its API server and serves what it knew; mirrors stay as they are";
 
-/// How things are.
+/// Status of a reflector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// Every source, in the order of the configuration.
     pub sources: Vec<SourceStatus>,
-    /// What cannot be done as asked.
+    /// Present problems.
     pub problems: Vec<ProblemStatus>,
     /// Deletions that are held.
     #[serde(default)]
     pub held: Vec<HeldStatus>,
-    /// What there is here.
+    /// Number of managed objects.
     pub mirrors: Mirrors,
-    /// How many local Services wait for their plan.
+    /// Number of local Services that wait for their plan.
     #[serde(rename = "queueDepth", alias = "waiting")]
     pub waiting: usize,
-    /// Whether this process writes; another one does, if not.
+    /// `true` if this process is the leader; otherwise it is a standby replica.
     #[serde(rename = "leader", alias = "leads")]
     pub leads: bool,
     /// Process that writes, by the name that the Lease has for it; absent where there is no Lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<String>,
-    /// Why the Lease can be neither read nor written; absent where it can.
+    /// Reason for which the Lease can be neither read nor written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_error: Option<String>,
-    /// How it is with the configuration.
+    /// State of the configuration.
     #[serde(default)]
     pub configuration: ConfigurationStatus,
-    /// Why the local API server takes no writes, if it takes none.
+    /// Reason for which the local API server takes no writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_error: Option<String>,
     /// The clusterset, where there is one.
@@ -62,32 +62,32 @@ pub struct Status {
     pub cluster_set: Option<Box<ClusterSetStatus>>,
 }
 
-/// How it is with the configuration.
+/// State of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigurationStatus {
-    /// Why what is there now is not taken over.
+    /// Error of the present configuration, which is not in use.
     #[serde(
         rename = "error",
         alias = "refused",
         skip_serializing_if = "Option::is_none"
     )]
     pub refused: Option<String>,
-    /// What should be known of what was accepted.
+    /// Warnings about accepted settings.
     #[serde(rename = "warnings", alias = "notes")]
     pub notes: Vec<String>,
 }
 
-/// How a source is.
+/// Status of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceStatus {
     /// The source.
     pub name: String,
-    /// Which cluster it is, by the uid of its `kube-system` namespace.
+    /// Cluster identity: UID of its namespace `kube-system`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// Why that is not known, so that another one would not be noticed.
+    /// Reason for which the identity is unknown. Another cluster in its place would not be noticed.
     #[serde(
         rename = "clusterIdentityError",
         alias = "clusterUnknown",
@@ -99,7 +99,7 @@ pub struct SourceStatus {
     pub feeds: Vec<FeedStatus>,
 }
 
-/// How one resource of a source is.
+/// Status of one resource of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FeedStatus {
@@ -107,15 +107,15 @@ pub struct FeedStatus {
     pub resource: String,
     /// `unsynced`, `synced` or `stale`.
     pub state: String,
-    /// How many objects are known.
+    /// Number of known objects.
     pub objects: usize,
     /// Since when nothing was heard.
     pub age_seconds: Option<u64>,
-    /// Why it is not heard now.
+    /// Error of the last attempt while it is disconnected.
     pub last_error: Option<String>,
 }
 
-/// What cannot be done as asked.
+/// Present problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProblemStatus {
@@ -145,7 +145,7 @@ pub struct HeldStatus {
     pub until: String,
 }
 
-/// What there is here.
+/// Number of managed objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mirrors {
@@ -160,7 +160,7 @@ pub struct Mirrors {
 }
 
 impl SourceStatus {
-    /// Whether one of its resources is not heard now.
+    /// Returns whether one of its resources is not heard now.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.feeds.iter().any(|feed| feed.last_error.is_some())
@@ -217,7 +217,7 @@ impl Status {
     }
 }
 
-/// What is followed, a row each, under the names of the columns.
+/// Returns a table of the watched resources.
 pub(crate) fn source_table(sources: &[SourceStatus]) -> String {
     let columns = [
         "SOURCE",

@@ -18,7 +18,7 @@ use tracing::{debug, info};
 
 use crate::write::{Writer, Written};
 
-/// What is still to be looked for.
+/// Progress of the search for mirrors that predecessors left behind.
 pub(crate) struct Sweep {
     pending: Vec<SourceName>,
     not_before: Instant,

@@ -3,10 +3,10 @@
 //! No step meets an object that is not ours: a POST is refused where there is one, and
 //! a PUT or DELETE names uid and resource version of what it is about.
 
-mod foresee;
 mod known;
 mod namespace;
 mod plain;
+mod preview;
 mod refusal;
 mod rejection;
 mod request;
@@ -39,22 +39,22 @@ pub(crate) struct Writer {
     pub(crate) client: kube::Client,
     /// Counts.
     pub(crate) metrics: Metrics,
-    /// Whether it may write.
+    /// Leadership; only the leader writes.
     pub(crate) leadership: Leadership,
-    /// Whether namespaces that were created for mirrors go when they are empty.
+    /// `true` if namespaces that were created for mirrors are deleted when they are empty.
     pub(crate) reaps_namespaces: bool,
 }
 
-/// What came of the steps for a key.
+/// Result of the steps for a key.
 #[derive(Debug)]
 pub(crate) struct Written {
     /// The key.
     pub(crate) key: LocalKey,
-    /// What is known by it.
+    /// Changes of the world.
     pub(crate) updates: Vec<Update>,
-    /// When to try again what failed.
+    /// Delay of the retry, if a step failed.
     pub(crate) again: Option<Again>,
-    /// Why the local API server could not be asked at all.
+    /// Reason for which the local API server is unavailable.
     pub(crate) unavailable: Option<String>,
     /// A source for which it is to be looked again for what a predecessor left.
     pub(crate) postponed: Option<SourceName>,
@@ -185,7 +185,7 @@ impl Writer {
         parse(step.resource, &answer?)
     }
 
-    /// Creates a namespace that does not exist. Somebody may be faster.
+    /// Creates a namespace that does not exist. Another writer may be faster.
     async fn create_namespace(&self, namespace: &Bytes) -> Result<(), Refusal> {
         let sent = self.send(Method::POST, NAMESPACES, namespace.clone());
         match sent.await {
@@ -275,8 +275,8 @@ impl Writer {
         }
     }
 
-    /// Somebody else's object is there. If it is a Service, the world decides whether
-    /// it may become ours, and its Endpoints belong to the question.
+    /// Handles an unmanaged object under the name of a step. If it is a Service, the world decides
+    /// whether it is adopted, for which its Endpoints are read too.
     async fn meet(&self, step: &Step, service: RawObject, written: &mut Written) {
         if step.resource != Resource::Services {
             return written.blocked(step, Obstacle::Occupied);
@@ -293,7 +293,8 @@ impl Writer {
                 written.updates.push(Update::Met(met));
                 written.again = written.again.max(Some(Again::Later));
             }
-            // Who may not read them cannot have them go; the Service stays theirs.
+            // Without permission to read the Endpoints they cannot be deleted; the Service stays
+            // unmanaged.
             Err(Refusal::Status(code, status)) if !is_transient(code, &status) => {
                 written.blocked(step, Obstacle::Occupied);
             }
@@ -301,7 +302,7 @@ impl Writer {
         }
     }
 
-    /// What is there under the name of a step's object.
+    /// Reads the object under the name of a step.
     async fn look(&self, step: &Step) -> Result<Look, Refusal> {
         let path = path(step.resource, &step.key);
         let answer = match self.send(Method::GET, &path, Bytes::new()).await {
@@ -319,7 +320,7 @@ impl Writer {
     }
 }
 
-/// What is there. The update tells the world.
+/// Existing object. The update records it in the world.
 enum Look {
     Ours(Option<Update>),
     Foreign(Option<Update>, RawObject),
@@ -327,7 +328,7 @@ enum Look {
 }
 
 impl Written {
-    /// What is known without a write.
+    /// Creates the result of steps without a write.
     pub(crate) const fn of(key: LocalKey, updates: Vec<Update>) -> Self {
         Self {
             key,

@@ -14,7 +14,7 @@ use crate::plan::{Desired, Plan, exports, occupant};
 use crate::reason::Reason;
 use crate::state::ClusterSet;
 
-/// Why an import is as it is.
+/// Explanation of the state of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImportExplanation {
@@ -22,27 +22,27 @@ pub struct ImportExplanation {
     pub import: String,
     /// Name that clients use.
     pub host: String,
-    /// What each cluster of the set says, the local one too.
+    /// State of the import at each cluster of the set, the local one included.
     pub clusters: Vec<Said>,
     /// Writes that are due.
     pub due: Vec<String>,
-    /// What is wrong.
+    /// Present problems.
     pub problems: Vec<ImportProblem>,
     /// The result, its cause and the remedy, in one sentence.
     pub conclusion: String,
 }
 
-/// What one cluster says about an import.
+/// State of an import at one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Said {
     /// The cluster.
     pub cluster: String,
-    /// How current that is: `synced`, `stale` or `unsynced`.
+    /// State of the data: `synced`, `stale` or `unsynced`.
     pub state: String,
-    /// Whether it has a ServiceExport of the name, in effect or not.
+    /// `true` if it has a ServiceExport of the name, in effect or not.
     pub exported: bool,
-    /// What it says, as a clause.
+    /// Description, as a clause.
     pub says: String,
     /// Number of its EndpointSlices.
     pub slices: usize,
@@ -56,7 +56,7 @@ pub struct Said {
 pub struct ImportProblem {
     /// Reason.
     pub reason: String,
-    /// What is wrong with which object, and what to do.
+    /// Message with the object and the remedy.
     pub message: String,
 }
 

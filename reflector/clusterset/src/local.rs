@@ -27,7 +27,7 @@ pub struct Observed<T> {
     pub labels: Labels,
     /// Its annotations.
     pub annotations: Labels,
-    /// What it shows. `None` where it cannot be read.
+    /// Content; `None` if it is invalid.
     pub shows: Option<T>,
 }
 

@@ -30,7 +30,7 @@ pub enum ImportType {
     Headless,
 }
 
-/// What an import shows, whichever cluster it is in.
+/// Content of an import, equal in all clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
     /// Type.
@@ -45,7 +45,7 @@ pub struct Merged {
     pub traffic_distribution: Option<Box<str>>,
     /// IP families.
     pub families: Families,
-    /// Whether endpoints get names before they are ready.
+    /// `true` if endpoints get DNS names before they are ready.
     pub publish_not_ready: bool,
     /// Exported labels.
     pub labels: Labels,

@@ -22,7 +22,7 @@ pub struct Settings {
     /// All clusters of the set with the local one, and the rule for the endpoints of
     /// each while it is disconnected.
     pub clusters: BTreeMap<ClusterId, Staleness>,
-    /// What happens to the endpoints of a cluster that is not configured any more.
+    /// Treatment of the endpoints of a cluster that is not configured any more.
     pub removed: RemovedSources,
     /// Namespaces that are closed by default and that may be exported nevertheless.
     pub allowed_namespaces: BTreeSet<Box<str>>,

@@ -9,12 +9,12 @@ use proto_types::RawObject;
 use proto_types::label::{self, REFLECTED, REFLECTED_FROM};
 use serde_json::Value;
 
-use crate::mirror::{GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED};
+use crate::import::{MIRROR_PREFIX, MIRRORED};
+use crate::mirror::{GLOBAL_SERVICE, Version};
 use crate::name::Placement;
 use crate::policy::SourcePolicy;
-use crate::step::Version;
 
-/// What was found under the name of a mirror that was to be created.
+/// Existing Service under the name of a mirror, and its Endpoints.
 #[derive(Debug, Clone)]
 pub struct Met {
     /// The Service.
@@ -42,7 +42,7 @@ impl Adoption {
     }
 }
 
-/// How a mirror of that source is taken over; not at all, if it is none.
+/// Returns how the mirror of a predecessor is adopted, or `None` if it is no mirror of that source.
 pub(crate) fn adoption(policy: &SourcePolicy, met: &Met) -> Option<Adoption> {
     if !is_mirror_of(policy, &met.service) {
         return None;

@@ -2,7 +2,7 @@
 
 use crate::mirror::{Mirror, Observed};
 
-/// What the plan says of one local object.
+/// Desired state of one local object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Verdict<T> {
     /// It should exist and look like this.
@@ -14,7 +14,7 @@ pub enum Verdict<T> {
     Unknown,
 }
 
-/// What must be done about one local object.
+/// Change of one local object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action<T> {
     /// Make it.
@@ -27,7 +27,7 @@ pub enum Action<T> {
     Delete,
 }
 
-/// What must be done so that the verdict holds; nothing, if it does.
+/// Returns the change that makes an object as desired, or `None` if it is.
 #[must_use]
 pub fn diff<T: Mirror>(verdict: &Verdict<T>, observed: Option<&Observed<T>>) -> Option<Action<T>> {
     match (verdict, observed) {

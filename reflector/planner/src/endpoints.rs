@@ -14,14 +14,14 @@ use crate::source::{
 };
 use crate::wire;
 
-/// What Endpoints of a source say.
+/// Content of Endpoints of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceEndpoints {
     /// The slices that they amount to.
     pub parts: Vec<Exported<SourceSlice>>,
 }
 
-/// What one part is about: a family, and ports in order.
+/// IP family and ordered ports of one part of Endpoints.
 type Kind = (&'static str, Vec<PortKey>);
 type PortKey = (Box<str>, Box<str>, u16, Option<Box<str>>);
 
@@ -61,18 +61,18 @@ impl Exported<SourceEndpoints> {
     }
 }
 
-/// What a change of Endpoints says of slices.
+/// Change of EndpointSlices that stands for a change of Endpoints.
 pub(crate) enum Said {
     /// These are all slices.
     List(Slices),
-    /// What a change of slices would say.
+    /// Change of all EndpointSlices.
     OfAll(Change<SourceSlice>),
     /// These are all slices of one Service.
     OfOne(EndpointsOf),
 }
 
 impl Change<SourceEndpoints> {
-    /// What it says of slices.
+    /// Returns the change of EndpointSlices that this stands for.
     pub(crate) fn into_slices(self) -> Said {
         match self {
             Self::Listed(all) => {
@@ -164,7 +164,8 @@ fn key_of(port: wire::EndpointsPort) -> PortKey {
     (name, protocol, port.port, port.app_protocol)
 }
 
-/// What is no address is left out with those that may not pass.
+/// Returns the family of an address. Invalid addresses get one too; they are left out with those
+/// that are not allowed.
 fn family_of(address: &str) -> &'static str {
     match address.parse().map(|it: IpAddr| it.to_canonical()) {
         Ok(IpAddr::V6(_)) => "IPv6",

@@ -1,4 +1,4 @@
-//! Why a mirror is as it is: the plan's own reasons, told by the code that plans.
+//! Explanations of mirrors: the reasons that the planner itself gave.
 
 use proto_types::ObjectKey;
 use serde::{Deserialize, Serialize};
@@ -10,37 +10,37 @@ use crate::plan::{Case, Reason, decide};
 use crate::policy::Rank;
 use crate::world::World;
 
-/// Why what is under one local key is as it is.
+/// Explanation of the state of the objects under one local key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The local Service, which may not exist.
     pub service: String,
-    /// What each source says, in the order of the configuration.
+    /// State of the key at each source, in the order of the configuration.
     pub sources: Vec<Said>,
-    /// What was decided, in order.
+    /// Decisions, in order.
     pub reasons: Vec<Reason>,
-    /// What that means for each object, the Service first.
+    /// Actions for each object, the Service first.
     pub objects: Vec<Outcome>,
-    /// What people should know.
+    /// Messages of the problems.
     pub problems: Vec<String>,
 }
 
-/// What one source says about a key.
+/// State of a key at one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Said {
     /// The source.
     pub source: String,
-    /// How much is known of its Services.
+    /// State of the Services of the source: `synced`, `stale` or `unsynced`.
     pub services: String,
-    /// How much is known of its slices.
+    /// State of the EndpointSlices of the source: `synced`, `stale` or `unsynced`.
     pub slices: String,
     /// Those of its Services that belong under the key.
     pub claims: Vec<String>,
 }
 
-/// What becomes of one object.
+/// Action for one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
@@ -50,7 +50,7 @@ pub struct Outcome {
     pub object: String,
     /// Desired state: `present`, `absent` or `unchanged`.
     pub verdict: String,
-    /// Whether one of ours is there.
+    /// `true` if the managed object exists.
     pub exists: bool,
     /// `create`, `update`, `replace`, `delete` or `nothing`.
     #[serde(alias = "toDo")]

@@ -80,7 +80,7 @@ struct Held {
     why: HoldReason,
     /// Time of the last request for another list. From then on the next list decides.
     asked: Option<Moment>,
-    /// Whether earlier deletions that were not done yet are held too.
+    /// `true` if earlier deletions that were not done yet are held too.
     is_swept: bool,
 }
 
@@ -148,7 +148,7 @@ pub(crate) struct Left<F> {
     pub(crate) n: usize,
     /// Returns whether the mirror of one that was lost still exists.
     pub(crate) exists: F,
-    /// Whether every deletion is to be confirmed.
+    /// `true` if every deletion is to be confirmed.
     pub(crate) confirms: bool,
 }
 
@@ -159,9 +159,9 @@ pub(crate) struct Judged<'a> {
     pub(crate) gone: &'a HashSet<Mirrored>,
     /// Number of those that it has.
     pub(crate) n_left: usize,
-    /// Whether every deletion is to be confirmed.
+    /// `true` if every deletion is to be confirmed.
     pub(crate) confirms: bool,
-    /// Whether the source sent it just now. A list that is judged again confirms nothing.
+    /// `true` if the source sent it just now. A list that is evaluated again confirms nothing.
     pub(crate) is_new: bool,
 }
 

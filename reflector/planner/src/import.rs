@@ -21,7 +21,7 @@ use proto_types::ObjectKey;
 
 use crate::service::{Kind, ServicePort, ServiceSpec};
 
-pub use carry::{Carry, may_come};
+pub use carry::{Carry, MIRROR_PREFIX, MIRRORED, may_come};
 pub(crate) use endpoints::Gate;
 pub use host::{HostPattern, InvalidHost};
 pub use names::{InvalidPattern, NameRules, Pattern};
@@ -29,38 +29,38 @@ pub use ports::{InvalidPorts, PortRange, Ports};
 pub(crate) use quota::Quota;
 pub use refusal::Refusal;
 
-/// What may come in from a source; by default all that may from any.
+/// Import policy of a source. The default allows all that is allowed from any source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Import {
-    /// From which of its namespaces.
+    /// Namespaces of the source.
     pub namespaces: NameRules,
     /// Services of which names.
     pub names: NameRules,
-    /// Which ports of Services.
+    /// Allowed ports of Services.
     pub ports: Ports,
-    /// Which ports of endpoints.
+    /// Allowed ports of endpoints.
     pub target_ports: Ports,
-    /// Where its endpoints are; anywhere, if this is empty.
+    /// Allowed CIDRs of endpoints; empty for all.
     pub addresses: Vec<IpNet>,
     /// Host names that ExternalName Services and FQDN endpoints may lead to. Where this is
     /// empty: all that are not local, and none where addresses are limited.
     pub hosts: Vec<HostPattern>,
-    /// How many Services.
+    /// Maximum number of Services.
     pub max_services: Option<usize>,
-    /// How many endpoints of one Service.
+    /// Maximum number of endpoints of one Service.
     pub max_endpoints: Option<usize>,
-    /// Which labels and annotations of Services.
+    /// Labels and annotations of Services that are copied.
     pub carry: Carry,
-    /// Whether the names of nodes come along.
+    /// Treatment of the node names of endpoints.
     pub nodes: Nodes,
 }
 
 /// The local cluster's own addresses and domains, which no other cluster may lead to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Own<'a> {
-    /// Whether the objects are of another cluster.
+    /// `true` if the objects are of another cluster.
     pub(crate) is_foreign: bool,
-    /// Whether the operator closed CIDRs. A host name could lead there unseen.
+    /// `true` if the operator closed CIDRs. A host name could lead there unseen.
     pub(crate) is_limited: bool,
     /// CIDRs that the operator closed.
     pub(crate) ranges: &'a [IpNet],
@@ -70,7 +70,7 @@ pub(crate) struct Own<'a> {
     pub(crate) domains: &'a [Box<str>],
 }
 
-/// Whether endpoints say which node of their cluster they are on.
+/// Treatment of the node names of endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nodes {
     /// They do not: nodes of another cluster mean nothing here.
@@ -133,7 +133,7 @@ fn join<T: fmt::Display>(parts: &[T]) -> String {
 }
 
 impl Import {
-    /// Whether a Service may come in, as far as it alone decides that.
+    /// Returns whether a Service may come in, as far as it alone decides that.
     pub(crate) fn admit(
         &self,
         service: &ObjectKey,
@@ -146,7 +146,7 @@ impl Import {
         if !self.names.admit(service.name()) {
             return Err(Refusal::Name(service.name().into()));
         }
-        // What cannot be read is told as such.
+        // An invalid Service is reported as such.
         let Some(spec) = spec else {
             return Ok(());
         };

@@ -1,4 +1,4 @@
-//! Services with their members and endpoints, for people who look for one.
+//! Search for Services, with their members and endpoints.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub struct Listed {
     pub sources: Vec<String>,
     /// Endpoints of all members.
     pub endpoints: Count,
-    /// Whether the managed Service exists.
+    /// `true` if the managed Service exists.
     pub exists: bool,
 }
 

@@ -11,14 +11,15 @@
 //! | [`name`] | names of sources and mirrors |
 //! | [`source`] | what a source says, and how sure that is: [`SourceState`] |
 //! | [`local`] | what is observed here, ours only |
-//! | [`world`] | [`World`]: all of it, and which keys an [`Update`] touches |
+//! | [`world`] | [`World`]: all of it, and which keys a change touches |
+//! | [`update`] | [`Update`]: entry of all changes into the [`World`] |
 //! | [`plan`](mod@plan) | what should exist under a [`LocalKey`] |
-//! | [`explain`](mod@explain), [`prospect`] | the same, with the reasons |
+//! | [`explain`](mod@explain), [`preview`] | the same, with the reasons |
 //! | [`inspect`] | Services with members and endpoints, for people |
 //! | [`diff`](mod@diff) | [`Verdict`] against what is observed |
 //! | [`step`] | the writes, ready to be sent |
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
-//! | [`global`] | Services of many clusters that become one |
+//! | `plan::global` | Services of many clusters that become one |
 //! | [`mod@endpoints`] | sources that have Endpoints and no slices |
 //! | [`adopt`] | mirrors of the replaced programs, which become ours |
 //! | [`import`] | what may come in from a source |
@@ -43,7 +44,6 @@ pub mod adopt;
 pub mod diff;
 pub mod endpoints;
 pub mod explain;
-pub mod global;
 pub mod hold;
 pub mod import;
 pub mod inspect;
@@ -52,8 +52,8 @@ pub mod mirror;
 pub mod name;
 pub mod plan;
 pub mod policy;
+pub mod preview;
 pub mod problem;
-pub mod prospect;
 pub mod rejected;
 pub mod service;
 mod shared;
@@ -61,6 +61,7 @@ pub mod slice;
 pub mod source;
 pub mod staleness;
 pub mod step;
+pub mod update;
 mod wire;
 pub mod world;
 
@@ -68,23 +69,25 @@ pub use adopt::Met;
 pub use diff::{Action, Verdict, diff};
 pub use endpoints::SourceEndpoints;
 pub use explain::{Explanation, explain};
-pub use global::Conflict;
 pub use hold::{DeletionHold, HeldDeletions, HoldReason, Moment};
 pub use import::{Import, Refusal};
 pub use local::{Local, LocalChange, LocalList, Obstacle};
-pub use mirror::{Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Role, Seen};
+pub use mirror::{
+    Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Role, Seen, Version,
+};
 pub use name::{GlobalPlacement, LocalKey, Naming, Placement, SourceName};
 pub use plan::{Plan, Reason, plan};
 pub use policy::{
     CoreEndpoints, GlobalPolicy, MemberPolicy, MissingNamespaces, Policy, PolicyRight, Rank,
     RemovedSources, Sharing, SourcePolicy,
 };
-pub use problem::{Cause, Problem};
-pub use prospect::{Deed, Prospect, prospects};
+pub use preview::{PlannedAction, ServicePreview, previews};
+pub use problem::{Cause, Conflict, Problem};
 pub use rejected::OptionalField;
 pub use source::{
     Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState, UpstreamContact,
 };
 pub use staleness::{Age, Staleness, StalenessOf};
-pub use step::{Step, Version, Write, steps};
-pub use world::{Claim, Doubt, Touched, Update, World, selector_of_left_behind};
+pub use step::{Step, Write, steps};
+pub use update::Update;
+pub use world::{Claim, Doubt, Touched, World, selector_of_left_behind};

@@ -19,7 +19,7 @@ pub use obstacle::Obstacle;
 
 use store::Store;
 
-/// What the local reader, or the answer to a write, reports of one resource.
+/// Change of one resource, from the local watch or from the response to a write.
 #[derive(Debug, Clone)]
 pub enum LocalChange<T> {
     /// A completed list.
@@ -36,16 +36,15 @@ pub enum LocalChange<T> {
 /// A completed list of our objects.
 #[derive(Debug, Clone)]
 pub struct LocalList<T> {
-    /// When it was so.
+    /// Resource version of the list.
     pub revision: Revision,
-    /// Whether history began anew at an earlier revision (etcd was restored).
+    /// `true` if history began again at an earlier resource version, as after a restore of etcd.
     pub rewound: bool,
     /// The objects.
     pub objects: Vec<(ObjectKey, Seen<T>)>,
 }
 
-/// What is observed in the local cluster. Nothing is decided before both
-/// resources are listed.
+/// Managed objects of the local cluster. Nothing is decided before both resources are listed.
 #[derive(Debug, Default)]
 pub struct Local {
     services: Store<MirrorService>,
@@ -58,7 +57,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// Whether all that exists is known.
+    /// Returns whether all that exists is known.
     #[must_use]
     pub const fn is_listed(&self) -> bool {
         self.services.listed && self.slices.listed
@@ -86,7 +85,7 @@ impl Local {
         slices.map(|(key, slice)| (key, slice.as_ref()))
     }
 
-    /// Whether all our Endpoints are known. Where none are wanted, nobody looks.
+    /// Returns whether all managed Endpoints are listed. They are watched only if some are desired.
     #[must_use]
     pub const fn knows_endpoints(&self) -> bool {
         self.endpoints.listed
@@ -98,7 +97,7 @@ impl Local {
         self.endpoints.objects.get(key.object()).map(AsRef::as_ref)
     }
 
-    /// How many Endpoints of ours there are.
+    /// Returns the number of managed Endpoints.
     #[must_use]
     pub fn n_endpoints(&self) -> usize {
         self.endpoints.objects.len()
@@ -109,12 +108,12 @@ impl Local {
         self.endpoints.objects.keys().cloned().map(LocalKey::new)
     }
 
-    /// Whether our Service of that name says that it has Endpoints of ours.
+    /// Returns whether our Service of that name says that it has Endpoints of ours.
     pub(crate) fn is_marked(&self, key: &LocalKey) -> bool {
         self.service(key).is_some_and(says_endpoints)
     }
 
-    /// Whether any of our Services says that it has Endpoints of ours.
+    /// Returns whether any of our Services says that it has Endpoints of ours.
     pub(crate) fn has_marked(&self) -> bool {
         self.services().any(|(_, it)| says_endpoints(it))
     }
@@ -170,7 +169,7 @@ impl Local {
         self.slices.by_home.keys()
     }
 
-    /// How our Service of that name is taken over, if it is.
+    /// Returns the adoption of the Service of that name, if one is in progress.
     pub(crate) fn adoption(&self, key: &LocalKey) -> Option<&Adoption> {
         self.adoptions.get(key.object())
     }

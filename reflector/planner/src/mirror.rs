@@ -16,30 +16,28 @@ use crate::wire;
 
 pub use endpoints::{EndpointsSpec, MirrorEndpoints};
 use kept::kept;
-pub use marks::{
-    GLOBAL_CLUSTERS, GLOBAL_SERVICE, MIRROR_PREFIX, MIRRORED, Marks, Owner, Role, SEMAPHORE,
-};
+pub use marks::{GLOBAL_CLUSTERS, GLOBAL_SERVICE, Marks, Owner, Role, SEMAPHORE};
 use marks::{SERVICE_LABELS, SLICE_LABELS};
 pub(crate) use marks::{TOPOLOGY_HINTS, TOPOLOGY_MODE};
 
 /// One of the kinds of object that are written.
 pub trait Mirror: Clone + Sized {
-    /// What it is here.
+    /// Resource of the managed object.
     const RESOURCE: Resource;
 
-    /// What an object here shows, and whose it says it is, if it is ours.
+    /// Reads an object of the local cluster, with its owner if it is a managed object.
     fn observe(json: &[u8]) -> Result<(Self, Option<Owner>), serde_json::Error>;
 
     /// Its marks.
     fn marks(&self) -> &Marks;
 
-    /// When the change that it shows was made, where its source says so.
+    /// Returns the time of the change that it shows, if the source states it.
     fn last_change(&self) -> Option<&str>;
 
-    /// Whether an object here that shows `observed` needs no write.
+    /// Returns whether an object here that shows `observed` needs no write.
     fn agrees(&self, observed: &Self) -> bool;
 
-    /// Whether an API server refuses to change `observed` into this.
+    /// Returns whether an API server refuses to change `observed` into this.
     fn must_replace(&self, observed: &Self) -> bool;
 
     /// Puts this into an object. What others wrote elsewhere in it stays.
@@ -51,20 +49,20 @@ pub trait Mirror: Clone + Sized {
 pub struct MirrorService {
     /// Its marks.
     pub marks: Marks,
-    /// What it shows.
+    /// Content.
     pub spec: ServiceSpec,
-    /// Whether it has what a mirror never has. What is wanted never does.
+    /// `true` if an observed Service has fields that a mirror never has. A desired one never does.
     pub has_strays: bool,
     /// That it is not to be ours any more. What is observed never says so.
     pub hand_over: Option<HandOver>,
 }
 
-/// How a Service of ours becomes the local cluster's own.
+/// Handover of a managed Service to the local cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandOver {
-    /// What it is from then on.
+    /// Value of its annotation `vmware.com/syndicate-mode` afterwards.
     pub mode: &'static str,
-    /// What finds its pods; nothing, where somebody is to say that.
+    /// Selector of its pods; empty if the operator sets it.
     pub selector: Labels,
 }
 
@@ -73,12 +71,12 @@ pub struct HandOver {
 pub struct MirrorSlice {
     /// Its marks.
     pub marks: Marks,
-    /// What it shows.
+    /// Content.
     pub spec: SliceSpec,
-    /// When the change that it shows was made. It goes with a write, and is no
-    /// reason for one.
+    /// Time of the change that it shows. It is written with other changes, and causes no write.
     pub last_change: Option<Box<str>>,
-    /// Whether it has what a mirror never has. What is wanted never does.
+    /// `true` if an observed EndpointSlice has fields that a mirror never has. A desired one never
+    /// does.
     pub has_strays: bool,
 }
 
@@ -87,14 +85,23 @@ pub struct MirrorSlice {
 pub struct Observed<T> {
     /// Its identity through all versions.
     pub uid: Box<str>,
-    /// Which version this is.
+    /// Resource version.
     pub revision: Revision,
     /// The object that an update must start from, without its `managedFields`.
     pub json: Bytes,
-    /// Whose mirror it is.
+    /// Source and source object, as the marks state.
     pub owner: Owner,
-    /// What it shows; none where it cannot be read, and is to be written anew.
+    /// Content; `None` if it is invalid and must be written again.
     pub shows: Option<T>,
+}
+
+/// One version of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// UID of the object.
+    pub uid: Box<str>,
+    /// Resource version of the object.
+    pub revision: Revision,
 }
 
 /// An object of the local API server.
@@ -102,8 +109,19 @@ pub struct Observed<T> {
 pub enum Seen<T> {
     /// It is one of ours.
     Ours(Observed<T>),
-    /// It is somebody else's.
+    /// It is an unmanaged object.
     Foreign,
+}
+
+impl<T> Observed<T> {
+    /// Returns the version that was observed.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version {
+            uid: self.uid.clone(),
+            revision: self.revision,
+        }
+    }
 }
 
 impl<T: Mirror> Seen<T> {
@@ -229,7 +247,7 @@ impl Mirror for MirrorSlice {
 }
 
 impl Observed<MirrorService> {
-    /// Whether a global Service says that a source is a member of it.
+    /// Returns whether a global Service says that a source is a member of it.
     pub(crate) fn names(&self, source: &SourceName) -> bool {
         let clusters = self
             .shows

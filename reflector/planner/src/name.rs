@@ -23,16 +23,16 @@ pub const SEPARATOR: &str = "73736d";
 /// The prefix of global Services, which no source may take.
 pub const RESERVED_PREFIX: &str = "gl";
 
-/// How much of a slice's own name its mirror's name keeps: with a dash and the
-/// hash it fits a label, so that tools may put it into one.
+/// Number of characters of the name of a source EndpointSlice that the name of its mirror keeps.
+/// With a dash and the hash it fits a label.
 const READABLE: usize = 52;
 
-/// How many characters of hash tell slices of different sources apart.
+/// Number of characters of the hash that distinguishes EndpointSlices of different sources.
 const HASH: usize = 10;
 
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// What a source is called: in configuration, in labels, in messages.
+/// Name of a source in the configuration, in labels and in messages.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SourceName(DnsLabel);
@@ -43,12 +43,12 @@ pub struct SourceName(DnsLabel);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocalKey(ObjectKey);
 
-/// Where the mirrors of a source go.
+/// Placement of the mirrors of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placement {
     /// All into one namespace, as `<prefix>-<namespace>-73736d-<name>`.
     Prefixed {
-        /// What tells the sources' mirrors apart.
+        /// Prefix that distinguishes the mirrors of different sources.
         prefix: DnsLabel,
         /// The mirror namespace.
         namespace: DnsLabel,
@@ -59,7 +59,7 @@ pub enum Placement {
     Global(GlobalPlacement),
 }
 
-/// Where global Services go.
+/// Placement of global Services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GlobalPlacement {
     /// All into one namespace, as `gl-<namespace>-73736d-<name>`.
@@ -121,7 +121,7 @@ impl Placement {
         }
     }
 
-    /// Where the mirror of a source's Service belongs.
+    /// Returns the key of the mirror of a source Service.
     #[must_use]
     pub fn local(&self, service: &ObjectKey) -> LocalKey {
         LocalKey(match self {
@@ -140,15 +140,15 @@ fn collected(prefix: &str, namespace: &DnsLabel, service: &ObjectKey) -> ObjectK
     ObjectKey::new(namespace.as_str(), &name)
 }
 
-/// What the mirror of a source's slice is called. The hash keeps slices of
-/// different sources and namespaces apart where their names are the same.
+/// Returns the name of the mirror of a source EndpointSlice. The hash distinguishes EndpointSlices
+/// of different sources and namespaces that have the same name.
 #[must_use]
 pub fn slice_name(source: &SourceName, slice: &ObjectKey) -> Box<str> {
     hashed_name("", source, slice)
 }
 
-/// What a source's slice is called in a global Service: otherwise than its mirror,
-/// next to which it may stand.
+/// Returns the name of a source EndpointSlice in a global Service. It differs from that of its
+/// mirror, which may be in the same namespace.
 #[must_use]
 pub fn global_slice_name(source: &SourceName, slice: &ObjectKey) -> Box<str> {
     hashed_name("gl-", source, slice)

@@ -5,9 +5,12 @@ mod case;
 mod contended;
 mod endpoints;
 mod fate;
+pub(crate) mod global;
 mod obstacle;
 pub(crate) mod removed;
+mod routes;
 pub(crate) mod slices;
+mod unsupported;
 
 use std::collections::BTreeMap;
 
@@ -15,15 +18,11 @@ use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource, label};
 
 use crate::diff::Verdict;
-use crate::global;
-use crate::import::Refusal;
-use crate::mirror::{
-    MIRROR_PREFIX, MIRRORED, Marks, MirrorEndpoints, MirrorService, MirrorSlice, Owner, Role,
-};
+use crate::import::{MIRROR_PREFIX, MIRRORED, Refusal};
+use crate::mirror::{Marks, MirrorEndpoints, MirrorService, MirrorSlice, Owner, Role};
 use crate::name::{LocalKey, Placement, SourceName};
 use crate::policy::{MissingNamespaces, SourcePolicy};
 use crate::problem::{Cause, Problem};
-use crate::rejected;
 use crate::service::ServiceSpec;
 use crate::slice::Oddity;
 use crate::source::SliceContent;
@@ -36,7 +35,7 @@ pub(crate) use fate::{Fate, fate, held_because};
 use contended::{back_off, disputed};
 use fate::abandoned;
 
-/// What should exist under one local key. A slice that is not named stays as it is.
+/// Desired state under one local key. An EndpointSlice that is not named stays unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// The Service.
@@ -47,13 +46,13 @@ pub struct Plan {
     pub endpoints: Verdict<MirrorEndpoints>,
     /// For whose mirror the namespace is created, where it does not exist.
     pub namespace_for: Option<SourceName>,
-    /// What people should know.
+    /// Problems to report.
     pub problems: Vec<Problem>,
     /// Clusters that still serve though earlier ones suffice.
     pub(crate) failing_back: FailingBack,
 }
 
-/// What should exist under a key.
+/// Returns the desired state under a key.
 #[must_use]
 pub fn plan(world: &World, key: &LocalKey) -> Plan {
     decide(&Case::new(world, key))
@@ -61,7 +60,7 @@ pub fn plan(world: &World, key: &LocalKey) -> Plan {
 
 /// The same, with reasons where the case wants them.
 pub(crate) fn decide(case: &Case<'_>) -> Plan {
-    // What is not known to exist cannot be told from what was never made.
+    // An object that was never listed looks like one that was never created.
     if !case.world.local().is_listed() {
         case.note("LocalClusterNotSynced", || {
             "nothing is decided before the local cluster is listed".to_owned()
@@ -72,7 +71,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
     let mut plan = global::plan(case).unwrap_or_else(|| mirrored(case));
     plan.problems.extend(refused);
     age::age(case, &mut plan);
-    rejected::weaken(case, &mut plan);
+    unsupported::weaken(case, &mut plan);
     endpoints::endpoints(case, &mut plan);
     let obstacles = obstacle::obstacles(case, &plan);
     plan.problems.extend(obstacles);
@@ -81,7 +80,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
     plan
 }
 
-/// Whoever wants the key and may not have it.
+/// Reports the denied claims of the key.
 fn refused(case: &Case<'_>) -> Vec<Problem> {
     let refused = case.world.refused(case.key);
     let problems = refused.map(|(claim, refusal)| Problem {
@@ -110,7 +109,8 @@ fn mirrored(case: &Case<'_>) -> Plan {
     plan
 }
 
-/// Someone wants the key. Who holds it may stay only while he cannot be asked.
+/// Plans for the claim that takes precedence. The mirror of another source stays only while that
+/// source is not synced.
 fn contested(case: &Case<'_>, winner: &Claim) -> Plan {
     let name = case.source(winner);
     case.note("Selected", || {
@@ -165,7 +165,7 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
             case.note("InvalidSourceObject", || {
                 format!("that Service cannot be read: {error}")
             });
-            plan.report(policy, winner, Cause::Undecodable { object, error });
+            plan.report(policy, winner, Cause::InvalidSourceObject { object, error });
         }
         Some(Ok(_)) if MAX_LABEL < case.key.object().name().len() => {
             let name = case.key.object().name().into();
@@ -241,7 +241,7 @@ pub(crate) fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Probl
     Problem {
         source: case.source(loser).clone(),
         object: loser.service.clone(),
-        cause: Cause::Collision {
+        cause: Cause::NameConflict {
             local: case.key.object().clone(),
             winner: case.source(winner).clone(),
             service: winner.service.clone(),
@@ -285,18 +285,18 @@ impl Plan {
             let slice = original.name().into();
             let example = left_out.example.clone();
             let cause = match left_out.why {
-                Oddity::Address => Cause::AddressRefused {
+                Oddity::Address => Cause::InvalidAddress {
                     slice,
                     address: example,
                     n_endpoints: left_out.count,
                 },
-                Oddity::Family | Oddity::HostName | Oddity::NoAddress => Cause::EndpointsLeftOut {
+                Oddity::Family | Oddity::HostName | Oddity::NoAddress => Cause::InvalidEndpoint {
                     slice,
                     example,
                     n_endpoints: left_out.count,
                     why: left_out.why.in_words(),
                 },
-                Oddity::PortName | Oddity::DuplicatePort => Cause::PortsLeftOut {
+                Oddity::PortName | Oddity::DuplicatePort => Cause::InvalidPort {
                     slice,
                     example,
                     n_ports: left_out.count,

@@ -2,8 +2,10 @@
 
 mod alias;
 mod closed;
+mod error;
 mod global;
 mod names;
+mod stale;
 
 use std::time::Duration;
 
@@ -13,24 +15,24 @@ use proto_types::name::DnsLabel;
 
 use crate::import::{Import, Own};
 use crate::mirror::{Owner, Role};
-use crate::name::{Naming, Placement, RESERVED_PREFIX, SourceName};
+use crate::name::{Naming, Placement, SourceName};
 use crate::staleness::{Staleness, StalenessOf};
 
+pub use error::Error;
 pub use global::{GlobalPolicy, MemberPolicy, PolicyRight, Sharing};
 
-/// What to do, as configured. The order of the sources decides who wins where
-/// two want the same name.
+/// Configured policy. A source takes precedence over those after it if both claim the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// The sources, and behind them the members of global Services.
     sources: Vec<SourcePolicy>,
     n_sources: usize,
     global: Option<GlobalPolicy>,
-    /// What becomes of the mirrors of a source that is no longer configured.
+    /// Treatment of the mirrors of a source that is no longer configured.
     pub removed_sources: RemovedSources,
-    /// How long deletions are held that a list brought in mass.
+    /// Time for which mass deletions of a list are held.
     pub hold: Duration,
-    /// Whether every deletion that a source causes waits for another list.
+    /// `true` if each deletion that a source causes waits for another list.
     pub confirm_deletions: bool,
     /// The ranges of the local cluster's own addresses, which no source may name.
     pub local_ranges: Vec<IpNet>,
@@ -42,7 +44,7 @@ pub struct Policy {
     pub own_namespaces: Vec<Box<str>>,
     /// Namespaces that are open to every source, although they are closed by default.
     pub opened_namespaces: Vec<Box<str>>,
-    /// Whether namespaces that are named like a domain are open too, as they were to the programs
+    /// `true` if namespaces that are named like a domain are allowed, as they were by the programs
     /// that replicated all namespaces under their own names.
     pub opens_domains: bool,
 }
@@ -50,29 +52,29 @@ pub struct Policy {
 /// One source's share of the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePolicy {
-    /// What it is called.
+    /// Name.
     pub name: SourceName,
-    /// Where its mirrors go.
+    /// Placement of its mirrors.
     pub placement: Placement,
-    /// What becomes of its endpoints while it is silent.
+    /// Treatment of its endpoints while it is disconnected.
     pub staleness: Staleness,
     /// Its Services for which that is otherwise; the first that fits holds.
     pub staleness_of: Vec<StalenessOf>,
-    /// What service-reflector called it, whose mirrors of it are taken over.
+    /// Name that service-reflector gave to the source; mirrors with that name are adopted.
     pub known_as: Option<Box<str>>,
-    /// Whether mirrors have service-reflector's annotations too.
+    /// `true` if mirrors have the annotations of service-reflector too.
     pub marks_as_reflected: bool,
-    /// What may come in from it.
+    /// Import policy.
     pub import: Import,
-    /// What its mirrors are called.
+    /// Names of its mirrors.
     pub naming: Naming,
-    /// What is done where their namespaces do not exist.
+    /// Treatment of mirrors whose namespace does not exist.
     pub missing_namespaces: MissingNamespaces,
-    /// Whether its mirrors have core/v1 Endpoints beside their slices.
+    /// Treatment of core/v1 Endpoints beside the EndpointSlices of mirrors.
     pub endpoints: CoreEndpoints,
 }
 
-/// Whether mirrors have core/v1 Endpoints beside their slices.
+/// Treatment of core/v1 Endpoints beside the EndpointSlices of mirrors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CoreEndpoints {
     /// They have not.
@@ -82,7 +84,7 @@ pub enum CoreEndpoints {
     Written,
 }
 
-/// What is done where the namespace of a mirror does not exist.
+/// Treatment of mirrors whose namespace does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MissingNamespaces {
     /// That is reported.
@@ -92,7 +94,7 @@ pub enum MissingNamespaces {
     Created,
 }
 
-/// What becomes of the mirrors of a source that is no longer configured.
+/// Treatment of the mirrors of a source that is no longer configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RemovedSources {
     /// They stay as they are, and are reported.
@@ -105,94 +107,6 @@ pub enum RemovedSources {
 /// A source's place in the configuration: the first wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rank(usize);
-
-/// Why sources do not go together.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Two sources of one name.
-    #[error("two sources are named {0}: give each source its own name")]
-    DuplicateSource(SourceName),
-    /// Two sources of one prefix.
-    #[error("sources {first} and {second} have the same prefix {prefix}: give each its own")]
-    DuplicatePrefix {
-        /// The earlier source.
-        first: SourceName,
-        /// The later one.
-        second: SourceName,
-        /// What both have.
-        prefix: DnsLabel,
-    },
-    /// One prefix begins another, so that two Services could get one name.
-    #[error(
-        "prefix {long} of source {second} begins with prefix {short} of source {first} and a \
-         dash, so that mirrors of both could get the same name: choose prefixes of which none \
-         begins another"
-    )]
-    AmbiguousPrefix {
-        /// The source with the shorter prefix.
-        first: SourceName,
-        /// The source with the longer one.
-        second: SourceName,
-        /// The shorter prefix.
-        short: DnsLabel,
-        /// The longer prefix.
-        long: DnsLabel,
-    },
-    /// A template that asks for what there is not.
-    #[error(
-        "naming.template of source {0} has {{prefix}}, and the source has none: write {{source}}, \
-         or give it a prefix"
-    )]
-    TemplateWithoutPrefix(SourceName),
-    /// Names of all namespaces in one.
-    #[error(
-        "naming.template of source {0} has no {{namespace}}, and its mirrors all go to one: add \
-         it, or admit one namespace alone with import.namespaces"
-    )]
-    TemplateWithoutNamespace(SourceName),
-    /// Names that could be any source's.
-    #[error(
-        "names of mirrors of source {0} begin with nothing of its own, so that they could be \
-         another source's: begin naming.template with {{prefix}} or {{source}}"
-    )]
-    NoStem(SourceName),
-    /// Names that are too long from the start.
-    #[error("naming.template of source {0} leaves no room for names: shorten its beginning")]
-    LongStem(SourceName),
-    /// A prefix that global Services have.
-    #[error(
-        "prefix {RESERVED_PREFIX} of source {0} is reserved for global Services: choose another"
-    )]
-    ReservedPrefix(SourceName),
-    /// The local cluster has another one's name.
-    #[error(
-        "the local cluster is called {0}, and so is a source: give each cluster its own name, and \
-         the same one wherever it is named"
-    )]
-    LocalName(SourceName),
-    /// A prefix that begins as global Services do.
-    #[error(
-        "prefix {prefix} of source {source_name} begins with {RESERVED_PREFIX} and a dash, so that \
-         its mirrors could get the names of global Services: choose another"
-    )]
-    PrefixLikeGlobal {
-        /// Whose it is.
-        source_name: SourceName,
-        /// The prefix.
-        prefix: DnsLabel,
-    },
-    /// A prefix that cannot begin the name of a Service.
-    #[error(
-        "prefix {prefix} of source {source_name} does not begin with a letter, as the name of a \
-         Service must: choose one that does"
-    )]
-    PrefixWithoutLetter {
-        /// Whose it is.
-        source_name: SourceName,
-        /// The prefix.
-        prefix: DnsLabel,
-    },
-}
 
 impl Policy {
     /// Default time of a deletion hold: longer than a restart, or a rollout and its rollback.
@@ -244,7 +158,7 @@ impl Policy {
         (self.n_sources..self.sources.len()).map(Rank)
     }
 
-    /// What a rank is to what its source exports.
+    /// Returns the role of the objects that a source exports.
     #[must_use]
     pub const fn role(&self, rank: Rank) -> Role {
         if rank.0 < self.n_sources {
@@ -254,7 +168,7 @@ impl Policy {
         }
     }
 
-    /// Whether a rank is the local cluster's.
+    /// Returns whether a rank is the local cluster's.
     #[must_use]
     pub const fn is_local(&self, rank: Rank) -> bool {
         self.global.is_some() && rank.0 + 1 == self.sources.len()
@@ -271,7 +185,7 @@ impl Policy {
         Some(Rank(offset + i))
     }
 
-    /// The rank of whoever an object is of, if it is configured.
+    /// Returns the rank of the source that an object names, if it is configured.
     #[must_use]
     pub fn rank_of(&self, owner: &Owner) -> Option<Rank> {
         self.rank(owner.source.as_ref()?, owner.role)
@@ -283,7 +197,7 @@ impl Policy {
         &self.sources[rank.0]
     }
 
-    /// Whether any mirror or global Service has core/v1 Endpoints.
+    /// Returns whether any mirror or global Service has core/v1 Endpoints.
     #[must_use]
     pub fn writes_endpoints(&self) -> bool {
         let mut sources = self.sources.iter();
@@ -306,7 +220,7 @@ impl Policy {
         }
     }
 
-    /// Where the mirror of a source's Service belongs.
+    /// Returns the key of the mirror of a source Service.
     #[must_use]
     pub fn local(&self, rank: Rank, service: &ObjectKey) -> crate::LocalKey {
         self.source(rank).local(service)
@@ -331,7 +245,7 @@ impl SourcePolicy {
         }
     }
 
-    /// Where the mirror of a Service belongs, unless it has an alias.
+    /// Returns the key of the mirror of a Service without an alias.
     #[must_use]
     pub fn local(&self, service: &ObjectKey) -> crate::LocalKey {
         self.naming.local(&self.placement, &self.name, service)
@@ -399,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_named_with_its_remedy() {
+    fn contradicting_settings_are_named_with_their_remedy() {
         check(
             vec![prefixed("east", "a"), prefixed("east", "b")],
             "two sources are named east: give",

@@ -1,34 +1,35 @@
-//! What could not be done as asked, in the words of the people who asked.
+//! Problems: settings that could not be applied, with their remedies.
 
+mod conflict;
 mod reason;
 mod refused;
+mod text;
 
-use std::fmt;
 use std::time::Duration;
 
 use proto_types::label::MODE;
 use proto_types::name::MAX_LABEL;
-use proto_types::{ObjectKey, Resource, escape};
-use serde::{Serialize, Serializer};
+use proto_types::{ObjectKey, Resource};
 
-use crate::global::{Conflict, Unyielding};
 use crate::hold::HoldReason;
 use crate::import::Refusal;
 use crate::name::SourceName;
 use crate::policy::PolicyRight;
 
+pub use conflict::{Conflict, HandoverBlocker};
+
 /// Something that people should know about one object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Problem {
-    /// Whose object it is.
+    /// Source of the object.
     pub source: SourceName,
-    /// What it is: in the source, or here if `cause` speaks of a local object.
+    /// Object in the source, or in the local cluster if `cause` is about a local object.
     pub object: ObjectKey,
-    /// What is wrong, and what helps.
+    /// Cause, with its remedy.
     pub cause: Cause,
 }
 
-/// What is wrong. Each reads on from `Service demo/web of source east: `.
+/// Cause of a problem. Its message continues `Service demo/web of source east: `.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Cause {
     /// The mirror's name would not be a legal name.
@@ -46,12 +47,12 @@ pub enum Cause {
         "not mirrored, because {local} already mirrors {service} of source {winner}, which comes \
          first; rename one of the two, or give the sources different prefixes"
     )]
-    Collision {
-        /// Where both belong.
+    NameConflict {
+        /// Key that both Services claim.
         local: ObjectKey,
-        /// Whose Service is mirrored.
+        /// Source that takes precedence.
         winner: SourceName,
-        /// Which Service is mirrored.
+        /// Service that is mirrored.
         service: ObjectKey,
     },
     /// It asks for a policy that concerns other clusters' traffic.
@@ -73,9 +74,9 @@ pub enum Cause {
     Conflict {
         /// The global Service here.
         global: ObjectKey,
-        /// Whose word counts.
+        /// Source that takes precedence.
         winner: SourceName,
-        /// What it differs in.
+        /// Difference.
         conflict: Conflict,
     },
     /// An order of clusters names one that is none.
@@ -83,7 +84,7 @@ pub enum Cause {
         "heliograph.dev/failover names {name}, which is neither here nor the name of a source; that name \
          is skipped; correct the annotation, or configure the source"
     )]
-    UnknownTier {
+    UnknownFailoverCluster {
         /// The name.
         name: Box<str>,
     },
@@ -92,8 +93,8 @@ pub enum Cause {
         "heliograph.dev/failover-min is {value:?}, which is neither a number nor a share such as 50%; 1 is \
          used; correct the annotation"
     )]
-    InvalidThreshold {
-        /// What it says.
+    InvalidFailoverThreshold {
+        /// Value of the annotation.
         value: Box<str>,
     },
     /// A mode that is none.
@@ -101,8 +102,8 @@ pub enum Cause {
         "{MODE} is {value:?}, which means nothing; union, source, receiver or singular does; \
          correct the annotation"
     )]
-    UnknownMode {
-        /// What it says.
+    InvalidSyndicateMode {
+        /// Value of the annotation.
         value: Box<str>,
     },
     /// It stays in its cluster.
@@ -110,8 +111,8 @@ pub enum Cause {
         "not mirrored, because {annotated} is annotated {MODE}=singular; remove the annotation to \
          have it mirrored"
     )]
-    Singular {
-        /// Which of the two Services.
+    ReplicationDisabled {
+        /// Annotated Service.
         annotated: Box<str>,
     },
     /// It was never meant for others.
@@ -119,16 +120,16 @@ pub enum Cause {
         "not mirrored, because by its name k8s-endpoints-sync-controller made it on the way to \
          a union; end that, and delete it, or rename it"
     )]
-    Makeshift,
+    TemporaryService,
     /// Another cluster's Service has the name.
     #[error(
         "not mirrored, because source {winner} has a Service {local} too, which comes first; \
          annotate both with {MODE}=union to have them serve together, or rename one"
     )]
-    Apart {
-        /// What both are called.
+    DuplicateService {
+        /// Namespace and name of both Services.
         local: ObjectKey,
-        /// Whose Service it is here.
+        /// Source that takes precedence.
         winner: SourceName,
     },
     /// It would give itself up, and cannot.
@@ -137,26 +138,26 @@ pub enum Cause {
          {}; if they are to go, give it a selector that no pod has",
         why.in_words()
     )]
-    Unyielding {
-        /// Why not.
-        why: Unyielding,
+    HandoverBlocked {
+        /// Reason.
+        why: HandoverBlocker,
     },
     /// A name cannot be a member.
     #[error(
         "it joins no global Service, because it is of type ExternalName, which has no endpoints; \
          change its type, or remove the label"
     )]
-    ExternalMember,
+    InvalidServiceType,
     /// The source's object is not what it should be.
     #[error(
         "its mirror stays as it is, because the source's {} {} cannot be read: {error}; correct \
          that object",
         object.0.kind(), object.1
     )]
-    Undecodable {
+    InvalidSourceObject {
         /// The object.
         object: (Resource, ObjectKey),
-        /// What is wrong with it.
+        /// Error.
         error: Box<str>,
     },
     /// The source's import policy does not admit it.
@@ -168,12 +169,12 @@ pub enum Cause {
          link-local, multicast, unspecified or no address at all, and would mean something else \
          here; remove it in the source"
     )]
-    AddressRefused {
+    InvalidAddress {
         /// The slice.
         slice: Box<str>,
         /// The first of them.
         address: Box<str>,
-        /// How many endpoints were left out.
+        /// Number of endpoints that were left out.
         n_endpoints: usize,
     },
     /// The source's Endpoints leave some out.
@@ -182,7 +183,7 @@ pub enum Cause {
          more than 1000 and say so; read slices where the source has some \
          (endpointsFrom: endpointSlices)"
     )]
-    Truncated,
+    EndpointsTruncated,
     /// A list that lacks it proves nothing.
     #[error(
         "its mirror stays as it is: the last list of the source lacks it, and no API server \
@@ -197,8 +198,8 @@ pub enum Cause {
          list of the source lacks it too",
         local.0.kind(), local.1, why.in_words(), why.delay(*hold)
     )]
-    Held {
-        /// What is not deleted yet.
+    DeletionHeld {
+        /// Object that is not deleted yet.
         local: (Resource, ObjectKey),
         /// Reason of the hold.
         why: HoldReason,
@@ -210,7 +211,7 @@ pub enum Cause {
         "its endpoints are published as not ready, because the source has not been heard for \
          {after:?} (notReadyAfter); they become ready again when it is heard"
     )]
-    EndpointsNotReady {
+    StaleEndpointsNotReady {
         /// The limit.
         after: Duration,
     },
@@ -219,7 +220,7 @@ pub enum Cause {
         "its endpoints are removed, because the source has not been heard for {after:?} \
          (dropAfter); they come back when it is heard"
     )]
-    EndpointsDropped {
+    StaleEndpointsRemoved {
         /// The limit.
         after: Duration,
     },
@@ -245,7 +246,7 @@ pub enum Cause {
          give the source a prefix",
         local.0.kind(), local.1
     )]
-    Occupied {
+    AlreadyExists {
         /// The object.
         local: (Resource, ObjectKey),
     },
@@ -254,7 +255,7 @@ pub enum Cause {
         "not mirrored, because namespace {namespace} does not exist here; create it, or set \
          createNamespace: true for the source"
     )]
-    NamespaceMissing {
+    NamespaceNotFound {
         /// The namespace.
         namespace: Box<str>,
     },
@@ -263,10 +264,10 @@ pub enum Cause {
         "not mirrored, because namespace {namespace} does not exist here and the local API server \
          refuses to create it: {message}; create it, or grant create on namespaces to the reflector"
     )]
-    NamespaceRefused {
+    NamespaceCreationFailed {
         /// The namespace.
         namespace: Box<str>,
-        /// What it said.
+        /// Message of the API server.
         message: Box<str>,
     },
     /// This cluster has no addresses of its only family.
@@ -275,7 +276,7 @@ pub enum Cause {
          Services; let it have both in the source (ipFamilyPolicy: PreferDualStack), make it \
          headless, or give this cluster {family}"
     )]
-    FamilyMissing {
+    IpFamilyNotSupported {
         /// The family.
         family: &'static str,
     },
@@ -284,10 +285,10 @@ pub enum Cause {
         "{} {} is not as it should be, because the local API server refuses it: {message}; {}",
         local.0.kind(), local.1, refused::remedy(message)
     )]
-    Refused {
+    WriteRejected {
         /// The object.
         local: (Resource, ObjectKey),
-        /// What it said.
+        /// Message of the API server.
         message: Box<str>,
     },
     /// A field of the source means nothing to the local API server.
@@ -301,11 +302,11 @@ pub enum Cause {
         local: (Resource, ObjectKey),
         /// The field.
         field: &'static str,
-        /// What the source has.
+        /// Value of the source.
         value: Box<str>,
-        /// What is written.
+        /// Value that is written.
         used: &'static str,
-        /// What the server said.
+        /// Message of the API server.
         message: Box<str>,
     },
     /// Finalizers keep an object that is to go.
@@ -314,7 +315,7 @@ pub enum Cause {
          owners finish, or remove them from its metadata",
         local.0.kind(), local.1
     )]
-    Terminating {
+    DeletionBlocked {
         /// The object.
         local: (Resource, ObjectKey),
         /// The finalizers.
@@ -325,14 +326,14 @@ pub enum Cause {
         "{n_endpoints} endpoints of slice {slice} are left out, because {example:?} {why}; \
          correct it in the source"
     )]
-    EndpointsLeftOut {
+    InvalidEndpoint {
         /// The slice.
         slice: Box<str>,
         /// The first of them.
         example: Box<str>,
-        /// How many endpoints were left out.
+        /// Number of endpoints that were left out.
         n_endpoints: usize,
-        /// What is wrong.
+        /// Defect.
         why: &'static str,
     },
     /// Ports that an API server does not take.
@@ -340,14 +341,14 @@ pub enum Cause {
         "{n_ports} ports of slice {slice} are left out, because {example:?} {why}; correct it in \
          the source"
     )]
-    PortsLeftOut {
+    InvalidPort {
         /// The slice.
         slice: Box<str>,
         /// The name of the first of them.
         example: Box<str>,
-        /// How many ports were left out.
+        /// Number of ports that were left out.
         n_ports: usize,
-        /// What is wrong.
+        /// Defect.
         why: &'static str,
     },
     /// Nothing says where the endpoints are.
@@ -362,20 +363,20 @@ pub enum Cause {
          (its kube-system namespace has uid {cluster}), which publishes them; remove one of the \
          two"
     )]
-    SameCluster {
+    DuplicateCluster {
         /// The other.
         other: Box<str>,
         /// The cluster.
         cluster: Box<str>,
     },
-    /// What was written is not what came to be.
+    /// The stored object differs from the written one, usually because of an admission webhook.
     #[error(
         "{} {} is not as it should be, because the local API server stores something else than \
          what is written; look for an admission webhook that changes it, or an API server too old \
          for one of its fields",
         local.0.kind(), local.1
     )]
-    Overruled {
+    MutatedOnWrite {
         /// The object.
         local: (Resource, ObjectKey),
     },
@@ -385,32 +386,8 @@ pub enum Cause {
          grows to a minute; its managedFields say who it is: stop that, or have it leave out what is labeled heliograph.dev/source",
         local.0.kind(), local.1
     )]
-    Contested {
+    ExternalModification {
         /// The object.
         local: (Resource, ObjectKey),
     },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            source,
-            object,
-            cause,
-        } = self;
-        let text = format!("Service {object} of source {source}: {cause}");
-        f.write_str(&escape::text(&text))
-    }
-}
-
-impl Serialize for Problem {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeStruct;
-        let mut fields = serializer.serialize_struct("Problem", 4)?;
-        fields.serialize_field("reason", self.cause.reason())?;
-        fields.serialize_field("object", self.object.as_str())?;
-        fields.serialize_field("source", &self.source)?;
-        fields.serialize_field("message", &self.to_string())?;
-        fields.end()
-    }
 }

@@ -5,21 +5,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use proto_types::{ObjectKey, Resource};
+use proto_types::Resource;
 
-use crate::diff::Verdict;
 use crate::hold::Moment;
-use crate::plan::{Case, Plan};
-use crate::problem::{Cause, Problem};
 use crate::service::ServiceSpec;
 use crate::slice::SliceSpec;
 
 /// A field without which a mirror is still of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OptionalField {
-    /// Which endpoints kube-proxy prefers.
+    /// Preference of kube-proxy for endpoints.
     TrafficDistribution,
-    /// What is spoken at a port of a Service or a slice.
+    /// Application protocol of a port of a Service or of an EndpointSlice.
     AppProtocol,
     /// The zones that an endpoint is for.
     Hints,
@@ -29,7 +26,7 @@ pub enum OptionalField {
     NodeName,
 }
 
-/// What the local API server rejected, with its words, and when.
+/// Values that the local API server rejected, with its message and the time.
 #[derive(Debug, Default)]
 pub(crate) struct Rejected(HashMap<(OptionalField, Box<str>), (Box<str>, Moment)>);
 
@@ -69,7 +66,7 @@ impl OptionalField {
         }
     }
 
-    /// What comes closest to a value, if anything does.
+    /// Returns the closest weaker value, if there is one.
     fn weaker(self, value: &str) -> Option<&'static str> {
         match (self, value) {
             (Self::TrafficDistribution, "PreferSameNode") => Some("PreferSameZone"),
@@ -88,6 +85,11 @@ fn without_indices(path: &str) -> String {
 }
 
 impl Rejected {
+    /// Returns whether no value is rejected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Remembers a rejection.
     pub(crate) fn insert(
         &mut self,
@@ -138,62 +140,21 @@ impl Rejected {
     }
 }
 
-struct Lost {
-    field: OptionalField,
-    asked: Box<str>,
-    used: Option<&'static str>,
-    message: Box<str>,
-}
-
-/// Takes from a plan what the local API server rejects, and reports it.
-pub(crate) fn weaken(case: &Case<'_>, plan: &mut Plan) {
-    let rejected = &case.world.local().rejected;
-    if rejected.0.is_empty() {
-        return;
-    }
-    let mut all: Vec<((Resource, ObjectKey), Vec<Lost>)> = Vec::new();
-    if let Verdict::Want(service) = &mut plan.service {
-        let local = (Resource::Services, case.key.object().clone());
-        all.push((local, rejected.weaken_service(&mut service.spec)));
-    }
-    for (key, verdict) in &mut plan.slices {
-        if let Verdict::Want(slice) = verdict {
-            let local = (Resource::EndpointSlices, key.clone());
-            all.push((local, rejected.weaken_slice(&mut slice.spec)));
-        }
-    }
-    let Some(claim) = case.world.claims(case.key).next() else {
-        return;
-    };
-    for (local, lost) in all {
-        for it in lost {
-            let problem = Problem {
-                source: case.source(claim).clone(),
-                object: claim.service.clone(),
-                cause: it.cause(local.clone()),
-            };
-            if !plan.problems.contains(&problem) {
-                case.note("FieldNotSupported", || problem.to_string());
-                plan.problems.push(problem);
-            }
-        }
-    }
-}
-
-impl Lost {
-    fn cause(self, local: (Resource, ObjectKey)) -> Cause {
-        Cause::FieldNotSupported {
-            local,
-            field: self.field.as_str(),
-            value: self.asked,
-            used: self.used.unwrap_or("none"),
-            message: self.message,
-        }
-    }
+/// Value that a mirror loses because the local API server rejects it.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    pub(crate) field: OptionalField,
+    /// Value of the source.
+    pub(crate) asked: Box<str>,
+    /// Value that is written, if any.
+    pub(crate) used: Option<&'static str>,
+    /// Message of the API server.
+    pub(crate) message: Box<str>,
 }
 
 impl Rejected {
-    fn weaken_service(&self, spec: &mut ServiceSpec) -> Vec<Lost> {
+    /// Removes rejected values from a Service.
+    pub(crate) fn weaken_service(&self, spec: &mut ServiceSpec) -> Vec<Lost> {
         let mut lost = Vec::new();
         let distribution = &mut spec.traffic_distribution;
         self.weaken(OptionalField::TrafficDistribution, distribution, &mut lost);
@@ -207,7 +168,8 @@ impl Rejected {
         lost
     }
 
-    fn weaken_slice(&self, spec: &mut SliceSpec) -> Vec<Lost> {
+    /// Removes rejected values from an EndpointSlice.
+    pub(crate) fn weaken_slice(&self, spec: &mut SliceSpec) -> Vec<Lost> {
         let mut lost = Vec::new();
         for port in &mut spec.ports {
             self.weaken(

@@ -5,24 +5,24 @@ use serde_json::{Map, Value, json};
 
 use crate::wire;
 
-/// What a mirror shows of a Service. API-server defaults are filled in, so that
-/// what a source says and what is observed here compare.
+/// Content of a Service that a mirror shows. Defaults of the API server are filled in, so that
+/// source and mirror can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSpec {
-    /// How it is reached.
+    /// Kind of access.
     pub kind: Kind,
     /// Its ports, in order.
     pub ports: Box<[ServicePort]>,
-    /// Whether a client stays with an endpoint.
+    /// Session affinity.
     pub affinity: Affinity,
-    /// Whether endpoints get names before they are ready.
+    /// `true` if endpoints get DNS names before they are ready.
     pub publish_not_ready: bool,
-    /// Which endpoints kube-proxy prefers.
+    /// Preference of kube-proxy for endpoints.
     pub traffic_distribution: Option<Box<str>>,
 }
 
-/// How a Service is reached. An API server does not change one into another
-/// without loss, so that a mirror is deleted and created again.
+/// Kind of access to a Service. An API server cannot change one into another without loss, so the
+/// mirror is deleted and created again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// By a virtual address.
@@ -53,7 +53,7 @@ pub enum Family {
     V6,
 }
 
-/// Whether a client stays with an endpoint.
+/// Session affinity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Affinity {
     /// It does not.
@@ -73,7 +73,7 @@ pub struct ServicePort {
     pub port: u16,
     /// The endpoints' port.
     pub target: Target,
-    /// What is spoken there.
+    /// Application protocol.
     pub app_protocol: Option<Box<str>>,
 }
 
@@ -86,7 +86,7 @@ pub enum Target {
     Name(Box<str>),
 }
 
-/// What the API server fills in for affinity without a timeout: three hours.
+/// Default of the API server for affinity without a timeout: three hours.
 const DEFAULT_AFFINITY_SECONDS: u32 = 10_800;
 
 /// Fields that an API server fills in, or that a mirror keeps as they are. All others are
@@ -99,11 +99,11 @@ const FIELDS_OF_SERVER: [&str; 5] = [
     "selector",
 ];
 
-/// What an API server fills in where `internalTrafficPolicy` is not set.
+/// Default of the API server for `internalTrafficPolicy`.
 const DEFAULT_TRAFFIC_POLICY: &str = "Cluster";
 
 impl ServiceSpec {
-    /// What a source's Service asks for.
+    /// Reads a source Service.
     pub(crate) fn of_source(spec: wire::ServiceSpec) -> Self {
         let families = match spec.families().as_slice() {
             [] => Families::Unstated,
@@ -113,7 +113,7 @@ impl ServiceSpec {
         Self::read(spec, families)
     }
 
-    /// What a Service here shows.
+    /// Reads a Service of the local cluster.
     pub(crate) fn observed(spec: wire::ServiceSpec) -> Self {
         // On a cluster with one family, a Service that prefers two has one.
         let families = match (spec.families().first(), spec.ip_family_policy.as_deref()) {
@@ -147,7 +147,7 @@ impl ServiceSpec {
         }
     }
 
-    /// Whether a mirror that shows `observed` needs no write.
+    /// Returns whether a mirror that shows `observed` needs no write.
     pub(crate) fn agrees(&self, observed: &Self) -> bool {
         let kinds = match (&self.kind, &observed.kind) {
             (Kind::Virtual(wanted), Kind::Virtual(observed))
@@ -161,7 +161,7 @@ impl ServiceSpec {
             && self.traffic_distribution == observed.traffic_distribution
     }
 
-    /// Whether an API server refuses to change `observed` into this.
+    /// Returns whether an API server refuses to change `observed` into this.
     pub(crate) fn must_replace(&self, observed: &Self) -> bool {
         match (&self.kind, &observed.kind) {
             (Kind::Virtual(wanted), Kind::Virtual(observed))
@@ -330,13 +330,13 @@ impl wire::ServiceSpec {
             .collect()
     }
 
-    /// Whether it is reached from outside of its cluster too.
+    /// Returns whether it is reached from outside of its cluster too.
     pub(crate) fn is_exposed(&self) -> bool {
         let service_type = self.service_type.as_deref();
         matches!(service_type, Some("NodePort" | "LoadBalancer"))
     }
 
-    /// Whether it has what a mirror never has.
+    /// Returns whether it has what a mirror never has.
     pub(crate) fn has_strays(&self) -> bool {
         let exposed = !matches!(
             self.service_type.as_deref(),
@@ -382,7 +382,7 @@ pub(crate) fn park(spec: &mut Map<String, Value>) {
     }
 }
 
-/// Whether these are the names in a selector of no pod.
+/// Returns whether these are the names in a selector of no pod.
 fn is_parked<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
     let is_known = |it: &String| it == label::PARKED || it == label::PARKED_BEFORE;
     names.next().is_some_and(is_known) && names.next().is_none()

@@ -8,14 +8,14 @@ mod odd;
 
 pub use odd::Oddity;
 
-/// What a mirror shows of a slice.
+/// Content of an EndpointSlice that a mirror shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceSpec {
     /// `IPv4`, `IPv6` or `FQDN`; fixed for life.
     pub address_type: Box<str>,
     /// The ports of all its endpoints.
     pub ports: Box<[SlicePort]>,
-    /// Who serves.
+    /// Endpoints.
     pub endpoints: Box<[Endpoint]>,
 }
 
@@ -28,7 +28,7 @@ pub struct SlicePort {
     pub protocol: Box<str>,
     /// The number; none means all.
     pub port: Option<u16>,
-    /// What is spoken there.
+    /// Application protocol.
     pub app_protocol: Option<Box<str>>,
 }
 
@@ -38,15 +38,15 @@ pub struct SlicePort {
 pub struct Endpoint {
     /// Interchangeable addresses.
     pub addresses: Box<[Box<str>]>,
-    /// Whether it takes new connections.
+    /// Condition `ready`: the endpoint takes new connections.
     pub ready: Option<bool>,
-    /// Whether it serves, terminating or not.
+    /// Condition `serving`: the endpoint serves, terminating or not.
     pub serving: Option<bool>,
-    /// Whether it is shutting down.
+    /// Condition `terminating`: the endpoint is shutting down.
     pub terminating: Option<bool>,
     /// Its own name under the Service's.
     pub hostname: Option<Box<str>>,
-    /// Where it runs.
+    /// Zone of the endpoint.
     pub zone: Option<Box<str>>,
     /// On which node of its cluster.
     pub node: Option<Box<str>>,
@@ -61,13 +61,12 @@ pub struct LeftOut {
     pub why: Oddity,
     /// The first address or name with it.
     pub example: Box<str>,
-    /// How many endpoints or ports.
+    /// Number of endpoints or ports.
     pub count: usize,
 }
 
 impl SliceSpec {
-    /// What a source's slice asks for, without what an API server would reject the whole
-    /// slice for.
+    /// Reads a source EndpointSlice, without parts for which an API server would reject all of it.
     pub(crate) fn of_source(slice: wire::Slice) -> (Self, Vec<LeftOut>) {
         let (mut spec, _) = Self::read(slice);
         for endpoint in &mut spec.endpoints {
@@ -77,7 +76,7 @@ impl SliceSpec {
         (spec, left_out)
     }
 
-    /// What a slice shows, and what it is called.
+    /// Reads an EndpointSlice, with its metadata.
     pub(crate) fn read(slice: wire::Slice) -> (Self, wire::Meta) {
         let ports = slice.ports.unwrap_or_default();
         let endpoints = slice.endpoints.unwrap_or_default();
@@ -100,7 +99,7 @@ impl SliceSpec {
 }
 
 impl wire::Slice {
-    /// Whether it has what a mirror never has.
+    /// Returns whether it has what a mirror never has.
     pub(crate) fn has_strays(&self) -> bool {
         self.endpoints.iter().flatten().any(|endpoint| {
             endpoint.target_ref.is_some()

@@ -17,7 +17,7 @@ pub(crate) use export::{check_name, is_mirror};
 pub(crate) use slices::EndpointsOf;
 pub use slices::Slices;
 
-/// How much is known of one resource of a source.
+/// Known state of one resource of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SourceState<T> {
     /// Never fully listed: nothing is known.
@@ -29,7 +29,7 @@ pub enum SourceState<T> {
     Stale(T),
 }
 
-/// What a source's reader reports of one resource.
+/// Change of one resource of a source.
 #[derive(Debug, Clone)]
 pub enum Change<T> {
     /// A completed list: what it lacks does not exist.
@@ -64,30 +64,29 @@ pub enum UpstreamContact {
 pub struct Exported<T> {
     /// Namespace and name there.
     pub key: ObjectKey,
-    /// What matters of it; nothing, where it is none of those that are mirrored.
+    /// Content; `None` for an object that is not exported.
     pub object: Option<T>,
 }
 
 /// A Service of a source, or why it cannot be read.
 pub type SourceService = Result<ServiceContent, Box<str>>;
 
-/// What a Service of a source says.
+/// Content of a source Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceContent {
-    /// What its mirror shows.
+    /// Content that the mirror shows.
     pub spec: ServiceSpec,
-    /// When it came to be, as its API server wrote it: texts of one form, which order
-    /// as the times do.
+    /// Creation time as the API server wrote it. Texts of that form order as the times do.
     pub created: Option<Box<str>>,
     /// Its labels, where they decide something.
     pub labels: Labels,
     /// Its annotations, where they decide something.
     pub annotations: Labels,
-    /// What finds its pods, where it may be told.
+    /// Selector of its pods, if it is exported.
     pub selector: Labels,
-    /// Whether it is seen to have a selector: Kubernetes makes its slices then.
+    /// `true` if the Service has a selector, by which Kubernetes creates its EndpointSlices.
     pub has_selector: bool,
-    /// Whether it is reached from outside of its cluster too.
+    /// `true` if the Service is reachable from outside of its cluster.
     pub is_exposed: bool,
 }
 
@@ -96,20 +95,20 @@ pub struct ServiceContent {
 pub struct SourceSlice {
     /// The Service that it belongs to.
     pub service: ObjectKey,
-    /// What it says, or why it cannot be read.
+    /// Content, or the error for which it is invalid.
     pub content: Result<SliceContent, Box<str>>,
 }
 
-/// What a slice of a source says.
+/// Content of a source EndpointSlice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceContent {
-    /// What its mirror shows.
+    /// Content that the mirror shows.
     pub spec: SliceSpec,
-    /// What its mirror leaves out.
+    /// Parts that the mirror leaves out.
     pub left_out: Vec<LeftOut>,
-    /// When the change that it shows was made.
+    /// Time of the change that it shows.
     pub last_change: Option<Box<str>>,
-    /// Whether the source itself had no room for all.
+    /// `true` if the source had no room for all endpoints.
     pub is_truncated: bool,
 }
 
@@ -136,9 +135,9 @@ pub type Services = HashMap<ObjectKey, SourceService>;
 /// either may be lost alone.
 #[derive(Debug, Default)]
 pub struct Source {
-    /// Which cluster it is, by the uid of its `kube-system` namespace.
+    /// Cluster identity: UID of its namespace `kube-system`.
     pub cluster: Option<Box<str>>,
-    /// Which cluster it was when its mirrors were last written.
+    /// Cluster identity when its mirrors were last written.
     pub(crate) recorded_cluster: Option<Box<str>>,
     /// Its Services.
     pub services: SourceState<Services>,
@@ -146,17 +145,17 @@ pub struct Source {
     pub slices: SourceState<Slices>,
     /// Its namespaces that keep their Services to themselves, where that is heeded.
     pub opted_out: BTreeSet<Box<str>>,
-    /// Whether the last list of its Services was not confirmed: what it lacks may exist.
+    /// `true` if the last list of its Services was not confirmed. Services that it lacks may exist.
     pub(crate) services_in_part: bool,
     /// The same of its slices.
     pub(crate) slices_in_part: bool,
-    /// When its Services were last heard.
+    /// Last contact of the watch of its Services.
     pub(crate) services_heard: Moment,
-    /// When its slices were last heard.
+    /// Last contact of the watch of its EndpointSlices.
     pub(crate) slices_heard: Moment,
     /// Time of the last contact of the source with its API server, while it is disconnected.
     pub(crate) upstream_lost: Option<Moment>,
-    /// What its silence means for its endpoints.
+    /// Staleness of its endpoints.
     pub ages: Ages,
     /// Hold of the deletions of its Services.
     pub service_hold: DeletionHold,
@@ -165,7 +164,7 @@ pub struct Source {
 }
 
 impl<T> Change<T> {
-    /// Whether it shows that the source lives, or lived until now.
+    /// Returns whether it shows that the source lives, or lived until now.
     pub(crate) const fn is_contact(&self) -> bool {
         !matches!(self, Self::Lost | Self::ListedInPart(_))
     }
@@ -181,13 +180,13 @@ impl Source {
         }
     }
 
-    /// Which cluster it is, or was before this process began.
+    /// Returns the cluster identity, as known now or before this process began.
     pub(crate) fn any_cluster(&self) -> Option<&str> {
         let cluster = self.cluster.as_ref().or(self.recorded_cluster.as_ref());
         cluster.map(|it| &**it)
     }
 
-    /// How it stands with its two resources.
+    /// Returns the contact of its watches and of its upstream.
     pub(crate) fn contacts(&self) -> [Contact; 3] {
         [
             self.services.contact(self.services_heard),
@@ -205,7 +204,7 @@ impl<T> SourceState<T> {
         }
     }
 
-    /// What is known, current or not.
+    /// Returns the known objects, synced or stale.
     #[must_use]
     pub const fn known(&self) -> Option<&T> {
         match self {
@@ -214,7 +213,7 @@ impl<T> SourceState<T> {
         }
     }
 
-    /// Whether what is missing does not exist.
+    /// Returns whether what is missing does not exist.
     #[must_use]
     pub const fn is_synced(&self) -> bool {
         matches!(self, Self::Synced(_))

@@ -8,10 +8,9 @@ use proto_types::ObjectKey;
 
 use crate::hold::Moment;
 use crate::import::Pattern;
-use crate::policy::SourcePolicy;
 use crate::slice::SliceSpec;
 
-/// What was configured for a silent source; by default its endpoints are kept.
+/// Treatment of the endpoints of a disconnected source. The default keeps them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Staleness {
     /// After so long, its endpoints are published as not ready.
@@ -20,25 +19,34 @@ pub struct Staleness {
     pub drop_after: Option<Duration>,
 }
 
-/// What was configured for some of a silent source's Services.
+/// Treatment of the endpoints of some Services of a disconnected source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StalenessOf {
-    /// Which, by namespace and name there.
+    /// Patterns of `namespace/name` at the source.
     pub services: Vec<Pattern>,
-    /// What becomes of their endpoints.
+    /// Treatment of their endpoints.
     pub staleness: Staleness,
 }
 
-/// What a source's silence means now: for each exception, and for all other Services.
+/// Staleness of the endpoints of a source: of each exception, and of all other Services.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ages {
     /// In the order of the exceptions.
     pub(crate) exceptions: Vec<Age>,
-    /// Where there is no exception.
+    /// Staleness of Services without an exception.
     pub rest: Age,
 }
 
-/// Which of the rules holds, and after how long it does.
+/// Staleness rules of one source.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// Rules of some Services; the first that matches applies.
+    pub(crate) exceptions: &'a [StalenessOf],
+    /// Rule of all other Services.
+    pub(crate) rest: Staleness,
+}
+
+/// Rule that applies, with its delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Age {
     /// None: endpoints are as the source said.
@@ -50,7 +58,7 @@ pub enum Age {
     Dropped(Duration),
 }
 
-/// How it stands with one resource of a source.
+/// Contact with one resource of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contact {
     /// It is followed. Silence is watched for where it is followed.
@@ -78,30 +86,30 @@ impl Staleness {
 
 impl Ages {
     /// The rules of a source that hold now.
-    pub(crate) fn now(policy: &SourcePolicy, contacts: [Contact; 3], now: Moment) -> Self {
-        let exceptions = policy.staleness_of.iter();
+    pub(crate) fn now(rules: Rules<'_>, contacts: [Contact; 3], now: Moment) -> Self {
+        let exceptions = rules.exceptions.iter();
         Self {
             exceptions: exceptions
                 .map(|it| it.staleness.age(contacts, now))
                 .collect(),
-            rest: policy.staleness.age(contacts, now),
+            rest: rules.rest.age(contacts, now),
         }
     }
 
     /// The rule that holds for a Service.
-    pub(crate) fn of(&self, policy: &SourcePolicy, service: &ObjectKey) -> Age {
+    pub(crate) fn of(&self, rules: Rules<'_>, service: &ObjectKey) -> Age {
         let is_meant = |it: &StalenessOf| {
             let mut services = it.services.iter();
             services.any(|pattern| pattern.matches(service.as_str()))
         };
-        let mut exceptions = policy.staleness_of.iter().zip(&self.exceptions);
+        let mut exceptions = rules.exceptions.iter().zip(&self.exceptions);
         let exception = exceptions.find(|(it, _)| is_meant(it));
         exception.map_or(self.rest, |(_, age)| *age)
     }
 }
 
 impl Age {
-    /// What is published of what a source said.
+    /// Returns the endpoints of a source EndpointSlice as they are published at this age.
     pub(crate) fn of(self, spec: &SliceSpec) -> SliceSpec {
         let mut spec = spec.clone();
         match self {

@@ -2,38 +2,40 @@
 
 use bytes::Bytes;
 use proto_types::label::{self, HELIOGRAPH};
-use proto_types::{ObjectKey, RawObject, Resource, Revision};
+use proto_types::{ObjectKey, RawObject, Resource};
 use serde_json::{Map, Value, json};
 
 use crate::adopt::Adoption;
 use crate::diff::{Action, Verdict, diff};
 use crate::local::Local;
-use crate::mirror::{Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, child};
+use crate::mirror::{
+    Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Version, child,
+};
 use crate::name::{LocalKey, SourceName};
 use crate::plan::Plan;
 
 /// One write.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Of which resource.
+    /// Resource of the object.
     pub resource: Resource,
-    /// Of which object.
+    /// Key of the object.
     pub key: ObjectKey,
-    /// What is there now, as far as is known.
+    /// Version of the existing object, if it is known.
     pub version: Option<Version>,
-    /// What to write.
+    /// Write to send.
     pub write: Write,
     /// The namespace, to be created first where it does not exist.
     pub namespace: Option<Bytes>,
-    /// Whose mirror it is, as it is marked.
+    /// Source that the marks of the object name.
     pub source: Box<str>,
-    /// When the change was made at the source that this carries on, where that is known.
+    /// Time of the change at the source that this write propagates, if it is known.
     pub changed: Option<Box<str>>,
     wanted: Wanted,
 }
 
-/// What to write. Each names the version that it is about, so that it is refused
-/// if somebody else was faster, and never meets an object that is not ours.
+/// Write to send. Each names the version that it changes, so that the API server rejects it after a
+/// concurrent change, and so that it never changes an unmanaged object.
 #[derive(Debug, Clone)]
 pub enum Write {
     /// POST this.
@@ -46,15 +48,6 @@ pub enum Write {
     Delete(Version),
     /// DELETE that, as it is by now: it goes with its Service.
     Clear(Version),
-}
-
-/// Exactly one version of one object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
-    /// The object.
-    pub uid: Box<str>,
-    /// The version.
-    pub revision: Revision,
 }
 
 #[derive(Debug, Clone)]
@@ -124,7 +117,7 @@ fn removal(key: &ObjectKey, version: Version, source: &str) -> Step {
     }
 }
 
-/// What a plan's Service says of whose it is.
+/// Returns the source that the marks of the planned Service name.
 fn source_of(plan: &Plan) -> &str {
     match &plan.service {
         Verdict::Want(service) => mark_of(service),
@@ -190,15 +183,15 @@ fn created<T: Mirror>(key: &ObjectKey, mirror: &T) -> Bytes {
 /// The observed object with our part in it made right, and all else as it is.
 fn updated<T: Mirror>(observed: &[u8], mirror: &T) -> Option<Bytes> {
     let mut object: Map<String, Value> = serde_json::from_slice(observed).ok()?;
-    // The API server keeps its own record of who set what.
+    // The API server keeps its own record of field managers.
     child(&mut object, "metadata").remove("managedFields");
     mirror.write(&mut object);
     Some(Value::Object(object).to_string().into())
 }
 
 impl Step {
-    /// Whether the write brought about what it was for. An admission webhook may
-    /// have stored something else, and then writing again is in vain.
+    /// Returns whether the write brought about what it was for. An admission webhook may have
+    /// stored something else, and then writing again is in vain.
     #[must_use]
     pub fn satisfied_by(&self, answer: &RawObject) -> bool {
         match &self.wanted {
@@ -215,7 +208,7 @@ impl Step {
         }
     }
 
-    /// Whether a slice is to be written, or Endpoints, which need their Service to be ours.
+    /// Returns whether a slice is to be written, or Endpoints, which need their Service to be ours.
     #[must_use]
     pub const fn needs_service(&self) -> bool {
         matches!(
@@ -224,7 +217,7 @@ impl Step {
         ) && !matches!(self.write, Write::Delete(_) | Write::Clear(_))
     }
 
-    /// Whether there is no Service of ours while this has not been done.
+    /// Returns whether there is no Service of ours while this has not been done.
     #[must_use]
     pub const fn makes_service(&self) -> bool {
         matches!(self.resource, Resource::Services)
@@ -241,17 +234,6 @@ impl Write {
             Self::Update(_) => "update",
             Self::Replace(..) => "replace",
             Self::Delete(_) | Self::Clear(_) => "delete",
-        }
-    }
-}
-
-impl<T> Observed<T> {
-    /// This version of the object.
-    #[must_use]
-    pub fn version(&self) -> Version {
-        Version {
-            uid: self.uid.clone(),
-            revision: self.revision,
         }
     }
 }

@@ -163,7 +163,7 @@ pub(crate) struct EndpointsPort {
 }
 
 impl Meta {
-    /// Whether Endpoints had no room for all addresses.
+    /// Returns whether Endpoints had no room for all addresses.
     pub(crate) fn is_over_capacity(&self) -> bool {
         let annotations = self.annotations.as_ref();
         annotations.is_some_and(|it| it.contains_key(label::OVER_CAPACITY))
@@ -171,7 +171,7 @@ impl Meta {
 }
 
 impl Subset {
-    /// Whether it has what a mirror never has.
+    /// Returns whether it has what a mirror never has.
     pub(crate) fn has_strays(&self) -> bool {
         let all = [&self.addresses, &self.not_ready_addresses];
         let mut all = all.into_iter().flatten().flatten();

@@ -1,4 +1,5 @@
-//! All that is known, and which plans an update touches.
+//! All that is known, and which plans a change touches. Changes enter by
+//! [`update`](crate::update).
 
 mod claims;
 mod contest;
@@ -16,21 +17,20 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use ipnet::IpNet;
 use proto_types::{ObjectKey, Resource};
 
-use crate::adopt::Met;
-use crate::endpoints::SourceEndpoints;
 use crate::hold::Moment;
-use crate::local::{Local, LocalChange, Obstacle};
-use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Role};
-use crate::name::{LocalKey, SourceName};
+use crate::local::{Local, Obstacle};
+use crate::mirror::Role;
+use crate::name::LocalKey;
 use crate::policy::{Policy, Rank};
 use crate::rejected::OptionalField;
 use crate::service::Kind;
-use crate::source::{Change, Source, SourceService, SourceSlice, UpstreamContact};
+use crate::source::Source;
 
 use claims::Claims;
 use contest::Contests;
+pub(crate) use contest::Subject;
 use failback::Failbacks;
-pub(crate) use failback::FailingBack;
+pub(crate) use failback::{FailingBack, STEPS};
 pub use judge::Doubt;
 pub use left_behind::selector_of_left_behind;
 use losses::{By, Judging};
@@ -65,48 +65,6 @@ pub struct Claim {
     pub service: ObjectKey,
 }
 
-/// Something new.
-#[derive(Debug, Clone)]
-pub enum Update {
-    /// Of a source's Services.
-    Services(SourceName, Change<SourceService>),
-    /// Of a source's slices.
-    Slices(SourceName, Change<SourceSlice>),
-    /// Of a source's Endpoints, where they stand for its slices.
-    Endpoints(SourceName, Change<SourceEndpoints>),
-    /// Of a source's Services that join global ones.
-    MemberServices(SourceName, Change<SourceService>),
-    /// Of the slices of these.
-    MemberSlices(SourceName, Change<SourceSlice>),
-    /// Of the Endpoints of these, where they stand for slices.
-    MemberEndpoints(SourceName, Change<SourceEndpoints>),
-    /// Contact of a source with the API server behind it.
-    Upstream(SourceName, UpstreamContact),
-    /// Which cluster a source is.
-    Identified(SourceName, Box<str>),
-    /// Which namespaces of a member keep their Services to themselves: all of them. It is
-    /// told before the first of its Services.
-    OptedOut(SourceName, BTreeSet<Box<str>>),
-    /// Of our Services here.
-    LocalServices(LocalChange<MirrorService>),
-    /// Of our slices here.
-    LocalSlices(LocalChange<MirrorSlice>),
-    /// Of our Endpoints here.
-    LocalEndpoints(LocalChange<MirrorEndpoints>),
-    /// A write was in vain.
-    Blocked(Resource, ObjectKey, Obstacle),
-    /// The local API server rejects a value of an optional field, with these words.
-    FieldRejected(OptionalField, Box<str>, Box<str>),
-    /// Where a mirror was to be created, somebody else's Service is.
-    Met(Box<Met>),
-    /// Mirrors that a predecessor left of a source.
-    LeftBehind(SourceName, Vec<Met>),
-    /// The CIDRs of the local cluster that its API server reports: all of them.
-    LocalRanges(Vec<IpNet>),
-    /// Time passed.
-    Tick(Moment),
-}
-
 /// The keys whose plans an update may have changed.
 pub type Touched = HashSet<LocalKey>;
 
@@ -128,19 +86,19 @@ impl World {
         }
     }
 
-    /// What was configured.
+    /// Returns the policy.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// What is known of a source.
+    /// Returns the known state of a source.
     #[must_use]
     pub fn source(&self, rank: Rank) -> &Source {
         &self.sources[rank.index()]
     }
 
-    /// What is observed here.
+    /// Returns the observed objects of the local cluster.
     #[must_use]
     pub const fn local(&self) -> &Local {
         &self.local
@@ -152,75 +110,19 @@ impl World {
         self.now
     }
 
-    /// What is to be listed once more, each once: the next list decides.
+    /// Takes the relists that are due, each once.
     pub fn doubts(&mut self) -> Vec<Doubt> {
         std::mem::take(&mut self.doubts)
     }
 
-    /// Takes over something new; returns the keys to plan again.
-    pub fn update(&mut self, update: Update) -> Touched {
-        let touched = self.take(update);
-        self.forget_obstacles(&touched);
-        self.judge_failbacks(&touched);
-        touched
-    }
-
-    fn take(&mut self, update: Update) -> Touched {
-        match update {
-            Update::Services(name, change) => {
-                self.hear_services(self.policy.rank(&name, Role::Mirror), change)
-            }
-            Update::Slices(name, change) => {
-                self.hear_slices(self.policy.rank(&name, Role::Mirror), change)
-            }
-            Update::MemberServices(name, change) => {
-                self.hear_services(self.policy.rank(&name, Role::Member), change)
-            }
-            Update::MemberSlices(name, change) => {
-                self.hear_slices(self.policy.rank(&name, Role::Member), change)
-            }
-            Update::Endpoints(name, change) => {
-                self.hear_endpoints(self.policy.rank(&name, Role::Mirror), change)
-            }
-            Update::MemberEndpoints(name, change) => {
-                self.hear_endpoints(self.policy.rank(&name, Role::Member), change)
-            }
-            Update::Upstream(name, contact) => self.hear_upstream(&name, contact),
-            Update::Identified(name, cluster) => {
-                let mut touched = self.identify(self.policy.rank(&name, Role::Mirror), &cluster);
-                touched.extend(self.identify(self.policy.rank(&name, Role::Member), &cluster));
-                touched
-            }
-            Update::OptedOut(name, namespaces) => {
-                self.opt_out(self.policy.rank(&name, Role::Member), namespaces)
-            }
-            Update::LocalServices(change) => {
-                let subject = self.local.subject_of_service(&change, &self.policy);
-                self.update_ours(subject, |local, policy| {
-                    local.update_services(change, policy)
-                })
-            }
-            Update::LocalSlices(change) => {
-                let subject = self.local.subject_of_slice(&change, &self.policy);
-                self.update_ours(subject, |local, policy| local.update_slices(change, policy))
-            }
-            Update::LocalEndpoints(change) => self.hear_local_endpoints(change),
-            Update::Blocked(resource, key, obstacle) => self.block(resource, key, obstacle),
-            Update::FieldRejected(field, value, message) => {
-                self.local.rejected.insert(field, value, message, self.now);
-                Touched::new()
-            }
-            Update::Met(met) => self.meet(&met),
-            Update::LeftBehind(name, met) => {
-                self.adopt_left_behind(self.policy.rank(&name, Role::Mirror), met)
-            }
-            Update::LocalRanges(ranges) => self.learn_ranges(ranges),
-            Update::Tick(now) => self.tick(now),
-        }
-    }
-
-    /// Slices leave a Service that turns out to be somebody else's.
-    fn block(&mut self, resource: Resource, key: ObjectKey, obstacle: Obstacle) -> Touched {
+    /// Records the obstacle of an object. EndpointSlices are removed from a Service that is
+    /// unmanaged.
+    pub(crate) fn block(
+        &mut self,
+        resource: Resource,
+        key: ObjectKey,
+        obstacle: Obstacle,
+    ) -> Touched {
         let is_known = self.local.obstacle(resource, &key) == Some(&obstacle);
         self.local
             .set_obstacle(resource, key.clone(), obstacle, self.now);
@@ -230,7 +132,7 @@ impl World {
         }
     }
 
-    fn update_local(
+    pub(crate) fn update_local(
         &mut self,
         update: impl FnOnce(&mut Local, &Policy) -> Vec<LocalKey>,
     ) -> Touched {
@@ -252,7 +154,7 @@ impl World {
         self.keys()
     }
 
-    fn learn_ranges(&mut self, ranges: Vec<IpNet>) -> Touched {
+    pub(crate) fn learn_ranges(&mut self, ranges: Vec<IpNet>) -> Touched {
         if self.policy.learned_ranges == ranges {
             return Touched::new();
         }
@@ -260,7 +162,7 @@ impl World {
         self.keys()
     }
 
-    fn tick(&mut self, now: Moment) -> Touched {
+    pub(crate) fn tick(&mut self, now: Moment) -> Touched {
         let before = std::mem::replace(&mut self.now, now);
         self.doubt_what_was_held();
         let mut touched = self.step_failbacks();
@@ -275,6 +177,21 @@ impl World {
             touched.extend(self.judge_age(rank));
         }
         touched
+    }
+
+    /// Records that the local API server rejects a value of an optional field.
+    pub(crate) fn reject_field(
+        &mut self,
+        field: OptionalField,
+        value: Box<str>,
+        message: Box<str>,
+    ) {
+        self.local.rejected.insert(field, value, message, self.now);
+    }
+
+    /// Applies a change to the local objects and the policy that belongs to them.
+    pub(crate) const fn local_mut(&mut self) -> (&mut Local, &Policy) {
+        (&mut self.local, &self.policy)
     }
 
     /// Those of a source's Services that are exported, by where they go. A slice
@@ -299,7 +216,7 @@ impl World {
         homes
     }
 
-    /// Whether anybody is known to be a member of a global Service. A name is none.
+    /// Returns whether a global Service has a known member. A Service of type ExternalName is none.
     fn is_inhabited(&self, key: &LocalKey) -> bool {
         self.claims(key).any(|claim| {
             let known = self.source(claim.rank).services.known();

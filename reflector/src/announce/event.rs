@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Notice, Subject};
 use crate::config::RecordKey;
 
-/// Who reports.
+/// Reporting controller.
 const CONTROLLER: &str = "heliograph.dev/reflector";
 
 /// The API's limit of a note.

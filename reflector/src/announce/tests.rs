@@ -60,7 +60,7 @@ fn the_same_words_about_the_same_object_have_the_same_name() {
     let first = name(&notice("mirrors", Cause::SourceRemoved));
     assert_eq!(first, name(&notice("mirrors", Cause::SourceRemoved)));
     let namespace = "mirrors".into();
-    let other = name(&notice("mirrors", Cause::NamespaceMissing { namespace }));
+    let other = name(&notice("mirrors", Cause::NamespaceNotFound { namespace }));
     assert_ne!(first, other);
 }
 
@@ -74,7 +74,7 @@ fn a_namespace_that_is_none_gets_no_event() {
 fn a_long_note_is_cut() {
     let message = "é".repeat(2000).into();
     let local = (proto_types::Resource::Services, ObjectKey::new("m", "w"));
-    let notice = notice("mirrors", Cause::Refused { local, message });
+    let notice = notice("mirrors", Cause::WriteRejected { local, message });
     let event = event(&notice, ("pod-1", None), "").unwrap();
     assert!(event["note"].as_str().unwrap().len() <= 1024);
 }

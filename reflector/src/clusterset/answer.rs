@@ -2,19 +2,10 @@
 
 use proto_types::ObjectKey;
 use reflector_clusterset::{ImportExplanation, ImportProblem, actions, explain, plan};
-use tokio::sync::oneshot;
 
 use super::controller::{Controller, now};
+use super::question::Question;
 use crate::status::{ClusterSetStatus, ClusterStatus, ProblemStatus};
-
-/// Question to the controller of the clusterset.
-#[derive(Debug)]
-pub(crate) enum Question {
-    /// How things are.
-    Status(oneshot::Sender<(ClusterSetStatus, Vec<ProblemStatus>)>),
-    /// Why an import is as it is. No answer while the local cluster is not listed.
-    Explain(ObjectKey, oneshot::Sender<Option<ImportExplanation>>),
-}
 
 impl Controller {
     /// Answers a question; the receiver may have left.

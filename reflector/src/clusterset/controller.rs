@@ -18,9 +18,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::answer::Question;
 use super::follow::watch_cluster;
 use super::property::Names;
+use super::question::Question;
 use super::watch::{Message, Watch, Watched};
 use super::write::{Done, perform};
 use crate::config::SourceConfig;
@@ -46,7 +46,7 @@ pub(super) struct Controller {
     writes: JoinSet<Done>,
     started: Instant,
     questions: mpsc::Receiver<Question>,
-    /// Why a resource of a cluster is not watched now.
+    /// Reason for which a resource of a cluster is not watched now.
     pub(super) failures: BTreeMap<(ClusterId, Watched), String>,
     /// Problems of the imports, as they were planned last.
     pub(super) problems: BTreeMap<ObjectKey, Vec<ImportProblem>>,

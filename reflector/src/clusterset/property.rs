@@ -22,7 +22,7 @@ pub(super) struct Names {
     pub(super) set: Box<str>,
 }
 
-/// What a cluster answers about its names.
+/// Response of a cluster about its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     /// It has these names, or tells none.

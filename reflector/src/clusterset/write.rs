@@ -15,9 +15,9 @@ use crate::write::{Failure, Writer};
 pub(super) struct Done {
     /// The import.
     pub(super) key: ObjectKey,
-    /// When to try again what failed.
+    /// Delay of the retry, if a step failed.
     pub(super) again: Option<Again>,
-    /// Why the API server rejected an object.
+    /// Reason for which the API server rejected an object.
     pub(super) rejected: Option<String>,
     /// Fields of ServiceImports that the installed schema has, and has not.
     pub(super) schemas: Vec<Schema>,

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::settings::wrong;
 use super::{Environment, Error, hash_of};
-use crate::config::{Args, Each, KubeconfigDir};
+use crate::config::{Args, KubeconfigDir, SourceDefaults};
 
-/// Where each file is a kubeconfig.
+/// Directory of kubeconfig files.
 const DIRECTORY: &str = "/etc/kubeconfigs";
 
 /// The variable that names another directory. It is ours.
@@ -21,7 +21,7 @@ const ELSEWHERE: &str = "KUBECONFIGS";
 /// were not.
 const ASIDE: &str = "data";
 
-/// What it replicates: all but replicas.
+/// Label selector of the replicated Services: all but replicas.
 const SELECTOR: &str = "replicated!=true";
 
 /// Words of ours that ask for something else, or say themselves what to reflect.
@@ -37,7 +37,7 @@ const OTHERS: [&str; 9] = [
     "--source",
 ];
 
-/// Whether these words, or that there are none, are for it.
+/// Returns whether these words, or that there are none, are for it.
 pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
     let is_other = |word: &String| {
         let flag = word.split('=').next().unwrap_or_default();
@@ -56,7 +56,7 @@ pub(super) fn translate(words: &[String], environment: &Environment) -> Result<A
     let kubeconfigs = KubeconfigDir {
         path: directory(environment),
         allow_references: false,
-        each: Each(each(environment, &mut args.notes)),
+        each: SourceDefaults(each(environment, &mut args.notes)),
         passed_over: Some(ASIDE),
     };
     let global = json!({
@@ -76,7 +76,7 @@ fn directory(environment: &Environment) -> PathBuf {
     named.map_or_else(|| DIRECTORY.into(), PathBuf::from)
 }
 
-/// What this cluster is called, which none of the others may be.
+/// Returns the name of this cluster, which none of the others may have.
 fn local(kubeconfigs: &KubeconfigDir) -> String {
     const LOCAL: &str = "local";
     if kubeconfigs.has(LOCAL) {
@@ -86,8 +86,7 @@ fn local(kubeconfigs: &KubeconfigDir) -> String {
     }
 }
 
-/// What its sources have in common: from which namespaces what comes in. Services' labels
-/// come along.
+/// Returns the defaults of the sources: the allowed namespaces. Labels of Services are copied.
 fn each(environment: &Environment, notes: &mut Vec<String>) -> Map<String, Value> {
     let mut names = |variable| {
         let text = environment.get(variable).map_or("", String::as_str);

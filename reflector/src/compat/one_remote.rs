@@ -11,7 +11,7 @@ use super::{Environment, Error, defaults};
 use crate::config::{Args, ImportEntry, SourceEntry};
 use runtime::flags::{Dashes, Syntax, is_duration, switch};
 
-/// Whose names and variables it is about.
+/// Program whose names and variables are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// kube-service-mirror.
@@ -39,7 +39,7 @@ const SYNTAX: Syntax = Syntax {
     dashes: Dashes::OneOrTwo,
 };
 
-/// What only these programs have.
+/// Flags that only these programs have.
 const OWN: [(&str, &str); 8] = [
     ("label-selector", "LABEL_SELECTOR"),
     ("remote-api-url", "REMOTE_API_URL"),
@@ -70,14 +70,14 @@ impl Dialect {
         })
     }
 
-    /// Whether any variable begins as this program's do. Another program has the other
+    /// Returns whether any variable begins as this program's do. Another program has the other
     /// prefix too.
     fn has_any_variable(self, environment: &Environment) -> bool {
         let mut variables = environment.iter();
         variables.any(|(name, value)| name.starts_with(self.prefix()) && !value.is_empty())
     }
 
-    /// Whose variables there are; the younger program's, if there are none.
+    /// Returns the dialect of the variables that are set; that of the younger program if none are.
     pub(super) fn of(environment: &Environment) -> Self {
         if Self::Kube.has_any_variable(environment) {
             Self::Kube
@@ -87,7 +87,7 @@ impl Dialect {
     }
 }
 
-/// Whether these words, or the variables with no other words, are for one of them.
+/// Returns whether these words, or the variables with no other words, are for one of them.
 pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
     let own = |flag: &str| OWN.iter().any(|(it, _)| *it == flag);
     if words.iter().filter_map(|it| SYNTAX.has(it)).any(own) {
@@ -134,7 +134,7 @@ pub(super) fn translate(
     Ok(args)
 }
 
-/// What is accepted and not needed, if it is legal.
+/// Notes valid values that are not needed.
 fn note_periods(
     settings: &Settings<'_>,
     dialect: Dialect,

@@ -28,14 +28,14 @@ const SYNTAX: Syntax = Syntax {
     dashes: Dashes::OneOrTwo,
 };
 
-/// Whether a file of its is named, as `-config` and its variable do.
+/// Returns whether a file of its is named, as `-config` and its variable do.
 pub(super) fn has_file(words: &[String], environment: &Environment) -> bool {
     let variable = environment.get("SSM_CONFIG");
     let is_flag = |it: &String| SYNTAX.has(it) == Some("config");
     variable.is_some_and(|it| !it.is_empty()) || words.iter().any(is_flag)
 }
 
-/// Whether these words, or the variables without any, are for it.
+/// Returns whether these words, or the variables without any, are for it.
 pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
     if words.is_empty() {
         return has_file(words, environment);
@@ -205,7 +205,7 @@ fn zones(json: &Value) -> Result<Vec<String>, Error> {
     })
 }
 
-/// What the local cluster is called.
+/// Returns the name of the local cluster.
 fn cluster(json: &Value, notes: &mut Vec<String>) -> Result<SourceName, Error> {
     let local = get(json, "localCluster").unwrap_or(&Value::Null);
     let name = text(local, "localCluster", "name")?;
@@ -220,7 +220,7 @@ fn cluster(json: &Value, notes: &mut Vec<String>) -> Result<SourceName, Error> {
     name.map_err(|why| wrong("localCluster.name", why))
 }
 
-/// What is accepted and not needed.
+/// Notes values that are not needed.
 fn note_unused(json: &Value, notes: &mut Vec<String>) -> Result<(), Error> {
     let global = get(json, "global").unwrap_or(&Value::Null);
     for key in ["serviceSync", "endpointSliceSync"] {

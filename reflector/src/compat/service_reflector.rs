@@ -12,7 +12,7 @@ use serde_json::json;
 use super::settings::wrong;
 use super::{Error, defaults};
 use crate::config::{
-    Args, Each, EndpointsFrom, ImportEntry, SourceApi, SourceEntry, name_of_url, whole,
+    Args, EndpointsFrom, ImportEntry, SourceApi, SourceDefaults, SourceEntry, name_of_url, whole,
 };
 
 /// The same in our flags.
@@ -82,7 +82,7 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     Ok(args)
 }
 
-/// What it did beside mirroring, and is done under its flags.
+/// Enables the tasks of service-reflector beside mirroring.
 fn as_it_did(args: &mut Args) {
     args.may_be_empty = true;
     args.habits.reaps_namespaces = true;
@@ -123,7 +123,7 @@ fn source_api<'a>(
     Ok(Some(SourceApi {
         file,
         config_map,
-        each: Each(each),
+        each: SourceDefaults(each),
     }))
 }
 

@@ -8,7 +8,7 @@ use proto_types::name::DnsLabel;
 use super::{Environment, Error, label_of};
 use runtime::flags::Flags;
 
-/// What is told where namespaces that are named like domains are open.
+/// Warning about namespaces that are named like domains and are allowed.
 pub(super) const DOMAINS_ARE_OPEN: &str = "as before, sources may use namespaces that are named like a top-level domain (shop, dev), \
      whose Services pods find by names of Internet hosts; in Heliograph's own configuration they \
      are closed unless import.namespaces.allow names them";
@@ -23,14 +23,14 @@ pub(super) struct Settings<'a> {
 }
 
 impl Settings<'_> {
-    /// What a flag says, or its variable without it.
+    /// Returns the value of a flag, or of its variable.
     pub(super) fn get(&self, flag: &str, variable: &str) -> Option<&str> {
         let flag = self.flags.last(flag);
         let value = flag.or_else(|| self.variable(variable));
         value.filter(|it| !it.is_empty())
     }
 
-    /// What a variable says.
+    /// Returns the value of a variable.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         let value = self.environment.get(name).map(String::as_str);
         value.filter(|it| !it.is_empty())
@@ -49,7 +49,7 @@ impl Settings<'_> {
         Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)))
     }
 
-    /// What people should know of words that nobody read.
+    /// Notes words that no flag read.
     pub(super) fn note(&self, notes: &mut Vec<String>) {
         if !self.flags.ignored.is_empty() {
             let words = self.flags.ignored.join(" ");
@@ -91,7 +91,7 @@ pub(super) fn wrong(flag: &str, why: impl std::fmt::Display) -> Error {
     }
 }
 
-/// What is missing or wrong, in the words of the replaced program.
+/// Returns an error with the message of the predecessor.
 pub(super) fn words_of(words: &str) -> Error {
     Error::Words(words.to_owned())
 }

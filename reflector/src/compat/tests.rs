@@ -126,7 +126,7 @@ fn a_kubeconfigs_source_is_called_after_its_server() {
 }
 
 #[test]
-fn what_service_reflector_refused_is_refused() {
+fn flags_that_service_reflector_rejected_are_rejected() {
     let refused = |words: &[&str]| config(words, &[]).unwrap_err();
     check(
         &refused(&["--reflector.sauce-api=x"]),
@@ -212,7 +212,7 @@ fn semaphores_flags_go_before_its_variables_and_those_before_its_file() {
 }
 
 #[test]
-fn what_semaphore_missed_is_missed_in_its_words() {
+fn missing_settings_of_semaphore_are_reported_with_its_message() {
     let refused = |from: &str, to: &str| {
         assert!(SEMAPHORE.contains(from));
         let file = file(&SEMAPHORE.replacen(from, to, 1));
@@ -282,7 +282,7 @@ fn parsed(words: &[&str], environment: &[(&str, &str)]) -> Args {
 }
 
 #[test]
-fn who_asks_what_is_in_the_place_of_a_program_asks_where_that_listened() {
+fn the_status_of_a_successor_is_requested_at_the_port_of_the_predecessor() {
     let file = file(SEMAPHORE);
     let path = file.path().to_str().unwrap();
     let asked = |words: &[&str], environment: &[(&str, &str)]| {
@@ -316,7 +316,7 @@ fn who_asks_what_is_in_the_place_of_a_program_asks_where_that_listened() {
 }
 
 #[test]
-fn what_a_replaced_programs_flags_would_make_can_be_asked() {
+fn the_plan_of_a_predecessors_flags_can_be_previewed() {
     let file = file(SEMAPHORE);
     let path = file.path().to_str().unwrap();
     let words = [
@@ -381,7 +381,7 @@ fn any_variable_of_kube_service_mirror_says_that_its_names_are_meant() {
 }
 
 #[test]
-fn what_the_predecessors_did_with_what_they_left_is_asked_for() {
+fn the_sweep_of_the_predecessors_is_requested() {
     let file = file(SEMAPHORE);
     let semaphore = config(&["-config", file.path().to_str().unwrap()], &[]).unwrap();
     assert!(semaphore.habits.sweeps && !semaphore.habits.reaps_namespaces);

@@ -2,15 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
+use reflector_planner::SourceName;
 use runtime::{LogFilter, LogFormat};
 
 use super::{FoundSources, GlobalEntry, Habits, KubeconfigDir, SourceApi, SourceEntry, staleness};
-use crate::ask::Output;
-use crate::foresee::SourceFile;
 
 /// Makes Services of other clusters usable in this one.
 #[derive(Debug, clap::Parser)]
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long = "source", global = true, value_name = "KEY=VALUE,...")]
     pub(crate) sources: Vec<SourceEntry>,
 
-    /// Where prefixed mirrors go; takes precedence over the file's mirrorNamespace
+    /// Namespace of mirrors with a prefix; takes precedence over the file's mirrorNamespace
     #[arg(long, global = true, value_name = "NAMESPACE")]
     pub(crate) mirror_namespace: Option<DnsLabel>,
 
@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, global = true, requires = "kubeconfig")]
     pub(crate) context: Option<String>,
 
-    /// Where to serve /livez, /readyz, /metrics, /status and /explain
+    /// Address of /livez, /readyz, /metrics, /status and /explain
     #[arg(
         long = "admin-bind-address",
         alias = "listen",
@@ -67,7 +67,7 @@ pub struct Args {
     )]
     pub(crate) listen: SocketAddr,
 
-    /// File with a bearer token in each line, for those who read /status and /explain from
+    /// File with a bearer token in each line, for clients that read /status and /explain from
     /// another machine; without it, only the machine itself may
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) admin_token_file: Option<PathBuf>,
@@ -94,7 +94,7 @@ pub struct Args {
     )]
     pub(crate) lease_name: DnsLabel,
 
-    /// Where the Lease is; without it, the namespace of this process
+    /// Namespace of the Lease; default: the namespace of this process
     #[arg(
         long = "leader-elect-resource-namespace",
         alias = "lease-namespace",
@@ -103,7 +103,7 @@ pub struct Args {
     )]
     pub(crate) lease_namespace: Option<DnsLabel>,
 
-    /// How long after its last sign of life a writer is replaced
+    /// Time after the last renewal at which another replica may become the leader
     #[arg(
         long = "leader-elect-lease-duration",
         alias = "lease-duration",
@@ -147,11 +147,11 @@ pub struct Args {
     #[arg(skip)]
     pub(crate) source_api: Option<SourceApi>,
 
-    /// What the ConfigMap says that these are in, if that is known
+    /// Text of the ConfigMap of source URLs, if it was read
     #[arg(skip)]
     pub(crate) config_map: Option<String>,
 
-    /// What is known of the objects of the CRD Source
+    /// Known objects of the CRD Source
     #[arg(skip)]
     pub(crate) source_objects: FoundSources,
 
@@ -159,28 +159,28 @@ pub struct Args {
     #[arg(skip)]
     pub(crate) semaphore_metrics: bool,
 
-    /// What a predecessor did beside mirroring
+    /// Tasks of a predecessor beside mirroring
     #[arg(skip)]
     pub(crate) habits: Habits,
 
-    /// What a front end accepted without need
+    /// Warnings of a front end
     #[arg(skip)]
     pub(crate) notes: Vec<String>,
-    /// What a front end read, beside the configuration
+    /// Files that a front end read, beside the configuration
     #[arg(skip)]
     pub(crate) inputs: Vec<PathBuf>,
 
-    /// Whether it is no mistake to have no sources
+    /// No error without sources
     #[arg(skip)]
     pub(crate) may_be_empty: bool,
 }
 
-/// What to do other than to reflect.
+/// Command other than to run the reflector.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// Print the sources and problems of a running reflector
     Status {
-        /// Where it listens; without it, where flags and variables say, or where it would
+        /// Address of the reflector; default: as flags and variables say
         #[arg(long, value_name = "URL")]
         server: Option<http::Uri>,
         /// Wait at most this time until all sources are synced; exit with 1 if they are not
@@ -202,7 +202,7 @@ pub(crate) enum Command {
         /// The namespace, where the name is given alone
         #[arg(short, long, value_name = "NAMESPACE")]
         namespace: Option<DnsLabel>,
-        /// Where the reflector listens; without it, as for status
+        /// Address of the reflector; default: as for status
         #[arg(long, value_name = "URL")]
         server: Option<http::Uri>,
         /// text or json
@@ -234,6 +234,38 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Output,
     },
+}
+
+/// Format of printed output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// Text for people.
+    #[default]
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// File of the objects of a source, as in `east=objects.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SourceFile {
+    /// Name of the source.
+    pub(crate) source: SourceName,
+    /// Path of the file.
+    pub(crate) path: PathBuf,
+}
+
+impl FromStr for SourceFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let pair = text.split_once('=').filter(|(_, path)| !path.is_empty());
+        let (source, path) = pair.ok_or("write it as SOURCE=FILE")?;
+        Ok(Self {
+            source: source.parse().map_err(|why| format!("{why}"))?,
+            path: path.into(),
+        })
+    }
 }
 
 fn lease(text: &str) -> Result<Duration, String> {

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use proto_types::name::DnsLabel;
 use reflector_planner::policy::Policy;
-use reflector_planner::{Placement, SourcePolicy};
 use runtime::Access;
 
-use super::alike::Groups;
 use super::file::RemovedSources;
 use super::objects::{Objects, Verdict};
+use super::source_discovery::Groups;
 use super::{
     Args, Config, Election, Error, File, GlobalConfig, GlobalEntry, Habits, InvalidSource, Origin,
     RecordKey, SourceEntry, global, import,
@@ -89,7 +88,7 @@ impl TryFrom<Args> for Config {
     }
 }
 
-/// Where sources are found.
+/// Returns the groups of discovered sources.
 fn groups(args: &Args, file: &mut File) -> Result<Groups, Error> {
     let (directory, urls) = (file.kubeconfig_dir.take(), file.source_api.take());
     Ok(Groups {
@@ -100,7 +99,7 @@ fn groups(args: &Args, file: &mut File) -> Result<Groups, Error> {
     })
 }
 
-/// What sources mean together.
+/// Checks of all sources together.
 struct Together<'a> {
     global: Option<&'a GlobalEntry>,
     has_cluster_set: bool,
@@ -281,38 +280,6 @@ fn local(kubeconfig: Option<PathBuf>, context: Option<String>) -> Access {
     match kubeconfig {
         Some(path) => Access::Kubeconfig { path, context },
         None => Access::InCluster,
-    }
-}
-
-pub(super) fn source_policy(
-    entry: &SourceEntry,
-    mirror_namespace: Option<&DnsLabel>,
-) -> Result<SourcePolicy, Error> {
-    Ok(SourcePolicy {
-        import: entry.imported()?,
-        naming: entry.called()?,
-        staleness: entry.staleness.0,
-        staleness_of: entry.exceptions()?,
-        known_as: entry.known_as().map(Into::into),
-        marks_as_reflected: entry.marks_as_reflected,
-        missing_namespaces: entry.missing_namespaces(),
-        endpoints: super::endpoints::written(entry.write_endpoints),
-        ..SourcePolicy::new(entry.name.clone(), placement(entry, mirror_namespace)?)
-    })
-}
-
-fn placement(entry: &SourceEntry, mirror_namespace: Option<&DnsLabel>) -> Result<Placement, Error> {
-    match (&entry.prefix, entry.same_name) {
-        (Some(prefix), false) => match mirror_namespace {
-            Some(namespace) => Ok(Placement::Prefixed {
-                prefix: prefix.clone(),
-                namespace: namespace.clone(),
-            }),
-            None => Err(Error::NoMirrorNamespace(entry.name.clone())),
-        },
-        (None, true) => Ok(Placement::SameName),
-        (Some(_), true) => Err(InvalidSource::TwoPlacements(entry.name.clone()).into()),
-        (None, false) => Err(InvalidSource::NoPlacement(entry.name.clone()).into()),
     }
 }
 

@@ -4,7 +4,7 @@ use reflector_planner::CoreEndpoints;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What of a source says where its Services' endpoints are.
+/// Resource of a source from which endpoints are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum EndpointsFrom {
@@ -28,7 +28,7 @@ impl EndpointsFrom {
     }
 }
 
-/// What `writeEndpoints` means.
+/// Returns the policy of a value of `writeEndpoints`.
 pub(super) const fn written(is_wanted: bool) -> CoreEndpoints {
     if is_wanted {
         CoreEndpoints::Written

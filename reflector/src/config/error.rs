@@ -4,7 +4,7 @@ use reflector_planner::{SourceName, policy};
 
 use super::{FileError, InvalidGroup, InvalidSource};
 
-/// Why there is no [`Config`](super::Config).
+/// Error of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file is not one.
@@ -42,7 +42,7 @@ pub enum Error {
     GlobalSelector {
         /// The text.
         selector: String,
-        /// What is wrong with it.
+        /// Error.
         why: String,
     },
     /// Modes without the names that they are about.
@@ -70,7 +70,7 @@ pub enum Error {
         name: SourceName,
         /// Its zone.
         theirs: String,
-        /// What it is called here.
+        /// Name of the local cluster.
         ours: String,
     },
     /// Global Services without a place.

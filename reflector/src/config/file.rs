@@ -19,16 +19,16 @@ use super::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(title = "reflector", transform = schema::of_file)]
 pub struct File {
-    /// Where prefixed mirrors go.
+    /// Namespace of mirrors with a prefix.
     #[schemars(with = "Option<Label>")]
     pub mirror_namespace: Option<DnsLabel>,
-    /// What becomes of the mirrors of a source that is no longer here.
+    /// Treatment of the mirrors of a source that is no longer configured.
     #[serde(default)]
     pub removed_sources: RemovedSources,
-    /// Whether every deletion that a source causes waits for another list.
+    /// `true` if each deletion that a source causes waits for another list.
     #[serde(default)]
     pub confirm_deletions: bool,
-    /// How long deletions in mass are held.
+    /// Time for which mass deletions are held.
     #[serde(default, deserialize_with = "duration")]
     #[schemars(with = "Option<DurationText>")]
     pub deletion_hold: Option<Duration>,
@@ -40,8 +40,8 @@ pub struct File {
     #[serde(default, rename = "localCIDRs", alias = "localRanges")]
     #[schemars(with = "Vec<Range>")]
     pub local_ranges: Vec<String>,
-    /// Whether the local API server is asked for further ones: its ServiceCIDRs and the pod
-    /// CIDRs and addresses of its nodes.
+    /// Use of further CIDRs that the local API server reports: ServiceCIDRs, pod CIDRs and
+    /// addresses of nodes.
     #[serde(rename = "learnLocalCIDRs")]
     pub learn_local_ranges: Option<bool>,
     /// Services of this cluster and of the sources that become one.
@@ -51,7 +51,7 @@ pub struct File {
     /// The sources; the first wins where two want the same name.
     #[serde(default)]
     pub sources: Vec<SourceEntry>,
-    /// Whether there are metrics also by the names that semaphore-service-mirror had.
+    /// `true` if metrics have the names of semaphore-service-mirror too.
     #[serde(default)]
     pub semaphore_metrics: bool,
     /// Further sources, each by a kubeconfig that is found.
@@ -84,7 +84,7 @@ impl From<RemovedSources> for policy::RemovedSources {
     }
 }
 
-/// Why a file is not a configuration.
+/// Error of a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It does not open.
@@ -92,7 +92,7 @@ pub enum FileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -101,7 +101,7 @@ pub enum FileError {
     Parse {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// Error and its place.
         why: String,
     },
 }

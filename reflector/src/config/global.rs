@@ -11,28 +11,28 @@ use reflector_planner::{GlobalPlacement, GlobalPolicy, MemberPolicy, Policy, Sha
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::check::source_policy;
 use super::schema::{Duration as DurationText, Label};
+use super::source_policy::source_policy;
 use super::{Config, Error, SourceEntry};
 
-/// Which Services of this cluster and of the sources become one.
+/// Selection of the Services of this cluster and of the sources that become one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Global")]
 pub struct GlobalEntry {
-    /// What this cluster is called among its peers, which call it the same.
+    /// Name of this cluster, which its peers use too.
     #[schemars(with = "Label")]
     pub cluster: SourceName,
-    /// Which Services are members, here and in every source.
+    /// Label selector of members, in this cluster and in each source.
     #[serde(default = "default_selector")]
     pub selector: String,
-    /// Whether a global Service has the namespace and name of its members.
+    /// `true` if a global Service has the namespace and name of its members.
     #[serde(default)]
     pub same_name: bool,
     /// The zones of this cluster's nodes.
     #[serde(default)]
     pub zones: Vec<String>,
-    /// Which members ask for the local cluster's endpoints first, by their labels.
+    /// Label selector of members that request the endpoints of the local cluster first.
     #[serde(
         default = "default_local_first",
         rename = "localFirstSelector",
@@ -45,27 +45,27 @@ pub struct GlobalEntry {
     /// Clusters that decide before others where members differ, in this order.
     #[serde(default)]
     pub precedence: Vec<String>,
-    /// Whether members say by annotation which of them serve, while a workload moves from
-    /// one cluster to another.
+    /// `true` if members state by annotation which of them serve while a workload moves from one
+    /// cluster to another.
     #[serde(default)]
     pub migration: bool,
-    /// Whether global Services have core/v1 Endpoints beside their slices.
+    /// `true` if global Services have core/v1 Endpoints beside their EndpointSlices.
     #[serde(default)]
     pub write_endpoints: bool,
-    /// How the way back goes.
+    /// Failback.
     #[serde(default)]
     pub failback: FailbackEntry,
 }
 
-/// How traffic goes back to a cluster that suffices again.
+/// Failback to a cluster that meets the failover threshold again.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(rename = "Failback")]
 pub struct FailbackEntry {
-    /// How long the cluster suffices before it begins.
+    /// Time for which the cluster must meet the threshold before the failback begins.
     #[schemars(with = "DurationText")]
     pub after: String,
-    /// How long it takes.
+    /// Duration of the failback.
     #[schemars(with = "DurationText")]
     pub over: String,
 }
@@ -80,23 +80,23 @@ impl Default for FailbackEntry {
     }
 }
 
-/// How members of global Services are followed.
+/// Watches of members of global Services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GlobalConfig {
-    /// What this cluster is called.
+    /// Name of this cluster.
     pub cluster: SourceName,
-    /// Which Services are members.
+    /// Label selector of members.
     pub selector: LabelSelector,
-    /// Whether they say which of them serve, and their namespaces whether they are any.
+    /// `true` if members state which of them serve, and their namespaces whether they have members.
     pub is_by_mode: bool,
 }
 
-/// What marks a Service as a member unless configured otherwise.
+/// Returns the default label selector of members.
 fn default_selector() -> String {
     "heliograph.dev/global-service=true".to_owned()
 }
 
-/// What asks for local endpoints first unless configured otherwise.
+/// Returns the default label selector of members that request local endpoints first.
 fn default_local_first() -> String {
     "heliograph.dev/routing=local-first".to_owned()
 }
@@ -113,7 +113,7 @@ fn selector(text: &str) -> Result<LabelSelector, Error> {
 }
 
 impl GlobalEntry {
-    /// What it means, with the sources that take part.
+    /// Checks the entry, with the sources that take part.
     pub(super) fn check(
         &self,
         sources: &[SourceEntry],
@@ -201,7 +201,7 @@ impl GlobalEntry {
     }
 }
 
-/// What to do with the sources, and with those that are members.
+/// Returns the policy of the sources and of the members.
 pub(super) fn policy(
     entries: &[SourceEntry],
     (members, has_cluster_set): (Option<GlobalPolicy>, bool),
@@ -230,7 +230,7 @@ impl Config {
     pub fn local_namespace(&self) -> Option<&DnsLabel> {
         let (sources, members) = (self.policy.sources(), self.policy.members());
         if sources.is_empty() && members.is_empty() {
-            // Whoever comes later may need more, and gets it then.
+            // Sources that are added later may need more, and get it then.
             return self.mirror_namespace.as_ref();
         }
         let mut only = None;
@@ -269,7 +269,7 @@ impl GlobalConfig {
 }
 
 impl SourceEntry {
-    /// Whether its Services may be members of global ones.
+    /// Returns whether its Services may be members of global ones.
     pub(super) fn joins(&self) -> bool {
         self.global != Some(false)
     }
@@ -280,7 +280,7 @@ impl SourceEntry {
         zones.collect()
     }
 
-    /// Whether its Services are mirrored one by one.
+    /// Returns whether its Services are mirrored one by one.
     pub(super) const fn mirrors(&self) -> bool {
         self.prefix.is_some() || self.same_name
     }

@@ -18,19 +18,19 @@ use super::schema::{Host, Pattern as PatternText, Port, Range};
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(rename = "Import")]
 pub struct ImportEntry {
-    /// Which namespaces' Services come in.
+    /// Namespaces that are allowed.
     namespaces: RulesEntry,
-    /// Which names' Services come in.
+    /// Names that are allowed.
     names: RulesEntry,
-    /// Which ports of Services come in.
+    /// Ports of Services that are allowed.
     #[serde(deserialize_with = "some_ports")]
     #[schemars(with = "Vec<Port>", length(min = 1))]
     ports: Vec<String>,
-    /// Which ports of endpoints come in.
+    /// Ports of endpoints that are allowed.
     #[serde(deserialize_with = "some_ports")]
     #[schemars(with = "Vec<Port>", length(min = 1))]
     target_ports: Vec<String>,
-    /// Where endpoints may be: the source's pod ranges.
+    /// Allowed addresses of endpoints: the pod CIDRs of the source.
     #[serde(
         rename = "endpointCIDRs",
         alias = "addresses",
@@ -44,19 +44,19 @@ pub struct ImportEntry {
     external_names: Vec<String>,
     /// Policies of its Services that count for other clusters too.
     policies: Vec<PolicyEntry>,
-    /// How many Services come in.
+    /// Maximum number of Services.
     max_services: Option<usize>,
-    /// How many endpoints of one Service come in.
+    /// Maximum number of endpoints of one Service.
     max_endpoints: Option<usize>,
-    /// Which labels come along.
+    /// Labels that are copied.
     #[serde(deserialize_with = "some")]
     #[schemars(with = "Vec<PatternText>", length(min = 1))]
     labels: Vec<String>,
-    /// Which annotations come along.
+    /// Annotations that are copied.
     #[serde(deserialize_with = "some")]
     #[schemars(with = "Vec<PatternText>", length(min = 1))]
     annotations: Vec<String>,
-    /// Whether endpoints keep the names of their nodes.
+    /// `true` if endpoints keep the names of their nodes.
     node_names: bool,
 }
 
@@ -67,11 +67,11 @@ pub struct ImportEntry {
 enum PolicyEntry {
     /// `heliograph.dev/failover` and `heliograph.dev/failover-min`.
     Failover,
-    /// What `global.localFirst` selects.
+    /// Labels that `global.localFirstSelector` selects.
     Routing,
 }
 
-/// What comes in by name; `deny` goes before `allow`.
+/// Allowed and denied names; `deny` takes precedence over `allow`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(rename = "Rules")]
@@ -132,7 +132,7 @@ impl ImportEntry {
         self.policies.iter().map(right).collect()
     }
 
-    /// What it means; else which key is wrong, and why.
+    /// Returns the import policy, or the invalid key with its error.
     pub(super) fn check(&self) -> Result<Import, String> {
         Ok(Import {
             namespaces: self.namespaces.check("import.namespaces")?,
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_come_in_is_read() {
+    fn an_import_policy_is_read() {
         check("{}", "");
         check(
             "{namespaces: {allow: [demo, shop-*]}, names: {deny: [secret*]}, ports: [80, 8000-8999], \
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_remedy() {
+    fn a_wrong_value_is_named_with_its_remedy() {
         check(
             "{endpointCIDRs: [10.1.0.1]}",
             "import.endpointCIDRs: \"10.1.0.1\" is not a range",

@@ -20,13 +20,13 @@ pub(crate) const MAX_SERVICES: usize = 5000;
 /// Default of the endpoints of one Service that come in.
 pub(crate) const MAX_ENDPOINTS: usize = 5000;
 
-/// What all sources together may take in memory, whatever each may.
+/// Memory limit of all sources together.
 pub(crate) const WHOLE: Amount = Amount {
     bytes: 512 << 20,
     objects: 500_000,
 };
 
-/// What the readers of the local cluster may hold together.
+/// Memory limit of the local cluster.
 pub(crate) const LOCAL: Amount = Amount {
     bytes: 320 << 20,
     objects: 500_000,
@@ -37,13 +37,13 @@ pub(crate) const LOCAL: Amount = Amount {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(rename = "Limits")]
 pub struct LimitsEntry {
-    /// How many bytes its objects may take in memory, while they are read too.
+    /// Maximum memory of its objects in bytes, also while they are read.
     #[schemars(range(min = 1))]
     bytes: usize,
-    /// How many objects it may have.
+    /// Maximum number of its objects.
     #[schemars(range(min = 1))]
     objects: usize,
-    /// How many writes there are for it in a second, after a burst of ten times as many.
+    /// Maximum number of writes for it in a second, after a burst of ten times as many.
     #[schemars(range(min = 1))]
     writes_per_second: u32,
 }
@@ -51,9 +51,9 @@ pub struct LimitsEntry {
 /// The limits of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceLimits {
-    /// What its objects may take in memory.
+    /// Memory limit of its objects.
     pub held: Amount,
-    /// How many writes there are for it in a second.
+    /// Maximum number of writes for it in a second.
     pub writes_per_second: u32,
 }
 

@@ -18,14 +18,14 @@ pub struct NamingEntry {
     /// The form of names.
     #[schemars(with = "Option<TemplateText>")]
     pub template: Option<String>,
-    /// Where mirrors of a namespace go.
+    /// Local namespaces of the mirrors, by source namespace.
     #[serde(rename = "namespaceMap", alias = "namespaces")]
     #[schemars(with = "BTreeMap<Label, Label>")]
     namespaces: BTreeMap<String, DnsLabel>,
-    /// What becomes of names over 63 characters.
+    /// Treatment of names over 63 characters.
     #[serde(rename = "longNames", alias = "long")]
     long: LongEntry,
-    /// Whether a Service may choose its mirror's name.
+    /// `true` if a Service may choose the name of its mirror.
     #[serde(rename = "allowAliases", alias = "aliases")]
     aliases: bool,
 }
@@ -45,7 +45,7 @@ enum LongEntry {
 }
 
 impl NamingEntry {
-    /// What it means; else which key is wrong, and why.
+    /// Returns the naming, or the invalid key with its error.
     pub(super) fn check(&self) -> Result<Naming, String> {
         let template = self.template.as_ref().map(|it| it.parse()).transpose();
         let namespaces = self.namespaces.iter().map(|(from, to)| {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_mirrors_are_called_is_read_or_refused_with_its_remedy() {
+    fn a_naming_is_read_or_rejected_with_its_remedy() {
         check("{}", "too long ones are refused");
         check(
             "{template: '{source}-{namespace}-73736d-{name}', namespaceMap: {demo: shop}, \

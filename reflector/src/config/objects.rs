@@ -50,8 +50,8 @@ pub struct SourcesFromCrd {
     /// Namespace of the Sources; default: the namespace of the pod.
     #[schemars(with = "Option<Label>")]
     pub namespace: Option<DnsLabel>,
-    /// Directory below which Sources may name files. Everyone who may write Sources can send
-    /// any token in it to any server. Without it, Sources name no files.
+    /// Directory below which Sources may name files. A user who may write Sources can send any
+    /// token in it to any server. Without it, Sources name no files.
     pub file_directory: Option<PathBuf>,
 }
 
@@ -64,7 +64,7 @@ pub struct FoundSources {
     pub error: Option<String>,
     /// Sources that are missing without evidence that they were deleted.
     pub held: Vec<Box<str>>,
-    /// Whether a source may exist that is not among the objects.
+    /// `true` if a source may exist that is not among the objects.
     pub lacks_some: bool,
 }
 
@@ -134,11 +134,11 @@ const NONE_LEFT: &str = "sourcesFromCRD: there is no Source, and with removedSou
 /// Sources of the CRD, as a configuration takes them in.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
-    /// Where they are, if they are read.
+    /// Place of the objects, if they are read.
     pub(super) place: Option<SourcesFromCrd>,
     file_directory: Option<PathBuf>,
     found: FoundSources,
-    /// Whether credentials may travel unencrypted.
+    /// `true` if credentials may be sent unencrypted.
     allows_plain_http: bool,
 }
 

@@ -134,7 +134,7 @@ pub(super) const EXCLUSIVE: [(&str, &str); 4] = [
     ("tokenFile", "tokenVariable"),
 ];
 
-/// Which keys of a source go together.
+/// Adds the rules for keys of a source that depend on each other.
 pub(super) fn of_source(schema: &mut Schema) {
     let mut rules = vec![
         json!({"oneOf": [has("url"), has("kubeconfig")]}),

@@ -34,12 +34,12 @@ const LOCAL: &str = "local";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Source", transform = schema::of_source)]
 pub struct SourceEntry {
-    /// What it is called.
+    /// Name.
     #[schemars(with = "SourceLabel")]
     pub name: SourceName,
-    /// Where its emitter listens.
+    /// URL of its emitter.
     pub url: Option<String>,
-    /// How its API server is reached, instead of an emitter.
+    /// Kubeconfig of its API server, instead of an emitter.
     pub kubeconfig: Option<PathBuf>,
     /// The context in the kubeconfig.
     pub context: Option<String>,
@@ -47,7 +47,7 @@ pub struct SourceEntry {
     pub ca_file: Option<PathBuf>,
     /// The same authority, in PEM format.
     pub ca: Option<String>,
-    /// Where that authority is fetched from, again and again.
+    /// URL of that CA, which is fetched repeatedly.
     pub ca_url: Option<String>,
     /// Name in the URL's certificate, where that is another one than in the URL.
     pub server_name: Option<String>,
@@ -61,64 +61,64 @@ pub struct SourceEntry {
     pub client_key_file: Option<PathBuf>,
     /// The proxy that leads to the URL.
     pub proxy_url: Option<String>,
-    /// Which cluster it must be, by the uid of its `kube-system` namespace.
+    /// Expected cluster identity: UID of its namespace `kube-system`.
     pub cluster: Option<Box<str>>,
-    /// What its mirrors' names begin with.
+    /// Prefix of the names of its mirrors.
     #[schemars(with = "Option<Prefix>")]
     pub prefix: Option<DnsLabel>,
-    /// Whether its mirrors have the namespace and name of their originals.
+    /// `true` if its mirrors have the namespace and name of the source Services.
     #[serde(default)]
     pub same_name: bool,
-    /// Whether namespaces that its mirrors lack are created.
+    /// `true` if missing namespaces of its mirrors are created.
     #[serde(default)]
     pub create_namespace: bool,
-    /// What of it says where its Services' endpoints are.
+    /// Resource from which its endpoints are read.
     #[serde(default)]
     pub endpoints_from: EndpointsFrom,
-    /// How often it is asked where its lists cannot be watched from.
+    /// Interval of lists if its server has no resource versions.
     #[serde(rename = "pollInterval", alias = "pollEvery")]
     #[schemars(with = "Option<DurationText>")]
     pub poll_every: Option<String>,
-    /// Whether its mirrors have core/v1 Endpoints beside their slices.
+    /// `true` if its mirrors have core/v1 Endpoints beside their EndpointSlices.
     #[serde(default)]
     pub write_endpoints: bool,
-    /// What of it is mirrored.
+    /// Label selector of the mirrored Services.
     pub selector: Option<String>,
     /// The only namespace that is mirrored.
     #[schemars(with = "Option<Label>")]
     pub namespace: Option<DnsLabel>,
-    /// Whether its Services may be members of global ones, where there are any.
+    /// Membership of its Services in global Services; default true if there are any.
     pub global: Option<bool>,
-    /// Whether it is a cluster of the clusterset, where there is one; default true.
+    /// Membership of the cluster in the clusterset; default true if there is one.
     pub cluster_set: Option<bool>,
     /// Its zones, and what they are called here.
     #[serde(default, rename = "zoneMap", alias = "zones")]
     pub zones: BTreeMap<String, String>,
-    /// What becomes of its endpoints while it is silent.
+    /// Treatment of its endpoints while it is disconnected.
     #[serde(default)]
     pub staleness: StalenessEntry,
     /// Its Services for which that is otherwise.
     #[serde(default, rename = "stalenessOverrides", alias = "stalenessOf")]
     pub staleness_of: Vec<StalenessOfEntry>,
-    /// What may come in from it.
+    /// Import policy.
     #[serde(default)]
     pub import: ImportEntry,
-    /// What it may take of this program and of the local cluster.
+    /// Limits of its memory and of the writes for it.
     #[serde(default)]
     pub limits: LimitsEntry,
-    /// What its mirrors are called.
+    /// Names of its mirrors.
     #[serde(default)]
     pub naming: NamingEntry,
     /// The server that its kubeconfig leads to, where service-reflector called it so.
     #[serde(skip)]
     pub server: Option<String>,
-    /// Whether mirrors have service-reflector's annotations too.
+    /// `true` if mirrors have the annotations of service-reflector too.
     #[serde(skip)]
     pub marks_as_reflected: bool,
-    /// Where it is from.
+    /// Origin of the entry.
     #[serde(skip)]
     pub origin: Origin,
-    /// Whether its kubeconfig may have inline data only.
+    /// `true` if its kubeconfig can have inline data only.
     #[serde(skip)]
     pub is_inline: bool,
 }
@@ -164,7 +164,7 @@ impl SourceEntry {
         }
     }
 
-    /// What it means.
+    /// Checks the entry.
     pub fn check(self) -> Result<SourceConfig, InvalidSource> {
         // A predecessor can have a kubeconfig of that name.
         if self.name.as_str() == LOCAL && self.origin == Origin::Written {
@@ -205,7 +205,7 @@ impl SourceEntry {
         })
     }
 
-    /// What may come in from it.
+    /// Returns the import policy.
     pub(crate) fn imported(&self) -> Result<Import, InvalidSource> {
         let mut import = self.import.clone();
         if let (Some(namespace), false) = (&self.namespace, import.names_namespaces()) {
@@ -215,7 +215,7 @@ impl SourceEntry {
         import.check().map_err(|why| self.unclear(why))
     }
 
-    /// Checks that a source that decides on local namespaces is told which it may choose.
+    /// Checks that a source that decides on local namespaces has a list of allowed ones.
     pub(crate) fn check_namespaces(&self) -> Result<(), InvalidSource> {
         if self.import.names_namespaces() || self.namespace.is_some() {
             Ok(())
@@ -224,12 +224,12 @@ impl SourceEntry {
         }
     }
 
-    /// Which policies of its Services count for other clusters too.
+    /// Returns the policies of its Services that apply to other clusters too.
     pub(crate) fn rights(&self) -> Box<[PolicyRight]> {
         self.import.rights()
     }
 
-    /// What is done where the namespaces of its mirrors do not exist.
+    /// Returns the treatment of missing namespaces of its mirrors.
     pub(crate) const fn missing_namespaces(&self) -> MissingNamespaces {
         match self.create_namespace {
             true => MissingNamespaces::Created,
@@ -237,12 +237,12 @@ impl SourceEntry {
         }
     }
 
-    /// What its mirrors are called.
+    /// Returns the naming of its mirrors.
     pub(crate) fn called(&self) -> Result<Naming, InvalidSource> {
         self.naming.check().map_err(|why| self.unclear(why))
     }
 
-    /// What becomes of which of its endpoints while it is silent.
+    /// Returns the exceptions for some of its endpoints while it is disconnected.
     pub(crate) fn exceptions(&self) -> Result<Vec<StalenessOf>, InvalidSource> {
         let exceptions = self.staleness_of.iter().map(StalenessOfEntry::check);
         let exceptions: Result<_, _> = exceptions.collect();
@@ -279,7 +279,7 @@ impl SourceEntry {
         }
     }
 
-    /// What service-reflector called it.
+    /// Returns the name that service-reflector gave to the source.
     pub(crate) fn known_as(&self) -> Option<&str> {
         self.server.as_deref().or(self.url.as_deref())
     }

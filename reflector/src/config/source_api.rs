@@ -13,11 +13,11 @@ use reflector_planner::SourceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::alike::{Each, InvalidGroup};
 use super::file::RemovedSources;
+use super::source_discovery::{InvalidGroup, LEFT_OUT, SourceDefaults};
 use super::{SourceEntry, hash_of, label_of, schema};
 
-/// Where URLs are that are sources.
+/// Place of a list of URLs, each of a source.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(transform = schema::of_source_api)]
@@ -27,9 +27,9 @@ pub struct SourceApi {
     /// In a ConfigMap of the local cluster, which is read through its API.
     #[schemars(with = "Option<schema::ConfigMap>")]
     pub config_map: Option<ConfigMapKey>,
-    /// What its sources have in common.
+    /// Defaults of its sources.
     #[serde(default, rename = "defaults", alias = "each")]
-    pub each: Each,
+    pub each: SourceDefaults,
 }
 
 /// A key of a ConfigMap, written as `NAMESPACE/NAME` or `NAMESPACE/NAME/KEY`.
@@ -45,8 +45,6 @@ pub struct ConfigMapKey {
 }
 
 const GROUP: &str = "sourceURLs";
-/// The beginning of the note about a URL that is none.
-pub(super) const LEFT_OUT: &str = "sourceURLs: left out:";
 /// The key that service-reflector's manifest has.
 const KEY: &str = "source-api";
 
@@ -74,7 +72,7 @@ impl SourceApi {
             },
             (Some(_), Some(_)) | (None, None) => return Err(InvalidGroup::NoPlace),
         };
-        // What is wrong with it is told before there is a URL.
+        // Errors of the defaults are reported before there is a URL.
         self.each.source(GROUP, &"name".parse().expect("a label"))?;
         let n_others = entries.len();
         for url in urls(&text) {
@@ -118,8 +116,8 @@ pub(crate) fn whole(text: &str) -> String {
     }
 }
 
-/// A source's name: host and port of its URL, as a DNS label. What is told apart by
-/// more than those has a hash of the whole URL.
+/// Returns the name of a source: host and port of its URL, as a DNS label. If several URLs have the
+/// same name, a hash of the URL is added.
 pub(crate) fn name_of_url(url: &str, others: &[SourceEntry]) -> Result<SourceName, String> {
     let parsed: Uri = url.parse().map_err(|why| format!("{url:?}: {why}"))?;
     let host = parsed.host().unwrap_or_default();

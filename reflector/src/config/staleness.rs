@@ -18,7 +18,7 @@ use super::schema::{Duration as DurationText, ServicePattern};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StalenessEntry(pub Staleness);
 
-/// What holds for some Services alone.
+/// Exception for some Services.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "StalenessOverride")]
@@ -26,12 +26,12 @@ pub struct StalenessOfEntry {
     /// For which Services.
     #[schemars(with = "Vec<ServicePattern>")]
     services: Vec<String>,
-    /// What becomes of their endpoints.
+    /// Treatment of their endpoints.
     staleness: StalenessEntry,
 }
 
 impl StalenessOfEntry {
-    /// What it means; else what is wrong.
+    /// Checks the entry.
     pub(super) fn check(&self) -> Result<StalenessOf, String> {
         let pattern = |text: &String| match text.parse::<Pattern>() {
             Ok(pattern) if text == "*" || text.contains('/') => Ok(pattern),
@@ -70,11 +70,11 @@ impl JsonSchema for StalenessEntry {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "StalenessRules")]
 struct Rules {
-    /// When they count as not ready.
+    /// Time after which endpoints count as not ready.
     #[serde(default, deserialize_with = "duration")]
     #[schemars(with = "DurationText")]
     not_ready_after: Option<Duration>,
-    /// When they go.
+    /// Time after which endpoints are removed.
     #[serde(default, deserialize_with = "duration")]
     #[schemars(with = "DurationText")]
     drop_after: Option<Duration>,

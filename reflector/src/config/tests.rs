@@ -73,7 +73,7 @@ fn json_is_a_configuration_too() {
 }
 
 #[test]
-fn what_was_understood_is_shown_with_its_defaults() {
+fn the_effective_configuration_is_shown_with_its_defaults() {
     let config = config(&[
         "config",
         "--source",
@@ -351,7 +351,7 @@ fn a_source_must_say_where_it_is_and_where_its_mirrors_go() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_its_remedy() {
+fn a_missing_setting_is_named_with_its_remedy() {
     check(config(&[]), &["no sources: name them with --source"]);
     check(
         from_file("{removedSources: delete, sources: []}"),

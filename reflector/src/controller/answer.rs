@@ -3,7 +3,7 @@
 use reflector_planner::{explain, inspect};
 
 use super::Controller;
-use crate::admin::Question;
+use crate::questions::Question;
 use crate::source_objects::mirrored;
 
 impl Controller {

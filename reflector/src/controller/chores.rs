@@ -89,7 +89,7 @@ impl Controller {
         self.unavailable = unavailable;
     }
 
-    /// Why nothing is written, whatever a plan says.
+    /// Returns the reason for which no plan is written.
     pub(super) fn why_not_written(&self) -> Option<Reason> {
         self.unavailable.as_ref().map(|why| Reason {
             rule: "LocalWritesFail".to_owned(),

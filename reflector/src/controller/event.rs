@@ -13,13 +13,13 @@ pub(super) enum Event {
     Written(Result<Written, JoinError>),
     /// A key is due again.
     Retry,
-    /// Whether this process leads may have changed.
+    /// The leadership of this process may have changed.
     Leadership,
     /// It is time to plan.
     Turn,
     /// Time passed.
     Tick,
-    /// Somebody wants to know how things are.
+    /// A question of the admin port.
     Asked(Question),
     /// There is another configuration.
     Reload(Reload),
@@ -29,7 +29,7 @@ pub(super) enum Event {
     FeedFailed(JoinError),
 }
 
-/// Where events come from.
+/// Sources of events.
 pub(super) struct Inbox {
     /// All feeds, polled in turns, so that none can keep the others from being heard.
     feeds: SelectAll<BoxStream<'static, News>>,
@@ -60,7 +60,7 @@ impl Inbox {
         self.feeds.extend(feeds);
     }
 
-    /// What happens next. A dropped call loses nothing.
+    /// Returns the next event. Cancel safe.
     pub(super) async fn next(&mut self) -> Event {
         tokio::select! {
             Some(news) = self.feeds.next() => Event::News(Box::new(news)),

@@ -24,12 +24,12 @@ pub(crate) struct OptOuts {
     reader: Reader,
     client: kube::Client,
     namespaces: BTreeSet<Box<str>>,
-    /// Why they are not followed now.
+    /// Error for which they are not watched now.
     lost: Option<String>,
 }
 
 impl OptOuts {
-    /// What is asked for: no namespace but those that opt out.
+    /// Returns the scope: namespaces that opt out.
     pub(crate) fn scope() -> Scope {
         let selector = format!("{REPLICATED}={NOT_REPLICATED}");
         let selector: Result<LabelSelector, _> = selector.parse();
@@ -57,7 +57,7 @@ impl OptOuts {
         }
     }
 
-    /// Follows until nobody listens. `known` rises when they are told for the first time.
+    /// Watches until the receiver is dropped. Raises `known` at the first list.
     pub(crate) async fn follow(mut self, sender: mpsc::Sender<News>, known: watch::Sender<bool>) {
         loop {
             let event = tokio::select! {

@@ -5,7 +5,7 @@ use proto_types::Resource;
 use runtime::Scope;
 use serde::Deserialize;
 
-/// What a cluster has of endpoints.
+/// Resources of endpoints that a cluster serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Served {
     /// Slices.
@@ -47,7 +47,7 @@ pub(crate) async fn served(client: &kube::Client, scope: &Scope) -> Result<Serve
     Ok(served)
 }
 
-/// Whether listing is not allowed. Whatever else is wrong, the reader tells.
+/// Returns whether listing is not allowed. Whatever else is wrong, the reader tells.
 async fn is_forbidden(client: &kube::Client, scope: &Scope, resource: Resource) -> bool {
     let path = resource.collection(scope.namespace.as_deref());
     let Ok(request) = Request::get(format!("{path}?limit=1")).body(Vec::new()) else {
@@ -97,7 +97,8 @@ impl Resources {
 }
 
 impl Groups {
-    /// Only who lists groups at all can lack one.
+    /// Returns the served resources. A server that does not list groups is no evidence that one is
+    /// missing.
     fn served(self) -> Result<Served, String> {
         if self.kind != "APIGroupList" {
             return Err(format!("/apis is a {}", self.kind));

@@ -18,7 +18,7 @@ pub(crate) enum Way {
     Waiting(watch::Receiver<Progress>),
 }
 
-/// How far the opening of a way is.
+/// State of the opening of a connection.
 #[derive(Clone)]
 pub(crate) enum Progress {
     /// It began.
@@ -29,11 +29,12 @@ pub(crate) enum Progress {
     Open(kube::Client),
 }
 
-/// How often what failed is tried again.
+/// Interval of attempts after a failure.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
 
 impl Way {
-    /// Waits until it is open, and tells why it is not; nothing, if nobody listens.
+    /// Waits until it is open, and returns the reason for which it is not; `None` if the receiver
+    /// was dropped.
     pub(crate) async fn open(
         self,
         feed: &Feed,

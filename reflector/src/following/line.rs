@@ -15,17 +15,17 @@ use crate::feed::{Feed, News, OptOuts, RETRY, Served, Way, served};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 
-/// What a source is asked for, and how.
+/// Scope and access of a watch.
 pub(super) struct Asked {
     pub(super) scope: Scope,
     pub(super) endpoints_from: EndpointsFrom,
     pub(super) poll_every: Option<Duration>,
     pub(super) opt_outs: OptingOut,
-    /// Whether this feed asks, for all of the source, if it hears what it passes on.
+    /// `true` if this watch asks, for all of the source, whether its upstream is connected.
     pub(super) looks_behind: bool,
 }
 
-/// Whether a source's namespaces may keep their Services to themselves.
+/// Treatment of namespaces of a source that are opted out.
 pub(super) enum OptingOut {
     /// They may, and that source tells which do.
     Heeded(SourceName),
@@ -33,17 +33,17 @@ pub(super) enum OptingOut {
     Unheeded,
 }
 
-/// Who listens to a feed, and how.
+/// Outputs of a watch.
 pub(super) struct Ears {
     pub(super) sender: mpsc::Sender<News>,
     pub(super) doubted: Arc<Notify>,
     pub(super) identity: Arc<Identity>,
     pub(super) metrics: Metrics,
-    /// What the source may make its readers hold.
+    /// Memory limit of the source.
     pub(super) budget: Arc<Budget>,
 }
 
-/// A feed, what it asks for, and who listens.
+/// Watch task: its resource, scope and outputs.
 pub(super) struct Line {
     feed: Feed,
     asked: Asked,
@@ -58,8 +58,8 @@ impl Line {
         Self { feed, asked, ears }
     }
 
-    /// Follows the source until nobody listens. A panic on what the source sent is
-    /// reported as a failure of this feed alone, and followed by a restart.
+    /// Watches the source until the receiver is dropped. A panic on what the source sent is
+    /// reported as a failure of this watch alone, and followed by a restart.
     pub(super) async fn run(self, (access, way): (Access, Way)) {
         let mut restarts = Restarts::default();
         while let Err(why) = contain(self.follow((access.clone(), way.clone()))).await {
@@ -91,7 +91,7 @@ impl Line {
         let client = metrics.counting(client, name, &access).await;
         let (known, mut is_known) = watch::channel(false);
         let served = async {
-            // Who makes it known is kept by this task.
+            // The sender is kept by this task.
             let _ = is_known.wait_for(|it| *it).await;
             self.follow_what_is_served(&client).await;
         };
@@ -102,7 +102,7 @@ impl Line {
         }
     }
 
-    /// Tells whether the source hears what it passes on, as long as anybody listens.
+    /// Reports whether the upstream of the source is connected, until the receiver is dropped.
     async fn look_behind(&self, client: &kube::Client) {
         if !self.asked.looks_behind {
             return pending().await;

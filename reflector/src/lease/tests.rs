@@ -6,7 +6,7 @@ use tokio::time::advance;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
-async fn who_cannot_renew_stops_at_the_deadline() {
+async fn a_leader_that_cannot_renew_stops_at_the_deadline() {
     let (sender, until) = watch::channel(Some(Instant::now() + 5 * SECOND));
     let (_, seen) = watch::channel(super::LeaseState::default());
     let leadership = Leadership { until, seen };
@@ -20,7 +20,7 @@ async fn who_cannot_renew_stops_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_alone_always_leads() {
+async fn a_single_replica_always_leads() {
     let leadership = Leadership::always();
     advance(1_000_000 * SECOND).await;
     assert!(leadership.holds());

@@ -17,7 +17,9 @@ use reflector_planner::{
 use runtime::client::Exchange;
 
 use super::{Filling, Labels, durations};
-use crate::queue::Lane;
+
+/// Source whose change put a key into the queue; `None` for a change of the local cluster.
+pub(crate) type QueueId = Option<SourceName>;
 
 type Seconds = Gauge<f64, std::sync::atomic::AtomicU64>;
 
@@ -38,7 +40,7 @@ pub(crate) struct Semaphore {
     requeued: Family<Labels<1>, Gauge>,
 }
 
-/// Which of its watchers would have seen an object.
+/// Watcher of semaphore-service-mirror that would have received an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Watcher {
     source: SourceName,
@@ -47,7 +49,7 @@ struct Watcher {
     is_local: bool,
 }
 
-/// What came of work.
+/// Result of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// All that there was to do.
@@ -56,16 +58,16 @@ pub(crate) enum Outcome {
     Again,
 }
 
-/// How a queue is at one moment.
+/// State of a queue.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Load {
     /// Keys that wait.
     pub(crate) depth: i64,
     /// Keys that are tried again later.
     pub(crate) requeued: i64,
-    /// How long keys have been in work, all together.
+    /// Time in work of all keys together.
     pub(crate) unfinished: Duration,
-    /// How long one of them has been.
+    /// Longest time in work of one key.
     pub(crate) longest: Duration,
 }
 
@@ -121,18 +123,18 @@ impl Semaphore {
     }
 
     /// Something came to wait.
-    pub(crate) fn added(&self, lane: &Lane) {
+    pub(crate) fn added(&self, lane: &QueueId) {
         self.adds.get_or_create(&queue(lane)).inc();
     }
 
     /// Something waited so long.
-    pub(crate) fn waited(&self, lane: &Lane, time: Duration) {
+    pub(crate) fn waited(&self, lane: &QueueId, time: Duration) {
         let latency = self.latency.get_or_create(&queue(lane));
         latency.observe(time.as_secs_f64());
     }
 
     /// Something was in work so long, and this came of it.
-    pub(crate) fn worked(&self, lane: &Lane, time: Duration, outcome: Outcome) {
+    pub(crate) fn worked(&self, lane: &QueueId, time: Duration, outcome: Outcome) {
         let work = self.work.get_or_create(&queue(lane));
         work.observe(time.as_secs_f64());
         if outcome == Outcome::Again {
@@ -140,8 +142,8 @@ impl Semaphore {
         }
     }
 
-    /// How the queues are now.
-    pub(crate) fn loaded(&self, loads: BTreeMap<Lane, Load>) {
+    /// Sets the state of the queues.
+    pub(crate) fn loaded(&self, loads: BTreeMap<QueueId, Load>) {
         // A queue that is gone is an empty one.
         self.depth.clear();
         self.requeued.clear();
@@ -385,7 +387,7 @@ impl Watcher {
 }
 
 /// There is one queue for each source, and one for what happens here.
-fn queue(lane: &Lane) -> Labels<1> {
+fn queue(lane: &QueueId) -> Labels<1> {
     let source = lane.as_ref().map_or("local", SourceName::as_str);
     [("name", format!("{source}-service").into())]
 }

@@ -80,7 +80,7 @@ fn the_dashboard_shows_every_metric() {
 }
 
 #[test]
-fn what_is_documented_is_exported_and_nothing_else() {
+fn documented_metrics_are_exported_and_no_others() {
     assert_eq!(documented(), exported());
 }
 

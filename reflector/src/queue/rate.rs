@@ -11,7 +11,7 @@ const BURST: u32 = 10;
 #[derive(Debug)]
 pub(super) struct Rate {
     each: Duration,
-    /// When all that was written would have been written at that rate.
+    /// Time at which all writes so far would be done at that rate.
     paid_until: Instant,
 }
 

@@ -1,4 +1,4 @@
-use super::{Again, Lane, LocalKey, Queue};
+use super::{Again, LocalKey, Queue, QueueId};
 use proto_types::ObjectKey;
 use std::time::Duration;
 use tokio::time::{self, Instant};
@@ -7,7 +7,7 @@ fn key(name: &str) -> LocalKey {
     LocalKey::new(ObjectKey::new("demo", name))
 }
 
-fn lane(name: &str) -> Lane {
+fn lane(name: &str) -> QueueId {
     Some(name.parse().unwrap())
 }
 

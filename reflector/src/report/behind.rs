@@ -10,7 +10,7 @@ use runtime::upstream::Disconnected;
 use crate::metrics::{Metrics, UPSTREAM_LOST, of_problem};
 use crate::status::{ProblemStatus, UPSTREAM_KEPT};
 
-/// Why each of them does not hear it.
+/// Reason for which each source has lost its upstream.
 #[derive(Debug, Default)]
 pub(super) struct Behind(BTreeMap<SourceName, String>);
 
@@ -42,7 +42,7 @@ impl Behind {
         self.0.retain(|source, _| stays(source));
     }
 
-    /// What there is to know of it.
+    /// Returns the problems of these sources.
     pub(super) fn problems(&self) -> impl Iterator<Item = ProblemStatus> {
         self.0.iter().map(|(source, why)| ProblemStatus {
             reason: UPSTREAM_LOST.to_owned(),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_source_lost_is_a_problem_until_it_has_it_again() {
+    fn a_loss_of_a_source_is_a_problem_until_it_is_restored() {
         let (mut behind, metrics) = (Behind::default(), Metrics::registered(false).0);
         let east = "east".parse().unwrap();
         let messages = |it: &Behind| it.problems().map(|it| it.message).collect::<Vec<_>>();

@@ -8,7 +8,7 @@ use reflector_planner::SourceName;
 use super::doubles::DUPLICATE_CLUSTER;
 use crate::announce::{Notice, Subject};
 use crate::metrics::SOURCE_NOT_FOLLOWED;
-use crate::status::{NOT_FOLLOWED, ProblemStatus};
+use crate::status::{ProblemStatus, SOURCE_DISCONNECTED};
 
 /// A source that is not followed for longer is announced. A restart takes less.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ impl Conditions {
                 it == source && reason != DUPLICATE_CLUSTER
             });
             if !is_told {
-                let note = format!("source {source} is {NOT_FOLLOWED}: {why}");
+                let note = format!("source {source} is {SOURCE_DISCONNECTED}: {why}");
                 now.insert((source.clone(), SOURCE_NOT_FOLLOWED.to_owned()), note);
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reflector_planner::{Problem, SourceName};
 use tracing::{info, warn};
 
-/// What came and went since it was last told.
+/// Problems that began and ended since the last report.
 #[derive(Debug, Default)]
 pub(crate) struct Digest {
     came: Batches,
@@ -108,7 +108,7 @@ mod tests {
             digest.came(&problem(&format!("demo/web-{i}"), Cause::SourceRemoved));
         }
         let namespace = "demo".into();
-        digest.came(&problem("demo/x", Cause::NamespaceMissing { namespace }));
+        digest.came(&problem("demo/x", Cause::NamespaceNotFound { namespace }));
         let lines: Vec<_> = digest.came.values().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(

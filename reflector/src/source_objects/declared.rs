@@ -1,9 +1,9 @@
 //! Evidence that a Source was deleted.
 //!
-//! Whoever deletes the CustomResourceDefinition deletes all Sources with it, and means none of
-//! them. A Source is deleted only if the CRD under which it was seen is still the one that the
-//! API server serves: the same UID, and no deletion of it has begun. Kubernetes cannot take such
-//! a deletion back, so that the CRD was whole in between.
+//! A user who deletes the CustomResourceDefinition deletes all Sources with it, and means none of
+//! them. A Source is deleted only if the CRD under which it was seen is still the one that the API
+//! server serves: the same UID, and no deletion of it has begun. Kubernetes cannot take such a
+//! deletion back, so the CRD was whole in between.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;

@@ -13,9 +13,9 @@ use tracing::{debug, warn};
 
 use super::record::Recorder;
 use super::{Known, Mirrored, Set, conditions};
-use crate::admin::{Question, Questions};
 use crate::config::objects::NAMES;
 use crate::config::{RecordKey, Verdict};
+use crate::questions::{Question, Questions};
 use crate::status::Status;
 use crate::write::{Failure, Writer};
 
@@ -48,7 +48,7 @@ pub(super) struct Publisher {
     recorder: Option<Recorder>,
     /// Time since which this process is the leader.
     leads_since: Option<Instant>,
-    /// Whether all that was known at that time is planned.
+    /// `true` if everything that was known at that time is planned.
     has_settled: bool,
     /// Time of the last write of each Source, by UID.
     written: HashMap<Box<str>, Instant>,

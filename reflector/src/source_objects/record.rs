@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_secs(10);
 pub(super) struct Recorder {
     path: String,
     writer: Writer,
-    /// What the record has, if that is known.
+    /// Content of the record, if it is known.
     written: Option<String>,
     next: Instant,
     has_warned: bool,

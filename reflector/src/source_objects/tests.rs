@@ -75,7 +75,7 @@ fn the_oldest_is_first_and_a_status_alone_changes_nothing() {
 }
 
 #[test]
-fn what_was_accepted_is_kept_for_the_same_object_alone() {
+fn an_accepted_spec_is_kept_for_the_same_object_alone() {
     let set = |url: &str, uid: &str| Set {
         objects: Some(BTreeMap::from([{
             let (name, known) = known("a", "t", url);

@@ -32,7 +32,7 @@ pub struct ClusterStatus {
     pub state: String,
     /// Number of ServiceExports.
     pub exports: usize,
-    /// Why it is not synced.
+    /// Error for which it is not synced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
@@ -52,7 +52,7 @@ impl ClusterSetStatus {
         format!("Clusterset {name}: {n} clusters, {imports} ServiceImports in cluster {cluster}")
     }
 
-    /// What is wrong with single clusters, one sentence each.
+    /// Returns one sentence for each failed cluster.
     pub(super) fn failures(&self) -> impl Iterator<Item = String> {
         let failing = self.clusters.iter().filter(|it| it.state != "synced");
         failing.map(|it| {

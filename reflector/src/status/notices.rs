@@ -1,11 +1,11 @@
 //! Sentences of a status, the same on every surface: text, command line, page.
 
-use super::{NOT_FOLLOWED, Status};
+use super::{SOURCE_DISCONNECTED, Status};
 
-/// Why nothing is written, whatever a plan says.
+/// Reason for which no plan is written.
 pub const NO_WRITES: &str = "the local API server takes no writes; trying again";
 
-/// What a wrong configuration means here.
+/// Effect of an invalid configuration.
 pub const REFUSED: &str = "the configuration changed and is wrong; the former one goes on";
 
 /// Sources that have a sentence of their own.
@@ -14,14 +14,14 @@ const MAX_LINES: usize = 5;
 /// A sentence about the process or a source as a whole; problems are about single objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether something fails; otherwise it is worth knowing.
+    /// `true` for a failure, `false` for a note.
     pub is_failure: bool,
     /// The sentence, without an end.
     pub text: String,
 }
 
 impl Status {
-    /// What is to be told beside tables and problems, the most urgent first.
+    /// Returns the notices beside tables and problems, the most urgent first.
     pub fn notices(&self) -> Vec<Notice> {
         let refused = self.configuration.refused.iter();
         let refused = refused.map(|why| format!("{}: {why}", capitalized(REFUSED)));
@@ -60,7 +60,7 @@ impl Status {
         failures.chain(others).collect()
     }
 
-    /// What it means that the Lease cannot be had.
+    /// Returns the effect of an unavailable Lease.
     fn without_lease(&self, why: &str) -> String {
         let why = capitalized(why);
         match (self.leads, &self.writer) {
@@ -79,13 +79,13 @@ impl Status {
         if names.len() <= MAX_LINES {
             let lines = names
                 .iter()
-                .map(|name| format!("Source {name} is {NOT_FOLLOWED}"));
+                .map(|name| format!("Source {name} is {SOURCE_DISCONNECTED}"));
             return lines.collect();
         }
         let shown = names[..MAX_LINES].join(", ");
         let n_more = names.len() - MAX_LINES;
         vec![format!(
-            "Sources {shown} and {n_more} more are {NOT_FOLLOWED}"
+            "Sources {shown} and {n_more} more are {SOURCE_DISCONNECTED}"
         )]
     }
 }

@@ -148,7 +148,7 @@ fn many_lost_sources_are_one_sentence() {
         notice.text,
         format!(
             "Sources s0, s1, s2, s3, s4 and 45 more are {}",
-            super::NOT_FOLLOWED
+            super::SOURCE_DISCONNECTED
         )
     );
 }

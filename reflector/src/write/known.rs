@@ -5,7 +5,7 @@ use reflector_planner::{LocalChange, Mirror, Obstacle, Seen, Step, Update, Versi
 
 use super::Look;
 
-/// What an object of ours is now.
+/// Returns the change of the object that a step wrote.
 pub(super) fn applied(step: &Step, answer: &RawObject) -> Option<Update> {
     let key = answer.key.clone();
     (key == step.key).then(|| match step.resource {
@@ -30,7 +30,7 @@ pub(super) fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
     updates
 }
 
-/// What an object is by an answer. One that lost our mark is not ours any more.
+/// Returns the change that a response shows. An object without the mark is not managed any more.
 pub(super) fn now<T: Mirror>(key: ObjectKey, answer: &RawObject) -> LocalChange<T> {
     match Seen::read(answer) {
         Seen::Foreign => LocalChange::Deleted(key, answer.revision),
@@ -47,7 +47,7 @@ pub(super) fn gone(step: &Step, version: &Version) -> Update {
     }
 }
 
-/// What the step was about does not exist.
+/// Returns the change of an object that does not exist.
 pub(super) fn forgotten(step: &Step) -> Option<Update> {
     step.version.as_ref().map(|version| gone(step, version))
 }

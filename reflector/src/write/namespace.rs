@@ -47,7 +47,7 @@ struct Kind {
     verbs: Vec<String>,
 }
 
-/// What Kubernetes puts into each namespace, by the beginning of its name.
+/// Objects that Kubernetes puts into each namespace, by the beginning of their names.
 const EVERYWHERE: [(&str, &str); 4] = [
     ("events", ""),
     ("serviceaccounts", "default"),

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use proto_types::Status;
 
-/// Why a request has no result.
+/// Error of a request.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     /// The server answered: no.
@@ -14,7 +14,7 @@ pub(crate) enum Refusal {
     Namespace(String),
     /// The server did not answer.
     Unavailable(String),
-    /// Somebody else writes.
+    /// Another replica is the leader.
     StandingBy,
 }
 

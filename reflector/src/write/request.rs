@@ -55,7 +55,7 @@ impl Writer {
         let (head, body) = answer.unwrap_or_else(late)?;
         let code = head.status;
         let is_object = serde_json::from_slice::<Fields<'_>>(&body).is_ok();
-        // Whoever stands between us and the API server can neither store nor remove.
+        // A proxy between the reflector and the API server can neither store nor remove.
         if !is_object && (code.is_success() || code == StatusCode::NOT_FOUND) {
             let text = String::from_utf8_lossy(&body[..body.len().min(100)]).into_owned();
             let why = format!("{code}, but not from an API server: {text}");
@@ -86,7 +86,8 @@ fn is_busy(head: &Parts, body: &[u8]) -> bool {
         && serde_json::from_slice::<Fields<'_>>(body).is_err()
 }
 
-/// Why not. Who is asked for too much at once answers by a header and a line of text.
+/// Reads the reason of a rejection. A server with too many requests answers by a header and a line
+/// of text.
 fn status(head: &Parts, body: &[u8]) -> Status {
     let mut status: Status = serde_json::from_slice(body).unwrap_or_else(|_| {
         let (code, text) = (head.status, String::from_utf8_lossy(body));

@@ -186,7 +186,7 @@ fn status(code: u16, message: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_the_server_stored_is_known_at_once() {
+async fn the_stored_object_is_known_at_once() {
     let world = world(&[service(Value::Null)], &[]);
     let outcome = perform(world, vec![(POST, 201, mirror())]).await;
     assert_eq!(outcome.written.again, None);
@@ -197,7 +197,7 @@ async fn what_the_server_stored_is_known_at_once() {
 }
 
 #[tokio::test]
-async fn somebody_elses_object_is_a_problem_and_left_alone() {
+async fn an_unmanaged_object_is_a_problem_and_left_alone() {
     let world = world(&[service(Value::Null)], &[]);
     let answers = vec![
         (POST, 409, status(409, "exists")),
@@ -248,7 +248,7 @@ async fn only_an_api_server_can_say_that_something_is_gone() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_looked_at_is_not_written_over() {
+async fn an_unreadable_object_is_not_overwritten() {
     let world = world(&[service(Value::Null)], &[]);
     let answers = vec![
         (POST, 409, status(409, "already exists")),

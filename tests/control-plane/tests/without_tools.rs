@@ -40,13 +40,16 @@ fn main() -> ExitCode {
             a_log_can_be_read_when_the_keeper_has_gone,
         ),
         trial(
-            "what_cannot_run_is_ignored_and_the_last_line_says_so",
-            what_cannot_run_is_ignored_and_the_last_line_says_so,
+            "tests_that_cannot_run_are_ignored_and_the_last_line_says_so",
+            tests_that_cannot_run_are_ignored_and_the_last_line_says_so,
         ),
-        trial("what_cannot_run_fails_in_ci", what_cannot_run_fails_in_ci),
         trial(
-            "what_is_not_asked_for_needs_no_binaries",
-            what_is_not_asked_for_needs_no_binaries,
+            "tests_that_cannot_run_fail_in_ci",
+            tests_that_cannot_run_fail_in_ci,
+        ),
+        trial(
+            "scenarios_that_are_not_selected_need_no_binaries",
+            scenarios_that_are_not_selected_need_no_binaries,
         ),
         trial(
             "a_scenario_that_fails_shows_its_logs",
@@ -143,7 +146,7 @@ fn a_log_can_be_read_when_the_keeper_has_gone() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn what_cannot_run_is_ignored_and_the_last_line_says_so() -> anyhow::Result<()> {
+fn tests_that_cannot_run_are_ignored_and_the_last_line_says_so() -> anyhow::Result<()> {
     let output = suite_without_tools(&[], "false")?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     ensure!(
@@ -162,12 +165,12 @@ fn what_cannot_run_is_ignored_and_the_last_line_says_so() -> anyhow::Result<()> 
     Ok(())
 }
 
-fn what_cannot_run_fails_in_ci() -> anyhow::Result<()> {
+fn tests_that_cannot_run_fail_in_ci() -> anyhow::Result<()> {
     ensure!(!suite_without_tools(&[], "true")?.status.success());
     Ok(())
 }
 
-fn what_is_not_asked_for_needs_no_binaries() -> anyhow::Result<()> {
+fn scenarios_that_are_not_selected_need_no_binaries() -> anyhow::Result<()> {
     for arguments in [["--exact", "something"].as_slice(), &["--list"]] {
         let output = suite_without_tools(arguments, "true")?;
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proto_types::{ObjectKey, RawObject, Resource, label};
-use reflector::status::{NOT_FOLLOWED, ProblemStatus, SourceStatus, Status};
+use reflector::status::{ProblemStatus, SOURCE_DISCONNECTED, SourceStatus, Status};
 use runtime::Event;
 use serde::Deserialize;
 
@@ -306,7 +306,7 @@ fn row(source: &SourceStatus) -> Row {
             .filter_map(|feed| feed.age_seconds)
             .max(),
         newest: None,
-        lost: why.map(|why| format!("{NOT_FOLLOWED}: {why}")),
+        lost: why.map(|why| format!("{SOURCE_DISCONNECTED}: {why}")),
     }
 }
 

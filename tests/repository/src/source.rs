@@ -65,9 +65,11 @@ pub struct Counts {
 }
 
 /// Folders of packages, the inner ones first.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 10] = [
     "emitter/cache",
+    "reflector/clusterset",
     "reflector/planner",
+    "cli",
     "proto-types",
     "runtime",
     "emitter",
@@ -151,7 +153,9 @@ impl Counts {
     }
 }
 
-fn has_word(line: &str) -> bool {
+/// Returns whether a line has a word that comments and pages cannot have.
+#[must_use]
+pub fn has_word(line: &str) -> bool {
     let mut words = line.split(|it: char| !it.is_alphabetic());
     words.any(|word| WORDS.iter().any(|it| word.eq_ignore_ascii_case(it)))
 }

@@ -1,14 +1,15 @@
-//! Pages: every problem reason has a section, and links lead somewhere.
+//! Pages: links, the summary of the site, words, and a section for every problem reason.
 
 use std::collections::BTreeSet;
 
+use repository::source::has_word;
 use repository::{anchors, files, path, read};
 
 /// Where reasons are spelled.
 const REASONS: [&str; 5] = [
     "reflector/planner/src/problem/reason.rs",
     "reflector/planner/src/import/refusal.rs",
-    "reflector/planner/src/global/conflict.rs",
+    "reflector/planner/src/problem/conflict.rs",
     "reflector/clusterset/src/reason.rs",
     "reflector/src/metrics.rs",
 ];
@@ -97,4 +98,35 @@ fn links_within_the_repository_lead_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_page_is_in_the_summary() {
+    let summary = read("docs/SUMMARY.md");
+    let listed: BTreeSet<_> = links(&summary).into_iter().collect();
+    let pages = files("docs", &["md"]).into_iter();
+    let names = pages.filter_map(|it| Some(it.file_name()?.to_str()?.to_owned()));
+    let existing: BTreeSet<_> = names.filter(|it| it != "SUMMARY.md").collect();
+    assert_eq!(listed, existing);
+}
+
+/// Lines of pages with a forbidden word outside of code. Lower it when there are fewer.
+const MAX_WORDS: usize = 46;
+
+#[test]
+fn pages_have_no_forbidden_words() {
+    let others = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(path);
+    let mut found = Vec::new();
+    for page in files("docs", &["md"]).into_iter().chain(others) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let mut is_code = false;
+        for (i, line) in text.lines().enumerate() {
+            is_code ^= line.trim_start().starts_with("```");
+            if !is_code && has_word(line) {
+                found.push(format!("{}:{}", page.display(), i + 1));
+            }
+        }
+    }
+    eprintln!("{} lines with a forbidden word", found.len());
+    assert!(found.len() <= MAX_WORDS, "{found:#?}");
 }

@@ -8,60 +8,48 @@ use std::collections::BTreeMap;
 use repository::source::{Counts, circles, count, read_all};
 
 /// Doc comments per thousand that begin with a forbidden word, by package.
-const OPENINGS: [(&str, usize); 6] = [
-    ("proto-types", 160),
-    ("runtime", 290),
-    ("emitter/cache", 180),
-    ("emitter", 350),
-    ("reflector/planner", 400),
-    ("reflector", 400),
+const OPENINGS: [(&str, usize); 8] = [
+    ("proto-types", 0),
+    ("runtime", 0),
+    ("emitter/cache", 5),
+    ("emitter", 0),
+    ("reflector/clusterset", 0),
+    ("reflector/planner", 0),
+    ("reflector", 0),
+    ("cli", 0),
 ];
 
 /// Comment lines per thousand with a forbidden word, by package.
-const WORDS: [(&str, usize); 6] = [
-    ("proto-types", 5),
-    ("runtime", 75),
-    ("emitter/cache", 25),
-    ("emitter", 130),
-    ("reflector/planner", 60),
-    ("reflector", 70),
-];
-
-/// Modules that are part of a circle, by package. Others have none.
-const CIRCLES: [(&str, usize); 5] = [
-    ("emitter", 30),
-    ("emitter/cache", 10),
-    ("reflector", 20),
-    ("reflector/planner", 40),
-    ("runtime", 10),
+const WORDS: [(&str, usize); 8] = [
+    ("proto-types", 0),
+    ("runtime", 1),
+    ("emitter/cache", 1),
+    ("emitter", 0),
+    ("reflector/clusterset", 2),
+    ("reflector/planner", 0),
+    ("reflector", 2),
+    ("cli", 0),
 ];
 
 /// Lines of a file, as in CONTRIBUTING.md.
 const LONGEST_FILE: usize = 400;
 
 /// Files that are longer, and their limits; a file that is short again is removed here.
-const LONGER: [(&str, usize); 21] = [
+const LONGER: [(&str, usize); 14] = [
     ("emitter/cache/src/store.rs", 465),
-    ("emitter/cache/tests/joined.rs", 538),
-    ("emitter/src/api/tests.rs", 418),
-    ("emitter/src/config.rs", 420),
+    ("emitter/cache/tests/joined.rs", 523),
+    ("emitter/src/api/tests.rs", 411),
     ("emitter/src/hub.rs", 516),
-    ("emitter/src/identity.rs", 468),
-    ("emitter/src/metrics.rs", 414),
-    ("proto-types/src/object.rs", 420),
+    ("emitter/src/identity.rs", 445),
+    ("proto-types/src/object.rs", 414),
     ("reflector/clusterset/src/action.rs", 430),
     ("reflector/clusterset/src/plan.rs", 500),
-    ("reflector/planner/src/global.rs", 413),
-    ("reflector/planner/src/hold.rs", 415),
-    ("reflector/planner/src/policy.rs", 425),
-    ("reflector/planner/src/problem.rs", 416),
-    ("reflector/planner/src/service.rs", 411),
-    ("reflector/planner/tests/planner/global.rs", 440),
-    ("reflector/src/config/tests.rs", 440),
-    ("reflector/src/controller.rs", 460),
-    ("reflector/src/following.rs", 420),
-    ("runtime/src/follow.rs", 430),
-    ("tests/model/src/fleet.rs", 449),
+    ("reflector/planner/tests/planner/global.rs", 437),
+    ("reflector/src/config/tests.rs", 434),
+    ("reflector/src/controller.rs", 420),
+    ("reflector/src/following.rs", 416),
+    ("runtime/src/follow.rs", 421),
+    ("tests/model/src/fleet.rs", 434),
 ];
 
 /// Lines of a function with its signature. Clippy counts the lines of its body.
@@ -120,15 +108,7 @@ fn functions_are_short() {
 }
 
 #[test]
-fn circles_between_modules_do_not_grow() {
+fn no_modules_use_one_another_in_a_circle() {
     let found = circles(&read_all());
-    for (package, circles) in &found {
-        for circle in circles {
-            eprintln!("{package}: {} modules: {circle:?}", circle.len());
-        }
-        let n_modules: usize = circles.iter().map(|it| it.len()).sum();
-        let limit = CIRCLES.iter().find(|it| it.0 == package);
-        let limit = limit.map_or(0, |it| it.1);
-        assert!(n_modules <= limit, "{package}: {n_modules}, limit {limit}");
-    }
+    assert!(found.is_empty(), "{found:#?}");
 }

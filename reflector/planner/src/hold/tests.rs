@@ -160,7 +160,7 @@ fn a_hold_ends_when_another_list_lacks_the_same() {
 }
 
 #[test]
-fn what_the_second_list_lacks_for_the_first_time_is_held_anew() {
+fn services_that_only_the_second_list_lacks_are_held_again() {
     let mut hold = DeletionHold::default();
     list(&mut hold, &services(15), 5, at(0));
     hold.tick(at(60), HOLD);

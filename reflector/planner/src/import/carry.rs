@@ -3,9 +3,14 @@
 use proto_types::{Labels, label};
 
 use super::Pattern;
-use crate::mirror::{MIRROR_PREFIX, MIRRORED};
+/// Label of the mirrors of semaphore-service-mirror. Mirrors of this program have it too, because
+/// users select by it.
+pub const MIRRORED: &str = label::MIRRORED;
 
-/// Which labels and annotations come along; by default none do.
+/// Label with the prefix of a mirror, as semaphore-service-mirror writes it.
+pub const MIRROR_PREFIX: &str = "mirror-svc-prefix-sync";
+
+/// Labels and annotations that are copied. The default copies none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Carry {
     /// Labels of these names.
@@ -38,9 +43,9 @@ fn chosen(patterns: &[Pattern], all: &Labels) -> Labels {
         .collect()
 }
 
-/// Whether a label or annotation of that name may ever come along. What Kubernetes or
-/// Heliograph reads would change what the mirror is; what other programs mark their
-/// mirrors with would change whose it is.
+/// Returns whether a label or annotation of that name may ever come along. What Kubernetes or
+/// Heliograph reads would change what the mirror is; what other programs mark their mirrors with
+/// would change whose it is.
 #[must_use]
 pub fn may_come(name: &str) -> bool {
     let Some((domain, _)) = name.split_once('/') else {
@@ -50,7 +55,7 @@ pub fn may_come(name: &str) -> bool {
         let rest = domain.strip_suffix(owner);
         rest.is_some_and(|it| it.is_empty() || it.ends_with('.'))
     };
-    // These are everybody's, except for the one that says whose the object is.
+    // These are common labels, except for the one that names the manager.
     if domain == "app.kubernetes.io" {
         return name != label::MANAGED_BY;
     }
@@ -171,7 +176,7 @@ mod tests {
     use super::{Carry, may_come};
 
     #[test]
-    fn what_steers_programs_is_copied_only_where_its_domain_is_named() {
+    fn annotations_that_steer_programs_are_copied_only_if_their_domain_is_named() {
         let names = [
             "metallb.universe.tf/loadBalancerIPs",
             "metallb.io/address-pool",
@@ -212,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubernetes_or_heliograph_reads_never_comes_along() {
+    fn labels_that_kubernetes_or_heliograph_reads_are_never_copied() {
         for name in [
             "kubernetes.io/service-name",
             "service.kubernetes.io/headless",

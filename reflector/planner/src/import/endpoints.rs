@@ -8,7 +8,7 @@ use super::{Import, Nodes, Own, Refusal};
 use crate::address;
 use crate::slice::{Endpoint, SlicePort, SliceSpec};
 
-/// Where the endpoints of one Service pass, slice by slice.
+/// Filter of the endpoints of one Service, EndpointSlice by EndpointSlice.
 #[derive(Debug)]
 pub(crate) struct Gate<'a> {
     import: &'a Import,
@@ -17,14 +17,14 @@ pub(crate) struct Gate<'a> {
     n_over: usize,
 }
 
-/// How many more may pass, of each kind.
+/// Remaining quota of each kind.
 #[derive(Debug)]
 struct Room {
     n_ready: usize,
     n_others: usize,
 }
 
-/// Why an address does not pass.
+/// Reason for which an address is not allowed.
 enum Bar<'a> {
     Elsewhere,
     Own(&'a IpNet),
@@ -57,7 +57,7 @@ impl<'a> Gate<'a> {
         gate
     }
 
-    /// What passes of a slice, and why not all of it does.
+    /// Returns the allowed part of an EndpointSlice, and the violations.
     pub(crate) fn pass(&mut self, name: &str, spec: &SliceSpec) -> (SliceSpec, Vec<Refusal>) {
         let mut refusals = Vec::new();
         let mut endpoints = Vec::with_capacity(spec.endpoints.len());
@@ -90,7 +90,7 @@ impl<'a> Gate<'a> {
         (passed, refusals)
     }
 
-    /// What is told when all slices have passed.
+    /// Returns the violation that only all EndpointSlices together show.
     pub(crate) fn close(self) -> Option<Refusal> {
         let limit = self.import.max_endpoints?;
         (0 < self.n_over).then_some(Refusal::TooManyEndpoints {

@@ -16,7 +16,7 @@ pub struct HostPattern {
     is_open: bool,
 }
 
-/// Why a text is not a host pattern.
+/// Error of an invalid host pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a host name: write one, or *. and a domain, as in *.example.org")]
 pub struct InvalidHost(String);

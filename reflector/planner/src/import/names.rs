@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What is allowed and what is denied. Denial goes first; where nothing is allowed by
-/// name, everything is.
+/// Allowed and denied names. Denied ones take precedence; without allowed ones, all are allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NameRules {
     /// Only these, if there are any.
@@ -20,7 +19,7 @@ pub struct Pattern {
     is_open: bool,
 }
 
-/// Why a text is not a pattern.
+/// Error of an invalid pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a pattern: write a name, or the beginning of names and an asterisk, as in shop-*"
@@ -28,7 +27,7 @@ pub struct Pattern {
 pub struct InvalidPattern(String);
 
 impl NameRules {
-    /// Whether only one name may come in.
+    /// Returns whether only one name may come in.
     pub(crate) fn is_one(&self) -> bool {
         matches!(&*self.allow, [Pattern { is_open: false, .. }])
     }
@@ -38,7 +37,7 @@ impl NameRules {
         self.allow.iter().any(|it| it.is_exactly(name)) && self.admit(name)
     }
 
-    /// Whether a name may come in.
+    /// Returns whether a name may come in.
     #[must_use]
     pub fn admit(&self, name: &str) -> bool {
         let matches = |pattern: &Pattern| pattern.matches(name);
@@ -69,7 +68,7 @@ impl Pattern {
         !self.is_open || self.text.contains('/')
     }
 
-    /// Whether a name is meant.
+    /// Returns whether a name is meant.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         if self.is_open {

@@ -12,7 +12,7 @@ pub struct Ports(Vec<PortRange>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortRange(RangeInclusive<u16>);
 
-/// Why a text is not a range of ports.
+/// Error of an invalid range of ports.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no port or range of ports: write 443 or 8000-8999")]
 pub struct InvalidPorts(String);
@@ -24,13 +24,13 @@ impl Ports {
         Self(ranges)
     }
 
-    /// Whether any port may come in.
+    /// Returns whether any port may come in.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a port may come in.
+    /// Returns whether a port may come in.
     #[must_use]
     pub fn admit(&self, port: u16) -> bool {
         self.is_open() || self.0.iter().any(|it| it.0.contains(&port))
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_port_is_refused() {
+    fn an_invalid_port_is_rejected() {
         for bad in ["", "0", "65536", "http", "9-8", "1-", "-1", "1-2-3"] {
             assert!(bad.parse::<PortRange>().is_err(), "{bad:?}");
         }

@@ -2,7 +2,7 @@
 
 use proto_types::label;
 
-/// What does not come in. Each reads on from `Service demo/web of source east: `.
+/// Violation of the import policy. Its message continues `Service demo/web of source east: `.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Refusal {
     /// Its namespace may not.
@@ -46,7 +46,7 @@ pub enum Refusal {
     ClosedNamespace {
         /// The local namespace.
         namespace: Box<str>,
-        /// Why it is closed.
+        /// Reason.
         why: &'static str,
     },
     /// The name belongs to mirrors of others.
@@ -109,7 +109,7 @@ pub enum Refusal {
         slice: Box<str>,
         /// The first of them.
         address: Box<str>,
-        /// How many endpoints were left out.
+        /// Number of endpoints that were left out.
         n_endpoints: usize,
     },
     /// Addresses of this cluster.
@@ -123,9 +123,9 @@ pub enum Refusal {
         slice: Box<str>,
         /// The first of them.
         address: Box<str>,
-        /// Where it is.
+        /// CIDR of the address.
         range: Box<str>,
-        /// How many endpoints were left out.
+        /// Number of endpoints that were left out.
         n_endpoints: usize,
     },
     /// It may not have the name that it chose.
@@ -136,7 +136,7 @@ pub enum Refusal {
     Alias {
         /// The name.
         alias: Box<str>,
-        /// Why not.
+        /// Reason.
         why: &'static str,
     },
     /// There are enough endpoints.
@@ -147,7 +147,7 @@ pub enum Refusal {
     TooManyEndpoints {
         /// The limit.
         limit: usize,
-        /// How many endpoints were left out.
+        /// Number of endpoints that were left out.
         n_endpoints: usize,
     },
 }

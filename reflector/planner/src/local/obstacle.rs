@@ -7,7 +7,7 @@ use proto_types::{ObjectKey, Resource};
 use super::Local;
 use crate::hold::Moment;
 
-/// Why an object is not as it should be, though it was tried.
+/// Reason for which an object is not as planned, though a write was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// An object that is not ours has the name.
@@ -46,7 +46,7 @@ impl Obstacle {
 const FORGET_OBSTACLES_AFTER: Duration = Duration::from_mins(30);
 
 impl Local {
-    /// What stands in the way of an object.
+    /// Returns the reason for which an object is not as planned.
     #[must_use]
     pub fn obstacle(&self, resource: Resource, key: &ObjectKey) -> Option<&Obstacle> {
         let met = self.obstacles.get(&(resource, key.clone()));
@@ -63,7 +63,7 @@ impl Local {
         self.obstacles.insert((resource, key), (it, now));
     }
 
-    /// How many objects something stands in the way of.
+    /// Returns the number of objects that are not as planned.
     #[must_use]
     pub fn n_obstacles(&self) -> usize {
         self.obstacles.len()

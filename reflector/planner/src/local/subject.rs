@@ -9,7 +9,7 @@ use crate::name::LocalKey;
 use crate::policy::Policy;
 
 impl Local {
-    /// Which Service of ours a change made otherwise, if it did.
+    /// Returns the managed Service that a change modifies, if it modifies one.
     pub(crate) fn subject_of_service(
         &self,
         change: &LocalChange<MirrorService>,
@@ -18,7 +18,7 @@ impl Local {
         self.services.subject(change, policy)
     }
 
-    /// Which slice of ours a change made otherwise, if it did.
+    /// Returns the managed EndpointSlice that a change modifies, if it modifies one.
     pub(crate) fn subject_of_slice(
         &self,
         change: &LocalChange<MirrorSlice>,
@@ -27,7 +27,7 @@ impl Local {
         self.slices.subject(change, policy)
     }
 
-    /// Which Endpoints of ours a change made otherwise, if it did.
+    /// Returns the managed Endpoints that a change modifies, if it modifies one.
     pub(crate) fn subject_of_endpoints(
         &self,
         change: &LocalChange<MirrorEndpoints>,

@@ -21,17 +21,17 @@ use crate::wire;
 pub struct MirrorEndpoints {
     /// Its marks.
     pub marks: Marks,
-    /// What it shows.
+    /// Content.
     pub spec: EndpointsSpec,
-    /// Whether it has what a mirror never has. What is wanted never does.
+    /// `true` if observed Endpoints have fields that a mirror never has. Desired ones never do.
     pub has_strays: bool,
 }
 
-/// Who serves, by the ports that they serve at.
+/// Addresses by the ports that they serve.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EndpointsSpec {
     subsets: BTreeMap<BTreeSet<Port>, Subset>,
-    /// Whether some had no room.
+    /// `true` if there was no room for all addresses.
     is_truncated: bool,
 }
 
@@ -67,7 +67,7 @@ enum State {
 const MAX_ADDRESSES: usize = 1000;
 
 impl EndpointsSpec {
-    /// What slices say, of one family.
+    /// Returns the Endpoints that EndpointSlices of one family amount to.
     pub(crate) fn of_slices<'a>(
         family: Family,
         slices: impl Iterator<Item = &'a SliceSpec>,
@@ -215,7 +215,8 @@ impl Port {
 }
 
 impl Address {
-    /// Who ends and takes nothing new is in no Endpoints.
+    /// Returns the state of an endpoint. A terminating endpoint that takes no new connections is in
+    /// no Endpoints.
     fn of_endpoint(endpoint: &Endpoint) -> Option<(State, Self)> {
         let state = match (endpoint.ready, endpoint.terminating) {
             (Some(true) | None, _) => State::Ready,

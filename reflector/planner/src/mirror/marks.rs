@@ -7,16 +7,10 @@ use proto_types::{Labels, ObjectKey};
 use serde_json::{Map, Value, json};
 
 use super::child;
-use crate::import::may_come;
+use crate::import::{MIRROR_PREFIX, MIRRORED, may_come};
 use crate::name::{LocalKey, SourceName};
 use crate::service::Kind;
 use crate::wire;
-
-/// On semaphore-service-mirror's mirrors, and so on ours: its users select on it.
-pub const MIRRORED: &str = label::MIRRORED;
-
-/// Whose mirror it is by its prefix, as semaphore-service-mirror marked it.
-pub const MIRROR_PREFIX: &str = "mirror-svc-prefix-sync";
 
 /// On semaphore-service-mirror's global Services, and so on ours.
 pub const GLOBAL_SERVICE: &str = label::GLOBAL_SERVICE;
@@ -24,7 +18,7 @@ pub const GLOBAL_SERVICE: &str = label::GLOBAL_SERVICE;
 /// The members of a global Service, as semaphore-service-mirror named them there.
 pub const GLOBAL_CLUSTERS: &str = "global-svc-clusters";
 
-/// What semaphore-service-mirror's slices say of who writes them.
+/// Value of `endpointslice.kubernetes.io/managed-by` in EndpointSlices of semaphore-service-mirror.
 pub const SEMAPHORE: &str = "semaphore-service-mirror";
 
 // On its slices of global Services: that they are, and of which cluster.
@@ -90,7 +84,7 @@ pub struct Marks {
     pub annotations: Labels,
 }
 
-/// What an object of ours is to its source's.
+/// Role of a managed object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// It stands for it alone.
@@ -99,14 +93,14 @@ pub enum Role {
     Member,
 }
 
-/// Whose mirror an object of ours says it is.
+/// Source object that a managed object names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     /// The source, if it is still marked. A global Service has none.
     pub source: Option<SourceName>,
-    /// What it is to that source's.
+    /// Role of the managed object.
     pub role: Role,
-    /// Which cluster the source was, if that was known.
+    /// Cluster identity of the source, if it was known.
     pub cluster: Option<Box<str>>,
     /// The source's Service.
     pub service: Option<ObjectKey>,
@@ -114,9 +108,9 @@ pub struct Owner {
     pub slice: Option<ObjectKey>,
     /// The local Service that a slice belongs to.
     pub attached_to: Option<LocalKey>,
-    /// Whether somebody said that it may go.
+    /// `true` if its deletion is allowed by annotation.
     pub is_released: bool,
-    /// What somebody said that it is while a workload moves.
+    /// Value of its annotation `vmware.com/syndicate-mode`.
     pub mode: Option<Box<str>>,
 }
 
@@ -191,7 +185,7 @@ impl Marks {
         self
     }
 
-    /// Whether they say that an object is ours.
+    /// Returns whether they say that an object is ours.
     pub(super) fn are_ours(&self) -> bool {
         label::is_ours(&self.labels, &self.annotations)
     }
@@ -234,7 +228,7 @@ impl Marks {
 }
 
 impl Owner {
-    /// Whoever mirrors that Service.
+    /// Owner of the mirror of a Service.
     pub(crate) const fn new(source: SourceName, service: ObjectKey) -> Self {
         Self {
             source: Some(source),
@@ -262,8 +256,8 @@ impl Owner {
         }
     }
 
-    /// Whose slice of a global Service of semaphore-service-mirror's it is. They become
-    /// ours as they are, and go when there are others in their place.
+    /// Returns the owner of an EndpointSlice of a global Service of semaphore-service-mirror. These
+    /// are adopted as they are, and deleted after others took their place.
     fn of_semaphore(namespace: &str, labels: &Labels) -> Option<Self> {
         let label = |name| labels.get(name).map(String::as_str);
         let is_its = label(label::SLICE_MANAGED_BY) == Some(SEMAPHORE)
@@ -319,8 +313,7 @@ impl Owner {
 }
 
 impl wire::Meta {
-    /// Whose mirror this is, and those of its labels and annotations that are
-    /// Heliograph's to set.
+    /// Returns the owner, and the labels and annotations that Heliograph sets.
     pub(super) fn read(self, owned: &[&str]) -> (Option<Owner>, Marks) {
         let mut labels = self.labels.unwrap_or_default();
         let mut annotations = self.annotations.unwrap_or_default();
@@ -341,7 +334,7 @@ impl wire::Meta {
         )
     }
 
-    /// When the change that a slice shows was made.
+    /// Returns the time of the change that an EndpointSlice shows.
     pub(crate) fn last_change(&self) -> Option<Box<str>> {
         let last_change = self.annotations.as_ref()?.get(label::LAST_CHANGE)?;
         Some(last_change.as_str().into())
@@ -353,7 +346,7 @@ fn names(carried: &Labels) -> String {
     names.join(",")
 }
 
-/// The names in a note. Somebody may have edited it, and must not reach others' names.
+/// Reads the names in an annotation. It may have been edited, and must not name others' labels.
 fn carried(note: Option<&str>) -> BTreeSet<String> {
     let names = note.unwrap_or_default().split(',');
     names.filter(|it| may_come(it)).map(str::to_owned).collect()

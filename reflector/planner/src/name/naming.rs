@@ -8,30 +8,30 @@ use proto_types::name::{DnsLabel, MAX_LABEL};
 
 use super::{LocalKey, Placement, READABLE, SourceName, Template, hash};
 
-/// What a source's mirrors are called; by default as its placement says.
+/// Naming of the mirrors of a source. The default follows its placement.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Naming {
     /// The form of their names.
     pub template: Option<Template>,
-    /// Where mirrors of these namespaces go instead.
+    /// Local namespaces by source namespace.
     pub namespaces: BTreeMap<DnsLabel, DnsLabel>,
-    /// What becomes of names that are too long.
+    /// Treatment of names that are too long.
     pub long: LongNames,
-    /// Whether a Service may choose the name of its mirror.
+    /// Treatment of aliases.
     pub aliases: Aliases,
 }
 
-/// What becomes of names that are too long for a Service.
+/// Treatment of names that are too long for a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LongNames {
-    /// What would have one is not mirrored, and reported.
+    /// The Service is not mirrored, and a problem is reported.
     #[default]
     Refuse,
     /// They are cut, and a hash of the whole tells them apart.
     Shorten,
 }
 
-/// Whether a Service may choose the name of its mirror, by an annotation.
+/// Treatment of aliases: names that a Service requests for its mirror by an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Aliases {
     /// It may not.
@@ -42,7 +42,7 @@ pub enum Aliases {
 }
 
 impl Naming {
-    /// Where the mirror of a source's Service belongs.
+    /// Returns the key of the mirror of a source Service.
     pub(crate) fn local(
         &self,
         placement: &Placement,
@@ -68,7 +68,7 @@ impl Naming {
         LocalKey::new(ObjectKey::new(namespace, name))
     }
 
-    /// Where it belongs if it is called so.
+    /// Returns the key of the mirror of a source Service with that alias.
     pub(crate) fn aliased(
         &self,
         placement: &Placement,

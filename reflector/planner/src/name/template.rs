@@ -8,8 +8,7 @@ use proto_types::name::DnsLabel;
 
 use super::{SEPARATOR, SourceName};
 
-/// What stands between name and namespace in the names of kube-service-mirror, which
-/// has the name first.
+/// Separator of name and namespace in the names of kube-service-mirror, which begin with the name.
 pub const OLD_SEPARATOR: &str = "6d6972726f720a";
 
 /// A form of names: text, and variables in braces. Every Service has a name by it.
@@ -30,7 +29,7 @@ enum Variable {
     Name,
 }
 
-/// Why a text is not a template.
+/// Error of an invalid template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTemplate {
     /// A brace without its partner.
@@ -45,13 +44,13 @@ pub enum InvalidTemplate {
     /// Nor may the namespace come twice.
     #[error("{0:?} has more than one {{namespace}}: write it once")]
     Namespace(String),
-    /// What cannot stand in a name.
+    /// Characters that a name cannot have.
     #[error(
         "{0:?} is no part of a name: use lower case letters, digits and dashes, with a dash \
          between text and variable"
     )]
     Text(String),
-    /// Namespace and name could not be told apart.
+    /// Namespace and name could not be separated again.
     #[error(
         "{0:?} does not tell namespace and name apart: write -{SEPARATOR}- or -{OLD_SEPARATOR}- \
          between them, since a dash may be part of both"
@@ -67,13 +66,13 @@ impl Template {
         text.parse().expect("a constant template parses")
     }
 
-    /// Whether names of two namespaces differ.
+    /// Returns whether names of two namespaces differ.
     #[must_use]
     pub(crate) fn has_namespace(&self) -> bool {
         self.0.contains(&Piece::Variable(Variable::Namespace))
     }
 
-    /// What all names of a source begin with, without the dash behind it.
+    /// Returns the beginning that all names of a source share, without the dash after it.
     pub(crate) fn stem(&self, prefix: Option<&DnsLabel>, source: &SourceName) -> String {
         let mut stem = String::new();
         for piece in &self.0 {
@@ -89,12 +88,12 @@ impl Template {
         stem.trim_end_matches('-').to_owned()
     }
 
-    /// Whether it begins with what it needs a prefix for.
+    /// Returns whether it begins with what it needs a prefix for.
     pub(crate) fn has_prefix(&self) -> bool {
         self.0.contains(&Piece::Variable(Variable::Prefix))
     }
 
-    /// What the mirror of a Service is called.
+    /// Returns the name of the mirror of a Service.
     pub(crate) fn name(
         &self,
         prefix: Option<&DnsLabel>,
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_told_with_its_remedy() {
+    fn an_invalid_template_is_reported_with_its_remedy() {
         check("{name", "a brace without its partner");
         check("name}", "a brace without its partner");
         check("{cluster}-{name}", "there is no variable {cluster}");

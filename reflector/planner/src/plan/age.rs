@@ -78,7 +78,7 @@ fn aged(observed: &Observed<MirrorSlice>, age: Age) -> Option<MirrorSlice> {
     })
 }
 
-/// What is shown again may not come in again for that.
+/// Applies the import policy again to an EndpointSlice that is shown again.
 fn admitted(case: &Case<'_>, observed: &Observed<MirrorSlice>, aged: MirrorSlice) -> MirrorSlice {
     let policy = case.world.policy();
     let Some(rank) = policy.rank_of(&observed.owner) else {
@@ -93,7 +93,7 @@ fn admitted(case: &Case<'_>, observed: &Observed<MirrorSlice>, aged: MirrorSlice
 fn cause(age: Age) -> Option<Cause> {
     match age {
         Age::Fresh => None,
-        Age::NotReady(after) => Some(Cause::EndpointsNotReady { after }),
-        Age::Dropped(after) => Some(Cause::EndpointsDropped { after }),
+        Age::NotReady(after) => Some(Cause::StaleEndpointsNotReady { after }),
+        Age::Dropped(after) => Some(Cause::StaleEndpointsRemoved { after }),
     }
 }

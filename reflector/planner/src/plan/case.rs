@@ -17,45 +17,45 @@ use crate::world::{Claim, World};
 pub struct Reason {
     /// The rule that decided, for machines.
     pub rule: String,
-    /// What it decided, for people.
+    /// Decision, as a sentence.
     pub text: String,
 }
 
-/// One key of one world, and the reasons so far if somebody asked for them.
+/// One key of one world, and the reasons so far if an explanation was requested.
 pub(crate) struct Case<'a> {
     pub(crate) world: &'a World,
     pub(crate) key: &'a LocalKey,
     reasons: Option<RefCell<Vec<Reason>>>,
-    /// Whether what other keys need counts as done.
-    is_foreseen: bool,
+    /// `true` if the needs of other keys count as done.
+    is_preview: bool,
 }
 
 impl<'a> Case<'a> {
-    /// Nobody asks why.
+    /// Creates a case without reasons.
     pub(crate) const fn new(world: &'a World, key: &'a LocalKey) -> Self {
         Self {
             world,
             key,
             reasons: None,
-            is_foreseen: false,
+            is_preview: false,
         }
     }
 
-    /// Somebody asks why.
+    /// Creates a case that collects reasons.
     pub(crate) const fn explained(world: &'a World, key: &'a LocalKey) -> Self {
         let reasons = Some(RefCell::new(Vec::new()));
         Self {
             world,
             key,
             reasons,
-            is_foreseen: false,
+            is_preview: false,
         }
     }
 
     /// The same, as it is when all other keys are planned and written.
-    pub(crate) fn foreseen(world: &'a World, key: &'a LocalKey) -> Self {
+    pub(crate) fn previewed(world: &'a World, key: &'a LocalKey) -> Self {
         Self {
-            is_foreseen: true,
+            is_preview: true,
             ..Self::explained(world, key)
         }
     }
@@ -70,7 +70,7 @@ impl<'a> Case<'a> {
             return false;
         }
         let obstacle = local.obstacle(Resource::Services, key.object());
-        !self.is_foreseen || obstacle.is_some()
+        !self.is_preview || obstacle.is_some()
     }
 
     /// The source that makes a claim.
@@ -78,7 +78,7 @@ impl<'a> Case<'a> {
         &self.world.policy().source(claim.rank).name
     }
 
-    /// The claims of those who would be members of a global Service.
+    /// Returns the claims of the members of a global Service.
     pub(crate) fn member_claims(&self) -> impl Iterator<Item = &'a Claim> {
         let (world, key) = (self.world, self.key);
         let policy = world.policy();
@@ -86,7 +86,7 @@ impl<'a> Case<'a> {
         claims.filter(|it| policy.role(it.rank) == Role::Member)
     }
 
-    /// A rule decided. The words are made only where somebody asks for them.
+    /// Notes the decision of a rule. The text is created only if reasons are collected.
     pub(crate) fn note(&self, rule: &str, text: impl FnOnce() -> String) {
         if let Some(reasons) = &self.reasons {
             reasons.borrow_mut().push(Reason {

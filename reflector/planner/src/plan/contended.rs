@@ -6,7 +6,7 @@ use super::{Case, Plan};
 use crate::diff::Verdict;
 use crate::problem::{Cause, Problem};
 
-/// What others keep changing.
+/// Reports the objects that other writers keep changing.
 pub(super) fn disputed(case: &Case<'_>) -> Vec<Problem> {
     let Some(claim) = case.world.claims(case.key).next() else {
         return Vec::new();
@@ -16,7 +16,7 @@ pub(super) fn disputed(case: &Case<'_>) -> Vec<Problem> {
         .map(|local| Problem {
             source: case.source(claim).clone(),
             object: claim.service.clone(),
-            cause: Cause::Contested {
+            cause: Cause::ExternalModification {
                 local: local.clone(),
             },
         })

@@ -94,7 +94,7 @@ fn may_have_some(case: &Case<'_>, service: &MirrorService) -> bool {
         && obstacle != Some(&Obstacle::Occupied)
 }
 
-/// What the slices will show when the plan is done.
+/// Returns the Endpoints that the EndpointSlices of the plan amount to.
 fn shown(case: &Case<'_>, plan: &Plan, marks: Marks, family: Family) -> MirrorEndpoints {
     let wanted = plan.slices.values().filter_map(|verdict| match verdict {
         Verdict::Want(slice) => Some(&slice.spec),

@@ -11,14 +11,14 @@ use crate::problem::Cause;
 use crate::source::Source;
 use crate::world::Claim;
 
-/// What becomes of a mirror that nothing asks for.
+/// Treatment of a mirror that no source requests.
 pub(crate) enum Fate {
     Goes,
     Stays,
     StaysBecause(Cause),
 }
 
-/// Nobody wants the key.
+/// Plans for a key that no Service claims.
 pub(super) fn abandoned(case: &Case<'_>) -> Plan {
     if let Some((claim, home)) = moving(case) {
         let obstacle = case.world.local();
@@ -79,7 +79,7 @@ fn moving(case: &Case<'_>) -> Option<(Claim, LocalKey)> {
     Some((Claim { rank, service }, home))
 }
 
-/// What becomes of an object under a key that its source does not ask for.
+/// Decides about an object under a key that its source does not request.
 pub(crate) fn fate(case: &Case<'_>, owner: &Owner) -> Fate {
     let Some(name) = &owner.source else {
         case.note("NotManaged", || {
@@ -133,7 +133,7 @@ pub(crate) fn held_because(
     local: (Resource, ObjectKey),
     why: HoldReason,
 ) -> Cause {
-    Cause::Held {
+    Cause::DeletionHeld {
         local,
         why,
         hold: case.world.policy().hold,
@@ -145,7 +145,7 @@ pub(crate) fn held_because(
 fn unreadable(source: &Source, owner: &Owner) -> Option<Cause> {
     let service = owner.service.as_ref()?;
     let error = source.services.known()?.get(service)?.as_ref().err()?;
-    Some(Cause::Undecodable {
+    Some(Cause::InvalidSourceObject {
         object: (Resource::Services, service.clone()),
         error: error.clone(),
     })

@@ -45,20 +45,21 @@ pub(super) fn obstacles(case: &Case<'_>, plan: &Plan) -> Vec<Problem> {
     obstacles.collect()
 }
 
-/// A mirror is not asked for with another family than its original: nobody could reach
-/// its endpoints. Only the API server knows which families this cluster has.
+/// Returns the cause if the local cluster lacks an IP family. A mirror is not planned with another
+/// family than the source Service, because its endpoints would not be reachable. Only the API
+/// server knows the families of the cluster.
 fn family_missing(plan: &Plan, obstacle: &Obstacle) -> Option<Cause> {
     let (Verdict::Want(service), Obstacle::Refused(message)) = (&plan.service, obstacle) else {
         return None;
     };
     let is_it = message.contains("spec.ipFamilies") && message.contains("not configured");
     let family = service.spec.kind.family().filter(|_| is_it)?;
-    Some(Cause::FamilyMissing {
+    Some(Cause::IpFamilyNotSupported {
         family: family.as_str(),
     })
 }
 
-/// Whose the Service under a key is, or else its slices.
+/// Returns source and source Service of the objects under a key.
 fn holder(case: &Case<'_>) -> Option<(SourceName, ObjectKey)> {
     let service = case.world.local().service(case.key).map(|it| &it.owner);
     let slices = case
@@ -74,20 +75,20 @@ impl Obstacle {
     fn cause(&self, resource: Resource, object: &ObjectKey) -> Cause {
         let local = (resource, object.clone());
         match self {
-            Self::Occupied => Cause::Occupied { local },
-            Self::NamespaceMissing => Cause::NamespaceMissing {
+            Self::Occupied => Cause::AlreadyExists { local },
+            Self::NamespaceMissing => Cause::NamespaceNotFound {
                 namespace: object.namespace().into(),
             },
-            Self::NamespaceRefused(message) => Cause::NamespaceRefused {
+            Self::NamespaceRefused(message) => Cause::NamespaceCreationFailed {
                 namespace: object.namespace().into(),
                 message: message.clone(),
             },
-            Self::Refused(message) => Cause::Refused {
+            Self::Refused(message) => Cause::WriteRejected {
                 local,
                 message: message.clone(),
             },
-            Self::Overruled => Cause::Overruled { local },
-            Self::Terminating(finalizers) => Cause::Terminating {
+            Self::Overruled => Cause::MutatedOnWrite { local },
+            Self::Terminating(finalizers) => Cause::DeletionBlocked {
                 local,
                 finalizers: finalizers.clone(),
             },

@@ -14,7 +14,7 @@ use crate::policy::{Rank, RemovedSources};
 use crate::problem::Cause;
 use crate::world::Claim;
 
-/// What is known of a part of a removed source.
+/// Known facts about an object of a removed source.
 #[derive(Clone, Copy)]
 pub(crate) struct Orphan<'a> {
     pub(crate) role: Role,

@@ -2,9 +2,9 @@
 
 use proto_types::{ObjectKey, Resource, label};
 
+use super::routes::Routes;
 use super::{Case, Fate, Plan, fate, held_because};
 use crate::diff::Verdict;
-use crate::global::Routes;
 use crate::import::Gate;
 use crate::local::Obstacle;
 use crate::mirror::{Marks, MirrorSlice, Observed, Role};
@@ -22,7 +22,7 @@ pub(super) fn slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan) {
         .obstacle(Resource::Services, case.key.object());
     let (Verdict::Want(service), false) = (&plan.service, occupied == Some(&Obstacle::Occupied))
     else {
-        // Our slices would become part of somebody else's Service.
+        // Managed EndpointSlices would become part of an unmanaged Service.
         case.note("AlreadyExists", || {
             "a Service that is not ours has the name: our slices leave it".to_owned()
         });
@@ -55,13 +55,13 @@ pub(super) fn slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan) {
     }
 }
 
-/// What a source's slices become.
+/// Target of the EndpointSlices of a source.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape<'a> {
-    /// What their Service is.
+    /// Kind of their Service.
     pub(crate) kind: &'a Kind,
-    /// Where their ports lead, if not where they did.
-    pub(crate) routes: Option<&'a Routes>,
+    /// Mapping of their ports, if it is not the identity.
+    pub(super) routes: Option<&'a Routes>,
 }
 
 /// Plans the slices that a source has for a Service.
@@ -85,7 +85,7 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
         let slice = ObjectKey::new(case.key.object().namespace(), &name);
         if taken(case, winner, &slice, original) {
             let local = (Resource::EndpointSlices, slice.clone());
-            plan.report(policy, winner, Cause::Occupied { local });
+            plan.report(policy, winner, Cause::AlreadyExists { local });
             plan.slices.insert(slice, Verdict::Unknown);
             continue;
         }
@@ -113,7 +113,7 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
                 });
                 let object = (Resource::EndpointSlices, original.clone());
                 let error = error.clone();
-                plan.report(policy, winner, Cause::Undecodable { object, error });
+                plan.report(policy, winner, Cause::InvalidSourceObject { object, error });
                 Verdict::Unknown
             }
         };
@@ -123,7 +123,7 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
         plan.refuse(case, winner, refusal);
     }
     if is_truncated {
-        plan.report(policy, winner, Cause::Truncated);
+        plan.report(policy, winner, Cause::EndpointsTruncated);
     }
 }
 
@@ -136,7 +136,7 @@ fn report_none(case: &Case<'_>, winner: &Claim, n_known: usize, plan: &mut Plan)
     if content.is_none_or(|it| it.has_selector) {
         return;
     }
-    // A mirror that cannot be written is told by that alone.
+    // The problem of a mirror that cannot be written suffices.
     if n_known == 0
         && is_synced
         && case.world.local().service(case.key).is_some()
@@ -183,8 +183,8 @@ fn mirror(
     }
 }
 
-/// Whether a slice's name is another source's already. The hash in the name makes
-/// that an accident or an attack; either must not cost the other its slice.
+/// Returns whether a slice's name is another source's already. The hash in the name makes that an
+/// accident or an attack; either must not cost the other its slice.
 fn taken(case: &Case<'_>, winner: &Claim, slice: &ObjectKey, original: &ObjectKey) -> bool {
     let Some(Observed { owner, .. }) = case.world.local().slice(slice) else {
         return false;
@@ -194,7 +194,7 @@ fn taken(case: &Case<'_>, winner: &Claim, slice: &ObjectKey, original: &ObjectKe
     other && owner.slice.as_ref() != Some(original)
 }
 
-/// What becomes of a slice that is not among the wanted ones.
+/// Decides about an EndpointSlice that is not planned.
 pub(crate) fn leftover(
     case: &Case<'_>,
     winner: &Claim,
@@ -214,7 +214,7 @@ pub(crate) fn leftover(
     }
     if others {
         return match fate(case, &observed.owner) {
-            // He who lost the Service has no use for its slices.
+            // EndpointSlices of a source that lost the Service are of no use.
             Fate::Goes
             | Fate::StaysBecause(Cause::SourceRemoved | Cause::SourceMayBeRenamed { .. }) => {
                 Fate::Goes

@@ -38,7 +38,7 @@ impl Policy {
         }
     }
 
-    /// Whether a name begins as those of another source's mirrors do.
+    /// Returns whether a name begins as those of another source's mirrors do.
     fn is_others(&self, rank: Rank, alias: &DnsLabel) -> bool {
         let begins = |stem: &str| {
             let rest = alias.as_str().strip_prefix(stem);

@@ -11,35 +11,36 @@ use crate::import::Import;
 use crate::name::{GlobalPlacement, Placement, RESERVED_PREFIX, SourceName};
 use crate::staleness::{Staleness, StalenessOf};
 
-/// How Services of many clusters become one.
+/// Policy of global Services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GlobalPolicy {
-    /// What the local cluster is called among the members. Every cluster must call
-    /// each by the same name, because names decide where times are equal.
+    /// Name of the local cluster among the members. Every cluster must give each member the same
+    /// name, because names decide if creation times are equal.
     pub cluster: SourceName,
-    /// Where they go.
+    /// Placement of global Services.
     pub placement: GlobalPlacement,
     /// The zones of this cluster's nodes.
     pub zones: Box<[Box<str>]>,
-    /// Which members ask for the local cluster's endpoints first.
+    /// Selector of members that request the endpoints of the local cluster first.
     pub local_first: Option<LabelSelector>,
     /// In which order clusters serve, where a Service does not say.
     pub failover: Option<Box<str>>,
     /// Clusters that decide before others where members differ, in this order.
     pub precedence: Box<[SourceName]>,
-    /// How long a cluster suffices again before others begin to stand by.
+    /// Time for which a cluster must meet the failover threshold before later clusters become
+    /// standby.
     pub failback_after: Duration,
-    /// How long it takes until all of these stand by.
+    /// Time over which all later clusters become standby.
     pub failback_over: Duration,
-    /// Which of the members serve.
+    /// Selection of the members that serve.
     pub sharing: Sharing,
-    /// Whether they have core/v1 Endpoints beside their slices.
+    /// Treatment of core/v1 Endpoints beside their EndpointSlices.
     pub endpoints: CoreEndpoints,
     /// The other clusters.
     pub members: Vec<MemberPolicy>,
 }
 
-/// Which members of a global Service serve it.
+/// Selection of the members that serve a global Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sharing {
     /// All of them.
@@ -71,19 +72,19 @@ impl fmt::Display for PolicyRight {
 /// One member's share of the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberPolicy {
-    /// What it is called.
+    /// Name.
     pub name: SourceName,
-    /// What becomes of its endpoints while it is silent.
+    /// Treatment of its endpoints while it is disconnected.
     pub staleness: Staleness,
-    /// What becomes of some of its endpoints otherwise.
+    /// Exceptions for the endpoints of some Services.
     pub staleness_of: Vec<StalenessOf>,
-    /// What may come in from it.
+    /// Import policy.
     pub import: Import,
     /// Its zones, and what they are called here.
     pub zones: BTreeMap<Box<str>, Box<str>>,
-    /// What is done where its Services' namespaces do not exist.
+    /// Treatment of Services whose namespace does not exist.
     pub missing_namespaces: MissingNamespaces,
-    /// Which of its Services' policies count for other clusters too.
+    /// Policies of its Services that apply to other clusters too.
     pub rights: Box<[PolicyRight]>,
 }
 
@@ -127,7 +128,7 @@ impl Policy {
         Ok(self)
     }
 
-    /// What a member's zones are called here, where that is something else.
+    /// Returns the local names of the zones of a member, where they differ.
     pub(crate) fn zones(&self, rank: Rank) -> &BTreeMap<Box<str>, Box<str>> {
         static NONE: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
         let members = self.global.iter().flat_map(|it| &it.members);
@@ -146,13 +147,13 @@ impl Policy {
         global.cluster == *member || members.any(|it| it.rights.contains(&right))
     }
 
-    /// Whether members say which of them serve.
+    /// Returns whether members say which of them serve.
     pub(crate) fn is_by_mode(&self) -> bool {
         let sharing = self.global.as_ref().map(|it| it.sharing);
         sharing == Some(Sharing::ByMode)
     }
 
-    /// What makes global Services, if anything does.
+    /// Returns the policy of global Services, if there is one.
     #[must_use]
     pub const fn global(&self) -> Option<&GlobalPolicy> {
         self.global.as_ref()
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_with_global_services_is_named() {
+    fn settings_that_contradict_global_services_are_named() {
         let check = |outcome: &str, words: &str| assert!(outcome.contains(words), "{outcome}");
         check(
             &outcome("e", "east", &[]),

@@ -1,4 +1,4 @@
-//! Whether the names of all sources' mirrors can be told apart.
+//! Check that the names of the mirrors of all sources differ.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +36,8 @@ const fn is_collected(source: &SourcePolicy) -> bool {
     matches!(source.placement, Placement::Prefixed { .. })
 }
 
-/// What the names of all mirrors of a source begin with, before a dash, if there is
-/// anything.
+/// Returns the beginning that the names of all mirrors of a source share, before a dash, if there
+/// is one.
 pub(super) fn stem(source: &SourcePolicy) -> Result<Option<DnsLabel>, Error> {
     let prefix = match &source.placement {
         Placement::Prefixed { prefix, .. } => Some(prefix),

@@ -46,13 +46,13 @@ impl Siblings {
     }
 }
 
-/// What Endpoints of one Service amount to.
+/// EndpointSlices that stand for the Endpoints of one Service.
 #[derive(Debug)]
 pub(crate) struct EndpointsOf {
     pub(crate) service: ObjectKey,
     /// All slices of the Service.
     pub(crate) parts: Vec<Exported<SourceSlice>>,
-    /// Whether the Endpoints exist and have no addresses.
+    /// `true` if the Endpoints exist and have no addresses.
     pub(crate) is_empty: bool,
 }
 
@@ -75,7 +75,7 @@ impl Slices {
             .map(|(key, content)| (key, content))
     }
 
-    /// Whether there is such a slice.
+    /// Returns whether there is such a slice.
     #[must_use]
     pub fn contains(&self, slice: &ObjectKey) -> bool {
         self.service_of.contains_key(slice)
@@ -106,13 +106,13 @@ impl Slices {
         self.by_service.keys()
     }
 
-    /// How many slices there are.
+    /// Returns the number of EndpointSlices.
     #[must_use]
     pub fn len(&self) -> usize {
         self.service_of.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.service_of.is_empty()
@@ -173,7 +173,7 @@ impl Slices {
         vec![service]
     }
 
-    /// How many endpoints its slices have.
+    /// Returns the number of endpoints in its EndpointSlices.
     #[must_use]
     pub fn n_endpoints(&self) -> usize {
         let slices = self.by_service.values().flat_map(|it| &it.0);

@@ -1,4 +1,4 @@
-//! Who wants which local key, and who may not.
+//! Claims of Services to local keys, allowed and denied.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ pub(super) struct Claims {
     quotas: Vec<Quota>,
     /// Numbers of admitted claims, by rank.
     n_admitted: Vec<usize>,
-    /// Where Services have chosen to be mirrored.
+    /// Keys of mirrors of Services with an alias.
     aliased: HashMap<(Rank, ObjectKey), LocalKey>,
     /// The same, by where they would be else.
     aliases: HashMap<LocalKey, BTreeSet<LocalKey>>,
@@ -35,12 +35,12 @@ impl Claims {
         }
     }
 
-    /// Whether anybody may have a key who wants it.
+    /// Returns whether a key has an allowed claim.
     pub(super) fn has(&self, key: &LocalKey) -> bool {
         self.admitted.contains_key(key)
     }
 
-    /// The keys that somebody may have, each with those who may.
+    /// Returns the keys with allowed claims, each with these.
     pub(super) fn admitted(&self) -> impl Iterator<Item = (&LocalKey, &BTreeSet<Claim>)> {
         self.admitted.iter()
     }
@@ -56,7 +56,7 @@ impl Claims {
         self.n_admitted[rank.index()]
     }
 
-    /// All keys that somebody wants.
+    /// Returns all claimed keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = &LocalKey> {
         self.admitted.keys().chain(self.refused.keys())
     }
@@ -114,7 +114,7 @@ impl Claims {
 }
 
 impl World {
-    /// Who wants a key and may have it, the winner first.
+    /// Returns the allowed claims of a key, the one that takes precedence first.
     pub fn claims(&self, key: &LocalKey) -> impl Iterator<Item = &Claim> {
         self.claims.admitted.get(key).into_iter().flatten()
     }
@@ -125,7 +125,7 @@ impl World {
         Some((first.rank, &first.service))
     }
 
-    /// Who wants a key and may not have it, and why.
+    /// Returns the denied claims of a key, each with the violated rule.
     pub(crate) fn refused(&self, key: &LocalKey) -> impl Iterator<Item = (&Claim, &Refusal)> {
         self.claims.refused.get(key).into_iter().flatten()
     }
@@ -182,7 +182,7 @@ impl World {
         touched
     }
 
-    /// Where the mirror of a source's Service belongs.
+    /// Returns the key of the mirror of a source Service.
     pub(crate) fn home(&self, rank: Rank, service: &ObjectKey) -> LocalKey {
         if !self.claims.aliased.is_empty()
             && let Some(key) = self.claims.aliased.get(&(rank, service.clone()))
@@ -192,7 +192,7 @@ impl World {
         self.policy.local(rank, service)
     }
 
-    /// Where Services have chosen to be mirrored that would be there else.
+    /// Returns the aliases of Services whose mirror would have that key otherwise.
     pub(super) fn aliases_of(&self, usual: &LocalKey) -> impl Iterator<Item = &LocalKey> {
         self.claims.aliases.get(usual).into_iter().flatten()
     }
@@ -219,7 +219,7 @@ impl World {
     }
 
     /// Other namespaces of a source keep their Services to themselves.
-    pub(super) fn opt_out(
+    pub(crate) fn opt_out(
         &mut self,
         rank: Option<Rank>,
         namespaces: BTreeSet<Box<str>>,

@@ -1,8 +1,8 @@
-//! Objects of ours that something else keeps changing. They are repaired each time, first at
-//! once and then after a delay that grows, and people are told that two are at it.
+//! External modifications: managed objects that another writer keeps changing. The reflector
+//! repairs them each time, first at once and then after a delay that grows, and reports it.
 //!
-//! Who did it does not matter: an object that was as it should be, and is not any more by what
-//! was observed here alone, was changed by somebody else.
+//! The identity of the writer does not matter: an object that was as planned, and is not any more
+//! by what was observed in the local cluster alone, was changed by another writer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -11,18 +11,14 @@ use proto_types::{ObjectKey, Resource};
 
 use super::{Touched, World};
 use crate::hold::Moment;
-use crate::local::Local;
 use crate::name::LocalKey;
-use crate::plan::plan;
-use crate::policy::Policy;
-use crate::step::steps;
 
 /// Objects that others have changed lately, by the keys that they belong to.
 pub(super) type Contests = HashMap<LocalKey, BTreeMap<Object, Contest>>;
 
-type Object = (Resource, ObjectKey);
+pub(crate) type Object = (Resource, ObjectKey);
 
-/// How often others have changed an object lately.
+/// Recent changes of an object by other writers.
 #[derive(Debug)]
 pub(super) struct Contest {
     n_changes: u32,
@@ -30,9 +26,9 @@ pub(super) struct Contest {
 }
 
 /// An object of ours, and the key that it belongs to.
-pub(super) type Subject = (LocalKey, Object);
+pub(crate) type Subject = (LocalKey, Object);
 
-/// Who edits by hand has seen by then that it is in vain.
+/// Number of changes after which a problem is reported. A person has noticed the repairs by then.
 const MANY: u32 = 5;
 /// Programs that repair look again every few minutes.
 const QUIET: Duration = Duration::from_mins(5);
@@ -42,7 +38,7 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_mins(1);
 
 impl World {
-    /// What of a key something else keeps changing.
+    /// Returns the objects under a key that another writer keeps changing.
     pub(crate) fn contested(&self, key: &LocalKey) -> impl Iterator<Item = &Object> {
         let contests = self.contests.get(key).into_iter().flatten();
         let told = contests.filter(|(_, it)| it.is_told());
@@ -56,30 +52,8 @@ impl World {
         contest.is_some_and(|it| self.now < it.until())
     }
 
-    /// Takes over what happened to an object of ours, if it is one, and counts it where
-    /// somebody else did it.
-    pub(super) fn update_ours(
-        &mut self,
-        subject: Option<Subject>,
-        update: impl FnOnce(&mut Local, &Policy) -> Vec<LocalKey>,
-    ) -> Touched {
-        let subject = subject.filter(|it| self.is_in_order(it));
-        let mut touched = self.update_local(update);
-        touched.extend(self.contest(subject));
-        touched
-    }
-
-    /// Whether nothing is to be done for an object.
-    fn is_in_order(&self, (key, object): &Subject) -> bool {
-        let mut steps = steps(&plan(self, key), key, &self.local).into_iter();
-        self.local.is_listed() && steps.all(|it| (it.resource, it.key) != *object)
-    }
-
-    /// Counts a change of what was in order and is not any more.
-    fn contest(&mut self, subject: Option<Subject>) -> Touched {
-        let Some((key, object)) = subject.filter(|it| !self.is_in_order(it)) else {
-            return Touched::new();
-        };
+    /// Counts a change of an object by another writer.
+    pub(crate) fn count_change(&mut self, (key, object): Subject) -> Touched {
         let last = self.now;
         let contests = self.contests.entry(key.clone()).or_default();
         let contest = contests

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use proto_types::label::{self, MEMBERS};
 
 use super::{Touched, World};
-use crate::global::{self, STEPS};
 use crate::hold::Moment;
 use crate::name::{LocalKey, SourceName};
-use crate::plan::Case;
+
+/// Number of steps in which a failback withdraws a cluster.
+pub(crate) const STEPS: usize = 4;
 
 /// The global Services that are on their way back.
 pub(super) type Failbacks = HashMap<LocalKey, Failback>;
 
-/// How far one is. Each cluster goes by a clock of its own.
+/// Progress of one failback. Each cluster has its own clock.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Failback {
     /// The positions in the failover order that suffice, and since when.
@@ -32,7 +33,7 @@ struct Withdrawal {
     step: usize,
 }
 
-/// What a plan says of clusters that still serve though earlier ones suffice.
+/// Clusters that still serve though earlier ones meet the threshold, as a plan states them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct FailingBack {
     /// Those clusters, with their positions in the failover order.
@@ -72,33 +73,26 @@ impl Withdrawal {
 }
 
 impl World {
-    /// How many steps of the way back are done for a cluster.
+    /// Returns the number of failback steps done for a cluster.
     pub(crate) fn failback_step(&self, key: &LocalKey, cluster: &SourceName) -> usize {
         let failback = self.failbacks.get(key);
         let withdrawal = failback.and_then(|it| it.clusters.get(cluster));
         withdrawal.map_or(0, |it| it.step)
     }
 
-    /// Finds out which of these are on their way back now, and which are not any more.
-    pub(super) fn judge_failbacks(&mut self, touched: &Touched) {
-        for key in touched
-            .iter()
-            .filter(|key| self.may_fail_back(key))
-            .cloned()
-            .collect::<Vec<_>>()
-        {
-            let plan = global::plan(&Case::new(self, &key));
-            let plan = plan.map(|it| it.failing_back);
-            let Some(plan) = plan.filter(|it| !it.clusters.is_empty()) else {
-                self.failbacks.remove(&key);
-                continue;
-            };
-            let failback = self.failbacks.entry(key).or_default();
-            failback.update(plan, self.now);
+    /// Takes over the clusters of a key that still serve though earlier ones suffice.
+    pub(crate) fn set_failback(&mut self, key: LocalKey, plan: FailingBack) {
+        if plan.clusters.is_empty() {
+            self.failbacks.remove(&key);
+            return;
         }
+        let failback = self.failbacks.entry(key).or_default();
+        failback.update(plan, self.now);
     }
 
-    fn may_fail_back(&self, key: &LocalKey) -> bool {
+    /// Returns whether a plan of the key can have clusters that still serve though earlier ones
+    /// suffice.
+    pub(crate) fn may_fail_back(&self, key: &LocalKey) -> bool {
         let Some(global) = self.policy.global() else {
             return false;
         };
@@ -107,7 +101,7 @@ impl World {
             let content = services.and_then(|it| it.get(&claim.service)?.as_ref().ok());
             content.is_some_and(|it| it.annotations.contains_key(label::FAILOVER))
         };
-        // Who asks may be known by what is written here alone.
+        // The request may be known by the record on the managed Service alone.
         let observed = self.local().service(key);
         let record = observed.and_then(|it| it.shows.as_ref()?.marks.annotations.get(MEMBERS));
         self.failbacks.contains_key(key)

@@ -12,12 +12,12 @@ use crate::policy::Rank;
 use crate::source::UpstreamContact;
 use crate::staleness::{Age, Ages};
 
-/// What a source said of one resource, and has to say once more before it is believed.
+/// Request to list a resource of a source again, because its last list is not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     /// The source.
     pub source: SourceName,
-    /// What its objects are here.
+    /// Role of its objects.
     pub role: Role,
     /// The resource.
     pub resource: Resource,
@@ -70,14 +70,14 @@ impl World {
         touched
     }
 
-    /// What a source's silence means now for one of its Services.
+    /// Returns the staleness of the endpoints of a source Service.
     pub(crate) fn age(&self, rank: Rank, service: &ObjectKey) -> Age {
-        let policy = self.policy.source(rank);
-        self.source(rank).ages.of(policy, service)
+        let rules = self.policy.source(rank).staleness_rules();
+        self.source(rank).ages.of(rules, service)
     }
 
     /// Finds out which cluster a source is, which its mirrors say from then on.
-    pub(super) fn identify(&mut self, rank: Option<Rank>, cluster: &str) -> Touched {
+    pub(crate) fn identify(&mut self, rank: Option<Rank>, cluster: &str) -> Touched {
         let Some(rank) = rank else {
             return Touched::new();
         };
@@ -101,7 +101,8 @@ impl World {
     /// exports or has here is concerned.
     pub(super) fn judge_age(&mut self, rank: Rank) -> Touched {
         let source = self.source(rank);
-        let ages = Ages::now(self.policy.source(rank), source.contacts(), self.now);
+        let rules = self.policy.source(rank).staleness_rules();
+        let ages = Ages::now(rules, source.contacts(), self.now);
         if ages == source.ages {
             return Touched::new();
         }
@@ -110,7 +111,7 @@ impl World {
     }
 
     /// Takes note of the contact that a source has with the API server behind it.
-    pub(super) fn hear_upstream(&mut self, name: &SourceName, contact: UpstreamContact) -> Touched {
+    pub(crate) fn hear_upstream(&mut self, name: &SourceName, contact: UpstreamContact) -> Touched {
         let lost = match contact {
             UpstreamContact::Connected => None,
             UpstreamContact::LostFor(age) => Some(Moment(self.now.0.saturating_sub(age))),

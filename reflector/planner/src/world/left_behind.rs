@@ -12,13 +12,13 @@ use crate::mirror::{MirrorService, Observed, Owner};
 use crate::name::LocalKey;
 use crate::policy::Rank;
 
-/// What stands between the parts of a predecessor's mirror name.
+/// Separators in the names of a predecessor's mirrors.
 const SEPARATORS: [&str; 2] = ["-73736d-", "-6d6972726f720a-"];
 
 impl World {
     /// Adopts the mirrors of a source that nothing asks for. Those of Services that the
     /// source has are adopted when they are written.
-    pub(super) fn adopt_left_behind(&mut self, rank: Option<Rank>, met: Vec<Met>) -> Touched {
+    pub(crate) fn adopt_left_behind(&mut self, rank: Option<Rank>, met: Vec<Met>) -> Touched {
         let mut touched = Touched::new();
         let Some(rank) = rank.filter(|it| self.source(*it).services.is_synced()) else {
             return touched;

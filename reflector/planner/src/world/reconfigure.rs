@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// Which clusters a source was when its mirrors were last written.
+    /// Returns the cluster identities that a source had when its mirrors were last written.
     pub fn clusters_of(&self, source: &SourceName) -> impl Iterator<Item = &str> {
         let mirrors = self.local.services().map(|(_, it)| &it.owner);
         let its = mirrors.filter(move |it| it.source.as_ref() == Some(source));

@@ -9,7 +9,7 @@ use crate::policy::Rank;
 use crate::source::{Change, Exported, Services, Slices, SourceService, SourceSlice, SourceState};
 
 impl World {
-    pub(super) fn hear_services(
+    pub(crate) fn hear_services(
         &mut self,
         rank: Option<Rank>,
         change: Change<SourceService>,
@@ -25,7 +25,7 @@ impl World {
         touched
     }
 
-    pub(super) fn hear_slices(
+    pub(crate) fn hear_slices(
         &mut self,
         rank: Option<Rank>,
         change: Change<SourceSlice>,

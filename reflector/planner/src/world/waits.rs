@@ -8,7 +8,7 @@ use super::{Touched, World};
 use crate::hold::Moment;
 use crate::policy::Rank;
 
-/// How long slices may come after their Service. Kubernetes takes milliseconds.
+/// Time for which EndpointSlices may follow their Service. Kubernetes takes milliseconds.
 const SLICES_GRACE: Duration = Duration::from_secs(15);
 
 impl World {
@@ -21,7 +21,7 @@ impl World {
         }
     }
 
-    /// Whether slices may be on their way.
+    /// Returns whether slices may be on their way.
     pub(crate) fn may_have_slices_soon(&self, rank: Rank, service: &ObjectKey) -> bool {
         self.awaited.contains_key(&(rank, service.clone()))
     }
@@ -35,8 +35,8 @@ impl World {
         homes.collect()
     }
 
-    /// Nothing stands in the way of what nobody wants any more.
-    pub(super) fn forget_obstacles(&mut self, touched: &Touched) {
+    /// Forgets the obstacles of keys that no Service claims any more.
+    pub(crate) fn forget_obstacles(&mut self, touched: &Touched) {
         if self.local.n_obstacles() == 0 {
             return;
         }

@@ -82,7 +82,7 @@ fn service_reflectors_mirror_becomes_ours_if_it_is_of_the_same_source() {
 }
 
 #[test]
-fn what_has_other_marks_stays_whose_it_is() {
+fn an_object_with_other_marks_keeps_its_owner() {
     for labels in [
         json!({"mirrored-svc": "true", "mirror-svc-prefix-sync": "west"}),
         json!({"mirrored-svc": "false", "mirror-svc-prefix-sync": "east"}),

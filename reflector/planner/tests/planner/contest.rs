@@ -28,7 +28,7 @@ fn disturb(lab: &mut Lab, n: u16) {
 }
 
 #[test]
-fn what_others_keep_changing_is_repaired_and_told_until_they_stop() {
+fn external_modifications_are_repaired_and_reported_until_they_stop() {
     let mut lab = mirrored();
     for n in 0..4 {
         disturb(&mut lab, n);
@@ -95,7 +95,7 @@ fn slices_that_others_keep_deleting_are_told_too() {
 }
 
 #[test]
-fn what_we_and_our_sources_do_is_no_contest() {
+fn changes_of_the_reflector_and_its_sources_are_no_external_modification() {
     let mut lab = mirrored();
     for n in 0..20 {
         let address = format!("10.1.0.{n}");

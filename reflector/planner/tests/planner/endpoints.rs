@@ -166,7 +166,7 @@ fn endpoints_follow_slices_and_are_repaired_and_go_with_their_service() {
 }
 
 #[test]
-fn what_is_switched_off_goes_also_after_a_restart() {
+fn objects_of_a_disabled_setting_are_deleted_also_after_a_restart() {
     let web = [service("demo/web")];
     let slices = [slice("demo/web-1", "web", &["10.0.0.1"])];
     for restarts in [false, true] {

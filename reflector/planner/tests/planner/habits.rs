@@ -114,7 +114,7 @@ fn a_service_of_which_no_slice_is_exported_is_told_after_a_while() {
 }
 
 #[test]
-fn what_a_predecessor_mirrored_is_not_mirrored_again() {
+fn mirrors_of_a_predecessor_are_not_mirrored_again() {
     let mut lab = Lab::new(vec![same_name("east")]);
     let labeled = |key: &str, label: &str| {
         let pointer = format!("/metadata/labels/{}", label.replace('/', "~1"));

@@ -315,7 +315,7 @@ fn one_source_holds_nothing_of_another() {
 }
 
 #[test]
-fn what_a_configuration_refuses_goes_at_once() {
+fn mirrors_that_a_configuration_denies_are_deleted_at_once() {
     let mut lab = Lab::new(vec![same_name("east")]);
     lab.list("east", &many(8), &[]);
     lab.settle();

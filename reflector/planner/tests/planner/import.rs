@@ -89,7 +89,7 @@ fn only_admitted_namespaces_and_names_are_mirrored_and_the_rest_is_told() {
 }
 
 #[test]
-fn what_is_refused_leaves_its_name_to_the_next_source() {
+fn a_denied_service_leaves_its_name_to_the_next_source() {
     let west = SourcePolicy {
         import: Import {
             names: only(&["api"]),
@@ -170,7 +170,7 @@ fn our_own_ranges_are_closed_to_every_source_and_open_to_ourselves() {
 }
 
 #[test]
-fn where_addresses_are_limited_names_lead_nowhere() {
+fn host_names_are_closed_if_addresses_are_limited() {
     let import = Import {
         addresses: vec!["10.1.0.0/16".parse().unwrap()],
         ..Import::default()

@@ -15,7 +15,7 @@ use crate::silence::impatient;
 
 /// Something that a source does, or suffers.
 #[derive(Debug, Clone)]
-enum Deed {
+enum Operation {
     Apply(usize, u8),
     Delete(usize),
     ApplySlice(usize, u8),
@@ -61,25 +61,25 @@ fn nth_slice(n: usize, form: u8) -> Value {
     }
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn operation() -> impl Strategy<Value = Operation> {
     let object = || (0..4usize, 0..12u8);
     let objects = || prop::collection::btree_map(0..4usize, 0..12u8, 0..4);
     prop_oneof![
-        4 => object().prop_map(|(n, form)| Deed::Apply(n, form)),
-        2 => (0..4usize).prop_map(Deed::Delete),
-        4 => object().prop_map(|(n, form)| Deed::ApplySlice(n, form)),
-        2 => (0..4usize).prop_map(Deed::DeleteSlice),
-        1 => Just(Deed::Lose),
-        1 => (0..25u64).prop_map(Deed::Wait),
-        1 => Just(Deed::Reconnect),
+        4 => object().prop_map(|(n, form)| Operation::Apply(n, form)),
+        2 => (0..4usize).prop_map(Operation::Delete),
+        4 => object().prop_map(|(n, form)| Operation::ApplySlice(n, form)),
+        2 => (0..4usize).prop_map(Operation::DeleteSlice),
+        1 => Just(Operation::Lose),
+        1 => (0..25u64).prop_map(Operation::Wait),
+        1 => Just(Operation::Reconnect),
         2 => (objects(), objects()).prop_map(|(services, slices)| {
-            Deed::List(services.into_iter().collect(), slices.into_iter().collect())
+            Operation::List(services.into_iter().collect(), slices.into_iter().collect())
         }),
     ]
 }
 
-fn deeds() -> impl Strategy<Value = Vec<(&'static str, Deed)>> {
-    prop::collection::vec((select(&SOURCES[..]), deed()), 0..30)
+fn operations() -> impl Strategy<Value = Vec<(&'static str, Operation)>> {
+    prop::collection::vec((select(&SOURCES[..]), operation()), 0..30)
 }
 
 impl Lab {
@@ -90,16 +90,16 @@ impl Lab {
         Self::over(Cluster::default(), policy)
     }
 
-    fn suffer(&mut self, source: &str, deed: &Deed) {
-        match deed {
-            Deed::Apply(n, form) => self.apply_service(source, &nth_service(*n, *form)),
-            Deed::Delete(n) => self.delete_service(source, &format!("demo/s{n}")),
-            Deed::ApplySlice(n, form) => self.apply_slice(source, &nth_slice(*n, *form)),
-            Deed::DeleteSlice(n) => self.delete_slice(source, &format!("demo/x{n}")),
-            Deed::Lose => self.lose(source),
-            Deed::Wait(seconds) => self.wait(*seconds),
-            Deed::Reconnect => self.reconnect(source),
-            Deed::List(services, slices) => {
+    fn suffer(&mut self, source: &str, operation: &Operation) {
+        match operation {
+            Operation::Apply(n, form) => self.apply_service(source, &nth_service(*n, *form)),
+            Operation::Delete(n) => self.delete_service(source, &format!("demo/s{n}")),
+            Operation::ApplySlice(n, form) => self.apply_slice(source, &nth_slice(*n, *form)),
+            Operation::DeleteSlice(n) => self.delete_slice(source, &format!("demo/x{n}")),
+            Operation::Lose => self.lose(source),
+            Operation::Wait(seconds) => self.wait(*seconds),
+            Operation::Reconnect => self.reconnect(source),
+            Operation::List(services, slices) => {
                 let services: Vec<_> = services.iter().map(|it| nth_service(it.0, it.1)).collect();
                 let slices: Vec<_> = slices.iter().map(|it| nth_slice(it.0, it.1)).collect();
                 self.list_confirmed(source, &services, &slices);
@@ -139,10 +139,10 @@ proptest! {
     /// without end, where an API server refuses one, and where something is left
     /// to do for a key that was not touched.
     #[test]
-    fn doing_what_the_plan_needs_makes_it_true_and_then_nothing_is_needed(deeds in deeds()) {
+    fn doing_what_the_plan_needs_makes_it_true_and_then_nothing_is_needed(operations in operations()) {
         let mut lab = Lab::of_three();
-        for (source, deed) in &deeds {
-            lab.suffer(source, deed);
+        for (source, operation) in &operations {
+            lab.suffer(source, operation);
             lab.settle();
         }
         let again = lab.settle();
@@ -150,10 +150,10 @@ proptest! {
     }
 
     #[test]
-    fn a_restart_writes_nothing_that_was_not_needed_before(deeds in deeds()) {
+    fn a_restart_writes_nothing_that_was_not_needed_before(operations in operations()) {
         let mut lab = Lab::of_three();
-        for (source, deed) in &deeds {
-            lab.suffer(source, deed);
+        for (source, operation) in &operations {
+            lab.suffer(source, operation);
         }
         lab.settle();
         let mut lab = lab.restarted();
@@ -161,19 +161,19 @@ proptest! {
     }
 
     #[test]
-    fn only_a_source_that_is_followed_deletes(deeds in deeds()) {
+    fn only_a_source_that_is_followed_deletes(operations in operations()) {
         let mut lab = Lab::of_three();
         let full: Vec<_> = (0..4).map(|n| (n, 0)).collect();
         for source in SOURCES {
-            lab.suffer(source, &Deed::List(full.clone(), full.clone()));
+            lab.suffer(source, &Operation::List(full.clone(), full.clone()));
         }
         lab.settle();
         for source in SOURCES {
-            lab.suffer(source, &Deed::Lose);
+            lab.suffer(source, &Operation::Lose);
         }
-        for (source, deed) in &deeds {
-            if !matches!(deed, Deed::Reconnect | Deed::List(..)) {
-                lab.suffer(source, deed);
+        for (source, operation) in &operations {
+            if !matches!(operation, Operation::Reconnect | Operation::List(..)) {
+                lab.suffer(source, operation);
                 let writes = lab.settle();
                 let n_deletes = writes.iter().filter(|it| it.starts_with("delete Service")).count();
                 prop_assert_eq!(n_deletes, 0);
@@ -182,8 +182,8 @@ proptest! {
     }
 
     #[test]
-    fn what_is_here_depends_on_what_is_so_and_not_on_what_happened(
-        deeds in deeds(),
+    fn the_state_depends_on_the_present_and_not_on_the_history(
+        operations in operations(),
         last in prop::collection::vec((0..12u8, 0..12u8), 12),
     ) {
         let last = |lab: &mut Lab| {
@@ -191,13 +191,13 @@ proptest! {
                 let forms = last[4 * i..4 * i + 4].iter().enumerate();
                 let services = forms.clone().map(|(n, form)| (n, form.0)).collect();
                 let slices = forms.map(|(n, form)| (n, form.1)).collect();
-                lab.suffer(source, &Deed::List(services, slices));
+                lab.suffer(source, &Operation::List(services, slices));
             }
             lab.settle();
         };
         let mut eventful = Lab::of_three();
-        for (source, deed) in &deeds {
-            eventful.suffer(source, deed);
+        for (source, operation) in &operations {
+            eventful.suffer(source, operation);
             eventful.settle();
         }
         last(&mut eventful);
@@ -208,14 +208,14 @@ proptest! {
     }
 
     #[test]
-    fn one_source_never_changes_what_another_mirrors(deeds in deeds()) {
+    fn one_source_never_changes_what_another_mirrors(operations in operations()) {
         let mut all = Lab::of_three();
         let mut without_east = Lab::of_three();
-        for (source, deed) in &deeds {
-            all.suffer(source, deed);
+        for (source, operation) in &operations {
+            all.suffer(source, operation);
             all.settle();
             if *source != "east" {
-                without_east.suffer(source, deed);
+                without_east.suffer(source, operation);
                 without_east.settle();
             }
         }
@@ -225,23 +225,23 @@ proptest! {
     }
 
     #[test]
-    fn who_comes_later_in_the_configuration_changes_nothing_for_who_comes_first(
-        deeds in deeds(),
+    fn a_later_source_changes_nothing_for_the_first_one(
+        operations in operations(),
     ) {
         // West is followed from the start, so that north never mirrors in its place.
-        let start = |lab: &mut Lab| lab.suffer("west", &Deed::List(vec![(0, 0), (1, 0)], vec![]));
+        let start = |lab: &mut Lab| lab.suffer("west", &Operation::List(vec![(0, 0), (1, 0)], vec![]));
         let mut both = Lab::of_three();
         let mut west = Lab::of_three();
         start(&mut both);
         start(&mut west);
-        for (source, deed) in &deeds {
-            let is_west = *source == "west" && !matches!(deed, Deed::Lose);
+        for (source, operation) in &operations {
+            let is_west = *source == "west" && !matches!(operation, Operation::Lose);
             if is_west || *source == "north" {
-                both.suffer(source, deed);
-                both.suffer("north", &Deed::Reconnect);
+                both.suffer(source, operation);
+                both.suffer("north", &Operation::Reconnect);
             }
             if is_west {
-                west.suffer(source, deed);
+                west.suffer(source, operation);
             }
         }
         both.settle();

@@ -64,7 +64,7 @@ fn node_ports_and_load_balancers_become_virtual_addresses() {
 }
 
 #[test]
-fn what_clients_notice_is_kept() {
+fn differences_that_clients_notice_are_kept() {
     let original = with(
         service("demo/web"),
         "/spec/sessionAffinity",
@@ -218,7 +218,7 @@ fn an_endpoint_only_change_writes_one_slice() {
 }
 
 #[test]
-fn what_a_change_touches_does_not_grow_with_the_number_of_services() {
+fn the_effect_of_a_change_does_not_grow_with_the_number_of_services() {
     let mut lab = east();
     let name = |i: usize| format!("demo/s{i}");
     let services: Vec<_> = (0..1000).map(|i| service(&name(i))).collect();

@@ -35,7 +35,7 @@ fn a_mirror_is_explained_by_its_name_here_and_by_its_name_there() {
 }
 
 #[test]
-fn what_stays_and_what_goes_has_its_reason() {
+fn every_kept_or_deleted_object_has_a_reason() {
     let mut lab = Lab::new(vec![same_name("east")]);
     lab.list("east", &[service("demo/web")], &[]);
     lab.settle();
@@ -69,7 +69,7 @@ fn what_stays_and_what_goes_has_its_reason() {
 }
 
 #[test]
-fn who_loses_a_name_is_told_to_whom() {
+fn a_name_conflict_names_both_sources() {
     let mut lab = Lab::new(vec![same_name("east"), same_name("west")]);
     for source in ["east", "west"] {
         lab.list(source, &[service("demo/web")], &[]);

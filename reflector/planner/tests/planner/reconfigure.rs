@@ -61,7 +61,7 @@ fn a_source_that_is_added_disturbs_no_other() {
 }
 
 #[test]
-fn what_becomes_of_a_removed_sources_mirrors_is_a_choice() {
+fn the_treatment_of_a_removed_sources_mirrors_is_a_setting() {
     let mut lab = east_and_west();
     becomes(&mut lab, vec![prefixed("west")]);
     assert!(lab.settle().is_empty());
@@ -93,7 +93,7 @@ fn a_source_that_comes_back_takes_its_mirrors_up_again() {
 }
 
 #[test]
-fn what_a_source_said_does_not_hold_where_it_is_asked_for_something_else() {
+fn the_former_list_of_a_source_does_not_count_for_another_selector() {
     let mut lab = east_and_west();
     let same = policy(vec![prefixed("east"), prefixed("west")]);
     reconfigure(&mut lab, same, &["east"]);

@@ -170,7 +170,7 @@ fn a_source_that_is_really_removed_goes_when_all_others_are_listed() {
 }
 
 #[test]
-fn nobody_takes_the_name_of_a_source_that_may_be_renamed() {
+fn no_claim_takes_the_name_of_a_source_that_may_be_renamed() {
     let mut lab = east_and_west([same_name("east"), same_name("west")]);
     lab.list("west", &services(), &slices());
     lab.settle();

@@ -65,7 +65,7 @@ fn a_lost_source_keeps_its_mirrors_and_they_are_still_repaired() {
 }
 
 #[test]
-fn what_was_deleted_meanwhile_goes_with_the_next_list() {
+fn services_deleted_during_a_disconnection_go_with_the_next_list() {
     let mut lab = east_with_web();
     lab.apply_service("east", &service("demo/api"));
     lab.settle();
@@ -85,7 +85,7 @@ fn losing_the_slices_alone_keeps_the_slices_alone() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_taken_for_what_is_not_there() {
+fn an_invalid_object_does_not_count_as_absent() {
     let mut lab = east_with_web();
     lab.apply_service(
         "east",
@@ -157,7 +157,7 @@ fn a_renamed_source_takes_its_mirrors_over_with_their_addresses() {
 }
 
 #[test]
-fn who_comes_first_in_the_configuration_wins_and_the_other_is_told() {
+fn the_first_configured_source_takes_precedence_and_the_other_is_reported() {
     let mut lab = Lab::new(vec![same_name("east"), same_name("west")]);
     let slices = |address| [slice("demo/web-1", "web", &[address])];
     lab.list("west", &[service("demo/web")], &slices("10.2.0.1"));
@@ -183,7 +183,7 @@ fn who_comes_first_in_the_configuration_wins_and_the_other_is_told() {
 }
 
 #[test]
-fn nobody_takes_a_mirror_over_from_a_source_that_cannot_be_asked() {
+fn no_claim_takes_a_mirror_from_a_disconnected_source() {
     let mut lab = Lab::new(vec![same_name("east"), same_name("west")]);
     lab.list("east", &[service("demo/web")], &[]);
     lab.settle();
@@ -199,7 +199,7 @@ fn nobody_takes_a_mirror_over_from_a_source_that_cannot_be_asked() {
 }
 
 #[test]
-fn what_is_not_ours_is_not_touched_and_gets_no_slices() {
+fn an_unmanaged_service_is_unchanged_and_gets_no_slices() {
     let mut lab = Lab::new(vec![same_name("east")]);
     let id = (Resource::Services, ObjectKey::new("demo", "web"));
     let theirs = with(service("demo/web"), "/spec", json!({"type": "ClusterIP"}));
@@ -262,7 +262,7 @@ fn a_list_that_lacks_most_mirrors_is_held_and_then_believed() {
 }
 
 #[test]
-fn what_is_held_when_its_source_is_lost_waits_for_it() {
+fn held_deletions_wait_for_a_lost_source() {
     let mut lab = Lab::new(vec![prefixed("east")]);
     lab.list("east", &many(20), &[]);
     lab.settle();
@@ -311,7 +311,7 @@ fn a_list_that_lacks_most_slices_is_held() {
 }
 
 #[test]
-fn what_is_held_goes_at_once_when_somebody_says_so() {
+fn held_deletions_are_done_at_once_when_they_are_allowed() {
     let release = |it: &mut Value| {
         it["metadata"]["annotations"]["heliograph.dev/allow-deletion"] = json!("true");
     };

@@ -162,7 +162,7 @@ fn some_services_age_otherwise_also_after_a_restart() {
 }
 
 #[test]
-fn what_a_source_said_before_a_restart_ages_too() {
+fn endpoints_from_before_a_restart_age_too() {
     let mut lab = with_web(impatient()).restarted();
     check(&mut lab, 9, 0, &[]);
     check(&mut lab, 10, 1, &["StaleEndpointsNotReady"]);

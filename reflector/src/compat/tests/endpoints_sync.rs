@@ -50,7 +50,7 @@ fn its_directory_and_variables_start_ours_without_a_flag() {
 }
 
 #[test]
-fn what_had_no_effect_and_has_one_now_is_noted() {
+fn settings_that_gain_an_effect_are_noted() {
     let directory = directory(&["datacenter1", "east"]);
     let path = directory.path().to_str().unwrap();
     let environment = [
@@ -99,7 +99,7 @@ fn ours_go_beside_it_and_go_before_it_where_they_say_what_to_reflect() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_remedy() {
+fn a_wrong_setting_is_reported_with_its_remedy() {
     let compat = ["--compat=k8s-endpoints-sync-controller"];
     let refused = |environment: &[(&str, &str)]| config(&compat, environment).unwrap_err();
     let missing = refused(&[("KUBECONFIGS", "/nowhere/at/all")]);

@@ -163,7 +163,7 @@ fn kube_service_mirrors_names_are_its_own() {
 }
 
 #[test]
-fn what_one_remote_missed_is_missed() {
+fn missing_settings_of_a_single_remote_are_reported() {
     let without = |flag: &str| {
         let words: Vec<_> = ONE_REMOTE
             .into_iter()

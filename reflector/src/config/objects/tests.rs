@@ -169,7 +169,7 @@ fn a_wrong_change_leaves_the_former_spec_in_effect() {
 }
 
 #[test]
-fn what_is_not_known_was_not_removed() {
+fn a_source_that_is_not_known_was_not_removed() {
     use reflector_planner::RemovedSources::{Delete, Keep};
     for (objects, expected) in [
         (None, Keep),

@@ -2,7 +2,7 @@
 
 use reflector_planner::SourceName;
 
-/// Why an entry is not a source.
+/// Error of the entry of a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSource {
     /// A part of a `--source` that is none.
@@ -64,9 +64,9 @@ pub enum InvalidSource {
     Stray {
         /// The source.
         name: SourceName,
-        /// What it has.
+        /// Key that the entry has.
         key: &'static str,
-        /// What it has not.
+        /// Key that the entry lacks.
         with: &'static str,
     },
     /// A URL that is none.
@@ -76,15 +76,15 @@ pub enum InvalidSource {
         name: SourceName,
         /// The text.
         url: String,
-        /// What is wrong with it.
+        /// Error.
         why: String,
     },
-    /// What may come in, or is called how, is not said clearly.
+    /// A value of `import` or `naming` is invalid.
     #[error("source {name}: {why}")]
     Unclear {
         /// The source.
         name: SourceName,
-        /// What is wrong.
+        /// Error.
         why: String,
     },
     /// A selector that is none.
@@ -94,7 +94,7 @@ pub enum InvalidSource {
         name: SourceName,
         /// The text.
         selector: String,
-        /// What is wrong with it.
+        /// Error.
         why: String,
     },
 }

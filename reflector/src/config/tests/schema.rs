@@ -114,7 +114,7 @@ fn files(directory: &str, extension: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_the_pages_show_is_accepted_by_both() {
+fn examples_of_the_pages_are_accepted_by_both() {
     let mut n_examples = 0;
     for path in files("docs", "md") {
         let page = fs::read_to_string(&path).unwrap();
@@ -129,7 +129,7 @@ fn what_the_pages_show_is_accepted_by_both() {
 }
 
 #[test]
-fn what_the_manifests_bring_is_accepted_by_both() {
+fn configurations_of_the_manifests_are_accepted_by_both() {
     let mut n_configurations = 0;
     for path in files("manifests", "yaml") {
         let text = fs::read_to_string(&path).unwrap();
@@ -147,7 +147,7 @@ fn what_the_manifests_bring_is_accepted_by_both() {
 }
 
 #[test]
-fn what_of_a_source_does_not_go_together_is_refused_by_both() {
+fn contradicting_keys_of_a_source_are_rejected_by_both() {
     let whole = |source: &str| {
         let file = format!("{{mirrorNamespace: m, sources: [{{name: a, {source}}}]}}");
         super::from_file(&file)

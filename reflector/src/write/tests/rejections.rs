@@ -9,7 +9,7 @@ fn internal(message: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_fails_for_one_object_is_its_problem_in_the_servers_words() {
+async fn a_failure_of_one_object_is_its_problem_with_the_servers_message() {
     for message in [
         "failed to allocate a serviceIP: range is full",
         "failed calling webhook \"w\": connection refused",

@@ -7,8 +7,9 @@ use super::{Source, uses};
 /// Modules and what each uses.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// Returns the circles between the files of each package, as sets of modules, the largest
-/// first. A module and its own children are one unit and are no circle.
+/// Returns the circles within each package as sets of modules, the largest first: those between
+/// its files, and those between its top-level modules, each with all its children. A module and
+/// its own children are no circle.
 #[must_use]
 pub fn circles(sources: &[Source]) -> BTreeMap<String, Vec<BTreeSet<String>>> {
     let mut packages: BTreeMap<&str, Vec<&Source>> = BTreeMap::new();
@@ -16,11 +17,25 @@ pub fn circles(sources: &[Source]) -> BTreeMap<String, Vec<BTreeSet<String>>> {
         packages.entry(&source.package).or_default().push(source);
     }
     let circles = packages.into_iter().map(|(package, sources)| {
-        let mut found = components(&graph(&sources));
+        let files = graph(&sources);
+        let mut found = components(&files);
+        found.extend(components(&top_level(&files)));
         found.sort_by_key(|it| std::cmp::Reverse(it.len()));
         (package.to_owned(), found)
     });
     circles.filter(|(_, found)| !found.is_empty()).collect()
+}
+
+/// Returns the graph of the top-level modules.
+fn top_level(files: &Graph) -> Graph {
+    let top = |it: &String| it.split("::").next().unwrap_or_default().to_owned();
+    let mut graph = Graph::new();
+    for (module, uses) in files.iter().filter(|(module, _)| !module.is_empty()) {
+        let own = top(module);
+        let others = uses.iter().map(top).filter(|it| *it != own);
+        graph.entry(own.clone()).or_default().extend(others);
+    }
+    graph
 }
 
 /// Returns the module path of a file, such as `a::b` for `src/a/b.rs`.
@@ -38,11 +53,17 @@ fn graph(sources: &[&Source]) -> Graph {
         .iter()
         .filter_map(|it| Some((module(it)?.join("::"), *it)))
         .collect();
+    let root = modules.get("");
+    let names = root.map(|it| uses::names_of_root(&it.lines));
+    let names = names.unwrap_or_default();
     let mut graph = Graph::new();
     for (name, source) in &modules {
         let own = module(source).unwrap_or_default();
         let edges = graph.entry(name.clone()).or_default();
         for path in uses::paths(&source.lines, &own) {
+            let exported = path.first().filter(|it| !modules.contains_key(*it));
+            let exported = exported.and_then(|it| names.get(it)).cloned();
+            let path = exported.unwrap_or(path);
             // The longest beginning that is a file.
             let target = (1..=path.len()).rev().map(|n| path[..n].join("::"));
             if let Some(target) = target.into_iter().find(|it| modules.contains_key(it))
@@ -116,8 +137,30 @@ mod tests {
             source("p/src/d.rs", "use crate::a::A;"),
         ];
         let found = circles(&sources);
-        assert_eq!(found["p"].len(), 1);
         let circle: Vec<_> = found["p"][0].iter().map(String::as_str).collect();
         assert_eq!(circle, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_name_of_the_root_leads_to_its_module() {
+        let sources = [
+            source("p/src/lib.rs", "pub use a::A;"),
+            source("p/src/a.rs", "use crate::b::B;"),
+            source("p/src/b.rs", "use crate::A;"),
+        ];
+        assert_eq!(circles(&sources)["p"][0].len(), 2);
+    }
+
+    #[test]
+    fn children_belong_to_their_top_level_module() {
+        let sources = [
+            source("p/src/lib.rs", ""),
+            source("p/src/a.rs", ""),
+            source("p/src/a/inner.rs", "use crate::b::B;"),
+            source("p/src/b.rs", "use crate::a::A;"),
+        ];
+        let found = circles(&sources);
+        let circle: Vec<_> = found["p"][0].iter().map(String::as_str).collect();
+        assert_eq!(circle, ["a", "b"]);
     }
 }

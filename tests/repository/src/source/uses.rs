@@ -1,7 +1,30 @@
 //! Modules of a package that a file names in its `use` items.
 
+use std::collections::BTreeMap;
+
 /// Returns the paths of all `use` items, from the root of the package.
 pub(super) fn paths(lines: &[String], module: &[String]) -> Vec<Vec<String>> {
+    let items = items(lines);
+    let paths = items.iter().flat_map(|it| expand(it));
+    paths.filter_map(|it| absolute(&it, module)).collect()
+}
+
+/// Returns the names that the root of a package imports or re-exports, with their paths.
+pub(super) fn names_of_root(lines: &[String]) -> BTreeMap<String, Vec<String>> {
+    let items = items(lines);
+    let paths = items.iter().flat_map(|it| expand(it));
+    let names = paths.map(|path| {
+        let path = path
+            .trim_start_matches("self::")
+            .trim_start_matches("crate::");
+        let path: Vec<_> = path.split("::").map(|it| it.trim().to_owned()).collect();
+        (path.last().cloned().unwrap_or_default(), path)
+    });
+    names.collect()
+}
+
+/// Returns the trees of all `use` items.
+fn items(lines: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     let mut item: Option<String> = None;
     for line in lines.iter().map(|it| it.trim()) {
@@ -14,9 +37,7 @@ pub(super) fn paths(lines: &[String], module: &[String]) -> Vec<Vec<String>> {
             (None, None) => continue,
         }
         if let Some(text) = item.take_if(|it| it.ends_with(';')) {
-            let tree = text.trim_end_matches(';');
-            let expanded = expand(tree);
-            found.extend(expanded.iter().filter_map(|it| absolute(it, module)));
+            found.push(text.trim_end_matches(';').to_owned());
         }
     }
     found
@@ -81,7 +102,7 @@ fn absolute(path: &str, module: &[String]) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::paths;
+    use super::{names_of_root, paths};
 
     #[test]
     fn use_items_are_expanded_and_resolved() {
@@ -91,5 +112,13 @@ mod tests {
         let found = paths(&lines, &module);
         let found: Vec<_> = found.iter().map(|it| it.join("::")).collect();
         assert_eq!(found, ["m::n::x::Y", "a::B", "c::d", "c::e::F", "m::g::H"]);
+    }
+
+    #[test]
+    fn names_of_the_root_have_paths() {
+        let lines = ["pub use a::{B, c::D};".to_owned()];
+        let names = names_of_root(&lines);
+        assert_eq!(names["B"], ["a", "B"]);
+        assert_eq!(names["D"], ["a", "c", "D"]);
     }
 }

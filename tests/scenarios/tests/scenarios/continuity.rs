@@ -93,9 +93,7 @@ fn asked(east: &Cluster) -> anyhow::Result<usize> {
     Ok(ours.count())
 }
 
-pub(crate) async fn who_watched_before_a_restart_goes_on_after_it(
-    scene: Arc<Scene>,
-) -> anyhow::Result<()> {
+pub(crate) async fn a_watch_from_before_a_restart_resumes(scene: Arc<Scene>) -> anyhow::Result<()> {
     const STORM: usize = 100;
     let lab = Lab::new(scene)?;
     let east = lab.cluster("east").await?;

@@ -105,7 +105,9 @@ pub(crate) async fn history_may_be_compacted_under_a_watch(
     local.eventually_lacks(&mirror("east", "web")).await
 }
 
-pub(crate) async fn what_a_reflector_missed_it_makes_good(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn a_reflector_makes_up_for_missed_changes(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local, _emitter, reflector) = mirrored(&lab).await?;
     east.create_service("gone").await?;

@@ -120,7 +120,7 @@ async fn change(east: &Cluster) -> anyhow::Result<()> {
     east.create_service_with("flipped", headless).await
 }
 
-pub(crate) async fn what_is_planned_is_what_is_then_written(
+pub(crate) async fn the_planned_writes_are_those_that_follow(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;

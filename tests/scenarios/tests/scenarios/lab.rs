@@ -1,6 +1,6 @@
 //! What scenarios are made of: clusters, programs, Services, patience.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +68,18 @@ impl Lab {
         cluster: &Cluster,
         flags: &[&str],
     ) -> anyhow::Result<Program> {
+        let name = format!("emitter-{}", cluster.plane.name());
+        self.emitter_by(&name, &cluster.plane.kubeconfig(), flags)
+            .await
+    }
+
+    /// An emitter that reads by a kubeconfig, with that name of its log.
+    pub(crate) async fn emitter_by(
+        &self,
+        name: &str,
+        kubeconfig: &Path,
+        flags: &[&str],
+    ) -> anyhow::Result<Program> {
         let port = free_port()?;
         let mut command = Command::new(program("emitter")?);
         command
@@ -77,17 +89,16 @@ impl Lab {
                 &format!("--insecure-port={port}"),
             ])
             .arg("--kubeconfig")
-            .arg(cluster.plane.kubeconfig())
+            .arg(kubeconfig)
             .args(flags);
         if !flags.iter().any(|flag| flag.starts_with("--shutdown-")) {
-            // Nobody balances load here, so that nobody has to hear of an end first.
+            // There is no load balancer that must notice the end first.
             command.args([
                 "--shutdown-delay-duration=0s",
                 "--shutdown-watch-termination-grace-period=0s",
             ]);
         }
-        let name = format!("emitter-{}", cluster.plane.name());
-        let emitter = self.start(&name, command, Some(port))?;
+        let emitter = self.start(name, command, Some(port))?;
         emitter.ready().await?;
         Ok(emitter)
     }

@@ -118,7 +118,7 @@ pub(crate) async fn a_standby_takes_over_and_nobody_writes_beside_it(
     Ok(())
 }
 
-pub(crate) async fn who_lost_its_lease_writes_nothing_more(
+pub(crate) async fn a_replica_that_lost_its_lease_writes_nothing_more(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let lab = Lab::new(Arc::clone(&scene))?;

@@ -169,7 +169,9 @@ pub(crate) async fn every_type_of_service_can_be_used_here(
 }
 
 /// With the name and the remedy, in the same words everywhere; the rest flows.
-pub(crate) async fn what_cannot_be_mirrored_is_told(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn services_that_cannot_be_mirrored_are_reported(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;

@@ -7,7 +7,7 @@ use control_plane::Scene;
 
 use crate::lab::{Lab, MIRRORS, Program, eventually, meanwhile, mirror};
 
-pub(crate) async fn what_others_change_is_repaired(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn changes_of_others_are_repaired(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;
@@ -78,7 +78,7 @@ async fn is_told(reflector: &Program, words: &str) -> anyhow::Result<()> {
     .await
 }
 
-pub(crate) async fn what_others_delete_comes_back(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn objects_that_others_delete_come_back(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;
@@ -104,7 +104,7 @@ pub(crate) async fn what_others_delete_comes_back(scene: Arc<Scene>) -> anyhow::
     local.eventually_has(&mirror, &["10.1.0.1"]).await
 }
 
-pub(crate) async fn what_is_not_ours_is_left_alone(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn unmanaged_objects_are_left_alone(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;

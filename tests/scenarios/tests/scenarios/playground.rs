@@ -15,7 +15,8 @@ use tokio::sync::Mutex;
 
 use crate::lab::{eventually, meanwhile, program};
 
-const NOT_FOLLOWED: &str = "Source east is not followed; mirrors stay as they are, trying again";
+const SOURCE_DISCONNECTED: &str =
+    "Source east is not followed; mirrors stay as they are, trying again";
 
 /// A running playground, and a shell beside it.
 struct Playground {
@@ -294,7 +295,7 @@ impl Playground {
         eventually("the view says so", async || {
             let status = self.type_line_with("playground status").await?;
             ensure!(
-                status.contains(NOT_FOLLOWED) && status.contains(word),
+                status.contains(SOURCE_DISCONNECTED) && status.contains(word),
                 "{status}"
             );
             Ok(())
@@ -302,7 +303,7 @@ impl Playground {
         .await?;
         // In the same words as the reflector.
         let asked = self.reflector_status().await?;
-        ensure!(asked.contains(NOT_FOLLOWED), "{asked}");
+        ensure!(asked.contains(SOURCE_DISCONNECTED), "{asked}");
         let identities = format!(
             "{} -o jsonpath='{{.items[*].metadata.uid}}'",
             self.line("-l heliograph.dev/source=east")?
@@ -318,7 +319,7 @@ impl Playground {
         self.type_line_with("heal east").await?;
         eventually("it is followed again", async || {
             let status = self.type_line_with("playground status").await?;
-            ensure!(!status.contains(NOT_FOLLOWED), "{status}");
+            ensure!(!status.contains(SOURCE_DISCONNECTED), "{status}");
             Ok(())
         })
         .await

@@ -40,7 +40,7 @@ fn limited(url: &str) -> Value {
     })
 }
 
-pub(crate) async fn what_comes_in_and_its_name_are_as_configured(
+pub(crate) async fn the_imported_services_and_their_names_are_as_configured(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;

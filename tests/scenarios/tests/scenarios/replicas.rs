@@ -86,7 +86,7 @@ fn namespace(east: &EmbeddedCluster, name: &str, labels: &Value) -> anyhow::Resu
         .map_err(|why| anyhow::anyhow!(why.message))
 }
 
-pub(crate) async fn what_was_refused_comes_without_another_word_of_its_source(
+pub(crate) async fn a_rejected_object_is_retried_without_an_event_of_its_source(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let it = Replicating::new(scene, east().await?).await?;

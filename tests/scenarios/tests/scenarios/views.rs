@@ -198,7 +198,7 @@ async fn answers(asker: &Asker) -> anyhow::Result<Vec<(String, Answer)>> {
     answers.try_collect().await
 }
 
-pub(crate) async fn what_may_not_be_seen_does_not_exist(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn hidden_objects_do_not_exist(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let east = lab.cluster("east").await?;
     east.create_namespace("vault").await?;

@@ -52,13 +52,16 @@ fn storm(restored: &str, n_others: usize) -> Vec<(u64, Action)> {
 }
 
 fn passed(way: Way, name: &'static str) -> Script {
-    script(name, way, 12, storm("east", 200))
-        .expecting(69, &[Exact])
-        .expecting(138, &[Exact])
+    restored(name, way, storm("east", 200))
 }
 
 fn here(n_others: usize, name: &'static str) -> Script {
-    script(name, Way::Emitters(1), 12, storm(LOCAL, n_others))
+    restored(name, Way::Emitters(1), storm(LOCAL, n_others))
+}
+
+/// Twelve Services, which are right before the restore and a while after it.
+fn restored(name: &'static str, way: Way, storm: Vec<(u64, Action)>) -> Script {
+    script(name, way, 12, storm)
         .expecting(69, &[Exact])
         .expecting(138, &[Exact])
 }

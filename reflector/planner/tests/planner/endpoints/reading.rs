@@ -144,7 +144,7 @@ fn more_than_a_slice_holds_is_several_and_what_the_source_leaves_out_is_told() {
 }
 
 #[test]
-fn what_was_mirrored_there_is_not_mirrored_again() {
+fn mirrors_of_another_cluster_are_not_mirrored_again() {
     let hidden = json!({"metadata": {
         "name": "web", "namespace": "demo", "uid": "u", "resourceVersion": "1",
         "labels": {"heliograph.dev/source": "west"},

@@ -16,7 +16,7 @@ type State = Vec<(usize, u16, u8)>;
 
 /// Something that a cluster does, or suffers.
 #[derive(Debug, Clone)]
-enum Deed {
+enum Operation {
     Is(State),
     Apply(usize, u16, u8),
     Delete(usize),
@@ -63,19 +63,19 @@ fn state() -> impl Strategy<Value = State> {
     })
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
-        2 => state().prop_map(Deed::Is),
-        4 => (0..2usize, 0..3u16, 0..8u8).prop_map(|(n, year, form)| Deed::Apply(n, year, form)),
-        2 => (0..2usize).prop_map(Deed::Delete),
-        2 => Just(Deed::Lose),
-        1 => Just(Deed::Reconnect),
-        1 => Just(Deed::Restart),
+        2 => state().prop_map(Operation::Is),
+        4 => (0..2usize, 0..3u16, 0..8u8).prop_map(|(n, year, form)| Operation::Apply(n, year, form)),
+        2 => (0..2usize).prop_map(Operation::Delete),
+        2 => Just(Operation::Lose),
+        1 => Just(Operation::Reconnect),
+        1 => Just(Operation::Restart),
     ]
 }
 
-fn deeds() -> impl Strategy<Value = Vec<(&'static str, Deed)>> {
-    prop::collection::vec((select(&CLUSTERS[..]), deed()), 0..30)
+fn operations() -> impl Strategy<Value = Vec<(&'static str, Operation)>> {
+    prop::collection::vec((select(&CLUSTERS[..]), operation()), 0..30)
 }
 
 /// What every cluster says in the end.
@@ -107,20 +107,20 @@ impl Lab {
         self.list_confirmed(cluster, &services, &slices);
     }
 
-    fn meets(mut self, cluster: &str, deed: &Deed) -> Self {
-        match deed {
-            Deed::Is(state) => self.is(cluster, state),
-            Deed::Apply(n, year, form) => {
+    fn meets(mut self, cluster: &str, operation: &Operation) -> Self {
+        match operation {
+            Operation::Is(state) => self.is(cluster, state),
+            Operation::Apply(n, year, form) => {
                 self.apply_service(cluster, &nth_service(*n, *year, *form));
                 self.apply_slice(cluster, &nth_slice(*n, *form));
             }
-            Deed::Delete(n) => {
+            Operation::Delete(n) => {
                 self.delete_service(cluster, &format!("demo/s{n}"));
                 self.delete_slice(cluster, &format!("demo/x{n}"));
             }
-            Deed::Lose => self.lose(cluster),
-            Deed::Reconnect => self.reconnect(cluster),
-            Deed::Restart => return self.restarted(),
+            Operation::Lose => self.lose(cluster),
+            Operation::Reconnect => self.reconnect(cluster),
+            Operation::Restart => return self.restarted(),
         }
         self
     }
@@ -154,13 +154,13 @@ proptest! {
     /// without end, and where something is left to do that was not touched.
     #[test]
     fn all_clusters_compute_the_same_whatever_happened_in_whatever_order(
-        deeds in deeds(),
+        operations in operations(),
         last in states(),
         order in Just(CLUSTERS.to_vec()).prop_shuffle(),
     ) {
         let mut eventful = Lab::at("a");
-        for (cluster, deed) in &deeds {
-            eventful = eventful.meets(cluster, deed);
+        for (cluster, operation) in &operations {
+            eventful = eventful.meets(cluster, operation);
             eventful.settle();
         }
         for (cluster, state) in CLUSTERS.iter().zip(&last) {
@@ -181,13 +181,13 @@ proptest! {
 
     #[test]
     fn a_restart_writes_nothing_whoever_can_be_asked(
-        deeds in deeds(),
+        operations in operations(),
         last in states(),
         heard in prop::collection::vec(any::<bool>(), CLUSTERS.len()),
     ) {
         let mut lab = Lab::at("a");
-        for (cluster, deed) in &deeds {
-            lab = lab.meets(cluster, deed);
+        for (cluster, operation) in &operations {
+            lab = lab.meets(cluster, operation);
             lab.settle();
         }
         for (cluster, state) in CLUSTERS.iter().zip(&last) {
@@ -205,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn a_source_that_cannot_be_asked_loses_nothing(deeds in deeds(), last in states()) {
+    fn a_source_that_cannot_be_asked_loses_nothing(operations in operations(), last in states()) {
         let mut lab = Lab::at("a");
         for (cluster, state) in CLUSTERS.iter().zip(&last) {
             lab.is(cluster, state);
@@ -219,9 +219,9 @@ proptest! {
         };
         let before = part(&lab);
         lab.lose("b");
-        for (cluster, deed) in &deeds {
+        for (cluster, operation) in &operations {
             if *cluster != "b" {
-                lab = lab.meets(cluster, deed);
+                lab = lab.meets(cluster, operation);
                 lab.settle();
             }
         }

@@ -126,7 +126,7 @@ fn those_in_a_union_serve_together_told_apart_by_their_clusters() {
 }
 
 #[test]
-fn what_is_singular_stays_in_its_cluster() {
+fn a_singular_service_stays_in_its_cluster() {
     let mut lab = by_mode(&["east"]);
     lab.list("home", &[], &[]);
     lab.list(
@@ -252,7 +252,7 @@ fn a_receiver_gives_itself_up_when_the_source_serves_and_not_before() {
 }
 
 #[test]
-fn what_would_be_lost_is_not_given_up() {
+fn a_service_that_would_lose_something_is_not_handed_over() {
     let exposed = with(web(2020), "/spec/type", json!("LoadBalancer"));
     let headless = with(web(2020), "/spec/clusterIP", json!("None"));
     for service in [exposed, headless] {
@@ -306,7 +306,7 @@ fn a_replica_of_the_replaced_program_is_taken_over_and_no_other_service() {
 }
 
 #[test]
-fn what_a_source_said_that_it_is_counts_while_it_cannot_be_asked() {
+fn the_reported_identity_of_a_source_counts_while_it_is_disconnected() {
     let mut lab = by_mode(&["east", "west"]);
     lab.list("home", &[], &[]);
     lab.list(
@@ -331,7 +331,7 @@ fn what_a_source_said_that_it_is_counts_while_it_cannot_be_asked() {
 }
 
 #[test]
-fn who_says_source_before_the_union_is_there_is_heard() {
+fn a_source_mode_before_the_union_exists_takes_effect() {
     let mut lab = by_mode(&["east"]);
     lab.list("home", &[], &[]);
     lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
@@ -347,7 +347,7 @@ fn who_says_source_before_the_union_is_there_is_heard() {
 }
 
 #[test]
-fn what_the_replaced_program_made_on_the_way_is_no_ones_member() {
+fn temporary_services_of_the_predecessor_are_no_members() {
     let mut lab = by_mode(&["east"]);
     lab.list("home", &[service("demo/web-syndicate")], &[]);
     lab.list("east", &[service("demo/web-syndicate")], &[]);

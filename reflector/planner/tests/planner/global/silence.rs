@@ -38,7 +38,7 @@ fn a_restart_with_a_source_that_cannot_be_asked_changes_nothing() {
 }
 
 #[test]
-fn what_a_silent_member_said_still_counts_when_others_change() {
+fn the_last_state_of_a_disconnected_member_counts_when_others_change() {
     let mut lab = settled().restarted();
     lab.list("home", &[], &[]);
     // West means something else by a name that is east's, whom nobody can ask.

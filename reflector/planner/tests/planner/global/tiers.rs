@@ -231,7 +231,7 @@ fn restarted() -> Lab {
 const NOTHING: [&str; 0] = [];
 
 #[test]
-fn who_stood_by_before_a_restart_serves_when_it_is_needed_though_it_cannot_be_asked() {
+fn a_standby_cluster_serves_after_a_restart_though_it_is_disconnected() {
     let mut lab = restarted();
     lab.list("home", &[asking("local, east", "1")], &[pods(1, 4)]);
     lab.list("west", &[web(2022)], &[pods(3, 4)]);
@@ -259,7 +259,7 @@ fn who_stood_by_before_a_restart_serves_when_it_is_needed_though_it_cannot_be_as
 }
 
 #[test]
-fn where_all_are_thin_those_serve_too_that_cannot_be_asked() {
+fn disconnected_clusters_serve_too_if_none_meets_the_threshold() {
     let mut lab = restarted();
     lab.list("home", &[asking("local, east", "5")], &[pods(1, 1)]);
     lab.settle();

@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn what_comes_in_does_not_depend_on_what_came_first(import in rules(), said in said()) {
+    fn the_imported_set_does_not_depend_on_the_order(import in rules(), said in said()) {
         let mut one = world_of(import.clone(), &said, false);
         let mut other = world_of(import, &said, true);
         one.settle();

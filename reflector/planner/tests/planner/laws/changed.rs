@@ -6,9 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::select;
 use reflector_planner::import::NameRules;
-use reflector_planner::{Naming, Placement, Policy, RemovedSources, SourcePolicy, prospects};
+use reflector_planner::{Naming, Placement, Policy, RemovedSources, SourcePolicy, previews};
 
-use super::{Deed, SOURCES, deeds};
+use super::{Operation, SOURCES, operations};
 use crate::lab::{Lab, name, policy, prefixed, same_name};
 use crate::silence::impatient;
 
@@ -81,15 +81,15 @@ fn list(lab: &mut Lab, last: &Last) {
         let services = forms.clone().map(|(n, form)| (n, form.0)).collect();
         let slices = forms.map(|(n, form)| (n, form.1)).collect();
         // Nobody hears one that is not configured.
-        lab.suffer(source, &Deed::List(services, slices));
+        lab.suffer(source, &Operation::List(services, slices));
     }
 }
 
 /// A reflector that runs by one policy, and has done all that it can.
-fn running(policy: Policy, deeds: &[(&str, Deed)], last: &Last) -> Lab {
+fn running(policy: Policy, operations: &[(&str, Operation)], last: &Last) -> Lab {
     let mut lab = Lab::over(crate::cluster::Cluster::default(), policy);
-    for (source, deed) in deeds {
-        lab.suffer(source, deed);
+    for (source, operation) in operations {
+        lab.suffer(source, operation);
     }
     lab.settle();
     list(&mut lab, last);
@@ -119,10 +119,10 @@ proptest! {
         first in policies(),
         then in policies(),
         anew in prop::collection::vec(select(&SOURCES[..]), 0..3),
-        deeds in deeds(),
+        operations in operations(),
         last in prop::collection::vec((0..12u8, 0..12u8), 12),
     ) {
-        let mut changed = running(first.clone(), &deeds, &last);
+        let mut changed = running(first.clone(), &operations, &last);
         let is_new = |it: &&str| {
             let has = |policy: &Policy| policy.sources().iter().any(|its| its.name.as_str() == *it);
             has(&then) && (!has(&first) || anew.contains(it))
@@ -136,11 +136,11 @@ proptest! {
             let forms = last[4 * i..4 * i + 4].iter().enumerate();
             let services = forms.clone().map(|(n, form)| (n, form.0)).collect();
             let slices = forms.map(|(n, form)| (n, form.1)).collect();
-            changed.suffer(source, &Deed::List(services, slices));
+            changed.suffer(source, &Operation::List(services, slices));
         }
         changed.settle();
 
-        let before = running(first, &deeds, &last);
+        let before = running(first, &operations, &last);
         let mut restarted = Lab::over(before.cluster, then);
         list(&mut restarted, &last);
         restarted.settle();
@@ -148,21 +148,21 @@ proptest! {
     }
 
     #[test]
-    fn what_is_foreseen_is_what_is_written(
+    fn the_preview_is_what_is_written(
         first in policies(),
         then in policies(),
-        deeds in deeds(),
-        more in deeds(),
+        operations in operations(),
+        more in operations(),
         last in prop::collection::vec((0..12u8, 0..12u8), 12),
     ) {
-        let mut lab = running(first, &deeds, &last);
+        let mut lab = running(first, &operations, &last);
         lab.reconfigure(then, &HashSet::new());
-        for (source, deed) in &more {
-            lab.suffer(source, deed);
+        for (source, operation) in &more {
+            lab.suffer(source, operation);
         }
-        let prospects = prospects(&lab.world);
-        let deeds = prospects.iter().flat_map(|it| &it.actions).filter(|it| it.is_write());
-        let foreseen = outcome(deeds.map(|it| format!("{} {} {}", it.action, it.kind, it.object)));
-        prop_assert_eq!(foreseen, outcome(lab.settle().into_iter()));
+        let previews = previews(&lab.world);
+        let operations = previews.iter().flat_map(|it| &it.actions).filter(|it| it.is_write());
+        let previewed = outcome(operations.map(|it| format!("{} {} {}", it.action, it.kind, it.object)));
+        prop_assert_eq!(previewed, outcome(lab.settle().into_iter()));
     }
 }

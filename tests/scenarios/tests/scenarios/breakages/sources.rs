@@ -1,7 +1,6 @@
 //! Sources that cannot be read, or not as they should.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use super::Table;
 use super::stub::{Answers, Stub, list};
 use crate::configuration::ByFile;
-use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, program};
+use crate::lab::{Cluster, Lab, MIRRORS, Program};
 use crate::manifests::quiet_cluster;
 use crate::rights::kubeconfig_of;
 use crate::tls::{Ca, Purpose};
@@ -97,24 +96,6 @@ async fn account(east: &Cluster, name: &str, verbs: &[&str]) -> anyhow::Result<(
     east.post(&path, &binding.to_string()).await
 }
 
-/// An emitter that may read what it exports, and review no token.
-async fn without_reviews(lab: &Lab, kubeconfig: &Path) -> anyhow::Result<Program> {
-    let port = free_port()?;
-    let mut command = Command::new(program("emitter")?);
-    command
-        .args(["--selector", &format!("{EXPORT}=true"), "--secure-port=0"])
-        .args([
-            "--insecure-bind-address=127.0.0.1",
-            "--delegate-authentication",
-        ])
-        .arg(format!("--insecure-port={port}"))
-        .arg("--kubeconfig")
-        .arg(kubeconfig);
-    let emitter = lab.start("emitter-without-reviews", command, Some(port))?;
-    emitter.ready().await?;
-    Ok(emitter)
-}
-
 /// Emitters of east and west, which are not read as they should.
 struct Emitters {
     plain: Program,
@@ -160,7 +141,14 @@ impl Emitters {
         Ok(Self {
             plain: lab.emitter(east, &["--anonymous-auth"]).await?,
             known: lab.emitter(east, &known).await?,
-            unreviewed: without_reviews(lab, &watcher).await?,
+            // It may read what it exports, and review no token.
+            unreviewed: lab
+                .emitter_by(
+                    "emitter-without-reviews",
+                    &watcher,
+                    &["--delegate-authentication"],
+                )
+                .await?,
             expired: with(Purpose::ExpiredServer).await?,
             ahead: with(Purpose::FutureServer).await?,
             cut_off,

@@ -72,7 +72,7 @@ async fn eventually_says(reflector: &Program, words: &str) -> anyhow::Result<()>
     .await
 }
 
-pub(crate) async fn what_the_page_grants_is_enough_and_what_lacks_is_told(
+pub(crate) async fn the_documented_permissions_suffice_and_missing_ones_are_reported(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let keeper = Keeper::new("syncing")?;

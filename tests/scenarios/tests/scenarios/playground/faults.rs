@@ -9,7 +9,7 @@ use control_plane::Scene;
 use super::Playground;
 use crate::lab::{eventually, meanwhile};
 
-const NOT_FOLLOWED: &str = "not followed; mirrors stay as they are, trying again";
+const SOURCE_DISCONNECTED: &str = "not followed; mirrors stay as they are, trying again";
 const UPSTREAM_KEPT: &str = "source east: its emitter has lost its API server and serves what it \
                              knew; mirrors stay as they are: cannot";
 
@@ -32,7 +32,7 @@ pub(crate) async fn an_emitter_that_hangs_is_noticed_and_nothing_goes(
     let hang = Fault {
         name: "hang",
         done: "east: its emitter hangs, which is noticed after 90 seconds of silence",
-        words: &[NOT_FOLLOWED, "no answer within"],
+        words: &[SOURCE_DISCONNECTED, "no answer within"],
         n_waits: 3,
     };
     playground.breaks_and_heals(&hang).await?;

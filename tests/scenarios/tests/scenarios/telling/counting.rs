@@ -150,7 +150,9 @@ async fn reflecting(
     Ok(reflector)
 }
 
-pub(crate) async fn what_is_measured_is_what_happened(scene: Arc<Scene>) -> anyhow::Result<()> {
+pub(crate) async fn the_measured_time_is_that_of_the_change(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
     const N_CHANGES: usize = 20;
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;

@@ -22,7 +22,7 @@ fn replicating() -> Lab {
 
 // It had no queue: what failed waited for a resync, five minutes later.
 #[test]
-fn what_was_refused_is_wanted_until_it_is_there() {
+fn a_rejected_object_stays_desired_until_it_exists() {
     for obstacle in [
         Obstacle::Refused("no".into()),
         Obstacle::NamespaceMissing,
@@ -41,7 +41,7 @@ fn what_was_refused_is_wanted_until_it_is_there() {
 // It wrote its label into what it had heard, which it then took for a replica's, and so
 // heard no resync.
 #[test]
-fn what_a_source_says_again_is_heard_as_it_was_at_first() {
+fn a_repeated_list_is_read_like_the_first() {
     let mut lab = replicating();
     lab.settle();
     lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);
@@ -100,7 +100,7 @@ fn a_namespace_that_opts_out_costs_nothing_while_its_source_cannot_be_asked() {
 
 // It had no eyes for what went while it did not look.
 #[test]
-fn what_went_unseen_goes_when_that_is_seen() {
+fn a_missed_deletion_is_made_up_for_when_it_is_seen() {
     let mut lab = replicating();
     let (db, slice) = (service("demo/db"), slice("demo/db-1", "db", &["10.1.0.3"]));
     lab.list(

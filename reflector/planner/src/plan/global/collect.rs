@@ -1,11 +1,12 @@
-//! Who is a member of a global Service, by what is known.
+//! Collection of the members of a global Service from the known state of all sources.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use proto_types::{ObjectKey, Resource, label};
 
-use super::modes::{self, Mode};
+use super::member::{Member, Members};
+use super::mode::{Mode, mode_or_plain};
 use super::order::Order;
 use super::record::{self, Remembered};
 use crate::mirror::{GLOBAL_CLUSTERS, MirrorService, Observed, Role};
@@ -18,46 +19,8 @@ use crate::service::{Kind, ServiceSpec};
 use crate::source::ServiceContent;
 use crate::world::Claim;
 
-/// One member.
-#[derive(Debug, Clone)]
-pub(crate) struct Member<'a> {
-    /// Its cluster.
-    pub(crate) name: Cow<'a, SourceName>,
-    /// When its Service came to be. The oldest decides.
-    pub(crate) created: Option<Box<str>>,
-    /// What it says, or said last.
-    pub(crate) spec: Cow<'a, ServiceSpec>,
-    /// Whether it asks for the local cluster's endpoints first.
-    pub(crate) local_first: bool,
-    /// In which order it asks clusters to serve.
-    pub(crate) failover: Option<Box<str>>,
-    /// How much must be ready of a cluster so that the next one stands by.
-    pub(crate) failover_min: Option<Box<str>>,
-    /// What it is while a workload moves.
-    pub(crate) mode: Mode,
-    /// Whether its endpoints are published.
-    pub(crate) serves: bool,
-    /// Where it is known; nothing, where it is only remembered.
-    pub(crate) rank: Option<Rank>,
-    /// All that it says, where it is known.
-    pub(crate) content: Option<&'a ServiceContent>,
-}
-
-/// All members of one global Service.
-#[derive(Debug)]
-pub(crate) struct Members<'a> {
-    /// What its Service is called in each of them.
-    pub(crate) service: ObjectKey,
-    /// In the order of [`Order`].
-    pub(crate) all: Vec<Member<'a>>,
-    /// Those who cannot be asked, and of whom nothing is known.
-    pub(crate) unknown: Vec<SourceName>,
-    /// What people should know.
-    pub(crate) problems: Vec<Problem>,
-}
-
-/// Who is a member of the global Service under a key; nothing, where there is none and
-/// none is asked for.
+/// Returns the members of the global Service under a key, or `None` if there is no such Service
+/// and no member asks for one.
 pub(crate) fn members<'a>(case: &Case<'a>) -> Option<Members<'a>> {
     let observed = case.world.local().service(case.key);
     let observed = observed.filter(|it| it.owner.role == Role::Member);
@@ -117,8 +80,8 @@ struct Collected<'c, 'a> {
 }
 
 impl<'a> Collected<'_, 'a> {
-    /// Two Services of different names may lead to one global name; the first one's
-    /// members join, the other's are told.
+    /// Sorts claims of different Services to one global name. Members of the first Service join;
+    /// the others are reported.
     fn sort_claims(&mut self, claims: Vec<&'a Claim>) {
         let Some(first) = claims.first().copied() else {
             return;
@@ -128,7 +91,7 @@ impl<'a> Collected<'_, 'a> {
                 self.names.insert(claim.rank, claim);
                 continue;
             }
-            let cause = Cause::Collision {
+            let cause = Cause::NameConflict {
                 local: self.case.key.object().clone(),
                 winner: self.case.source(first).clone(),
                 service: first.service.clone(),
@@ -165,11 +128,15 @@ impl<'a> Collected<'_, 'a> {
             Some(Err(error)) => {
                 let object = (Resource::Services, claim.service.clone());
                 let error = error.into();
-                self.tell(name, &claim.service, Cause::Undecodable { object, error });
+                self.tell(
+                    name,
+                    &claim.service,
+                    Cause::InvalidSourceObject { object, error },
+                );
                 self.remember(Cow::Borrowed(name));
             }
             Some(Ok(ServiceContent { spec, .. })) if matches!(spec.kind, Kind::External(_)) => {
-                self.tell(name, &claim.service, Cause::ExternalMember);
+                self.tell(name, &claim.service, Cause::InvalidServiceType);
             }
             Some(Ok(content)) => {
                 self.case.note("Joins", || {
@@ -202,7 +169,7 @@ impl<'a> Collected<'_, 'a> {
             return Mode::Plain;
         }
         let source = self.case.source(claim);
-        modes::heard(content, |cause| self.tell(source, &claim.service, cause))
+        mode_or_plain(content, |cause| self.tell(source, &claim.service, cause))
     }
 
     fn is_local_first(&self, content: &ServiceContent) -> bool {
@@ -211,7 +178,7 @@ impl<'a> Collected<'_, 'a> {
         selector.is_some_and(|it| it.matches(&content.labels))
     }
 
-    /// What of a member's Service may come in.
+    /// Returns the allowed part of a member's Service.
     fn admitted(&mut self, claim: &Claim, spec: &'a ServiceSpec) -> Cow<'a, ServiceSpec> {
         let policy = self.case.world.policy().source(claim.rank);
         match policy.import.cut(spec) {
@@ -223,8 +190,8 @@ impl<'a> Collected<'_, 'a> {
         }
     }
 
-    /// What a member said last, where it cannot be asked. If that was not written
-    /// down, what is here speaks for it.
+    /// Adds a disconnected member by its last known state, or by the existing Service if that state
+    /// was not recorded.
     fn remember(&mut self, name: Cow<'a, SourceName>) {
         let shows = self.observed.filter(|it| it.names(&name));
         let Some(shows) = shows.and_then(|it| it.shows.as_ref()) else {

@@ -13,8 +13,10 @@ use serde_json::{Map, Value};
 
 use super::file::RemovedSources;
 use super::objects::{Objects, Verdict};
-use super::source_api::LEFT_OUT;
 use super::{Origin, SourceApi, SourceEntry, label_of};
+
+/// Beginning of the warning about an invalid URL in `sourceURLs`.
+pub(super) const LEFT_OUT: &str = "sourceURLs: left out:";
 
 /// A directory in which each file is a kubeconfig, and so a source.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -22,10 +24,10 @@ use super::{Origin, SourceApi, SourceEntry, label_of};
 pub struct KubeconfigDir {
     /// The directory.
     pub path: PathBuf,
-    /// What its sources have in common.
+    /// Defaults of its sources.
     #[serde(default, rename = "defaults", alias = "each")]
-    pub each: Each,
-    /// Whether its files may refer to other files and run programs (`tokenFile`, `exec`, …). All
+    pub each: SourceDefaults,
+    /// `true` if its files may refer to other files and run programs (`tokenFile`, `exec`, …). All
     /// that can write to the directory can then read files of the reflector.
     #[serde(default)]
     pub allow_references: bool,
@@ -34,17 +36,17 @@ pub struct KubeconfigDir {
     pub(crate) passed_over: Option<&'static str>,
 }
 
-/// What sources that are alike have in common: keys of a source, but for its name and
-/// the way to it. In a prefix, `{source}` stands for the name.
+/// Defaults of discovered sources: keys of a source, without its name and its address. In a prefix,
+/// `{source}` stands for the name.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Each(pub Map<String, Value>);
+pub struct SourceDefaults(pub Map<String, Value>);
 
 /// All that is found.
 pub(super) struct Groups {
     pub(super) directory: Option<KubeconfigDir>,
     pub(super) urls: Option<SourceApi>,
-    /// What the ConfigMap says that the URLs are in, if that is known.
+    /// Text of the ConfigMap of the URLs, if it was read.
     pub(super) config_map: Option<String>,
     /// Sources of the CRD.
     pub(super) objects: Objects,
@@ -97,13 +99,13 @@ impl Groups {
         file.into_iter().chain(url).collect()
     }
 
-    /// Whether something was found that is no source, and may have been one.
+    /// Returns whether something was found that is no source, and may have been one.
     pub(super) fn lacks_some(&self, notes: &[String], verdicts: &[Verdict]) -> bool {
         self.objects.lacks_some(verdicts) || notes.iter().any(|it| it.starts_with(LEFT_OUT))
     }
 
-    /// What becomes of the mirrors of who is not there. Who is not known yet was not
-    /// removed.
+    /// Returns the treatment of the mirrors of absent sources. A source that is not known yet was
+    /// not removed.
     pub(super) fn removed_sources(
         &self,
         asked: RemovedSources,
@@ -121,7 +123,7 @@ impl Groups {
     }
 }
 
-/// Why sources that are alike are not to be had.
+/// Error of a group of discovered sources.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidGroup {
     /// The directory does not open.
@@ -131,7 +133,7 @@ pub enum InvalidGroup {
     Read {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -146,7 +148,7 @@ pub enum InvalidGroup {
     ReadUrls {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -159,12 +161,12 @@ pub enum InvalidGroup {
          would go; put a URL there, or remove sourceURLs"
     )]
     NoUrls,
-    /// What they have in common is not what a source may have.
+    /// The defaults have keys that a source cannot have.
     #[error("{group}.defaults: {why}")]
-    Each {
+    Defaults {
         /// The group.
         group: &'static str,
-        /// What is wrong.
+        /// Error.
         why: String,
     },
 }
@@ -189,7 +191,7 @@ impl KubeconfigDir {
         if files.is_empty() && removed_sources == RemovedSources::Delete {
             return Err(InvalidGroup::Empty(self.path.clone()));
         }
-        // What is wrong with it is told before there is a file.
+        // Errors of the defaults are reported before there is a file.
         self.each.source(GROUP, &"name".parse().expect("a label"))?;
         for file in files {
             let shown = file.display();
@@ -221,7 +223,7 @@ impl KubeconfigDir {
         Ok(())
     }
 
-    /// Whether one of its files is a source of that name, as far as that can be read.
+    /// Returns whether one of its files is a source of that name, as far as that can be read.
     pub(crate) fn has(&self, name: &str) -> bool {
         let files = self.files().unwrap_or_default();
         let mut sources = files.iter().filter(|it| !self.passes_over(it));
@@ -248,14 +250,14 @@ impl KubeconfigDir {
     }
 }
 
-impl Each {
+impl SourceDefaults {
     /// A source of that name that has it, to which there is no way yet.
     pub(super) fn source(
         &self,
         group: &'static str,
         name: &SourceName,
     ) -> Result<SourceEntry, InvalidGroup> {
-        let invalid = |why| InvalidGroup::Each { group, why };
+        let invalid = |why| InvalidGroup::Defaults { group, why };
         let Self(each) = self;
         if let Some(key) = OF_ITS_OWN.into_iter().find(|it| each.contains_key(*it)) {
             return Err(invalid(format!("{key} is of one source: remove it")));
@@ -274,7 +276,7 @@ impl Each {
     }
 }
 
-/// What editors and kubelets put beside the files.
+/// Returns whether a file is one that editors and kubelets put beside others.
 fn is_aside(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     name.starts_with('.') || name.ends_with('~')

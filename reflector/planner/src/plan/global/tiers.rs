@@ -22,9 +22,7 @@ use crate::policy::{PolicyRight, Rank};
 use crate::problem::{Cause, Problem};
 use crate::slice::SliceSpec;
 use crate::source::Slices;
-
-/// How many steps there are on the way back.
-pub(crate) const STEPS: usize = 4;
+use crate::world::STEPS;
 
 /// Name of the local cluster in a failover order.
 const LOCAL: &str = "local";
@@ -32,7 +30,7 @@ const LOCAL: &str = "local";
 /// Former name of the local cluster in a failover order; still read.
 const HERE: &str = "here";
 
-/// How much of a tier must be ready so that it suffices.
+/// Failover threshold: the ready endpoints that a position needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Enough {
     /// So many endpoints.
@@ -134,7 +132,7 @@ fn choose(
     }
 }
 
-/// Whether a failover position meets the threshold.
+/// Result of the comparison of a failover position with the threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Met {
     Yes,
@@ -165,7 +163,7 @@ fn is_awaited(case: &Case<'_>, member: &Member<'_>) -> bool {
         && published(case, &member.name).next().is_none()
 }
 
-/// Whether endpoints of a member are published as ready.
+/// Returns whether endpoints of a member are published as ready.
 fn serves(case: &Case<'_>, name: &SourceName) -> bool {
     let slices = case.world.local().slices_of(case.key);
     let mut its = slices.filter(|(_, it)| it.owner.source.as_ref() == Some(name));
@@ -209,13 +207,13 @@ fn asked(
             .find(|it| it.name.as_str() == name);
         match known {
             Some(member) => clusters.push(member.name.clone()),
-            None => tell(Cause::UnknownTier { name: name.into() }),
+            None => tell(Cause::UnknownFailoverCluster { name: name.into() }),
         }
     }
     let enough = match &first.failover_min {
         None => Enough::DEFAULT,
         Some(text) => Enough::parse(text).unwrap_or_else(|| {
-            tell(Cause::InvalidThreshold {
+            tell(Cause::InvalidFailoverThreshold {
                 value: text.clone(),
             });
             Enough::DEFAULT
@@ -278,7 +276,7 @@ fn tiers<'m, 'a>(members: &'m Members<'a>, order: &[SourceName]) -> Vec<Vec<&'m 
     tiers
 }
 
-/// How many endpoints of a member are ready, and how many there are.
+/// Returns the numbers of ready endpoints and of all endpoints of a member.
 pub(super) fn count(case: &Case<'_>, members: &Members<'_>, member: &Member<'_>) -> (usize, usize) {
     let counts = |spec: &SliceSpec| (n_ready(spec), spec.endpoints.len());
     let sum = |sum: (usize, usize), it: (usize, usize)| (sum.0 + it.0, sum.1 + it.1);
@@ -296,13 +294,13 @@ pub(super) fn count(case: &Case<'_>, members: &Members<'_>, member: &Member<'_>)
     }
 }
 
-/// What a member says of its slices, if it has said anything yet.
+/// Returns the EndpointSlices of a member, if they were listed.
 fn slices_of<'a>(case: &Case<'a>, member: &Member<'_>) -> Option<(Rank, &'a Slices)> {
     let rank = member.rank?;
     Some((rank, case.world.source(rank).slices.known()?))
 }
 
-/// What is published of a member, as if it did not stand by.
+/// Returns the published EndpointSlices of a member, as if it were active.
 fn published<'c>(
     case: &'c Case<'_>,
     member: &'c SourceName,

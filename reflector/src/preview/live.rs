@@ -10,7 +10,7 @@ use reflector_planner::{Update, World};
 use runtime::Network;
 use tokio::time::Instant;
 
-use super::{Forecast, Lost, intended, without_namespaces};
+use super::{Lost, PlanReport, intended, without_namespaces};
 use crate::config::Config;
 use crate::feed::{Feed, News, Sign};
 use crate::following::Following;
@@ -29,8 +29,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 // As many as a reflector writes at once.
 const LOOKS: usize = 16;
 
-/// What the configuration would make of what is there now. Lists, watches and gets.
-pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<Forecast> {
+/// Returns the preview of a configuration on the present clusters. It lists, watches and gets.
+pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<PlanReport> {
     let client = runtime::connect(&config.local, crate::USER_AGENT).await?;
     let namespace = config.local_namespace().cloned();
     let opened = reload::open(&Network::System, config.sources).await?;
@@ -60,14 +60,14 @@ pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<Forecast> {
         reaps_namespaces: false,
     };
     let created = look_ahead(&mut world, &writer).await;
-    Ok(Forecast::of(&world, &reading.lost, created))
+    Ok(PlanReport::of(&world, &reading.lost, created))
 }
 
 /// Finds what stands in the way; returns the namespaces that would be created.
 async fn look_ahead(world: &mut World, writer: &Writer) -> BTreeSet<String> {
     let looks = stream::iter(intended(world)).map(|step| {
         let writer = writer.clone();
-        async move { writer.foresee(&step).await }
+        async move { writer.preview(&step).await }
     });
     let looks: Vec<_> = looks.buffered(LOOKS).collect().await;
     for update in looks.into_iter().flatten() {
@@ -84,7 +84,7 @@ async fn look_ahead(world: &mut World, writer: &Writer) -> BTreeSet<String> {
     without_namespaces(world, &missing)
 }
 
-/// Feeds, until each has told all that it has or has failed for good.
+/// Watches, until each has listed its resource or has failed for good.
 struct Reading {
     feeds: SelectAll<BoxStream<'static, News>>,
     open: BTreeSet<Feed>,
@@ -161,7 +161,7 @@ impl Reading {
     }
 }
 
-/// Whether a source's feed has told all that it has.
+/// Returns whether the watch of a source has listed its resource.
 fn is_listed(feed: &Feed, world: &World) -> bool {
     feed.source().is_some() && known(feed, world).0 == "synced"
 }

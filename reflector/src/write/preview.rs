@@ -7,8 +7,8 @@ use reflector_planner::{LocalKey, Step, Update, Write};
 use super::{Look, NAMESPACES, Refusal, Writer, Written};
 
 impl Writer {
-    /// What is where a step would create something, as far as reading tells.
-    pub(crate) async fn foresee(&self, step: &Step) -> Vec<Update> {
+    /// Reads the object that a step would create.
+    pub(crate) async fn preview(&self, step: &Step) -> Vec<Update> {
         if !matches!(step.write, Write::Create(_)) {
             return Vec::new();
         }
@@ -19,13 +19,13 @@ impl Writer {
                 written.updates.extend(update);
                 self.meet(step, object, &mut written).await;
             }
-            // Who may not look finds out when it is written.
+            // Without permission to read, the write will show it.
             Ok(Look::Gone(_)) | Err(_) => {}
         }
         written.updates
     }
 
-    /// Whether a namespace is known not to exist.
+    /// Returns whether a namespace is known not to exist.
     pub(crate) async fn lacks_namespace(&self, name: &str) -> bool {
         let path = format!("{NAMESPACES}/{name}");
         let answer = self.send(Method::GET, &path, Bytes::new()).await;

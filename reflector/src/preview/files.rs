@@ -4,27 +4,19 @@
 //! The local cluster's file is all that there is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use proto_types::{LabelSelector, ObjectKey, RawObject, Resource, Revision};
-use reflector_planner::{Met, Obstacle, SourceName, Step, Update, World, Write};
+use reflector_planner::{Met, Obstacle, Step, Update, World, Write};
 use runtime::{Event, Listing};
 use serde_json::{Value, json};
 
-use super::{Forecast, Lost, intended, without_namespaces};
-use crate::config::{Config, SourceConfig, our_selector};
+use super::{Lost, PlanReport, intended, without_namespaces};
+use crate::config::{Config, SourceConfig, SourceFile, our_selector};
 use crate::feed::Feed;
 use crate::following::feeds;
 use crate::identity::Identity;
-
-/// The file of a source's objects, as it is typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SourceFile {
-    source: SourceName,
-    path: PathBuf,
-}
 
 /// The objects of one cluster.
 #[derive(Debug, Default)]
@@ -36,25 +28,12 @@ struct Objects {
     cluster: Option<Box<str>>,
 }
 
-impl FromStr for SourceFile {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let pair = text.split_once('=').filter(|(_, path)| !path.is_empty());
-        let (source, path) = pair.ok_or("write it as SOURCE=FILE")?;
-        Ok(Self {
-            source: source.parse().map_err(|why| format!("{why}"))?,
-            path: path.into(),
-        })
-    }
-}
-
-/// What the configuration would make of what the files hold. No cluster is asked.
+/// Returns the preview of a configuration on the objects of files. It sends no request.
 pub(crate) fn by_files(
     config: Config,
     local: &Path,
     files: &[SourceFile],
-) -> anyhow::Result<Forecast> {
+) -> anyhow::Result<PlanReport> {
     let is_known = |it: &SourceFile| config.sources.iter().any(|its| its.name == it.source);
     if let Some(SourceFile { source, path }) = files.iter().find(|it| !is_known(it)) {
         let path = path.display();
@@ -99,7 +78,7 @@ pub(crate) fn by_files(
         }
     }
     let created = here.meet(&mut world);
-    Ok(Forecast::of(&world, &lost, created))
+    Ok(PlanReport::of(&world, &lost, created))
 }
 
 impl Objects {
@@ -159,7 +138,7 @@ impl Objects {
         Ok(())
     }
 
-    /// Whether it is known what there is of a resource.
+    /// Returns whether it is known what there is of a resource.
     fn needs(&self, resource: Resource) -> Result<(), String> {
         if self.by_resource.contains_key(&resource) {
             return Ok(());

@@ -13,17 +13,17 @@ use crate::plan::{Case, Plan};
 use crate::policy::{GlobalPolicy, PolicyRight};
 use crate::slice::Endpoint;
 
-/// Where endpoints of other clusters are said to serve while local ones are preferred:
-/// no node is in that zone, so that they serve all nodes when no local one is ready.
+/// Zone of the endpoints of other clusters while local ones are preferred. No node is in that zone,
+/// so these endpoints serve all nodes if no local one is ready.
 const ELSEWHERE: &str = "heliograph-elsewhere";
 
-/// What is preferred.
+/// Preference for endpoints.
 enum Preference<'a> {
     /// Nothing.
     None,
-    /// What is in the node's zone.
+    /// Endpoints in the zone of the node.
     SameZone,
-    /// What is in this cluster, whose nodes are in these zones.
+    /// Endpoints of the local cluster, whose nodes are in these zones.
     Local(&'a GlobalPolicy),
 }
 

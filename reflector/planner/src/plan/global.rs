@@ -1,4 +1,4 @@
-//! Services of many clusters that become one.
+//! Global Services: Services of many clusters that become one.
 //!
 //! ```text
 //!  east   demo/web ─┐
@@ -8,16 +8,17 @@
 //!
 //! Invariants:
 //!
-//! * A global Service is a function of its members alone, so that every cluster that
-//!   knows the same members has the same.
-//! * A member that cannot be asked counts with what it said last, which is written on
-//!   the Service itself. Only when nobody is left, and none is unknown, it goes.
-//! * Of two members that disagree, the older one decides; the other is told, and
-//!   receives no traffic for a port that means something else to it.
+//! * A global Service is a function of its members alone, so that every cluster that knows the same
+//!   members has the same.
+//! * A member that is not synced counts with its last known state, which is recorded on the managed
+//!   Service. The reflector deletes the Service only if no member is left and none is unknown.
+//! * If two members disagree, the older one takes precedence. The other one is reported, and
+//!   receives no traffic for a port that has another meaning there.
 
-mod conflict;
+mod collect;
 mod member;
 mod merge;
+mod mode;
 mod modes;
 mod order;
 mod ports;
@@ -28,6 +29,8 @@ mod topology;
 use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource, label};
 
+use super::slices::{Shape, leftover, wanted_slices};
+use super::{Case, Fate, Plan, collision, fate, problem_of};
 use crate::diff::Verdict;
 use crate::local::Obstacle;
 use crate::mirror::{
@@ -35,35 +38,29 @@ use crate::mirror::{
     TOPOLOGY_MODE,
 };
 use crate::name::{GlobalPlacement, Placement, SourceName};
-use crate::plan::slices::{Shape, leftover, wanted_slices};
-use crate::plan::{Case, Fate, Plan, collision, fate, problem_of};
 use crate::policy::MissingNamespaces;
 use crate::problem::{Cause, Problem};
 use crate::service::{Kind, ServiceSpec};
 use crate::world::Claim;
 
-pub use conflict::Conflict;
 use member::{Member, Members};
 use merge::{Merged, merge};
-pub use modes::Unyielding;
 pub(crate) use modes::{adoption, is_announced};
 use ports::Frame;
-pub(crate) use ports::Routes;
-pub(crate) use tiers::STEPS;
 
-/// Whose the Service under a global name is.
+/// Owner of the Service under a global name.
 enum Holder {
     /// Ours, if it is there.
     Ours,
     /// The local cluster's own, which is a member.
     Local,
-    /// Nobody knows yet.
+    /// It is not known yet.
     Unknown,
 }
 
-/// What should exist under a key of a global Service; nothing, if it is none.
+/// Returns the desired state under the key of a global Service, or `None` if it is none.
 pub(crate) fn plan(case: &Case<'_>) -> Option<Plan> {
-    let mut members = member::members(case)?;
+    let mut members = collect::members(case)?;
     if let Some(frozen) = modes::frozen(case) {
         return Some(frozen);
     }
@@ -85,8 +82,8 @@ pub(crate) fn plan(case: &Case<'_>) -> Option<Plan> {
     Some(plan)
 }
 
-/// Where global Services have their members' names, the local cluster's own Service is
-/// under that name, if it has one.
+/// Returns the owner. If global Services have the names of their members, the Service of the local
+/// cluster can have that name.
 fn holder(case: &Case<'_>, members: &Members<'_>) -> Holder {
     let policy = case.world.policy();
     let same_name = policy
@@ -113,7 +110,7 @@ fn holder(case: &Case<'_>, members: &Members<'_>) -> Holder {
     Holder::Unknown
 }
 
-/// Nobody is known to be a member.
+/// Plans for a global Service without known members.
 fn vacant(case: &Case<'_>, members: &Members<'_>) -> Plan {
     let mut plan = Plan::default();
     if !members.unknown.is_empty() {
@@ -161,7 +158,7 @@ fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
         let local = case.world.local();
         let occupied = local.obstacle(Resource::Services, case.key.object());
         if occupied == Some(&Obstacle::Occupied) {
-            // Our slices would become part of somebody else's Service.
+            // Managed EndpointSlices would become part of an unmanaged Service.
             case.note("AlreadyExists", || {
                 "a Service that is not ours has the name: our slices leave it".to_owned()
             });
@@ -227,7 +224,7 @@ fn report(
     }
 }
 
-/// For whom the namespace is created, if it is missing.
+/// Returns the member for whose mirror a missing namespace is created.
 fn creator(case: &Case<'_>, members: &Members<'_>) -> Option<SourceName> {
     let ranks = members.all.iter().filter_map(|it| it.rank);
     let mut policies = ranks.map(|rank| case.world.policy().source(rank));
@@ -326,7 +323,7 @@ fn doubles(case: &Case<'_>, members: &Members<'_>) -> Vec<Problem> {
         Some(Problem {
             source: name.clone(),
             object: members.service.clone(),
-            cause: Cause::SameCluster {
+            cause: Cause::DuplicateCluster {
                 other: format!("source {}", first.3).into(),
                 cluster: cluster.into(),
             },
@@ -335,7 +332,7 @@ fn doubles(case: &Case<'_>, members: &Members<'_>) -> Vec<Problem> {
     double.collect()
 }
 
-/// What becomes of slices here that nothing asks for.
+/// Decides about EndpointSlices that no member requests.
 fn leave(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) {
     for (slice, observed) in case.world.local().slices_of(case.key) {
         if plan.slices.contains_key(slice) {

@@ -1,27 +1,28 @@
 //! What a global Service shows: of its members' ports the union, and of the rest what
 //! the first member says, which is the oldest.
 
-use super::conflict::Conflict;
-use super::ports::{Frame, Routes, Union};
+use super::ports::{Frame, Union};
+use crate::plan::routes::Routes;
+use crate::problem::Conflict;
 use crate::service::{Affinity, Families, Family, Kind, ServiceSpec};
 
-/// What comes of the members together.
+/// Result of a merge.
 #[derive(Debug)]
 pub(crate) struct Merged {
-    /// What the global Service shows.
+    /// Content of the global Service.
     pub(crate) spec: ServiceSpec,
-    /// Where each member's ports lead.
+    /// Mapping of the ports of each member.
     pub(crate) routes: Vec<Routes>,
-    /// Who differs from whom, and in what.
+    /// Differences between members.
     pub(crate) conflicts: Vec<Difference>,
 }
 
 /// One member's difference from one before it.
 #[derive(Debug)]
 pub(crate) struct Difference {
-    /// Who differs.
+    /// Index of the member that differs.
     pub(crate) member: usize,
-    /// From whom.
+    /// Index of the member that takes precedence.
     pub(crate) winner: usize,
     /// In what.
     pub(crate) conflict: Conflict,
@@ -114,7 +115,7 @@ pub(crate) fn keep_address(spec: &mut ServiceSpec, observed: &ServiceSpec) {
     }
 }
 
-/// What a member says otherwise than the first.
+/// Returns the differences of a member from the first one.
 fn scalars(first: &ServiceSpec, spec: &ServiceSpec) -> impl Iterator<Item = Conflict> {
     let (here, there) = (is_headless(spec), is_headless(first));
     let word = |headless: bool| if headless { "headless" } else { "not headless" };

@@ -4,20 +4,20 @@
 //! Services and slices by the names of ports, so that what a member's name means decides
 //! where its traffic comes from.
 
-use super::conflict::Conflict;
+use crate::plan::routes::{Route, Routes};
+use crate::problem::Conflict;
 use crate::service::ServicePort;
-use crate::slice::SlicePort;
 
-/// How many ports a global Service has at most. Services of users have a handful; what
-/// a hostile source could add must leave room for the others in an object of etcd.
+/// Maximum number of ports of a global Service. Services of users have a handful; ports of a
+/// hostile source must leave room for the others in an object of etcd.
 pub(crate) const MAX_PORTS: usize = 100;
 
-/// Whether members may add ports to those of the first.
+/// Treatment of ports that the first member lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// They may.
     Union,
-    /// The first one is somebody's own Service, which stays as it is.
+    /// Members may not: the first one is an unmanaged Service, which stays unchanged.
     Fixed,
 }
 
@@ -27,19 +27,9 @@ pub(crate) struct Union {
     ports: Vec<(ServicePort, usize)>,
 }
 
-/// Where one member's ports lead.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Routes(Vec<Route>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Route {
-    from: Box<str>,
-    to: Option<Box<str>>,
-}
-
 impl Union {
-    /// Takes in a member's ports; returns where they lead, and what they contradict, by
-    /// whom.
+    /// Adds the ports of a member; returns their mapping, and the conflicts with the members that
+    /// they contradict.
     pub(crate) fn add(
         &mut self,
         member: usize,
@@ -126,7 +116,7 @@ impl Union {
     }
 }
 
-/// Where a port belongs in a union.
+/// Position of a port in a union.
 enum Place {
     /// It is there.
     Found(usize),
@@ -134,22 +124,6 @@ enum Place {
     Taken(usize),
     /// It is new.
     Free,
-}
-
-impl Routes {
-    /// A member's slice ports under the global Service's names. What leads nowhere is
-    /// left out.
-    pub(crate) fn of(&self, ports: &[SlicePort]) -> Box<[SlicePort]> {
-        let routed = ports.iter().filter_map(|port| {
-            let route = self.0.iter().find(|it| it.from == port.name)?;
-            let name = route.to.clone()?;
-            Some(SlicePort {
-                name,
-                ..port.clone()
-            })
-        });
-        routed.collect()
-    }
 }
 
 fn differences(port: &ServicePort, there: &ServicePort) -> impl Iterator<Item = Conflict> {
@@ -173,7 +147,8 @@ fn number(port: &ServicePort) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, MAX_PORTS, Routes, Union};
+    use super::{Frame, MAX_PORTS, Union};
+    use crate::plan::routes::Routes;
     use crate::service::{ServicePort, Target};
     use crate::slice::SlicePort;
 

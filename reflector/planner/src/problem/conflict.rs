@@ -12,9 +12,9 @@ pub enum Conflict {
     Port {
         /// The name.
         name: Box<str>,
-        /// What it means to the member.
+        /// Port of the member.
         here: Box<str>,
-        /// What it means in the global Service.
+        /// Port of the global Service.
         there: Box<str>,
     },
     /// A port has another name.
@@ -25,9 +25,9 @@ pub enum Conflict {
     PortName {
         /// The port.
         port: Box<str>,
-        /// What the member calls it.
+        /// Name at the member.
         here: Box<str>,
-        /// What the global Service calls it.
+        /// Name in the global Service.
         there: Box<str>,
     },
     /// A port speaks something else.
@@ -38,9 +38,9 @@ pub enum Conflict {
     AppProtocol {
         /// The port.
         name: Box<str>,
-        /// What the member says.
+        /// Value of the member.
         here: Box<str>,
-        /// What the global Service says.
+        /// Value of the global Service.
         there: Box<str>,
     },
     /// A port that is one too many.
@@ -51,7 +51,7 @@ pub enum Conflict {
     PortLimit {
         /// The port.
         name: Box<str>,
-        /// How many there may be.
+        /// Maximum number of ports.
         limit: usize,
     },
     /// A port that the local cluster's own Service lacks.
@@ -66,40 +66,40 @@ pub enum Conflict {
     /// Headless or not.
     #[error("it is {here} and the global Service is {there}; make them the same")]
     Kind {
-        /// What the member is.
+        /// Kind of the member.
         here: &'static str,
-        /// What the global Service is.
+        /// Kind of the global Service.
         there: &'static str,
     },
-    /// Whether clients stay with an endpoint.
+    /// Session affinity differs.
     #[error(
         "its session affinity is {here} and the global Service's is {there}; make them the same"
     )]
     Affinity {
-        /// What the member says.
+        /// Value of the member.
         here: Box<str>,
-        /// What the global Service says.
+        /// Value of the global Service.
         there: Box<str>,
     },
-    /// Which endpoints are preferred.
+    /// Preference for endpoints differs.
     #[error(
         "its trafficDistribution is {here} and the global Service's is {there}; make them the same"
     )]
     Distribution {
-        /// What the member says.
+        /// Value of the member.
         here: Box<str>,
-        /// What the global Service says.
+        /// Value of the global Service.
         there: Box<str>,
     },
-    /// Whether endpoints get names before they are ready.
+    /// Publication of endpoints that are not ready differs.
     #[error(
         "its publishNotReadyAddresses is {here} and the global Service's is {there}; make them \
          the same"
     )]
     NotReady {
-        /// What the member says.
+        /// Value of the member.
         here: bool,
-        /// What the global Service says.
+        /// Value of the global Service.
         there: bool,
     },
     /// Address families.
@@ -108,7 +108,7 @@ pub enum Conflict {
          all members of one family, or of both"
     )]
     Families {
-        /// What the member has.
+        /// IP family of the member.
         here: &'static str,
     },
 }
@@ -128,6 +128,26 @@ impl Conflict {
             Self::Distribution { .. } => "TrafficDistributionConflict",
             Self::NotReady { .. } => "PublishNotReadyAddressesConflict",
             Self::Families { .. } => "IPFamilyConflict",
+        }
+    }
+}
+
+/// Reason for which a Service is not handed over to its successor in another cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HandoverBlocker {
+    /// The Service is reached from outside of the cluster.
+    Exposed,
+    /// One of the two Services is headless and the other is not, or their IP families differ.
+    Kind,
+}
+
+impl HandoverBlocker {
+    /// Returns the reason as a clause of a message.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Exposed => "it is reached from outside, which a replica is not",
+            Self::Kind => "one is headless and the other is not, or of other address families",
         }
     }
 }

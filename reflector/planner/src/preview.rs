@@ -1,5 +1,4 @@
-//! What would be done under a key, and why: the plan's own steps and reasons, for those
-//! who ask before anything is written.
+//! Preview of the writes under a key, with the steps and reasons of the plan itself.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
@@ -14,27 +13,27 @@ use crate::plan::{Case, Plan, Reason, decide};
 use crate::step::{Step, steps};
 use crate::world::World;
 
-/// What would become of what is under one local key, and why.
+/// Preview of the changes under one local key, with reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Prospect {
+pub struct ServicePreview {
     /// The local Service, which may not exist.
     pub service: String,
-    /// What would be done, in order, and then what would be held.
+    /// Actions in the order of execution, then held ones.
     #[serde(alias = "deeds")]
-    pub actions: Vec<Deed>,
-    /// What was decided, in order.
+    pub actions: Vec<PlannedAction>,
+    /// Decisions, in order.
     pub reasons: Vec<Reason>,
-    /// What people should know.
+    /// Messages of the problems.
     pub problems: Vec<String>,
 }
 
-/// What would become of one object.
+/// Planned action for one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Deed {
-    /// `create`, `update`, `replace` or `delete`; `hold` for what stays as it is because
-    /// nobody can say what it should be, or because something is in the way.
+pub struct PlannedAction {
+    /// `create`, `update`, `replace` or `delete`; `hold` for an object that stays because its
+    /// desired state is unknown or something blocks it.
     pub action: String,
     /// The kind of the object.
     pub kind: String,
@@ -42,36 +41,39 @@ pub struct Deed {
     pub object: String,
 }
 
-/// What is not done though there would be something to do.
+/// Action of an object that stays although it differs from the desired state.
 const HOLD: &str = "hold";
 
-/// What would become of everything, in the order of the local Services; of what is as it
-/// should be, there is nothing to tell.
+/// Returns the preview of all keys in the order of the local Services. Keys without an action are
+/// left out.
 #[must_use]
-pub fn prospects(world: &World) -> Vec<Prospect> {
+pub fn previews(world: &World) -> Vec<ServicePreview> {
     let keys: BTreeSet<_> = world.keys().into_iter().collect();
-    let prospects = keys.iter().filter_map(|key| prospect(world, key));
-    let mut prospects: Vec<_> = prospects.collect();
+    let previews = keys.iter().filter_map(|key| preview(world, key));
+    let mut previews: Vec<_> = previews.collect();
     // A slice that moves to another Service goes from one and comes to the other.
-    let deeds = prospects.iter().flat_map(|it| &it.actions);
-    let wanted: HashSet<_> = deeds.filter(|it| it.is_wanted()).map(Deed::id).collect();
-    for prospect in &mut prospects {
-        let is_news = |it: &Deed| it.is_wanted() || !wanted.contains(&it.id());
-        prospect.actions.retain(is_news);
+    let deeds = previews.iter().flat_map(|it| &it.actions);
+    let wanted: HashSet<_> = deeds
+        .filter(|it| it.is_wanted())
+        .map(PlannedAction::id)
+        .collect();
+    for preview in &mut previews {
+        let is_news = |it: &PlannedAction| it.is_wanted() || !wanted.contains(&it.id());
+        preview.actions.retain(is_news);
     }
-    prospects.retain(|it| !it.actions.is_empty() || !it.problems.is_empty());
-    prospects
+    previews.retain(|it| !it.actions.is_empty() || !it.problems.is_empty());
+    previews
 }
 
-fn prospect(world: &World, key: &LocalKey) -> Option<Prospect> {
-    let case = Case::foreseen(world, key);
+fn preview(world: &World, key: &LocalKey) -> Option<ServicePreview> {
+    let case = Case::previewed(world, key);
     let plan = decide(&case);
     let mut deeds = done(&plan, key, world.local());
     deeds.extend(held(&plan, key, world.local()));
     if deeds.is_empty() && plan.problems.is_empty() {
         return None;
     }
-    Some(Prospect {
+    Some(ServicePreview {
         service: key.to_string(),
         actions: deeds,
         reasons: case.into_reasons(),
@@ -80,7 +82,7 @@ fn prospect(world: &World, key: &LocalKey) -> Option<Prospect> {
 }
 
 /// The steps; nothing goes into a Service that cannot be made.
-fn done(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Deed> {
+fn done(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<PlannedAction> {
     let mut deeds = Vec::new();
     let mut has_service = true;
     for step in steps(plan, key, local) {
@@ -94,25 +96,25 @@ fn done(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Deed> {
     deeds
 }
 
-fn deed(step: &Step, is_blocked: bool) -> Deed {
+fn deed(step: &Step, is_blocked: bool) -> PlannedAction {
     let action = if is_blocked { HOLD } else { step.write.verb() };
-    Deed::new(action, step.resource, &step.key)
+    PlannedAction::new(action, step.resource, &step.key)
 }
 
-/// What is here and stays because its plan is not known.
-fn held(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Deed> {
+/// Returns existing objects that stay because their desired state is unknown.
+fn held(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<PlannedAction> {
     let service = local.service(key);
     let service = service.filter(|_| plan.service == Verdict::Unknown);
-    let service = service.map(|_| Deed::new(HOLD, Resource::Services, key.object()));
+    let service = service.map(|_| PlannedAction::new(HOLD, Resource::Services, key.object()));
     let slices = local.slices_of(key).filter(|(slice, _)| {
         let verdict = plan.slices.get(*slice);
         matches!(verdict, None | Some(Verdict::Unknown))
     });
-    let slices = slices.map(|(slice, _)| Deed::new(HOLD, Resource::EndpointSlices, slice));
+    let slices = slices.map(|(slice, _)| PlannedAction::new(HOLD, Resource::EndpointSlices, slice));
     service.into_iter().chain(slices).collect()
 }
 
-impl Deed {
+impl PlannedAction {
     fn new(action: &str, resource: Resource, object: &ObjectKey) -> Self {
         Self {
             action: action.to_owned(),
@@ -121,13 +123,13 @@ impl Deed {
         }
     }
 
-    /// Whether it writes.
+    /// Returns whether it writes.
     #[must_use]
     pub fn is_write(&self) -> bool {
         self.action != HOLD
     }
 
-    /// Whether the object is there afterwards, as it is to be.
+    /// Returns whether the object is there afterwards, as it is to be.
     fn is_wanted(&self) -> bool {
         self.is_write() && self.action != "delete"
     }
@@ -137,10 +139,10 @@ impl Deed {
     }
 }
 
-impl fmt::Display for Prospect {
+impl fmt::Display for ServicePreview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Service {}", self.service)?;
-        for Deed {
+        for PlannedAction {
             action,
             kind,
             object,

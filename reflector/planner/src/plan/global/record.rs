@@ -5,24 +5,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::member::Member;
-use super::modes::Mode;
+use super::mode::Mode;
 use crate::service::{Families, Family, Kind, ServiceSpec};
 use crate::wire;
 
-/// What one member said.
+/// Last known state of one member.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Remembered {
-    /// When its Service came to be.
+    /// Creation time of its Service.
     pub(crate) created: Option<Box<str>>,
-    /// What it said; nothing, where that was too long to be written down.
+    /// Content of its Service; `None` if it was too long to be recorded.
     pub(crate) spec: Option<ServiceSpec>,
-    /// Whether it asked for the local cluster's endpoints first.
+    /// `true` if it requested the endpoints of the local cluster first.
     pub(crate) local_first: bool,
     /// In which order it asked clusters to serve.
     pub(crate) failover: Option<Box<str>>,
-    /// What sufficed to it.
+    /// Failover threshold that it requested.
     pub(crate) failover_min: Option<Box<str>>,
-    /// What it was while a workload moved.
+    /// Mode while a workload moved.
     pub(crate) mode: Mode,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn written(members: &[Member<'_>]) -> String {
     json!(record).to_string()
 }
 
-/// What was written down of one member.
+/// Returns the recorded state of one member.
 pub(crate) fn read(text: &str, cluster: &str) -> Option<Remembered> {
     let Record { members, specs } = serde_json::from_str(text).ok()?;
     let entry = members.into_iter().find(|it| *it.cluster == *cluster)?;
@@ -137,7 +137,7 @@ mod tests {
     use std::borrow::Cow;
 
     use super::{Mode, Remembered, read, written};
-    use crate::global::member::Member;
+    use crate::plan::global::member::Member;
     use crate::service::{Affinity, Families, Family, Kind, ServicePort, ServiceSpec, Target};
 
     fn port(i: u16) -> ServicePort {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_down_is_read_back() {
+    fn a_record_is_read_back() {
         let families = [
             Families::Unstated,
             Families::Single(Family::V6),

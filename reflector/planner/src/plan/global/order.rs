@@ -22,7 +22,7 @@ pub(super) struct Order<'a> {
     seen: Vec<&'a str>,
 }
 
-/// What members compare by; the least is the first.
+/// Sort key of members; the least is the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place<'a> {
     configured: usize,

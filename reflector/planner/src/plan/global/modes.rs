@@ -1,5 +1,5 @@
-//! What members are while a workload moves from one cluster to another, as each says by
-//! annotation: which of them serve, and whose the Service under their name is.
+//! Modes of members while a workload moves from one cluster to another: they decide which members
+//! serve, and whether the Service under their name is managed.
 //!
 //! | a Service says | and so |
 //! |---|---|
@@ -11,99 +11,36 @@
 //!
 //! Invariants:
 //!
-//! * Nobody's own Service is touched that does not ask for it: one that gives itself up
-//!   says `union` or `receiver`, and becomes ours only when another serves in its place.
-//! * What became ours and is to serve here, `union` or as the `source` of a receiver, is
-//!   given to the local cluster, and is its own from then on.
+//! * The reflector changes no unmanaged Service that does not request it. A Service that is handed
+//!   over has the mode `union` or `receiver`, and becomes managed only if another cluster serves.
+//! * A managed Service that is to serve in this cluster, as `union` or as the `source` of a
+//!   receiver, is given to the local cluster and is unmanaged from then on.
 
 use proto_types::{Labels, label};
 
+use super::collect::members;
 use super::member::{Member, Members};
+use super::mode::{Mode, mode_of};
 use super::tiers;
 use crate::adopt::{Adoption, Met};
 use crate::mirror::{HandOver, Marks};
 use crate::name::LocalKey;
 use crate::plan::{Case, Plan};
-use crate::problem::{Cause, Problem};
-use crate::source::{Exported, ServiceContent};
+use crate::problem::{Cause, HandoverBlocker, Problem};
+use crate::source::Exported;
 use crate::world::World;
 
-/// What a Service is while a workload moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Mode {
-    /// What it was before.
-    #[default]
-    Plain,
-    /// One of several that serve together.
-    Union,
-    /// Where the workload goes to.
-    Source,
-    /// Where it comes from.
-    Receiver,
-    /// Nobody else's business.
-    Singular,
-}
-
-/// Who of those who serve goes first.
+/// Modes in the order in which members serve.
 const TIERS: [&[Mode]; 3] = [
     &[Mode::Source],
     &[Mode::Union, Mode::Plain, Mode::Singular],
     &[Mode::Receiver],
 ];
 
-/// What the names of Services end with that k8s-endpoints-sync-controller made on the way.
+/// Suffix of the temporary Services of k8s-endpoints-sync-controller.
 const MAKESHIFT: &str = "-syndicate";
 
-impl Mode {
-    /// Reads an annotation; nothing, where it is none of these.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Union, Self::Source, Self::Receiver, Self::Singular];
-        all.into_iter().find(|it| it.as_str() == text)
-    }
-
-    /// As the annotation says it.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Plain => "",
-            Self::Union => "union",
-            Self::Source => "source",
-            Self::Receiver => "receiver",
-            Self::Singular => "singular",
-        }
-    }
-
-    /// Whether others may serve beside it.
-    const fn shares(self) -> bool {
-        matches!(self, Self::Union | Self::Source | Self::Receiver)
-    }
-
-    /// Whether it gives itself up for a source that serves.
-    const fn yields(self) -> bool {
-        matches!(self, Self::Union | Self::Receiver)
-    }
-}
-
-/// Why a Service that would give itself up stays as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Unyielding {
-    /// It is reached from outside.
-    Exposed,
-    /// It is headless, and its successor is not, or the other way round.
-    Kind,
-}
-
-impl Unyielding {
-    /// For people.
-    #[must_use]
-    pub const fn in_words(self) -> &'static str {
-        match self {
-            Self::Exposed => "it is reached from outside, which a replica is not",
-            Self::Kind => "one is headless and the other is not, or of other address families",
-        }
-    }
-}
-
-/// What stays as it is here because somebody says so.
+/// Returns a plan without changes if the mode of the existing Service is `singular`.
 pub(super) fn frozen(case: &Case<'_>) -> Option<Plan> {
     let observed = case.world.local().service(case.key)?;
     let mode = observed.owner.mode.as_deref().and_then(Mode::parse);
@@ -120,7 +57,7 @@ pub(super) fn frozen(case: &Case<'_>) -> Option<Plan> {
     let problems = case.member_claims().map(|claim| Problem {
         source: case.source(claim).clone(),
         object: claim.service.clone(),
-        cause: Cause::Singular {
+        cause: Cause::ReplicationDisabled {
             annotated: annotated.as_str().into(),
         },
     });
@@ -130,8 +67,7 @@ pub(super) fn frozen(case: &Case<'_>) -> Option<Plan> {
     })
 }
 
-/// Leaves those members that have a part in the global Service, and of these says who
-/// serves.
+/// Removes members without a part in the global Service, and decides which of the others serve.
 pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
     let policy = case.world.policy();
     if !policy.is_by_mode() {
@@ -141,14 +77,17 @@ pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
     let mut told = Vec::new();
     if members.service.name().ends_with(MAKESHIFT) {
         let others = members.all.drain(..).filter(|it| !is_local(it));
-        told.extend(others.map(|it| (it.name.into_owned(), Cause::Makeshift)));
+        told.extend(others.map(|it| (it.name.into_owned(), Cause::TemporaryService)));
         return tell(case, members, told);
     }
     members.all.retain(|it| {
         let stays = it.mode != Mode::Singular || is_local(it);
         if !stays {
             let annotated = "it".into();
-            told.push((it.name.clone().into_owned(), Cause::Singular { annotated }));
+            told.push((
+                it.name.clone().into_owned(),
+                Cause::ReplicationDisabled { annotated },
+            ));
         }
         stays
     });
@@ -159,7 +98,7 @@ pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
     members.all.retain(|it| {
         let stays = it.name == lead.name || (lead.mode.shares() && it.mode.shares());
         if !stays {
-            let cause = Cause::Apart {
+            let cause = Cause::DuplicateService {
                 local: case.key.object().clone(),
                 winner: lead.name.clone().into_owned(),
             };
@@ -181,7 +120,10 @@ pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
                 members.all.retain(|it| !is_local(it));
             }
             Some(Err(why)) => {
-                told.push((own.name.clone().into_owned(), Cause::Unyielding { why }));
+                told.push((
+                    own.name.clone().into_owned(),
+                    Cause::HandoverBlocked { why },
+                ));
             }
         }
     }
@@ -189,7 +131,7 @@ pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
     tell(case, members, told);
 }
 
-/// Says who serves: the tiers up to the first that has a ready endpoint.
+/// Decides which members serve: those up to the first position with a ready endpoint.
 fn choose(case: &Case<'_>, members: &mut Members<'_>) {
     let is_ready = |it: &&Member<'_>| 0 < tiers::count(case, members, it).0;
     let tier = |it: &Member<'_>| TIERS.iter().position(|tier| tier.contains(&it.mode));
@@ -231,21 +173,21 @@ fn successor<'m, 'a>(case: &Case<'_>, members: &'m Members<'a>) -> Option<&'m Me
     sources.find(|it| is_followed(it) && 0 < tiers::count(case, members, it).0)
 }
 
-/// Whether a Service gives itself up for another; if it would and cannot, why not.
-fn giving_up(own: &Member<'_>, successor: &Member<'_>) -> Option<Result<(), Unyielding>> {
+/// Returns whether a Service gives itself up for another; if it would and cannot, why not.
+fn giving_up(own: &Member<'_>, successor: &Member<'_>) -> Option<Result<(), HandoverBlocker>> {
     if !own.mode.yields() {
         return None;
     }
     Some(if own.content.is_some_and(|it| it.is_exposed) {
-        Err(Unyielding::Exposed)
+        Err(HandoverBlocker::Exposed)
     } else if successor.spec.must_replace(&own.spec) {
-        Err(Unyielding::Kind)
+        Err(HandoverBlocker::Kind)
     } else {
         Ok(())
     })
 }
 
-/// How our Service becomes the local cluster's own, if it is to serve here.
+/// Returns the handover of a managed Service to the local cluster, if its mode requests one.
 pub(super) fn hand_over(case: &Case<'_>, members: &Members<'_>) -> Option<HandOver> {
     let local = case.world.local();
     let observed = local.service(case.key)?;
@@ -262,7 +204,7 @@ pub(super) fn hand_over(case: &Case<'_>, members: &Members<'_>) -> Option<HandOv
         .map(|rank| case.world.source(rank).services.is_synced());
     let content = first.content.filter(|_| is_followed == Some(true))?;
     let (mode, selector) = match first.mode {
-        // Somebody may have been faster.
+        // Another cluster may have taken over already.
         Mode::Union if said == Some(Mode::Source) => (Mode::Source, content.selector.clone()),
         Mode::Union => (Mode::Union, content.selector.clone()),
         Mode::Receiver => (Mode::Source, Labels::new()),
@@ -302,8 +244,8 @@ pub(super) fn marks(marks: Marks, mut labels: Labels) -> Marks {
     marks.carrying(labels, Labels::new())
 }
 
-/// How a Service that was met becomes ours: a replica of k8s-endpoints-sync-controller's,
-/// or one that gives itself up.
+/// Returns the adoption of an existing Service: a replica of k8s-endpoints-sync-controller, or a
+/// Service that its mode hands over.
 pub(crate) fn adoption(world: &World, key: &LocalKey, met: &Met) -> Option<Adoption> {
     let content = Exported::member(&met.service).object?.ok()?;
     let is_replica =
@@ -316,7 +258,7 @@ pub(crate) fn adoption(world: &World, key: &LocalKey, met: &Met) -> Option<Adopt
             .then(|| Adoption::with(endpoints));
     }
     let case = Case::new(world, key);
-    let members = super::member::members(&case)?;
+    let members = members(&case)?;
     let successor = successor(&case, &members)?;
     let own = Member {
         mode: mode_of(&content)?.ok()?,
@@ -328,29 +270,10 @@ pub(crate) fn adoption(world: &World, key: &LocalKey, met: &Met) -> Option<Adopt
     gives_up.then(|| Adoption::with(None))
 }
 
-/// Whether a Service that was met says of itself that it is a member, which is to be heard
+/// Returns whether a Service that was met says of itself that it is a member, which is to be heard
 /// from its API server soon.
 pub(crate) fn is_announced(met: &Met) -> bool {
     let content = Exported::member(&met.service).object.and_then(Result::ok);
     let mode = content.and_then(|it| mode_of(&it)?.ok());
     mode.is_some_and(Mode::shares)
-}
-
-/// What a Service says that it is; else the word that means nothing.
-pub(super) fn mode_of(content: &ServiceContent) -> Option<Result<Mode, Box<str>>> {
-    let text = content.annotations.get(label::MODE);
-    let text = text.filter(|it| !it.is_empty())?;
-    Some(Mode::parse(text).ok_or_else(|| text.as_str().into()))
-}
-
-/// What a member says that it is, where that is heeded. A word that means nothing is told.
-pub(super) fn heard(content: &ServiceContent, tell: impl FnOnce(Cause)) -> Mode {
-    match mode_of(content) {
-        None => Mode::Plain,
-        Some(Ok(mode)) => mode,
-        Some(Err(value)) => {
-            tell(Cause::UnknownMode { value });
-            Mode::Plain
-        }
-    }
 }

@@ -92,7 +92,7 @@ fn list(items: &[Value]) -> String {
 const WEB: &str = "mirrors/east-demo-73736d-web";
 
 #[test]
-fn what_a_source_has_would_be_created_with_its_reasons() {
+fn the_preview_creates_the_services_of_a_source_with_reasons() {
     let forecast = forecast("prefix=east", NOTHING, Some(EAST));
     let deeds = deeds(&forecast);
     assert_eq!(deeds.len(), 2, "{deeds:?}");

@@ -1,7 +1,7 @@
-//! `reflector plan`: what a configuration would make of what is there, by the code that
-//! makes it, and without a write.
+//! `reflector plan`: a preview of the effect of a configuration, by the code that performs it, and
+//! without a write.
 //!
-//! A source that cannot be read is told, and what is known of it by its mirrors is held.
+//! A source that cannot be read is reported, and its known mirrors are held.
 
 mod files;
 mod live;
@@ -11,7 +11,7 @@ use std::fmt;
 
 use proto_types::Resource;
 use reflector_planner::{
-    Deed, Obstacle, Prospect, SourceName, Step, Update, World, plan, prospects, steps,
+    Obstacle, PlannedAction, ServicePreview, SourceName, Step, Update, World, plan, previews, steps,
 };
 use serde::Serialize;
 
@@ -19,29 +19,29 @@ use crate::feed::Feed;
 use crate::report::{known, names};
 use crate::status::{FeedStatus, SourceStatus, source_table};
 
-pub(crate) use files::{SourceFile, by_files};
+pub(crate) use files::by_files;
 pub(crate) use live::by_clusters;
 
-/// What a configuration would make of what is there.
+/// Preview of the effect of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Forecast {
+pub(crate) struct PlanReport {
     /// Every source, in the order of the configuration.
     sources: Vec<SourceStatus>,
-    /// How many objects there are of each action.
+    /// Number of objects by action.
     summary: BTreeMap<String, usize>,
     /// The namespaces that would be created.
     namespaces: BTreeSet<String>,
     /// The local Services of which there is something to tell.
-    services: Vec<Prospect>,
+    services: Vec<ServicePreview>,
 }
 
-/// Why nothing is known of a feed.
+/// Reason for which a resource was not read, by resource.
 type Lost = BTreeMap<Feed, String>;
 
-impl Forecast {
+impl PlanReport {
     fn of(world: &World, lost: &Lost, namespaces: BTreeSet<String>) -> Self {
-        let services = prospects(world);
+        let services = previews(world);
         let actions = ["create", "update", "replace", "delete", "hold"];
         let mut summary = BTreeMap::from(actions.map(|it| (it.to_owned(), 0)));
         for deed in services.iter().flat_map(|it| &it.actions) {
@@ -55,8 +55,8 @@ impl Forecast {
         }
     }
 
-    /// Returns the exit code: 1 where a source is not read, so that nobody can say what would be
-    /// written; 2 where something would be written, or cannot be; 0 otherwise.
+    /// Returns the exit code: 1 if a source was not read, so that the preview is incomplete; 2 if
+    /// there are writes or problems; 0 otherwise.
     pub(crate) fn exit_code(&self) -> u8 {
         let has_problem = self.services.iter().any(|it| !it.problems.is_empty());
         match self.lost().next() {
@@ -66,10 +66,10 @@ impl Forecast {
         }
     }
 
-    /// Whether anything would be written.
+    /// Returns whether anything would be written.
     fn is_change(&self) -> bool {
         let mut actions = self.services.iter().flat_map(|it| &it.actions);
-        actions.any(Deed::is_write) || !self.namespaces.is_empty()
+        actions.any(PlannedAction::is_write) || !self.namespaces.is_empty()
     }
 
     /// Returns the sources that are not read.
@@ -103,7 +103,7 @@ fn sources(world: &World, lost: &Lost) -> Vec<SourceStatus> {
     sources.collect()
 }
 
-/// What would be written now, before it is known what stands in the way.
+/// Returns the writes that are due, before any of them was tried.
 fn intended(world: &World) -> Vec<Step> {
     let mut keys: Vec<_> = world.keys().into_iter().collect();
     keys.sort();
@@ -129,7 +129,7 @@ fn without_namespaces(world: &mut World, missing: &BTreeSet<String>) -> BTreeSet
     created
 }
 
-impl fmt::Display for Forecast {
+impl fmt::Display for PlanReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&source_table(&self.sources))?;
         for SourceStatus { name, .. } in self.lost() {
