@@ -139,18 +139,6 @@ impl Counts {
             }
         }
     }
-
-    /// Returns how many of a thousand doc comments begin with a forbidden word.
-    #[must_use]
-    pub fn openings_per_mille(&self) -> usize {
-        1000 * self.openings / self.docs.max(1)
-    }
-
-    /// Returns how many of a thousand comment lines have a forbidden word.
-    #[must_use]
-    pub fn words_per_mille(&self) -> usize {
-        1000 * self.words / self.comments.max(1)
-    }
 }
 
 /// Returns whether a line has a word that comments and pages cannot have.

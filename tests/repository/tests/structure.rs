@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use repository::source::{Counts, circles, count, read_all};
 
-/// Doc comments per thousand that begin with a forbidden word, by package.
+/// Doc comments that begin with a forbidden word, by package.
 const OPENINGS: [(&str, usize); 8] = [
     ("proto-types", 0),
     ("runtime", 0),
-    ("emitter/cache", 5),
+    ("emitter/cache", 0),
     ("emitter", 0),
     ("reflector/clusterset", 0),
     ("reflector/planner", 0),
@@ -19,15 +19,15 @@ const OPENINGS: [(&str, usize); 8] = [
     ("cli", 0),
 ];
 
-/// Comment lines per thousand with a forbidden word, by package.
+/// Comment lines with a forbidden word, by package. Those that are left speak of people.
 const WORDS: [(&str, usize); 8] = [
     ("proto-types", 0),
     ("runtime", 1),
     ("emitter/cache", 1),
     ("emitter", 0),
-    ("reflector/clusterset", 2),
+    ("reflector/clusterset", 1),
     ("reflector/planner", 0),
-    ("reflector", 2),
+    ("reflector", 4),
     ("cli", 0),
 ];
 
@@ -75,12 +75,12 @@ fn check(what: &str, limits: &[(&str, usize)], number: impl Fn(&Counts) -> usize
 
 #[test]
 fn doc_comments_begin_with_a_noun_or_a_verb() {
-    check("openings", &OPENINGS, Counts::openings_per_mille);
+    check("openings", &OPENINGS, |it| it.openings);
 }
 
 #[test]
 fn comments_have_no_forbidden_words() {
-    check("words", &WORDS, Counts::words_per_mille);
+    check("words", &WORDS, |it| it.words);
 }
 
 #[test]
