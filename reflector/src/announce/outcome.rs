@@ -3,7 +3,7 @@
 use http::StatusCode;
 use kube::core::Status;
 
-/// What came of an Event.
+/// Outcome of an Event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Created,

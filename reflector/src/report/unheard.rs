@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 pub(super) struct Since(HashMap<SourceName, Instant>);
 
 impl Since {
-    /// From now on these are followed.
+    /// Takes over the sources that are watched from now on.
     pub(super) fn follow(&mut self, sources: &[SourceName]) {
         self.0.retain(|name, _| sources.contains(name));
         for name in sources {

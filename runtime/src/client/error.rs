@@ -122,7 +122,7 @@ pub enum Error {
     ClientCertificate {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: std::io::Error,
     },
@@ -131,7 +131,7 @@ pub enum Error {
     ClientKey {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Error of the key.
         #[source]
         source: InvalidKey,
     },

@@ -81,7 +81,7 @@ fn credentials(proxy: &http::Uri) -> Option<HeaderValue> {
 /// other tasks had a turn.
 const READ: usize = 16 << 10;
 
-/// What a client has, however its server is reached.
+/// Settings of a client that do not depend on the way to its server.
 struct Way<'a> {
     config: &'a Config,
     token: Option<TokenSource>,

@@ -35,7 +35,7 @@ const WORDS: [(&str, usize); 8] = [
 const LONGEST_FILE: usize = 400;
 
 /// Files that are longer, and their limits; a file that is short again is removed here.
-const LONGER: [(&str, usize); 14] = [
+const LONGER: [(&str, usize); 15] = [
     ("emitter/cache/src/store.rs", 465),
     ("emitter/cache/tests/joined.rs", 523),
     ("emitter/src/api/tests.rs", 411),
@@ -45,7 +45,8 @@ const LONGER: [(&str, usize); 14] = [
     ("reflector/clusterset/src/action.rs", 430),
     ("reflector/clusterset/src/plan.rs", 500),
     ("reflector/planner/tests/planner/global.rs", 437),
-    ("reflector/src/config/tests.rs", 434),
+    ("reflector/src/config/objects.rs", 405),
+    ("reflector/src/config/tests.rs", 443),
     ("reflector/src/controller.rs", 420),
     ("reflector/src/following.rs", 416),
     ("runtime/src/follow.rs", 421),
