@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 use emitter::connections::Connections;
@@ -12,6 +12,7 @@ use emitter::limits::ConnectionLimits;
 use emitter::serve::{self, End, Transport};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 use crate::requests;
 
