@@ -1,4 +1,4 @@
-//! Watch frames, as they are and compressed for all who want them so.
+//! Watch events, plain and compressed, each compressed once for all watches.
 //!
 //! A compressed watch is one gzip stream (RFC 1952) that its watcher never has to encode: each
 //! frame is a run of deflate blocks that refers to nothing before it and ends at a byte with an
@@ -35,7 +35,7 @@ pub struct Encoded {
 struct Packed {
     segment: OnceLock<Segment>,
     records: Records,
-    /// Where its bytes are counted.
+    /// Counter of the bytes in memory.
     held: Option<Arc<AtomicUsize>>,
 }
 

@@ -13,7 +13,7 @@ use proto_types::{Revision, delta};
 /// Minimum size in bytes of compressed responses, as in a kube-apiserver.
 const THRESHOLD: usize = 128 << 10;
 
-/// Whether the consumer takes gzip. As in a kube-apiserver only the bare word says so.
+/// Returns whether the consumer takes gzip. As in a kube-apiserver only the bare word says so.
 fn is_accepted(headers: &HeaderMap) -> bool {
     accepts(headers, "gzip")
 }
@@ -28,7 +28,7 @@ fn accepts(headers: &HeaderMap, coding: &str) -> bool {
 /// The content codings that a request accepts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Accepted {
-    /// Whether that of lists is gzip.
+    /// `true` if the response of a list may be compressed with gzip.
     pub(super) gzip: bool,
     pub(super) watch: Coding,
 }
@@ -97,7 +97,7 @@ impl Coding {
 
 const VARY: &str = "Accept-Encoding, Heliograph-Held-Since";
 
-/// Whether a body of that length is worth it.
+/// Returns whether a body of that length is worth it.
 pub(super) const fn pays(length: usize) -> bool {
     THRESHOLD < length
 }

@@ -23,7 +23,7 @@ pub const MAX_BYTES_OF_ALL: usize = 32 << 20;
 
 static BYTES_OF_ALL: AtomicUsize = AtomicUsize::new(0);
 
-/// What a reader holds.
+/// Former versions of objects that a reader holds.
 #[derive(Debug, Default)]
 pub(super) struct Formers {
     mode: Mode,
@@ -39,7 +39,7 @@ enum Mode {
     Idle,
     /// Versions are held from the watch on that was open before the last one.
     Holding {
-        /// Where the last watch began.
+        /// Resource version at which the last watch began.
         opened: Revision,
     },
     /// There was no room: until the next watch but one nothing is held.
@@ -48,7 +48,7 @@ enum Mode {
     Off,
 }
 
-/// What to ask for.
+/// Differences that a watch requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     /// No records.
@@ -57,7 +57,7 @@ pub(super) enum Asked {
     Records(Option<Revision>),
 }
 
-/// Whether there is room for what changed.
+/// Room for the versions of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
     Enough,

@@ -23,7 +23,7 @@ const OPENINGS: [(&str, usize); 8] = [
 const WORDS: [(&str, usize); 8] = [
     ("proto-types", 0),
     ("runtime", 1),
-    ("emitter/cache", 1),
+    ("emitter/cache", 0),
     ("emitter", 0),
     ("reflector/clusterset", 1),
     ("reflector/planner", 0),
@@ -49,7 +49,7 @@ const LONGER: [(&str, usize); 15] = [
     ("reflector/src/config/tests.rs", 443),
     ("reflector/src/controller.rs", 420),
     ("reflector/src/following.rs", 416),
-    ("runtime/src/follow.rs", 421),
+    ("runtime/src/follow.rs", 426),
     ("tests/model/src/fleet.rs", 434),
 ];
 

@@ -1,4 +1,4 @@
-//! Frames as records of the content coding `heliograph-delta`, made once for all who want them.
+//! Events as records of the content coding `heliograph-delta`, made once for all watches.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -8,13 +8,13 @@ use proto_types::delta::{self, Form, Former, Head, MAX_GROWTH, MAX_HEAD};
 
 use crate::Entry;
 
-/// Records of a frame, each made for the first who wants it.
+/// Records of an event, each made for the first watch that needs it.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     whole: OnceLock<Bytes>,
     difference: OnceLock<Option<Bytes>>,
-    /// What the object was before, where the watches of the frame were sent just that. History
-    /// holds it: where it is forgotten, there is no difference.
+    /// Version of the object before, if the watches of the event were sent exactly that. History
+    /// holds it: without it there is no difference.
     former: Option<(Revision, Weak<Entry>)>,
 }
 

@@ -19,8 +19,8 @@ struct Metadata<'a> {
     managed_fields: Option<&'a RawValue>,
 }
 
-/// Copies an object without its record of who set what, which is as long as the rest: the API
-/// server keeps that by itself, and an update leaves it out.
+/// Copies an object without `managedFields`, which is as long as the rest: the API server keeps
+/// that itself, and an update leaves it out.
 pub(super) fn kept(json: &[u8]) -> Bytes {
     let outline = serde_json::from_slice::<Outline<'_>>(json).ok();
     match outline.and_then(|it| it.metadata.managed_fields) {
@@ -32,7 +32,7 @@ pub(super) fn kept(json: &[u8]) -> Bytes {
     }
 }
 
-/// Where a borrowed part of `json` stands in it.
+/// Returns the range of a borrowed part of `json`.
 fn span(json: &[u8], part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - json.as_ptr() as usize;
     start..start + part.len()

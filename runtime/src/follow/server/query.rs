@@ -13,7 +13,7 @@ pub(super) struct Query {
     text: String,
     /// Connection that carries it.
     pub(super) connection: Connection,
-    /// Whether records are asked for.
+    /// Request for records.
     pub(super) records: Asked,
 }
 
