@@ -306,10 +306,8 @@ fn a_source_must_say_where_it_is_and_where_its_mirrors_go() {
         "name=a,url=http://a",
         "source a does not say where its mirrors go",
     );
-    check(
-        "name=a,url=http://a,prefix=p,sameName=true",
-        "source a has a prefix and sameName",
-    );
+    let both = "name=a,url=http://a,prefix=p,sameName=true";
+    check(both, "source a has a prefix and sameName");
     check(
         "name=a,url=http://a,sameName=true",
         "source a chooses the local namespaces of its mirrors (sameName): list those",
