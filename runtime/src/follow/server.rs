@@ -205,9 +205,13 @@ impl Server {
         query.push("resourceVersion", &from.to_string());
         query.push("timeoutSeconds", &watch_seconds().to_string());
         let before = self.verifier.before().await;
-        query.records = self.formers.lock().begin(from);
+        // Another watch may be open meanwhile, whose server counts on what is held.
+        if connection == Connection::Any {
+            query.records = self.formers.lock().begin(from);
+        }
+        let records = query.records;
         let response = self.get(query).await?;
-        if !response.body().has_records() {
+        if records != Asked::Nothing && !response.body().has_records() {
             self.formers.lock().not_sent();
         }
         let headers = response.headers();

@@ -282,6 +282,8 @@ async fn a_watch_leaves_a_disconnected_replica_when_another_one_is_connected() {
     );
     for head in &heads[2..] {
         assert!(head.contains("connection: close\r\n"), "{head}");
+        // What is held is for the watch that is still open.
+        assert!(!head.contains("heliograph-held-since"), "{head}");
     }
 }
 
