@@ -102,18 +102,18 @@ impl Fleet {
             _ => {}
         }
         // Who is away for longer than this after a restored backup cannot be told from
-        // others, neither by an API server.
+        // others, neither by an API server; nor can a replica tell that started after it.
         let is_restored = matches!(number % 10, 8 | 9);
         let is_reloading = matches!(number % 10, 5..=7);
         for i in 0..self.replicas.len() {
-            self.disturb(i).await;
+            self.disturb(i, !is_restored).await;
             if number % 10 == 7 && self.replicas[i].policy != self.policy {
                 self.replicas[i].reload(self.policy).await;
             }
         }
         for client in &mut self.clients {
             if is_restored {
-                client.go_on(&self.replicas, 1).await;
+                client.go_on(&self.replicas, 10_000).await;
             }
             if fastrand::u8(..4) == 0 {
                 client.go_to(fastrand::usize(..self.replicas.len()));
@@ -143,11 +143,11 @@ impl Fleet {
         }
     }
 
-    async fn disturb(&mut self, i: usize) {
+    async fn disturb(&mut self, i: usize, may_restart: bool) {
         let replica = &mut self.replicas[i];
         match fastrand::u8(..20) {
             0 | 1 => replica.list(&self.upstream, fastrand::usize(..2)),
-            2 => {
+            2 if may_restart => {
                 let path = self.directory.path();
                 *replica = Replica::start(path, self.policy, &self.upstream);
             }

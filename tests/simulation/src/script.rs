@@ -78,6 +78,7 @@ pub fn all() -> Vec<Script> {
         standby_after_restart(),
         narrower_view(),
         usurped(),
+        silent_watch(),
     ];
     all.extend(replicas::all());
     all.extend(restores::all());
@@ -384,6 +385,18 @@ fn narrower_view() -> Script {
     ];
     let name = "an emitter shows one Service of five for a while";
     script(name, Way::Emitters(1), 20, storm).expecting(99, &[Mirrors(20)])
+}
+
+/// A watch falls silent, and the source changes.
+fn silent_watch() -> Script {
+    let link = (node("reflector-0"), node("emitter-east-0"));
+    let storm = vec![
+        (60, fault(Fault::HalfOpen(link), 1)),
+        (65, work(Work::Roll(0))),
+        (66, work(Work::Create)),
+    ];
+    script("a watch falls silent", Way::Emitters(1), 6, storm)
+        .expecting(190, &[Mirrors(7), Exact])
 }
 
 /// A Service is deleted whose mirror has become an unmanaged Service, unseen.
