@@ -1,5 +1,6 @@
 //! Subcommands and flags.
 
+mod exports;
 mod verify;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use proto_types::ObjectKey;
 
+pub(crate) use exports::Exports;
 pub(crate) use verify::{Connect, Probe, ProbeCommand, Serve, Verify};
 
 /// Connect clusters for Heliograph, check them, and see the state of their mirrors
@@ -109,6 +111,11 @@ pub(crate) enum Command {
     /// Exits with 2 if something would change or cannot be written, and with 1 if that cannot be
     /// said.
     Plan(Plan),
+    /// Print ServiceExports for labelled Services, and write nothing
+    ///
+    /// With -o yaml, the output is ready for kubectl apply and for a repository. What is left
+    /// out is named on standard error, with the reason.
+    Exports(Exports),
     /// Write a support bundle: configuration, status, metrics, logs and managed objects
     ///
     /// The bundle has no Secret, token or key.

@@ -12,6 +12,7 @@
 //! | `verify` | proves that connections to a mirror are answered |
 //! | `probe` | answers and sends probes |
 //! | `link` | lets the reflector of one cluster read the emitter of another |
+//! | `exports` | prints ServiceExports for labelled Services |
 //! | `gather` | writes a support bundle |
 //! | `documents` | completion scripts, man pages and the reference page |
 
@@ -21,6 +22,7 @@ mod check;
 mod cluster;
 mod documents;
 mod explain;
+mod exports;
 mod gather;
 mod installation;
 mod link;
@@ -96,6 +98,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Link(asked) => link::link(global, &asked, &printer).await,
         Command::Unlink(asked) => link::unlink(global, &asked, &printer).await,
         Command::Plan(asked) => plan::run(global, &asked).await,
+        Command::Exports(asked) => exports::run(global, &asked, &printer).await,
         Command::Gather(asked) => gather::run(global, &asked, &printer).await,
         Command::Completion { shell } => documents::completion(shell),
         Command::Man { directory } => documents::man(&directory),

@@ -27,7 +27,7 @@ struct GroupVersion {
 pub async fn found(client: &kube::Client, complain: impl Fn(&str)) -> Version {
     let mut told = None;
     loop {
-        let why = match version(client).await {
+        let why = match served(client).await {
             Ok(version) => return version,
             Err(why) => why,
         };
@@ -40,7 +40,11 @@ pub async fn found(client: &kube::Client, complain: impl Fn(&str)) -> Version {
 }
 
 /// Returns the preferred version that the cluster serves, or why there is none.
-async fn version(client: &kube::Client) -> Result<Version, String> {
+///
+/// # Errors
+///
+/// If the cluster does not answer, or serves no version that is supported.
+pub async fn served(client: &kube::Client) -> Result<Version, String> {
     let group = document(client, &format!("/apis/{GROUP}")).await;
     let group: ApiGroup = group.map_err(|why| match why {
         Unread::Status(StatusCode::NOT_FOUND) => format!(

@@ -170,6 +170,9 @@ fn of_the_multi_cluster_services_api() -> Vec<Scenario> {
         scenario!(
             multi_cluster_services::lifecycle::imports_come_and_go_within_the_limits_of_conformance
         ),
+        scenario!(
+            multi_cluster_services::exporting::printed_exports_are_accepted_and_nothing_is_written
+        ),
         scenario!(multi_cluster_services::lifecycle::services_and_namespaces_come_in_any_order),
         scenario!(multi_cluster_services::emitters::emitters_are_clusters_of_a_clusterset),
         scenario!(

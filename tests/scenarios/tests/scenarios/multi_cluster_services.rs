@@ -2,6 +2,7 @@
 
 pub(crate) mod emitters;
 mod explain;
+pub(crate) mod exporting;
 pub(crate) mod lifecycle;
 
 use std::process::Command;
