@@ -9,6 +9,7 @@
 //! | `follow` | watches one cluster, while it has the right names |
 //! | `watch` | lists and watches one resource of one cluster |
 //! | `property` | asks a cluster for its names |
+//! | `reading` | reads all clusters once, for a plan |
 //! | `write` | performs actions |
 //! | `controller` | owns the state |
 //! | `answer` | answers questions about it |
@@ -21,6 +22,7 @@ mod controller;
 mod follow;
 mod property;
 mod question;
+mod reading;
 mod watch;
 mod write;
 
@@ -39,7 +41,9 @@ use crate::write::Writer;
 
 pub(crate) use controller::Configuration;
 use controller::Controller;
+pub(crate) use controller::now;
 pub(crate) use question::Question;
+pub(crate) use reading::{Read, read};
 
 /// Returns where the configuration of the clusterset is published, where there is one.
 pub(crate) fn configuration(config: &Config) -> Option<channel::Sender<Configuration>> {

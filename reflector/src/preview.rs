@@ -4,6 +4,7 @@
 //! A source that cannot be read is reported, and its known mirrors are held.
 
 mod files;
+mod imports;
 mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,8 @@ use serde::Serialize;
 use crate::feed::Feed;
 use crate::report::{known, names};
 use crate::status::{FeedStatus, SourceStatus, source_table};
+
+use imports::Imports;
 
 pub(crate) use files::by_files;
 pub(crate) use live::by_clusters;
@@ -34,42 +37,60 @@ pub(crate) struct PlanReport {
     namespaces: BTreeSet<String>,
     /// The local Services of which there is something to tell.
     services: Vec<ServicePreview>,
+    /// Imports of the clusterset, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_set: Option<Imports>,
 }
 
 /// Reason for which a resource was not read, by resource.
 type Lost = BTreeMap<Feed, String>;
 
 impl PlanReport {
-    fn of(world: &World, lost: &Lost, namespaces: BTreeSet<String>) -> Self {
+    fn of(
+        world: &World,
+        lost: &Lost,
+        namespaces: BTreeSet<String>,
+        cluster_set: Option<Imports>,
+    ) -> Self {
         let services = previews(world);
         let actions = ["create", "update", "replace", "delete", "hold"];
         let mut summary = BTreeMap::from(actions.map(|it| (it.to_owned(), 0)));
-        for deed in services.iter().flat_map(|it| &it.actions) {
-            *summary.entry(deed.action.clone()).or_default() += 1;
+        let deeds = services.iter().flat_map(|it| &it.actions);
+        let of_imports = cluster_set.iter().flat_map(Imports::actions);
+        for action in deeds.map(|it| it.action.as_str()).chain(of_imports) {
+            *summary.entry(action.to_owned()).or_default() += 1;
         }
         Self {
             sources: sources(world, lost),
             summary,
             namespaces,
             services,
+            cluster_set,
         }
     }
 
     /// Returns the exit code: 1 if a source was not read, so that the preview is incomplete; 2 if
     /// there are writes or problems; 0 otherwise.
     pub(crate) fn exit_code(&self) -> u8 {
-        let has_problem = self.services.iter().any(|it| !it.problems.is_empty());
-        match self.lost().next() {
-            Some(_) => 1,
-            None if self.is_change() || has_problem => 2,
-            None => 0,
+        let set = self.cluster_set.as_ref();
+        let has_problem = self.services.iter().any(|it| !it.problems.is_empty())
+            || set.is_some_and(Imports::has_problem);
+        let is_lost = self.lost().next().is_some() || set.is_some_and(Imports::is_lost);
+        if is_lost {
+            return 1;
+        }
+        if self.is_change() || has_problem {
+            2
+        } else {
+            0
         }
     }
 
     /// Returns whether anything would be written.
     fn is_change(&self) -> bool {
         let mut actions = self.services.iter().flat_map(|it| &it.actions);
-        actions.any(PlannedAction::is_write) || !self.namespaces.is_empty()
+        let mut of_imports = self.cluster_set.iter().flat_map(Imports::actions);
+        actions.any(PlannedAction::is_write) || !self.namespaces.is_empty() || of_imports.next().is_some()
     }
 
     /// Returns the sources that are not read.
@@ -144,6 +165,9 @@ impl fmt::Display for PlanReport {
         for service in &self.services {
             write!(f, "\n{service}")?;
         }
+        if let Some(set) = &self.cluster_set {
+            write!(f, "\n{set}")?;
+        }
         let count = |action| self.summary.get(action).copied().unwrap_or_default();
         writeln!(
             f,
@@ -155,10 +179,16 @@ impl fmt::Display for PlanReport {
             count("hold"),
         )?;
         let n_problems: usize = self.services.iter().map(|it| it.problems.len()).sum();
+        let n_problems = n_problems + self.cluster_set.as_ref().map_or(0, Imports::n_problems);
         if 0 < n_problems {
             writeln!(f, "{n_problems} problems; see above")?;
         }
-        match self.lost().count() {
+        let n_lost = self.lost().count();
+        match n_lost {
+            0 if self.cluster_set.as_ref().is_some_and(Imports::is_lost) => writeln!(
+                f,
+                "This plan is not complete: see the clusters of the clusterset; nothing was written"
+            ),
             0 => writeln!(f, "This is a plan: nothing was written"),
             n => writeln!(
                 f,

@@ -9,8 +9,9 @@ use crate::action::Action;
 use crate::cluster::{Cluster, Contribution, Invalid};
 use crate::conditions::{Condition, Status};
 use crate::id::ClusterId;
+use crate::merge;
 use crate::name;
-use crate::plan::{Desired, Plan, exports, occupant};
+use crate::plan::{Desired, Exports, Plan, exports, occupant};
 use crate::reason::Reason;
 use crate::state::ClusterSet;
 
@@ -25,7 +26,12 @@ pub struct ImportExplanation {
     /// State of the import at each cluster of the set, the local one included.
     pub clusters: Vec<Said>,
     /// Writes that are due.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub due: Vec<String>,
+    /// Differences between exports of other clusters, with both values, the export that takes
+    /// precedence and the remedy. Those of the local export are problems.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<String>,
     /// Present problems.
     pub problems: Vec<ImportProblem>,
     /// The result, its cause and the remedy, in one sentence.
@@ -82,6 +88,7 @@ pub fn explain(
             .map(|(id, cluster)| said(id, cluster, key, oldest == Some(id)))
             .collect(),
         conclusion: conclusion(set, key, (&names.collect::<Vec<_>>(), &due), &problems),
+        conflicts: conflicts_of_others(&members, &problems),
         due,
         problems,
     }
@@ -124,6 +131,19 @@ pub fn problems(set: &ClusterSet, key: &ObjectKey, plan: &Plan) -> Vec<ImportPro
         }
     }
     problems
+}
+
+/// Returns the conflicts that are not among the problems of the local export.
+fn conflicts_of_others(exports: &Exports<'_>, problems: &[ImportProblem]) -> Vec<String> {
+    let is_conflict = |it: &ImportProblem| it.reason == Reason::ExportConflict.as_str();
+    if problems.iter().any(is_conflict) {
+        return Vec::new();
+    }
+    let merged = merge::merge(&exports.members);
+    let conflicts = merged.into_iter().flat_map(|(_, conflicts)| conflicts);
+    conflicts
+        .map(|it| format!("{}: {it}", it.kind.reason()))
+        .collect()
 }
 
 fn described(action: &Action) -> String {
@@ -254,6 +274,9 @@ impl fmt::Display for ImportExplanation {
         }
         for due in &self.due {
             writeln!(f, "  due: {due}")?;
+        }
+        for conflict in &self.conflicts {
+            writeln!(f, "  {conflict}")?;
         }
         for problem in &self.problems {
             writeln!(f, "  {}: {}", problem.reason, problem.message)?;

@@ -18,6 +18,7 @@
 //! | [`conditions`] | conditions of exports and imports |
 //! | [`action`] | the writes that establish a plan |
 //! | [`explain`](mod@explain), [`reason`] | why an import is as it is, and what is wrong |
+//! | [`prospect`] | the writes of all imports, in advance |
 //! | [`name`] | names of derived Services and of copied EndpointSlices |
 //!
 //! Invariants:
@@ -43,6 +44,7 @@ pub mod merge;
 pub mod name;
 pub mod plan;
 pub mod ports;
+pub mod prospect;
 pub mod reason;
 pub mod state;
 
@@ -55,4 +57,5 @@ pub use id::ClusterId;
 pub use known::{Change, Known};
 pub use local::{Local, Observed};
 pub use plan::{Desired, Plan, plan};
+pub use prospect::{ImportDeed, ImportProspect, prospects};
 pub use state::{ClusterSet, Schema, Settings, Update};

@@ -18,10 +18,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::follow::watch_cluster;
+use super::follow::{watch_cluster, watch_own};
 use super::property::Names;
 use super::question::Question;
-use super::watch::{Message, Watch, Watched};
+use super::watch::{Message, Watched};
 use super::write::{Done, perform};
 use crate::config::SourceConfig;
 use crate::lease::Leadership;
@@ -43,6 +43,8 @@ pub(super) struct Controller {
     messages: mpsc::Receiver<Message>,
     watches: JoinSet<()>,
     sources: BTreeMap<ClusterId, (SourceConfig, AbortHandle)>,
+    /// Whether the local cluster has the names of the configuration. Otherwise nothing is written.
+    is_named: bool,
     writes: JoinSet<Done>,
     started: Instant,
     questions: mpsc::Receiver<Question>,
@@ -109,6 +111,7 @@ impl Controller {
             messages,
             watches: JoinSet::new(),
             sources: BTreeMap::new(),
+            is_named: false,
             writes: JoinSet::new(),
             started: Instant::now(),
             questions,
@@ -123,18 +126,12 @@ impl Controller {
     }
 
     fn watch_local(&mut self) {
-        let cluster = self.set.settings().local.clone();
-        for watched in Watched::all(true) {
-            let watch = Watch {
-                cluster: cluster.clone(),
-                is_local: true,
-                watched: *watched,
-                client: self.writer.client.clone(),
-                identity: None,
-                sender: self.sender.clone(),
-            };
-            self.watches.spawn(watch.run());
-        }
+        let names = Names {
+            cluster: self.set.settings().local.clone(),
+            set: self.set.settings().name.clone(),
+        };
+        let watch = watch_own(names, self.writer.client.clone(), self.sender.clone());
+        self.watches.spawn(watch);
     }
 
     fn watch_source(&mut self, source: SourceConfig) {
@@ -204,6 +201,7 @@ impl Controller {
         match event {
             Event::Message(Message::Update(update)) => self.update(*update),
             Event::Message(Message::Version(version)) => self.version = Some(version),
+            Event::Message(Message::Named(is_named)) => self.is_named = is_named,
             Event::Message(Message::Heard(cluster, watched)) => {
                 self.failures.remove(&(cluster, watched));
             }
@@ -295,7 +293,7 @@ impl Controller {
         let Some(version) = self.version else {
             return;
         };
-        if !self.set.local().is_listed() {
+        if !self.is_named || !self.set.local().is_listed() {
             return;
         }
         for _ in 0..MAX_AT_ONCE {
@@ -324,7 +322,7 @@ impl Controller {
 }
 
 /// Time for conditions, in whole seconds.
-pub(super) fn now() -> String {
+pub(crate) fn now() -> String {
     let now = jiff::Timestamp::now().round(jiff::Unit::Second);
     now.map(|it| it.to_string()).unwrap_or_default()
 }

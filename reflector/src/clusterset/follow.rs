@@ -50,7 +50,14 @@ pub(super) async fn watch_cluster(
     };
     let watch = async {
         let client = way.client(&mut complain).await;
-        watch_named(&source, (&names, &pins), &client, &sender).await;
+        let watch = async || {
+            let identity = pinned(&source, &pins).await;
+            tokio::select! {
+                () = watch_all(Some(&identity), &names.cluster, &client, &sender) => {}
+                () = record(&source, &identity, &pins) => {}
+            }
+        };
+        watch_named(&names, false, &client, &sender, watch).await;
     };
     tokio::select! {
         () = open => {}
@@ -58,44 +65,63 @@ pub(super) async fn watch_cluster(
     }
 }
 
+/// Watches the local cluster while its names agree with the configuration.
+pub(super) async fn watch_own(names: Names, client: kube::Client, sender: mpsc::Sender<Message>) {
+    let watch = async || watch_all(None, &names.cluster, &client, &sender).await;
+    watch_named(&names, true, &client, &sender, watch).await;
+}
+
 /// Watches a cluster while its names agree with the configuration.
 async fn watch_named(
-    source: &SourceConfig,
-    (names, pins): (&Names, &Pins),
+    names: &Names,
+    is_local: bool,
     client: &kube::Client,
     sender: &mpsc::Sender<Message>,
+    watch: impl AsyncFn(),
 ) {
     let cluster = &names.cluster;
     let mut told = None;
     loop {
-        let why = match property::ask(client, names).await {
+        let (why, is_other) = match property::ask(client, names).await {
             Answer::Agrees => {
                 told = None;
-                let identity = pinned(source, pins).await;
+                let named = is_local.then_some(Message::Named(true));
+                if !send(sender, named).await {
+                    return;
+                }
                 tokio::select! {
-                    () = watch_all(&identity, cluster, client, sender) => return,
-                    () = record(source, &identity, pins) => {}
+                    () = watch() => return,
                     () = until_it_differs(client, names) => {}
                 }
-                for message in disconnected(cluster) {
-                    if sender.send(message).await.is_err() {
-                        return;
-                    }
+                if !send(sender, disconnected(cluster)).await {
+                    return;
                 }
                 continue;
             }
-            Answer::Differs(why) | Answer::Unknown(why) => why,
+            Answer::Differs(why) => (why, true),
+            Answer::Unknown(why) => (why, false),
         };
         if told.as_ref() != Some(&why) {
             warn!(%cluster, why, "the cluster is not read, retrying");
+            let named = (is_local && is_other).then_some(Message::Named(false));
             let failed = Message::Failed(cluster.clone(), Watched::Exports, why.clone());
-            if sender.send(failed).await.is_err() {
+            if !send(sender, named.into_iter().chain([failed])).await {
                 return;
             }
             told = Some(why);
         }
         tokio::time::sleep(crate::feed::RETRY).await;
     }
+}
+
+/// Sends messages; returns whether there is a receiver.
+async fn send(sender: &mpsc::Sender<Message>, messages: impl IntoIterator<Item = Message>) -> bool {
+    for message in messages {
+        if sender.send(message).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// Returns when a cluster has other names than it had.
@@ -139,19 +165,21 @@ async fn record(source: &SourceConfig, identity: &Identity, pins: &Pins) {
     }
 }
 
+/// Watches all resources of a cluster; of the local one, which has no identity to compare, more.
 async fn watch_all(
-    identity: &Arc<Identity>,
+    identity: Option<&Arc<Identity>>,
     cluster: &ClusterId,
     client: &kube::Client,
     sender: &mpsc::Sender<Message>,
 ) {
-    let watches = Watched::all(false).iter().map(|watched| {
+    let is_local = identity.is_none();
+    let watches = Watched::all(is_local).iter().map(|watched| {
         let watch = Watch {
             cluster: cluster.clone(),
-            is_local: false,
+            is_local,
             watched: *watched,
             client: client.clone(),
-            identity: Some(Arc::clone(identity)),
+            identity: identity.map(Arc::clone),
             sender: sender.clone(),
         };
         watch.run()

@@ -30,6 +30,8 @@ pub(super) enum Message {
     Heard(ClusterId, Watched),
     /// A resource of a cluster is not watched, and why.
     Failed(ClusterId, Watched, String),
+    /// Whether the local cluster has the names that the configuration gives it.
+    Named(bool),
 }
 
 /// Resource that is watched.

@@ -3,6 +3,8 @@
 //! What a source's file has nothing of was not read: that there is nothing is not known.
 //! The local cluster's file is all that there is.
 
+mod exports;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -12,7 +14,8 @@ use reflector_planner::{Met, Obstacle, Step, Update, World, Write};
 use runtime::{Event, Listing};
 use serde_json::{Value, json};
 
-use super::{Lost, PlanReport, intended, without_namespaces};
+use super::{Imports, Lost, PlanReport, intended, without_namespaces};
+use crate::clusterset;
 use crate::config::{Config, SourceConfig, SourceFile, our_selector};
 use crate::feed::Feed;
 use crate::following::feeds;
@@ -22,6 +25,8 @@ use crate::identity::Identity;
 #[derive(Debug, Default)]
 struct Objects {
     by_resource: BTreeMap<Resource, Vec<RawObject>>,
+    /// ServiceExports and ServiceImports, by kind.
+    multicluster: BTreeMap<&'static str, Vec<RawObject>>,
     /// None where the file has no namespaces at all.
     namespaces: Option<BTreeSet<String>>,
     /// The uid of `kube-system`, if it is there.
@@ -41,6 +46,7 @@ pub(crate) fn by_files(
     }
     let here = Objects::read(local)?;
     let namespace = config.local_namespace().map(ToString::to_string);
+    let set = clusterset::configuration(&config).map(|it| it.borrow().clone());
     let Config {
         policy,
         sources,
@@ -49,6 +55,7 @@ pub(crate) fn by_files(
     } = config;
     let mut world = World::new(policy);
     let mut lost = Lost::new();
+    let mut read = BTreeMap::new();
     for feed in [Feed::LocalServices, Feed::LocalSlices] {
         let selector = our_selector(feed.resource(), global.as_ref());
         here.tell(&mut world, &feed, &selector, namespace.as_deref());
@@ -70,6 +77,7 @@ pub(crate) fn by_files(
                 lost.insert(feed, why);
             }
         }
+        read.insert(source.name.to_string(), told);
     }
     if let Some(global) = &global {
         let name = || global.cluster.clone();
@@ -78,7 +86,8 @@ pub(crate) fn by_files(
         }
     }
     let created = here.meet(&mut world);
-    Ok(PlanReport::of(&world, &lost, created))
+    let imports = set.map(|it| Imports::of(exports::read(it, &here, &read)));
+    Ok(PlanReport::of(&world, &lost, created, imports))
 }
 
 impl Objects {
@@ -109,6 +118,9 @@ impl Objects {
             if let Some(resource) = resource(kind) {
                 self.by_resource.entry(resource).or_default();
             }
+            if let Some(names) = exports::names(kind) {
+                self.multicluster.entry(names.kind).or_default();
+            }
             let items = object["items"].take();
             let items = items.as_array().context("a list without items")?;
             return items
@@ -124,17 +136,22 @@ impl Objects {
             let namespaces = self.namespaces.get_or_insert_default();
             namespaces.insert(name.to_owned());
         }
-        let Some(resource) = resource(&kind) else {
-            return Ok(());
-        };
         // What a person wrote has no version yet.
         if let Some(metadata) = metadata.as_object_mut() {
             let version = metadata.entry("resourceVersion");
             version.or_insert(json!("1"));
         }
         let json = object.to_string().into();
-        let object = RawObject::parse(resource, &json)?;
-        self.by_resource.entry(resource).or_default().push(object);
+        if let Some(names) = exports::names(&kind) {
+            let object = RawObject::parse(names, &json)?;
+            self.multicluster
+                .entry(names.kind)
+                .or_default()
+                .push(object);
+        } else if let Some(resource) = resource(&kind) {
+            let object = RawObject::parse(resource, &json)?;
+            self.by_resource.entry(resource).or_default().push(object);
+        }
         Ok(())
     }
 

@@ -10,7 +10,8 @@ use reflector_planner::{Update, World};
 use runtime::Network;
 use tokio::time::Instant;
 
-use super::{Lost, PlanReport, intended, without_namespaces};
+use super::{Imports, Lost, PlanReport, intended, without_namespaces};
+use crate::clusterset;
 use crate::config::Config;
 use crate::feed::{Feed, News, Sign};
 use crate::following::Following;
@@ -33,6 +34,12 @@ const LOOKS: usize = 16;
 pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<PlanReport> {
     let client = runtime::connect(&config.local, crate::USER_AGENT).await?;
     let namespace = config.local_namespace().cloned();
+    let configuration = clusterset::configuration(&config);
+    let configuration = configuration.map(|it| it.borrow().clone());
+    let imports = async {
+        let configuration = configuration?;
+        Some(clusterset::read(configuration, client.clone()).await)
+    };
     let opened = reload::open(&Network::System, config.sources).await?;
     let mut world = World::new(config.policy);
     if config.learns_local_ranges {
@@ -52,15 +59,17 @@ pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<PlanReport> {
     for source in opened {
         reading.add(following.follow(source, &world));
     }
-    reading.run(&mut world, &mut following).await?;
+    let (outcome, read) = tokio::join!(reading.run(&mut world, &mut following), imports);
+    outcome?;
     let writer = Writer {
-        client,
+        client: client.clone(),
         metrics,
         leadership: Leadership::always(),
         reaps_namespaces: false,
     };
     let created = look_ahead(&mut world, &writer).await;
-    Ok(PlanReport::of(&world, &reading.lost, created))
+    let imports = read.map(Imports::of);
+    Ok(PlanReport::of(&world, &reading.lost, created, imports))
 }
 
 /// Finds what stands in the way; returns the namespaces that would be created.

@@ -9,4 +9,5 @@ mod exports;
 mod imports;
 mod lab;
 mod laws;
+mod prospects;
 mod traps;

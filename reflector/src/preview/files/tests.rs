@@ -213,3 +213,63 @@ fn a_file_that_is_none_is_named_with_the_remedy() {
     );
     assert!("east".parse::<SourceFile>().is_err());
 }
+
+/// A Service with an endpoint, and its ServiceExport.
+fn exporting(created: &str, port: u16) -> Vec<Value> {
+    let metadata = json!({"name": "web", "namespace": "demo", "creationTimestamp": created});
+    let of_web = json!({"name": "web-1", "namespace": "demo",
+        "labels": {"kubernetes.io/service-name": "web"}});
+    vec![
+        json!({"kind": "Service", "metadata": metadata,
+            "spec": {"ports": [{"name": "http", "port": port}], "clusterIP": "10.96.0.7"}}),
+        json!({"kind": "EndpointSlice", "metadata": of_web, "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8080}], "endpoints": [{"addresses": ["10.1.0.1"]}]}),
+        json!({"kind": "ServiceExport", "metadata": metadata}),
+    ]
+}
+
+fn of_set(local: &str, west: &str) -> (Value, String, u8) {
+    let config = file("clusterSet: {cluster: east}\nsources: [{name: west, url: 'http://w'}]\n");
+    let words = ["reflector", "--config", config.path().to_str().unwrap()];
+    let config: Config = Args::parse_from(words).try_into().unwrap();
+    let (local, west) = (file(local), file(west));
+    let sources = [SourceFile {
+        source: "west".parse().unwrap(),
+        path: west.path().to_owned(),
+    }];
+    let forecast = by_files(config, local.path(), &sources).unwrap();
+    let json = serde_json::to_value(&forecast).unwrap();
+    (json, forecast.to_string(), forecast.exit_code())
+}
+
+#[test]
+fn imports_and_their_conflicts_are_foretold_by_files() {
+    let local = list(&exporting("2026-01-02T00:00:00Z", 81));
+    let west = list(&exporting("2026-01-01T00:00:00Z", 80));
+    let (json, text, code) = of_set(&local, &west);
+    assert_eq!(code, 2);
+    for line in [
+        "create  Service demo/derived-scaifns3gd",
+        "create  ServiceImport demo/web",
+        "update  ServiceExport/status demo/web",
+        "cluster west: exports it since 2026-01-01T00:00:00Z, and takes precedence",
+        "ExportConflict: ServiceExport demo/web: ports of cluster east (http TCP 81)",
+        "give both exports the same ports",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert_eq!(json["clusterSet"]["imports"][0]["import"], "demo/web");
+    assert_eq!(json["summary"]["create"], 4, "{json}");
+}
+
+#[test]
+fn a_file_without_exports_is_not_a_cluster_without_exports() {
+    let west = exporting("2026-01-01T00:00:00Z", 80);
+    let (json, text, code) = of_set(NOTHING, &list(&west[..2]));
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("Cluster west is unsynced: its file has no serviceexports"),
+        "{text}"
+    );
+    assert_eq!(json["clusterSet"]["imports"], json!([]));
+}
