@@ -107,9 +107,11 @@ fn from_protobuf(kind: Kind, body: &[u8]) -> Result<Result<Value, String>, Statu
     };
     let names = kind.names();
     let is_it = envelope.kind == names.kind && envelope.api_version == names.api_version;
+    let message = kind.message();
+    let message = message.ok_or_else(|| unsupported(&ACCEPTED[..2]))?;
     let mut object = match is_it {
         false => Value::Object(crate::metadata::Object::new()),
-        true => protobuf::read(kind.message(), envelope.message).map_err(|why| {
+        true => protobuf::read(message, envelope.message).map_err(|why| {
             let (kind, version) = (names.kind, names.api_version);
             Status::bad_request(format!(
                 "{kind} in version {version:?} cannot be handled as a {kind}: {why}"

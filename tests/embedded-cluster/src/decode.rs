@@ -4,9 +4,10 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1 as events;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use proto_types::Status;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Kind;
@@ -87,7 +88,22 @@ fn typed(kind: Kind, sent: &Value) -> serde_json::Result<Value> {
         Kind::Leases => through::<Lease>(sent),
         Kind::EndpointSlices => through::<EndpointSlice>(sent),
         Kind::Events => through::<events::Event>(sent),
+        Kind::ServiceExports | Kind::ServiceImports => through::<Custom>(sent),
     }
+}
+
+/// A custom resource. What its schema says of `spec` and `status` is not checked.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Custom {
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    metadata: ObjectMeta,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spec: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<Value>,
 }
 
 fn through<T: DeserializeOwned + Serialize>(sent: &Value) -> serde_json::Result<Value> {

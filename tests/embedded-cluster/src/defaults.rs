@@ -15,7 +15,7 @@ pub(crate) fn fill(kind: Kind, object: &mut Value) {
         Kind::Events => event(object),
         Kind::CoreEvents => core_event(object),
         Kind::Leases => default(object, "spec", || json!({})),
-        Kind::ConfigMaps => {}
+        Kind::ConfigMaps | Kind::ServiceExports | Kind::ServiceImports => {}
     }
 }
 

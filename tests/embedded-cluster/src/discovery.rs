@@ -61,7 +61,9 @@ pub(crate) fn aggregated(document: &Document) -> String {
         let resources: Vec<Value> = kinds.collect();
         json!({
             "metadata": metadata,
-            "versions": [{ "version": "v1", "resources": resources, "freshness": "Current" }],
+            "versions": [{
+                "version": version_of(root), "resources": resources, "freshness": "Current",
+            }],
         })
     });
     let items: Vec<Value> = items.collect();
@@ -86,6 +88,10 @@ fn root_of(group: &str) -> &'static str {
         .into_iter()
         .find(|kind| kind.names().group == group);
     kind.map_or("", |kind| kind.names().root)
+}
+
+fn version_of(root: &str) -> &str {
+    root.rsplit('/').next().unwrap_or_default()
 }
 
 fn kinds_under(root: &str) -> impl Iterator<Item = Kind> {
@@ -120,7 +126,8 @@ fn paths() -> Vec<String> {
 }
 
 fn group(name: &str) -> Value {
-    let version = json!({ "groupVersion": format!("{name}/v1"), "version": "v1" });
+    let version = version_of(root_of(name));
+    let version = json!({ "groupVersion": format!("{name}/{version}"), "version": version });
     json!({ "name": name, "versions": [version], "preferredVersion": version })
 }
 
@@ -184,7 +191,8 @@ fn aggregated_entry(kind: Kind) -> Value {
         true => "Namespaced",
         false => "Cluster",
     };
-    let response_kind = json!({ "group": names.group, "version": "v1", "kind": names.kind });
+    let response_kind =
+        json!({ "group": names.group, "version": kind.version(), "kind": names.kind });
     let mut entry = json!({
         "resource": names.plural,
         "responseKind": response_kind,
@@ -227,7 +235,7 @@ fn schema(root: &str) -> Value {
     let mut schemas = serde_json::Map::new();
     for kind in kinds_under(root) {
         let names = kind.names();
-        let gvk = json!({ "group": names.group, "version": "v1", "kind": names.kind });
+        let gvk = json!({ "group": names.group, "version": kind.version(), "kind": names.kind });
         let namespaces = match kind.is_namespaced() {
             true => "/namespaces/{namespace}",
             false => "",
@@ -239,7 +247,12 @@ fn schema(root: &str) -> Value {
         let patch = json!({ "parameters": parameters, "x-kubernetes-group-version-kind": gvk });
         paths.insert(path, json!({ "patch": patch }));
         let schema = json!({ "type": "object", "x-kubernetes-group-version-kind": [gvk] });
-        let name = format!("io.k8s.api.{}.v1.{}", kind.form().package, names.kind);
+        let version = kind.version();
+        let name = format!(
+            "io.k8s.api.{}.{version}.{}",
+            kind.form().package,
+            names.kind
+        );
         schemas.insert(name, schema);
     }
     json!({

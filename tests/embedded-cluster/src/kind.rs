@@ -4,9 +4,10 @@ use std::fmt;
 
 use emitter_cache::Form;
 use emitter_cache::fields::Keep;
-use emitter_cache::form::{NAMESPACES, select_nothing};
+use emitter_cache::form::{NAMESPACES, SERVICE_EXPORTS, select_nothing};
 use emitter_cache::protobuf::Message;
 use proto_types::Resource;
+use proto_types::multicluster::Version;
 use proto_types::resource::Names;
 
 use crate::{rows, schema};
@@ -32,11 +33,15 @@ pub enum Kind {
     EndpointSlices,
     /// `events` of `events.k8s.io`: the same objects as [`Self::CoreEvents`].
     Events,
+    /// `serviceexports` of `multicluster.x-k8s.io`, as if their CRD were installed.
+    ServiceExports,
+    /// `serviceimports` of `multicluster.x-k8s.io`, as if their CRD were installed.
+    ServiceImports,
 }
 
 impl Kind {
     /// Every kind, in the order in which discovery lists them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::ConfigMaps,
         Self::Endpoints,
         Self::CoreEvents,
@@ -46,6 +51,8 @@ impl Kind {
         Self::Leases,
         Self::EndpointSlices,
         Self::Events,
+        Self::ServiceExports,
+        Self::ServiceImports,
     ];
 
     /// How its objects are stored, written and shown.
@@ -61,6 +68,8 @@ impl Kind {
             Self::Leases => &LEASES,
             Self::EndpointSlices => Resource::EndpointSlices.into(),
             Self::Events => &EVENTS,
+            Self::ServiceExports => &SERVICE_EXPORTS,
+            Self::ServiceImports => &SERVICE_IMPORTS,
         }
     }
 
@@ -70,10 +79,14 @@ impl Kind {
         self.form().names
     }
 
-    /// Its fields in protobuf.
-    pub(crate) fn message(self) -> Message {
-        let message = self.form().protobuf;
-        message.expect("every kind that is served has its fields in protobuf")
+    /// Its fields in protobuf, which custom resources do not have.
+    pub(crate) fn message(self) -> Option<Message> {
+        self.form().protobuf
+    }
+
+    /// Whether it is defined by a CRD.
+    pub(crate) const fn is_custom(self) -> bool {
+        matches!(self, Self::ServiceExports | Self::ServiceImports)
     }
 
     /// Whether its objects are in namespaces.
@@ -85,13 +98,14 @@ impl Kind {
     /// Whether an object's status is written apart from the rest.
     #[must_use]
     pub const fn has_status(self) -> bool {
-        matches!(self, Self::Services | Self::Namespaces)
+        self.is_custom() || matches!(self, Self::Services | Self::Namespaces)
     }
 
     /// The version of its API, without the group.
     #[must_use]
-    pub const fn version(self) -> &'static str {
-        "v1"
+    pub fn version(self) -> &'static str {
+        let version = self.names().api_version.rsplit('/').next();
+        version.unwrap_or_default()
     }
 
     /// The kind of that plural under that root, if it is served.
@@ -236,6 +250,19 @@ static EVENTS: Form = Form {
     warning: None,
 };
 
+static SERVICE_IMPORTS: Form = Form {
+    names: Version::V1Beta1.imports(),
+    package: "v1beta1",
+    keep: Keep::Whole,
+    selectable: &[],
+    select: select_nothing,
+    empty_tail: "}",
+    columns: include_str!("columns/serviceimports.json").trim_ascii_end(),
+    cells: rows::service_import,
+    protobuf: None,
+    warning: None,
+};
+
 #[cfg(test)]
 mod tests {
     use super::Kind;
@@ -263,7 +290,8 @@ mod tests {
             assert_eq!(columns.len(), cells.len(), "{kind}");
             let fields = (form.select)(b"{}").unwrap();
             assert_eq!(form.selectable.len(), fields.len(), "{kind}");
-            assert!(!kind.message().is_empty(), "{kind}");
+            let has_fields = kind.message().is_some_and(|it| !it.is_empty());
+            assert_eq!(has_fields, !kind.is_custom(), "{kind}");
         }
     }
 }

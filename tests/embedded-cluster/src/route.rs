@@ -81,7 +81,9 @@ impl Route {
         };
         match rest {
             [] => Self::Document(Document::Group(kind.names().group)),
-            ["v1", rest @ ..] => Self::under(kind.names().root, rest),
+            [version, rest @ ..] if *version == kind.version() => {
+                Self::under(kind.names().root, rest)
+            }
             _ => Self::UnknownResource,
         }
     }
@@ -205,6 +207,14 @@ mod tests {
         check("/api/v1/pods", Route::UnknownResource);
         check(
             "/api/v1/namespaces/demo/configmaps/c/status",
+            Route::UnknownResource,
+        );
+        check(
+            "/apis/multicluster.x-k8s.io/v1beta1/namespaces/demo/serviceimports/web/status",
+            object(Kind::ServiceImports, "demo", "web", Part::Status),
+        );
+        check(
+            "/apis/multicluster.x-k8s.io/v1/serviceimports",
             Route::UnknownResource,
         );
         check("/apis/apps/v1/deployments", Route::Unknown);

@@ -62,6 +62,32 @@ pub(crate) fn lease(json: &[u8], now: Timestamp) -> Vec<Value> {
     ]
 }
 
+pub(crate) fn service_import(json: &[u8], now: Timestamp) -> Vec<Value> {
+    let it: Import = read(json);
+    let ips = Value::from(it.spec.ips).to_string();
+    vec![
+        json!(it.metadata.name),
+        json!(it.spec.import_type),
+        json!(ips),
+        json!(it.metadata.age(now)),
+    ]
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Import {
+    metadata: Metadata,
+    spec: ImportSpec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ImportSpec {
+    #[serde(rename = "type")]
+    import_type: String,
+    ips: Vec<String>,
+}
+
 /// Of either group, whose fields have different names for the same.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]

@@ -43,7 +43,9 @@ pub(crate) fn check(kind: Kind, object: &Value) -> Vec<Wrong> {
         | Kind::Namespaces
         | Kind::Secrets
         | Kind::Leases
-        | Kind::Events => {}
+        | Kind::Events
+        | Kind::ServiceExports
+        | Kind::ServiceImports => {}
     }
     wrongs
 }
@@ -310,7 +312,9 @@ pub(crate) fn check_update(kind: Kind, old: &Value, new: &Value) -> Vec<Wrong> {
         | Kind::Namespaces
         | Kind::Leases
         | Kind::EndpointSlices
-        | Kind::Events => {}
+        | Kind::Events
+        | Kind::ServiceExports
+        | Kind::ServiceImports => {}
     }
     wrongs
 }

@@ -78,8 +78,12 @@ impl Storage {
         if kind == Kind::Namespaces {
             new["spec"]["finalizers"] = json!(["kubernetes"]);
         }
-        if kind == Kind::EndpointSlices {
+        if kind == Kind::EndpointSlices || kind.is_custom() {
             set(&mut new, "generation", 1);
+        }
+        if kind.is_custom() {
+            // A status is written apart.
+            remove(&mut new, "status");
         }
         refuse(kind, &name, validate::check(kind, &new))?;
         if self.hub(kind).get(&key).is_some() {
@@ -169,13 +173,13 @@ impl Storage {
         let mut new = match part {
             Part::Main => {
                 if kind.has_status() {
-                    new["status"] = old["status"].clone();
+                    carry(old, &mut new, "status");
                 }
                 new
             }
             Part::Status => {
                 let mut whole = new;
-                whole["spec"] = old["spec"].clone();
+                carry(old, &mut whole, "spec");
                 whole
             }
         };
@@ -226,7 +230,11 @@ impl Storage {
         let version = text(old, "resourceVersion").to_owned();
         set(&mut new, "resourceVersion", version);
         let is_same = same(old, &new) && managed::same(old, &new);
-        if kind == Kind::EndpointSlices && !old.is_null() && !same_content(old, &new) {
+        let is_changed = match kind {
+            Kind::EndpointSlices => !same_content(old, &new),
+            kind => kind.is_custom() && old["spec"] != new["spec"],
+        };
+        if !old.is_null() && is_changed {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
             set(&mut new, "generation", generation + 1);
         }
@@ -323,6 +331,20 @@ fn generate_name(object: &mut Value) {
     }
 }
 
+/// Takes a part of an object as it was.
+fn carry(old: &Value, new: &mut Value, part: &str) {
+    match &old[part] {
+        Value::Null => remove(new, part),
+        kept => new[part] = kept.clone(),
+    }
+}
+
+fn remove(object: &mut Value, part: &str) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove(part);
+    }
+}
+
 fn refuse(kind: Kind, name: &str, wrongs: Vec<Wrong>) -> Result<(), Status> {
     match wrongs.is_empty() {
         true => Ok(()),
@@ -333,7 +355,12 @@ fn refuse(kind: Kind, name: &str, wrongs: Vec<Wrong>) -> Result<(), Status> {
 const fn creates_on_update(kind: Kind) -> bool {
     !matches!(
         kind,
-        Kind::Namespaces | Kind::EndpointSlices | Kind::ConfigMaps | Kind::Secrets
+        Kind::Namespaces
+            | Kind::EndpointSlices
+            | Kind::ConfigMaps
+            | Kind::Secrets
+            | Kind::ServiceExports
+            | Kind::ServiceImports
     )
 }
 
@@ -347,7 +374,7 @@ fn other_name(said: &str, path: &str) -> Status {
 fn check_version(kind: Kind, old: &Value, new: &Value) -> Result<(), Status> {
     let name = text(old, "name");
     let version = text(new, "resourceVersion");
-    if version.is_empty() && kind == Kind::Leases {
+    if version.is_empty() && (kind == Kind::Leases || kind.is_custom()) {
         let wrong = Wrong::invalid(
             "metadata.resourceVersion",
             &0,

@@ -6,7 +6,7 @@ use std::path::Path;
 use proto_types::{ObjectKey, label};
 use reflector_planner::Placement;
 
-use crate::scene::{EXPORT, INTERNAL, MIRRORS, NAMESPACE, Places};
+use crate::scene::{EXPORT, EXPORTED, INTERNAL, MIRRORS, NAMESPACE, Places};
 
 /// A line to type in another terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub(crate) fn advice(places: &Places) -> Vec<Advice> {
     let source = places.sources.first().map_or("east", String::as_str);
     let mut advice = asking(places, source);
     advice.extend(looking(places, source));
+    if places.has_exports {
+        advice.extend(importing(places, source));
+    }
     advice.extend(changing(source));
     advice.extend(breaking(source));
     advice
@@ -87,6 +90,26 @@ fn looking(places: &Places, source: &str) -> Vec<Advice> {
                 label::SERVICE_NAME
             ),
             format!("where web of {source} is, kept up with its changes"),
+        ),
+    ]
+}
+
+/// The Service that is exported by ServiceExports, and its import.
+fn importing(places: &Places, source: &str) -> Vec<Advice> {
+    let program = call("heliograph");
+    let server = format!("--server http://{}", places.reflector);
+    vec![
+        try_out(
+            format!("kubectl --context local get serviceimports -n {NAMESPACE}"),
+            format!("{EXPORTED} of all clusters that export it, as one ServiceImport"),
+        ),
+        try_out(
+            format!("{program} explain {NAMESPACE}/{EXPORTED} {server}"),
+            "which cluster's export takes precedence, and why the import is as it is",
+        ),
+        try_out(
+            format!("kubectl --context {source} delete serviceexport {EXPORTED} -n {NAMESPACE}"),
+            format!("ends the export of {source}: its endpoints leave the import"),
         ),
     ]
 }

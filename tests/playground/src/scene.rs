@@ -5,6 +5,7 @@
 
 mod churn;
 mod cluster;
+mod exports;
 mod fault;
 mod kubeconfig;
 mod sample;
@@ -19,6 +20,7 @@ use anyhow::{Context, bail};
 use control_plane::{Keeper, Process};
 use futures::{StreamExt, TryStreamExt};
 use runtime::{Access, Tasks};
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::args::Wishes;
@@ -29,6 +31,7 @@ use kubeconfig::Contexts;
 use source::Source;
 
 pub(crate) use cluster::Kind;
+pub(crate) use exports::EXPORTED;
 pub(crate) use fault::Fault;
 pub(crate) use sample::{EXPORT, INTERNAL, MIRRORS, NAMESPACE};
 
@@ -50,6 +53,8 @@ pub(crate) struct Places {
     pub(crate) reflector: SocketAddr,
     /// The sources, in order.
     pub(crate) sources: Vec<String>,
+    /// Whether a Service is exported by ServiceExports.
+    pub(crate) has_exports: bool,
 }
 
 /// What is to be done to a source.
@@ -108,25 +113,19 @@ impl Scene {
         let mut clusters: Vec<_> = clusters.buffered(N_STARTS).try_collect().await?;
         let local = clusters.remove(0);
         let sources = names.iter().zip(clusters);
-        let sources = sources.map(|(name, cluster)| Source::new(name, cluster, &keeper));
+        let api = exports::Api::of(kind).await;
+        let api = api.inspect_err(|why| say(&format!("without ServiceExports: {why:#}")));
+        let api = api.ok();
+        let n_exporters = api.as_ref().map_or(0, |_| exports::N_EXPORTERS);
+        let sources = sources.zip(0..).map(|((name, cluster), i)| {
+            let is_exporting = i < n_exporters;
+            Source::new(name, cluster, is_exporting, &keeper)
+        });
         let mut sources = sources.collect::<anyhow::Result<Vec<_>>>()?;
 
         write_kubeconfig(&folder, &local, &sources)?;
         say("filling them with Services");
-        churn::prepare_local(&client(&folder, LOCAL).await?).await?;
-        for (name, i) in names.iter().zip(1..) {
-            let client = client(&folder, name).await?;
-            let population = Population::settle(&client, i, wishes.services).await;
-            let population = population.with_context(|| format!("cannot fill cluster {name}"))?;
-            let churn = tasks
-                .shutdown()
-                .clone()
-                .run_until_cancelled_owned(population.churn(wishes.churn));
-            tasks.spawn(format!("churn of {name}"), async move {
-                churn.await;
-                anyhow::Ok(())
-            });
-        }
+        fill(&folder, wishes, (&names, &api), tasks).await?;
         say("starting the emitters and the reflector");
         for source in &mut sources {
             source.begin()?;
@@ -136,6 +135,7 @@ impl Scene {
             folder,
             reflector,
             sources: names,
+            has_exports: api.is_some(),
         };
         let reflector = keeper.spawn("reflector", &command)?;
         Ok((
@@ -183,6 +183,41 @@ impl Scene {
         };
         done.map_err(|error| format!("{error:#}"))
     }
+}
+
+/// Fills the clusters; what changes the sources runs among `tasks`.
+async fn fill(
+    folder: &Path,
+    wishes: &Wishes,
+    (names, api): (&[String], &Option<exports::Api>),
+    tasks: &mut Tasks,
+) -> anyhow::Result<()> {
+    let local = client(folder, LOCAL).await?;
+    churn::prepare_local(&local).await?;
+    if let Some(api) = api {
+        api.install(&local).await?;
+    }
+    for (name, i) in names.iter().zip(1..) {
+        let client = client(folder, name).await?;
+        let population = Population::settle(&client, i, wishes.services).await;
+        let population = population.with_context(|| format!("cannot fill cluster {name}"))?;
+        if let Some(api) = api
+            .as_ref()
+            .filter(|_| usize::from(i) <= exports::N_EXPORTERS)
+        {
+            api.install(&client).await?;
+            exports::export(&client).await?;
+        }
+        let churn = tasks
+            .shutdown()
+            .clone()
+            .run_until_cancelled_owned(population.churn(wishes.churn));
+        tasks.spawn(format!("churn of {name}"), async move {
+            churn.await;
+            anyhow::Ok(())
+        });
+    }
+    Ok(())
 }
 
 /// What to say of a name that no source has.
@@ -252,18 +287,31 @@ fn reflector_command(
         .arg("--kubeconfig")
         .arg(kubeconfig_in(folder))
         .args(["--context", LOCAL]);
-    command.args([
-        "--mirror-namespace",
-        MIRRORS,
-        "--admin-bind-address",
-        &listen.to_string(),
-    ]);
-    for source in sources {
-        let (name, url) = (source.name(), source.url());
-        command.args(["--source", &format!("name={name},url={url},prefix={name}")]);
-    }
+    let config = folder.join("reflector.json");
+    std::fs::write(&config, configuration(sources).to_string())
+        .with_context(|| format!("cannot write {}", config.display()))?;
+    command.arg("--config").arg(config);
+    command.args(["--admin-bind-address", &listen.to_string()]);
     command.env("TMPDIR", folder);
     Ok(command)
+}
+
+/// The configuration of the reflector.
+fn configuration(sources: &[Source]) -> Value {
+    let of_source = |it: &Source| {
+        json!({
+            "name": it.name(), "url": it.url(), "prefix": it.name(),
+            "clusterSet": it.is_exporting(),
+        })
+    };
+    let mut configuration = json!({
+        "mirrorNamespace": MIRRORS,
+        "sources": sources.iter().map(of_source).collect::<Vec<_>>(),
+    });
+    if sources.iter().any(Source::is_exporting) {
+        configuration["clusterSet"] = json!({"cluster": LOCAL});
+    }
+    configuration
 }
 
 /// This program, as another one.

@@ -70,6 +70,17 @@ pub(crate) const fn of(kind: Kind) -> Shape {
             ("regarding", Atomic),
             ("related", Atomic),
         ]),
+        Kind::ServiceExports | Kind::ServiceImports => Fields(&[
+            ("metadata", METADATA),
+            ("spec", Fields(&[("ports", Atomic), ("ips", Atomic)])),
+            (
+                "status",
+                Fields(&[
+                    ("conditions", CONDITIONS),
+                    ("clusters", Elements(&[("cluster", Text(""))])),
+                ]),
+            ),
+        ]),
     }
 }
 

@@ -39,7 +39,9 @@ async fn ensure_namespace(client: &kube::Client, name: &str) -> anyhow::Result<(
 
 /// Prepares the cluster where mirrors go.
 pub(crate) async fn prepare_local(client: &kube::Client) -> anyhow::Result<()> {
-    ensure_namespace(client, MIRRORS).await
+    ensure_namespace(client, MIRRORS).await?;
+    // Imports have the namespaces of their exports.
+    ensure_namespace(client, NAMESPACE).await
 }
 
 impl Population {

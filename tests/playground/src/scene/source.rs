@@ -16,6 +16,7 @@ pub(crate) struct Source {
     name: String,
     cluster: Cluster,
     port: u16,
+    is_exporting: bool,
     condition: Condition,
     /// The emitter, or what stands in for it.
     answering: Option<Process>,
@@ -24,11 +25,17 @@ pub(crate) struct Source {
 
 impl Source {
     /// A source whose emitter does not run yet.
-    pub(crate) fn new(name: &str, cluster: Cluster, keeper: &Arc<Keeper>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        name: &str,
+        cluster: Cluster,
+        is_exporting: bool,
+        keeper: &Arc<Keeper>,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             name: name.to_owned(),
             cluster,
             port: control_plane::free_port()?,
+            is_exporting,
             condition: Condition::Well,
             answering: None,
             keeper: Arc::clone(keeper),
@@ -45,6 +52,11 @@ impl Source {
         &self.cluster
     }
 
+    /// Whether ServiceExports decide too what it exports.
+    pub(crate) const fn is_exporting(&self) -> bool {
+        self.is_exporting
+    }
+
     /// Where its emitter serves.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -52,7 +64,7 @@ impl Source {
 
     /// Starts its emitter.
     pub(crate) fn begin(&mut self) -> anyhow::Result<()> {
-        self.answering = Some(self.emitter("true")?);
+        self.answering = Some(self.emitter("true", self.is_exporting)?);
         Ok(())
     }
 
@@ -77,7 +89,7 @@ impl Source {
             }
             Fault::Empty => {
                 self.end().await?;
-                self.answering = Some(self.emitter("nothing-has-this")?);
+                self.answering = Some(self.emitter("nothing-has-this", false)?);
             }
             Fault::Apiserver => self.cluster.fail().await?,
         }
@@ -118,7 +130,7 @@ impl Source {
         }
     }
 
-    fn emitter(&self, export: &str) -> anyhow::Result<Process> {
+    fn emitter(&self, export: &str, has_exports: bool) -> anyhow::Result<Process> {
         let mut command = program("emitter")?;
         command
             .arg("--kubeconfig")
@@ -129,6 +141,9 @@ impl Source {
             "--selector",
             &format!("{EXPORT}={export}"),
         ]);
+        if has_exports {
+            command.arg("--service-exports");
+        }
         command.args(["--insecure-bind-address=127.0.0.1", "--secure-port=0"]);
         command.args([
             "--admin-bind-address=127.0.0.1:0",

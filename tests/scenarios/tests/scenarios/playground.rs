@@ -259,6 +259,7 @@ impl Playground {
         let slices = self.type_line_with("get endpointslices").await?;
         ensure!(slices.contains("web-1-"), "{slices}");
 
+        self.imports_what_is_exported().await?;
         self.type_line_with("label services,endpointslices").await?;
         self.is_mirrored("internal", true).await?;
         self.type_line_with("delete service east-demo").await?;
@@ -274,6 +275,35 @@ impl Playground {
             );
         }
         Ok(())
+    }
+
+    async fn imports_what_is_exported(&self) -> anyhow::Result<()> {
+        let slices = format!(
+            "{} -l multicluster.kubernetes.io/service-name=web --no-headers",
+            self.line("get serviceimports")?
+                .replace("serviceimports", "endpointslices")
+        );
+        eventually("the exported Service is imported", async || {
+            let imports = self.type_line_with("get serviceimports").await?;
+            ensure!(imports.contains("ClusterSetIP"), "{imports}");
+            let n = self.type_in(&slices).await?.lines().count();
+            ensure!(0 < n, "there are no endpoints");
+            let why = self.type_line_with("explain demo/web").await?;
+            ensure!(
+                why.contains("demo/web is imported as its clusters export it"),
+                "{why}"
+            );
+            Ok(())
+        })
+        .await?;
+        let n_before = self.type_in(&slices).await?.lines().count();
+        self.type_line_with("delete serviceexport web").await?;
+        eventually("its endpoints leave the import", async || {
+            let n = self.type_in(&slices).await?.lines().count();
+            ensure!(n + 1 == n_before, "{n} of {n_before}");
+            Ok(())
+        })
+        .await
     }
 
     async fn is_mirrored(&self, name: &str, wanted: bool) -> anyhow::Result<()> {
