@@ -5,6 +5,7 @@
 
 mod change;
 mod churn;
+pub(crate) mod exports;
 pub(crate) mod gathering;
 mod informers;
 mod kube_rs;

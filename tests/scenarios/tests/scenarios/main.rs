@@ -144,6 +144,7 @@ fn of_the_contract() -> Vec<Scenario> {
         scenario!(clients::every_client_is_told_every_change_once),
         scenario!(clients::kubectl::an_older_kubectl_shows_what_the_api_server_shows),
         scenario!(clients::gathering::many_watchers_are_told_every_change_of_a_burst),
+        scenario!(clients::exports::every_client_is_told_of_exports_that_come_and_go),
         scenario!(clients::strict::strict_clients_and_proxies_read_lists_and_watches),
         scenario!(clients::storm::upstream_is_asked_as_by_one_consumer),
         scenario!(coredns::stock_coredns_answers_for_what_is_exported),

@@ -109,13 +109,13 @@ async fn difference(theirs: &Kubectl, ours: &Kubectl, question: &str) -> Option<
 }
 
 /// A watch, as it is read by people.
-struct Watch {
+pub(super) struct Watch {
     lines: Lines<BufReader<ChildStdout>>,
     _process: Child,
 }
 
 impl Watch {
-    fn start(kubectl: &Kubectl, words: &str) -> anyhow::Result<Self> {
+    pub(super) fn start(kubectl: &Kubectl, words: &str) -> anyhow::Result<Self> {
         let mut process = Command::from(kubectl.command(words.split(' ')))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -129,7 +129,7 @@ impl Watch {
     }
 
     /// The next line, without the age in it.
-    async fn line(&mut self) -> anyhow::Result<String> {
+    pub(super) async fn line(&mut self) -> anyhow::Result<String> {
         let line = tokio::time::timeout(Duration::from_secs(30), self.lines.next_line());
         let line = line.await.context("nothing is told")??;
         let line = line.context("the watch has ended")?;
