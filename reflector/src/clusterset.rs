@@ -81,6 +81,7 @@ pub(crate) fn settings(
         clusters,
         removed,
         allowed_namespaces: config.allowed_namespaces.clone(),
+        adopt: config.adopt.clone(),
     }
 }
 

@@ -2,56 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use proto_types::label::{HEADLESS, HELIOGRAPH, MANAGED_BY, SERVICE_NAME, SLICE_MANAGED_BY};
-use proto_types::resource::Names;
 use proto_types::{Labels, ObjectKey, Resource};
 use serde_json::{Map, Value, json};
 
+use crate::adopt;
 use crate::api::{self, Version};
 use crate::conditions::{self, Condition};
 use crate::local::{CopiedSlice, DerivedObject, ImportObject, Observed};
 use crate::name;
 use crate::plan::{Copy, Derived, Desired, Import, ImportStatus, Plan};
+use crate::request::{child, create, delete, delete_version, marks, new, update, update_status};
 use crate::state::ClusterSet;
 
-/// A write to the local API server.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Action {
-    /// The resource.
-    pub resource: &'static Names,
-    /// The object.
-    pub key: ObjectKey,
-    /// The request.
-    pub request: Request,
-}
-
-/// A request. Each names the version that it is about, so that it never meets an object
-/// that another writer changed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Request {
-    /// POST.
-    Create(Bytes),
-    /// PUT.
-    Update(Bytes),
-    /// PUT of the subresource `status`.
-    UpdateStatus(Bytes),
-    /// DELETE with preconditions.
-    Delete(Bytes),
-}
-
-impl Request {
-    /// Returns the verb for logs and metrics.
-    #[must_use]
-    pub const fn verb(&self) -> &'static str {
-        match self {
-            Self::Create(_) => "create",
-            Self::Update(_) => "update",
-            Self::UpdateStatus(_) => "update status",
-            Self::Delete(_) => "delete",
-        }
-    }
-}
+pub use crate::request::{Action, Request};
 
 /// Returns the writes that establish a plan, in their order: the derived Service, its
 /// EndpointSlices, the import and then statuses; in reverse where an import goes.
@@ -84,8 +48,11 @@ pub fn actions(
         actions.extend(derived);
     } else {
         let goes = matches!(plan.derived, Desired::Absent);
-        actions.extend(derived.clone().filter(|_| !goes));
+        // A derived Service of a predecessor keeps its endpoints until there are ours.
+        let is_last = writer.has_foreign_derived();
+        actions.extend(derived.clone().filter(|_| !goes && !is_last));
         actions.extend(slices(present));
+        actions.extend(derived.clone().filter(|_| !goes && is_last));
         let is_new = import.is_some();
         actions.extend(import);
         // A write of the import gives it another version, which its status must name.
@@ -95,6 +62,7 @@ pub fn actions(
                 .filter(|_| !is_new),
         );
         actions.extend(slices(absent));
+        actions.extend(plan.left.iter().filter_map(|it| writer.left(it)));
         actions.extend(derived.filter(|_| goes));
     }
     actions.extend(writer.export_status(plan.export.as_deref(), now));
@@ -133,9 +101,28 @@ impl Writer<'_> {
             }
         }
         update(resource, &key, observed, |object| {
+            if !observed.is_managed() {
+                adopt::strip(object);
+            }
             marks(object, &labels, &annotations);
             derived.write(object);
         })
+    }
+
+    fn has_foreign_derived(&self) -> bool {
+        let key = name::derived_service(self.key);
+        let observed = self.set.local().derived.data().and_then(|it| it.get(&key));
+        observed.is_some_and(|it| !it.is_managed())
+    }
+
+    /// Deletes an EndpointSlice of a predecessor.
+    fn left(&self, key: &ObjectKey) -> Option<Action> {
+        let derived = name::derived_service(self.key);
+        let local = self.set.local();
+        let mut all = local.left_of(self.key).chain(local.left_of(&derived));
+        let (_, slice) = all.find(|(it, _)| *it == key)?;
+        let resource = Resource::EndpointSlices.names();
+        Some(delete_version(resource, key, &slice.uid, slice.revision))
     }
 
     fn slice(&self, key: &ObjectKey, desired: &Desired<Copy>) -> Option<Action> {
@@ -352,77 +339,4 @@ fn has_strays(observed: &Observed<ImportObject>, wanted: &Labels) -> bool {
     let is_stray =
         |key: &String| !wanted.contains_key(key) && !key.starts_with("kubectl.kubernetes.io/");
     observed.annotations.keys().any(is_stray)
-}
-
-fn new(resource: &Names, key: &ObjectKey) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("kind".to_owned(), json!(resource.kind));
-    object.insert("apiVersion".to_owned(), json!(resource.api_version));
-    let metadata = json!({"name": key.name(), "namespace": key.namespace()});
-    object.insert("metadata".to_owned(), metadata);
-    object
-}
-
-fn marks(object: &mut Map<String, Value>, labels: &Labels, annotations: &Labels) {
-    let metadata = child(object, "metadata");
-    for (field, marks) in [("labels", labels), ("annotations", annotations)] {
-        let all = child(metadata, field);
-        all.extend(marks.iter().map(|(key, value)| (key.clone(), json!(value))));
-    }
-}
-
-fn child<'a>(object: &'a mut Map<String, Value>, field: &str) -> &'a mut Map<String, Value> {
-    let value = object.entry(field.to_owned()).or_insert_with(|| json!({}));
-    if !value.is_object() {
-        *value = json!({});
-    }
-    value.as_object_mut().expect("it was just made an object")
-}
-
-fn create(resource: &'static Names, key: &ObjectKey, object: Map<String, Value>) -> Action {
-    let body = Value::Object(object).to_string().into();
-    action(resource, key, Request::Create(body))
-}
-
-fn update<T>(
-    resource: &'static Names,
-    key: &ObjectKey,
-    observed: &Observed<T>,
-    change: impl FnOnce(&mut Map<String, Value>),
-) -> Option<Action> {
-    let mut object: Map<String, Value> = serde_json::from_slice(&observed.json).ok()?;
-    child(&mut object, "metadata").remove("managedFields");
-    change(&mut object);
-    let body = Value::Object(object).to_string().into();
-    Some(action(resource, key, Request::Update(body)))
-}
-
-fn update_status(
-    resource: &'static Names,
-    key: &ObjectKey,
-    json: &[u8],
-    status: Map<String, Value>,
-) -> Option<Action> {
-    let mut object: Map<String, Value> = serde_json::from_slice(json).ok()?;
-    child(&mut object, "metadata").remove("managedFields");
-    // The object may have been read in another version of the API.
-    object.insert("apiVersion".to_owned(), json!(resource.api_version));
-    object.insert("status".to_owned(), Value::Object(status));
-    let body = Value::Object(object).to_string().into();
-    Some(action(resource, key, Request::UpdateStatus(body)))
-}
-
-fn delete<T>(resource: &'static Names, key: &ObjectKey, observed: &Observed<T>) -> Action {
-    let preconditions =
-        json!({"uid": observed.uid, "resourceVersion": observed.revision.to_string()});
-    let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions});
-    action(resource, key, Request::Delete(body.to_string().into()))
-}
-
-fn action(resource: &'static Names, key: &ObjectKey, request: Request) -> Action {
-    Action {
-        resource,
-        key: key.clone(),
-        request,
-    }
 }

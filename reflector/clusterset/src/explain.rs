@@ -106,7 +106,7 @@ pub fn problems(set: &ClusterSet, key: &ObjectKey, plan: &Plan) -> Vec<ImportPro
     };
     let has_exports = !exports(set, key).members.is_empty();
     if let Some(why) = occupant(set, key).filter(|_| has_exports) {
-        tell(Reason::ImportOccupied, "ServiceImport", why);
+        tell(Reason::ImportOccupied, "ServiceImport", &why);
     }
     if let Some(why) = set.rejection(key) {
         let why = format!("the local API server rejected a write: {why}; correct what it names");

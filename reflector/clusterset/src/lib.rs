@@ -11,14 +11,15 @@
 //! | [`known`] | [`Known`]: data of one resource of one cluster, and how current it is |
 //! | [`export`] | ServiceExports and exported Services, as a cluster declares them |
 //! | [`cluster`] | [`Cluster`]: all that is known of one cluster of the set |
-//! | [`local`] | imports, derived Services and EndpointSlices that exist in the local cluster |
+//! | [`local`], [`namespace`] | imports, derived Services, EndpointSlices and namespaces that exist in the local cluster |
 //! | [`state`] | [`ClusterSet`]: all of it, and the keys that an [`Update`] touches |
 //! | [`merge`], [`ports`], [`conflict`] | exports of many clusters become one import |
-//! | [`plan`](mod@plan) | the desired state of one namespaced name |
+//! | [`plan`](mod@plan), [`wanted`] | the desired state of one namespaced name |
 //! | [`conditions`] | conditions of exports and imports |
-//! | [`action`] | the writes that establish a plan |
+//! | [`action`], `request` | the writes that establish a plan |
 //! | [`explain`](mod@explain), [`reason`] | why an import is as it is, and what is wrong |
 //! | [`prospect`] | the writes of all imports, in advance |
+//! | [`left`], `adopt` | imports of other programs, and how they are taken over |
 //! | [`name`] | names of derived Services and of copied EndpointSlices |
 //!
 //! Invariants:
@@ -27,10 +28,12 @@
 //! * Every cluster computes the same import from the same exports: the order of events
 //!   and the local cluster do not matter.
 //! * Exports that were never listed are unknown. They never count as an empty set.
-//! * Only objects with the mark of this program are changed or deleted.
+//! * Only objects with the mark of this program are changed or deleted, and those of a program
+//!   that the configuration names in `adopt`.
 //! * Performing the actions of a plan establishes it; then there are none.
 
 pub mod action;
+mod adopt;
 pub mod api;
 pub mod cluster;
 pub mod conditions;
@@ -39,14 +42,18 @@ pub mod explain;
 pub mod export;
 pub mod id;
 pub mod known;
+pub mod left;
 pub mod local;
 pub mod merge;
 pub mod name;
+pub mod namespace;
 pub mod plan;
 pub mod ports;
 pub mod prospect;
 pub mod reason;
+mod request;
 pub mod state;
+pub mod wanted;
 
 pub use action::{Action, Request, actions};
 pub use cluster::Cluster;
@@ -55,6 +62,7 @@ pub use explain::{ImportExplanation, ImportProblem, explain, problems};
 pub use export::{Export, ExportedService};
 pub use id::ClusterId;
 pub use known::{Change, Known};
+pub use left::{LeftSlice, Predecessor};
 pub use local::{Local, Observed};
 pub use plan::{Desired, Plan, plan};
 pub use prospect::{ImportDeed, ImportProspect, prospects};

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::api;
 use crate::id::ClusterId;
 use crate::known::{Change, Known};
+use crate::left::{self, Left, LeftSlice};
 
 /// An object of the local cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,13 +72,15 @@ pub struct CopiedSlice {
 pub struct Local {
     /// All ServiceImports, also unmanaged ones.
     pub imports: Known<HashMap<ObjectKey, Observed<ImportObject>>>,
-    /// Managed derived Services.
+    /// Derived Services: managed ones, and those of Cilium.
     pub derived: Known<HashMap<ObjectKey, Observed<DerivedObject>>>,
     /// Managed EndpointSlices.
     pub slices: Known<HashMap<ObjectKey, Observed<CopiedSlice>>>,
     /// Namespaces that objects can be created in.
     pub namespaces: Known<HashSet<Box<str>>>,
     slices_of: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// EndpointSlices of predecessors.
+    pub left: Left,
 }
 
 #[derive(Deserialize)]
@@ -104,17 +107,6 @@ struct ServiceFields {
     cluster_ips: Vec<String>,
     ip_families: Vec<String>,
     internal_traffic_policy: Option<Box<str>>,
-}
-
-#[derive(Deserialize)]
-struct NamespaceObject {
-    metadata: NamespaceMetadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NamespaceMetadata {
-    deletion_timestamp: Option<String>,
 }
 
 impl<T> Observed<T> {
@@ -163,10 +155,17 @@ impl Observed<ImportObject> {
 }
 
 impl Observed<DerivedObject> {
-    /// Reads a Service; `None` where it is no managed derived Service.
+    /// Returns whether this program wrote the Service.
+    #[must_use]
+    pub fn is_managed(&self) -> bool {
+        self.labels.contains_key(api::CLUSTERSET)
+    }
+
+    /// Reads a Service; `None` where it is no derived Service of this program or of Cilium.
     #[must_use]
     pub fn derived(object: &RawObject) -> Option<Self> {
-        if !object.labels.contains_key(api::CLUSTERSET) {
+        let is_managed = object.labels.contains_key(api::CLUSTERSET);
+        if !is_managed && !object.labels.contains_key(api::SERVICE_NAME) {
             return None;
         }
         let fields: Option<ServiceObject> = serde_json::from_slice(&object.json).ok();
@@ -178,7 +177,10 @@ impl Observed<DerivedObject> {
                 families: spec.ip_families,
             })
         });
-        Some(Self::read(object, shows))
+        let observed = Self::read(object, shows);
+        let name = object.key.name();
+        let is_of_cilium = left::is_of_cilium(name, &observed.labels, &observed.annotations);
+        (is_managed || is_of_cilium).then_some(observed)
     }
 }
 
@@ -202,13 +204,6 @@ impl Observed<CopiedSlice> {
     }
 }
 
-/// Returns whether objects can be created in a namespace.
-#[must_use]
-pub fn is_open(namespace: &RawObject) -> bool {
-    let read: Option<NamespaceObject> = serde_json::from_slice(&namespace.json).ok();
-    read.is_some_and(|it| it.metadata.deletion_timestamp.is_none())
-}
-
 impl Local {
     /// Returns whether all resources were listed, so that plans can be made.
     #[must_use]
@@ -226,6 +221,11 @@ impl Local {
     ) -> impl Iterator<Item = (&ObjectKey, &Observed<CopiedSlice>)> {
         let keys = self.slices_of.get(import).into_iter().flatten();
         keys.filter_map(|key| self.slices.data()?.get_key_value(key))
+    }
+
+    /// Returns the EndpointSlices of predecessors for an import or a derived Service.
+    pub fn left_of(&self, owner: &ObjectKey) -> impl Iterator<Item = (&ObjectKey, &LeftSlice)> {
+        self.left.of(owner)
     }
 
     /// Returns all imports that have EndpointSlices.

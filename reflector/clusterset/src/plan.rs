@@ -2,32 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proto_types::{Labels, ObjectKey};
+use proto_types::ObjectKey;
 use reflector_planner::RemovedSources;
-use reflector_planner::service::{Affinity, Families, Kind, ServicePort, ServiceSpec, Target};
 use reflector_planner::slice::SliceSpec;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::adopt::{self, Predecessor};
 use crate::cluster::Contribution;
 use crate::conditions::{self, Condition, ExportState, ImportState};
 use crate::conflict::Conflict;
 use crate::id::ClusterId;
-use crate::local::{DerivedObject, ImportObject, Observed};
+use crate::local::{DerivedObject, Observed};
 use crate::merge::{self, ImportType, Member, Merged};
 use crate::name;
-use crate::ports::{self, ImportPort, PortNames};
+use crate::ports::{self, PortNames};
 use crate::state::ClusterSet;
+use crate::wanted::{derived_service, shown_ports, wanted_import};
 
-/// Desired state of one object.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Desired<T> {
-    /// The object exists and shows this.
-    Present(T),
-    /// The object does not exist.
-    Absent,
-    /// The object stays as it is.
-    Unchanged,
-}
+pub use crate::wanted::{Derived, Desired, Import};
 
 /// Desired state of an import and of all that belongs to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,21 +28,14 @@ pub struct Plan {
     pub derived: Desired<Derived>,
     /// EndpointSlices.
     pub slices: BTreeMap<ObjectKey, Desired<Copy>>,
+    /// EndpointSlices of a predecessor that go.
+    pub left: Vec<ObjectKey>,
     /// The ServiceImport.
     pub import: Desired<Import>,
     /// The status of the ServiceImport.
     pub import_status: Desired<ImportStatus>,
     /// Conditions of the local cluster's ServiceExport, where there is one.
     pub export: Option<Vec<Condition>>,
-}
-
-/// Desired derived Service.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Derived {
-    /// Fields that follow the import.
-    pub spec: ServiceSpec,
-    /// Internal traffic policy.
-    pub internal_traffic_policy: Box<str>,
 }
 
 /// Desired copy of an EndpointSlice.
@@ -64,19 +49,6 @@ pub struct Copy {
     pub service: Option<ObjectKey>,
     /// Endpoints and ports.
     pub spec: SliceSpec,
-}
-
-/// Desired ServiceImport.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Import {
-    /// `spec`.
-    pub spec: Value,
-    /// Exported labels.
-    pub labels: Labels,
-    /// Exported annotations.
-    pub annotations: Labels,
-    /// The derived Service; none for a headless import.
-    pub derived: Option<ObjectKey>,
 }
 
 /// Desired status of a ServiceImport.
@@ -96,6 +68,17 @@ pub(crate) struct Exports<'a> {
     unknown: BTreeSet<ClusterId>,
 }
 
+impl Exports<'_> {
+    /// Returns whether the EndpointSlices of all exporters were listed.
+    fn are_listed(&self, set: &ClusterSet) -> bool {
+        let is_listed = |it: &Member<'_>| {
+            let known = set.clusters().get(it.cluster);
+            known.is_some_and(|it| !it.slices.is_unlisted())
+        };
+        self.members.iter().all(is_listed)
+    }
+}
+
 /// Returns the desired state of an import. `None` while the local cluster is not listed.
 #[must_use]
 pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
@@ -110,6 +93,7 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
     let mut plan = Plan {
         derived: Desired::Unchanged,
         slices: BTreeMap::new(),
+        left: Vec::new(),
         import: Desired::Unchanged,
         import_status: Desired::Unchanged,
         export: export_conditions(set, key, conflicts, &exports.unknown),
@@ -122,12 +106,20 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
             .collect();
         return Some(plan);
     }
-    let recorded = recorded(set, key);
+    let mut recorded = recorded(set, key);
+    let is_foreign = adopt::is_foreign(set, key);
+    if is_foreign {
+        // A predecessor may have had other names for clusters.
+        recorded.retain(|it| set.settings().clusters.contains_key(it));
+    }
     let held = held(set, &recorded, &exports.unknown);
     let has_namespace = local
         .namespaces
         .data()
         .is_some_and(|it| it.contains(key.namespace()));
+    if is_foreign && !(merged.is_some() && held.is_empty() && exports.are_listed(set)) {
+        return Some(plan);
+    }
     match &merged {
         Some((merged, _)) if has_namespace => {
             let is_held = !held.is_empty() && observed.is_some();
@@ -177,25 +169,32 @@ fn is_occupied(set: &ClusterSet, key: &ObjectKey) -> bool {
     occupant(set, key).is_some()
 }
 
-/// Returns what another writer has of the import.
-pub(crate) fn occupant(set: &ClusterSet, key: &ObjectKey) -> Option<&'static str> {
+/// Returns what another writer has of the import, and what to do.
+pub(crate) fn occupant(set: &ClusterSet, key: &ObjectKey) -> Option<String> {
     let local = set.local();
+    let adopts =
+        |writer: Option<Predecessor>| writer.is_some_and(|it| set.settings().adopt.contains(&it));
+    let told = |what: &str, writer: Option<Predecessor>| {
+        let adopt = writer.map_or_else(String::new, |it| {
+            format!(", or have it taken over with clusterSet.adopt: [{it}]")
+        });
+        format!("{what} was not written by this program; delete it to have it replaced{adopt}")
+    };
     let import = local.imports.data().and_then(|it| it.get(key));
-    if import.is_some_and(|it| !it.is_managed()) {
-        return Some(
-            "the ServiceImport of this name was not written by this program; delete it to have it replaced",
-        );
+    if let Some(import) = import.filter(|it| !it.is_managed()) {
+        let writer = adopt::writer_of_import(set, key, import);
+        if !adopts(writer) {
+            return Some(told("the ServiceImport of this name", writer));
+        }
     }
     let derived = name::derived_service(key);
-    let is_managed = local
-        .derived
-        .data()
-        .is_some_and(|it| it.contains_key(&derived));
+    let observed = local.derived.data().and_then(|it| it.get(&derived));
     let services = set.local_cluster().and_then(|it| it.services.data());
     let exists = services.is_some_and(|it| it.contains_key(&derived));
-    (exists && !is_managed).then_some(
-        "the derived Service of the import exists and was not written by this program; delete it to have it replaced",
-    )
+    let writer = observed.map(|_| Predecessor::Cilium);
+    let is_managed = observed.is_some_and(Observed::<DerivedObject>::is_managed);
+    (exists && !is_managed && !adopts(writer))
+        .then(|| told("the derived Service of the import exists and", writer))
 }
 
 /// Returns the clusters that contributed to the import as it is now.
@@ -294,6 +293,9 @@ fn present(
         .map(|it| it.cluster.clone())
         .collect();
     clusters.extend(held_clusters.iter().cloned());
+    if plan_writes_import(&plan.import) && exports.are_listed(set) {
+        plan.left = adopt::left(set, key);
+    }
     if plan_writes_import(&plan.import) || import.is_some() {
         plan.import_status = status(set, key, &clusters);
     }
@@ -335,130 +337,6 @@ fn copies(
     }
 }
 
-fn derived_service(merged: &Merged, observed: Option<&DerivedObject>) -> Derived {
-    let port = |it: &ImportPort| ServicePort {
-        name: it.name.clone(),
-        protocol: it.protocol.clone(),
-        port: it.port,
-        target: Target::Number(it.port),
-        app_protocol: it.app_protocol.clone(),
-    };
-    // An address is constant for the life of the import, and so is its first family.
-    let families = match (merged.families, observed) {
-        (Families::Single(_), Some(observed)) => match observed.spec.kind {
-            Kind::Virtual(it @ Families::Single(_)) => it,
-            _ => merged.families,
-        },
-        (families, _) => families,
-    };
-    Derived {
-        spec: ServiceSpec {
-            kind: Kind::Virtual(families),
-            ports: merged.ports.iter().map(port).collect(),
-            affinity: merged.affinity,
-            publish_not_ready: merged.publish_not_ready,
-            traffic_distribution: merged.traffic_distribution.clone(),
-        },
-        internal_traffic_policy: merged.internal_traffic_policy.clone(),
-    }
-}
-
-/// Returns the import, once its derived Service has an address.
-fn wanted_import(
-    key: &ObjectKey,
-    merged: &Merged,
-    derived: Option<&DerivedObject>,
-) -> Desired<Import> {
-    let (ips, families) = match (merged.import_type, derived) {
-        (ImportType::Headless, _) => (Vec::new(), headless_families(merged.families)),
-        (ImportType::ClusterSetIp, Some(derived)) if has_addresses(derived) => {
-            (derived.cluster_ips.clone(), derived.families.clone())
-        }
-        (ImportType::ClusterSetIp, _) => return Desired::Unchanged,
-    };
-    let is_headless = merged.import_type == ImportType::Headless;
-    Desired::Present(Import {
-        spec: import_spec(merged, &ips, &families),
-        labels: merged.labels.clone(),
-        annotations: merged.annotations.clone(),
-        derived: (!is_headless).then(|| name::derived_service(key)),
-    })
-}
-
-/// Returns whether a Service has one valid address for each of its families.
-fn has_addresses(derived: &DerivedObject) -> bool {
-    let is_address = |it: &String| it.parse::<std::net::IpAddr>().is_ok();
-    !derived.cluster_ips.is_empty()
-        && derived.cluster_ips.len() == derived.families.len()
-        && derived.cluster_ips.iter().all(is_address)
-}
-
-fn headless_families(families: Families) -> Vec<String> {
-    match families {
-        Families::Unstated => Vec::new(),
-        Families::Single(family) => vec![family.as_str().to_owned()],
-        Families::Dual(family) => {
-            let all = ["IPv4", "IPv6"].into_iter();
-            let others = all.filter(|it| *it != family.as_str());
-            std::iter::once(family.as_str())
-                .chain(others)
-                .map(str::to_owned)
-                .collect()
-        }
-    }
-}
-
-fn import_spec(merged: &Merged, ips: &[String], families: &[String]) -> Value {
-    let port = |it: &ImportPort| {
-        let mut port = json!({"port": it.port, "protocol": it.protocol});
-        if !it.name.is_empty() {
-            port["name"] = json!(it.name);
-        }
-        if let Some(spoken) = &it.app_protocol {
-            port["appProtocol"] = json!(spoken);
-        }
-        port
-    };
-    let ports: Vec<_> = merged.ports.iter().map(port).collect();
-    let mut spec = json!({
-        "type": merged.import_type.as_str(),
-        "ports": ports,
-        "internalTrafficPolicy": merged.internal_traffic_policy,
-    });
-    match merged.affinity {
-        Affinity::None => spec["sessionAffinity"] = json!("None"),
-        Affinity::ClientIp(seconds) => {
-            spec["sessionAffinity"] = json!("ClientIP");
-            spec["sessionAffinityConfig"] = json!({"clientIP": {"timeoutSeconds": seconds}});
-        }
-    }
-    if let Some(distribution) = &merged.traffic_distribution {
-        spec["trafficDistribution"] = json!(distribution);
-    }
-    if !ips.is_empty() {
-        spec["ips"] = json!(ips);
-    }
-    if !families.is_empty() {
-        spec["ipFamilies"] = json!(families);
-    }
-    spec
-}
-
-/// Returns the ports that an import has now.
-fn shown_ports(import: &ImportObject) -> Vec<ImportPort> {
-    let ports = import.spec.get("ports").and_then(Value::as_array);
-    let text = |port: &Value, field: &str| port.get(field).and_then(Value::as_str).map(Box::from);
-    let read = |port: &Value| {
-        Some(ImportPort {
-            name: text(port, "name").unwrap_or_default(),
-            protocol: text(port, "protocol").unwrap_or_else(|| "TCP".into()),
-            port: port.get("port")?.as_u64()?.try_into().ok()?,
-            app_protocol: text(port, "appProtocol"),
-        })
-    };
-    ports.into_iter().flatten().filter_map(read).collect()
-}
-
 fn status(
     set: &ClusterSet,
     key: &ObjectKey,
@@ -491,7 +369,8 @@ fn export_conditions(
             ExportState::ClosedNamespace
         }
         Contribution::Exported(..) => {
-            let failure = occupant(set, key).or_else(|| set.rejection(key));
+            let rejection = || set.rejection(key).map(str::to_owned);
+            let failure = occupant(set, key).or_else(rejection);
             failure.map_or(ExportState::Exported, ExportState::Failed)
         }
     };

@@ -10,7 +10,9 @@ use crate::cluster::Cluster;
 use crate::export::{Export, ExportedService};
 use crate::id::ClusterId;
 use crate::known::Change;
+use crate::left::{LeftSlice, Predecessor};
 use crate::local::{CopiedSlice, DerivedObject, ImportObject, Local, Observed};
+use crate::name;
 
 /// Configuration of a clusterset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Settings {
     pub removed: RemovedSources,
     /// Namespaces that are closed by default and that may be exported nevertheless.
     pub allowed_namespaces: BTreeSet<Box<str>>,
+    /// Programs whose imports are taken over.
+    pub adopt: BTreeSet<Predecessor>,
 }
 
 /// Namespaces whose Services are not exported unless that is configured.
@@ -59,6 +63,8 @@ pub enum Update {
     Derived(Change<ObjectKey, Observed<DerivedObject>>),
     /// Copied EndpointSlices of the local cluster.
     Copies(Change<ObjectKey, Observed<CopiedSlice>>),
+    /// EndpointSlices of the local cluster that predecessors wrote.
+    Left(Change<ObjectKey, LeftSlice>),
     /// Namespaces of the local cluster, by name, and whether each is open for new objects.
     Namespaces(Change<Box<str>, bool>),
     /// The local API server rejected a write for an import; `None` after a success.
@@ -207,6 +213,15 @@ impl ClusterSet {
             Update::Imports(change) => self.change_local(|it| it.apply_imports(change)),
             Update::Derived(change) => self.change_local(|it| it.apply_derived(change)),
             Update::Copies(change) => self.change_local(|it| it.apply_slices(change)),
+            Update::Left(change) => {
+                let owners: HashSet<_> = self.local.left.apply(change).into_iter().collect();
+                let mut keys = self.keys();
+                let is_owner = |key: &ObjectKey| {
+                    owners.contains(key) || owners.contains(&name::derived_service(key))
+                };
+                keys.retain(is_owner);
+                keys
+            }
             Update::Namespaces(change) => {
                 let was_listed = self.local.is_listed();
                 let names: HashSet<_> = self.local.apply_namespaces(change).into_iter().collect();

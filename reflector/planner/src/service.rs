@@ -375,7 +375,7 @@ fn is_stray(field: &str, value: &Value) -> bool {
 
 /// Has a Service that becomes ours select no pod: then Kubernetes itself takes the
 /// endpoints away that it found.
-pub(crate) fn park(spec: &mut Map<String, Value>) {
+pub fn park(spec: &mut Map<String, Value>) {
     let selector = spec.get("selector").and_then(Value::as_object);
     if selector.is_some_and(|it| !it.is_empty()) {
         spec.insert("selector".to_owned(), json!({ label::PARKED: "true" }));

@@ -7,7 +7,7 @@ use proto_types::resource::{NAMESPACES, Names};
 use proto_types::{LabelSelector, RawObject, Resource};
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
-    Change, ClusterId, Export, ExportedService, Observed, Update, export, local,
+    Change, ClusterId, Export, ExportedService, LeftSlice, Observed, Update, export, namespace,
 };
 use runtime::multicluster;
 use runtime::{Cause, Event, Limits, Reader, Scope};
@@ -193,6 +193,9 @@ impl Watch {
                 let copies = self.is_local.then(|| change(event, key, Observed::slice));
                 let slices = change(event, key, |it| Some(export::slice(it)));
                 let copies = copies.flatten().map(Update::Copies);
+                let left = self.is_local.then(|| change(event, key, LeftSlice::read));
+                let left = left.flatten().map(Update::Left);
+                let copies = copies.into_iter().chain(left);
                 let slices = slices.map(|it| Update::Slices(cluster(), it));
                 copies.into_iter().chain(slices).collect()
             }
@@ -202,7 +205,7 @@ impl Watch {
             }
             Watched::Namespaces => {
                 let name = |object: &RawObject| Box::from(object.key.name());
-                let change = change(event, name, |it| Some(local::is_open(it)));
+                let change = change(event, name, |it| Some(namespace::is_open(it)));
                 change.map(Update::Namespaces).into_iter().collect()
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proto_types::name::DnsLabel;
-use reflector_clusterset::ClusterId;
+use reflector_clusterset::{ClusterId, Predecessor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -28,6 +28,20 @@ pub struct ClusterSetEntry {
     #[serde(default)]
     #[schemars(with = "Vec<Label>")]
     pub allowed_namespaces: Vec<DnsLabel>,
+    /// Programs whose ServiceImports and derived Services are taken over. Otherwise they stay as
+    /// they are, and exports of their names fail.
+    #[serde(default)]
+    pub adopt: BTreeSet<Adopted>,
+}
+
+/// Program whose imports can be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Adopted {
+    /// The operator of Cilium.
+    Cilium,
+    /// Lighthouse, the service discovery of Submariner.
+    Submariner,
 }
 
 /// The clusterset, checked.
@@ -39,6 +53,8 @@ pub struct ClusterSetConfig {
     pub cluster: ClusterId,
     /// Namespaces that are closed by default and that may be exported nevertheless.
     pub allowed_namespaces: BTreeSet<Box<str>>,
+    /// Programs whose imports are taken over.
+    pub adopt: BTreeSet<Predecessor>,
 }
 
 fn default_name() -> DnsLabel {
@@ -67,7 +83,17 @@ impl ClusterSetEntry {
             name: self.name,
             cluster,
             allowed_namespaces: allowed.map(|it| it.as_str().into()).collect(),
+            adopt: self.adopt.into_iter().map(Predecessor::from).collect(),
         })
+    }
+}
+
+impl From<Adopted> for Predecessor {
+    fn from(program: Adopted) -> Self {
+        match program {
+            Adopted::Cilium => Self::Cilium,
+            Adopted::Submariner => Self::Submariner,
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use proto_types::resource::Names;
 use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
-    Action, Change, ClusterId, ClusterSet, Export, ExportedService, Observed, Request, Schema,
-    Settings, Update, actions, export, plan,
+    Action, Change, ClusterId, ClusterSet, Export, ExportedService, LeftSlice, Observed, Request,
+    Schema, Settings, Update, actions, export, plan,
 };
 use reflector_planner::{Moment, RemovedSources, Staleness};
 use serde_json::{Value, json};
@@ -89,15 +89,21 @@ impl Lab {
     }
 
     pub(crate) fn unlisted(removed: RemovedSources) -> Self {
-        let clusters = ["east", "west", "north"];
+        Self::of(&["east", "west", "north"], removed)
+    }
+
+    /// The reflector of cluster `east` in a set of these clusters, of which nothing was listed.
+    pub(crate) fn of(clusters: &[&str], removed: RemovedSources) -> Self {
+        let clusters = clusters.iter();
         let clusters = clusters.map(|it| (id(it), Staleness::default()));
         Self {
             set: ClusterSet::new(Settings {
                 name: "set".into(),
                 local: id("east"),
-                clusters: clusters.into(),
+                clusters: clusters.collect(),
                 removed,
                 allowed_namespaces: [].into(),
+                adopt: [].into(),
             }),
             objects: BTreeMap::new(),
             revision: 100,
@@ -133,6 +139,11 @@ impl Lab {
             .filter_map(|it| Some((it.key.clone(), Observed::slice(it)?)));
         self.set
             .update(Update::Copies(Change::Listed(copies.collect())));
+        let left = slices
+            .iter()
+            .filter_map(|it| Some((it.key.clone(), LeftSlice::read(it)?)));
+        self.set
+            .update(Update::Left(Change::Listed(left.collect())));
     }
 
     /// Lists a cluster that has nothing.
@@ -322,10 +333,17 @@ impl Lab {
                     .update(Update::Services(id("east"), Change::Deleted(key.clone())));
                 Update::Derived(Change::Deleted(key.clone()))
             }
-            ("endpointslices", Some(it)) => {
-                Update::Copies(Change::Applied(key.clone(), Observed::slice(&it).unwrap()))
+            ("endpointslices", Some(it)) => match Observed::slice(&it) {
+                Some(copy) => Update::Copies(Change::Applied(key.clone(), copy)),
+                None => {
+                    let left = LeftSlice::read(&it).unwrap();
+                    Update::Left(Change::Applied(key.clone(), left))
+                }
+            },
+            ("endpointslices", None) => {
+                self.set.update(Update::Left(Change::Deleted(key.clone())));
+                Update::Copies(Change::Deleted(key.clone()))
             }
-            ("endpointslices", None) => Update::Copies(Change::Deleted(key.clone())),
             ("serviceexports", Some(it)) => {
                 let change = Change::Applied(key.clone(), Export::read(&it));
                 Update::Exports(id("east"), change)

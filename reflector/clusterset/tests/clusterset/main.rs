@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod adopt;
 mod conflicts;
 mod evidence;
 mod explain;
@@ -10,4 +11,5 @@ mod imports;
 mod lab;
 mod laws;
 mod prospects;
+mod scale;
 mod traps;

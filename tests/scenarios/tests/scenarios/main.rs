@@ -174,6 +174,9 @@ fn of_the_multi_cluster_services_api() -> Vec<Scenario> {
         scenario!(
             multi_cluster_services::exporting::printed_exports_are_accepted_and_nothing_is_written
         ),
+        scenario!(
+            multi_cluster_services::adoption::imports_of_cilium_and_submariner_are_taken_over
+        ),
         scenario!(multi_cluster_services::lifecycle::services_and_namespaces_come_in_any_order),
         scenario!(multi_cluster_services::emitters::emitters_are_clusters_of_a_clusterset),
         scenario!(

@@ -1,5 +1,6 @@
 //! The Multi-Cluster Services API on two clusters, as its conformance suite asks for it.
 
+pub(crate) mod adoption;
 pub(crate) mod emitters;
 mod explain;
 pub(crate) mod exporting;
