@@ -126,6 +126,11 @@ fn needed(config: &File) -> BTreeSet<Right> {
         add("", group, "serviceexports", &["list", "watch"]);
         let verbs = ["list", "watch", "create", "update", "delete"];
         add("", group, "serviceimports", &verbs);
+        add("", group, "serviceexports/status", &["update"]);
+        add("", group, "serviceimports/status", &["update"]);
+        add("", "", "services", &verbs);
+        add("", "discovery.k8s.io", "endpointslices", &verbs);
+        add("", "", "namespaces", &["list", "watch"]);
     }
     rights
 }
@@ -139,10 +144,15 @@ async fn ask(
     let mut denied = BTreeSet::new();
     let n_rights = rights.len();
     for right in rights {
+        let (resource, subresource) = right
+            .resource
+            .split_once('/')
+            .unwrap_or((right.resource, ""));
         let attributes = json!({
             "namespace": right.namespace,
             "group": right.group,
-            "resource": right.resource,
+            "resource": resource,
+            "subresource": subresource,
             "verb": right.verb,
             "name": right.name,
         });
@@ -227,6 +237,15 @@ mod tests {
             " namespaces create",
         ] {
             assert!(same.contains(wanted), "{wanted}: {same:?}");
+        }
+        let set = of("clusterSet: {cluster: local}\nsources: [{name: e, url: http://e}]\n");
+        for wanted in [
+            " serviceexports/status update",
+            " serviceimports delete",
+            " services create",
+            " namespaces watch",
+        ] {
+            assert!(set.contains(wanted), "{wanted}: {set:?}");
         }
     }
 

@@ -185,6 +185,9 @@ fn of_the_multi_cluster_services_api() -> Vec<Scenario> {
         scenario!(
             multi_cluster_services::emitters::a_cluster_that_calls_itself_otherwise_is_not_read
         ),
+        scenario!(
+            multi_cluster_services::emitters::a_local_cluster_that_calls_itself_otherwise_imports_nothing
+        ),
     ]
 }
 
@@ -312,6 +315,9 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(rights::clusterset::imports_need_the_rights_of_the_component_and_no_more),
         scenario!(
             rights::clusterset::a_cluster_that_is_read_grants_the_rights_of_its_reader_and_no_more
+        ),
+        scenario!(
+            rights::clusterset::an_emitter_of_service_exports_needs_the_rights_of_the_component_and_no_more
         ),
         scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
         scenario!(policies::gator_and_admission_policy_agree_on_every_case),

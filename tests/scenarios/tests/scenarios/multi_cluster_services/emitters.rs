@@ -153,6 +153,79 @@ pub(crate) async fn a_cluster_that_calls_itself_otherwise_is_not_read(
     .await
 }
 
+/// The definition of ClusterProperties (KEP-2149), as far as they are read.
+fn cluster_properties() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": "clusterproperties.about.k8s.io",
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for a test"},
+        },
+        "spec": {
+            "group": "about.k8s.io", "scope": "Cluster",
+            "names": {"plural": "clusterproperties", "singular": "clusterproperty",
+                "kind": "ClusterProperty"},
+            "versions": [{
+                "name": "v1beta1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {
+                    "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                }},
+            }],
+        },
+    })
+}
+
+pub(crate) async fn a_local_cluster_that_calls_itself_otherwise_imports_nothing(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    const PROPERTIES: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
+    let lab = Lab::new(scene)?;
+    let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
+    for cluster in [&east, &west] {
+        install(cluster).await?;
+    }
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    east.post(definitions, &cluster_properties().to_string())
+        .await?;
+    let called = |name: &str| {
+        json!({
+            "apiVersion": "about.k8s.io/v1beta1", "kind": "ClusterProperty",
+            "metadata": {"name": "cluster.clusterset.k8s.io"}, "spec": {"value": name},
+        })
+    };
+    eventually("the properties are served", async || {
+        east.post(PROPERTIES, &called("south").to_string()).await
+    })
+    .await?;
+    service(&west, &json!({"ports": [{"name": "http", "port": 80}]})).await?;
+    west.set_endpoints("web", &["10.2.0.1"]).await?;
+    export(&west, "web", &json!({})).await?;
+    let kubeconfig = west.plane.kubeconfig().display().to_string();
+    let reflector = reflector(
+        &lab,
+        &east,
+        &json!({"name": "west", "kubeconfig": kubeconfig}),
+    )?;
+    eventually("the status says so", async || {
+        let set = reflector.status().await?["clusterSet"].to_string();
+        ensure!(set.contains("calls itself \\\"south\\\""), "{set}");
+        Ok(())
+    })
+    .await?;
+    meanwhile("nothing is imported", async || {
+        ensure!(import(&east, "web").await?.is_none(), "it is imported");
+        Ok(())
+    })
+    .await?;
+    let path = format!("{PROPERTIES}/cluster.clusterset.k8s.io");
+    east.patch(&path, r#"{"spec":{"value":"east"}}"#).await?;
+    eventually("it is imported under the right name", async || {
+        imported(&east, "web").await?;
+        Ok(())
+    })
+    .await
+}
+
 pub(crate) async fn another_cluster_at_an_address_deletes_no_import(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {

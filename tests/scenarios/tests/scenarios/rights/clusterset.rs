@@ -1,6 +1,7 @@
 //! What a reflector needs in its own cluster for the Multi-Cluster Services API, and what it
 //! needs in a cluster whose API server it reads.
 
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::ensure;
@@ -8,8 +9,8 @@ use control_plane::{Keeper, Scene};
 use serde_json::{Value, json};
 
 use super::{Account, Line, PATIENCE, Run, is_ready, kubeconfig_of, quiet_clusters, within};
-use crate::lab::{Cluster, Lab, Program, eventually};
-use crate::manifests::{flags, install};
+use crate::lab::{Cluster, Lab, Program, eventually, free_port, get, program};
+use crate::manifests::{flags, install, quiet_cluster, repository};
 use crate::multi_cluster_services::{API, export, import, install as install_crds, slices};
 
 pub(crate) async fn imports_need_the_rights_of_the_component_and_no_more(
@@ -34,6 +35,66 @@ pub(crate) async fn a_cluster_that_is_read_grants_the_rights_of_its_reader_and_n
         cluster: &stage.east,
     };
     account.prove(async |run| stage.works(run).await).await
+}
+
+pub(crate) async fn an_emitter_of_service_exports_needs_the_rights_of_the_component_and_no_more(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let keeper = Keeper::new("service-exports")?;
+    let east = quiet_cluster(&scene, "east").await?;
+    let lab = Lab::new(scene)?;
+    install_crds(&east).await?;
+    install(&east, "manifests/emitter").await?;
+    let rights = repository("manifests/service-exports/rights.yaml");
+    let rights = rights.display().to_string();
+    east.plane.kubectl().run(["apply", "-f", &rights]).await?;
+    east.create_namespace("demo").await?;
+    east.create_service("web").await?;
+    let account = Account {
+        name: "emitter",
+        roles: &["clusterroles/heliograph-emitter-service-exports"],
+        cluster: &east,
+    };
+    let kubeconfig = account.kubeconfig(&keeper).await?;
+    let works = async |run: Run| {
+        let port = free_port()?;
+        let mut command = Command::new(program("emitter")?);
+        command.args(["--service-exports", "--anonymous-auth", "--secure-port=0"]);
+        command.arg("--insecure-bind-address=127.0.0.1");
+        command.arg(format!("--insecure-port={port}"));
+        command.arg("--kubeconfig").arg(&kubeconfig);
+        let emitter = lab.start(&run.name, command, Some(port))?;
+        let outcome = serves_what_is_exported(&east, &emitter, &run).await;
+        emitter.kill().await?;
+        east.delete(&format!("{API}/serviceexports")).await?;
+        outcome
+    };
+    account.prove(works).await
+}
+
+async fn serves_what_is_exported(
+    east: &Cluster,
+    emitter: &Program,
+    run: &Run,
+) -> anyhow::Result<()> {
+    is_ready(PATIENCE.min(run.patience * 2), emitter).await?;
+    let shows = async |is_exported: bool| {
+        within(run.patience, "the export decides", async || {
+            let list = get(&emitter.url, "/api/v1/services").await?;
+            ensure!(list.contains("\"web\"") == is_exported, "{list}");
+            Ok(())
+        })
+        .await
+    };
+    shows(false).await?;
+    export(east, "web", &json!({})).await?;
+    shows(true).await?;
+    east.delete(&format!("{API}/serviceexports/web")).await?;
+    shows(false).await?;
+    let name = "heliograph_emitter_upstream_failures_total";
+    let failures = emitter.metric(name, "").await?;
+    ensure!(failures == 0.0, "the API server was lost {failures} times");
+    Ok(())
 }
 
 /// East is read through its API server as its manifests allow, and the local cluster imports.
