@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::clusterset;
+use crate::metrics::propagation::History;
 use crate::page;
 use crate::questions::{Question, Questions};
 
@@ -23,7 +24,7 @@ use crate::questions::{Question, Questions};
 /// Probes are open to all clients, the rest to those that the guard allows.
 pub(crate) fn router(
     readiness: Readiness,
-    metrics: Arc<Registry>,
+    (metrics, history): (Arc<Registry>, History),
     questions: Questions,
     guard: Guard,
     shutdown: CancellationToken,
@@ -33,7 +34,11 @@ pub(crate) fn router(
         .route("/explain/{namespace}/{name}", get(explain))
         .route("/imports/{namespace}/{name}", get(import))
         .with_state(questions.clone())
-        .merge(page::router(questions, Arc::clone(&metrics), shutdown));
+        .merge(page::router(
+            questions,
+            (Arc::clone(&metrics), history),
+            shutdown,
+        ));
     let guarded = runtime::admin::metrics(metrics).merge(status);
     runtime::admin::probes(readiness).merge(guard.protect(own_host(guarded)))
 }

@@ -205,7 +205,8 @@ async fn reflect(
     let (questions, asked, asked_of_set) = Questions::new(config.cluster_set.is_some());
     let (registry, stop) = (Arc::new(registry), shutdown.clone());
     let guard = Guard::new(config.admin_token_file.clone()).with_reviews(local.clone());
-    let router = admin::router(readiness.clone(), registry, questions.clone(), guard, stop);
+    let observed = (registry, metrics.propagation());
+    let router = admin::router(readiness.clone(), observed, questions.clone(), guard, stop);
 
     let opened = reload::open(&network, config.sources.clone());
     let (opened, found) = tokio::join!(opened, former_namespace::at_start(&config, &local));

@@ -1,6 +1,7 @@
 //! Every metric of this program. Objects are never labels.
 
 mod build;
+pub(crate) mod propagation;
 pub(crate) mod semaphore;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use runtime::Access;
 use runtime::client::{self, Exchange};
 
 use crate::feed::Feed;
+use propagation::{History, Propagation};
 use semaphore::{Outcome, QueueId, Semaphore};
 
 /// Reasons of the problems of a source as a whole that do not end by themselves.
@@ -61,7 +63,7 @@ pub(crate) struct Metrics {
     pub(crate) source_last_contact: Family<Labels<2>, Gauge>,
     /// Number of failed connections to a source.
     pub(crate) source_failures: Family<Labels<3>, Counter>,
-    propagation: Family<Labels<1>, Histogram>,
+    propagation: Propagation,
     /// Number of present problems.
     pub(crate) problems: Family<Labels<2>, Gauge>,
     /// Events about problems.
@@ -83,8 +85,6 @@ pub(crate) struct Metrics {
     pub(crate) retries: Counter,
     /// The same by the names that semaphore-service-mirror had, where they are wanted.
     pub(crate) semaphore: Option<Semaphore>,
-    /// Start of the process. Changes before it have no latency.
-    began: Timestamp,
 }
 
 /// Usage and excess of the budgets of sources.
@@ -110,10 +110,6 @@ impl Budgets {
     }
 }
 
-// From a write on the same machine to a source that was away for minutes.
-const PROPAGATION: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
-];
 // Those that most programs have.
 const DURATIONS: [f64; 11] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -203,11 +199,7 @@ impl Metrics {
                 "source_failures",
                 "How often a source was lost or not to be had, and was tried again",
             ),
-            propagation: all.seconds(
-                "propagation",
-                "From a change of endpoints at their source to its write here",
-                Family::new_with_constructor(|| Histogram::new(PROPAGATION)),
-            ),
+            propagation: Propagation::registered(&mut all),
             problems: all.add("problems", "What cannot be done as asked, see /status"),
             events: all.add(
                 "kubernetes_events",
@@ -232,7 +224,6 @@ impl Metrics {
                 "How often writes of a local Service were to be tried again",
             ),
             semaphore,
-            began: Timestamp::now(),
         }
     }
 
@@ -281,12 +272,14 @@ impl Metrics {
         self.writes.get_or_create(&labels).inc();
         if result == "ok"
             && let Some(changed) = &step.changed
-            && let Some(took) = took(changed, self.began, Timestamp::now())
         {
-            let labels = [("source", step.source.to_string().into())];
-            let propagation = self.propagation.get_or_create(&labels);
-            propagation.observe(took.as_secs_f64());
+            self.propagation.observe(step.source.to_string(), changed);
         }
+    }
+
+    /// Returns the times of propagation of the last hour.
+    pub(crate) fn propagation(&self) -> History {
+        self.propagation.history()
     }
 
     /// A part of the program panicked.
@@ -385,14 +378,6 @@ fn text(source: &SourceName) -> Cow<'static, str> {
 
 fn durations<const N: usize>() -> Family<Labels<N>, Histogram> {
     Family::new_with_constructor(|| Histogram::new(DURATIONS))
-}
-
-/// Returns the latency of a change with that time at its source. A change from before the start of
-/// the process has none; if the clock of the source is ahead, the latency is zero.
-fn took(changed: &str, began: Timestamp, now: Timestamp) -> Option<Duration> {
-    let changed: Timestamp = changed.parse().ok()?;
-    let took = now.duration_since(changed);
-    (began <= changed).then(|| Duration::try_from(took).unwrap_or_default())
 }
 
 #[cfg(test)]

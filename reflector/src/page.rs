@@ -5,9 +5,11 @@
 //! | `overview` | selects what the overview shows; pure |
 //! | `problems` | groups problems with their remedies; pure |
 //! | `propagation` | reads the histogram of the metrics; pure |
+//! | `minutes` | renders times of propagation over time |
 //! | `html`, `service` | render |
 
 mod html;
+mod minutes;
 mod overview;
 mod problems;
 mod propagation;
@@ -31,13 +33,17 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::metrics::propagation::History;
 use crate::questions::{Question, Questions};
 use crate::status::Status;
 
-use propagation::Bucket;
+use propagation::Propagated;
 
 /// Time for which all pages share one status: the controller is asked no more often.
 const SHARED: Duration = Duration::from_millis(300);
+
+/// Number of minutes for which times of propagation are shown.
+const MINUTES: i64 = 30;
 
 /// Number of Services of a page.
 const SERVICES: usize = 50;
@@ -52,6 +58,7 @@ struct Site {
     pages: Pages,
     questions: Questions,
     metrics: Arc<Registry>,
+    history: History,
     seen: Arc<Mutex<Option<(Instant, Seen)>>>,
 }
 
@@ -59,19 +66,20 @@ struct Site {
 #[derive(Clone)]
 struct Seen {
     status: Arc<Status>,
-    propagation: Arc<[Bucket]>,
+    propagation: Arc<Propagated>,
 }
 
 /// Returns the routes of the pages.
 pub(crate) fn router(
     questions: Questions,
-    metrics: Arc<Registry>,
+    (metrics, history): (Arc<Registry>, History),
     shutdown: CancellationToken,
 ) -> Router {
     let site = Site {
         pages: Pages::new("reflector", LINKS, shutdown),
         questions,
         metrics,
+        history,
         seen: Arc::default(),
     };
     let pages = Router::new()
@@ -147,7 +155,10 @@ impl Site {
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.metrics);
         let fresh = Seen {
             status: Arc::new(status),
-            propagation: propagation::read(&text).into(),
+            propagation: Arc::new(Propagated {
+                buckets: propagation::read(&text),
+                minutes: self.history.last(MINUTES, Timestamp::now()),
+            }),
         };
         *seen = Some((Instant::now(), fresh.clone()));
         Some(fresh)

@@ -7,7 +7,8 @@ use prometheus_client::encoding::text::encode;
 
 use runtime::client::Exchange;
 
-use super::{Metrics, took};
+use super::Metrics;
+use super::propagation::took;
 
 /// Names of metrics, as a scrape shows them: with the suffixes of counters.
 fn exported() -> BTreeSet<String> {

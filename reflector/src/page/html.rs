@@ -4,9 +4,10 @@ use maud::{Markup, html};
 use runtime::page::Column::{Number, Text};
 use runtime::page::{Content, Level, Params, n_of, text, wide_table};
 
+use super::minutes;
 use super::overview::{Held, Overview, PICTURED, Source};
 use super::problems::Group;
-use super::propagation::Bucket;
+use super::propagation::{Bucket, Propagated};
 
 /// Height of a line of the picture.
 const LINE: usize = 40;
@@ -162,6 +163,7 @@ fn held(held: &[Held<'_>]) -> Markup {
                     }
                 }
             }
+            (minutes::chart(minutes))
         }
     }
 }
@@ -203,7 +205,8 @@ fn row(source: &Source<'_>) -> Markup {
     }
 }
 
-fn propagation(buckets: &[Bucket]) -> Markup {
+fn propagation(propagated: &Propagated) -> Markup {
+    let Propagated { buckets, minutes } = propagated;
     let most = buckets.iter().map(|it| it.n).max().unwrap_or(0).max(1);
     let total: u64 = buckets.iter().map(|it| it.n).sum();
     html! {

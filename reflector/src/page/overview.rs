@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use runtime::page::{Level, Paging, Params, n_of};
 
 use super::problems::{Group, groups};
-use super::propagation::Bucket;
+use super::propagation::Propagated;
 use crate::status::{FeedStatus, HeldStatus, SourceStatus, Status};
 
 /// Number of sources of a page.
@@ -32,8 +32,8 @@ pub(super) struct Overview<'a> {
     pub(super) problems: Vec<Group<'a>>,
     /// Number of all problems.
     pub(super) n_problems: usize,
-    /// Histogram of propagation.
-    pub(super) propagation: &'a [Bucket],
+    /// Times of propagation.
+    pub(super) propagation: &'a Propagated,
     /// The status.
     pub(super) status: &'a Status,
 }
@@ -66,7 +66,7 @@ pub(super) struct Held<'a> {
 /// Selects what the overview shows.
 pub(super) fn overview<'a>(
     status: &'a Status,
-    propagation: &'a [Bucket],
+    propagation: &'a Propagated,
     params: &Params,
     now: Timestamp,
 ) -> Overview<'a> {

@@ -1,6 +1,17 @@
-//! The histogram of propagation, from the text of the metrics.
+//! Times of propagation: the histogram, from the text of the metrics, and the last minutes.
 
 use std::collections::BTreeMap;
+
+use crate::metrics::propagation::Minute;
+
+/// Times of propagation.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Propagated {
+    /// Histogram of all changes.
+    pub(super) buckets: Vec<Bucket>,
+    /// The last minutes, the present one last.
+    pub(super) minutes: Vec<Minute>,
+}
 
 /// Changes within one range of times.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use proto_types::ObjectKey;
 use reflector_planner::inspect::{Count, Found, Listed, Member};
 use runtime::page::Params;
 
+use super::propagation::Propagated;
 use super::{html, overview, service};
 use crate::status::tests::well;
 use crate::status::{FeedStatus, HeldStatus, Mirrors, ProblemStatus, SourceStatus, Status};
@@ -52,7 +53,12 @@ pub(super) fn status(sources: Vec<SourceStatus>, n_problems: usize) -> Status {
 
 fn page(status: &Status, query: &str) -> String {
     let params = Params::read(query);
-    let shown = overview::overview(status, &[], &params, Timestamp::UNIX_EPOCH);
+    let shown = overview::overview(
+        status,
+        &Propagated::default(),
+        &params,
+        Timestamp::UNIX_EPOCH,
+    );
     html::overview(&shown, &params).parts.into_string()
 }
 
