@@ -66,7 +66,6 @@ mod write;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use runtime::admin::Guard;
 use runtime::{Network, Readiness, Tasks};
@@ -203,10 +202,9 @@ async fn reflect(
     };
     let readiness = Readiness::default();
     let (questions, asked, asked_of_set) = Questions::new(config.cluster_set.is_some());
-    let (registry, stop) = (Arc::new(registry), shutdown.clone());
+    let (registry, stop) = (metrics.shown(registry), shutdown.clone());
     let guard = Guard::new(config.admin_token_file.clone()).with_reviews(local.clone());
-    let observed = (registry, metrics.propagation());
-    let router = admin::router(readiness.clone(), observed, questions.clone(), guard, stop);
+    let router = admin::router(readiness.clone(), registry, questions.clone(), guard, stop);
 
     let opened = reload::open(&network, config.sources.clone());
     let (opened, found) = tokio::join!(opened, former_namespace::at_start(&config, &local));

@@ -5,9 +5,9 @@ pub(crate) mod propagation;
 pub(crate) mod semaphore;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -277,9 +277,9 @@ impl Metrics {
         }
     }
 
-    /// Returns the times of propagation of the last hour.
-    pub(crate) fn propagation(&self) -> History {
-        self.propagation.history()
+    /// Returns what the admin port shows: the metrics, and propagation in the last hour.
+    pub(crate) fn shown(&self, registry: Registry) -> (Arc<Registry>, History) {
+        (Arc::new(registry), self.propagation.history())
     }
 
     /// A part of the program panicked.

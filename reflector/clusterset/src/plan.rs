@@ -7,11 +7,12 @@ use reflector_planner::RemovedSources;
 use reflector_planner::slice::SliceSpec;
 use serde_json::json;
 
-use crate::adopt::{self, Predecessor};
+use crate::adopt;
 use crate::cluster::Contribution;
 use crate::conditions::{self, Condition, ExportState, ImportState};
 use crate::conflict::Conflict;
 use crate::id::ClusterId;
+use crate::left::Predecessor;
 use crate::local::{DerivedObject, Observed};
 use crate::merge::{self, ImportType, Member, Merged};
 use crate::name;
@@ -106,13 +107,8 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
             .collect();
         return Some(plan);
     }
-    let mut recorded = recorded(set, key);
     let is_foreign = adopt::is_foreign(set, key);
-    if is_foreign {
-        // A predecessor may have had other names for clusters.
-        recorded.retain(|it| set.settings().clusters.contains_key(it));
-    }
-    let held = held(set, &recorded, &exports.unknown);
+    let held = held(set, key, &exports.unknown);
     let has_namespace = local
         .namespaces
         .data()
@@ -197,30 +193,26 @@ pub(crate) fn occupant(set: &ClusterSet, key: &ObjectKey) -> Option<String> {
         .then(|| told("the derived Service of the import exists and", writer))
 }
 
-/// Returns the clusters that contributed to the import as it is now.
-fn recorded(set: &ClusterSet, key: &ObjectKey) -> BTreeSet<ClusterId> {
-    let local = set.local();
+/// Returns the clusters that contributed to the import as it is now, and whose absence is not
+/// known. One that is not configured any more contributes with its EndpointSlices alone: the status
+/// may have names that a predecessor gave to clusters.
+fn held(set: &ClusterSet, key: &ObjectKey, unknown: &BTreeSet<ClusterId>) -> BTreeSet<ClusterId> {
+    let (local, settings) = (set.local(), set.settings());
     let import = local.imports.data().and_then(|it| it.get(key));
-    let mut recorded = import.map(Observed::clusters).unwrap_or_default();
-    let slices = local
-        .slices_of(key)
-        .filter_map(|(_, it)| it.shows.as_ref()?.cluster.clone());
-    recorded.extend(slices);
-    recorded
-}
-
-/// Returns the recorded clusters whose absence is not known.
-fn held(
-    set: &ClusterSet,
-    recorded: &BTreeSet<ClusterId>,
-    unknown: &BTreeSet<ClusterId>,
-) -> BTreeSet<ClusterId> {
-    let settings = set.settings();
-    let is_kept = |it: &&ClusterId| {
-        let is_removed = !settings.clusters.contains_key(*it);
-        unknown.contains(*it) || is_removed && settings.removed == RemovedSources::Keep
+    let slices = local.slices_of(key);
+    let slices = slices.filter_map(|(_, it)| it.shows.as_ref()?.cluster.clone());
+    let slices: BTreeSet<_> = slices.collect();
+    let is_removed = |it: &ClusterId| {
+        settings.removed == RemovedSources::Keep && !settings.clusters.contains_key(it)
     };
-    recorded.iter().filter(is_kept).cloned().collect()
+    let recorded = import.map(Observed::clusters).unwrap_or_default();
+    let mut held: BTreeSet<_> = recorded.intersection(unknown).cloned().collect();
+    held.extend(
+        slices
+            .into_iter()
+            .filter(|it| unknown.contains(it) || is_removed(it)),
+    );
+    held
 }
 
 fn absent(set: &ClusterSet, key: &ObjectKey, plan: &mut Plan) {
@@ -362,6 +354,7 @@ fn export_conditions(
     conflicts: &[Conflict],
     unknown: &BTreeSet<ClusterId>,
 ) -> Option<Vec<Condition>> {
+    let occupant = occupant(set, key);
     let state = match set.local_cluster()?.contribution(key) {
         Contribution::None | Contribution::Unknown => return None,
         Contribution::Invalid(_, why) => ExportState::Invalid(why),
@@ -369,8 +362,7 @@ fn export_conditions(
             ExportState::ClosedNamespace
         }
         Contribution::Exported(..) => {
-            let rejection = || set.rejection(key).map(str::to_owned);
-            let failure = occupant(set, key).or_else(rejection);
+            let failure = occupant.as_deref().or_else(|| set.rejection(key));
             failure.map_or(ExportState::Exported, ExportState::Failed)
         }
     };

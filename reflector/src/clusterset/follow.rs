@@ -50,14 +50,7 @@ pub(super) async fn watch_cluster(
     };
     let watch = async {
         let client = way.client(&mut complain).await;
-        let watch = async || {
-            let identity = pinned(&source, &pins).await;
-            tokio::select! {
-                () = watch_all(Some(&identity), &names.cluster, &client, &sender) => {}
-                () = record(&source, &identity, &pins) => {}
-            }
-        };
-        watch_named(&names, false, &client, &sender, watch).await;
+        watch_named(&names, Some((&source, &pins)), &client, &sender).await;
     };
     tokio::select! {
         () = open => {}
@@ -67,18 +60,34 @@ pub(super) async fn watch_cluster(
 
 /// Watches the local cluster while its names agree with the configuration.
 pub(super) async fn watch_own(names: Names, client: kube::Client, sender: mpsc::Sender<Message>) {
-    let watch = async || watch_all(None, &names.cluster, &client, &sender).await;
-    watch_named(&names, true, &client, &sender, watch).await;
+    watch_named(&names, None, &client, &sender).await;
 }
 
-/// Watches a cluster while its names agree with the configuration.
-async fn watch_named(
+/// Watches a cluster until there is no receiver.
+async fn watch(
     names: &Names,
-    is_local: bool,
+    source: Option<(&SourceConfig, &Pins)>,
     client: &kube::Client,
     sender: &mpsc::Sender<Message>,
-    watch: impl AsyncFn(),
 ) {
+    let Some((source, pins)) = source else {
+        return watch_all(None, &names.cluster, client, sender).await;
+    };
+    let identity = pinned(source, pins).await;
+    tokio::select! {
+        () = watch_all(Some(&identity), &names.cluster, client, sender) => {}
+        () = record(source, &identity, pins) => {}
+    }
+}
+
+/// Watches a cluster while its names agree with the configuration. The local one has no source.
+async fn watch_named(
+    names: &Names,
+    source: Option<(&SourceConfig, &Pins)>,
+    client: &kube::Client,
+    sender: &mpsc::Sender<Message>,
+) {
+    let is_local = source.is_none();
     let cluster = &names.cluster;
     let mut told = None;
     loop {
@@ -90,7 +99,7 @@ async fn watch_named(
                     return;
                 }
                 tokio::select! {
-                    () = watch() => return,
+                    () = watch(names, source, client, sender) => return,
                     () = until_it_differs(client, names) => {}
                 }
                 if !send(sender, disconnected(cluster)).await {

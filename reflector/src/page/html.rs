@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use runtime::page::Column::{Number, Text};
 use runtime::page::{Content, Level, Params, n_of, text, wide_table};
 
-use super::minutes;
+use super::minutes::chart;
 use super::overview::{Held, Overview, PICTURED, Source};
 use super::problems::Group;
 use super::propagation::{Bucket, Propagated};
@@ -163,7 +163,6 @@ fn held(held: &[Held<'_>]) -> Markup {
                     }
                 }
             }
-            (minutes::chart(minutes))
         }
     }
 }
@@ -241,6 +240,7 @@ fn propagation(propagated: &Propagated) -> Markup {
                     }
                 }
             }
+            (chart(minutes))
         }
     }
 }

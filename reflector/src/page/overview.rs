@@ -181,9 +181,14 @@ fn left(until: &str, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{left, overview};
+    use super::{Propagated, left, overview};
     use crate::page::tests::{source, status};
     use runtime::page::{Level, Params};
+
+    static NOTHING: Propagated = Propagated {
+        buckets: Vec::new(),
+        minutes: Vec::new(),
+    };
 
     #[test]
     fn sources_with_trouble_come_first() {
@@ -193,7 +198,7 @@ mod tests {
         all[2].cluster_unknown = Some("no permission".to_owned());
         let status = status(all, 2);
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let shown = overview(&status, &[], &Params::default(), now);
+        let shown = overview(&status, &NOTHING, &Params::default(), now);
         let sources = shown.sources.iter().map(|it| (&*it.source.name, it.level));
         assert_eq!(
             sources.collect::<Vec<_>>(),
@@ -216,7 +221,7 @@ mod tests {
         status.writer = Some("reflector-0".to_owned());
         status.write_error = Some("etcd is full".to_owned());
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let shown = overview(&status, &[], &Params::default(), now);
+        let shown = overview(&status, &NOTHING, &Params::default(), now);
         assert_eq!(shown.summary.0, Level::Bad);
         assert!(shown.notes[0].1.contains("etcd is full"));
         assert!(shown.notes[1].1.contains("reflector-0 is the leader"));
@@ -227,7 +232,7 @@ mod tests {
         let all = (0..250).map(|i| source(&format!("s{i:03}"), None));
         let status = status(all.collect(), 0);
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let shown = overview(&status, &[], &Params::read("sources=3"), now);
+        let shown = overview(&status, &NOTHING, &Params::read("sources=3"), now);
         assert_eq!(shown.sources.len(), 50);
         assert_eq!(shown.sources[0].source.name, "s200");
         assert_eq!(shown.pictured.len(), super::PICTURED);

@@ -53,12 +53,8 @@ pub(super) fn status(sources: Vec<SourceStatus>, n_problems: usize) -> Status {
 
 fn page(status: &Status, query: &str) -> String {
     let params = Params::read(query);
-    let shown = overview::overview(
-        status,
-        &Propagated::default(),
-        &params,
-        Timestamp::UNIX_EPOCH,
-    );
+    let propagated = Propagated::default();
+    let shown = overview::overview(status, &propagated, &params, Timestamp::UNIX_EPOCH);
     html::overview(&shown, &params).parts.into_string()
 }
 

@@ -174,7 +174,9 @@ pub(crate) fn twin(kind: Kind, object: &Value) -> Option<(Kind, Value)> {
         | Kind::Secrets
         | Kind::Services
         | Kind::Leases
-        | Kind::EndpointSlices => return None,
+        | Kind::EndpointSlices
+        | Kind::ServiceExports
+        | Kind::ServiceImports => return None,
     };
     let mut twin = object.clone();
     let fields = twin.as_object_mut()?;

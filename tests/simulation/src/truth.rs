@@ -105,7 +105,9 @@ impl Truth {
             | Kind::Namespaces
             | Kind::Secrets
             | Kind::Leases
-            | Kind::Events => {}
+            | Kind::Events
+            | Kind::ServiceExports
+            | Kind::ServiceImports => {}
         }
     }
 

@@ -136,8 +136,8 @@ fn an_import_of_cilium_is_taken_over_with_its_addresses() {
     assert_eq!(copies.len(), 1, "{copies:?}");
     // It is ours from then on, also when its export ends.
     lab.unexport("west");
-    lab.settle();
-    assert!(lab.import().is_none());
+    let done = lab.settle();
+    assert!(lab.import().is_none(), "{done:?}: {:?}", lab.import());
 }
 
 #[test]

@@ -82,8 +82,8 @@ fn conflicts_of_others_are_told_with_both_values_the_winner_and_the_remedy() {
     let text = told[0].explanation.to_string();
     assert!(told[0].explanation.problems.is_empty(), "{text}");
     for part in [
-        "PortConflict: ports of cluster north (http TCP 81)",
-        "differ from those of cluster west (http TCP 80), whose export is older",
+        "PortConflict: ports of cluster north (http 81/TCP)",
+        "differ from those of cluster west (http 80/TCP), whose export is older",
         "give both exports the same ports",
         "takes precedence",
     ] {

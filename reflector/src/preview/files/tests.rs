@@ -253,7 +253,7 @@ fn imports_and_their_conflicts_are_foretold_by_files() {
         "create  ServiceImport demo/web",
         "update  ServiceExport/status demo/web",
         "cluster west: exports it since 2026-01-01T00:00:00Z, and takes precedence",
-        "ExportConflict: ServiceExport demo/web: ports of cluster east (http TCP 81)",
+        "ExportConflict: ServiceExport demo/web: ports of cluster east (http 81/TCP)",
         "give both exports the same ports",
     ] {
         assert!(text.contains(line), "{line} in {text}");

@@ -15,7 +15,7 @@ use super::informers::{Informers, Lists, Reached};
 use super::kube_rs::Watchers;
 use super::kubectl::Watch;
 use super::proxy::Proxy;
-use crate::lab::{Cluster, EXPORT, Lab, Program, eventually, free_port, program};
+use crate::lab::{Cluster, Lab, Program, eventually, free_port, program};
 use crate::multi_cluster_services::{API, export, install};
 use crate::stream::client;
 

@@ -37,7 +37,7 @@ pub(crate) async fn imports_of_cilium_and_submariner_are_taken_over(
     }
     let derived = derived(&east, "web").await?;
     let address = derived["spec"]["clusterIP"].clone();
-    configure(&lab, &west, &json!([]))?;
+    takeover_is_planned(&lab, (&east, &west), derived_name("web").as_str()).await?;
     let reflector = reflector(&lab, &east)?;
     reflector.ready().await?;
     eventually("the export says what is in the way", async || {
@@ -71,6 +71,48 @@ pub(crate) async fn imports_of_cilium_and_submariner_are_taken_over(
         Ok(())
     })
     .await
+}
+
+/// `reflector plan` says in advance what is in the way, and what is taken over.
+async fn takeover_is_planned(
+    lab: &Lab,
+    (east, west): (&Cluster, &Cluster),
+    derived: &str,
+) -> anyhow::Result<()> {
+    let plan = async || -> anyhow::Result<Value> {
+        let mut command = tokio::process::Command::new(program("reflector")?);
+        command.args(["plan", "-o", "json", "--kubeconfig"]);
+        command.arg(east.plane.kubeconfig());
+        command
+            .arg("--config")
+            .arg(lab.directory().join("adoption.json"));
+        let output = command.output().await?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.code() == Some(2), "{}: {said}", output.status);
+        let mut plan: Value = serde_json::from_slice(&output.stdout).context(said)?;
+        Ok(plan["clusterSet"].take())
+    };
+    configure(lab, west, &json!(["cilium", "submariner"]))?;
+    let adopting = plan().await?;
+    let writes = adopting["imports"].to_string();
+    let update = json!({"action": "update", "kind": "Service", "object": derived});
+    ensure!(writes.contains(&update.to_string()), "{adopting:#}");
+    ensure!(!writes.contains("ImportOccupied"), "{adopting:#}");
+    configure(lab, west, &json!([]))?;
+    let occupied = plan().await?;
+    let states = occupied["clusters"].to_string();
+    ensure!(states.matches("synced").count() == 2, "{occupied:#}");
+    let imports = occupied["imports"].to_string();
+    ensure!(
+        imports.matches("ImportOccupied").count() == 2,
+        "{occupied:#}"
+    );
+    ensure!(!imports.contains("EndpointSlice"), "{occupied:#}");
+    Ok(())
+}
+
+fn derived_name(name: &str) -> String {
+    derived_service(&ObjectKey::new("demo", name)).to_string()
 }
 
 async fn takes_over_web(east: &Cluster, before: &Value, address: &Value) -> anyhow::Result<()> {
