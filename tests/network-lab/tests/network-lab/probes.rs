@@ -56,7 +56,11 @@ pub(crate) async fn a_probe_names_a_refusal_a_small_mtu_and_a_lost_route(
     ensure!(well["largeFailure"].is_null(), "{well}");
 
     let refused = connect(&client, &format!("{}:{}", server.address, PORT + 1))?;
-    ensure!(refused["failure"] == "refused", "{refused}");
+    let why = line(
+        "Another host has the address of the endpoint",
+        "probe refused",
+    )?;
+    ensure!(refused["failure"] == *why, "{refused}");
 
     nft(
         &client,
@@ -66,13 +70,15 @@ pub(crate) async fn a_probe_names_a_refusal_a_small_mtu_and_a_lost_route(
     )?;
     let small = connect(&client, &target)?;
     ensure!(small["answered"] == 5, "{small}");
-    ensure!(small["largeFailure"] == "timeout", "{small}");
+    let why = line("Large packets are dropped on the way", "probe MTU")?;
+    ensure!(small["largeFailure"] == *why, "{small}");
     nft(&client, "delete table inet probe")?;
 
     ip_in(&server.namespace, "route del default")?;
     let lost = connect(&client, &target)?;
     ensure!(lost["answered"] == 0, "{lost}");
-    ensure!(lost["failure"] == "timeout", "{lost}");
+    let why = line("The route back to the client is missing", "probe timeout")?;
+    ensure!(lost["failure"] == *why, "{lost}");
     Ok(())
 }
 
@@ -109,6 +115,7 @@ pub(crate) async fn verify_names_dns_kube_proxy_and_the_route(
     // The pods of this lab have no DNS server.
     let (failed, well) = checks(&findings);
     ensure!(failed == ["DNS"], "{findings}");
+    is_told(&findings, "The client has no DNS server", "DNS")?;
     ensure!(well == ["route", "route", "kube-proxy"], "{findings}");
 
     let rules = stage
@@ -118,10 +125,7 @@ pub(crate) async fn verify_names_dns_kube_proxy_and_the_route(
         .status()?;
     ensure!(rules.success(), "cannot remove the rules of kube-proxy");
     let findings = verify(&stage.client, &stage.local)?;
-    ensure!(
-        checks(&findings).0.contains(&"kube-proxy".to_owned()),
-        "{findings}"
-    );
+    is_told(&findings, "The rules of kube-proxy are gone", "kube-proxy")?;
     ensure!(checks(&findings).1 == ["route", "route"], "{findings}");
 
     let ranges = stage.east.pod_ranges();
@@ -130,5 +134,30 @@ pub(crate) async fn verify_names_dns_kube_proxy_and_the_route(
     ip_in(&stage.client.namespace, &route)?;
     let findings = verify(&stage.client, &stage.local)?;
     ensure!(checks(&findings).0 == ["route", "route"], "{findings}");
+    let breakage = "There is no route to the pods of the source";
+    is_told(&findings, breakage, "route")
+}
+
+/// Line of a breakage of docs/check-breakages.md, which is seen in that view.
+fn line(breakage: &str, view: &str) -> anyhow::Result<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/check-breakages.md");
+    let page = std::fs::read_to_string(path)?;
+    let row = page
+        .lines()
+        .find(|it| it.starts_with(&format!("| {breakage} | `{view}` | ")));
+    let row = row.with_context(|| format!("no row of {view}: {breakage}"))?;
+    let line = row.split(" | ").nth(2).unwrap_or_default();
+    Ok(line.trim_matches('`').to_owned())
+}
+
+/// Whether a step failed with the line that the page has.
+fn is_told(findings: &Value, breakage: &str, step: &str) -> anyhow::Result<()> {
+    let line = line(breakage, &format!("verify {step}"))?;
+    let mut all = findings.as_array().into_iter().flatten();
+    let is_it = |it: &Value| {
+        let message = it["message"].as_str().unwrap_or_default();
+        it["check"] == step && it["result"] == "failed" && message.contains(&line)
+    };
+    ensure!(all.any(is_it), "{breakage}: {line}: {findings}");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `heliograph`, from two clusters that know nothing of each other to a mirrored Service.
 
+mod breakages;
 mod kubelet;
 
 use std::path::PathBuf;
@@ -12,8 +13,9 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::cluster::Cluster;
-use crate::lab::{Lab, eventually, mirror, program};
+use crate::lab::{Lab, mirror, program};
 use crate::manifests::install;
+use breakages::Checks;
 use kubelet::Kubelet;
 
 /// The command line of somebody with both clusters in one kubeconfig.
@@ -192,13 +194,8 @@ pub(crate) async fn two_clusters_are_linked_without_a_secret(
     let server = format!("--server {}", reflector.url);
     a_service_is_mirrored(&engineer, &server, (&east, &local)).await?;
     let words = format!("--source-context east {server}");
-    let checks = Checks {
-        engineer: &engineer,
-        words,
-    };
-    faults_are_found(&checks, (&east, &local)).await?;
-
-    drop(emitter);
+    let checks = Checks::new(&engineer, words)?;
+    checks.faults_are_found(emitter, (&east, &local)).await?;
     it_is_unlinked(&engineer, &east).await?;
     let secrets_after = (secrets(&east)?, secrets(&local)?);
     ensure!(
@@ -292,107 +289,4 @@ async fn dry_runs_write_nothing(
         .await?;
     ensure!(said.contains("plain HTTP"), "{said}");
     Ok(())
-}
-
-/// Checks of both clusters.
-struct Checks<'a> {
-    engineer: &'a Engineer,
-    words: String,
-}
-
-impl Checks<'_> {
-    /// Waits until a check fails with that message.
-    async fn failed(&self, check: &str, message: &str) -> anyhow::Result<()> {
-        eventually(&format!("{check}: {message}"), async || {
-            let found = self.engineer.check(&self.words).await?;
-            let is_it = |(name, result, said): &(String, String, String)| {
-                name == check && result == "failed" && said.contains(message)
-            };
-            ensure!(found.iter().any(is_it), "{found:#?}");
-            Ok(())
-        })
-        .await
-    }
-
-    async fn all_is_well(&self) -> anyhow::Result<()> {
-        let found = self.engineer.check(&self.words).await?;
-        let is_ok = |check: &str, message: &str| {
-            let mut named = found.iter().filter(|it| it.0 == check && it.1 == "ok");
-            named.any(|it| it.2.contains(message))
-        };
-        for (check, message) in [
-            ("sources", "source east is synced, 1 Services"),
-            ("identity", "source east is cluster east"),
-            ("permissions", "has all"),
-            ("address ranges", "do not overlap"),
-            ("certificates", "source east ends in"),
-            ("problems", "reports none"),
-            ("clocks", "agree"),
-        ] {
-            ensure!(is_ok(check, message), "{check}: {message}: {found:#?}");
-        }
-        Ok(())
-    }
-}
-
-/// Plants faults, one after the other, and looks for each in the check.
-async fn faults_are_found(
-    checks: &Checks<'_>,
-    (east, local): (&Cluster, &Cluster),
-) -> anyhow::Result<()> {
-    checks.all_is_well().await?;
-    // No kubelet here runs the Deployments' own pods.
-    let none = "0 of 1 replicas are ready";
-    checks.failed("Deployments", none).await?;
-
-    let node = json!({"metadata": {"name": "n"}, "spec": {"podCIDR": "10.1.0.0/24",
-        "podCIDRs": ["10.1.0.0/24"]}});
-    for cluster in [east, local] {
-        cluster.post("/api/v1/nodes", &node.to_string()).await?;
-    }
-    checks.failed("address ranges", "10.1.0.0/24").await?;
-
-    let role = "/apis/rbac.authorization.k8s.io/v1/namespaces/mirrors/roles/heliograph-reflector";
-    let rules = json!({"rules": [{"apiGroups": [""], "resources": ["services"],
-        "verbs": ["list", "watch", "get", "create", "update"]}]});
-    local.patch(role, &rules.to_string()).await?;
-    let lacks = "lacks delete of services in namespace mirrors";
-    checks.failed("permissions", lacks).await?;
-    let others = "of endpointslices.discovery.k8s.io";
-    checks.failed("permissions", others).await?;
-
-    let corefile = json!({"metadata": {"name": "coredns"}, "data": {"Corefile":
-        "rewrite name regex ^(.+)$ {1}east-{2}-x.elsewhere.svc.cluster.local"}});
-    let path = "/api/v1/namespaces/kube-system/configmaps";
-    local.post(path, &corefile.to_string()).await?;
-    let elsewhere = "does not lead to namespace mirrors";
-    checks.failed("CoreDNS", elsewhere).await?;
-    a_full_quota_is_found(checks, local).await?;
-    a_predecessor_is_found(checks, local).await
-}
-
-async fn a_full_quota_is_found(checks: &Checks<'_>, local: &Cluster) -> anyhow::Result<()> {
-    let path = "/api/v1/namespaces/mirrors/resourcequotas";
-    let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": {"count/services": "1"}}});
-    local.post(path, &quota.to_string()).await?;
-    // No controller counts quotas here.
-    let counts = json!({"count/services": "1"});
-    let status = json!({"status": {"hard": counts, "used": counts}});
-    let path = format!("{path}/q/status");
-    local.patch(&path, &status.to_string()).await?;
-    checks
-        .failed("quota", "1 of 1 count/services are used")
-        .await
-}
-
-async fn a_predecessor_is_found(checks: &Checks<'_>, local: &Cluster) -> anyhow::Result<()> {
-    let rival = json!({"metadata": {"name": "old"}, "spec": {
-        "selector": {"matchLabels": {"app": "old"}},
-        "template": {"metadata": {"labels": {"app": "old"}}, "spec": {"containers": [
-            {"name": "old", "image": "example/semaphore-service-mirror:1"}]}},
-    }});
-    let path = "/apis/apps/v1/namespaces/default/deployments";
-    local.post(path, &rival.to_string()).await?;
-    let runs = "Deployment default/old runs";
-    checks.failed("other programs", runs).await
 }

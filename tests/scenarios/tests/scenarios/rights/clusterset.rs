@@ -55,6 +55,16 @@ pub(crate) async fn an_emitter_of_service_exports_needs_the_rights_of_the_compon
         roles: &["clusterroles/heliograph-emitter-service-exports"],
         cluster: &east,
     };
+    // What was granted a moment ago holds a moment later.
+    for right in account.rights(account.roles[0]).await? {
+        account
+            .eventually_may(account.roles[0], &right, true)
+            .await?;
+    }
+    eventually("the new resource can be listed", async || {
+        east.read(&format!("{API}/serviceexports")).await.map(drop)
+    })
+    .await?;
     let kubeconfig = account.kubeconfig(&keeper).await?;
     let works = async |run: Run| {
         let port = free_port()?;
