@@ -91,7 +91,7 @@ fn found(services: &[Value], asked: &args::Exports, version: Version) -> anyhow:
     Ok(found)
 }
 
-/// Why a Service is left out.
+/// Returns the reason for which a Service is left out.
 fn obstacle(service: &RawObject, asked: &args::Exports) -> Option<String> {
     let namespace = service.key.namespace();
     let is_named = asked.namespaces.iter().any(|it| it == namespace);

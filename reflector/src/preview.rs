@@ -90,7 +90,9 @@ impl PlanReport {
     fn is_change(&self) -> bool {
         let mut actions = self.services.iter().flat_map(|it| &it.actions);
         let mut of_imports = self.cluster_set.iter().flat_map(Imports::actions);
-        actions.any(PlannedAction::is_write) || !self.namespaces.is_empty() || of_imports.next().is_some()
+        actions.any(PlannedAction::is_write)
+            || !self.namespaces.is_empty()
+            || of_imports.next().is_some()
     }
 
     /// Returns the sources that are not read.

@@ -19,7 +19,7 @@ use crate::state::{ClusterSet, Update};
 pub struct ImportProspect {
     /// Writes in their order.
     pub actions: Vec<ImportDeed>,
-    /// What each cluster says, conflicts and problems.
+    /// State of each cluster, conflicts and problems.
     #[serde(flatten)]
     pub explanation: ImportExplanation,
 }

@@ -43,7 +43,7 @@ pub(super) struct Controller {
     messages: mpsc::Receiver<Message>,
     watches: JoinSet<()>,
     sources: BTreeMap<ClusterId, (SourceConfig, AbortHandle)>,
-    /// Whether the local cluster has the names of the configuration. Otherwise nothing is written.
+    /// True if the local cluster has the names of the configuration. Otherwise nothing is written.
     is_named: bool,
     writes: JoinSet<Done>,
     started: Instant,

@@ -29,7 +29,7 @@ pub(crate) struct Read {
     pub(crate) set: ClusterSet,
     /// The version of the API that the local cluster serves.
     pub(crate) version: Version,
-    /// Why a cluster was not read.
+    /// Cause of each cluster that was not read.
     pub(crate) failures: BTreeMap<ClusterId, String>,
 }
 
@@ -100,7 +100,7 @@ impl Reading {
         missing.map(|(id, _)| id)
     }
 
-    /// Whether each cluster that is missing has failed.
+    /// Returns whether each cluster that is missing has failed.
     fn all_failed(&self) -> bool {
         let local = &self.set.settings().local;
         let is_local_failed = self.set.local().is_listed() || self.failures.contains_key(local);

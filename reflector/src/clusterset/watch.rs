@@ -30,7 +30,7 @@ pub(super) enum Message {
     Heard(ClusterId, Watched),
     /// A resource of a cluster is not watched, and why.
     Failed(ClusterId, Watched, String),
-    /// Whether the local cluster has the names that the configuration gives it.
+    /// True if the local cluster has the names that the configuration gives it.
     Named(bool),
 }
 

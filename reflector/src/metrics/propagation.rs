@@ -25,7 +25,7 @@ const MINUTES: usize = 60;
 pub(super) struct Propagation {
     seconds: Family<Labels<1>, Histogram>,
     history: History,
-    /// What changed before was not waited for by this process.
+    /// Start of the process. Changes before it have no latency.
     began: Timestamp,
 }
 
@@ -122,8 +122,8 @@ fn minute(time: Timestamp) -> i64 {
     time.as_second().div_euclid(60)
 }
 
-/// How long a change took that a source dates so. What changed before this process began
-/// was not waited for; a source whose clock is ahead of ours is taken to be instant.
+/// Returns the latency of a change with that time at its source. A change from before the start of
+/// the process has none; if the clock of the source is ahead, the latency is zero.
 pub(super) fn took(changed: &str, began: Timestamp, now: Timestamp) -> Option<Duration> {
     let changed: Timestamp = changed.parse().ok()?;
     let took = now.duration_since(changed);

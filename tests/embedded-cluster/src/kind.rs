@@ -84,7 +84,7 @@ impl Kind {
         self.form().protobuf
     }
 
-    /// Whether it is defined by a CRD.
+    /// Returns whether it is defined by a CRD.
     pub(crate) const fn is_custom(self) -> bool {
         matches!(self, Self::ServiceExports | Self::ServiceImports)
     }

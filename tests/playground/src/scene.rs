@@ -53,7 +53,7 @@ pub(crate) struct Places {
     pub(crate) reflector: SocketAddr,
     /// The sources, in order.
     pub(crate) sources: Vec<String>,
-    /// Whether a Service is exported by ServiceExports.
+    /// True if a Service is exported by ServiceExports.
     pub(crate) has_exports: bool,
 }
 

@@ -150,7 +150,7 @@ fn line(breakage: &str, view: &str) -> anyhow::Result<String> {
     Ok(line.trim_matches('`').to_owned())
 }
 
-/// Whether a step failed with the line that the page has.
+/// Checks that a step failed with the line that the page has.
 fn is_told(findings: &Value, breakage: &str, step: &str) -> anyhow::Result<()> {
     let line = line(breakage, &format!("verify {step}"))?;
     let mut all = findings.as_array().into_iter().flatten();

@@ -20,7 +20,7 @@ const API: &str = "/apis/multicluster.x-k8s.io/v1beta1";
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const FIELDS: [&str; 2] = ["serviceexports", "serviceimports"];
 
-/// How clusters come to serve the Multi-Cluster Services API.
+/// Definitions of the Multi-Cluster Services API.
 pub(crate) struct Api {
     /// Definitions to install. Embedded clusters need none.
     definitions: Vec<Value>,

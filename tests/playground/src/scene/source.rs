@@ -52,7 +52,7 @@ impl Source {
         &self.cluster
     }
 
-    /// Whether ServiceExports decide too what it exports.
+    /// Returns whether ServiceExports decide too what it exports.
     pub(crate) const fn is_exporting(&self) -> bool {
         self.is_exporting
     }

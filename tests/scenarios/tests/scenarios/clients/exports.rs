@@ -199,7 +199,7 @@ fn check(report: &Report, turns: &Turns, was_connected: bool) -> anyhow::Result<
     Ok(())
 }
 
-/// How often a Service was shown or hidden, by what a client was told.
+/// Returns the number of times that a Service was shown or hidden, by the events of a client.
 fn n_turns<'a>(changes: impl Iterator<Item = &'a Change>, mut is_shown: bool) -> usize {
     let mut n_turns = 0;
     for change in changes {
