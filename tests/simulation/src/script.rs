@@ -1,5 +1,6 @@
 //! Schedules written by hand: cases that were seen, each as small as it can be.
 
+mod quiet;
 mod replicas;
 mod restores;
 mod table;
@@ -10,7 +11,7 @@ use self::table::OF_SIX;
 use crate::network::{Direction, Mangle, Node};
 use crate::plan::Expected::{Exact, LeastMirrors, Mirrors, Ready};
 use crate::plan::{
-    Action, Expected, Fault, Fleet, LOCAL, Link, NOTHING, Plan, SourceSpec, Way, Work, api,
+    Action, Expected, Fault, Fleet, Link, NOTHING, Plan, SourceSpec, Way, Work, api,
 };
 use crate::settings::{Scene, Settings};
 
@@ -66,7 +67,6 @@ pub fn all() -> Vec<Script> {
         empty_list(3),
         empty_list(10),
         mass_deletion(),
-        rejected_writes(),
         restored(),
         rolled_while_disconnected(),
         roll_of_everything(),
@@ -78,8 +78,8 @@ pub fn all() -> Vec<Script> {
         standby_after_restart(),
         narrower_view(),
         usurped(),
-        silent_watch(),
     ];
+    all.extend(quiet::all());
     all.extend(replicas::all());
     all.extend(restores::all());
     all.extend(table::all());
@@ -223,21 +223,6 @@ fn broken_list(link: Link) -> Script {
     script(name, Way::Emitters(1), 6, storm)
         .expecting(89, &[Mirrors(6), Ready(OF_SIX)])
         .expecting(130, &[Mirrors(7), Exact])
-}
-
-/// The local cluster rejects writes while the source changes.
-fn rejected_writes() -> Script {
-    let link = (node("reflector-0"), api(LOCAL));
-    let storm = vec![
-        (60, fault(Fault::Mangled(link, Mangle::NoWrites, 100), 30)),
-        (61, work(Work::Create)),
-        (62, work(Work::Roll(2))),
-        (63, work(Work::Delete(1))),
-    ];
-    let name = "the local cluster rejects writes for a while";
-    script(name, Way::Emitters(1), 6, storm)
-        .expecting(89, &[Mirrors(6)])
-        .expecting(150, &[Mirrors(6), Exact])
 }
 
 /// A deletion of everything that is meant, and comes by events.
@@ -385,18 +370,6 @@ fn narrower_view() -> Script {
     ];
     let name = "an emitter shows one Service of five for a while";
     script(name, Way::Emitters(1), 20, storm).expecting(99, &[Mirrors(20)])
-}
-
-/// A watch falls silent, and the source changes.
-fn silent_watch() -> Script {
-    let link = (node("reflector-0"), node("emitter-east-0"));
-    let storm = vec![
-        (60, fault(Fault::HalfOpen(link), 1)),
-        (65, work(Work::Roll(0))),
-        (66, work(Work::Create)),
-    ];
-    script("a watch falls silent", Way::Emitters(1), 6, storm)
-        .expecting(190, &[Mirrors(7), Exact])
 }
 
 /// A Service is deleted whose mirror has become an unmanaged Service, unseen.
