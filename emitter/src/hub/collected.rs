@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
@@ -16,34 +16,16 @@ use crate::metrics::Labels;
 pub struct Collected(pub Vec<Arc<Hub>>);
 
 impl Collected {
-    fn gauge(
+    /// Encodes one metric of each hub.
+    fn encode_each<M: EncodeMetric + TypedMetric>(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        value: impl Fn(&Hub) -> u64,
+        (name, help): (&str, &str),
+        metric: impl Fn(&Hub) -> M,
     ) -> Result<(), std::fmt::Error> {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let mut family = encoder.encode_descriptor(name, help, None, M::TYPE)?;
         for hub in &self.0 {
-            let gauge = ConstGauge::new(i64::try_from(value(hub)).unwrap_or(i64::MAX));
-            gauge.encode(family.encode_family(&Labels::from(hub.names()))?)?;
-        }
-        Ok(())
-    }
-}
-
-impl Collected {
-    fn counter(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        value: impl Fn(&Hub) -> u64,
-    ) -> Result<(), std::fmt::Error> {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for hub in &self.0 {
-            let counter = ConstCounter::new(value(hub));
-            counter.encode(family.encode_family(&Labels::from(hub.names()))?)?;
+            metric(hub).encode(family.encode_family(&Labels::from(hub.names()))?)?;
         }
         Ok(())
     }
@@ -51,38 +33,47 @@ impl Collected {
 
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let size = |size| u64::try_from(size).unwrap_or(u64::MAX);
         let encoder = &mut encoder;
-        self.gauge(
+        self.encode_each(
             encoder,
-            "heliograph_emitter_objects",
-            "Objects that are exported",
-            |hub| size(hub.objects()),
+            ("heliograph_emitter_objects", "Objects that are exported"),
+            |hub| gauge(hub.objects()),
         )?;
-        self.gauge(
+        self.encode_each(
             encoder,
-            "heliograph_emitter_views",
-            "Distinct views that are watched",
-            |hub| size(hub.feeds()),
+            (
+                "heliograph_emitter_views",
+                "Distinct views that are watched",
+            ),
+            |hub| gauge(hub.feeds()),
         )?;
-        self.gauge(
+        self.encode_each(
             encoder,
-            "heliograph_emitter_resource_version",
-            "Resource version up to which everything is known",
-            |hub| hub.progress().borrow().unwrap_or_default().number(),
+            (
+                "heliograph_emitter_resource_version",
+                "Resource version up to which everything is known",
+            ),
+            |hub| gauge(hub.progress().borrow().unwrap_or_default().number()),
         )?;
-        self.counter(
+        self.encode_each(
             encoder,
-            "heliograph_emitter_list_cache_hits",
-            "Lists that were ready when they were asked for",
-            |hub| hub.list_hits(),
+            (
+                "heliograph_emitter_list_cache_hits",
+                "Lists that were ready when they were asked for",
+            ),
+            |hub| ConstCounter::new(hub.list_hits()),
         )?;
-        self.counter(
+        self.encode_each(
             encoder,
-            "heliograph_emitter_watch_events_encoded",
-            "Watch frames encoded, however many watchers got them",
-            |hub| hub.encoder().encoded(),
-        )?;
-        Ok(())
+            (
+                "heliograph_emitter_watch_events_encoded",
+                "Watch frames encoded, however many watchers got them",
+            ),
+            |hub| ConstCounter::new(hub.encoder().encoded()),
+        )
     }
+}
+
+fn gauge(value: impl TryInto<i64>) -> ConstGauge {
+    ConstGauge::new(value.try_into().unwrap_or(i64::MAX))
 }
