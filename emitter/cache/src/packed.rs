@@ -20,7 +20,7 @@ use proto_types::Revision;
 use proto_types::delta::Form;
 
 use crate::Entry;
-use record::Records;
+use record::{Records, record};
 
 /// A watch frame.
 #[derive(Debug, Clone, Default)]
@@ -140,8 +140,8 @@ impl Encoded {
 
 fn whole(frame: &[u8], segment: impl FnOnce() -> Segment) -> Bytes {
     match frame.len() < SMALL {
-        true => record::whole(frame, Form::Plain, frame),
-        false => record::whole(frame, Form::Deflated, &segment().bytes),
+        true => record(frame, Form::Plain, frame),
+        false => record(frame, Form::Deflated, &segment().bytes),
     }
 }
 

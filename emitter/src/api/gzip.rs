@@ -80,17 +80,11 @@ impl Coding {
     }
 
     /// Says how a watch is coded.
-    pub(super) fn mark(self, mut response: Response) -> Response {
+    pub(super) fn mark(self, response: Response) -> Response {
         match self {
             Self::Plain => response,
             Self::Gzip => mark(response),
-            Self::Delta { .. } => {
-                let headers = response.headers_mut();
-                let coding = HeaderValue::from_static(delta::CODING);
-                headers.insert(header::CONTENT_ENCODING, coding);
-                headers.insert(header::VARY, HeaderValue::from_static(VARY));
-                response
-            }
+            Self::Delta { .. } => coded(response, delta::CODING, VARY),
         }
     }
 }
@@ -115,10 +109,14 @@ pub(super) fn compress(parts: &[&[u8]]) -> Bytes {
 }
 
 /// Says that a body is compressed.
-pub(super) fn mark(mut response: Response) -> Response {
+pub(super) fn mark(response: Response) -> Response {
+    coded(response, "gzip", "Accept-Encoding")
+}
+
+fn coded(mut response: Response, coding: &'static str, vary: &'static str) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+    headers.insert(header::VARY, HeaderValue::from_static(vary));
     response
 }
 

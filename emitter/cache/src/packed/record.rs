@@ -62,11 +62,6 @@ impl Records {
     }
 }
 
-/// A record that needs nothing else.
-pub(super) fn whole(frame: &[u8], form: Form, payload: &[u8]) -> Bytes {
-    record(frame, form, payload)
-}
-
 /// None where it would not be worth it.
 fn difference(frame: &[u8], former: &Entry) -> Option<Bytes> {
     let json = former.json();
@@ -85,7 +80,8 @@ fn difference(frame: &[u8], former: &Entry) -> Option<Bytes> {
     })
 }
 
-fn record(frame: &[u8], form: Form, payload: &[u8]) -> Bytes {
+/// Makes a record of a frame.
+pub(super) fn record(frame: &[u8], form: Form, payload: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(MAX_HEAD + payload.len());
     let head = Head {
         form,
