@@ -11,12 +11,9 @@ use embedded_cluster::EmbeddedCluster;
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::mirroring::cluster::ready;
+use crate::mirroring::cluster::{EXPORTS, ready};
 use crate::process::Process;
 use crate::programs::{beside, free_address};
-
-/// The namespace of what is exported.
-pub(crate) const EXPORTS: &str = "demo";
 
 /// The path of its Services.
 pub(crate) const SERVICES: &str = "/api/v1/namespaces/demo/services";

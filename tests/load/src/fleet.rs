@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use self::churn::{Pending, churn};
-use crate::emitters::{EXPORTS, Emitter, kubeconfig, put, service, slice};
+use crate::emitters::{Emitter, kubeconfig, put, service, slice};
+use crate::mirroring::cluster::EXPORTS;
 use crate::parties::{Trouble, troubles};
 use crate::process::Process;
 use crate::programs::{beside, free_address};

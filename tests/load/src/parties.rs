@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
+use crate::emitters;
+
 pub(crate) use consumer::Consumers as HostileConsumers;
 pub(crate) use source::{Sources as HostileSources, Trouble, troubles};
 
@@ -57,17 +59,7 @@ pub(crate) struct Measured {
 impl Measured {
     /// Returns the time within which that part of all ended.
     fn at(&self, part: f64) -> Duration {
-        let mut times = self.times.clone();
-        times.sort_unstable();
-        let last = times.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rank among some thousands"
-        )]
-        let rank = (last as f64 * part).round() as usize;
-        times.get(rank).copied().unwrap_or_default()
+        emitters::at(&mut self.times.clone(), part)
     }
 }
 

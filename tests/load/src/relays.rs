@@ -13,7 +13,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::emitters::{EXPORTS, Emitter, SERVICES, Upstream, at, kubeconfig, put, service};
+use crate::emitters::{Emitter, SERVICES, Upstream, at, kubeconfig, put, service};
+use crate::mirroring::cluster::EXPORTS;
 use crate::watcher::{Watcher, sent};
 
 /// How many consumers there are.

@@ -8,7 +8,8 @@ use embedded_cluster::{EmbeddedCluster, Options};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::emitters::{EXPORTS, Emitter, SERVICES, kubeconfig, put, service, slice};
+use crate::emitters::{Emitter, SERVICES, kubeconfig, put, service, slice};
+use crate::mirroring::cluster::EXPORTS;
 use crate::watcher::{Watcher, sent};
 
 /// How many Services there are.

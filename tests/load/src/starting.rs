@@ -8,6 +8,7 @@ use embedded_cluster::{EmbeddedCluster, Options};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::emitters::put;
 use crate::mirroring::cluster::ready;
 use crate::process::Process;
 use crate::programs::{beside, free_address};
@@ -43,8 +44,7 @@ async fn start(services: usize) -> anyhow::Result<Started> {
     let cluster = EmbeddedCluster::start(options).await?;
     for i in 0..services {
         for object in [service(i), slice(i)] {
-            let put = cluster.put(object);
-            put.map_err(|status| anyhow::anyhow!("{}", status.message))?;
+            put(&cluster, object)?;
         }
     }
     let keeper = Keeper::new("load-starting")?;
