@@ -75,7 +75,7 @@ struct Lab {
     served: Emitter,
 }
 
-/// What an emitter answers, and whom it knows.
+/// Router of an emitter, and the consumers that it knows.
 pub(crate) struct Emitter {
     pub(crate) router: Router,
     pub(crate) metrics: Arc<Metrics>,
