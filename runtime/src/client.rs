@@ -38,6 +38,7 @@ pub use error::Error;
 pub use exchange::{Exchange, observed, retry_after};
 pub use proxy::parse as proxy;
 pub use secret::is_protected;
+pub use token::claims;
 pub use trust::is_untrusted;
 pub(crate) use validity::Invalid as InvalidToken;
 

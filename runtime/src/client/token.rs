@@ -7,9 +7,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Request, header};
 use kube::client::Body;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tower::util::MapRequestLayer;
 
 use super::Error;
@@ -88,6 +91,15 @@ impl TokenSource {
 
 fn read(path: &Path) -> io::Result<HeaderValue> {
     bearer(&std::fs::read_to_string(path)?)
+}
+
+/// Returns the claims of a token, of which nothing is verified.
+#[must_use]
+pub fn claims(token: &str) -> Option<Value> {
+    let claims = token.split('.').nth(1)?;
+    let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    claims.is_object().then_some(claims)
 }
 
 pub(super) fn bearer(text: &str) -> io::Result<HeaderValue> {

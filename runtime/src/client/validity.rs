@@ -4,12 +4,11 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use jiff::Timestamp;
-use serde::Deserialize;
 use tower::Service;
+
+use super::token::claims;
 
 /// Reason why a token that was refused could not be accepted, as its own claims say. An extension
 /// of the answer.
@@ -19,13 +18,6 @@ pub(crate) struct Invalid(pub(crate) String);
 /// Adds the reason to answers with the status 401.
 #[derive(Debug, Clone)]
 pub(super) struct Checked<S>(pub(super) S);
-
-/// Claims that limit the time in which a token is valid, in seconds since 1970.
-#[derive(Deserialize)]
-struct Claims {
-    exp: Option<f64>,
-    nbf: Option<f64>,
-}
 
 impl<S, B, C> Service<Request<B>> for Checked<S>
 where
@@ -58,11 +50,9 @@ where
 /// Returns why a token is not valid now; `None` where it is, or does not say.
 fn invalid(sent: &HeaderValue, now: Timestamp) -> Option<Invalid> {
     let token = sent.to_str().ok()?.strip_prefix("Bearer ")?;
-    let claims = token.split('.').nth(1)?;
-    let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
-    let claims: Claims = serde_json::from_slice(&claims).ok()?;
-    let time = |seconds: Option<f64>| Timestamp::from_second(seconds? as i64).ok();
-    match (time(claims.exp), time(claims.nbf)) {
+    let claims = claims(token)?;
+    let time = |key: &str| Timestamp::from_second(claims[key].as_f64()? as i64).ok();
+    match (time("exp"), time("nbf")) {
         (Some(end), _) if end <= now => Some(Invalid(format!("the token expired at {end}"))),
         (_, Some(start)) if now < start => Some(Invalid(format!(
             "the token is valid from {start} on, and it is {now:.0} here"
@@ -73,6 +63,9 @@ fn invalid(sent: &HeaderValue, now: Timestamp) -> Option<Invalid> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
     fn said(claims: &str) -> Option<String> {
