@@ -14,6 +14,7 @@ use tokio::process::Command;
 use crate::cluster::service_path;
 use crate::lab::{Cluster, eventually, program};
 use crate::manifests::{quiet_cluster, repository};
+use crate::uninstall::commands;
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/heliograph/deployments";
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
@@ -207,21 +208,12 @@ async fn delete_all(cluster: &Cluster) -> anyhow::Result<()> {
     let (_, section) = page
         .split_once("## Delete all managed objects")
         .context("a section")?;
-    let block = section
-        .split("```")
-        .nth(1)
-        .context("a block")?
-        .replace("\\\n", " ");
-    let commands = block
-        .lines()
-        .filter_map(|it| it.trim().strip_prefix("kubectl "));
-    let mut n_commands = 0;
-    for command in commands {
-        let words: Vec<_> = command.split_whitespace().collect();
+    let block = section.split("```").nth(1).context("a block")?;
+    let commands = commands(block)?;
+    ensure!(commands.len() == 2, "{block}");
+    for (words, _) in commands {
         cluster.plane.kubectl().run(words).await?;
-        n_commands += 1;
     }
-    ensure!(n_commands == 2, "{block}");
     let path = "/apis/discovery.k8s.io/v1/namespaces/mirrors/endpointslices";
     let slices = cluster.read(path).await?;
     ensure!(slices["items"] == json!([]), "{slices}");

@@ -97,25 +97,35 @@ async fn walk(local: &Cluster) -> anyhow::Result<String> {
     let mut printed = String::new();
     let mut n_commands = 0;
     for block in blocks {
-        let block = block.replace("\\\n", " ");
-        for line in block.lines().map(str::trim).filter(|it| !it.is_empty()) {
-            let (command, filter) = line.split_once(" | grep ").unwrap_or((line, ""));
-            let command = command.strip_prefix("kubectl ");
-            let command = command.with_context(|| format!("not kubectl: {line}"))?;
-            let words: Vec<_> = command.split_whitespace().map(located).collect();
+        for (words, filter) in commands(block)? {
             // Namespaces end in a cluster with controllers only.
             let no_wait = words[0] == "delete";
             let words = words
                 .into_iter()
                 .chain(no_wait.then(|| "--wait=false".to_owned()));
             let output = local.plane.kubectl().run(words).await?;
-            let lines = output.lines().filter(|it| it.contains(filter));
+            let lines = output.lines().filter(|it| it.contains(&filter));
             printed.extend(lines.map(|it| format!("{it}\n")));
             n_commands += 1;
         }
     }
     ensure!(9 <= n_commands, "{n_commands} commands");
     Ok(printed)
+}
+
+/// The words of each kubectl command in a block of a page, and the text that `grep` looks for in
+/// what it prints.
+pub(crate) fn commands(block: &str) -> anyhow::Result<Vec<(Vec<String>, String)>> {
+    let block = block.replace("\\\n", " ");
+    let lines = block.lines().map(str::trim).filter(|it| !it.is_empty());
+    let commands = lines.map(|line| {
+        let (command, filter) = line.split_once(" | grep ").unwrap_or((line, ""));
+        let command = command.strip_prefix("kubectl ");
+        let command = command.with_context(|| format!("not kubectl: {line}"))?;
+        let words = command.split_whitespace().map(located);
+        Ok((words.collect(), filter.to_owned()))
+    });
+    commands.collect()
 }
 
 /// A directory of the repository, where kubectl runs elsewhere.
