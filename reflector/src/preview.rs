@@ -55,9 +55,9 @@ impl PlanReport {
         let services = previews(world);
         let actions = ["create", "update", "replace", "delete", "hold"];
         let mut summary = BTreeMap::from(actions.map(|it| (it.to_owned(), 0)));
-        let deeds = services.iter().flat_map(|it| &it.actions);
+        let planned = services.iter().flat_map(|it| &it.actions);
         let of_imports = cluster_set.iter().flat_map(Imports::actions);
-        for action in deeds.map(|it| it.action.as_str()).chain(of_imports) {
+        for action in planned.map(|it| it.action.as_str()).chain(of_imports) {
             *summary.entry(action.to_owned()).or_default() += 1;
         }
         Self {

@@ -18,7 +18,7 @@
 //! | [`conditions`] | conditions of exports and imports |
 //! | [`action`], `request` | the writes that establish a plan |
 //! | [`explain`](mod@explain), [`reason`] | why an import is as it is, and what is wrong |
-//! | [`prospect`] | the writes of all imports, in advance |
+//! | [`preview`] | the writes of all imports, in advance |
 //! | [`left`], `adopt` | imports of other programs, and how they are taken over |
 //! | [`name`] | names of derived Services and of copied EndpointSlices |
 //!
@@ -49,7 +49,7 @@ pub mod name;
 pub mod namespace;
 pub mod plan;
 pub mod ports;
-pub mod prospect;
+pub mod preview;
 pub mod reason;
 mod request;
 pub mod state;
@@ -65,5 +65,5 @@ pub use known::{Change, Known};
 pub use left::{LeftSlice, Predecessor};
 pub use local::{Local, Observed};
 pub use plan::{Desired, Plan, plan};
-pub use prospect::{ImportDeed, ImportProspect, prospects};
+pub use preview::{ImportAction, ImportPreview, previews};
 pub use state::{ClusterSet, Schema, Settings, Update};

@@ -16,9 +16,9 @@ use crate::state::{ClusterSet, Update};
 /// Writes for one import, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ImportProspect {
+pub struct ImportPreview {
     /// Writes in their order.
-    pub actions: Vec<ImportDeed>,
+    pub actions: Vec<ImportAction>,
     /// State of each cluster, conflicts and problems.
     #[serde(flatten)]
     pub explanation: ImportExplanation,
@@ -27,7 +27,7 @@ pub struct ImportProspect {
 /// A write of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ImportDeed {
+pub struct ImportAction {
     /// `create`, `update` or `delete`.
     pub action: String,
     /// Kind of the object, with `/status` for a write of its status.
@@ -46,44 +46,49 @@ const ADDRESSES: [(&str, &str); 2] = [("IPv4", "192.0.2.1"), ("IPv6", "2001:db8:
 /// Returns the writes of all imports, in the order of their names. Imports without writes,
 /// conflicts and problems are left out.
 #[must_use]
-pub fn prospects(mut set: ClusterSet, version: Version, now: &str) -> Vec<ImportProspect> {
+pub fn previews(mut set: ClusterSet, version: Version, now: &str) -> Vec<ImportPreview> {
     let mut keys: Vec<_> = set.keys().into_iter().collect();
     keys.sort();
-    let prospects = keys.iter().filter_map(|key| {
+    let previews = keys.iter().filter_map(|key| {
         let actions = rehearse(&mut set, key, version, now);
         let explanation = explain(&set, key, &plan(&set, key)?, &[]);
         let is_quiet = explanation.problems.is_empty() && explanation.conflicts.is_empty();
-        (!is_quiet || !actions.is_empty()).then_some(ImportProspect {
+        (!is_quiet || !actions.is_empty()).then_some(ImportPreview {
             actions,
             explanation,
         })
     });
-    prospects.collect()
+    previews.collect()
 }
 
 /// Performs what is due for an import until nothing is.
-fn rehearse(set: &mut ClusterSet, key: &ObjectKey, version: Version, now: &str) -> Vec<ImportDeed> {
-    let mut deeds = Vec::new();
+fn rehearse(
+    set: &mut ClusterSet,
+    key: &ObjectKey,
+    version: Version,
+    now: &str,
+) -> Vec<ImportAction> {
+    let mut writes = Vec::new();
     for turn in 0..MAX_TURNS {
         let Some(plan) = plan(set, key) else {
-            return deeds;
+            return writes;
         };
         let due = actions(set, key, &plan, version, now);
         if due.is_empty() {
-            return deeds;
+            return writes;
         }
         for action in due {
             perform(set, &action, turn);
-            let deed = ImportDeed::from(&action);
-            if !deeds.contains(&deed) {
-                deeds.push(deed);
+            let write = ImportAction::from(&action);
+            if !writes.contains(&write) {
+                writes.push(write);
             }
         }
     }
-    deeds
+    writes
 }
 
-impl From<&Action> for ImportDeed {
+impl From<&Action> for ImportAction {
     fn from(action: &Action) -> Self {
         let kind = action.resource.kind;
         let (action_name, kind) = match &action.request {

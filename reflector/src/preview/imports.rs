@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use reflector_clusterset::explain::state;
-use reflector_clusterset::{ClusterId, ImportDeed, ImportProspect, prospects};
+use reflector_clusterset::{ClusterId, ImportAction, ImportPreview, previews};
 use serde::Serialize;
 
 use crate::clusterset::Read;
@@ -17,7 +17,7 @@ pub(super) struct Imports {
     /// All clusters of the set.
     clusters: Vec<ClusterStatus>,
     /// Imports with writes, conflicts or problems.
-    imports: Vec<ImportProspect>,
+    imports: Vec<ImportPreview>,
 }
 
 impl Imports {
@@ -42,14 +42,14 @@ impl Imports {
         let ids = set.clusters().keys();
         Self {
             clusters: ids.map(|it| status(it, &failures)).collect(),
-            imports: prospects(set, version, &crate::clusterset::now()),
+            imports: previews(set, version, &crate::clusterset::now()),
         }
     }
 
     /// Returns the verbs of all writes.
     pub(super) fn actions(&self) -> impl Iterator<Item = &str> {
-        let deeds = self.imports.iter().flat_map(|it| &it.actions);
-        deeds.map(|it| it.action.as_str())
+        let writes = self.imports.iter().flat_map(|it| &it.actions);
+        writes.map(|it| it.action.as_str())
     }
 
     /// Returns whether a cluster was not read.
@@ -64,7 +64,7 @@ impl Imports {
     /// Returns the number of problems, and of conflicts of other clusters.
     pub(super) fn n_problems(&self) -> usize {
         let of =
-            |it: &ImportProspect| it.explanation.problems.len() + it.explanation.conflicts.len();
+            |it: &ImportPreview| it.explanation.problems.len() + it.explanation.conflicts.len();
         self.imports.iter().map(of).sum()
     }
 }
@@ -90,7 +90,7 @@ impl fmt::Display for Imports {
                 "\nServiceImport {}, {}",
                 explanation.import, explanation.host
             )?;
-            for ImportDeed {
+            for ImportAction {
                 action,
                 kind,
                 object,

@@ -10,6 +10,6 @@ mod exports;
 mod imports;
 mod lab;
 mod laws;
-mod prospects;
+mod previews;
 mod scale;
 mod traps;

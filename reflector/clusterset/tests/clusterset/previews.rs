@@ -1,6 +1,6 @@
 //! Writes that are told in advance.
 
-use reflector_clusterset::{ClusterSet, ImportProspect, prospects};
+use reflector_clusterset::{ClusterSet, ImportPreview, previews};
 use serde_json::json;
 
 use crate::lab::{Lab, NOW, VERSION, exported, service};
@@ -8,23 +8,23 @@ use crate::lab::{Lab, NOW, VERSION, exported, service};
 const OLD: &str = "2025-01-01T00:00:00Z";
 const YOUNG: &str = "2025-06-01T00:00:00Z";
 
-/// The prospects of a lab, whose state stays as it is.
-fn told(lab: &mut Lab) -> Vec<ImportProspect> {
+/// The previews of a lab, whose state stays as it is.
+fn told(lab: &mut Lab) -> Vec<ImportPreview> {
     let settings = lab.set.settings().clone();
     let empty = ClusterSet::new(settings);
     let set = std::mem::replace(&mut lab.set, empty);
-    prospects(set, VERSION, NOW)
+    previews(set, VERSION, NOW)
 }
 
-fn writes(prospects: &[ImportProspect]) -> Vec<String> {
-    let deeds = prospects.iter().flat_map(|it| &it.actions);
-    deeds
+fn writes(previews: &[ImportPreview]) -> Vec<String> {
+    let actions = previews.iter().flat_map(|it| &it.actions);
+    actions
         .map(|it| format!("{} {}", it.action, it.kind))
         .collect()
 }
 
 #[test]
-fn what_is_told_is_what_is_written() {
+fn a_preview_names_the_writes_that_follow() {
     let filled = || {
         let mut lab = Lab::new();
         lab.exports("east", YOUNG, "10.1.0.1");

@@ -64,11 +64,11 @@ fn forecast(placement: &str, local: &str, east: Option<&str>) -> Value {
     json
 }
 
-fn deeds(forecast: &Value) -> Vec<String> {
+fn actions(forecast: &Value) -> Vec<String> {
     let services = forecast["services"].as_array().unwrap().iter();
-    let deeds = services.flat_map(|it| it["actions"].as_array().unwrap());
+    let actions = services.flat_map(|it| it["actions"].as_array().unwrap());
     let text = |it: &Value, key: &str| it[key].as_str().unwrap().to_owned();
-    deeds
+    actions
         .map(|it| {
             ["action", "kind", "object"]
                 .map(|key| text(it, key))
@@ -94,12 +94,12 @@ const WEB: &str = "mirrors/east-demo-73736d-web";
 #[test]
 fn the_preview_creates_the_services_of_a_source_with_reasons() {
     let forecast = forecast("prefix=east", NOTHING, Some(EAST));
-    let deeds = deeds(&forecast);
-    assert_eq!(deeds.len(), 2, "{deeds:?}");
-    assert_eq!(deeds[0], format!("create Service {WEB}"));
+    let actions = actions(&forecast);
+    assert_eq!(actions.len(), 2, "{actions:?}");
+    assert_eq!(actions[0], format!("create Service {WEB}"));
     assert!(
-        deeds[1].starts_with("create EndpointSlice mirrors/"),
-        "{deeds:?}"
+        actions[1].starts_with("create EndpointSlice mirrors/"),
+        "{actions:?}"
     );
     let rules = forecast["services"][0]["reasons"].as_array().unwrap();
     assert_eq!(rules[0]["rule"], "Selected");
@@ -120,7 +120,10 @@ fn a_source_that_was_not_read_has_its_mirrors_held() {
         assert!(why.contains("file"), "{why}");
     }
     let held = forecast("prefix=east", &local, None);
-    assert_eq!(deeds(&held), ["hold Service mirrors/east-demo-73736d-old"]);
+    assert_eq!(
+        actions(&held),
+        ["hold Service mirrors/east-demo-73736d-old"]
+    );
     let rule = &held["services"][0]["reasons"][1]["rule"];
     assert_eq!(rule, "SourceDisconnected", "{held}");
 }
@@ -133,7 +136,7 @@ fn what_is_somebody_elses_is_in_the_way_and_what_a_replaced_program_left_is_take
         &list(&[service(web, &json!({}))]),
         Some(EAST),
     );
-    assert_eq!(deeds(&foreign), [format!("hold Service {WEB}")]);
+    assert_eq!(actions(&foreign), [format!("hold Service {WEB}")]);
     let problem = foreign["services"][0]["problems"][0].as_str().unwrap();
     assert!(problem.contains("is not Heliograph's"), "{problem}");
 
@@ -142,32 +145,35 @@ fn what_is_somebody_elses_is_in_the_way_and_what_a_replaced_program_left_is_take
     let mut endpoints = left.clone();
     endpoints["kind"] = json!("Endpoints");
     let adopted = forecast("prefix=east", &list(&[left, endpoints]), Some(EAST));
-    let deeds = deeds(&adopted);
+    let actions = actions(&adopted);
     assert!(
-        deeds[0].starts_with("create EndpointSlice mirrors/"),
-        "{deeds:?}"
+        actions[0].starts_with("create EndpointSlice mirrors/"),
+        "{actions:?}"
     );
     let last = [
         format!("delete Endpoints {WEB}"),
         format!("update Service {WEB}"),
     ];
-    assert_eq!(deeds[1..], last);
+    assert_eq!(actions[1..], last);
 }
 
 #[test]
 fn a_missing_namespace_is_told_or_created() {
     let namespace = json!({"kind": "Namespace", "metadata": {"name": "mirrors"}});
     let local = list(&[namespace]);
-    assert_eq!(deeds(&forecast("prefix=east", &local, Some(EAST))).len(), 2);
+    assert_eq!(
+        actions(&forecast("prefix=east", &local, Some(EAST))).len(),
+        2
+    );
     let told = forecast("sameName=true,namespaces=*", &local, Some(EAST));
-    assert_eq!(deeds(&told), ["hold Service demo/web"]);
+    assert_eq!(actions(&told), ["hold Service demo/web"]);
     let created = forecast(
         "sameName=true,namespaces=*,createNamespace=true",
         &local,
         Some(EAST),
     );
     assert_eq!(created["namespaces"], json!(["demo"]));
-    assert_eq!(deeds(&created).len(), 2);
+    assert_eq!(actions(&created).len(), 2);
 }
 
 #[test]
@@ -181,7 +187,7 @@ fn another_cluster_than_the_mirrors_are_of_is_not_believed() {
     let east = format!("{EAST}{kube_system}");
     let forecast = forecast("prefix=east", &list(&[mirror]), Some(&east));
     assert_eq!(
-        deeds(&forecast),
+        actions(&forecast),
         ["hold Service mirrors/east-demo-73736d-old"]
     );
     let why = forecast["sources"][0]["resources"][0]["lastError"]
