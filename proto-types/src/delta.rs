@@ -63,6 +63,24 @@ pub struct Former {
     pub checksum: u32,
 }
 
+impl Former {
+    /// Names a version of an object.
+    #[must_use]
+    pub fn of(revision: Revision, object: &[u8]) -> Self {
+        Self {
+            revision,
+            length: object.len(),
+            checksum: checksum(object),
+        }
+    }
+}
+
+/// Returns the CRC-32 of some bytes.
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
 /// Reason why bytes are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
@@ -236,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_writer_makes_is_no_head() {
+    fn an_unknown_form_or_an_endless_number_is_no_head() {
         let long = [&[0][..], &[0xff; 70]].concat();
         for bytes in [&[9; 20][..], &long] {
             assert_eq!(Head::read(bytes), Err(Broken::Head), "{bytes:?}");

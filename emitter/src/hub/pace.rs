@@ -93,7 +93,7 @@ mod tests {
         (hub, listeners, tasks)
     }
 
-    /// What hears a notifier.
+    /// Listener of a notifier.
     #[derive(Default)]
     struct Ear(AtomicBool);
 

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_broken() {
+    fn a_difference_that_does_not_fit_is_broken() {
         let base = b"0123456789";
         let broken: [(&[u8], usize); 6] = [
             // Beyond the base, beyond the length, short of it, without its bytes, huge numbers.

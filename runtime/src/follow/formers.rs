@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use flate2::Crc;
 use proto_types::delta::Former;
 use proto_types::{ObjectKey, RawObject, Revision};
 
@@ -134,7 +133,7 @@ impl Formers {
     /// Returns exactly the version that a difference names.
     pub(super) fn get(&self, former: &Former) -> Option<Bytes> {
         let version = self.versions.get(&former.revision)?;
-        let is_same = version.len() == former.length && checksum(version) == former.checksum;
+        let is_same = Former::of(former.revision, version) == *former;
         is_same.then(|| version.clone())
     }
 
@@ -185,13 +184,6 @@ impl Drop for Formers {
     }
 }
 
-/// CRC-32 of some bytes.
-pub(super) fn checksum(bytes: &[u8]) -> u32 {
-    let mut crc = Crc::new();
-    crc.update(bytes);
-    crc.sum()
-}
-
 #[cfg(test)]
 mod tests {
     use proto_types::Resource;
@@ -207,11 +199,7 @@ mod tests {
     }
 
     fn former(object: &RawObject) -> Former {
-        Former {
-            revision: object.revision,
-            length: object.json.len(),
-            checksum: checksum(&object.json),
-        }
+        Former::of(object.revision, &object.json)
     }
 
     fn since(revision: u64) -> Asked {

@@ -18,7 +18,7 @@ use crate::programs::{beside, free_address};
 /// The path of its Services.
 pub(crate) const SERVICES: &str = "/api/v1/namespaces/demo/services";
 
-/// What an emitter follows.
+/// Upstream of an emitter.
 #[derive(Debug, Clone)]
 pub(crate) enum Upstream {
     /// An API server.
@@ -85,7 +85,7 @@ impl Emitter {
         Ok(())
     }
 
-    /// What the kernel knows of it.
+    /// CPU and memory of its process.
     pub(crate) fn used(&self) -> anyhow::Result<Process> {
         Process::find(&format!("--admin-bind-address={}", self.admin))
     }

@@ -25,7 +25,7 @@ use crate::parties::{Trouble, troubles};
 use crate::process::Process;
 use crate::programs::{beside, free_address};
 
-/// How many sources there are.
+/// Numbers of sources, Services and changes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How many sources there are

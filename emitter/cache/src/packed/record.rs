@@ -71,11 +71,7 @@ fn difference(frame: &[u8], former: &Entry) -> Option<Bytes> {
     let pays = payload.len() < frame.len() / 8;
     let fits = frame.len() <= MAX_GROWTH * (base.len() + payload.len());
     (pays && fits).then(|| {
-        let form = Form::Difference(Former {
-            revision: former.revision(),
-            length: json.len(),
-            checksum: crc32fast::hash(json),
-        });
+        let form = Form::Difference(Former::of(former.revision(), json));
         record(frame, form, &payload)
     })
 }
@@ -86,7 +82,7 @@ pub(super) fn record(frame: &[u8], form: Form, payload: &[u8]) -> Bytes {
     let head = Head {
         form,
         length: frame.len(),
-        checksum: crc32fast::hash(frame),
+        checksum: delta::checksum(frame),
         payload: payload.len(),
     };
     head.write(&mut out);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 use flate2::{Decompress, FlushDecompress};
 use parking_lot::Mutex;
-use proto_types::delta::{self, Broken, Form, Head};
+use proto_types::delta::{self, Broken, Form, Head, checksum};
 
-use crate::follow::formers::{Formers, checksum};
+use crate::follow::formers::Formers;
 
 /// Bytes by which a payload may be longer than its event: deflate keeps what it cannot make
 /// smaller, in blocks.
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_to_be_large_takes_no_memory() {
+    fn a_record_that_claims_to_be_large_takes_no_memory() {
         let large = record(Form::Plain, 9 << 20, b"x");
         assert_eq!(read(&large), Err(Unread::TooLarge(8 << 20)));
         // Little that is said to become much, much that is said to become little.

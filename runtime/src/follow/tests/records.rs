@@ -4,7 +4,6 @@ use proto_types::Revision;
 use proto_types::delta::{self, Form, Former, Head};
 
 use super::*;
-use crate::follow::formers::checksum;
 
 const HEAD: &str = "200 OK\r\ncontent-encoding: heliograph-delta";
 
@@ -12,7 +11,7 @@ fn record(form: Form, frame: &str, payload: &[u8]) -> Vec<u8> {
     let head = Head {
         form,
         length: frame.len(),
-        checksum: checksum(frame.as_bytes()),
+        checksum: delta::checksum(frame.as_bytes()),
         payload: payload.len(),
     };
     let mut out = Vec::new();
@@ -35,11 +34,8 @@ fn difference(before: &str, frame: &str) -> Vec<u8> {
     let json = object(before).as_bytes();
     let version: serde_json::Value = serde_json::from_slice(json).unwrap();
     let revision = version["metadata"]["resourceVersion"].as_str().unwrap();
-    let form = Form::Difference(Former {
-        revision: Revision::new(revision.parse().unwrap()),
-        length: json.len(),
-        checksum: checksum(json),
-    });
+    let revision = Revision::new(revision.parse().unwrap());
+    let form = Form::Difference(Former::of(revision, json));
     let payload = delta::difference(&delta::base(json), frame.as_bytes());
     record(form, frame, &payload)
 }
@@ -48,8 +44,8 @@ fn records(records: &[Vec<u8>], then: Then) -> Answer {
     Answer::bytes(HEAD, records.to_vec(), then)
 }
 
-/// What a reader says of such watches, one after another, and how each was asked for: the
-/// accepted content codings, and since when versions are held.
+/// Events of a reader for such watches, one after another, and for each request the accepted
+/// content codings, and since when versions are held.
 async fn said(watches: Vec<Answer>, n: usize) -> (Vec<String>, Vec<String>) {
     let answers = [vec![list(5, &[&item("a", 3)])], watches].concat();
     let server = Scripted::start(answers).await;
