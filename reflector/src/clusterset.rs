@@ -12,6 +12,7 @@
 //! | `reading` | reads all clusters once, for a plan |
 //! | `write` | performs actions |
 //! | `controller` | owns the state |
+//! | `report` | logs and measures deletion holds and problems |
 //! | `answer` | answers questions about it |
 //!
 //! It shares nothing with mirrors and global Services but the configuration, the Lease
@@ -23,6 +24,7 @@ mod follow;
 mod property;
 mod question;
 mod reading;
+mod report;
 mod watch;
 mod write;
 
@@ -30,7 +32,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use reflector_clusterset::{ClusterId, Settings};
-use reflector_planner::RemovedSources;
 use runtime::Network;
 use tokio::sync::{mpsc, watch as channel};
 use tokio_util::sync::CancellationToken;
@@ -42,13 +43,13 @@ use crate::write::Writer;
 pub(crate) use controller::Configuration;
 use controller::Controller;
 pub(crate) use controller::now;
-pub(crate) use question::Question;
+pub(crate) use question::{Answered, Question};
 pub(crate) use reading::{Read, read};
 
 /// Returns where the configuration of the clusterset is published, where there is one.
 pub(crate) fn configuration(config: &Config) -> Option<channel::Sender<Configuration>> {
     let set = config.cluster_set.as_ref()?;
-    let settings = settings(set, &config.sources, config.policy.removed_sources);
+    let settings = settings(set, config);
     let sources = members(&config.sources).cloned().collect();
     Some(channel::Sender::new(Configuration { settings, sources }))
 }
@@ -63,25 +64,23 @@ pub(crate) async fn run(
     controller.run(shutdown).await
 }
 
-/// Returns the settings of a clusterset of these sources.
-pub(crate) fn settings(
-    config: &ClusterSetConfig,
-    sources: &[SourceConfig],
-    removed: RemovedSources,
-) -> Settings {
-    let mut clusters = BTreeMap::from([(config.cluster.clone(), Default::default())]);
-    for source in members(sources) {
+/// Returns the settings of a clusterset.
+pub(crate) fn settings(set: &ClusterSetConfig, config: &Config) -> Settings {
+    let mut clusters = BTreeMap::from([(set.cluster.clone(), Default::default())]);
+    for source in members(&config.sources) {
         if let Ok(id) = source.name.as_str().parse::<ClusterId>() {
             clusters.insert(id, source.staleness);
         }
     }
     Settings {
-        name: config.name.as_str().into(),
-        local: config.cluster.clone(),
+        name: set.name.as_str().into(),
+        local: set.cluster.clone(),
         clusters,
-        removed,
-        allowed_namespaces: config.allowed_namespaces.clone(),
-        adopt: config.adopt.clone(),
+        removed: config.policy.removed_sources,
+        deletion_hold: config.policy.hold,
+        confirm_deletions: config.policy.confirm_deletions,
+        allowed_namespaces: set.allowed_namespaces.clone(),
+        adopt: set.adopt.clone(),
     }
 }
 

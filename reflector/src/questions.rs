@@ -53,8 +53,14 @@ impl Questions {
     /// Returns the status, with that of the clusterset.
     pub(crate) async fn status(&self) -> Option<Status> {
         let mut status = self.ask(Question::Status).await?;
-        if let Some((set, problems)) = self.ask_set(clusterset::Question::Status).await {
+        if let Some(answered) = self.ask_set(clusterset::Question::Status).await {
+            let clusterset::Answered {
+                status: set,
+                held,
+                problems,
+            } = answered;
             status.cluster_set = Some(Box::new(set));
+            status.held.extend(held);
             if status.leads {
                 status.problems.extend(problems);
             }

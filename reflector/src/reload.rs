@@ -241,8 +241,7 @@ impl Reloader {
         let (Some(sender), Some(set)) = (&self.cluster_set, &config.cluster_set) else {
             return Ok(());
         };
-        let removed = config.policy.removed_sources;
-        let settings = clusterset::settings(set, &config.sources, removed);
+        let settings = clusterset::settings(set, config);
         let sources: Vec<_> = clusterset::members(&config.sources).cloned().collect();
         sender.send_if_modified(|it| {
             let is_new = it.settings != settings || it.sources != sources;

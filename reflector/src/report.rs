@@ -32,6 +32,7 @@ use conditions::Conditions;
 use digest::Digest;
 use doubles::Doubles;
 use held::Held;
+pub(crate) use held::until;
 use unheard::Since;
 
 /// Reported state, for reports of changes alone.

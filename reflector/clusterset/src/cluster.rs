@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use proto_types::ObjectKey;
 use reflector_planner::slice::SliceSpec;
-use reflector_planner::{Moment, SourceSlice};
+use reflector_planner::{HoldReason, Moment, SourceSlice};
 
 use crate::export::{Definition, Export, ExportedService};
 use crate::known::{Change, Known};
+use crate::losses::{Losses, Part};
 
 /// All that is known of one cluster of the set.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct Cluster {
     pub services: Known<HashMap<ObjectKey, ExportedService>>,
     /// Its EndpointSlices, by Service.
     pub slices: Known<Slices>,
+    /// Losses, and the deletion holds on them.
+    pub losses: Losses,
     /// Time of the last contact.
     pub last_contact: Moment,
 }
@@ -36,6 +39,9 @@ pub enum Contribution<'a> {
     None,
     /// Not known, because a resource of the cluster was never listed.
     Unknown,
+    /// The cluster does not export the Service any more, and its deletion is held: the export
+    /// as it was read last, unless that was before a restart.
+    Held(HoldReason, Option<(&'a Export, &'a Definition)>),
     /// The cluster has a ServiceExport that cannot take effect.
     Invalid(&'a Export, Invalid<'a>),
     /// The cluster exports the Service.
@@ -62,20 +68,103 @@ impl Cluster {
         let Some(exports) = self.exports.data() else {
             return Contribution::Unknown;
         };
-        let Some(export) = exports.get(key) else {
+        let export = exports.get(key);
+        let held = self.losses.hold(Part::Exports).holds(key);
+        if export.is_none() && held.is_none() {
             return Contribution::None;
-        };
+        }
         let Some(services) = self.services.data() else {
             return Contribution::Unknown;
         };
-        let invalid = |why| Contribution::Invalid(export, why);
-        match services.get(key) {
-            None => invalid(Invalid::NoService),
-            Some(ExportedService::ExternalName) => invalid(Invalid::ExternalName),
-            Some(ExportedService::Managed) => invalid(Invalid::Managed),
-            Some(ExportedService::Unreadable(why)) => invalid(Invalid::Unreadable(why)),
-            Some(ExportedService::Usable(definition)) => Contribution::Exported(export, definition),
+        let why = match services.get(key) {
+            Some(ExportedService::Usable(definition)) => {
+                return match (export, held) {
+                    (Some(export), _) => Contribution::Exported(export, definition),
+                    (None, Some(why)) => Contribution::Held(why, self.last(key)),
+                    (None, None) => Contribution::None,
+                };
+            }
+            None => Invalid::NoService,
+            Some(ExportedService::ExternalName) => Invalid::ExternalName,
+            Some(ExportedService::Managed) => Invalid::Managed,
+            Some(ExportedService::Unreadable(why)) => Invalid::Unreadable(why),
+        };
+        match (self.losses.hold(Part::Services).holds(key), export) {
+            (Some(why), _) => Contribution::Held(why, self.last(key)),
+            (None, Some(export)) => Contribution::Invalid(export, why),
+            (None, None) => Contribution::None,
         }
+    }
+
+    /// Returns an export of which a part is held, as it was read last.
+    fn last(&self, key: &ObjectKey) -> Option<(&Export, &Definition)> {
+        let Losses {
+            last_exports,
+            last_services,
+            ..
+        } = &self.losses;
+        let export = self.exports.data().and_then(|it| it.get(key));
+        let usable = |it: &&ExportedService| matches!(it, ExportedService::Usable(_));
+        let service = self.services.data().and_then(|it| it.get(key));
+        let service = service.filter(usable).or_else(|| last_services.get(key))?;
+        match service {
+            ExportedService::Usable(definition) => {
+                Some((export.or_else(|| last_exports.get(key))?, definition))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns whether the cluster has an object that an import is made of. A Service that
+    /// cannot be read is there.
+    #[must_use]
+    pub fn has(&self, part: Part, key: &ObjectKey) -> bool {
+        match part {
+            Part::Exports => self.exports.data().is_some_and(|it| it.contains_key(key)),
+            Part::Services => {
+                let service = self.services.data().and_then(|it| it.get(key));
+                service.is_some_and(ExportedService::counts)
+            }
+            Part::Slices => {
+                let slices = self.slices.data();
+                slices.is_some_and(|it| it.of(key).next().is_some())
+            }
+        }
+    }
+
+    /// Returns whether a resource was listed.
+    #[must_use]
+    pub const fn is_listed(&self, part: Part) -> bool {
+        match part {
+            Part::Exports => !self.exports.is_unlisted(),
+            Part::Services => !self.services.is_unlisted(),
+            Part::Slices => !self.slices.is_unlisted(),
+        }
+    }
+
+    /// Applies a change of ServiceExports. Returns the keys that it concerns.
+    pub fn change_exports(&mut self, change: Change<ObjectKey, Export>) -> Vec<ObjectKey> {
+        let (touched, before) = apply(&mut self.exports, change);
+        let gone = before
+            .into_iter()
+            .filter(|(key, _)| !self.has(Part::Exports, key));
+        let gone: Vec<_> = gone.collect();
+        self.losses.last_exports.extend(gone);
+        touched
+    }
+
+    /// Applies a change of Services. Returns the keys that it concerns.
+    pub fn change_services(
+        &mut self,
+        change: Change<ObjectKey, ExportedService>,
+    ) -> Vec<ObjectKey> {
+        let (touched, before) = apply(&mut self.services, change);
+        let gone = before
+            .into_iter()
+            .filter(|(key, it)| it.counts() && !self.has(Part::Services, key));
+        let gone: Vec<_> = gone.collect();
+        self.losses.last_services.extend(gone);
+        touched
     }
 
     /// Returns whether a resource is disconnected after it was listed.
@@ -120,62 +209,58 @@ impl Slices {
     }
 }
 
-impl Known<HashMap<ObjectKey, Export>> {
-    /// Applies a change of ServiceExports. Returns the keys that it concerns.
-    pub fn apply(&mut self, change: Change<ObjectKey, Export>) -> Vec<ObjectKey> {
-        apply(self, change)
-    }
-}
-
-impl Known<HashMap<ObjectKey, ExportedService>> {
-    /// Applies a change of Services. Returns the keys that it concerns.
-    pub fn apply(&mut self, change: Change<ObjectKey, ExportedService>) -> Vec<ObjectKey> {
-        apply(self, change)
-    }
-}
-
+/// Applies a change. Returns the keys that it concerns, and the objects that were replaced or
+/// removed.
 fn apply<T: PartialEq>(
     known: &mut Known<HashMap<ObjectKey, T>>,
     change: Change<ObjectKey, T>,
-) -> Vec<ObjectKey> {
+) -> (Vec<ObjectKey>, Vec<(ObjectKey, T)>) {
+    let nothing = || (Vec::new(), Vec::new());
     match change {
         Change::Listed(objects) => {
             let listed: HashMap<_, _> = objects.into_iter().collect();
-            let before = std::mem::replace(known, Known::Current(HashMap::new()));
+            let before = std::mem::take(known).into_data().unwrap_or_default();
             let mut touched: Vec<_> = listed.keys().cloned().collect();
-            let gone = before.data().into_iter().flat_map(HashMap::keys);
-            touched.extend(gone.filter(|it| !listed.contains_key(*it)).cloned());
+            let gone = before.keys().filter(|it| !listed.contains_key(*it));
+            touched.extend(gone.cloned());
             *known = Known::Current(listed);
-            touched
+            (touched, before.into_iter().collect())
         }
         Change::ListedUnconfirmed(objects) => {
             let Some(data) = known.data_mut() else {
-                return Vec::new();
+                return nothing();
             };
-            let touched = objects.iter().map(|(key, _)| key.clone()).collect();
-            data.extend(objects);
-            touched
+            let (mut touched, mut before) = nothing();
+            for (key, object) in objects {
+                touched.push(key.clone());
+                let replaced = data.insert(key.clone(), object);
+                before.extend(replaced.map(|it| (key, it)));
+            }
+            (touched, before)
         }
         Change::Applied(key, object) => match known.data_mut() {
-            Some(data) if data.get(&key) == Some(&object) => Vec::new(),
+            Some(data) if data.get(&key) == Some(&object) => nothing(),
             Some(data) => {
-                data.insert(key.clone(), object);
-                vec![key]
+                let replaced = data.insert(key.clone(), object);
+                let before = replaced.map(|it| (key.clone(), it));
+                (vec![key], before.into_iter().collect())
             }
-            None => Vec::new(),
+            None => nothing(),
         },
         Change::Deleted(key) => {
             let data = known.data_mut();
-            let removed = data.and_then(|it| it.remove(&key));
-            removed.map(|_| key).into_iter().collect()
+            match data.and_then(|it| it.remove_entry(&key)) {
+                Some(before) => (vec![key], vec![before]),
+                None => nothing(),
+            }
         }
         Change::Connected => {
             known.reconnect();
-            Vec::new()
+            nothing()
         }
         Change::Disconnected => {
             known.disconnect();
-            Vec::new()
+            nothing()
         }
     }
 }

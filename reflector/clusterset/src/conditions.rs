@@ -233,10 +233,17 @@ pub enum ImportState<'a> {
     Rejected(&'a str),
 }
 
+/// Reason of the condition `Stale` while a cluster's deletion is held.
+pub const DELETION_HELD: &str = "DeletionHeld";
+
 /// Returns the conditions of a ServiceImport. `silent` are exporting clusters that are
-/// disconnected or were not listed since the start.
+/// disconnected or were not listed since the start; the deletions of `held` are held.
 #[must_use]
-pub fn of_import(state: &ImportState<'_>, silent: &BTreeSet<ClusterId>) -> Vec<Condition> {
+pub fn of_import(
+    state: &ImportState<'_>,
+    silent: &BTreeSet<ClusterId>,
+    held: &BTreeSet<ClusterId>,
+) -> Vec<Condition> {
     let ready = match state {
         ImportState::Ready => {
             let message = "the import can be used".to_owned();
@@ -253,7 +260,14 @@ pub fn of_import(state: &ImportState<'_>, silent: &BTreeSet<ClusterId>) -> Vec<C
             Condition::new("Ready", Status::False, reason, message)
         }
     };
-    let stale = if silent.is_empty() {
+    let stale = if !held.is_empty() {
+        let names = names(held);
+        let message = format!(
+            "clusters {names} do not have all of what they exported any more; it is kept until \
+             another list confirms that"
+        );
+        Condition::new("Stale", Status::True, DELETION_HELD, message)
+    } else if silent.is_empty() {
         let message = "all exporting clusters are connected".to_owned();
         Condition::new("Stale", Status::False, "AllConnected", message)
     } else {

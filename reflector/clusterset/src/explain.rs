@@ -3,11 +3,13 @@
 use std::fmt;
 
 use proto_types::ObjectKey;
+use proto_types::label::RELEASE;
+use reflector_planner::HoldReason;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::cluster::{Cluster, Contribution, Invalid};
-use crate::conditions::{Condition, Status};
+use crate::conditions::{Condition, DELETION_HELD, Status};
 use crate::id::ClusterId;
 use crate::merge;
 use crate::name;
@@ -124,13 +126,53 @@ pub fn problems(set: &ClusterSet, key: &ObjectKey, plan: &Plan) -> Vec<ImportPro
             _ => {}
         }
     }
+    for (cluster, why) in set.held(key) {
+        tell(
+            Reason::DeletionHeld,
+            "ServiceImport",
+            &held(set, &cluster, why),
+        );
+    }
     if let Desired::Present(status) = &plan.import_status {
-        let is_stale = |it: &&Condition| (it.condition_type, it.status) == ("Stale", Status::True);
+        let is_stale = |it: &&Condition| {
+            (it.condition_type, it.status) == ("Stale", Status::True) && it.reason != DELETION_HELD
+        };
         for it in status.conditions.iter().filter(is_stale) {
             tell(Reason::ImportStale, "ServiceImport", &it.message);
         }
     }
     problems
+}
+
+/// Tells that a deletion by a cluster is held, until when, and what to do.
+fn held(set: &ClusterSet, cluster: &ClusterId, why: HoldReason) -> String {
+    let delay = why.delay(set.settings().deletion_hold);
+    let why = in_words(why);
+    format!(
+        "what cluster {cluster} exported is kept: {why}; if that is right, annotate the \
+         ServiceImport with {RELEASE}=true, or wait: it is deleted {delay} if another list of the \
+         cluster lacks it too"
+    )
+}
+
+/// Returns the reason of a hold as a clause.
+#[must_use]
+pub const fn in_words(why: HoldReason) -> &'static str {
+    match why {
+        HoldReason::ListEmpty => {
+            "the last list of the cluster lacks everything that is imported from it"
+        }
+        HoldReason::ListShort => {
+            "the lists of the cluster lack more than half of what is imported from it, within 5 \
+             minutes"
+        }
+        HoldReason::ManyEvents => {
+            "the cluster deleted more than half of what is imported from it, within 5 minutes"
+        }
+        HoldReason::EveryDeletion => {
+            "every deletion is confirmed by another list (confirmDeletions)"
+        }
+    }
 }
 
 /// Returns the conflicts that are not among the problems of the local export.
@@ -160,6 +202,10 @@ fn said(id: &ClusterId, cluster: &Cluster, key: &ObjectKey, is_oldest: bool) -> 
     let says = match contribution {
         Contribution::None => "has no ServiceExport of this name".to_owned(),
         Contribution::Unknown => "its exports or Services were not listed yet".to_owned(),
+        Contribution::Held(why, _) => {
+            let why = in_words(why);
+            format!("does not export it any more, and the deletion is held: {why}")
+        }
         Contribution::Invalid(_, why) => format!("its ServiceExport has no effect: {}", cause(why)),
         Contribution::Exported(export, _) if is_oldest => {
             format!("exports it since {}, and takes precedence", export.created)

@@ -34,6 +34,17 @@ pub enum ExportedService {
     Unreadable(Box<str>),
 }
 
+impl ExportedService {
+    /// Returns whether it can be exported, as far as it can be read.
+    #[must_use]
+    pub const fn counts(&self) -> bool {
+        match self {
+            Self::Usable(_) | Self::Unreadable(_) => true,
+            Self::ExternalName | Self::Managed => false,
+        }
+    }
+}
+
 /// The fields of a Service that an import shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {

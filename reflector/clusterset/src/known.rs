@@ -39,6 +39,15 @@ impl<T> Known<T> {
         }
     }
 
+    /// Returns the data, current or not.
+    #[must_use]
+    pub fn into_data(self) -> Option<T> {
+        match self {
+            Self::Unlisted => None,
+            Self::Current(data) | Self::Stale(data) => Some(data),
+        }
+    }
+
     /// Returns the data to modify it.
     pub const fn data_mut(&mut self) -> Option<&mut T> {
         match self {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`api`] | resources, labels and annotations of the API |
 //! | [`id`] | [`ClusterId`] |
+//! | [`losses`] | what a cluster does not have any more, and its deletion holds |
 //! | [`known`] | [`Known`]: data of one resource of one cluster, and how current it is |
 //! | [`export`] | ServiceExports and exported Services, as a cluster declares them |
 //! | [`cluster`] | [`Cluster`]: all that is known of one cluster of the set |
@@ -28,6 +29,7 @@
 //! * Every cluster computes the same import from the same exports: the order of events
 //!   and the local cluster do not matter.
 //! * Exports that were never listed are unknown. They never count as an empty set.
+//! * What a cluster lacks in mass is held until another list lacks it too.
 //! * Only objects with the mark of this program are changed or deleted, and those of a program
 //!   that the configuration names in `adopt`.
 //! * Performing the actions of a plan establishes it; then there are none.
@@ -44,6 +46,7 @@ pub mod id;
 pub mod known;
 pub mod left;
 pub mod local;
+pub mod losses;
 pub mod merge;
 pub mod name;
 pub mod namespace;
@@ -64,6 +67,7 @@ pub use id::ClusterId;
 pub use known::{Change, Known};
 pub use left::{LeftSlice, Predecessor};
 pub use local::{Local, Observed};
+pub use losses::Part;
 pub use plan::{Desired, Plan, plan};
 pub use preview::{ImportAction, ImportPreview, previews};
-pub use state::{ClusterSet, Schema, Settings, Update};
+pub use state::{ClusterSet, Doubt, Schema, Settings, Update};

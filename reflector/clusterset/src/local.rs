@@ -142,15 +142,15 @@ impl Observed<ImportObject> {
     /// Returns the clusters that the status names.
     #[must_use]
     pub fn clusters(&self) -> BTreeSet<ClusterId> {
-        let clusters = self
-            .shows
-            .as_ref()
-            .and_then(|it| it.status.get("clusters")?.as_array());
-        let names = clusters
-            .into_iter()
-            .flatten()
-            .filter_map(|it| it.get("cluster")?.as_str());
+        let names = self.cluster_names();
         names.filter_map(|it| it.parse().ok()).collect()
+    }
+
+    fn cluster_names(&self) -> impl Iterator<Item = &str> {
+        let status = self.shows.as_ref().map(|it| &it.status);
+        let clusters = status.and_then(|it| it.get("clusters")?.as_array());
+        let clusters = clusters.into_iter().flatten();
+        clusters.filter_map(|it| it.get("cluster")?.as_str())
     }
 }
 
@@ -228,6 +228,14 @@ impl Local {
         self.left.of(owner)
     }
 
+    /// Returns whether an import of this program names a cluster in its status.
+    #[must_use]
+    pub fn names(&self, import: &ObjectKey, cluster: &ClusterId) -> bool {
+        let import = self.imports.data().and_then(|it| it.get(import));
+        let import = import.filter(|it| it.is_managed());
+        import.is_some_and(|it| it.cluster_names().any(|it| it == cluster.as_str()))
+    }
+
     /// Returns all imports that have EndpointSlices.
     pub fn with_slices(&self) -> impl Iterator<Item = &ObjectKey> {
         self.slices_of.keys()
@@ -256,15 +264,11 @@ impl Local {
             let found = keys.iter().filter_map(|key| owner(data?.get(key)?, key));
             found.collect::<Vec<_>>()
         };
-        let all: Vec<_> = self
-            .derived
-            .data()
-            .into_iter()
-            .flat_map(HashMap::keys)
-            .cloned()
-            .collect();
         let mut touched = match &change {
-            Change::Listed(_) | Change::ListedUnconfirmed(_) => owners(&self.derived, &all),
+            Change::Listed(_) | Change::ListedUnconfirmed(_) => {
+                let all = self.derived.data().into_iter().flat_map(HashMap::keys);
+                owners(&self.derived, &all.cloned().collect::<Vec<_>>())
+            }
             Change::Applied(key, _) | Change::Deleted(key) => {
                 owners(&self.derived, std::slice::from_ref(key))
             }

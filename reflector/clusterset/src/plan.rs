@@ -8,12 +8,13 @@ use reflector_planner::slice::SliceSpec;
 use serde_json::json;
 
 use crate::adopt;
-use crate::cluster::Contribution;
+use crate::cluster::{Cluster, Contribution, Invalid};
 use crate::conditions::{self, Condition, ExportState, ImportState};
 use crate::conflict::Conflict;
 use crate::id::ClusterId;
 use crate::left::Predecessor;
 use crate::local::{DerivedObject, Observed};
+use crate::losses::Part;
 use crate::merge::{self, ImportType, Member, Merged};
 use crate::name;
 use crate::ports::{self, PortNames};
@@ -67,6 +68,8 @@ pub(crate) struct Exports<'a> {
     pub(crate) members: Vec<Member<'a>>,
     /// Clusters whose exports are not known.
     unknown: BTreeSet<ClusterId>,
+    /// Those of them whose exports or Services were not listed.
+    unlisted: BTreeSet<ClusterId>,
 }
 
 impl Exports<'_> {
@@ -97,7 +100,7 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
         left: Vec::new(),
         import: Desired::Unchanged,
         import_status: Desired::Unchanged,
-        export: export_conditions(set, key, conflicts, &exports.unknown),
+        export: export_conditions(set, key, conflicts, &exports.unlisted),
     };
     if is_occupied(set, key) {
         // Objects of another writer stay; slices of ours under them must not.
@@ -139,17 +142,24 @@ pub(crate) fn exports<'a>(set: &'a ClusterSet, key: &ObjectKey) -> Exports<'a> {
     let mut exports = Exports {
         members: Vec::new(),
         unknown: BTreeSet::new(),
+        unlisted: BTreeSet::new(),
     };
     if !set.is_allowed(key.namespace()) {
         return exports;
     }
     for (id, cluster) in set.clusters() {
         match cluster.contribution(key) {
+            // What cannot be read is there.
+            Contribution::Held(_, None) | Contribution::Invalid(_, Invalid::Unreadable(_)) => {
+                exports.unknown.insert(id.clone());
+            }
             Contribution::None | Contribution::Invalid(..) => {}
             Contribution::Unknown => {
                 exports.unknown.insert(id.clone());
+                exports.unlisted.insert(id.clone());
             }
-            Contribution::Exported(export, definition) => exports.members.push(Member {
+            Contribution::Exported(export, definition)
+            | Contribution::Held(_, Some((export, definition))) => exports.members.push(Member {
                 cluster: id,
                 export,
                 definition,
@@ -259,7 +269,7 @@ fn present(
     }
     for (slice, observed) in local.slices_of(key) {
         let cluster = observed.shows.as_ref().and_then(|it| it.cluster.as_ref());
-        let is_kept = cluster.is_some_and(|it| is_unknown(set, it, held_clusters));
+        let is_kept = cluster.is_some_and(|it| is_unknown(set, key, it, held_clusters));
         let desired = if is_kept {
             Desired::Unchanged
         } else {
@@ -297,10 +307,16 @@ const fn plan_writes_import(import: &Desired<Import>) -> bool {
     matches!(import, Desired::Present(_))
 }
 
-/// Returns whether the EndpointSlices of a cluster are not known now.
-fn is_unknown(set: &ClusterSet, cluster: &ClusterId, held: &BTreeSet<ClusterId>) -> bool {
-    let known = set.clusters().get(cluster);
-    held.contains(cluster) || known.is_some_and(|it| it.slices.is_unlisted())
+/// Returns whether the EndpointSlices of a cluster for an import are not known now.
+fn is_unknown(
+    set: &ClusterSet,
+    key: &ObjectKey,
+    cluster: &ClusterId,
+    held: &BTreeSet<ClusterId>,
+) -> bool {
+    let is_kept =
+        |it: &Cluster| it.slices.is_unlisted() || it.losses.hold(Part::Slices).holds(key).is_some();
+    held.contains(cluster) || set.clusters().get(cluster).is_some_and(is_kept)
 }
 
 fn copies(
@@ -339,12 +355,14 @@ fn status(
         known.is_none_or(|it| it.is_stale() || it.exports.is_unlisted())
     };
     let silent = clusters.iter().filter(is_silent).cloned().collect();
+    let mut held: BTreeSet<_> = set.held(key).into_keys().collect();
+    held.retain(|it| clusters.contains(it));
     let state = set
         .rejection(key)
         .map_or(ImportState::Ready, ImportState::Rejected);
     Desired::Present(ImportStatus {
         clusters: clusters.clone(),
-        conditions: conditions::of_import(&state, &silent),
+        conditions: conditions::of_import(&state, &silent, &held),
     })
 }
 
@@ -356,7 +374,7 @@ fn export_conditions(
 ) -> Option<Vec<Condition>> {
     let occupant = occupant(set, key);
     let state = match set.local_cluster()?.contribution(key) {
-        Contribution::None | Contribution::Unknown => return None,
+        Contribution::None | Contribution::Unknown | Contribution::Held(..) => return None,
         Contribution::Invalid(_, why) => ExportState::Invalid(why),
         Contribution::Exported(..) if !set.is_allowed(key.namespace()) => {
             ExportState::ClosedNamespace

@@ -3,6 +3,8 @@
 /// Reason of a problem of an export or an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// The deletion of what a cluster exported is held.
+    DeletionHeld,
     /// Exports of one Service differ.
     ExportConflict,
     /// An export has no effect.
@@ -22,6 +24,7 @@ impl Reason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::DeletionHeld => "DeletionHeld",
             Self::ExportConflict => "ExportConflict",
             Self::ExportInvalid => "ExportInvalid",
             Self::ExportNotAllowed => "ExportNotAllowed",

@@ -1,6 +1,9 @@
 //! All that is known of a clusterset, and which imports a change concerns.
 
+mod losses;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use proto_types::ObjectKey;
 use reflector_planner::{Age, Moment, RemovedSources, SourceSlice, Staleness};
@@ -12,7 +15,11 @@ use crate::id::ClusterId;
 use crate::known::Change;
 use crate::left::{LeftSlice, Predecessor};
 use crate::local::{CopiedSlice, DerivedObject, ImportObject, Local, Observed};
+use crate::losses::Part;
 use crate::name;
+use losses::By;
+
+pub use losses::Doubt;
 
 /// Configuration of a clusterset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +33,10 @@ pub struct Settings {
     pub clusters: BTreeMap<ClusterId, Staleness>,
     /// Treatment of the endpoints of a cluster that is not configured any more.
     pub removed: RemovedSources,
+    /// Time for which deletions in mass are held.
+    pub deletion_hold: Duration,
+    /// `true` if every deletion waits for another list.
+    pub confirm_deletions: bool,
     /// Namespaces that are closed by default and that may be exported nevertheless.
     pub allowed_namespaces: BTreeSet<Box<str>>,
     /// Programs whose imports are taken over.
@@ -46,6 +57,8 @@ pub struct ClusterSet {
     rejections: HashMap<ObjectKey, Box<str>>,
     /// Fields that the installed ServiceImport schema drops, such as `status.conditions`.
     dropped: BTreeSet<Box<str>>,
+    /// Lists that were not asked for again yet.
+    doubts: Vec<Doubt>,
 }
 
 /// News for a clusterset.
@@ -122,6 +135,7 @@ impl ClusterSet {
             now: Moment::default(),
             rejections: HashMap::new(),
             dropped: BTreeSet::new(),
+            doubts: Vec::new(),
         }
     }
 
@@ -141,6 +155,12 @@ impl ClusterSet {
     #[must_use]
     pub fn local_cluster(&self) -> Option<&Cluster> {
         self.clusters.get(&self.settings.local)
+    }
+
+    /// Returns the present time.
+    #[must_use]
+    pub const fn now(&self) -> Moment {
+        self.now
     }
 
     /// Returns what exists in the local cluster for imports.
@@ -201,16 +221,20 @@ impl ClusterSet {
     /// Applies news. Returns the imports to plan again.
     pub fn update(&mut self, update: Update) -> Touched {
         match update {
-            Update::Exports(cluster, change) => {
-                self.change(&cluster, change, |it, change| it.exports.apply(change))
+            Update::Exports(id, change) => {
+                self.change(&id, Part::Exports, change, Cluster::change_exports)
             }
-            Update::Services(cluster, change) => {
-                self.change(&cluster, change, |it, change| it.services.apply(change))
+            Update::Services(id, change) => {
+                self.change(&id, Part::Services, change, Cluster::change_services)
             }
-            Update::Slices(cluster, change) => {
-                self.change(&cluster, change, |it, change| it.slices.apply(change))
+            Update::Slices(id, change) => self.change(&id, Part::Slices, change, |it, change| {
+                it.slices.apply(change)
+            }),
+            Update::Imports(change) => {
+                let touched = self.change_local(|it| it.apply_imports(change));
+                self.release(&touched);
+                touched
             }
-            Update::Imports(change) => self.change_local(|it| it.apply_imports(change)),
             Update::Derived(change) => self.change_local(|it| it.apply_derived(change)),
             Update::Copies(change) => self.change_local(|it| it.apply_slices(change)),
             Update::Left(change) => {
@@ -228,6 +252,8 @@ impl ClusterSet {
                 let mut keys = self.keys();
                 if was_listed {
                     keys.retain(|it| names.contains(it.namespace()));
+                } else if self.local.is_listed() {
+                    self.judge_all();
                 }
                 keys
             }
@@ -265,6 +291,7 @@ impl ClusterSet {
         };
         let before = ages(self);
         self.now = now;
+        self.doubt_what_was_held();
         if before == ages(self) {
             Touched::new()
         } else {
@@ -275,6 +302,7 @@ impl ClusterSet {
     fn change<K, T>(
         &mut self,
         cluster: &ClusterId,
+        part: Part,
         change: Change<K, T>,
         apply: impl FnOnce(&mut Cluster, Change<K, T>) -> Vec<ObjectKey>,
     ) -> Touched {
@@ -287,13 +315,15 @@ impl ClusterSet {
         if is_contact {
             known.last_contact = now;
         }
-        let is_list = matches!(change, Change::Listed(_));
-        let touched: Touched = apply(known, change).into_iter().collect();
-        if is_list || before != known.is_stale() {
+        let by = By::of(&change);
+        let touched = apply(known, change);
+        let is_other = before != known.is_stale();
+        let held = self.weigh(cluster, part, by, &touched);
+        if by == By::List || is_other {
             // What a cluster does not have, and whether it is heard, concerns all imports.
             return self.keys();
         }
-        touched
+        touched.into_iter().chain(held).collect()
     }
 
     fn change_local(&mut self, apply: impl FnOnce(&mut Local) -> Vec<ObjectKey>) -> Touched {
@@ -302,6 +332,7 @@ impl ClusterSet {
         if was_listed || !self.local.is_listed() {
             return touched;
         }
+        self.judge_all();
         self.keys()
     }
 

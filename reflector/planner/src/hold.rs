@@ -12,12 +12,16 @@
 //! Time alone releases nothing. When the hold is over the source is listed again, and what
 //! that list lacks too is deleted. A Service that the source has again is not held any more.
 
+mod reason;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use proto_types::ObjectKey;
 
 use crate::name::LocalKey;
+
+pub use reason::HoldReason;
 
 /// A point in time, as the time since some start. It comes as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -84,46 +88,6 @@ struct Held {
     is_swept: bool,
 }
 
-/// Reason why deletions are held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HoldReason {
-    /// A list lacks everything that is mirrored.
-    ListEmpty,
-    /// A list lacks more than half of what is mirrored.
-    ListShort,
-    /// Watch events deleted more than half of what is mirrored.
-    ManyEvents,
-    /// Every deletion is confirmed by another list, as configured.
-    EveryDeletion,
-}
-
-impl HoldReason {
-    /// The same as a clause.
-    #[must_use]
-    pub const fn in_words(self) -> &'static str {
-        match self {
-            Self::ListEmpty => "the last list of the source lacks everything that is mirrored",
-            Self::ListShort => {
-                "the lists of the source lack more than half of what is mirrored, within 5 minutes"
-            }
-            Self::ManyEvents => {
-                "the source deleted more than half of what is mirrored, within 5 minutes"
-            }
-            Self::EveryDeletion => "every deletion is confirmed by another list (confirmDeletions)",
-        }
-    }
-
-    /// Time of the deletion, in words.
-    pub(crate) fn delay(self, hold: Duration) -> String {
-        match self {
-            Self::EveryDeletion => "at once".to_owned(),
-            Self::ListEmpty | Self::ListShort | Self::ManyEvents => {
-                format!("after {hold:?} (deletionHold)")
-            }
-        }
-    }
-}
-
 /// Deletions of one source and resource that are held now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldDeletions {
@@ -137,32 +101,35 @@ pub struct HeldDeletions {
 
 /// A source Service with its mirror.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Mirrored {
-    pub(crate) service: ObjectKey,
-    pub(crate) local: LocalKey,
+pub struct Mirrored {
+    /// The source Service.
+    pub service: ObjectKey,
+    /// Its mirror.
+    pub local: LocalKey,
 }
 
 /// Mirrored Services of a source after a deletion.
-pub(crate) struct Left<F> {
+#[derive(Debug)]
+pub struct Left<F> {
     /// Their number.
-    pub(crate) n: usize,
+    pub n: usize,
     /// Returns whether the mirror of one that was lost still exists.
-    pub(crate) exists: F,
+    pub exists: F,
     /// `true` if every deletion is to be confirmed.
-    pub(crate) confirms: bool,
+    pub confirms: bool,
 }
 
 /// Mirrored Services of a source that a list has, and those that it lacks.
-#[derive(Clone, Copy)]
-pub(crate) struct Judged<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'a> {
     /// Those that it lacks.
-    pub(crate) gone: &'a HashSet<Mirrored>,
+    pub gone: &'a HashSet<Mirrored>,
     /// Number of those that it has.
-    pub(crate) n_left: usize,
+    pub n_left: usize,
     /// `true` if every deletion is to be confirmed.
-    pub(crate) confirms: bool,
+    pub confirms: bool,
     /// `true` if the source sent it just now. A list that is evaluated again confirms nothing.
-    pub(crate) is_new: bool,
+    pub is_new: bool,
 }
 
 // A list that proves nothing is asked for again.
@@ -170,7 +137,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 impl DeletionHold {
     /// Judges a completed list. Call [`Self::forget`] before, with what the list has.
-    pub(crate) fn list(&mut self, list: &Judged<'_>, now: Moment) {
+    pub fn list(&mut self, list: &Judged<'_>, now: Moment) {
         let Judged { gone, n_left, .. } = *list;
         let is_gone: HashSet<&ObjectKey> = gone.iter().map(|it| &it.service).collect();
         let is_asked = list.is_new && self.held.is_some_and(|it| it.asked.is_some());
@@ -222,7 +189,7 @@ impl DeletionHold {
 
     /// Judges a deletion by a watch event. Returns the mirrors that still exist, and whose
     /// deletion is held from now on.
-    pub(crate) fn event(
+    pub fn event(
         &mut self,
         lost: Mirrored,
         left: &Left<impl Fn(&ObjectKey, &LocalKey) -> bool>,
@@ -269,7 +236,7 @@ impl DeletionHold {
     }
 
     /// Ends the hold of a Service that the source has again, or that has endpoints again.
-    pub(crate) fn has(&mut self, service: &ObjectKey) {
+    pub fn has(&mut self, service: &ObjectKey) {
         if let Some(loss) = self.losses.remove(service) {
             if let Some(count) = self.counts.of(&loss) {
                 *count -= 1;
@@ -279,13 +246,13 @@ impl DeletionHold {
     }
 
     /// Ends the hold of all Services that the source has again.
-    pub(crate) fn forget(&mut self, has: impl Fn(&ObjectKey) -> bool) {
+    pub fn forget(&mut self, has: impl Fn(&ObjectKey) -> bool) {
         self.losses.retain(|service, _| !has(service));
         self.settle();
     }
 
     /// Lets time pass. Returns whether the source is to be listed again.
-    pub(crate) fn tick(&mut self, now: Moment, hold: Duration) -> bool {
+    pub fn tick(&mut self, now: Moment, hold: Duration) -> bool {
         let since = |it: Moment| now.0.saturating_sub(it.0);
         self.losses
             .retain(|_, it| it.standing == Standing::Held || since(it.since) < WINDOW);
@@ -310,6 +277,22 @@ impl DeletionHold {
         let loss = self.losses.get(service)?;
         let held = self.held.filter(|_| loss.standing == Standing::Held)?;
         Some(held.why)
+    }
+
+    /// Deletes a Service, as allowed by hand, although its deletion is held.
+    pub fn release(&mut self, service: &ObjectKey) {
+        if let Some(loss) = self.losses.get_mut(service)
+            && loss.standing == Standing::Held
+        {
+            loss.standing = Standing::Confirmed;
+            self.settle();
+        }
+    }
+
+    /// Returns whether the deletion of a Service counts, held or not.
+    #[must_use]
+    pub fn counts(&self, service: &ObjectKey) -> bool {
+        self.losses.contains_key(service)
     }
 
     /// Returns the Services whose deletion is held.

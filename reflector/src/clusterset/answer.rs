@@ -4,14 +4,19 @@ use proto_types::ObjectKey;
 use reflector_clusterset::{ImportExplanation, ImportProblem, actions, explain, plan};
 
 use super::controller::{Controller, now};
-use super::question::Question;
+use super::question::{Answered, Question};
+use super::report;
 use crate::status::{ClusterSetStatus, ClusterStatus, ProblemStatus};
 
 impl Controller {
     /// Answers a question; the receiver may have left.
     pub(super) fn answer(&self, question: Question) {
         match question {
-            Question::Status(asker) => drop(asker.send((self.status(), self.problems_of_all()))),
+            Question::Status(asker) => drop(asker.send(Answered {
+                status: self.status(),
+                held: report::held(&self.set),
+                problems: self.problems_of_all(),
+            })),
             Question::Explain(key, asker) => drop(asker.send(self.explained(&key))),
         }
     }

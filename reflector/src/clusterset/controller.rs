@@ -8,7 +8,7 @@ use futures::FutureExt;
 use proto_types::ObjectKey;
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
-    ClusterId, ClusterSet, ImportProblem, Settings, Update, actions, plan, problems,
+    ClusterId, ClusterSet, Doubt, ImportProblem, Settings, Update, actions, plan, problems,
 };
 use reflector_planner::{LocalKey, Moment};
 use runtime::Network;
@@ -21,7 +21,8 @@ use tracing::{error, info, warn};
 use super::follow::{watch_cluster, watch_own};
 use super::property::Names;
 use super::question::Question;
-use super::watch::{Message, Watched};
+use super::report::Report;
+use super::watch::{Line, Message, Relists, Watched};
 use super::write::{Done, perform};
 use crate::config::SourceConfig;
 use crate::lease::Leadership;
@@ -43,6 +44,8 @@ pub(super) struct Controller {
     messages: mpsc::Receiver<Message>,
     watches: JoinSet<()>,
     sources: BTreeMap<ClusterId, (SourceConfig, AbortHandle)>,
+    relists: BTreeMap<ClusterId, Relists>,
+    report: Report,
     /// True if the local cluster has the names of the configuration. Otherwise nothing is written.
     is_named: bool,
     writes: JoinSet<Done>,
@@ -105,12 +108,14 @@ impl Controller {
             version: None,
             queue: Queue::default(),
             leadership: writer.leadership.clone(),
+            report: Report::new(writer.metrics.clone()),
             writer,
             configurations,
             sender,
             messages,
             watches: JoinSet::new(),
             sources: BTreeMap::new(),
+            relists: BTreeMap::new(),
             is_named: false,
             writes: JoinSet::new(),
             started: Instant::now(),
@@ -130,7 +135,11 @@ impl Controller {
             cluster: self.set.settings().local.clone(),
             set: self.set.settings().name.clone(),
         };
-        let watch = watch_own(names, self.writer.client.clone(), self.sender.clone());
+        let line = Line {
+            sender: self.sender.clone(),
+            relists: Relists::default(),
+        };
+        let watch = watch_own(names, self.writer.client.clone(), line);
         self.watches.spawn(watch);
     }
 
@@ -143,7 +152,12 @@ impl Controller {
             set: self.set.settings().name.clone(),
         };
         let target = (self.network.clone(), names, self.pins.clone());
-        let task = watch_cluster(source.clone(), target, self.sender.clone());
+        let line = Line {
+            sender: self.sender.clone(),
+            relists: Relists::default(),
+        };
+        self.relists.insert(cluster.clone(), line.relists.clone());
+        let task = watch_cluster(source.clone(), target, line);
         let handle = self.watches.spawn(task);
         if let Some((_, before)) = self.sources.insert(cluster, (source, handle)) {
             before.abort();
@@ -210,10 +224,22 @@ impl Controller {
             }
             Event::Question(question) => self.answer(question),
             Event::Done(done) => self.finish(done),
-            Event::Tick => self.update(Update::Tick(Moment(self.started.elapsed()))),
+            Event::Tick => self.tick(),
             Event::Configuration => self.reconfigure(),
             Event::Other => {}
         }
+    }
+
+    fn tick(&mut self) {
+        self.update(Update::Tick(Moment(self.started.elapsed())));
+        for Doubt { cluster, part } in self.set.doubts() {
+            if let Some(relists) = self.relists.get(&cluster) {
+                relists.ask(part);
+            }
+        }
+        let problems = self.leadership.holds().then_some(&self.problems);
+        self.report
+            .measure(&self.set, problems.into_iter().flatten());
     }
 
     fn update(&mut self, update: Update) {
@@ -246,6 +272,8 @@ impl Controller {
             }
         }
         info!(clusterset = %settings.name, n_clusters = settings.clusters.len(), "changed the clusters of the clusterset");
+        self.relists
+            .retain(|cluster, _| wanted.contains_key(cluster));
         self.failures
             .retain(|(cluster, _), _| settings.clusters.contains_key(cluster));
         let touched = self.set.reconfigure(settings, &anew);

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::property::{self, Answer, Names};
-use super::watch::{Message, Watch, Watched};
+use super::watch::{Line, Message, Watch, Watched};
 use crate::config::SourceConfig;
 use crate::following::Opened;
 use crate::identity::{Clusters, Identity};
@@ -25,7 +25,7 @@ const RECORD: Duration = Duration::from_secs(1);
 pub(super) async fn watch_cluster(
     source: SourceConfig,
     (network, names, pins): (Network, Names, Pins),
-    sender: mpsc::Sender<Message>,
+    line: Line,
 ) {
     let cluster = names.cluster.clone();
     let mut told = None;
@@ -50,7 +50,7 @@ pub(super) async fn watch_cluster(
     };
     let watch = async {
         let client = way.client(&mut complain).await;
-        watch_named(&names, Some((&source, &pins)), &client, &sender).await;
+        watch_named(&names, Some((&source, &pins)), &client, &line).await;
     };
     tokio::select! {
         () = open => {}
@@ -59,8 +59,8 @@ pub(super) async fn watch_cluster(
 }
 
 /// Watches the local cluster while its names agree with the configuration.
-pub(super) async fn watch_own(names: Names, client: kube::Client, sender: mpsc::Sender<Message>) {
-    watch_named(&names, None, &client, &sender).await;
+pub(super) async fn watch_own(names: Names, client: kube::Client, line: Line) {
+    watch_named(&names, None, &client, &line).await;
 }
 
 /// Watches a cluster until there is no receiver.
@@ -68,14 +68,14 @@ async fn watch(
     names: &Names,
     source: Option<(&SourceConfig, &Pins)>,
     client: &kube::Client,
-    sender: &mpsc::Sender<Message>,
+    line: &Line,
 ) {
     let Some((source, pins)) = source else {
-        return watch_all(None, &names.cluster, client, sender).await;
+        return watch_all(None, &names.cluster, client, line).await;
     };
     let identity = pinned(source, pins).await;
     tokio::select! {
-        () = watch_all(Some(&identity), &names.cluster, client, sender) => {}
+        () = watch_all(Some(&identity), &names.cluster, client, line) => {}
         () = record(source, &identity, pins) => {}
     }
 }
@@ -85,7 +85,7 @@ async fn watch_named(
     names: &Names,
     source: Option<(&SourceConfig, &Pins)>,
     client: &kube::Client,
-    sender: &mpsc::Sender<Message>,
+    line: &Line,
 ) {
     let is_local = source.is_none();
     let cluster = &names.cluster;
@@ -95,14 +95,14 @@ async fn watch_named(
             Answer::Agrees => {
                 told = None;
                 let named = is_local.then_some(Message::Named(true));
-                if !send(sender, named).await {
+                if !send(&line.sender, named).await {
                     return;
                 }
                 tokio::select! {
-                    () = watch(names, source, client, sender) => return,
+                    () = watch(names, source, client, line) => return,
                     () = until_it_differs(client, names) => {}
                 }
-                if !send(sender, disconnected(cluster)).await {
+                if !send(&line.sender, disconnected(cluster)).await {
                     return;
                 }
                 continue;
@@ -114,7 +114,7 @@ async fn watch_named(
             warn!(%cluster, why, "the cluster is not read, retrying");
             let named = (is_local && is_other).then_some(Message::Named(false));
             let failed = Message::Failed(cluster.clone(), Watched::Exports, why.clone());
-            if !send(sender, named.into_iter().chain([failed])).await {
+            if !send(&line.sender, named.into_iter().chain([failed])).await {
                 return;
             }
             told = Some(why);
@@ -179,7 +179,7 @@ async fn watch_all(
     identity: Option<&Arc<Identity>>,
     cluster: &ClusterId,
     client: &kube::Client,
-    sender: &mpsc::Sender<Message>,
+    line: &Line,
 ) {
     let is_local = identity.is_none();
     let watches = Watched::all(is_local).iter().map(|watched| {
@@ -189,7 +189,7 @@ async fn watch_all(
             watched: *watched,
             client: client.clone(),
             identity: identity.map(Arc::clone),
-            sender: sender.clone(),
+            line: line.clone(),
         };
         watch.run()
     });

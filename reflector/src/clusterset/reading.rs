@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Configuration;
 use super::follow::{watch_cluster, watch_own};
 use super::property::Names;
-use super::watch::Message;
+use super::watch::{Line, Message, Relists};
 use crate::pins::Pins;
 
 /// A list may take a minute.
@@ -44,13 +44,17 @@ pub(crate) async fn read(configuration: Configuration, client: kube::Client) -> 
         cluster: cluster.clone(),
         set: settings.name.clone(),
     };
-    watches.spawn(watch_own(names(&local), client, sender.clone()));
+    let line = || Line {
+        sender: sender.clone(),
+        relists: Relists::default(),
+    };
+    watches.spawn(watch_own(names(&local), client, line()));
     for source in sources {
         let Ok(cluster) = source.name.as_str().parse::<ClusterId>() else {
             continue;
         };
         let way = (Network::System, names(&cluster), Pins::unavailable());
-        watches.spawn(watch_cluster(source, way, sender.clone()));
+        watches.spawn(watch_cluster(source, way, line()));
     }
     let mut reading = Reading {
         version: None,

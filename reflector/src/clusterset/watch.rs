@@ -7,11 +7,12 @@ use proto_types::resource::{NAMESPACES, Names};
 use proto_types::{LabelSelector, RawObject, Resource};
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
-    Change, ClusterId, Export, ExportedService, LeftSlice, Observed, Update, export, namespace,
+    Change, ClusterId, Export, ExportedService, LeftSlice, Observed, Part, Update, export,
+    namespace,
 };
 use runtime::multicluster;
 use runtime::{Cause, Event, Limits, Reader, Scope};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
 use crate::identity::Identity;
@@ -57,7 +58,36 @@ pub(super) struct Watch {
     pub(super) client: kube::Client,
     /// Guards that the source stays the same cluster.
     pub(super) identity: Option<Arc<Identity>>,
+    pub(super) line: Line,
+}
+
+/// Connection between the watches of one cluster and the controller.
+#[derive(Clone)]
+pub(super) struct Line {
     pub(super) sender: mpsc::Sender<Message>,
+    pub(super) relists: Relists,
+}
+
+/// Requests to list resources of one cluster again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Relists(Arc<[Notify; Part::ALL.len()]>);
+
+impl Relists {
+    /// Has a resource listed again.
+    pub(super) fn ask(&self, part: Part) {
+        self.0[part as usize].notify_one();
+    }
+
+    /// Returns when a resource is to be listed again.
+    async fn asked(&self, watched: Watched) {
+        let part = match watched {
+            Watched::Exports => Part::Exports,
+            Watched::Services => Part::Services,
+            Watched::Slices => Part::Slices,
+            Watched::Imports | Watched::Namespaces => return std::future::pending().await,
+        };
+        self.0[part as usize].notified().await;
+    }
 }
 
 impl Watched {
@@ -79,7 +109,7 @@ impl Watched {
 impl Watch {
     /// Watches until the receiver is dropped.
     pub(super) async fn run(self) {
-        let sender = self.sender.clone();
+        let sender = self.line.sender.clone();
         tokio::select! {
             () = self.watch() => {}
             () = sender.closed() => {}
@@ -97,7 +127,13 @@ impl Watch {
             },
             Watched::Imports => loop {
                 let version = self.discover().await;
-                if self.sender.send(Message::Version(version)).await.is_err() {
+                if self
+                    .line
+                    .sender
+                    .send(Message::Version(version))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
                 self.follow(version.imports()).await;
@@ -111,9 +147,10 @@ impl Watch {
             warn!(cluster = %self.cluster, why, "{NOT_SERVED}");
             let why = format!("{NOT_SERVED}: {why}");
             // A full channel has news of this cluster already, or soon.
-            let _ = self
-                .sender
-                .try_send(Message::Failed(self.cluster.clone(), self.watched, why));
+            let _ =
+                self.line
+                    .sender
+                    .try_send(Message::Failed(self.cluster.clone(), self.watched, why));
         });
         let version = version.await;
         let name = version.as_str();
@@ -135,7 +172,13 @@ impl Watch {
             None => reader,
         };
         loop {
-            let event = reader.next().await;
+            let event = tokio::select! {
+                event = reader.next() => event,
+                () = self.line.relists.asked(self.watched) => {
+                    reader.list_again();
+                    continue;
+                }
+            };
             let is_custom = matches!(self.watched, Watched::Exports | Watched::Imports);
             let is_gone = match &event {
                 Event::Failed(failure) => {
@@ -147,7 +190,7 @@ impl Watch {
             let updates = self.updates(&event).into_iter();
             let updates = updates.map(|it| Message::Update(Box::new(it)));
             for message in self.health(&event).into_iter().chain(updates) {
-                if self.sender.send(message).await.is_err() {
+                if self.line.sender.send(message).await.is_err() {
                     return;
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use proto_types::Resource;
-use reflector_planner::{HeldDeletions, World};
+use reflector_planner::{HeldDeletions, Moment, World};
 use tracing::{info, warn};
 
 use super::names;
@@ -44,15 +44,15 @@ pub(super) fn status(world: &World) -> Vec<HeldStatus> {
         resource: feed.resource_name().to_owned(),
         deletions: held.n,
         reason: held.why.in_words().to_owned(),
-        until: until(world, held).to_string(),
+        until: until(held.since, world.now(), world.policy().hold).to_string(),
     });
     held.collect()
 }
 
-/// Time at which another list is asked for.
-fn until(world: &World, held: HeldDeletions) -> Timestamp {
-    let elapsed = world.now().0.saturating_sub(held.since.0);
-    let (hold, now) = (world.policy().hold, Timestamp::now());
+/// Returns the time at which another list is asked for.
+pub(crate) fn until(since: Moment, now: Moment, hold: Duration) -> Timestamp {
+    let elapsed = now.0.saturating_sub(since.0);
+    let now = Timestamp::now();
     let whole = |it: Duration| Duration::from_secs(it.as_secs());
     let until = match hold.checked_sub(elapsed) {
         Some(left) => now.checked_add(whole(left)),

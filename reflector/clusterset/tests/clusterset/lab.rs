@@ -1,6 +1,7 @@
 //! Clusters of a clusterset, and an API server in memory that performs actions.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proto_types::resource::Names;
@@ -102,6 +103,8 @@ impl Lab {
                 local: id("east"),
                 clusters: clusters.collect(),
                 removed,
+                deletion_hold: Duration::from_secs(60),
+                confirm_deletions: false,
                 allowed_namespaces: [].into(),
                 adopt: [].into(),
             }),
@@ -205,7 +208,7 @@ impl Lab {
     }
 
     pub(crate) fn tick(&mut self, seconds: u64) {
-        let now = Moment(std::time::Duration::from_secs(seconds));
+        let now = Moment(Duration::from_secs(seconds));
         self.set.update(Update::Tick(now));
     }
 

@@ -7,6 +7,7 @@ mod conflicts;
 mod evidence;
 mod explain;
 mod exports;
+mod holds;
 mod imports;
 mod lab;
 mod laws;

@@ -99,7 +99,8 @@ fn labels_that_change_make_no_second_copy() {
     assert_eq!(lab.copies().len(), 1);
 }
 
-/// A reflector that starts with the objects of another, and hears every cluster without exports.
+/// A reflector that starts with the objects of another, and hears every cluster without exports,
+/// once more after the deletion hold.
 fn restarted(before: Lab) -> Lab {
     let mut fresh = Lab::unlisted(reflector_planner::RemovedSources::Keep);
     fresh.objects = before.objects;
@@ -107,6 +108,9 @@ fn restarted(before: Lab) -> Lab {
     for cluster in ["east", "west", "north"] {
         fresh.list(cluster);
     }
+    fresh.settle();
+    fresh.tick(61);
+    fresh.list("west");
     fresh.settle();
     fresh
 }

@@ -1,0 +1,112 @@
+//! Deletion holds and problems of imports, for the log, the metrics and the status.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use proto_types::ObjectKey;
+use reflector_clusterset::explain::in_words;
+use reflector_clusterset::{ClusterId, ClusterSet, ImportProblem, Part};
+use reflector_planner::HeldDeletions;
+use tracing::{info, warn};
+
+use crate::metrics::{Labels, Metrics};
+use crate::report::until;
+use crate::status::HeldStatus;
+
+/// Holds and problems as they were reported last.
+pub(super) struct Report {
+    metrics: Metrics,
+    /// Number of held deletions of each cluster and resource.
+    held: BTreeMap<(ClusterId, Part), usize>,
+    /// Number of problems of each reason.
+    problems: BTreeMap<String, usize>,
+}
+
+impl Report {
+    pub(super) const fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            held: BTreeMap::new(),
+            problems: BTreeMap::new(),
+        }
+    }
+
+    /// Updates the metrics, and logs each hold when it begins and when it ends. Problems are
+    /// those of a writer.
+    pub(super) fn measure<'a>(
+        &mut self,
+        set: &ClusterSet,
+        problems: impl Iterator<Item = (&'a ObjectKey, &'a Vec<ImportProblem>)>,
+    ) {
+        self.measure_holds(set);
+        let mut now: BTreeMap<String, usize> = BTreeMap::new();
+        for problem in problems.flat_map(|(_, it)| it) {
+            *now.entry(problem.reason.clone()).or_default() += 1;
+        }
+        let local = set.settings().local.as_str();
+        for (reason, n) in &now {
+            let gauge = self.metrics.problems.get_or_create(&labels(local, reason));
+            gauge.set(count(*n));
+        }
+        for reason in self.problems.keys().filter(|it| !now.contains_key(*it)) {
+            self.metrics.problems.remove(&labels(local, reason));
+        }
+        self.problems = now;
+    }
+
+    fn measure_holds(&mut self, set: &ClusterSet) {
+        let now: BTreeMap<_, _> = holds(set).collect();
+        for ((cluster, part), held) in &now {
+            let gauge = self
+                .metrics
+                .held_deletions
+                .get_or_create(&of(cluster, *part));
+            gauge.set(count(held.n));
+            if self.held.insert((cluster.clone(), *part), held.n).is_none() {
+                let (n, why, resource) = (held.n, in_words(held.why), part.as_str());
+                warn!(%cluster, resource, n, why, "deletions of imports are held");
+            }
+        }
+        let over = self.held.extract_if(.., |it, _| !now.contains_key(it));
+        for ((cluster, part), n) in over {
+            self.metrics.held_deletions.remove(&of(&cluster, part));
+            info!(%cluster, resource = part.as_str(), n, "deletion hold ended");
+        }
+    }
+}
+
+/// Returns the deletions that are held, for the status.
+pub(super) fn held(set: &ClusterSet) -> Vec<HeldStatus> {
+    let hold = set.settings().deletion_hold;
+    let status = holds(set).map(|((cluster, part), held)| HeldStatus {
+        source: cluster.to_string(),
+        resource: part.as_str().to_owned(),
+        deletions: held.n,
+        reason: in_words(held.why).to_owned(),
+        until: until(held.since, set.now(), hold).to_string(),
+    });
+    status.collect()
+}
+
+fn holds(set: &ClusterSet) -> impl Iterator<Item = ((ClusterId, Part), HeldDeletions)> {
+    set.clusters().iter().flat_map(|(id, cluster)| {
+        Part::ALL.into_iter().filter_map(|part| {
+            let held = cluster.losses.hold(part).held()?;
+            Some(((id.clone(), part), held))
+        })
+    })
+}
+
+fn of(cluster: &ClusterId, part: Part) -> Labels<2> {
+    let source = Cow::Owned(cluster.to_string());
+    [("source", source), ("resource", part.as_str().into())]
+}
+
+fn labels(local: &str, reason: &str) -> Labels<2> {
+    let text = |it: &str| Cow::Owned(it.to_owned());
+    [("source", text(local)), ("reason", text(reason))]
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
