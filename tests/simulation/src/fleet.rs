@@ -72,7 +72,7 @@ impl Running {
         running.bystander();
         if fleet.settings.scene == Scene::Failover {
             let local = Arc::clone(&running.clusters[LOCAL]);
-            let work = || Operator::new(local, LOCAL_NETWORK, 1);
+            let work = || Operator::new(local, LOCAL_NETWORK, 1, Scene::Failover);
             running.oracle.as_operator(work);
         }
         running.cluster(IMPOSTOR, &[NAMESPACE])?;
@@ -80,7 +80,7 @@ impl Running {
             running.source(source, network)?;
         }
         let impostor = Arc::clone(&running.clusters[IMPOSTOR]);
-        Operator::new(impostor, 200, 3);
+        Operator::new(impostor, 200, 3, fleet.settings.scene);
         running.configure()?;
         for node in fleet.reflectors() {
             running.net.home(&node, &api(LOCAL));
@@ -125,6 +125,9 @@ impl Running {
         let cluster = Arc::new(EmbeddedCluster::within(options)?);
         let (oracle, of) = (Arc::clone(&self.oracle), name.to_owned());
         let spec = self.fleet.sources.iter().find(|it| it.name == name);
+        // With ServiceExports an emitter exports more than what has the label.
+        let has_consumers = self.fleet.settings.scene != Scene::Imports;
+        let spec = spec.filter(|_| has_consumers);
         let exports = spec.and_then(|it| self.consumers.add(it));
         match name {
             LOCAL => cluster.observe(Box::new(move |change| oracle.local(change))),
@@ -144,9 +147,10 @@ impl Running {
 
     fn source(&mut self, source: &SourceSpec, network: u8) -> anyhow::Result<()> {
         let name = &source.name;
+        let scene = self.fleet.settings.scene;
         self.cluster(name, &[NAMESPACE, PRIVATE])?;
         let cluster = Arc::clone(&self.clusters[name]);
-        let operator = Operator::new(cluster, network, source.n_services);
+        let operator = Operator::new(cluster, network, source.n_services, scene);
         operator.opt_out();
         self.operators.insert(name.clone(), operator);
         for node in Fleet::emitters(source) {
@@ -178,7 +182,10 @@ impl Running {
             "--admin-bind-address",
             "127.0.0.1:9090",
         ];
-        let words = words.iter().chain(more).map(|it| (*it).to_owned());
+        let has_exports = self.fleet.settings.scene == Scene::Imports;
+        let exports = has_exports.then_some("--service-exports");
+        let words = words.iter().chain(more).copied().chain(exports);
+        let words = words.map(str::to_owned);
         let program = Program::emitter(&node, &self.net, words.collect());
         self.programs.insert(node, program);
     }

@@ -6,7 +6,7 @@ use embedded_cluster::{EmbeddedCluster, Kind};
 use serde_json::{Value, json};
 
 use crate::plan::Work;
-use crate::settings::{NAMESPACE, PRIVATE};
+use crate::settings::{NAMESPACE, PRIVATE, Scene};
 use crate::truth::{ALIAS, EXPORT};
 
 /// Label that one Service of five has with the same value.
@@ -19,16 +19,24 @@ pub(crate) struct Operator {
     network: u8,
     n_services: usize,
     n_pods: u16,
+    /// `true` if Services have ServiceExports.
+    has_exports: bool,
 }
 
 impl Operator {
     /// Prepares a cluster's Services.
-    pub(crate) fn new(cluster: Arc<EmbeddedCluster>, network: u8, n_services: usize) -> Self {
+    pub(crate) fn new(
+        cluster: Arc<EmbeddedCluster>,
+        network: u8,
+        n_services: usize,
+        scene: Scene,
+    ) -> Self {
         let mut operator = Self {
             cluster,
             network,
             n_services: 0,
             n_pods: 0,
+            has_exports: scene == Scene::Imports,
         };
         for _ in 0..n_services {
             operator.create();
@@ -117,6 +125,7 @@ impl Operator {
             "spec": { "selector": { "app": name }, "ports": [{ "name": "http", "port": 80 }] },
         });
         self.put(service);
+        self.export(&name, true);
         let stored = self.cluster.get(Kind::Services, NAMESPACE, &name);
         if let Some(stored) = stored {
             let n = 1 + self.n_services % 3;
@@ -128,6 +137,23 @@ impl Operator {
         let name = name(service);
         self.cluster.delete(Kind::Services, NAMESPACE, name);
         self.delete_slice(service);
+        self.export(name, false);
+    }
+
+    /// Creates the ServiceExport of a Service, or deletes it.
+    fn export(&self, name: &str, is_exported: bool) {
+        if !self.has_exports {
+            return;
+        }
+        match is_exported {
+            false => {
+                self.cluster.delete(Kind::ServiceExports, NAMESPACE, name);
+            }
+            true => self.put(json!({
+                "apiVersion": "multicluster.x-k8s.io/v1beta1", "kind": "ServiceExport",
+                "metadata": { "name": name, "namespace": NAMESPACE },
+            })),
+        }
     }
 
     fn delete_slice(&self, service: &Value) {
@@ -163,6 +189,7 @@ impl Operator {
         let slice = self.cluster.get(Kind::EndpointSlices, NAMESPACE, &slice);
         let label = service["metadata"]["labels"][EXPORT.0].clone();
         self.put(whole(service, "v1", "Service"));
+        self.export(&name, !is_exported);
         if let Some(mut slice) = slice {
             slice["metadata"]["labels"][EXPORT.0] = label;
             self.put(whole(slice, "discovery.k8s.io/v1", "EndpointSlice"));

@@ -3,6 +3,7 @@
 //! Invariants of what it judges are those of docs/simulation.md.
 
 mod checks;
+mod imports;
 mod notes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +49,8 @@ pub struct Violation {
 pub struct Judged {
     /// Deletions of mirrors.
     pub deletions: u64,
+    /// Clusters that an import lost.
+    pub imports: u64,
     /// Endpoints that were removed, or became not ready.
     pub endpoints: u64,
     /// Writes of managed objects.
@@ -78,6 +81,7 @@ struct Inner {
     calm: BTreeMap<String, Calm>,
     services: BTreeMap<Key, Value>,
     slices: BTreeMap<Key, Value>,
+    imports: BTreeMap<Key, Value>,
     /// When a mirror, or an address of one, came to be.
     made: BTreeMap<(Key, String), Made>,
     violations: Vec<Violation>,
@@ -135,7 +139,10 @@ impl Oracle {
 
     /// Takes in a change of the local cluster.
     pub(crate) fn local(&self, change: Change<'_>) {
-        let is_judged = matches!(change.kind, Kind::Services | Kind::EndpointSlices);
+        let is_judged = matches!(
+            change.kind,
+            Kind::Services | Kind::EndpointSlices | Kind::ServiceImports
+        );
         let Some(object) = change.after.or(change.before).filter(|_| is_judged) else {
             return;
         };
@@ -167,6 +174,7 @@ impl Oracle {
         }
         match change.kind {
             Kind::Services => inner.service(change, now, is_operator),
+            Kind::ServiceImports => inner.import(change, now, is_operator),
             _ => inner.slice(change, now, is_operator),
         }
     }
@@ -263,37 +271,63 @@ impl Inner {
         let Some(object) = change.after.or(change.before) else {
             return;
         };
+        if let Some((import, source)) = imports::copied(object) {
+            let source = source.to_owned();
+            let before = self.imported(&import, &source);
+            self.store_slice(object, change.after);
+            let after = self.imported(&import, &source);
+            if !is_operator {
+                let place = imports::contribution(&import, &source);
+                self.judge_endpoints((&source, &import), &place, (&before, &after), now);
+            }
+            return;
+        }
         let mirror = (key(object).0, service_of(object).to_owned());
         let before = self.ready(&mirror);
-        match change.after {
-            Some(after) => drop(self.slices.insert(key(after), after.clone())),
-            None => drop(self.slices.remove(&key(object))),
-        }
+        self.store_slice(object, change.after);
         if is_operator || !is_managed(object) {
             return;
         }
         let after = self.ready(&mirror);
-        let is_stale = self.settings.not_ready_after.is_some() && !self.down.is_empty();
         let Some((source, service)) = self.services.get(&mirror).and_then(original) else {
             return;
         };
         let source = source.to_owned();
-        let Some(truth) = self.sources.get(&source) else {
+        self.judge_endpoints((&source, &service), &mirror, (&before, &after), now);
+    }
+
+    fn store_slice(&mut self, object: &Value, after: Option<&Value>) {
+        match after {
+            Some(after) => drop(self.slices.insert(key(after), after.clone())),
+            None => drop(self.slices.remove(&key(object))),
+        }
+    }
+
+    /// Judges the change of ready endpoints of a source's Service at one place.
+    fn judge_endpoints(
+        &mut self,
+        (source, service): (&str, &Key),
+        mirror: &Key,
+        (before, after): (&BTreeSet<String>, &BTreeSet<String>),
+        now: Duration,
+    ) {
+        let is_stale = self.settings.not_ready_after.is_some() && !self.down.is_empty();
+        let Some(truth) = self.sources.get(source) else {
             return;
         };
         let mut wrong = Vec::new();
         let mut n_judged = 0;
-        let removed = before.difference(&after).filter(|_| !is_stale);
+        let removed = before.difference(after).filter(|_| !is_stale);
         for address in removed {
             n_judged += 1;
-            let history = truth.endpoint_history(&service, address);
-            let owner = truth.service_history(&service);
-            let why = self.judge(&source, &mirror, address, &history, now);
-            let why = why.filter(|_| self.judge(&source, &mirror, "", &owner, now).is_some());
+            let history = truth.endpoint_history(service, address);
+            let owner = truth.service_history(service);
+            let why = self.judge(source, mirror, address, &history, now);
+            let why = why.filter(|_| self.judge(source, mirror, "", &owner, now).is_some());
             wrong.extend(why.map(|it| format!("{} lost {address}; {it}", mirror.1)));
         }
-        for address in after.difference(&before) {
-            self.make(&source, &mirror, address, now);
+        for address in after.difference(before) {
+            self.make(source, mirror, address, now);
         }
         self.judged.endpoints += n_judged;
         for what in wrong {
@@ -350,5 +384,14 @@ fn original(mirror: &Value) -> Option<(&str, Key)> {
 }
 
 fn is_managed(object: &Value) -> bool {
-    label(object, "heliograph.dev/source").is_some()
+    label(object, "heliograph.dev/source").is_some() || is_of_import(object)
+}
+
+/// Returns whether an object was written for a ServiceImport, or is one.
+fn is_of_import(object: &Value) -> bool {
+    const CLUSTER_SET: &str = "heliograph.dev/clusterset";
+    let annotations = &object["metadata"]["annotations"];
+    label(object, CLUSTER_SET).is_some()
+        || annotations.get(CLUSTER_SET).is_some()
+        || imports::copied(object).is_some()
 }

@@ -12,7 +12,7 @@ pub(crate) use self::draw::NOTHING;
 pub use self::expected::Expected;
 use crate::network::{Direction, Mangle, Node};
 use crate::sabotage::Defect;
-use crate::settings::Settings;
+use crate::settings::{Scene, Settings};
 
 /// Names of sources, in order.
 const NAMES: [&str; 4] = ["east", "west", "north", "south"];
@@ -169,10 +169,19 @@ impl Fleet {
                 _ => random.usize(4..14),
             },
         });
+        let sources = sources.collect();
+        let n_reflectors = random.usize(1..=2);
+        let scene = match random.u8(..10) {
+            0..4 => Scene::Imports,
+            _ => Scene::Mirrors,
+        };
         Self {
-            sources: sources.collect(),
-            n_reflectors: random.usize(1..=2),
-            settings: Settings::default(),
+            sources,
+            n_reflectors,
+            settings: Settings {
+                scene,
+                ..Settings::default()
+            },
         }
     }
 

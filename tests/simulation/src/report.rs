@@ -16,6 +16,7 @@ pub(crate) struct Report {
     cluster_hours: f64,
     faults: BTreeMap<&'static str, u64>,
     deletions: u64,
+    imports: u64,
     endpoints: u64,
     writes: u64,
     wrong: u64,
@@ -34,6 +35,7 @@ impl Report {
             *self.faults.entry(fault).or_default() += n;
         }
         self.deletions += outcome.judged.deletions;
+        self.imports += outcome.judged.imports;
         self.endpoints += outcome.judged.endpoints;
         self.writes += outcome.judged.writes;
         self.seen += outcome.n_seen;
@@ -59,6 +61,7 @@ impl fmt::Display for Report {
             )?;
         }
         writeln!(f, "deletions judged           {}", self.deletions)?;
+        writeln!(f, "lost imports judged        {}", self.imports)?;
         writeln!(f, "endpoint removals judged   {}", self.endpoints)?;
         writeln!(f, "wrong ones                 {}", self.wrong)?;
         writeln!(f, "writes                     {}", self.writes)?;

@@ -195,6 +195,7 @@ async fn calm(running: &mut Running, sources: &BTreeSet<String>) {
 
 fn check(running: &mut Running) {
     running.oracle.check_endpoints();
+    running.oracle.check_imported_endpoints();
     running.oracle.check_stale();
     running.check_programs();
 }

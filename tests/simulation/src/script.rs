@@ -1,5 +1,6 @@
 //! Schedules written by hand: cases that were seen, each as small as it can be.
 
+mod imports;
 mod quiet;
 mod replicas;
 mod restores;
@@ -79,6 +80,7 @@ pub fn all() -> Vec<Script> {
         narrower_view(),
         usurped(),
     ];
+    all.extend(imports::all());
     all.extend(quiet::all());
     all.extend(replicas::all());
     all.extend(restores::all());

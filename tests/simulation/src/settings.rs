@@ -31,6 +31,8 @@ pub enum Scene {
     Failover,
     /// Services are replicated under their own names, except those of one namespace.
     Replicas,
+    /// Each Service has a mirror, and a ServiceExport that makes a ServiceImport.
+    Imports,
 }
 
 /// Settings of a fleet's reflectors.
@@ -79,7 +81,7 @@ pub(crate) fn config(fleet: &Fleet, changes: &Changes, defect: Option<Defect>) -
         };
         let mut source = json!({ "name": name, "url": format!("http://{}", it.name) });
         match settings.scene {
-            Scene::Mirrors => {
+            Scene::Mirrors | Scene::Imports => {
                 source["prefix"] = it.name.as_str().into();
                 source["selector"] = export().into();
                 source["naming"] = json!({ "allowAliases": true });
@@ -104,6 +106,7 @@ pub(crate) fn config(fleet: &Fleet, changes: &Changes, defect: Option<Defect>) -
     let mut config = json!({ "mirrorNamespace": MIRRORS, "sources": sources });
     match settings.scene {
         Scene::Mirrors => {}
+        Scene::Imports => config["clusterSet"] = json!({ "cluster": LOCAL }),
         Scene::Failover => {
             config["global"] = json!({
                 "cluster": LOCAL, "selector": export(), "failover": [LOCAL, "east"],
@@ -120,7 +123,7 @@ pub(crate) fn config(fleet: &Fleet, changes: &Changes, defect: Option<Defect>) -
         config["removedSources"] = "delete".into();
     }
     if defect == Some(Defect::HoldOff) {
-        config["deletionHold"] = "0s".into();
+        config["deletionHold"] = "1s".into();
     }
     config
 }
@@ -134,7 +137,7 @@ impl Scene {
     pub(crate) fn forbids(self, object: &Value) -> Option<String> {
         let (namespace, name) = key(object);
         match self {
-            Self::Mirrors => None,
+            Self::Mirrors | Self::Imports => None,
             Self::Failover => {
                 let addresses = ready(object);
                 let is_local = |it: &String| it.starts_with(&local_addresses());
@@ -156,7 +159,7 @@ impl Scene {
         ready: impl Fn(&(String, String)) -> BTreeSet<String>,
     ) -> Option<String> {
         let (namespace, name) = match self {
-            Self::Mirrors => return None,
+            Self::Mirrors | Self::Imports => return None,
             Self::Failover => (MIRRORS, "gl-demo-73736d-s0"),
             Self::Replicas => (NAMESPACE, "s0"),
         };

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    BYSTANDER, MIRRORS, Oracle, SETTLE, is_managed, mirror_name, original, ready, service_of,
+    BYSTANDER, MIRRORS, Oracle, SETTLE, is_managed, is_of_import, mirror_name, original, ready,
+    service_of,
 };
 use crate::plan::Expected;
 use crate::settings::Scene;
@@ -51,6 +52,7 @@ impl Oracle {
         };
         let endpoints = |it: &Value| it["endpoints"].as_array().map_or(0, Vec::len);
         let n_mirrors = mirrors().count();
+        let (n_imports, n_imported) = Self::count_imports(&inner);
         let n_ready: usize = slices().map(|it| ready(it).len()).sum();
         let n_endpoints: usize = slices().map(endpoints).sum();
         let n_writes = inner.judged.writes - n_writes;
@@ -62,11 +64,15 @@ impl Oracle {
             Expected::LeastReady(n) => n <= n_ready,
             Expected::Endpoints(n) => n_endpoints == n,
             Expected::Writes(n) => n_writes <= n,
+            Expected::Imports(n) => n_imports == n,
+            Expected::LeastImports(n) => n <= n_imports,
+            Expected::Imported(n) => n_imported == n,
         };
         if !is_met {
             let what = format!(
                 "expected {expected:?}; there are {n_mirrors} mirrors, {n_ready} ready endpoints \
-                 of {n_endpoints}, and {n_writes} writes"
+                 of {n_endpoints}, {n_imports} imports with {n_imported} ready endpoints, and \
+                 {n_writes} writes"
             );
             inner.violate("the documentation is right", now, what);
         }
@@ -103,7 +109,7 @@ impl Oracle {
         let now = self.trace.elapsed();
         let mut inner = self.inner.lock();
         let scene = inner.settings.scene;
-        if scene != Scene::Mirrors {
+        if !matches!(scene, Scene::Mirrors | Scene::Imports) {
             let missing = scene.missing(&inner.services, |it| inner.ready(it));
             if let Some(what) = missing {
                 inner.violate("everything converges", now, what);
@@ -137,8 +143,9 @@ impl Oracle {
             }
         }
         let surplus = inner.services.iter();
-        let surplus =
-            surplus.filter(|(it, object)| is_managed(object) && !wanted.contains_key(*it));
+        let surplus = surplus.filter(|(it, object)| {
+            is_managed(object) && !is_of_import(object) && !wanted.contains_key(*it)
+        });
         wrong.extend(surplus.map(|(it, _)| format!("{} is left over", it.1)));
         let bystander = (MIRRORS.to_owned(), BYSTANDER.to_owned());
         if !inner.services.contains_key(&bystander) {
@@ -147,6 +154,8 @@ impl Oracle {
         for what in wrong {
             inner.violate("everything converges", now, what);
         }
+        drop(inner);
+        self.check_imports(sources);
     }
 }
 

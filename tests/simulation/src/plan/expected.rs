@@ -13,7 +13,13 @@ pub enum Expected {
     LeastReady(usize),
     /// Number of endpoints of mirrors, ready or not.
     Endpoints(usize),
-    /// Mirrors are exactly what the sources export.
+    /// Number of ServiceImports.
+    Imports(usize),
+    /// Least number of ServiceImports.
+    LeastImports(usize),
+    /// Number of ready endpoints of ServiceImports.
+    Imported(usize),
+    /// Mirrors and imports are exactly what the sources export.
     Exact,
     /// Largest number of writes since the storm began.
     Writes(u64),
