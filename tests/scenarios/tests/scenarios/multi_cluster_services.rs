@@ -4,6 +4,7 @@ pub(crate) mod adoption;
 pub(crate) mod emitters;
 mod explain;
 pub(crate) mod exporting;
+pub(crate) mod holding;
 pub(crate) mod lifecycle;
 
 use std::process::Command;

@@ -1,0 +1,108 @@
+//! Exports that go in mass: their imports are held, told, released by hand, and then deleted.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::ensure;
+use control_plane::Scene;
+use serde_json::json;
+
+use super::{export, import, install, unexport};
+use crate::lab::{Cluster, Lab, Program, eventually, meanwhile, program};
+
+/// Exports of the source.
+const N: usize = 8;
+
+fn name(i: usize) -> String {
+    format!("s{i}")
+}
+
+async fn n_imports(cluster: &Cluster) -> anyhow::Result<usize> {
+    let mut n = 0;
+    for i in 0..N {
+        n += usize::from(import(cluster, &name(i)).await?.is_some());
+    }
+    Ok(n)
+}
+
+fn reflector(lab: &Lab, west: &Cluster, east: &Cluster) -> anyhow::Result<Program> {
+    let config = json!({
+        "clusterSet": {"cluster": "west"},
+        "deletionHold": "20s",
+        "sources": [{"name": "east", "kubeconfig": east.plane.kubeconfig()}],
+    });
+    let file = lab.file("config.json", &config.to_string())?;
+    let mut command = Command::new(program("reflector")?);
+    command.arg("--kubeconfig").arg(west.plane.kubeconfig());
+    command.arg("--config").arg(file);
+    lab.start("reflector", command, None)
+}
+
+/// Checks the number of held deletions in metrics and status, and the remedy.
+async fn is_told(reflector: &Program, n: usize) -> anyhow::Result<()> {
+    let labels = r#"{source="east",resource="serviceexports"}"#;
+    let held = reflector
+        .metric("heliograph_reflector_held_deletions", labels)
+        .await?;
+    let status = reflector.status().await?;
+    let held = (held, status["held"][0]["deletions"].as_u64());
+    ensure!(held == (n as f64, Some(n as u64)), "{held:?}: {status}");
+    let problems = status["problems"].to_string();
+    ensure!(problems.contains("allow-deletion=true"), "{problems}");
+    Ok(())
+}
+
+pub(crate) async fn imports_of_exports_that_go_in_mass_are_held(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
+    for cluster in [&east, &west] {
+        install(cluster).await?;
+    }
+    for i in 0..N {
+        east.create_service(&name(i)).await?;
+        export(&east, &name(i), &json!({})).await?;
+    }
+    let reflector = reflector(&lab, &west, &east)?;
+    reflector.ready().await?;
+    eventually("all are imported", async || {
+        ensure!(n_imports(&west).await? == N);
+        Ok(())
+    })
+    .await?;
+    // The first list after a start lacks all of them.
+    reflector.stop().await?;
+    for i in 0..N {
+        unexport(&east, &name(i)).await?;
+    }
+    reflector.start().await?;
+    eventually("all are held", async || is_told(&reflector, N).await).await?;
+    meanwhile("none of them goes", async || {
+        ensure!(n_imports(&west).await? == N);
+        Ok(())
+    })
+    .await?;
+    let stale = west.plane.kubectl();
+    let condition = "jsonpath={.status.conditions[?(@.type==\"Stale\")].reason}";
+    let stale = stale.run(["get", "serviceimport", "s0", "-n", "demo", "-o", condition]);
+    let stale = stale.await?;
+    ensure!(stale.contains("DeletionHeld"), "{stale}");
+    // With the words of the problem.
+    let allow = "heliograph.dev/allow-deletion=true";
+    let kubectl = west.plane.kubectl();
+    kubectl
+        .run(["annotate", "serviceimport", "s3", "-n", "demo", allow])
+        .await?;
+    eventually("the one that was allowed goes", async || {
+        ensure!(import(&west, "s3").await?.is_none());
+        Ok(())
+    })
+    .await?;
+    ensure!(n_imports(&west).await? == N - 1, "others went with it");
+    eventually("another list confirms the rest", async || {
+        ensure!(n_imports(&west).await? == 0);
+        Ok(())
+    })
+    .await
+}
