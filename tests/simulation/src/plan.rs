@@ -169,19 +169,10 @@ impl Fleet {
                 _ => random.usize(4..14),
             },
         });
-        let sources = sources.collect();
-        let n_reflectors = random.usize(1..=2);
-        let scene = match random.u8(..10) {
-            0..4 => Scene::Imports,
-            _ => Scene::Mirrors,
-        };
         Self {
-            sources,
-            n_reflectors,
-            settings: Settings {
-                scene,
-                ..Settings::default()
-            },
+            sources: sources.collect(),
+            n_reflectors: random.usize(1..=2),
+            settings: Settings::default(),
         }
     }
 
@@ -279,7 +270,10 @@ impl Plan {
     #[must_use]
     pub fn draw(seed: u64, minutes: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let fleet = Fleet::draw(&mut random);
+        let mut fleet = Fleet::draw(&mut random);
+        if seed.is_multiple_of(3) {
+            fleet.settings.scene = Scene::Imports;
+        }
         let n_storms = (minutes / 30).max(1);
         let storm_millis = random.u64(8..=20) * 60_000;
         let storms = (0..n_storms)
