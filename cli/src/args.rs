@@ -111,7 +111,7 @@ pub(crate) enum Command {
     /// Exits with 2 if something would change or cannot be written, and with 1 if that cannot be
     /// said.
     Plan(Plan),
-    /// Print ServiceExports for labelled Services, and write nothing
+    /// Print ServiceExports for labeled Services, and write nothing
     ///
     /// With -o yaml, the output is ready for kubectl apply and for a repository. What is left
     /// out is named on standard error, with the reason.

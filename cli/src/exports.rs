@@ -1,4 +1,4 @@
-//! `heliograph exports`: ServiceExports for labelled Services. It writes nothing.
+//! `heliograph exports`: ServiceExports for labeled Services. It writes nothing.
 
 use std::process::ExitCode;
 

@@ -12,7 +12,7 @@
 //! | `verify` | proves that connections to a mirror are answered |
 //! | `probe` | answers and sends probes |
 //! | `link` | lets the reflector of one cluster read the emitter of another |
-//! | `exports` | prints ServiceExports for labelled Services |
+//! | `exports` | prints ServiceExports for labeled Services |
 //! | `gather` | writes a support bundle |
 //! | `documents` | completion scripts, man pages and the reference page |
 

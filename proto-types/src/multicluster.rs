@@ -6,7 +6,7 @@ use crate::resource::Names;
 pub const GROUP: &str = "multicluster.x-k8s.io";
 
 /// A version of the API that a cluster serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
     /// `v1beta1`, preferred.
     V1Beta1,

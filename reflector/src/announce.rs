@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use http::Request;
 use parking_lot::Mutex;
+use proto_types::ObjectKey;
+use proto_types::multicluster::Version;
 use reflector_planner::{LocalKey, Problem, SourceName};
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -56,6 +58,17 @@ pub(crate) enum Subject {
         /// Its uid, if it exists.
         uid: Option<Box<str>>,
     },
+    /// An object of the Multi-Cluster Services API in the local cluster.
+    Export {
+        /// API version.
+        version: Version,
+        /// `true` for a ServiceImport, `false` for a ServiceExport.
+        is_import: bool,
+        /// Namespace and name.
+        key: ObjectKey,
+        /// Its uid, if it exists.
+        uid: Option<Box<str>>,
+    },
     /// A source. Its Events are about the record of the sources' clusters.
     Source(SourceName),
 }
@@ -83,6 +96,7 @@ impl Subject {
     fn namespace<'a>(&'a self, record: Option<&'a RecordKey>) -> Option<&'a str> {
         match self {
             Self::Mirror { key, .. } => Some(key.object().namespace()),
+            Self::Export { key, .. } => Some(key.namespace()),
             Self::Source(_) => record.map(|it| it.namespace.as_str()),
         }
     }
@@ -91,8 +105,16 @@ impl Subject {
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Mirror { key, .. }, Self::Mirror { key: other, .. }) => key == other,
+            (
+                Self::Export { is_import, key, .. },
+                Self::Export {
+                    is_import: is_other_import,
+                    key: other,
+                    ..
+                },
+            ) => (is_import, key) == (is_other_import, other),
             (Self::Source(source), Self::Source(other)) => source == other,
-            (Self::Mirror { .. } | Self::Source(_), _) => false,
+            (Self::Mirror { .. } | Self::Export { .. } | Self::Source(_), _) => false,
         }
     }
 }

@@ -36,6 +36,7 @@ use runtime::Network;
 use tokio::sync::{mpsc, watch as channel};
 use tokio_util::sync::CancellationToken;
 
+use crate::announce::Announcer;
 use crate::config::{ClusterSetConfig, Config, SourceConfig};
 use crate::pins::Pins;
 use crate::write::Writer;
@@ -56,11 +57,11 @@ pub(crate) fn configuration(config: &Config) -> Option<channel::Sender<Configura
 
 /// Runs the controller of the clusterset until `shutdown`.
 pub(crate) async fn run(
-    (network, pins, writer): (Network, Pins, Writer),
+    (network, pins, writer, announcer): (Network, Pins, Writer, Announcer),
     asked: (channel::Receiver<Configuration>, mpsc::Receiver<Question>),
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let controller = Controller::new((network, pins), asked, writer);
+    let controller = Controller::new((network, pins), asked, (writer, announcer));
     controller.run(shutdown).await
 }
 

@@ -215,7 +215,7 @@ async fn reflect(
     let writer = Writer::new(client, metrics.clone(), leads, config.habits);
     let (announcer, announcements) = announcements(&writer, config.record.clone());
     let pins = pins::keep(&config, &local, &leadership, &mut tasks);
-    let ways = (&network, &pins, &writer);
+    let ways = (&network, &pins, &writer, &announcer);
     let cluster_set = clusterset_of(ways, (&config, asked_of_set), &mut tasks);
     publish_sources(&config, &further, (&writer, questions), &mut tasks);
     let parts = (further, cluster_set);
@@ -338,12 +338,13 @@ fn reloads_of(
 
 /// Runs the clusterset, where there is one.
 fn clusterset_of(
-    (network, pins, writer): (&Network, &Pins, &Writer),
+    (network, pins, writer, announcer): (&Network, &Pins, &Writer, &announce::Announcer),
     (config, questions): (&Config, mpsc::Receiver<clusterset::Question>),
     tasks: &mut Tasks,
 ) -> Option<ClusterSetSender> {
     let sender = clusterset::configuration(config)?;
-    let parts = (network.clone(), pins.clone(), writer.clone());
+    let (pins, writer) = (pins.clone(), writer.clone());
+    let parts = (network.clone(), pins, writer, announcer.clone());
     let asked = (sender.subscribe(), questions);
     let shutdown = tasks.shutdown().clone();
     tasks.spawn("clusterset", clusterset::run(parts, asked, shutdown));

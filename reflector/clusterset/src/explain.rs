@@ -298,6 +298,19 @@ fn conclusion(
     )
 }
 
+impl ImportProblem {
+    /// Returns whether it is one of the ServiceExport, and not of the ServiceImport.
+    #[must_use]
+    pub fn is_of_export(&self) -> bool {
+        let of_exports = [
+            Reason::ExportConflict,
+            Reason::ExportInvalid,
+            Reason::ExportNotAllowed,
+        ];
+        of_exports.iter().any(|it| it.as_str() == self.reason)
+    }
+}
+
 impl ImportExplanation {
     /// Returns whether a cluster has a ServiceExport of the name, or something is wrong or due.
     #[must_use]

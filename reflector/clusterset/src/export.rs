@@ -34,6 +34,15 @@ pub enum ExportedService {
     Unreadable(Box<str>),
 }
 
+impl Export {
+    /// Returns the UID.
+    #[must_use]
+    pub fn uid(&self) -> Option<Box<str>> {
+        let object: serde_json::Value = serde_json::from_slice(&self.json).ok()?;
+        object["metadata"]["uid"].as_str().map(Into::into)
+    }
+}
+
 impl ExportedService {
     /// Returns whether it can be exported, as far as it can be read.
     #[must_use]

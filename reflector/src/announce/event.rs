@@ -38,6 +38,24 @@ pub(super) fn event(
             }
             (namespace, regarding, "Mirror")
         }
+        Subject::Export {
+            version,
+            is_import,
+            key,
+            uid,
+        } => {
+            let namespace: DnsLabel = key.namespace().parse().ok()?;
+            let mut regarding = json!({
+                "apiVersion": format!("multicluster.x-k8s.io/{}", version.as_str()),
+                "kind": if *is_import { "ServiceImport" } else { "ServiceExport" },
+                "namespace": namespace.as_str(),
+                "name": key.name(),
+            });
+            if let Some(uid) = uid {
+                regarding["uid"] = json!(uid);
+            }
+            (namespace, regarding, "Import")
+        }
         Subject::Source(_) => {
             let RecordKey { namespace, name } = record?;
             let regarding = json!({
@@ -75,6 +93,7 @@ pub(super) fn name(notice: &Notice) -> String {
     (&notice.subject, &notice.note).hash(&mut hasher);
     let about = match &notice.subject {
         Subject::Mirror { key, .. } => key.object().name().to_owned(),
+        Subject::Export { key, .. } => key.name().to_owned(),
         Subject::Source(source) => format!("source-{source}"),
     };
     format!("{}.{:016x}", cut(&about, MAX_READABLE), hasher.finish())

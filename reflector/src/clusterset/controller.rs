@@ -24,6 +24,7 @@ use super::question::Question;
 use super::report::Report;
 use super::watch::{Line, Message, Relists, Watched};
 use super::write::{Done, perform};
+use crate::announce::Announcer;
 use crate::config::SourceConfig;
 use crate::lease::Leadership;
 use crate::pins::Pins;
@@ -97,7 +98,7 @@ impl Controller {
             channel::Receiver<Configuration>,
             mpsc::Receiver<Question>,
         ),
-        writer: Writer,
+        (writer, announcer): (Writer, Announcer),
     ) -> Self {
         let Configuration { settings, sources } = configurations.borrow_and_update().clone();
         let (sender, messages) = mpsc::channel(BACKLOG);
@@ -108,7 +109,7 @@ impl Controller {
             version: None,
             queue: Queue::default(),
             leadership: writer.leadership.clone(),
-            report: Report::new(writer.metrics.clone()),
+            report: Report::new(writer.metrics.clone(), announcer),
             writer,
             configurations,
             sender,
@@ -335,7 +336,12 @@ impl Controller {
             let plan = plan(&self.set, key);
             if let Some(plan) = &plan {
                 let problems = problems(&self.set, key, plan);
-                note(&mut self.problems, key, problems);
+                let before = self.problems.remove(key).unwrap_or_default();
+                self.report
+                    .note((&self.set, version), key, (&before, &problems));
+                if !problems.is_empty() {
+                    self.problems.insert(key.clone(), problems);
+                }
             }
             let actions = plan.map(|it| actions(&self.set, key, &it, version, &now()));
             match actions {
@@ -353,22 +359,4 @@ impl Controller {
 pub(crate) fn now() -> String {
     let now = jiff::Timestamp::now().round(jiff::Unit::Second);
     now.map(|it| it.to_string()).unwrap_or_default()
-}
-
-/// Logs problems of an import that are new, and keeps those that there are.
-fn note(
-    known: &mut BTreeMap<ObjectKey, Vec<ImportProblem>>,
-    key: &ObjectKey,
-    problems: Vec<ImportProblem>,
-) {
-    let before = known.remove(key).unwrap_or_default();
-    for ImportProblem { reason, message } in problems.iter().filter(|it| !before.contains(it)) {
-        warn!(reason, "{message}");
-    }
-    for ImportProblem { reason, .. } in before.iter().filter(|it| !problems.contains(it)) {
-        info!(%key, reason, "no more");
-    }
-    if !problems.is_empty() {
-        known.insert(key.clone(), problems);
-    }
 }

@@ -1,14 +1,16 @@
-//! Deletion holds and problems of imports, for the log, the metrics and the status.
+//! Deletion holds and problems of imports, for the log, the metrics, Events and the status.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use proto_types::ObjectKey;
+use reflector_clusterset::api::Version;
 use reflector_clusterset::explain::in_words;
 use reflector_clusterset::{ClusterId, ClusterSet, ImportProblem, Part};
 use reflector_planner::HeldDeletions;
 use tracing::{info, warn};
 
+use crate::announce::{Announcer, Notice, Subject};
 use crate::metrics::{Labels, Metrics};
 use crate::report::until;
 use crate::status::HeldStatus;
@@ -16,6 +18,7 @@ use crate::status::HeldStatus;
 /// Holds and problems as they were reported last.
 pub(super) struct Report {
     metrics: Metrics,
+    announcer: Announcer,
     /// Number of held deletions of each cluster and resource.
     held: BTreeMap<(ClusterId, Part), usize>,
     /// Number of problems of each reason.
@@ -23,11 +26,30 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) const fn new(metrics: Metrics) -> Self {
+    pub(super) const fn new(metrics: Metrics, announcer: Announcer) -> Self {
         Self {
             metrics,
+            announcer,
             held: BTreeMap::new(),
             problems: BTreeMap::new(),
+        }
+    }
+
+    /// Logs and announces the problems of an import that are new, and takes back those that ended.
+    pub(super) fn note(
+        &self,
+        (set, version): (&ClusterSet, Version),
+        key: &ObjectKey,
+        (before, now): (&[ImportProblem], &[ImportProblem]),
+    ) {
+        for problem in now.iter().filter(|it| !before.contains(it)) {
+            let ImportProblem { reason, message } = problem;
+            warn!(reason, "{message}");
+            self.announcer.announce(notice(set, version, key, problem));
+        }
+        for problem in before.iter().filter(|it| !now.contains(it)) {
+            info!(%key, reason = problem.reason, "no more");
+            self.announcer.withdraw(&notice(set, version, key, problem));
         }
     }
 
@@ -72,6 +94,31 @@ impl Report {
             self.metrics.held_deletions.remove(&of(&cluster, part));
             info!(%cluster, resource = part.as_str(), n, "deletion hold ended");
         }
+    }
+}
+
+fn notice(set: &ClusterSet, version: Version, key: &ObjectKey, problem: &ImportProblem) -> Notice {
+    let is_import = !problem.is_of_export();
+    let uid = match is_import {
+        true => {
+            let import = set.local().imports.data().and_then(|it| it.get(key));
+            import.map(|it| it.uid.clone())
+        }
+        false => {
+            let exports = set.local_cluster().and_then(|it| it.exports.data());
+            exports.and_then(|it| it.get(key)?.uid())
+        }
+    };
+    Notice {
+        subject: Subject::Export {
+            version,
+            is_import,
+            key: key.clone(),
+            uid,
+        },
+        reason: problem.reason.clone(),
+        note: problem.message.clone(),
+        is_warning: true,
     }
 }
 

@@ -66,8 +66,14 @@ pub(crate) async fn imports_of_exports_that_go_in_mass_are_held(
     }
     let reflector = reflector(&lab, &west, &east)?;
     reflector.ready().await?;
-    eventually("all are imported", async || {
-        ensure!(n_imports(&west).await? == N);
+    eventually("all are imported, and name their cluster", async || {
+        for i in 0..N {
+            let import = import(&west, &name(i)).await?.unwrap_or_default();
+            ensure!(
+                import["status"]["clusters"][0]["cluster"] == "east",
+                "{import}"
+            );
+        }
         Ok(())
     })
     .await?;
@@ -88,6 +94,15 @@ pub(crate) async fn imports_of_exports_that_go_in_mass_are_held(
     let stale = stale.run(["get", "serviceimport", "s0", "-n", "demo", "-o", condition]);
     let stale = stale.await?;
     ensure!(stale.contains("DeletionHeld"), "{stale}");
+    eventually("the import has an Event", async || {
+        let kubectl = west.plane.kubectl();
+        let described = kubectl.run(["describe", "serviceimport", "s0", "-n", "demo"]);
+        let described = described.await?;
+        let events = described.split("Events:").nth(1).unwrap_or_default();
+        ensure!(events.contains("DeletionHeld"), "{described}");
+        Ok(())
+    })
+    .await?;
     // With the words of the problem.
     let allow = "heliograph.dev/allow-deletion=true";
     let kubectl = west.plane.kubectl();

@@ -170,6 +170,7 @@ impl Stage {
                 format!("{API}/serviceimports"),
                 "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices".to_owned(),
                 "/api/v1/namespaces/demo/services".to_owned(),
+                "/apis/events.k8s.io/v1/namespaces/demo/events".to_owned(),
             ] {
                 cluster.delete(&collection).await?;
             }
@@ -199,6 +200,19 @@ impl Stage {
             ensure!(export["status"]["conditions"].is_array(), "{export}");
             Ok(())
         })
+        .await?;
+        // There is no such Service.
+        export(local, "ghost", &json!({})).await?;
+        within(
+            run.patience,
+            "there is an Event of the export",
+            async || {
+                let events = "/apis/events.k8s.io/v1/namespaces/demo/events";
+                let events = local.read(events).await?.to_string();
+                ensure!(events.contains("ExportInvalid"), "{events}");
+                Ok(())
+            },
+        )
         .await?;
         // A list now and then would also find everything, only later.
         let is_lost = reflector.log().contains("lost the watch");
