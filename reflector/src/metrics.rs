@@ -2,6 +2,7 @@
 
 mod build;
 pub(crate) mod propagation;
+pub(crate) mod recent;
 pub(crate) mod semaphore;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use runtime::client::{self, Exchange};
 
 use crate::feed::Feed;
 use propagation::{History, Propagation};
+use recent::Recent;
 use semaphore::{Outcome, QueueId, Semaphore};
 
 /// Reasons of the problems of a source as a whole that do not end by themselves.
@@ -282,6 +284,11 @@ impl Metrics {
         (Arc::new(registry), self.propagation.history())
     }
 
+    /// Returns the percentiles of the times of propagation of each source.
+    pub(crate) fn recent(&self) -> &Recent {
+        self.propagation.recent()
+    }
+
     /// A part of the program panicked.
     pub(crate) fn panicked(&self, part: &'static str) {
         self.budgets
@@ -335,6 +342,7 @@ impl Metrics {
             self.held_deletions.remove(&labels);
         }
         self.budgets.bytes.remove(&of_source(source));
+        self.propagation.recent().forget(source);
         for reason in LASTING_REASONS.into_iter().chain([UPSTREAM_LOST]) {
             self.problems.remove(&of_problem(source, reason));
         }

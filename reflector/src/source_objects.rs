@@ -10,6 +10,7 @@
 mod conditions;
 mod declared;
 mod definition;
+mod propagation;
 mod publish;
 mod record;
 mod watch;

@@ -101,6 +101,10 @@ fn columns() -> Value {
         count("Exported", "exported"),
         count("Mirrored", "mirrored"),
         count("Problems", "problems"),
+        {
+            "name": "P99-Milliseconds", "type": "integer", "priority": 1,
+            "jsonPath": ".status.propagation.p99Milliseconds",
+        },
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     ])
 }
@@ -186,6 +190,7 @@ fn status() -> Value {
             "mirrored": count("Number of mirror Services of the source."),
             "heldDeletions": count("Number of deletions that are held."),
             "problems": count("Number of problems."),
+            "propagation": propagation(),
             "conditions": {
                 "type": "array",
                 "maxItems": MAX_CONDITIONS,
@@ -193,6 +198,23 @@ fn status() -> Value {
                 "x-kubernetes-list-map-keys": ["type"],
                 "items": condition(),
             },
+        },
+    })
+}
+
+fn propagation() -> Value {
+    let time = |description: &str| {
+        let description =
+            format!("{description} It is the upper end of a bucket, at most one hour.");
+        json!({"type": "integer", "minimum": 0, "description": description})
+    };
+    json!({
+        "type": "object",
+        "description": "Times from changes of endpoints in the source to their writes here, over \
+                        the hour before the last change.",
+        "properties": {
+            "p50Milliseconds": time("Time within which half of the changes were written."),
+            "p99Milliseconds": time("Time within which 99 % of the changes were written."),
         },
     })
 }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::recent::Recent;
 use super::{Filling, Labels};
 
 /// Upper ends of the buckets in seconds: from a write on the same machine to a source that was
@@ -25,6 +26,7 @@ const MINUTES: usize = 60;
 pub(super) struct Propagation {
     seconds: Family<Labels<1>, Histogram>,
     history: History,
+    recent: Recent,
     /// Start of the process. Changes before it have no latency.
     began: Timestamp,
 }
@@ -55,6 +57,7 @@ impl Propagation {
                 Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             ),
             history: History::default(),
+            recent: Recent::default(),
             began: Timestamp::now(),
         }
     }
@@ -64,12 +67,18 @@ impl Propagation {
         self.history.clone()
     }
 
+    /// Returns the percentiles of each source.
+    pub(super) const fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
     /// Counts a change that the source dates so, and that was written now.
     pub(super) fn observe(&self, source: String, changed: &str) {
         let now = Timestamp::now();
         let Some(took) = took(changed, self.began, now) else {
             return;
         };
+        self.recent.add(&source, now, took);
         let seconds = self.seconds.get_or_create(&[("source", source.into())]);
         seconds.observe(took.as_secs_f64());
         self.history.add(now, took);

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use proto_types::escape;
 use serde_json::{Map, Value, json};
 
-use super::Mirrored;
+use super::{Mirrored, propagation};
 use crate::config::Verdict;
 use crate::config::crd::MAX_MESSAGE;
 use crate::status::{FeedStatus, SourceStatus, Status};
@@ -65,16 +65,38 @@ pub(super) fn status(
     Some(fields.into())
 }
 
-/// Returns whether two statuses differ in messages alone.
-pub(super) fn differ_in_words(one: &Value, other: &Value) -> bool {
-    let wordless = |it: &Value| {
+/// Part in which two statuses differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// Times of propagation alone.
+    Propagation,
+    /// Messages, and perhaps times of propagation.
+    Words,
+    /// Conditions or counts.
+    State,
+}
+
+/// Returns the part in which two statuses that are not equal differ.
+pub(super) fn difference(one: &Value, other: &Value) -> Difference {
+    let timeless = |it: &Value| {
         let mut it = it.clone();
+        propagation::remove(&mut it);
+        it
+    };
+    let wordless = |mut it: Value| {
         for condition in it["conditions"].as_array_mut().into_iter().flatten() {
             condition["message"] = Value::Null;
         }
         it
     };
-    wordless(one) == wordless(other)
+    let (one, other) = (timeless(one), timeless(other));
+    if one == other {
+        Difference::Propagation
+    } else if wordless(one) == wordless(other) {
+        Difference::Words
+    } else {
+        Difference::State
+    }
 }
 
 /// Returns whether a source was just started and not all of it is read yet.

@@ -11,8 +11,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
+use super::conditions::Difference;
 use super::record::Recorder;
-use super::{Known, Mirrored, Set, conditions};
+use super::{Known, Mirrored, Set, conditions, propagation};
 use crate::config::objects::NAMES;
 use crate::config::{RecordKey, Verdict};
 use crate::questions::{Question, Questions};
@@ -27,6 +28,9 @@ const REST: Duration = Duration::from_secs(10);
 
 /// The same where words alone have changed.
 const REST_OF_WORDS: Duration = Duration::from_secs(60);
+
+/// The same where times of propagation alone have changed. Each leader waits as long.
+const REST_OF_PROPAGATION: Duration = Duration::from_secs(600);
 
 /// Time for which sources that were just started keep the status that they have.
 const START: Duration = Duration::from_secs(30);
@@ -124,7 +128,7 @@ impl Publisher {
         let objects = set.objects.as_ref();
         let (now, time) = (Instant::now(), Timestamp::now());
         self.written
-            .retain(|_, it| now.duration_since(*it) < REST_OF_WORDS);
+            .retain(|_, it| now.duration_since(*it) < REST_OF_PROPAGATION);
         let mut due = Vec::new();
         for verdict in &*verdicts {
             let known = objects.and_then(|it| it.get(&verdict.name));
@@ -134,8 +138,16 @@ impl Publisher {
                 continue;
             };
             note_new(&mut self.new, verdict, known, now);
-            let wanted = conditions::status(verdict, (status, mirrored), &known.status, time);
-            if let Some(wanted) = wanted.filter(|it| self.is_due(verdict, known, it, now)) {
+            let before = &known.status;
+            let wanted = conditions::status(verdict, (status, mirrored), before, time);
+            let Some(mut wanted) = wanted else {
+                continue;
+            };
+            if verdict.in_effect.is_some() {
+                let recent = self.writer.metrics.recent().of(&verdict.name);
+                propagation::add(&mut wanted, recent, before);
+            }
+            if self.is_due(verdict, known, &wanted, now) {
                 due.push(self.request(verdict, known, &wanted));
             }
         }
@@ -156,12 +168,13 @@ impl Publisher {
         if !is_new && is_start && !self.has_settled {
             return false;
         }
-        let rest = match conditions::differ_in_words(before, wanted) {
-            true => REST_OF_WORDS,
-            false => REST,
-        };
-        let last = self.written.get(&verdict.uid);
-        last.is_none_or(|it| rest <= now.duration_since(*it))
+        let last = self.written.get(&verdict.uid).copied();
+        let rests = rest(
+            conditions::difference(before, wanted),
+            last,
+            self.leads_since,
+        );
+        rests.is_none_or(|it| it <= now)
     }
 
     fn request(&self, verdict: &Verdict, known: &Known, wanted: &Value) -> Due {
@@ -210,6 +223,19 @@ impl Publisher {
     }
 }
 
+/// Returns the time until which a Source rests after its last write, if there was one.
+fn rest(
+    difference: Difference,
+    last: Option<Instant>,
+    leads_since: Option<Instant>,
+) -> Option<Instant> {
+    match difference {
+        Difference::State => last.map(|it| it + REST),
+        Difference::Words => last.map(|it| it + REST_OF_WORDS),
+        Difference::Propagation => last.max(leads_since).map(|it| it + REST_OF_PROPAGATION),
+    }
+}
+
 /// Notes since when the generation of a Source has no status.
 fn note_new(
     new: &mut HashMap<Box<str>, (i64, Instant)>,
@@ -222,5 +248,29 @@ fn note_new(
         new.remove(&verdict.uid);
     } else if new.get(&verdict.uid).is_none_or(|it| it.0 != generation) {
         new.insert(verdict.uid.clone(), (generation, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_propagation_alone_are_written_rarely() {
+        let now = Instant::now();
+        let at = |seconds: u64| Some(now + Duration::from_secs(seconds));
+        for (difference, last, leads_since, expected) in [
+            (Difference::State, None, at(0), None),
+            (Difference::State, at(3), at(0), at(13)),
+            (Difference::Words, None, at(0), None),
+            (Difference::Words, at(3), at(0), at(63)),
+            // A new leader does not know the last write.
+            (Difference::Propagation, None, at(2), at(602)),
+            (Difference::Propagation, at(3), at(2), at(603)),
+            (Difference::Propagation, None, None, None),
+        ] {
+            let found = rest(difference, last, leads_since);
+            assert_eq!(found, expected, "{difference:?}");
+        }
     }
 }

@@ -214,7 +214,15 @@ fn a_status_is_bounded() {
     assert!(one.to_string().len() < 5000, "{}", one.to_string().len());
     let other = world(vec![feed("services", "stale", Some("y"))]);
     let other = of(&verdict(Some(2), false), &other, &Value::Null, at(0));
-    assert!(differ_in_words(&one, &other));
+    assert_eq!(difference(&one, &other), Difference::Words);
     let well = of(&verdict(Some(2), false), &well(), &Value::Null, at(0));
-    assert!(!differ_in_words(&one, &well));
+    assert_eq!(difference(&one, &well), Difference::State);
+    let with_times = |mut it: Value| {
+        it["propagation"] = json!({"p50Milliseconds": 5, "p99Milliseconds": 10});
+        it
+    };
+    let timed = with_times(one.clone());
+    assert_eq!(difference(&one, &timed), Difference::Propagation);
+    assert_eq!(difference(&timed, &other), Difference::Words);
+    assert_eq!(difference(&timed, &well), Difference::State);
 }

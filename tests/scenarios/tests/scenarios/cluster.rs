@@ -37,6 +37,23 @@ impl Cluster {
     }
 
     /// Creates an exported slice of a Service, or replaces its addresses.
+    /// Changes a slice and dates that, as an endpoint controller does.
+    pub(crate) async fn change_endpoints(
+        &self,
+        service: &str,
+        address: &str,
+    ) -> anyhow::Result<()> {
+        let now = k8s_openapi::jiff::Timestamp::now();
+        let dated = serde_json::json!({
+            "metadata": {"annotations": {
+                "endpoints.kubernetes.io/last-change-trigger-time": now.to_string(),
+            }},
+            "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
+        });
+        let path = format!("/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices/{service}-1");
+        self.patch(&path, &dated.to_string()).await
+    }
+
     pub(crate) async fn set_endpoints(
         &self,
         service: &str,

@@ -312,13 +312,13 @@ pub(crate) async fn two_hundred_source_objects_that_are_quiet_cost_no_status(
     ensure!(n_quiet == 0, "{n_quiet} writes without a change");
 
     // Endpoints are data, and change no status; a restart finds all as it was.
-    east.set_endpoints("web", &["10.1.0.2"]).await?;
+    east.change_endpoints("web", "10.1.0.2").await?;
     local
         .eventually_has(&mirror("s7", "web"), &["10.1.0.2"])
         .await?;
     it.reflector.stop().await?;
     it.reflector.start().await?;
-    east.set_endpoints("web", &["10.1.0.3"]).await?;
+    east.change_endpoints("web", "10.1.0.3").await?;
     local
         .eventually_has(&mirror("s7", "web"), &["10.1.0.3"])
         .await?;
@@ -332,6 +332,14 @@ pub(crate) async fn two_hundred_source_objects_that_are_quiet_cost_no_status(
     eventually_is(&local, ("s7", "Reachable"), &["False/Disconnected"]).await?;
     let lost = local.read(&format!("{SOURCES}/s7")).await?;
     ensure!(lost["status"]["lastContactTime"].is_string(), "{lost}");
+    // The times of propagation come with it.
+    let times = &lost["status"]["propagation"];
+    let p50 = times["p50Milliseconds"].as_u64();
+    ensure!(
+        0 < p50.with_context(|| format!("no times: {lost}"))?,
+        "{lost}"
+    );
+    ensure!(p50 <= times["p99Milliseconds"].as_u64(), "{lost}");
     Ok(())
 }
 

@@ -33,19 +33,6 @@ fn its(local: &Cluster) -> anyhow::Result<Vec<(String, String, u16)>> {
     Ok(its.map(|it| (it.verb, it.resource, it.code)).collect())
 }
 
-/// Changes a slice and dates that, as the source's endpoint controller does.
-async fn change(east: &Cluster, name: &str, address: &str) -> anyhow::Result<()> {
-    let now = k8s_openapi::jiff::Timestamp::now();
-    let dated = json!({
-        "metadata": {"annotations": {
-            "endpoints.kubernetes.io/last-change-trigger-time": now.to_string(),
-        }},
-        "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
-    });
-    let path = format!("/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices/{name}-1");
-    east.patch(&path, &dated.to_string()).await
-}
-
 async fn writes_are_counted(reflector: &Program, local: &Cluster) -> anyhow::Result<()> {
     let is_ours = |(verb, resource, code): &(String, String, u16)| {
         let mirrors = ["services", "endpointslices"];
@@ -168,7 +155,7 @@ pub(crate) async fn the_measured_time_is_that_of_the_change(
     let web = mirror("east", "web");
     local.eventually_has(&web, &["10.1.0.250"]).await?;
     for i in 1..=N_CHANGES {
-        change(&east, "web", &format!("10.1.0.{i}")).await?;
+        east.change_endpoints("web", &format!("10.1.0.{i}")).await?;
         local
             .eventually_has(&web, &[&format!("10.1.0.{i}")])
             .await?;
