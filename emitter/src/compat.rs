@@ -4,6 +4,7 @@
 //! alone and noted, what is empty is as if it were not there, and words that are no flags
 //! are passed over, as it did. Flags of ours may stand among them.
 
+use runtime::flags::former::deprecated;
 use runtime::flags::service_reflector::{SYNTAX, is_its, log_level};
 use runtime::flags::{self, address, switch};
 
@@ -38,9 +39,14 @@ pub enum Error {
 /// this program is invalid.
 pub fn parse(words: &[String]) -> Result<Args, Error> {
     let line = Line::read(words)?;
+    let warnings = match line.spelling {
+        Spelling::Ours => deprecated::<Args>(&line.words),
+        // It had these names itself.
+        Spelling::ServiceReflector { .. } => Vec::new(),
+    };
     let name = std::iter::once("emitter".to_owned());
     let args: Args = flags::parsed(name.chain(line.words));
-    Ok(args.spelled(line.spelling))
+    Ok(args.spelled(line.spelling).warned(warnings))
 }
 
 /// The same in our flags.

@@ -146,6 +146,10 @@ pub struct Args {
 
     #[arg(skip)]
     spelling: Spelling,
+
+    /// Warnings about former spellings
+    #[arg(skip)]
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -218,6 +222,11 @@ impl Args {
     pub(crate) fn spelled(self, spelling: Spelling) -> Self {
         Self { spelling, ..self }
     }
+
+    /// Takes warnings about former spellings.
+    pub(crate) fn warned(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
+    }
 }
 
 impl TryFrom<Args> for Config {
@@ -248,6 +257,7 @@ impl TryFrom<Args> for Config {
             log_level,
             log_format,
             mut spelling,
+            warnings,
         } = args;
         let beside = Beside {
             has_client_ca: serving.has_client_ca(),
@@ -280,7 +290,7 @@ impl TryFrom<Args> for Config {
             admin_token_file,
             listen,
             log: (log_format, log_level),
-            notes: [notes, spelling.notes()].concat(),
+            notes: [warnings, notes, spelling.notes()].concat(),
         })
     }
 }

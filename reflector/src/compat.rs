@@ -17,10 +17,11 @@ use std::collections::BTreeMap;
 
 use clap::Parser;
 pub use runtime::flags::FlagError;
+use runtime::flags::former::deprecated;
 use runtime::flags::service_reflector::is_its;
 
 use self::one_remote::Dialect;
-use crate::config::{Args, Command, hash_of, label_of};
+use crate::config::{Args, Command, former_keys, hash_of, label_of};
 
 /// Patterns for predecessors that wrote to any namespace. Closed namespaces stay closed, except
 /// for `default`.
@@ -205,7 +206,10 @@ fn command(words: &[String]) -> (&[String], &[String]) {
 
 fn ours(words: &[String]) -> Args {
     let name = std::iter::once("reflector".to_owned());
-    runtime::flags::parsed(name.chain(words.iter().cloned()))
+    let mut args: Args = runtime::flags::parsed(name.chain(words.iter().cloned()));
+    args.notes.extend(deprecated::<Args>(words));
+    args.notes.extend(former_keys(words));
+    args
 }
 
 /// Flags of ours, all at their defaults.

@@ -7,6 +7,7 @@ pub(crate) mod crd;
 mod endpoints;
 mod error;
 mod file;
+mod former;
 mod global;
 mod import;
 mod legal;
@@ -39,6 +40,7 @@ pub use crd::source_crd;
 pub use endpoints::EndpointsFrom;
 pub use error::Error;
 pub use file::{File, FileError};
+pub(crate) use former::of_flags as former_keys;
 pub(crate) use global::our_selector;
 pub use global::{FailbackEntry, GlobalConfig, GlobalEntry};
 pub use import::ImportEntry;
@@ -89,7 +91,7 @@ pub struct Config {
     pub semaphore_metrics: bool,
     /// Tasks of a predecessor beside mirroring.
     pub habits: Habits,
-    /// Warnings about accepted settings.
+    /// Warnings about accepted settings, and about former spellings.
     pub notes: Vec<String>,
     /// The files and directories that say all this.
     pub inputs: Vec<PathBuf>,

@@ -160,10 +160,12 @@ async fn forecast(
     output: config::Output,
 ) -> anyhow::Result<ExitCode> {
     let config = Config::try_from(args)?;
-    let forecast = match local_objects {
+    let warnings = config.notes.clone();
+    let mut forecast = match local_objects {
         Some(local) => preview::by_files(config, &local, source_objects)?,
         None => preview::by_clusters(config).await?,
     };
+    forecast.warnings = warnings;
     ask::print(&forecast, output)?;
     Ok(ExitCode::from(forecast.exit_code()))
 }

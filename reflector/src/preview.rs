@@ -29,6 +29,9 @@ pub(crate) use live::by_clusters;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PlanReport {
+    /// Warnings about the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
     /// Every source, in the order of the configuration.
     sources: Vec<SourceStatus>,
     /// Number of objects by action.
@@ -61,6 +64,7 @@ impl PlanReport {
             *summary.entry(action.to_owned()).or_default() += 1;
         }
         Self {
+            warnings: Vec::new(),
             sources: sources(world, lost),
             summary,
             namespaces,
@@ -154,6 +158,9 @@ fn without_namespaces(world: &mut World, missing: &BTreeSet<String>) -> BTreeSet
 
 impl fmt::Display for PlanReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for warning in &self.warnings {
+            writeln!(f, "Configuration: {warning}")?;
+        }
         f.write_str(&source_table(&self.sources))?;
         for SourceStatus { name, .. } in self.lost() {
             writeln!(f, "Source {name} is not read; its mirrors are held")?;

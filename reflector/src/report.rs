@@ -35,6 +35,9 @@ use held::Held;
 pub(crate) use held::until;
 use unheard::Since;
 
+/// Warnings of one configuration that are logged.
+const MAX_LOGGED: usize = 20;
+
 /// Reported state, for reports of changes alone.
 pub(crate) struct Report {
     metrics: Metrics,
@@ -79,6 +82,7 @@ impl Report {
         notes: Vec<String>,
     ) -> Self {
         let sources = names(policy);
+        log(&[], &notes);
         let flag = |name: &SourceName| {
             let flag = readiness.flag(format!("source {name}"), "neither listed nor failed yet");
             (name.clone(), flag)
@@ -120,6 +124,7 @@ impl Report {
     ) {
         let sources = names(policy);
         info!(n_sources = sources.len(), "configuration changed");
+        log(&self.configuration.notes, &notes);
         let stays = |name: &SourceName| sources.contains(name) && !anew.contains(name);
         self.feeds.retain(|feed, _| feed.source().is_none_or(stays));
         self.lasting
@@ -315,6 +320,18 @@ impl Report {
         {
             flag.raise();
         }
+    }
+}
+
+/// Logs the warnings of a configuration that the former one did not have.
+fn log(before: &[String], notes: &[String]) {
+    let new = || notes.iter().filter(|it| !before.contains(it));
+    for note in new().take(MAX_LOGGED) {
+        warn!(%note, "about the configuration");
+    }
+    let n_more = new().skip(MAX_LOGGED).count();
+    if 0 < n_more {
+        warn!(n_more, "about the configuration; see reflector status");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Flags as Go programs read them.
 
+pub mod former;
 pub mod service_reflector;
 
 use std::fmt::Write;

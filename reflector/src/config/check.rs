@@ -45,6 +45,7 @@ impl TryFrom<Args> for Config {
             ..
         } = args;
         inputs.extend(config);
+        notes.append(&mut file.warnings);
         let mirror_namespace = mirror_namespace.or(file.mirror_namespace);
         let mut entries: Vec<_> = file.sources.into_iter().chain(named).collect();
         inputs.extend(groups.inputs());

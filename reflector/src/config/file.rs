@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::schema::{self, Duration as DurationText, Label, Range};
 use super::{
-    ClusterSetEntry, GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, SourcesFromCrd, staleness,
+    ClusterSetEntry, GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, SourcesFromCrd, former,
+    staleness,
 };
 
 /// The configuration file, in YAML or JSON.
@@ -62,6 +63,10 @@ pub struct File {
     /// Further sources, each an object of the local cluster.
     #[serde(rename = "sourcesFromCRD")]
     pub sources_from_crd: Option<SourcesFromCrd>,
+    /// Warnings about former spellings.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(super) warnings: Vec<String>,
 }
 
 /// As the file spells the planner's enum.
@@ -117,10 +122,12 @@ impl File {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(&text).map_err(|error| FileError::Parse {
+        let file = serde_saphyr::from_str(&text).map_err(|error| FileError::Parse {
             path: path.to_owned(),
             why: error.to_string().trim_start_matches("error: ").to_owned(),
-        })
+        })?;
+        let warnings = former::of_file(&text);
+        Ok(Self { warnings, ..file })
     }
 }
 

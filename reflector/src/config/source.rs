@@ -25,6 +25,7 @@ use super::staleness::{StalenessEntry, StalenessOfEntry};
 use super::{Origin, SourceConfig};
 
 pub use error::InvalidSource;
+pub(super) use pairs::keys;
 
 /// Name of the local cluster in failover orders, which no source can have.
 const LOCAL: &str = "local";

@@ -385,7 +385,7 @@ fn names(config: &Config) -> Vec<&str> {
 
 #[test]
 fn a_discovered_source_that_does_not_fit_is_left_out_and_told() {
-    let each = "each: {prefix: '{source}'}";
+    let each = "defaults: {prefix: '{source}'}";
     let config = with_directory(&["prod", "prod-eu", "test"], each).unwrap();
     assert_eq!(names(&config), ["prod", "test"]);
     let told = config.notes.join("; ");
@@ -402,7 +402,7 @@ fn a_discovered_source_that_does_not_fit_is_left_out_and_told() {
     assert_eq!(config.notes.len(), 2, "{:?}", config.notes);
 
     // What is wrong with all of them is wrong with the configuration.
-    check(with_directory(&["a", "b"], "each: {}"), &["sameName"]);
+    check(with_directory(&["a", "b"], "defaults: {}"), &["sameName"]);
 }
 
 #[test]
@@ -417,7 +417,7 @@ fn a_url_that_does_not_fit_is_left_out_and_told() {
     let file = directory.path().join("config");
     let text = format!(
         "mirrorNamespace: m\nremovedSources: delete\n\
-         sourceURLs: {{file: {}, each: {{prefix: 's-{{source}}'}}}}\n",
+         sourceURLs: {{file: {}, defaults: {{prefix: 's-{{source}}'}}}}\n",
         urls.display()
     );
     std::fs::write(&file, text).unwrap();

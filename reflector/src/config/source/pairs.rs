@@ -89,6 +89,13 @@ impl FromStr for SourceEntry {
     }
 }
 
+/// Returns the keys of a source.
+pub(crate) fn keys(text: &str) -> Vec<String> {
+    let pairs = pairs(text).into_iter();
+    let keys = pairs.filter_map(|it| Some(it.split_once('=')?.0.to_owned()));
+    keys.collect()
+}
+
 /// Splits at commas, but not at those within a value: a selector and a list have some of
 /// their own. What follows a comma and looks like no key belongs to what precedes it.
 fn pairs(text: &str) -> Vec<String> {

@@ -89,3 +89,28 @@ fn no_source_has_the_name_of_the_local_cluster() {
     );
     super::check(hold, &["\"soon\" is not a duration"]);
 }
+
+#[test]
+fn former_spellings_are_warnings_of_the_configuration() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    std::fs::write(path, "{holdSeconds: 5, sources: []}").unwrap();
+    let flags = [
+        "--listen=127.0.0.1:1",
+        "--source=name=b,url=http://b,prefix=b,pollEvery=9s",
+    ];
+    let words = ["--mirror-namespace=m", "--config", path]
+        .into_iter()
+        .chain(flags);
+    let words: Vec<_> = words.map(str::to_owned).collect();
+    let args = crate::compat::parse(&words, &std::collections::BTreeMap::new()).unwrap();
+    let config = Config::try_from(args).unwrap();
+    assert_eq!(
+        config.notes,
+        [
+            "flag --listen is deprecated: use --admin-bind-address",
+            "--source: pollEvery is deprecated: use pollInterval",
+            "holdSeconds is deprecated: use deletionHold",
+        ]
+    );
+}

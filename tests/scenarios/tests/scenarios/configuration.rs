@@ -12,7 +12,7 @@ use crate::lab::{Cluster, Lab, MIRRORS, Program, eventually, meanwhile, mirror, 
 
 /// A reflector by a file, which may change.
 pub(crate) struct ByFile {
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     pub(crate) reflector: Program,
     _keeper: Keeper,
 }

@@ -22,6 +22,7 @@
 //! | `multi_cluster_services` | ServiceExports become ServiceImports |
 //! | `foresight` | what a configuration would make is told before |
 //! | `renaming` | sources that get another name, and reflectors that contend |
+//! | `former_spellings` | former spellings of keys and flags are named with their replacement |
 //! | `found` | sources that are found: kubeconfigs in a directory, URLs in a ConfigMap |
 //! | `sources` | sources that are objects of the CRD `Source` |
 //! | `telling` | what is wrong is told where people look |
@@ -69,6 +70,7 @@ mod endings;
 mod endpoints;
 mod faults;
 mod foresight;
+mod former_spellings;
 mod found;
 mod global;
 mod input;
@@ -289,6 +291,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(configuration::credentials_are_rotated_without_a_write),
         scenario!(configuration::another_cluster_behind_the_same_url_is_refused),
         scenario!(configuration::mirrors_in_a_former_namespace_are_told),
+        scenario!(former_spellings::the_log_the_status_and_a_plan_name_them),
         scenario!(found::a_directory_of_kubeconfigs_is_a_set_of_sources),
         scenario!(found::source_api::urls_of_a_config_map_come_and_go),
         scenario!(found::source_api::service_reflectors_mounted_urls_need_no_restart),
