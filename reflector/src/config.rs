@@ -2,8 +2,10 @@
 
 mod args;
 mod check;
+mod cluster_profiles;
 mod cluster_set;
 pub(crate) mod crd;
+mod decision;
 mod endpoints;
 mod error;
 mod file;
@@ -13,6 +15,7 @@ mod import;
 mod legal;
 pub(crate) mod limits;
 mod naming;
+mod object_kind;
 pub(crate) mod objects;
 mod schema;
 mod shown;
@@ -35,8 +38,10 @@ use runtime::{Access, Authority};
 
 pub use args::Args;
 pub(crate) use args::{Command, Output, SourceFile, service};
+pub use cluster_profiles::ClusterProfiles;
 pub use cluster_set::{ClusterSetConfig, ClusterSetEntry};
 pub use crd::source_crd;
+pub use decision::{Former, FoundSources, Refusal, SourceObject, Verdict};
 pub use endpoints::EndpointsFrom;
 pub use error::Error;
 pub use file::{File, FileError};
@@ -47,7 +52,8 @@ pub use import::ImportEntry;
 pub(crate) use legal::{hash_of, label_of};
 pub use limits::{LimitsEntry, SourceLimits};
 pub use naming::NamingEntry;
-pub use objects::{Former, FoundSources, Refusal, SourceObject, SourcesFromCrd, Verdict};
+pub use object_kind::{ObjectKind, ObjectPlace};
+pub use objects::SourcesFromCrd;
 pub use schema::schema;
 pub use shown::Shown;
 pub use source::{InvalidSource, SourceEntry};
@@ -79,8 +85,8 @@ pub struct Config {
     pub mirror_namespace: Option<DnsLabel>,
     /// The ConfigMap of the local cluster that names further sources.
     pub config_map: Option<ConfigMapKey>,
-    /// Namespace of the Sources of the CRD, if these are read.
-    pub objects_in: Option<DnsLabel>,
+    /// Objects that are sources, and are read.
+    pub object_places: Vec<ObjectPlace>,
     /// Decisions on these.
     pub verdicts: Vec<Verdict>,
     /// Place of the record of cluster identities; `None` for no record.

@@ -219,7 +219,7 @@ async fn reflect(
     let pins = pins::keep(&config, &local, &leadership, &mut tasks);
     let ways = (&network, &pins, &writer, &announcer);
     let cluster_set = clusterset_of(ways, (&config, asked_of_set), &mut tasks);
-    publish_sources(&config, &further, (&writer, questions), &mut tasks);
+    publish_sources(&config, &further, (&writer, &questions), &mut tasks);
     let parts = (further, cluster_set);
     let reloads = line.map(|line| reloads_of((network, line), &config, parts, &mut tasks));
     let local_ranges = local_ranges_of(&config, &local, &mut tasks);
@@ -267,36 +267,37 @@ fn announcements(
     announce::announcements(client, (instance(), record), leadership, metrics)
 }
 
-/// Writes the status of the Sources of the CRD, where these are read.
+/// Writes what is known of objects that are sources, where these are read.
 fn publish_sources(
     config: &Config,
-    (_, objects): &Further,
-    (writer, questions): (&Writer, Questions),
+    further: &Further,
+    (writer, questions): (&Writer, &Questions),
     tasks: &mut Tasks,
 ) {
-    if let (Some(objects), Some(namespace)) = (objects, &config.objects_in) {
-        let place = (namespace.as_str(), config.record.clone());
-        objects.publish(place, (writer.clone(), questions), tasks);
+    for objects in &further.objects {
+        let parts = (writer.clone(), questions.clone());
+        objects.publish(config.record.clone(), parts, tasks);
     }
 }
 
-/// With what a ConfigMap and the Sources of the CRD say, where these name sources.
+/// With what a ConfigMap and objects say, where these name sources.
 async fn with_further(
     config: Config,
     line: Option<&Line>,
     client: &kube::Client,
     tasks: &mut Tasks,
 ) -> anyhow::Result<(Config, Further)> {
+    let mut further = Further::default();
     let Some(line) = line else {
-        return Ok((config, (None, None)));
+        return Ok((config, further));
     };
-    if config.config_map.is_none() && config.objects_in.is_none() {
-        return Ok((config, (None, None)));
+    if config.config_map.is_none() && config.object_places.is_empty() {
+        return Ok((config, further));
     }
-    let mut objects = None;
-    if let Some(namespace) = &config.objects_in {
-        let place = (namespace.as_str(), config.record.clone());
-        objects = Some(SourceObjects::start(client.clone(), place, tasks).await);
+    for place in config.object_places {
+        let place = (place, config.record.clone());
+        let objects = SourceObjects::start(client.clone(), place, tasks);
+        further.objects.push(objects.await);
     }
     let mut text = config
         .config_map
@@ -305,11 +306,12 @@ async fn with_further(
         text.at_start().await;
     }
     let said = text.as_ref().and_then(|it| it.text.as_ref());
-    let config = reload::read(line, said, objects.as_mut())?;
-    if let Some(objects) = &mut objects {
+    let config = reload::read(line, said, &mut further.objects)?;
+    for objects in &mut further.objects {
         objects.decided(&config.verdicts);
     }
-    Ok((config, (text, objects)))
+    further.config_map = text;
+    Ok((config, further))
 }
 
 /// Says why the program cannot go on, on standard error, with all reasons.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clusterset;
 use crate::compat::Line;
-use crate::config::{ClusterSetConfig, Config, GlobalConfig, SourceConfig};
+use crate::config::{ClusterSetConfig, Config, GlobalConfig, ObjectPlace, SourceConfig};
 use crate::config_map::ConfigMapText;
 use crate::following::Opened;
 use crate::source_objects::SourceObjects;
@@ -54,17 +54,14 @@ pub(crate) struct Reloader {
     notes: Vec<String>,
     sources: Vec<SourceConfig>,
     local_namespace: Option<DnsLabel>,
-    /// Namespace of the Sources, where these are objects.
-    objects_in: Option<DnsLabel>,
+    /// Places of sources that are objects.
+    object_places: Vec<ObjectPlace>,
     global: Option<GlobalConfig>,
     /// Sender of the configuration of the clusterset.
     cluster_set: Option<watch::Sender<clusterset::Configuration>>,
     cluster_set_config: Option<ClusterSetConfig>,
     refused: Option<String>,
-    /// Source URLs in a ConfigMap, if they are configured.
-    config_map: Option<ConfigMapText>,
-    /// Further sources, where these are objects.
-    objects: Option<SourceObjects>,
+    further: Further,
     reloads: mpsc::Sender<Reload>,
 }
 
@@ -78,10 +75,7 @@ impl Reloader {
         network: Network,
         line: Line,
         config: &Config,
-        ((config_map, objects), cluster_set): (
-            Further,
-            Option<watch::Sender<clusterset::Configuration>>,
-        ),
+        (further, cluster_set): (Further, Option<watch::Sender<clusterset::Configuration>>),
     ) -> (Self, mpsc::Receiver<Reload>) {
         let (reloads, receiver) = mpsc::channel(1);
         let reloader = Self {
@@ -93,13 +87,12 @@ impl Reloader {
             notes: config.warnings(),
             sources: config.sources.clone(),
             local_namespace: config.local_namespace().cloned(),
-            objects_in: config.objects_in.clone(),
+            object_places: config.object_places.clone(),
             global: config.global.clone(),
             cluster_set,
             cluster_set_config: config.cluster_set.clone(),
             refused: None,
-            config_map,
-            objects,
+            further,
             reloads,
         };
         (reloader, receiver)
@@ -128,12 +121,14 @@ impl Reloader {
     /// Reads the configuration if it changed; returns the result.
     async fn look(&mut self) -> Option<Reload> {
         let seen = content(&self.inputs);
-        let has_changed = match &mut self.config_map {
+        let has_changed = match &mut self.further.config_map {
             Some(config_map) => config_map.has_changed().await,
             None => Ok(false),
         };
-        let objects = self.objects.as_mut();
-        let has_changed_objects = objects.is_some_and(SourceObjects::has_changed);
+        let objects = self.further.objects.iter_mut();
+        // Each takes note of its changes.
+        let changed = objects.filter_map(|it| it.has_changed().then_some(()));
+        let has_changed_objects = 0 < changed.count();
         let is_new = seen != self.seen || has_changed_objects || has_changed == Ok(true);
         match has_changed {
             // Other changes are taken over, and this one is reported again afterwards.
@@ -177,12 +172,19 @@ impl Reloader {
     }
 
     async fn change(&mut self) -> anyhow::Result<Change> {
-        let text = self.config_map.as_ref().and_then(|it| it.text.as_ref());
-        let config = read(&self.line, text, self.objects.as_mut())?;
-        if config.objects_in != self.objects_in {
-            bail!("sourcesFromCRD names another namespace: restart the reflector");
+        let Further {
+            config_map,
+            objects,
+        } = &mut self.further;
+        let text = config_map.as_ref().and_then(|it| it.text.as_ref());
+        let config = read(&self.line, text, objects)?;
+        if config.object_places != self.object_places {
+            bail!(
+                "sourcesFromCRD or clusterProfiles names another namespace or selector: restart \
+                 the reflector"
+            );
         }
-        if config.config_map.as_ref() != self.config_map.as_ref().map(ConfigMapText::key) {
+        if config.config_map.as_ref() != config_map.as_ref().map(ConfigMapText::key) {
             bail!("sourceURLs names another ConfigMap: restart the reflector");
         }
         let local_namespace = config.local_namespace().cloned();
@@ -207,7 +209,7 @@ impl Reloader {
         let names: HashSet<_> = config.sources.iter().map(|it| &it.name).collect();
         let before = self.sources.iter().map(|it| &it.name);
         let stopped = before.filter(|it| !names.contains(it)).cloned().collect();
-        if let Some(objects) = &mut self.objects {
+        for objects in &mut self.further.objects {
             objects.decided(&config.verdicts);
         }
         self.sources = config.sources;
@@ -252,32 +254,42 @@ impl Reloader {
     }
 }
 
-/// Further sources, of a ConfigMap and of objects.
-pub(crate) type Further = (Option<ConfigMapText>, Option<SourceObjects>);
+/// Further sources.
+#[derive(Default)]
+pub(crate) struct Further {
+    /// Source URLs in a ConfigMap, if they are configured.
+    pub(crate) config_map: Option<ConfigMapText>,
+    /// Objects of each kind that is read.
+    pub(crate) objects: Vec<SourceObjects>,
+}
 
 /// Reads the configuration with what further sources there are now.
 pub(crate) fn read(
     line: &Line,
     config_map: Option<&String>,
-    mut objects: Option<&mut SourceObjects>,
+    objects: &mut [SourceObjects],
 ) -> anyhow::Result<Config> {
-    let mut args = line.read()?;
-    args.config_map = config_map.cloned();
-    if let Some(objects) = &mut objects {
-        objects.fill(&mut args);
+    let filled = |objects: &mut [SourceObjects]| {
+        let mut args = line.read()?;
+        args.config_map = config_map.cloned();
+        for objects in objects {
+            objects.fill(&mut args);
+        }
+        Ok::<_, anyhow::Error>(args)
+    };
+    let config = Config::try_from(filled(objects)?)?;
+    let formers = objects.iter().map(|it| it.with_former(&config.verdicts));
+    let formers: Vec<_> = formers.collect();
+    if formers.iter().all(Option::is_none) {
+        return Ok(config);
     }
-    let config = Config::try_from(args)?;
-    let Some(objects) = objects else {
-        return Ok(config);
-    };
-    let Some(former) = objects.with_former(&config.verdicts) else {
-        return Ok(config);
-    };
     // Those that do not fit stay as they were.
-    let mut args = line.read()?;
-    args.config_map = config_map.cloned();
-    objects.fill(&mut args);
-    args.source_objects.objects = Some(former);
+    let mut args = filled(objects)?;
+    for (objects, former) in objects.iter().zip(formers) {
+        if let Some(former) = former {
+            objects.fill_with(former, &mut args);
+        }
+    }
     Ok(Config::try_from(args)?)
 }
 

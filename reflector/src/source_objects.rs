@@ -1,5 +1,5 @@
-//! Sources of the CRD `Source`: reads them, hands them to the configuration, and writes their
-//! status.
+//! Objects of the local cluster that are sources: reads them, hands them to the configuration, and
+//! writes the status of those of the CRD `Source`.
 //!
 //! ```text
 //!  API server ─▶ watch ─▶ Set ─▶ reload (Config) ─▶ Verdicts ─▶ publish ─▶ API server
@@ -25,7 +25,9 @@ use serde_json::Value;
 use tokio::sync::watch as channel;
 use tokio::time::Instant;
 
-use crate::config::{Args, Former, FoundSources, RecordKey, SourceObject, Verdict};
+use crate::config::{
+    Args, Former, FoundSources, ObjectKind, ObjectPlace, RecordKey, SourceObject, Verdict,
+};
 use crate::questions::{Mirrored, Questions};
 use crate::write::Writer;
 
@@ -58,8 +60,9 @@ struct Known {
     status: Value,
 }
 
-/// Sources that are objects, for the configuration.
+/// Sources that are objects of one kind, for the configuration.
 pub(crate) struct SourceObjects {
+    place: ObjectPlace,
     set: channel::Receiver<Set>,
     seen: FoundSources,
     /// Specs that were accepted last, by UID.
@@ -71,15 +74,15 @@ pub(crate) struct SourceObjects {
 const AT_START: Duration = Duration::from_secs(10);
 
 impl SourceObjects {
-    /// Begins to read the Sources of a namespace, and waits until they are read or cannot be.
+    /// Begins to read the objects of a place, and waits until they are read or cannot be.
     pub(crate) async fn start(
         client: kube::Client,
-        (namespace, record): (&str, Option<RecordKey>),
+        (place, record): (ObjectPlace, Option<RecordKey>),
         tasks: &mut Tasks,
     ) -> Self {
-        let (watch, mut set) = Watch::new(client, namespace, record);
+        let (watch, mut set) = Watch::new(client, &place, record);
         let shutdown = tasks.shutdown().clone();
-        tasks.spawn("sources of the CRD", async move {
+        tasks.spawn(place.kind.plural(), async move {
             tokio::select! {
                 () = watch.run() => {}
                 () = shutdown.cancelled() => {}
@@ -89,6 +92,7 @@ impl SourceObjects {
         let is_read = |it: &Set| it.objects.is_some() || it.error.is_some();
         let _ = tokio::time::timeout(AT_START, set.wait_for(is_read)).await;
         Self {
+            place,
             set,
             seen: FoundSources::default(),
             accepted: HashMap::new(),
@@ -96,16 +100,28 @@ impl SourceObjects {
         }
     }
 
-    /// Writes the status of the Sources of a namespace, and the record of them, from now on.
+    /// Writes the record of the objects from now on, and the status of Sources.
     pub(crate) fn publish(
         &self,
-        (namespace, record): (&str, Option<RecordKey>),
+        record: Option<RecordKey>,
         (writer, questions): (Writer, Questions),
         tasks: &mut Tasks,
     ) {
+        let shutdown = tasks.shutdown().clone();
+        if self.place.kind == ObjectKind::ClusterProfile {
+            let recording = record::run(record, self.set.clone(), writer);
+            tasks.spawn("record of ClusterProfiles", async move {
+                tokio::select! {
+                    () = recording => shutdown.cancelled().await,
+                    () = shutdown.cancelled() => {}
+                }
+                Ok::<(), Infallible>(())
+            });
+            return;
+        }
+        let namespace = self.place.namespace.as_str();
         let parts = (self.set.clone(), self.verdicts.subscribe());
         let publisher = Publisher::new((namespace, record), parts, writer, questions);
-        let shutdown = tasks.shutdown().clone();
         tasks.spawn("status of sources", async move {
             tokio::select! {
                 () = publisher.run() => {}
@@ -133,7 +149,12 @@ impl SourceObjects {
         let set = self.set.borrow_and_update();
         self.seen = set.found(&self.accepted);
         drop(set);
-        args.source_objects.clone_from(&self.seen);
+        args.found(self.place.kind).clone_from(&self.seen);
+    }
+
+    /// Hands other specs of the objects to a configuration.
+    pub(crate) fn fill_with(&self, objects: Vec<SourceObject>, args: &mut Args) {
+        args.found(self.place.kind).objects = Some(objects);
     }
 
     /// Returns the Sources with the specs that were accepted before, for those that were

@@ -10,7 +10,9 @@ use proto_types::name::DnsLabel;
 use reflector_planner::SourceName;
 use runtime::{LogFilter, LogFormat};
 
-use super::{FoundSources, GlobalEntry, Habits, KubeconfigDir, SourceApi, SourceEntry, staleness};
+use super::{
+    FoundSources, GlobalEntry, Habits, KubeconfigDir, ObjectKind, SourceApi, SourceEntry, staleness,
+};
 
 /// Makes Services of other clusters usable in this one.
 #[derive(Debug, clap::Parser)]
@@ -155,6 +157,10 @@ pub struct Args {
     #[arg(skip)]
     pub(crate) source_objects: FoundSources,
 
+    /// Known ClusterProfiles
+    #[arg(skip)]
+    pub(crate) cluster_profiles: FoundSources,
+
     /// Metrics also by the names that semaphore-service-mirror had
     #[arg(skip)]
     pub(crate) semaphore_metrics: bool,
@@ -173,6 +179,16 @@ pub struct Args {
     /// No error without sources
     #[arg(skip)]
     pub(crate) may_be_empty: bool,
+}
+
+impl Args {
+    /// Returns the known objects of a kind.
+    pub(crate) const fn found(&mut self, kind: ObjectKind) -> &mut FoundSources {
+        match kind {
+            ObjectKind::Source => &mut self.source_objects,
+            ObjectKind::ClusterProfile => &mut self.cluster_profiles,
+        }
+    }
 }
 
 /// Command other than to run the reflector.

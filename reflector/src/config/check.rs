@@ -6,12 +6,13 @@ use proto_types::name::DnsLabel;
 use reflector_planner::policy::Policy;
 use runtime::Access;
 
+use super::cluster_profiles::Profiles;
 use super::file::RemovedSources;
-use super::objects::{Objects, Verdict};
+use super::objects::Objects;
 use super::source_discovery::Groups;
 use super::{
     Args, Config, Election, Error, File, GlobalConfig, GlobalEntry, Habits, InvalidSource, Origin,
-    RecordKey, SourceEntry, global, import,
+    RecordKey, SourceEntry, Verdict, global, import,
 };
 
 /// Warning about a file without sources, as it is installed before there are some.
@@ -76,8 +77,8 @@ impl TryFrom<Args> for Config {
             listen,
             election,
             mirror_namespace,
+            object_places: groups.places().collect(),
             config_map: groups.urls.and_then(|it| it.config_map),
-            objects_in: groups.objects.place.and_then(|it| it.namespace),
             verdicts,
             record,
             learns_local_ranges: file.learn_local_ranges.unwrap_or(true),
@@ -97,6 +98,7 @@ fn groups(args: &Args, file: &mut File) -> Result<Groups, Error> {
         urls: args.source_api.clone().or(urls),
         config_map: args.config_map.clone(),
         objects: Objects::of(args)?.at(file.sources_from_crd.take())?,
+        profiles: Profiles::of(args, file.cluster_profiles.take())?,
     })
 }
 
@@ -151,9 +153,10 @@ impl<'a> Together<'a> {
             let found = entries.iter().filter(|it| it.origin == Origin::Found);
             for (entry, why) in self.fit(&mut kept, found.cloned().collect()) {
                 let name = entry.name.as_str();
-                match verdicts.iter_mut().find(|it| &*it.name == name) {
-                    Some(verdict) if verdict.in_effect.is_some() => verdict.refuse(&why),
-                    Some(_) | None => notes.push(format!(
+                let mut accepted = verdicts.iter_mut().filter(|it| it.in_effect.is_some());
+                match accepted.find(|it| &*it.name == name) {
+                    Some(verdict) => verdict.refuse(&why),
+                    None => notes.push(format!(
                         "source {name} is left out; its mirrors stay: {why}"
                     )),
                 }

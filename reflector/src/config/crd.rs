@@ -6,12 +6,13 @@
 
 mod structural;
 
+use proto_types::resource::Names;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::SourceEntry;
-use super::objects::{NAMES, NOT_IN_OBJECTS};
+use super::objects::NOT_IN_OBJECTS;
 use super::schema::{EXCLUSIVE, NEEDS};
+use super::{ObjectKind, SourceEntry};
 
 /// Rules that the program checks for every source, where no single key decides.
 const RULES: [(&str, &str); 3] = [
@@ -51,6 +52,8 @@ const MAX_CONDITIONS: u32 = 8;
 
 /// Longest message of a condition in characters.
 pub(crate) const MAX_MESSAGE: usize = 1024;
+
+const NAMES: &Names = ObjectKind::Source.names();
 
 /// The manifest of the CustomResourceDefinition.
 #[must_use]

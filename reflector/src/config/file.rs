@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::schema::{self, Duration as DurationText, Label, Range};
 use super::{
-    ClusterSetEntry, GlobalEntry, KubeconfigDir, SourceApi, SourceEntry, SourcesFromCrd, former,
-    staleness,
+    ClusterProfiles, ClusterSetEntry, GlobalEntry, KubeconfigDir, SourceApi, SourceEntry,
+    SourcesFromCrd, former, staleness,
 };
 
 /// The configuration file, in YAML or JSON.
@@ -63,6 +63,8 @@ pub struct File {
     /// Further sources, each an object of the local cluster.
     #[serde(rename = "sourcesFromCRD")]
     pub sources_from_crd: Option<SourcesFromCrd>,
+    /// Further sources, each a ClusterProfile of the cluster-inventory API.
+    pub cluster_profiles: Option<ClusterProfiles>,
     /// Warnings about former spellings.
     #[serde(skip)]
     #[schemars(skip)]

@@ -11,9 +11,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::cluster_profiles::Profiles;
 use super::file::RemovedSources;
-use super::objects::{Objects, Verdict};
-use super::{Origin, SourceApi, SourceEntry, label_of};
+use super::objects::Objects;
+use super::{ObjectPlace, Origin, SourceApi, SourceEntry, Verdict, label_of};
 
 /// Beginning of the warning about an invalid URL in `sourceURLs`.
 pub(super) const LEFT_OUT: &str = "sourceURLs: left out:";
@@ -50,11 +51,19 @@ pub(super) struct Groups {
     pub(super) config_map: Option<String>,
     /// Sources of the CRD.
     pub(super) objects: Objects,
+    /// ClusterProfiles.
+    pub(super) profiles: Profiles,
 }
 
 impl Groups {
-    pub(super) const fn are_none(&self) -> bool {
-        self.directory.is_none() && self.urls.is_none() && self.objects.place.is_none()
+    pub(super) fn are_none(&self) -> bool {
+        self.directory.is_none() && self.urls.is_none() && self.places().next().is_none()
+    }
+
+    /// Returns the objects that are read.
+    pub(super) fn places(&self) -> impl Iterator<Item = ObjectPlace> + use<> {
+        let sources = self.objects.place();
+        sources.into_iter().chain(self.profiles.place.clone())
     }
 
     /// The files and directories where something is found.
@@ -64,7 +73,8 @@ impl Groups {
         directory.into_iter().chain(file)
     }
 
-    /// Adds what is found, and says what is none. Returns the decisions on Sources of the CRD.
+    /// Adds what is found, and says what is none. Returns the decisions on
+    /// objects.
     pub(super) fn add(
         &self,
         removed_sources: RemovedSources,
@@ -78,7 +88,9 @@ impl Groups {
             let text = self.config_map.as_deref();
             urls.add(text, removed_sources, entries, notes)?;
         }
-        Ok(self.objects.add(removed_sources, entries, notes))
+        let mut verdicts = self.objects.add(removed_sources, entries, notes);
+        verdicts.extend(self.profiles.add(removed_sources, entries, notes));
+        Ok(verdicts)
     }
 
     /// A source of each group, as it would be found under a name that is right.
@@ -96,12 +108,23 @@ impl Groups {
                 .source("sourceURLs", &name)
                 .unwrap_or_else(|_| SourceEntry::named(name.clone()))
         });
-        file.into_iter().chain(url).collect()
+        let profile = self.profiles.place.as_ref().map(|_| SourceEntry {
+            url: Some("http://sampled0".to_owned()),
+            ..self
+                .profiles
+                .defaults
+                .source("clusterProfiles", &name)
+                .unwrap_or_else(|_| SourceEntry::named(name.clone()))
+        });
+        file.into_iter().chain(url).chain(profile).collect()
     }
 
     /// Returns whether something was found that is no source, and may have been one.
     pub(super) fn lacks_some(&self, notes: &[String], verdicts: &[Verdict]) -> bool {
-        self.objects.lacks_some(verdicts) || notes.iter().any(|it| it.starts_with(LEFT_OUT))
+        self.objects.lacks_some()
+            || self.profiles.lacks_some()
+            || verdicts.iter().any(Verdict::lacks_source)
+            || notes.iter().any(|it| it.starts_with(LEFT_OUT))
     }
 
     /// Returns the treatment of the mirrors of absent sources. A source that is not known yet was
@@ -161,6 +184,9 @@ pub enum InvalidGroup {
          would go; put a URL there, or remove sourceURLs"
     )]
     NoUrls,
+    /// ClusterProfiles that cannot be read as asked.
+    #[error("clusterProfiles.{0}")]
+    Profiles(String),
     /// The defaults have keys that a source cannot have.
     #[error("{group}.defaults: {why}")]
     Defaults {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use http::Method;
 use jiff::Timestamp;
+use proto_types::resource::Names;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -14,11 +15,14 @@ use tracing::{debug, warn};
 use super::conditions::Difference;
 use super::record::Recorder;
 use super::{Known, Mirrored, Set, conditions, propagation};
-use crate::config::objects::NAMES;
-use crate::config::{RecordKey, Verdict};
+use crate::config::{ObjectKind, RecordKey, Verdict};
 use crate::questions::{Question, Questions};
 use crate::status::Status;
 use crate::write::{Failure, Writer};
+
+const KIND: ObjectKind = ObjectKind::Source;
+
+const NAMES: &Names = KIND.names();
 
 /// Interval at which statuses are compared.
 const LOOK: Duration = Duration::from_secs(2);
@@ -78,7 +82,7 @@ impl Publisher {
         Self {
             path: NAMES.collection(Some(namespace)),
             namespace: namespace.to_owned(),
-            recorder: record.map(|key| Recorder::new(&key, writer.clone())),
+            recorder: record.map(|key| Recorder::new(KIND, &key, writer.clone())),
             set,
             verdicts,
             writer,

@@ -18,6 +18,11 @@ fn known(name: &str, created: &str, url: &str) -> (Box<str>, Known) {
 fn sources(set: Set) -> (SourceObjects, channel::Sender<Set>) {
     let (sender, set) = channel::channel(set);
     let sources = SourceObjects {
+        place: ObjectPlace {
+            kind: ObjectKind::Source,
+            namespace: "heliograph".parse().unwrap(),
+            selector: proto_types::LabelSelector::default(),
+        },
         set,
         seen: FoundSources::default(),
         accepted: HashMap::new(),
@@ -36,6 +41,7 @@ fn verdict(name: &str, refused: bool) -> Verdict {
     let reason = "Incompatible";
     let message = String::new();
     Verdict {
+        kind: ObjectKind::Source,
         name: name.into(),
         uid: format!("uid-{name}").into(),
         generation: 1,

@@ -1,13 +1,13 @@
-//! Lists and watches the Sources of a namespace.
+//! Lists and watches the objects of a namespace.
 //!
-//! A Source that is deleted counts for some seconds more, and until there is
+//! An object that is deleted counts for some seconds more, and until there is
 //! [evidence](super::declared) that it was deleted alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proto_types::RawObject;
 use proto_types::evidence::Ruling;
-use proto_types::{LabelSelector, RawObject};
 use runtime::{Cause, Event, Limits, Reader, Scope};
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,14 +17,14 @@ use tracing::{info, warn};
 
 use super::definition::{crd, not_served, recorded};
 use super::{Known, Set};
-use crate::config::RecordKey;
-use crate::config::objects::NAMES;
+use crate::config::{ObjectKind, ObjectPlace, RecordKey};
 
 /// Interval between attempts to read what is not served. The CRD may come at any time.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Reader of the Sources.
+/// Reader of objects.
 pub(super) struct Watch {
+    kind: ObjectKind,
     client: kube::Client,
     scope: Scope,
     reader: Reader,
@@ -35,7 +35,7 @@ pub(super) struct Watch {
     set: watch::Sender<Set>,
 }
 
-/// A Source, as the API server writes it.
+/// An object, as the API server writes it.
 #[derive(Deserialize)]
 struct Document {
     metadata: Metadata,
@@ -56,10 +56,10 @@ struct Metadata {
 }
 
 impl Watch {
-    /// Reader of a namespace, and what it reads.
+    /// Reader of a place, and what it reads.
     pub(super) fn new(
         client: kube::Client,
-        namespace: &str,
+        place: &ObjectPlace,
         record: Option<RecordKey>,
     ) -> (Self, watch::Receiver<Set>) {
         let (set, read) = watch::channel(Set {
@@ -67,11 +67,12 @@ impl Watch {
             ..Set::default()
         });
         let scope = Scope {
-            resource: &NAMES,
-            namespace: Some(namespace.to_owned()),
-            selector: LabelSelector::default(),
+            resource: place.kind.names(),
+            namespace: Some(place.namespace.to_string()),
+            selector: place.selector.clone(),
         };
         let watch = Self {
+            kind: place.kind,
             reader: reader(&client, &scope),
             client,
             scope,
@@ -112,7 +113,7 @@ impl Watch {
         let Some(key) = &self.record else {
             return;
         };
-        match recorded(&self.client, key).await {
+        match recorded(&self.client, self.kind, key).await {
             Ok(text) => {
                 self.record = None;
                 self.set.send_modify(|it| {
@@ -130,7 +131,7 @@ impl Watch {
 
     /// Reads which CRD is served. What was listed under another one is no evidence.
     async fn learn(&mut self) {
-        if let Ok(uid) = crd(&self.client).await {
+        if let Ok(uid) = crd(&self.client, self.kind).await {
             self.serves(uid);
         }
     }
@@ -146,11 +147,12 @@ impl Watch {
         match event {
             Event::Listed(listing) => {
                 let found = listing.objects.iter();
-                let found: BTreeMap<_, _> = found.filter_map(read).collect();
+                let found = found.filter_map(|it| read(self.kind, it));
+                let found: BTreeMap<_, _> = found.collect();
                 self.list(found, listing.ruling);
             }
             Event::Applied(object) => {
-                if let Some((name, known)) = read(&object) {
+                if let Some((name, known)) = read(self.kind, &object) {
                     self.set.send_modify(|it| {
                         it.declared.seen(&name, self.crd.as_deref());
                         it.objects.get_or_insert_default().insert(name, known);
@@ -165,8 +167,11 @@ impl Watch {
             Event::Failed(failure) => match &failure.cause {
                 // A watch that ends is opened again at once.
                 Cause::Cut(_) | Cause::Brief => {}
-                Cause::NotServed(_) => self.fails(Some(not_served())),
-                _ => self.fails(Some(format!("cannot read {}: {failure}", NAMES.qualified))),
+                Cause::NotServed(_) => self.fails(Some(not_served(self.kind))),
+                _ => {
+                    let name = self.kind.names().qualified;
+                    self.fails(Some(format!("cannot read {name}: {failure}")));
+                }
             },
         }
     }
@@ -189,22 +194,23 @@ impl Watch {
     }
 
     fn fails(&self, error: Option<String>) {
+        let plural = self.kind.plural();
         self.set.send_if_modified(|it| {
             if it.error == error {
                 return false;
             }
             match &error {
-                Some(why) => warn!(why, "Sources cannot be read; those that were read stay"),
-                None => info!("Sources are read again"),
+                Some(why) => warn!(why, "{plural} cannot be read; those that were read stay"),
+                None => info!("{plural} are read again"),
             }
             it.error = error;
             true
         });
     }
 
-    /// Judges the Sources that are missing, if the CRD can be read.
+    /// Judges the objects that are missing, if the CRD can be read.
     async fn judge(&mut self) {
-        let uid = match crd(&self.client).await {
+        let uid = match crd(&self.client, self.kind).await {
             Ok(uid) => uid,
             Err(why) => {
                 self.fails(Some(why));
@@ -214,16 +220,20 @@ impl Watch {
             }
         };
         self.fails(None);
+        let plural = self.kind.plural();
         self.set.send_modify(|it| {
             let (deleted, held) = it.declared.judge(&uid, Instant::now());
             if !deleted.is_empty() {
-                info!(names = deleted.join(", "), "Sources were deleted");
+                info!(
+                    names = deleted.join(", "),
+                    "{plural} were deleted, or are not selected any more"
+                );
             }
             if !held.is_empty() {
                 let names = held.join(", ");
                 warn!(
                     names,
-                    "Sources are missing since the CRD was replaced; they stay in effect"
+                    "{plural} are missing since the CRD was replaced; they stay in effect"
                 );
             }
             if let Some(objects) = &mut it.objects {
@@ -249,15 +259,18 @@ async fn at(due: Option<Instant>) {
     }
 }
 
-fn read(object: &RawObject) -> Option<(Box<str>, Known)> {
+fn read(kind: ObjectKind, object: &RawObject) -> Option<(Box<str>, Known)> {
     let document: Document = serde_json::from_slice(&object.json).ok()?;
     let known = Known {
         uid: object.uid.clone(),
         resource_version: document.metadata.resource_version,
         generation: document.metadata.generation,
         created: document.metadata.creation_timestamp,
-        spec: document.spec,
-        status: document.status,
+        spec: kind.spec(document.spec, &document.status),
+        status: match kind {
+            ObjectKind::Source => document.status,
+            ObjectKind::ClusterProfile => Value::Null,
+        },
     };
     Some((object.key.name().into(), known))
 }

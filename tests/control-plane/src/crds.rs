@@ -6,14 +6,26 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-const MODULE: &str = "sigs.k8s.io/mcs-api";
-
 /// Returns the directory of the CRDs of the Multi-Cluster Services API. The first call on
 /// a machine downloads the module.
 pub fn multi_cluster_services() -> anyhow::Result<PathBuf> {
-    let pins = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/mcs-api");
+    Ok(module("mcs-api")?.join("config/crd"))
+}
+
+/// Returns the directory of the CRDs of the cluster-inventory API. The first call on a machine
+/// downloads the module.
+pub fn cluster_inventory() -> anyhow::Result<PathBuf> {
+    Ok(module("cluster-inventory-api")?.join("config/crd/bases"))
+}
+
+/// Returns the directory of a module of `sigs.k8s.io`, in the version that is pinned.
+fn module(name: &str) -> anyhow::Result<PathBuf> {
+    let module = format!("sigs.k8s.io/{name}");
+    let pins = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tools")
+        .join(name);
     let output = Command::new("go")
-        .args(["mod", "download", "-json", MODULE])
+        .args(["mod", "download", "-json", &module])
         .current_dir(pins)
         .env("GOWORK", "off")
         .env("GOFLAGS", "-mod=mod")
@@ -21,8 +33,8 @@ pub fn multi_cluster_services() -> anyhow::Result<PathBuf> {
         .output()
         .context("cannot run go")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "cannot download {MODULE}: {text}");
-    let module: Value = serde_json::from_slice(&output.stdout)?;
-    let directory = module["Dir"].as_str().context("go names no directory")?;
-    Ok(Path::new(directory).join("config/crd"))
+    ensure!(output.status.success(), "cannot download {module}: {text}");
+    let described: Value = serde_json::from_slice(&output.stdout)?;
+    let directory = described["Dir"].as_str().context("go names no directory")?;
+    Ok(PathBuf::from(directory))
 }

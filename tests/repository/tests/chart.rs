@@ -63,9 +63,9 @@ fn reflectors() -> Vec<Case> {
             &["core-endpoints-everywhere"],
         ),
         (
-            allowed(json!({"takeOver": true})),
+            allowed(json!({"takeOver": true, "clusterProfiles": true})),
             "reflector",
-            &["take-over"],
+            &["take-over", "cluster-profiles"],
         ),
         (
             reflector(json!({"standby": true, "permissions": {

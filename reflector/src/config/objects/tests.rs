@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::config::{Args, Config};
+use crate::config::{Args, Config, Former};
 
 const FILE: &str = "{mirrorNamespace: m, sourcesFromCRD: {namespace: heliograph}, \
                     removedSources: delete, sources: [{name: east, url: 'http://east', prefix: east}]}";

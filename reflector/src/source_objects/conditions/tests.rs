@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Refusal;
+use crate::config::{ObjectKind, Refusal};
 use crate::status::{HeldStatus, Mirrors, ProblemStatus};
 
 fn verdict(in_effect: Option<i64>, refused: bool) -> Verdict {
@@ -8,6 +8,7 @@ fn verdict(in_effect: Option<i64>, refused: bool) -> Verdict {
         message: "spec: url: it has a query".to_owned(),
     };
     Verdict {
+        kind: ObjectKind::Source,
         name: "east".into(),
         uid: "uid".into(),
         generation: 2,

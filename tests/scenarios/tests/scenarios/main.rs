@@ -42,6 +42,7 @@
 //! | `connections` | what one connection carries, beside the same at the API server |
 //! | `continuity` | consumers go on after a restart, at another replica, at another tier |
 //! | `clients` | informers, watchers and kubectl of others, through every disturbance |
+//! | `cluster_profiles` | ClusterProfiles of the cluster-inventory API are sources |
 //! | `command_line` | `heliograph` links two clusters without a Secret, checks and explains them |
 //! | `coredns` | stock CoreDNS with an emitter for its API server |
 //! | `commands` | commands of pages are understood, and exit with the codes of the page |
@@ -56,6 +57,7 @@ mod chart;
 mod client_certificates;
 mod clients;
 mod cluster;
+mod cluster_profiles;
 mod command_line;
 mod commands;
 mod compat;
@@ -159,8 +161,10 @@ fn of_the_contract() -> Vec<Scenario> {
 fn of_source_objects() -> Vec<Scenario> {
     vec![
         scenario!(sources::source_objects_come_change_and_go),
+        scenario!(cluster_profiles::cluster_profiles_come_change_and_go),
         scenario!(sources::two_hundred_source_objects_that_are_quiet_cost_no_status),
         scenario!(rights::objects::sources_need_the_rights_of_the_component_and_no_more),
+        scenario!(rights::profiles::profiles_need_the_rights_of_the_component_and_no_more),
     ]
 }
 

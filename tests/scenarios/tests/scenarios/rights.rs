@@ -9,6 +9,7 @@ pub(crate) mod clusterset;
 mod emitting;
 pub(crate) mod joining;
 pub(crate) mod objects;
+pub(crate) mod profiles;
 mod reflecting;
 
 use base64::Engine;
