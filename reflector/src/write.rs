@@ -8,7 +8,7 @@ mod namespace;
 mod plain;
 mod preview;
 mod refusal;
-mod rejection;
+pub(crate) mod rejection;
 mod request;
 
 use std::time::Duration;
@@ -264,7 +264,7 @@ impl Writer {
         } else if is_transient(code, &status) {
             written.deferred(Refusal::Status(code, status));
         } else {
-            let fields = rejection::optional_fields(step, &status);
+            let fields = rejection::updates(step, &status);
             if fields.is_empty() {
                 written.blocked(step, Obstacle::Refused(status.message.into()));
             } else {

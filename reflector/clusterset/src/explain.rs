@@ -114,6 +114,9 @@ pub fn problems(set: &ClusterSet, key: &ObjectKey, plan: &Plan) -> Vec<ImportPro
         let why = format!("the local API server rejected a write: {why}; correct what it names");
         tell(Reason::ImportRejected, "ServiceImport", &why);
     }
+    for it in &plan.unsupported {
+        tell(Reason::FieldNotSupported, "ServiceImport", &it.to_string());
+    }
     for it in plan.export.iter().flatten() {
         match (it.condition_type, it.status) {
             ("Valid", Status::False) => tell(Reason::ExportInvalid, "ServiceExport", &it.message),

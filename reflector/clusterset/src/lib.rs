@@ -19,6 +19,7 @@
 //! | [`conditions`] | conditions of exports and imports |
 //! | [`action`], `request` | the writes that establish a plan |
 //! | [`explain`](mod@explain), [`reason`] | why an import is as it is, and what is wrong |
+//! | [`unsupported`] | values that the local API server rejects |
 //! | [`preview`] | the writes of all imports, in advance |
 //! | [`left`], `adopt` | imports of other programs, and how they are taken over |
 //! | [`name`] | names of derived Services and of copied EndpointSlices |
@@ -56,6 +57,7 @@ pub mod preview;
 pub mod reason;
 mod request;
 pub mod state;
+pub mod unsupported;
 pub mod wanted;
 
 pub use action::{Action, Request, actions};

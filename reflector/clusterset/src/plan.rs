@@ -19,6 +19,7 @@ use crate::merge::{self, ImportType, Member, Merged};
 use crate::name;
 use crate::ports::{self, PortNames};
 use crate::state::ClusterSet;
+use crate::unsupported::{self, Unsupported};
 use crate::wanted::{derived_service, shown_ports, wanted_import};
 
 pub use crate::wanted::{Derived, Desired, Import};
@@ -38,6 +39,8 @@ pub struct Plan {
     pub import_status: Desired<ImportStatus>,
     /// Conditions of the local cluster's ServiceExport, where there is one.
     pub export: Option<Vec<Condition>>,
+    /// Values that the local API server rejects.
+    pub unsupported: BTreeSet<Unsupported>,
 }
 
 /// Desired copy of an EndpointSlice.
@@ -100,6 +103,7 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
         left: Vec::new(),
         import: Desired::Unchanged,
         import_status: Desired::Unchanged,
+        unsupported: BTreeSet::new(),
         export: export_conditions(set, key, conflicts, &exports.unlisted),
     };
     if is_occupied(set, key) {
@@ -134,6 +138,7 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
         _ if held.is_empty() => absent(set, key, &mut plan),
         _ => plan.import_status = status(set, key, &held),
     }
+    unsupported::weaken(set, key, &mut plan);
     Some(plan)
 }
 

@@ -15,6 +15,8 @@ pub enum Reason {
     ImportOccupied,
     /// The local API server rejected a write.
     ImportRejected,
+    /// The local API server rejects a value of an optional field.
+    FieldNotSupported,
     /// An exporting cluster is disconnected.
     ImportStale,
 }
@@ -30,6 +32,7 @@ impl Reason {
             Self::ExportNotAllowed => "ExportNotAllowed",
             Self::ImportOccupied => "ImportOccupied",
             Self::ImportRejected => "ImportRejected",
+            Self::FieldNotSupported => "FieldNotSupported",
             Self::ImportStale => "ImportStale",
         }
     }

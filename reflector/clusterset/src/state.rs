@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use proto_types::ObjectKey;
-use reflector_planner::{Age, Moment, RemovedSources, SourceSlice, Staleness};
+use reflector_planner::rejected::Rejected;
+use reflector_planner::{Age, Moment, OptionalField, RemovedSources, SourceSlice, Staleness};
 use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
@@ -55,6 +56,8 @@ pub struct ClusterSet {
     now: Moment,
     /// Writes that the API server rejected, with its words, by import.
     rejections: HashMap<ObjectKey, Box<str>>,
+    /// Values of optional fields that the API server rejected.
+    rejected_fields: Rejected,
     /// Fields that the installed ServiceImport schema drops, such as `status.conditions`.
     dropped: BTreeSet<Box<str>>,
     /// Lists that were not asked for again yet.
@@ -82,6 +85,8 @@ pub enum Update {
     Namespaces(Change<Box<str>, bool>),
     /// The local API server rejected a write for an import; `None` after a success.
     Rejected(ObjectKey, Option<Box<str>>),
+    /// The local API server rejected a value of an optional field, with that message.
+    FieldRejected(OptionalField, Box<str>, Box<str>),
     /// The answer to a write of a ServiceImport shows which fields the schema has.
     Schema(Schema),
     /// Time passed.
@@ -134,6 +139,7 @@ impl ClusterSet {
             local: Local::default(),
             now: Moment::default(),
             rejections: HashMap::new(),
+            rejected_fields: Rejected::default(),
             dropped: BTreeSet::new(),
             doubts: Vec::new(),
         }
@@ -161,6 +167,11 @@ impl ClusterSet {
     #[must_use]
     pub const fn now(&self) -> Moment {
         self.now
+    }
+
+    /// Returns values of optional fields that the local API server rejected.
+    pub(crate) const fn rejected_fields(&self) -> &Rejected {
+        &self.rejected_fields
     }
 
     /// Returns what exists in the local cluster for imports.
@@ -268,6 +279,11 @@ impl ClusterSet {
                     .into_iter()
                     .collect()
             }
+            Update::FieldRejected(field, value, message) => {
+                let now = self.now;
+                self.rejected_fields.insert(field, value, message, now);
+                self.keys()
+            }
             Update::Schema(schema) => self.learn(schema),
             Update::Tick(now) => self.tick(now),
         }
@@ -291,8 +307,9 @@ impl ClusterSet {
         };
         let before = ages(self);
         self.now = now;
+        let is_forgotten = self.rejected_fields.expire(now);
         self.doubt_what_was_held();
-        if before == ages(self) {
+        if before == ages(self) && !is_forgotten {
             Touched::new()
         } else {
             self.keys()

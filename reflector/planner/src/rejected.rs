@@ -28,7 +28,7 @@ pub enum OptionalField {
 
 /// Values that the local API server rejected, with its message and the time.
 #[derive(Debug, Default)]
-pub(crate) struct Rejected(HashMap<(OptionalField, Box<str>), (Box<str>, Moment)>);
+pub struct Rejected(HashMap<(OptionalField, Box<str>), (Box<str>, Moment)>);
 
 /// An API server may be replaced by a newer one.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
@@ -86,12 +86,13 @@ fn without_indices(path: &str) -> String {
 
 impl Rejected {
     /// Returns whether no value is rejected.
-    pub(crate) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Remembers a rejection.
-    pub(crate) fn insert(
+    pub fn insert(
         &mut self,
         field: OptionalField,
         value: Box<str>,
@@ -102,7 +103,7 @@ impl Rejected {
     }
 
     /// Forgets what was rejected long ago; returns whether there was any.
-    pub(crate) fn expire(&mut self, now: Moment) -> bool {
+    pub fn expire(&mut self, now: Moment) -> bool {
         let before = self.0.len();
         self.0
             .retain(|_, (_, at)| now.0.saturating_sub(at.0) < FORGET_AFTER);
@@ -142,19 +143,20 @@ impl Rejected {
 
 /// Value that a mirror loses because the local API server rejects it.
 #[derive(Debug)]
-pub(crate) struct Lost {
-    pub(crate) field: OptionalField,
+pub struct Lost {
+    /// The field.
+    pub field: OptionalField,
     /// Value of the source.
-    pub(crate) asked: Box<str>,
+    pub asked: Box<str>,
     /// Value that is written, if any.
-    pub(crate) used: Option<&'static str>,
+    pub used: Option<&'static str>,
     /// Message of the API server.
-    pub(crate) message: Box<str>,
+    pub message: Box<str>,
 }
 
 impl Rejected {
     /// Removes rejected values from a Service.
-    pub(crate) fn weaken_service(&self, spec: &mut ServiceSpec) -> Vec<Lost> {
+    pub fn weaken_service(&self, spec: &mut ServiceSpec) -> Vec<Lost> {
         let mut lost = Vec::new();
         let distribution = &mut spec.traffic_distribution;
         self.weaken(OptionalField::TrafficDistribution, distribution, &mut lost);
@@ -169,7 +171,7 @@ impl Rejected {
     }
 
     /// Removes rejected values from an EndpointSlice.
-    pub(crate) fn weaken_slice(&self, spec: &mut SliceSpec) -> Vec<Lost> {
+    pub fn weaken_slice(&self, spec: &mut SliceSpec) -> Vec<Lost> {
         let mut lost = Vec::new();
         for port in &mut spec.ports {
             self.weaken(

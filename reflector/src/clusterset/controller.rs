@@ -291,8 +291,12 @@ impl Controller {
             key,
             again,
             rejected,
+            fields,
             schemas,
         } = done;
+        for (field, value, message) in fields {
+            self.update(Update::FieldRejected(field, value, message));
+        }
         for schema in schemas {
             self.update(Update::Schema(schema));
         }

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http::Method;
-use proto_types::ObjectKey;
+use proto_types::{ObjectKey, Resource, Status};
 use reflector_clusterset::{Action, Request, Schema};
 use serde_json::Value;
 use tracing::debug;
 
 use crate::queue::Again;
+use crate::write::rejection::{RejectedField, optional_fields};
 use crate::write::{Failure, Writer};
 
 /// Result of the actions for an import.
@@ -19,6 +20,8 @@ pub(super) struct Done {
     pub(super) again: Option<Again>,
     /// Reason for which the API server rejected an object.
     pub(super) rejected: Option<String>,
+    /// Values of optional fields that the API server rejected.
+    pub(super) fields: Vec<RejectedField>,
     /// Fields of ServiceImports that the installed schema has, and has not.
     pub(super) schemas: Vec<Schema>,
 }
@@ -29,6 +32,7 @@ pub(super) async fn perform(writer: Writer, key: ObjectKey, actions: Vec<Action>
         key,
         again: None,
         rejected: None,
+        fields: Vec::new(),
         schemas: Vec::new(),
     };
     for action in actions {
@@ -44,10 +48,15 @@ pub(super) async fn perform(writer: Writer, key: ObjectKey, actions: Vec<Action>
                 done.again = Some(match failure {
                     Failure::Conflict(_) => Again::Soon,
                     Failure::Standby | Failure::Unavailable(_) => Again::Later,
-                    Failure::Rejected(why) => {
-                        let kind = resource.kind;
-                        done.rejected = Some(format!("cannot {verb} {kind} {object}: {why}"));
-                        Again::Later
+                    Failure::Rejected(status) => {
+                        done.fields = fields(&action, &status);
+                        if done.fields.is_empty() {
+                            let (kind, why) = (resource.kind, &status.message);
+                            done.rejected = Some(format!("cannot {verb} {kind} {object}: {why}"));
+                            Again::Later
+                        } else {
+                            Again::Soon
+                        }
                     }
                 });
                 break;
@@ -55,6 +64,17 @@ pub(super) async fn perform(writer: Writer, key: ObjectKey, actions: Vec<Action>
         }
     }
     done
+}
+
+/// Returns the values of optional fields for which an object was rejected.
+fn fields(action: &Action, status: &Status) -> Vec<RejectedField> {
+    let (Request::Create(body) | Request::Update(body)) = &action.request else {
+        return Vec::new();
+    };
+    let mut all = Resource::ALL.into_iter();
+    let resource = all.find(|it| it.names().plural == action.resource.plural);
+    let fields = resource.map(|it| optional_fields(it, body, status));
+    fields.unwrap_or_default()
 }
 
 async fn send(writer: &Writer, action: &Action) -> Result<Bytes, Failure> {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use proto_types::Status;
 
 use super::Writer;
 use super::refusal::{Refusal, is_transient};
@@ -13,8 +14,8 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Conflict(String),
     /// The API server rejected this object.
-    #[error("{0}")]
-    Rejected(String),
+    #[error("{}", .0.message)]
+    Rejected(Box<Status>),
     /// The API server takes no requests now.
     #[error("{0}")]
     Unavailable(String),
@@ -37,13 +38,15 @@ impl Writer {
                 Refusal::Unavailable(why) => Failure::Unavailable(why),
                 Refusal::Busy(_) => Failure::Unavailable("the API server is busy".to_owned()),
                 Refusal::StandingBy => Failure::Standby,
-                Refusal::Namespace(why) => Failure::Rejected(why),
+                Refusal::Namespace(why) => {
+                    Failure::Rejected(Box::new(Status::failure(403, "Forbidden", why)))
+                }
                 Refusal::Status(code, status) => match code {
                     StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
                         Failure::Conflict(status.message)
                     }
                     code if is_transient(code, &status) => Failure::Unavailable(status.message),
-                    _ => Failure::Rejected(status.message),
+                    _ => Failure::Rejected(Box::new(status)),
                 },
             })
     }

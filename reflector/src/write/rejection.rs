@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use proto_types::Status;
+use proto_types::{Resource, Status};
 use reflector_planner::{OptionalField, Step, Update, Write};
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,18 +28,33 @@ pub(super) fn finalizers(answer: &Bytes) -> Option<Box<str>> {
     is_kept.then(|| metadata.finalizers.join(", ").into())
 }
 
-/// Returns the values of optional fields for which an object was rejected. Nothing, if it
-/// was rejected for other fields too: without those it would be rejected again.
-pub(super) fn optional_fields(step: &Step, status: &Status) -> Vec<Update> {
+/// Returns the news of a write that was rejected for values of optional fields.
+pub(super) fn updates(step: &Step, status: &Status) -> Vec<Update> {
     let (Write::Create(body) | Write::Update(body) | Write::Replace(_, body)) = &step.write else {
         return Vec::new();
     };
+    let rejected = optional_fields(step.resource, body, status).into_iter();
+    let updates =
+        rejected.map(|(field, value, message)| Update::FieldRejected(field, value, message));
+    updates.collect()
+}
+
+/// A field, the value that was rejected, and the message.
+pub(crate) type RejectedField = (OptionalField, Box<str>, Box<str>);
+
+/// Returns the values of optional fields for which an object was rejected. Nothing, if it
+/// was rejected for other fields too: without those it would be rejected again.
+pub(crate) fn optional_fields(
+    resource: Resource,
+    body: &[u8],
+    status: &Status,
+) -> Vec<RejectedField> {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return Vec::new();
     };
     let causes = status.details.iter().flat_map(|it| &it.causes);
     let rejected = causes.map(|cause| {
-        let field = OptionalField::at(step.resource, &cause.field)?;
+        let field = OptionalField::at(resource, &cause.field)?;
         let value = match field {
             OptionalField::Hints => "",
             _ => at(&body, &cause.field)?.as_str()?,
@@ -48,9 +63,8 @@ pub(super) fn optional_fields(step: &Step, status: &Status) -> Vec<Update> {
     });
     let rejected: Option<BTreeSet<_>> = rejected.collect();
     let rejected = rejected.unwrap_or_default().into_iter();
-    let updates = rejected
-        .map(|(field, value, message)| Update::FieldRejected(field, value.into(), message.into()));
-    updates.collect()
+    let fields = rejected.map(|(field, value, message)| (field, value.into(), message.into()));
+    fields.collect()
 }
 
 /// Returns the value at a path such as `spec.ports[0].appProtocol`.

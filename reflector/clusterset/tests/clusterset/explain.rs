@@ -1,8 +1,10 @@
 //! Explanations and problems of imports.
 
+use std::time::Duration;
+
 use proto_types::ObjectKey;
-use reflector_clusterset::{ImportExplanation, Update, explain, plan};
-use reflector_planner::RemovedSources;
+use reflector_clusterset::{ImportExplanation, Update, explain, name, plan};
+use reflector_planner::{Moment, OptionalField, RemovedSources};
 use serde_json::json;
 
 use crate::lab::{Lab, exported, http, id, service, web};
@@ -147,4 +149,30 @@ fn a_missing_namespace_is_the_cause() {
     lab.export("west", &there(exported(OLD)));
     let it = explained(&lab, &key);
     assert!(it.conclusion.contains("no namespace shop"), "{it}");
+}
+
+#[test]
+fn a_value_that_the_local_api_server_rejects_does_not_cost_the_import() {
+    let mut lab = Lab::new();
+    lab.exports("west", OLD, "10.2.0.1");
+    let mut zoned = http();
+    zoned["spec"]["trafficDistribution"] = json!("PreferSameZone");
+    lab.service("west", &zoned);
+    lab.set.update(Update::FieldRejected(
+        OptionalField::TrafficDistribution,
+        "PreferSameZone".into(),
+        "Unsupported value".into(),
+    ));
+    let (reason, why) = only_problem(&lab, &web());
+    assert_eq!(reason, "FieldNotSupported");
+    assert!(why.contains("trafficDistribution PreferClose"), "{why}");
+    lab.settle();
+    let import = lab.import().unwrap();
+    assert_eq!(import["spec"]["trafficDistribution"], "PreferSameZone");
+    assert!(import["spec"]["ips"][0].is_string(), "{import}");
+    let derived = &lab.objects[&("services", name::derived_service(&web()))];
+    assert_eq!(derived["spec"]["trafficDistribution"], "PreferClose");
+    let one_hour = Duration::from_secs(3600);
+    lab.set.update(Update::Tick(Moment(one_hour)));
+    assert!(explained(&lab, &web()).problems.is_empty());
 }
