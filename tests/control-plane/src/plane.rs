@@ -36,6 +36,7 @@ pub struct Builder {
     users: Vec<String>,
     service_cidr: Option<String>,
     apiserver_args: Vec<String>,
+    apiserver: Option<PathBuf>,
     address: IpAddr,
     prefix: Vec<String>,
 }
@@ -122,6 +123,13 @@ impl Builder {
         self
     }
 
+    /// With another kube-apiserver than the pinned one.
+    #[must_use]
+    pub fn apiserver(mut self, binary: &Path) -> Self {
+        self.apiserver = Some(binary.to_owned());
+        self
+    }
+
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> anyhow::Result<ControlPlane> {
         let assets = match tokio::task::spawn_blocking(crate::assets::find_or_build).await?? {
@@ -157,6 +165,7 @@ impl ControlPlane {
             users: Vec::new(),
             service_cidr: None,
             apiserver_args: Vec::new(),
+            apiserver: None,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             prefix: Vec::new(),
         }

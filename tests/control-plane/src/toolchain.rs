@@ -72,9 +72,9 @@ pub(crate) const FURTHER: [Tool; 3] = [
     },
 ];
 
-/// Clients that only scenarios about clients need. Each lies in a folder of its own, so
+/// Clients, and an older server, that only scenarios about them need. Each lies in a folder of its own, so
 /// that a change of one builds nothing else.
-pub(crate) const CLIENTS: [Tool; 5] = [
+pub(crate) const CLIENTS: [Tool; 6] = [
     Tool {
         name: "informers",
         module: "informers",
@@ -86,6 +86,12 @@ pub(crate) const CLIENTS: [Tool; 5] = [
         module: "kubectl-1.28",
         package: "k8s.io/kubernetes/cmd/kubectl",
         minutes: "a minute",
+    },
+    Tool {
+        name: "kube-apiserver-1.34",
+        module: "kube-apiserver-1.34",
+        package: "k8s.io/kubernetes/cmd/kube-apiserver",
+        minutes: "five minutes",
     },
     Tool {
         name: "helm",
@@ -338,7 +344,7 @@ mod tests {
 
     #[test]
     fn the_version_that_is_linked_is_the_one_that_is_pinned() {
-        for (tool, numbers) in [(&TOOLS[0], "36"), (&CLIENTS[1], "28")] {
+        for (tool, numbers) in [(&TOOLS[0], "36"), (&CLIENTS[1], "28"), (&CLIENTS[2], "34")] {
             let link = link(tool).unwrap();
             assert!(link.contains("version.gitMajor=1 "), "{link}");
             let minor = format!("version.gitVersion=v1.{numbers}.");

@@ -46,6 +46,8 @@ pub(super) fn next_service_cidr() -> String {
 const FIRST_SERVICE_NET: u8 = 96;
 const N_SERVICE_NETS: u8 = 128;
 
+const APISERVER: &str = "kube-apiserver";
+
 /// What a mirror depends on. Each controller more costs a start some time.
 const CONTROLLERS: &str = "endpoints-controller,endpointslice-controller,\
     endpointslice-mirroring-controller,namespace-controller,serviceaccount-controller,\
@@ -54,7 +56,10 @@ const CONTROLLERS: &str = "endpoints-controller,endpointslice-controller,\
 impl ControlPlane {
     /// What runs a binary where this plane runs.
     fn command(&self, binary: &str) -> Command {
-        let binary = self.assets.binary(binary);
+        let binary = match &self.builder.apiserver {
+            Some(other) if binary == APISERVER => other.clone(),
+            _ => self.assets.binary(binary),
+        };
         let Some((first, rest)) = self.builder.prefix.split_first() else {
             return Command::new(binary);
         };
@@ -82,7 +87,7 @@ impl ControlPlane {
 
     pub(super) fn spawn_apiserver(&self) -> anyhow::Result<Process> {
         let file = |flag: &str, name: &str| format!("--{flag}={}", self.file(name).display());
-        let mut apiserver = self.command("kube-apiserver");
+        let mut apiserver = self.command(APISERVER);
         apiserver.args([
             &format!("--etcd-servers={}", self.addresses.etcd_url()),
             &format!("--secure-port={}", self.addresses.apiserver.port()),
@@ -111,7 +116,7 @@ impl ControlPlane {
             ]);
         }
         apiserver.args(&self.builder.apiserver_args);
-        self.keeper.spawn("kube-apiserver", &apiserver)
+        self.keeper.spawn(APISERVER, &apiserver)
     }
 
     pub(super) fn spawn_controllers(&self) -> anyhow::Result<Process> {

@@ -123,7 +123,7 @@ async fn text(view: &View, reflector: &Program, local: &Cluster) -> anyhow::Resu
     }
 }
 
-async fn heliograph(words: &str, reflector: &Program) -> anyhow::Result<String> {
+pub(crate) async fn heliograph(words: &str, reflector: &Program) -> anyhow::Result<String> {
     let output = Command::new(program("heliograph")?)
         .args(words.split_whitespace())
         .args(["--server", &reflector.url])

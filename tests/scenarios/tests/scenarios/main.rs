@@ -47,6 +47,7 @@
 //! | `coredns` | stock CoreDNS with an emitter for its API server |
 //! | `commands` | commands of pages are understood, and exit with the codes of the page |
 //! | `breakages` | each row of the page about breakages is caused, and its line is shown |
+//! | `versions` | clusters of other ages are sources and local clusters |
 //! | `input` | bad flags and files are refused in plain words |
 //! | `lab`, `cluster`, `embedded`, `stream` | what scenarios are made of |
 
@@ -102,6 +103,7 @@ mod stream;
 mod telling;
 mod tls;
 mod uninstall;
+mod versions;
 mod views;
 mod walk;
 
@@ -346,6 +348,7 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(breakages::services::a_service_that_is_not_mirrored_says_why),
         scenario!(breakages::writes::a_write_that_fails_says_why),
         scenario!(breakages::members::a_member_that_disagrees_says_how),
+        scenario!(versions::clusters_of_other_ages_are_sources_and_local_clusters),
         scenario!(input::an_emitter_refuses_bad_input_in_plain_words),
         scenario!(input::a_reflector_refuses_bad_input_in_plain_words),
     ]

@@ -15,7 +15,7 @@ use crate::manifests::repository;
 const SOURCES: &str = "/apis/heliograph.dev/v1alpha1/namespaces/demo/sources";
 
 /// Installs the CRD, and waits until it is served.
-async fn install(cluster: &Cluster) -> anyhow::Result<()> {
+pub(crate) async fn install(cluster: &Cluster) -> anyhow::Result<()> {
     let kubectl = cluster.plane.kubectl();
     let file = repository("manifests/source-crd/crd.yaml");
     let file = file.to_str().context("a path is text")?;
@@ -37,7 +37,7 @@ fn source(name: &str, spec: &Value) -> Value {
     })
 }
 
-async fn apply(cluster: &Cluster, name: &str, spec: &Value) -> anyhow::Result<String> {
+pub(crate) async fn apply(cluster: &Cluster, name: &str, spec: &Value) -> anyhow::Result<String> {
     let source = source(name, spec).to_string();
     cluster.plane.kubectl().apply(&source).await
 }
@@ -232,7 +232,7 @@ fn rejected() -> Vec<(&'static str, Value, &'static str)> {
 }
 
 /// The rules of the CRD say what the program says.
-async fn api_server_refuses(cluster: &Cluster) -> anyhow::Result<()> {
+pub(crate) async fn api_server_refuses(cluster: &Cluster) -> anyhow::Result<()> {
     for (name, spec, words) in rejected() {
         let refusal = apply(cluster, name, &spec).await;
         let refusal = refusal.err().with_context(|| format!("accepted: {spec}"))?;
