@@ -17,7 +17,7 @@ mod sources;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::emitters;
 
@@ -53,6 +53,8 @@ pub(crate) struct Args {
 pub(crate) struct Measured {
     pub(crate) times: Vec<Duration>,
     pub(crate) n_lost: usize,
+    /// CPU time that the emitter took meanwhile; with hostile clients, the one that they are at.
+    pub(crate) cpu: Duration,
     pub(crate) peak: f64,
 }
 
@@ -68,44 +70,49 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
     let mut failures = Vec::new();
     eprintln!("{} sources, without and with hostile ones", args.sources);
     let [alone, beside] = sources::measure(args).await?;
-    failures.extend(judge(args, "reflector", &alone, &beside)?);
+    let rows = [("alone", &alone), ("beside", &beside)];
+    failures.extend(judge(args, "reflector", &rows)?);
     eprintln!(
         "{} consumers, without and with hostile ones",
         args.consumers
     );
-    let [alone, beside] = consumers::measure(args).await?;
-    failures.extend(judge(args, "emitter", &alone, &beside)?);
+    let [alone, elsewhere, beside] = consumers::measure(args).await?;
+    let rows = [
+        ("alone", &alone),
+        ("elsewhere", &elsewhere),
+        ("beside", &beside),
+    ];
+    failures.extend(judge(args, "emitter", &rows)?);
     ensure!(failures.is_empty(), "{}", failures.join("; "));
     Ok(())
 }
 
+/// Prints rows, of which the first is without and the last with hostile parties.
 #[expect(clippy::print_stdout, reason = "this is the answer")]
-fn judge(
-    args: &Args,
-    program: &str,
-    alone: &Measured,
-    beside: &Measured,
-) -> anyhow::Result<Vec<String>> {
+fn judge(args: &Args, program: &str, rows: &[(&str, &Measured)]) -> anyhow::Result<Vec<String>> {
+    let ([(_, alone), ..], [.., (_, beside)]) = (rows, rows) else {
+        bail!("nothing was measured");
+    };
     let limit = memory_limit(program)?;
     println!(
-        "{program:<10} {:>8} {:>10} {:>10} {:>6} {:>10}",
-        "n", "p50 ms", "p99 ms", "lost", "peak MiB"
+        "{program:<10} {:>8} {:>10} {:>10} {:>8} {:>6} {:>10} {:>6}",
+        "n", "p50 ms", "p99 ms", ": alone", "lost", "peak MiB", "CPU s"
     );
-    for (name, it) in [("alone", alone), ("beside", beside)] {
+    let p99 = |it: &Measured| it.at(0.99).as_secs_f64();
+    for (name, it) in rows {
         println!(
-            "{name:<10} {:>8} {:>10.1} {:>10.1} {:>6} {:>10.0}",
+            "{name:<10} {:>8} {:>10.1} {:>10.1} {:>8.2} {:>6} {:>10.0} {:>6.1}",
             it.times.len(),
             it.at(0.5).as_secs_f64() * 1e3,
-            it.at(0.99).as_secs_f64() * 1e3,
+            p99(it) * 1e3,
+            p99(it) / p99(alone),
             it.n_lost,
             it.peak / 1_048_576.0,
+            it.cpu.as_secs_f64(),
         );
     }
-    let ratio = beside.at(0.99).as_secs_f64() / alone.at(0.99).as_secs_f64();
-    println!(
-        "p99 beside : alone {ratio:.2}, memory limit {:.0} MiB",
-        limit / 1_048_576.0
-    );
+    println!("memory limit {:.0} MiB", limit / 1_048_576.0);
+    let ratio = p99(beside) / p99(alone);
     let mut failures = Vec::new();
     if args.ratio > 0.0 && args.ratio < ratio {
         failures.push(format!(

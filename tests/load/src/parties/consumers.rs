@@ -27,9 +27,81 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How long a request may take before it is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Measures requests, alone and beside.
-pub(super) async fn measure(args: &Args) -> anyhow::Result<[Measured; 2]> {
-    let mut options = Options::named("exporter");
+/// An emitter, the cluster that it follows, and where it serves its API and its probes.
+struct Served {
+    addresses: [SocketAddr; 2],
+    process: Process,
+    keeper: Keeper,
+    _exporter: EmbeddedCluster,
+}
+
+/// Measures requests: alone, while hostile clients are at another emitter, and beside them.
+///
+/// The second shows what they take of the machine, whatever they ask: the difference between it
+/// and the third is what they take of the emitter.
+pub(super) async fn measure(args: &Args) -> anyhow::Result<[Measured; 3]> {
+    let it = Served::start("exporter").await?;
+    let begin = it.process.cpu()?;
+    let mut alone = it.requests(args).await?;
+    alone.cpu = it.process.cpu()? - begin;
+    let other = Served::start("other").await?;
+    let elsewhere = it.beside_hostile(args, &other).await?;
+    drop(other);
+    let beside = it.beside_hostile(args, &it).await?;
+    ensure!(it.process.cpu().is_ok(), "the emitter is gone");
+    Ok([alone, elsewhere, beside])
+}
+
+impl Served {
+    async fn start(name: &str) -> anyhow::Result<Self> {
+        let exporter = exporter(name).await?;
+        let keeper = Keeper::new("hostile-consumers")?;
+        let kubeconfig = keeper.directory().join("exporter.kubeconfig");
+        exporter.write_kubeconfig(&kubeconfig)?;
+        let (emitter, admin) = (free_address()?, free_address()?);
+        let mut command = Command::new(beside("emitter")?);
+        command.args([
+            "--selector=export=yes",
+            "--secure-port=0",
+            "--anonymous-auth",
+            "--delegate-authentication",
+            "--insecure-bind-address=127.0.0.1",
+            &format!("--insecure-port={}", emitter.port()),
+            &format!("--admin-bind-address={admin}"),
+        ]);
+        command.arg("--kubeconfig").arg(kubeconfig);
+        keeper.spawn("emitter", &command)?;
+        crate::mirroring::cluster::ready(admin).await?;
+        Ok(Self {
+            addresses: [emitter, admin],
+            process: Process::find(&format!("--admin-bind-address={admin}"))?,
+            keeper,
+            _exporter: exporter,
+        })
+    }
+
+    async fn requests(&self, args: &Args) -> anyhow::Result<Measured> {
+        requests(args, self.addresses, self.process).await
+    }
+
+    /// Measures requests while hostile clients are at an emitter, this one or another.
+    async fn beside_hostile(&self, args: &Args, target: &Self) -> anyhow::Result<Measured> {
+        let mut command = yielding("hostile-consumers")?;
+        let addresses = target.addresses.map(|it| it.to_string());
+        command.args(addresses).arg(args.hostile.to_string());
+        let mut hostile = self.keeper.spawn("hostile", &command)?;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let before = target.process.cpu()?;
+        let mut measured = self.requests(args).await?;
+        measured.cpu = target.process.cpu()? - before;
+        hostile.kill().await?;
+        Ok(measured)
+    }
+}
+
+/// Starts a cluster with Services to export.
+async fn exporter(name: &str) -> anyhow::Result<EmbeddedCluster> {
+    let mut options = Options::named(name);
     options.namespaces.push("demo".to_owned());
     let exporter = EmbeddedCluster::start(options).await?;
     for n in 0..N_SERVICES {
@@ -44,34 +116,7 @@ pub(super) async fn measure(args: &Args) -> anyhow::Result<[Measured; 2]> {
         let put = exporter.put(service);
         put.map_err(|status| anyhow::anyhow!("{}", status.message))?;
     }
-    let keeper = Keeper::new("hostile-consumers")?;
-    let kubeconfig = keeper.directory().join("exporter.kubeconfig");
-    exporter.write_kubeconfig(&kubeconfig)?;
-    let (emitter, admin) = (free_address()?, free_address()?);
-    let mut command = Command::new(beside("emitter")?);
-    command.args([
-        "--selector=export=yes",
-        "--secure-port=0",
-        "--anonymous-auth",
-        "--delegate-authentication",
-        "--insecure-bind-address=127.0.0.1",
-        &format!("--insecure-port={}", emitter.port()),
-        &format!("--admin-bind-address={admin}"),
-    ]);
-    command.arg("--kubeconfig").arg(kubeconfig);
-    keeper.spawn("emitter", &command)?;
-    crate::mirroring::cluster::ready(admin).await?;
-    let process = Process::find(&format!("--admin-bind-address={admin}"))?;
-
-    let alone = requests(args, [emitter, admin], process).await?;
-    let mut command = yielding("hostile-consumers")?;
-    let addresses = [emitter, admin].map(|it| it.to_string());
-    command.args(addresses).arg(args.hostile.to_string());
-    keeper.spawn("hostile", &command)?;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let beside = requests(args, [emitter, admin], process).await?;
-    ensure!(process.cpu().is_ok(), "the emitter is gone");
-    Ok([alone, beside])
+    Ok(exporter)
 }
 
 async fn requests(
@@ -113,6 +158,7 @@ async fn requests(
     Ok(Measured {
         times,
         n_lost,
+        cpu: Duration::ZERO,
         peak: process.peak_memory().context("the emitter is gone")?,
     })
 }

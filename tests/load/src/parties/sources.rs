@@ -128,6 +128,7 @@ async fn changes(
     Ok(Measured {
         times,
         n_lost,
+        cpu: Duration::ZERO,
         peak: process.peak_memory().context("the reflector is gone")?,
     })
 }
