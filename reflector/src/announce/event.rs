@@ -23,7 +23,33 @@ pub(super) fn event(
     (instance, record): (&str, Option<&RecordKey>),
     now: &str,
 ) -> Option<Value> {
-    let (namespace, regarding, action) = match &notice.subject {
+    let (namespace, regarding, action) = regarding(&notice.subject, record)?;
+    let kind = if notice.is_warning {
+        "Warning"
+    } else {
+        "Normal"
+    };
+    Some(json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"namespace": namespace.as_str(), "name": name(notice)},
+        "eventTime": now,
+        "type": kind,
+        "reason": notice.reason,
+        "action": action,
+        "note": cut(&notice.note, MAX_NOTE),
+        "regarding": regarding,
+        "reportingController": CONTROLLER,
+        "reportingInstance": cut(instance, 128),
+    }))
+}
+
+/// Returns the namespace of an Event, the object that it is about, and the action.
+fn regarding(
+    subject: &Subject,
+    record: Option<&RecordKey>,
+) -> Option<(DnsLabel, Value, &'static str)> {
+    let found = match subject {
         Subject::Mirror { key, uid } => {
             let object = key.object();
             let namespace: DnsLabel = object.namespace().parse().ok()?;
@@ -67,24 +93,7 @@ pub(super) fn event(
             (namespace.clone(), regarding, "Follow")
         }
     };
-    let kind = if notice.is_warning {
-        "Warning"
-    } else {
-        "Normal"
-    };
-    Some(json!({
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {"namespace": namespace.as_str(), "name": name(notice)},
-        "eventTime": now,
-        "type": kind,
-        "reason": notice.reason,
-        "action": action,
-        "note": cut(&notice.note, MAX_NOTE),
-        "regarding": regarding,
-        "reportingController": CONTROLLER,
-        "reportingInstance": cut(instance, 128),
-    }))
+    Some(found)
 }
 
 /// The same for the same words about the same object.

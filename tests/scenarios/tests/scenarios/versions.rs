@@ -111,8 +111,8 @@ async fn both_directions(
     is_mirrored((&current, PINNED), (&older, minor)).await?;
     is_reported(&into_older, minor).await?;
     is_reported(&into_current, PINNED).await?;
-    is_previewed(&older, &current).await?;
-    is_previewed(&current, &older).await
+    is_previewed(&lab, (&older, minor), (&current, PINNED)).await?;
+    is_previewed(&lab, (&current, PINNED), (&older, minor)).await
 }
 
 fn find(name: &str) -> anyhow::Result<PathBuf> {
@@ -257,19 +257,33 @@ async fn is_reported(link: &Link, minor: u32) -> anyhow::Result<()> {
     .await
 }
 
-/// A preview of the same sources reads them, and finds nothing that is missing.
-async fn is_previewed(local: &Cluster, source: &Cluster) -> anyhow::Result<()> {
+/// A preview of the source of the file reads it, and finds nothing that is missing. It cannot know
+/// which values the API server will reject, and plans to write them.
+async fn is_previewed(
+    lab: &Lab,
+    (local, minor): (&Cluster, u32),
+    (source, source_minor): (&Cluster, u32),
+) -> anyhow::Result<()> {
     let name = source.plane.name();
-    let kubeconfig = source.plane.kubeconfig();
-    let flag = format!(
-        "name={name},kubeconfig={},prefix={name}",
-        kubeconfig.display()
-    );
-    let (code, plan) = foresight::plan(&local.plane.kubeconfig(), &["--source", &flag]).await?;
-    let text = plan.to_string();
-    ensure!(
-        code == Some(0) && !text.contains("\"create\""),
-        "{code:?}: {plan:#}"
-    );
+    let config = json!({
+        "mirrorNamespace": MIRRORS,
+        "sources": [{"name": name, "kubeconfig": source.plane.kubeconfig(), "prefix": name,
+            "selector": format!("{EXPORT}=true")}],
+    });
+    let file = lab.file(&format!("preview-{name}.json"), &config.to_string())?;
+    let file = file.display().to_string();
+    let (_, plan) = foresight::plan(&local.plane.kubeconfig(), &["--config", &file]).await?;
+    let weakened = DISTRIBUTIONS
+        .into_iter()
+        .filter(|(_, it)| knows(source_minor, it) && !knows(minor, it));
+    let n_weakened = weakened.count();
+    for (write, n) in [
+        ("create", 0),
+        ("update", n_weakened),
+        ("replace", 0),
+        ("delete", 0),
+    ] {
+        ensure!(plan["summary"][write] == n, "{write}: {plan:#}");
+    }
     Ok(())
 }

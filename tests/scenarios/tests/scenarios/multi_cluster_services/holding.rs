@@ -89,20 +89,7 @@ pub(crate) async fn imports_of_exports_that_go_in_mass_are_held(
         Ok(())
     })
     .await?;
-    let stale = west.plane.kubectl();
-    let condition = "jsonpath={.status.conditions[?(@.type==\"Stale\")].reason}";
-    let stale = stale.run(["get", "serviceimport", "s0", "-n", "demo", "-o", condition]);
-    let stale = stale.await?;
-    ensure!(stale.contains("DeletionHeld"), "{stale}");
-    eventually("the import has an Event", async || {
-        let kubectl = west.plane.kubectl();
-        let described = kubectl.run(["describe", "serviceimport", "s0", "-n", "demo"]);
-        let described = described.await?;
-        let events = described.split("Events:").nth(1).unwrap_or_default();
-        ensure!(events.contains("DeletionHeld"), "{described}");
-        Ok(())
-    })
-    .await?;
+    import_tells_it(&west).await?;
     // With the words of the problem.
     let allow = "heliograph.dev/allow-deletion=true";
     let kubectl = west.plane.kubectl();
@@ -117,6 +104,24 @@ pub(crate) async fn imports_of_exports_that_go_in_mass_are_held(
     ensure!(n_imports(&west).await? == N - 1, "others went with it");
     eventually("another list confirms the rest", async || {
         ensure!(n_imports(&west).await? == 0);
+        Ok(())
+    })
+    .await
+}
+
+/// Waits for the condition of a held import, and for its Event.
+async fn import_tells_it(west: &Cluster) -> anyhow::Result<()> {
+    let stale = west.plane.kubectl();
+    let condition = "jsonpath={.status.conditions[?(@.type==\"Stale\")].reason}";
+    let stale = stale.run(["get", "serviceimport", "s0", "-n", "demo", "-o", condition]);
+    let stale = stale.await?;
+    ensure!(stale.contains("DeletionHeld"), "{stale}");
+    eventually("the import has an Event", async || {
+        let kubectl = west.plane.kubectl();
+        let described = kubectl.run(["describe", "serviceimport", "s0", "-n", "demo"]);
+        let described = described.await?;
+        let events = described.split("Events:").nth(1).unwrap_or_default();
+        ensure!(events.contains("DeletionHeld"), "{described}");
         Ok(())
     })
     .await
