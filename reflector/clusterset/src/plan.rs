@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proto_types::ObjectKey;
 use reflector_planner::RemovedSources;
-use reflector_planner::slice::SliceSpec;
 use serde_json::json;
 
 use crate::adopt;
@@ -22,7 +21,7 @@ use crate::state::ClusterSet;
 use crate::unsupported::{self, Unsupported};
 use crate::wanted::{derived_service, shown_ports, wanted_import};
 
-pub use crate::wanted::{Derived, Desired, Import};
+pub use crate::wanted::{Copy, Derived, Desired, Import};
 
 /// Desired state of an import and of all that belongs to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,19 +40,6 @@ pub struct Plan {
     pub export: Option<Vec<Condition>>,
     /// Values that the local API server rejects.
     pub unsupported: BTreeSet<Unsupported>,
-}
-
-/// Desired copy of an EndpointSlice.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Copy {
-    /// The cluster of its endpoints.
-    pub cluster: ClusterId,
-    /// The EndpointSlice that it copies.
-    pub source: ObjectKey,
-    /// The derived Service; none for a headless import.
-    pub service: Option<ObjectKey>,
-    /// Endpoints and ports.
-    pub spec: SliceSpec,
 }
 
 /// Desired status of a ServiceImport.
@@ -138,7 +124,7 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
         _ if held.is_empty() => absent(set, key, &mut plan),
         _ => plan.import_status = status(set, key, &held),
     }
-    unsupported::weaken(set, key, &mut plan);
+    plan.unsupported = unsupported::weaken(set, key, &mut plan.derived, &mut plan.slices);
     Some(plan)
 }
 

@@ -1,13 +1,14 @@
 //! Values of optional fields that the local API server rejects, removed from plans of imports.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use proto_types::ObjectKey;
 use reflector_planner::rejected::Lost;
 
 use crate::name;
-use crate::plan::{Desired, Plan};
 use crate::state::ClusterSet;
+use crate::wanted::{Copy, Derived, Desired};
 
 /// Value that an object of an import lacks, because the local API server rejects it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,28 +40,34 @@ impl fmt::Display for Unsupported {
     }
 }
 
-/// Removes values that the local API server rejects from a plan, which lists them.
-pub(crate) fn weaken(set: &ClusterSet, key: &ObjectKey, plan: &mut Plan) {
+/// Removes values that the local API server rejects from an import, and returns them.
+pub(crate) fn weaken(
+    set: &ClusterSet,
+    key: &ObjectKey,
+    derived: &mut Desired<Derived>,
+    slices: &mut BTreeMap<ObjectKey, Desired<Copy>>,
+) -> BTreeSet<Unsupported> {
     let rejected = set.rejected_fields();
     if rejected.is_empty() {
-        return;
+        return BTreeSet::new();
     }
     let mut all = Vec::new();
-    if let Desired::Present(derived) = &mut plan.derived {
+    if let Desired::Present(derived) = derived {
         let lost = rejected.weaken_service(&mut derived.spec);
         all.push(("Service", name::derived_service(key), lost));
     }
-    for (slice, desired) in &mut plan.slices {
+    for (slice, desired) in slices {
         if let Desired::Present(copy) = desired {
             let lost = rejected.weaken_slice(&mut copy.spec);
             all.push(("EndpointSlice", slice.clone(), lost));
         }
     }
+    let mut found = BTreeSet::new();
     for (kind, object, lost) in all {
         let lost = lost.into_iter();
-        plan.unsupported
-            .extend(lost.map(|it| unsupported(kind, &object, it)));
+        found.extend(lost.map(|it| unsupported(kind, &object, it)));
     }
+    found
 }
 
 fn unsupported(kind: &'static str, object: &ObjectKey, lost: Lost) -> Unsupported {

@@ -1,9 +1,11 @@
-//! Desired objects of one import: the derived Service and the ServiceImport.
+//! Desired objects of one import: the derived Service, EndpointSlices and the ServiceImport.
 
 use proto_types::{Labels, ObjectKey};
 use reflector_planner::service::{Affinity, Families, Kind, ServicePort, ServiceSpec, Target};
+use reflector_planner::slice::SliceSpec;
 use serde_json::{Value, json};
 
+use crate::id::ClusterId;
 use crate::local::{DerivedObject, ImportObject};
 use crate::merge::{ImportType, Merged};
 use crate::name;
@@ -40,6 +42,19 @@ pub struct Import {
     pub annotations: Labels,
     /// The derived Service; none for a headless import.
     pub derived: Option<ObjectKey>,
+}
+
+/// Desired copy of an EndpointSlice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copy {
+    /// The cluster of its endpoints.
+    pub cluster: ClusterId,
+    /// The EndpointSlice that it copies.
+    pub source: ObjectKey,
+    /// The derived Service; none for a headless import.
+    pub service: Option<ObjectKey>,
+    /// Endpoints and ports.
+    pub spec: SliceSpec,
 }
 
 /// Returns the derived Service of an import.
