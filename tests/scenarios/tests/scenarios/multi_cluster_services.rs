@@ -66,6 +66,8 @@ impl ClusterSet {
 async fn reflector(lab: &Lab, local: &Cluster, other: &Cluster) -> anyhow::Result<Program> {
     let configuration = json!({
         "clusterSet": {"cluster": local.plane.name()},
+        // What was un-exported while nobody read it waits for another list.
+        "deletionHold": "5s",
         "sources": [{
             "name": other.plane.name(),
             "kubeconfig": other.plane.kubeconfig().display().to_string(),
