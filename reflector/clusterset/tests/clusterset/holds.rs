@@ -1,4 +1,4 @@
-//! What a cluster lacks in mass is held until another list lacks it too.
+//! Deletion hold of imports: losses in mass wait until another list confirms them.
 
 use proto_types::{ObjectKey, Resource};
 use reflector_clusterset::{
@@ -11,7 +11,7 @@ use crate::lab::{self, Lab, VERSION, id, raw};
 
 const OLD: &str = "2025-01-01T00:00:00Z";
 
-/// What a cluster has of some exports.
+/// Resources that a cluster has of some exports.
 #[derive(Clone, Copy, PartialEq)]
 struct Has {
     exports: bool,
@@ -88,6 +88,15 @@ fn counts(lab: &Lab) -> (usize, usize) {
     let imports = lab.objects.keys();
     let imports = imports.filter(|(it, _)| *it == "serviceimports").count();
     (imports, lab.copies().len())
+}
+
+/// Number of what a loss of that resource takes away.
+fn n_left(lab: &Lab, part: Part) -> usize {
+    let (imports, slices) = counts(lab);
+    match part {
+        Part::Exports | Part::Services => imports,
+        Part::Slices => slices,
+    }
 }
 
 fn doubts(lab: &mut Lab) -> Vec<Part> {
@@ -226,25 +235,21 @@ fn events_that_delete_most_are_held_after_five() {
             delete(&mut lab, part, n);
         }
         lab.settle();
-        let (imports, slices) = counts(&lab);
-        let left = if part == Part::Slices {
-            slices
-        } else {
-            imports
-        };
-        assert_eq!(left, 12, "all were held before the first was written");
+        assert_eq!(
+            n_left(&lab, part),
+            12,
+            "all were held before the first was written"
+        );
         let mut lab = lab_of(12);
         for n in 0..12 {
             delete(&mut lab, part, n);
             lab.settle();
         }
-        let (imports, slices) = counts(&lab);
-        let left = if part == Part::Slices {
-            slices
-        } else {
-            imports
-        };
-        assert_eq!(left, 6, "{part:?}: the seventh makes them most");
+        assert_eq!(
+            n_left(&lab, part),
+            6,
+            "{part:?}: the seventh makes them most"
+        );
         lab.tick(61);
         assert_eq!(doubts(&mut lab), [part]);
     }

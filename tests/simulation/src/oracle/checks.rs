@@ -6,14 +6,31 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    BYSTANDER, MIRRORS, Oracle, SETTLE, is_managed, is_of_import, mirror_name, original, ready,
-    service_of,
+    BYSTANDER, Inner, MIRRORS, Oracle, SETTLE, is_managed, is_of_import, mirror_name, original,
+    ready, service_of,
 };
 use crate::plan::Expected;
 use crate::settings::Scene;
+use crate::truth::Key;
 
 /// Time in which a silent source is noticed and its endpoints are changed.
 const NOTICED: Duration = Duration::from_secs(15);
+
+impl Inner {
+    /// Returns whether an endpoint of a source's Service is gone for too long to serve still.
+    pub(super) fn is_late(
+        &self,
+        (source, service): (&str, &Key),
+        address: &str,
+        now: Duration,
+    ) -> bool {
+        let (Some(truth), Some(heard)) = (self.sources.get(source), self.heard(source, now)) else {
+            return false;
+        };
+        let gone = truth.gone_since(service, address);
+        gone.is_some_and(|it| it.max(heard) + SETTLE < now)
+    }
+}
 
 impl Oracle {
     /// Checks that endpoints of a source which is silent for too long are not ready.
@@ -87,14 +104,8 @@ impl Oracle {
             let Some((source, original)) = original(service) else {
                 continue;
             };
-            let (Some(truth), Some(heard)) = (inner.sources.get(source), inner.heard(source, now))
-            else {
-                continue;
-            };
             for address in inner.ready(mirror) {
-                let gone = truth.gone_since(&original, &address);
-                let gone = gone.map(|it| it.max(heard));
-                if gone.is_some_and(|it| it + SETTLE < now) {
+                if inner.is_late((source, &original), &address, now) {
                     late.push(format!("{}/{} still has {address}", mirror.0, mirror.1));
                 }
             }

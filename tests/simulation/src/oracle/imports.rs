@@ -6,7 +6,7 @@ use std::time::Duration;
 use embedded_cluster::Change;
 use serde_json::Value;
 
-use super::{Inner, Oracle, SETTLE};
+use super::{Inner, Oracle};
 use crate::settings::Scene;
 use crate::truth::{Key, key, label, ready};
 
@@ -95,14 +95,8 @@ impl Oracle {
             let Some((import, source)) = copied(slice) else {
                 continue;
             };
-            let (Some(truth), Some(heard)) = (inner.sources.get(source), inner.heard(source, now))
-            else {
-                continue;
-            };
             for address in ready(slice) {
-                let gone = truth.gone_since(&import, &address);
-                let gone = gone.map(|it| it.max(heard));
-                if gone.is_some_and(|it| it + SETTLE < now) {
+                if inner.is_late((source, &import), &address, now) {
                     late.push(format!(
                         "import {} still has {address} of {source}",
                         import.1
