@@ -136,10 +136,7 @@ impl Controller {
             cluster: self.set.settings().local.clone(),
             set: self.set.settings().name.clone(),
         };
-        let line = Line {
-            sender: self.sender.clone(),
-            relists: Relists::default(),
-        };
+        let line = Line::new(&self.sender);
         let watch = watch_own(names, self.writer.client.clone(), line);
         self.watches.spawn(watch);
     }
@@ -153,10 +150,7 @@ impl Controller {
             set: self.set.settings().name.clone(),
         };
         let target = (self.network.clone(), names, self.pins.clone());
-        let line = Line {
-            sender: self.sender.clone(),
-            relists: Relists::default(),
-        };
+        let line = Line::new(&self.sender);
         self.relists.insert(cluster.clone(), line.relists.clone());
         let task = watch_cluster(source.clone(), target, line);
         let handle = self.watches.spawn(task);

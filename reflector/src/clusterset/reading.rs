@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Configuration;
 use super::follow::{watch_cluster, watch_own};
 use super::property::Names;
-use super::watch::{Line, Message, Relists};
+use super::watch::{Line, Message};
 use crate::pins::Pins;
 
 /// A list may take a minute.
@@ -44,10 +44,7 @@ pub(crate) async fn read(configuration: Configuration, client: kube::Client) -> 
         cluster: cluster.clone(),
         set: settings.name.clone(),
     };
-    let line = || Line {
-        sender: sender.clone(),
-        relists: Relists::default(),
-    };
+    let line = || Line::new(&sender);
     watches.spawn(watch_own(names(&local), client, line()));
     for source in sources {
         let Ok(cluster) = source.name.as_str().parse::<ClusterId>() else {

@@ -68,6 +68,16 @@ pub(super) struct Line {
     pub(super) relists: Relists,
 }
 
+impl Line {
+    /// Returns a line on which no list was asked for.
+    pub(super) fn new(sender: &mpsc::Sender<Message>) -> Self {
+        Self {
+            sender: sender.clone(),
+            relists: Relists::default(),
+        }
+    }
+}
+
 /// Requests to list resources of one cluster again.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Relists(Arc<[Notify; Part::ALL.len()]>);
