@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use simulation::Plan;
+use simulation::sabotage::Defect;
 
 /// Simulates fleets, and says whether an invariant was broken.
 #[derive(Debug, clap::Parser)]
@@ -47,7 +48,7 @@ pub(crate) struct Args {
     /// Plant each defect, and print after how many seeds it is found.
     #[arg(long)]
     pub(crate) sabotage: bool,
-    /// With --sabotage: only these defects.
+    /// With --sabotage: only these defects. With --scripts: plant the first of them.
     #[arg(long, value_delimiter = ',')]
     pub(crate) defect: Vec<String>,
 }
@@ -60,6 +61,12 @@ impl Args {
             true => plan,
             false => plan.only(&BTreeSet::from_iter(self.keep.iter().copied())),
         }
+    }
+
+    /// Returns the defect that the schedules written by hand have.
+    pub(crate) fn planted(&self) -> Option<Defect> {
+        let mut all = Defect::ALL.into_iter();
+        all.find(|it| self.defect.first() == Some(&it.to_string()))
     }
 
     /// Returns whether a seed is beyond the last one.

@@ -109,7 +109,9 @@ fn scripts(args: &Args) -> bool {
                     let Some(script) = left.lock().pop() else {
                         break;
                     };
-                    let outcome = run(&script.plan, args.trace);
+                    let mut plan = script.plan;
+                    plan.defect = args.planted();
+                    let outcome = run(&plan, args.trace);
                     let said = match outcome.violations.first() {
                         None => "ok".to_owned(),
                         Some(it) => format!("BROKEN: {}: {}", it.invariant, it.what),

@@ -6,9 +6,14 @@ use futures::StreamExt;
 use futures::stream;
 use http::Response;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
 
 use super::{Broken, Line, Net};
 use crate::sabotage::{About, Defect, changed_frame};
+
+/// Time between two bookmarks that a silent connection did not bring.
+const IMAGINED_EVERY: Duration = Duration::from_secs(10);
 
 struct Carried {
     net: Arc<Net>,
@@ -47,10 +52,29 @@ impl Net {
 }
 
 impl Carried {
+    /// Returns the next frame as its reader has it, which may be a defective one.
     async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
-        if let Some(bookmark) = self.imagined().await {
-            return Ok(Some(bookmark));
+        let imagined = imagined(&self.line, self.last_bookmark.clone());
+        let frame = tokio::select! {
+            biased;
+            frame = self.arrives() => frame?,
+            bookmark = imagined => return Ok(Some(bookmark)),
+        };
+        let Some(frame) = frame else {
+            return Ok(None);
+        };
+        if !self.about.is_watch || self.about.is_local {
+            return Ok(Some(frame));
         }
+        let sabotage = self.net.sabotage(self.about);
+        if sabotage.defect == Some(Defect::SilenceIgnored) && is_bookmark(&frame) {
+            self.last_bookmark = Some(frame.clone());
+        }
+        Ok(Some(changed_frame(sabotage, frame)))
+    }
+
+    /// Returns the next frame that the link brings.
+    async fn arrives(&mut self) -> Result<Option<Bytes>, Broken> {
         let frame = tokio::select! {
             biased;
             broken = self.line.broken() => return Err(broken),
@@ -62,26 +86,24 @@ impl Carried {
         let frame = frame.map_err(|_| Broken("the server ended the answer"))?;
         self.net.take_time(&self.line).await;
         self.line.until(|it| it.blocked_back == 0).await?;
-        if !self.about.is_watch || self.about.is_local {
-            return Ok(Some(frame));
-        }
-        if self.net.sabotage(self.about).defect == Some(Defect::SilenceIgnored)
-            && is_bookmark(&frame)
-        {
-            self.last_bookmark = Some(frame.clone());
-        }
-        Ok(Some(changed_frame(self.net.sabotage(self.about), frame)))
+        Ok(Some(frame))
     }
+}
 
-    /// Bookmark that a silent connection did not bring, for a reader with that defect.
-    async fn imagined(&mut self) -> Option<Bytes> {
-        let bookmark = self.last_bookmark.clone()?;
-        let is_silent = self.line.now().n_freezes != self.line.opened.n_freezes;
-        if !is_silent {
-            return None;
+/// Returns the bookmark that a silent connection did not bring, for a reader that takes silence
+/// for a sign of life.
+fn imagined(line: &Line, bookmark: Option<Bytes>) -> impl Future<Output = Bytes> + use<> {
+    let (mut condition, opened) = (line.condition.clone(), line.opened);
+    async move {
+        let is_silent = condition.wait_for(|it| it.n_freezes != opened.n_freezes);
+        let is_silent = is_silent.await.is_ok();
+        match (is_silent, bookmark) {
+            (true, Some(bookmark)) => {
+                sleep(IMAGINED_EVERY).await;
+                bookmark
+            }
+            _ => std::future::pending().await,
         }
-        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
-        Some(bookmark)
     }
 }
 
