@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::adopt;
 use crate::api::{self, Version};
 use crate::conditions::{self, Condition};
+use crate::id::ClusterId;
 use crate::local::{CopiedSlice, DerivedObject, ImportObject, Observed};
 use crate::name;
 use crate::plan::{Copy, Derived, Desired, Import, ImportStatus, Plan};
@@ -171,13 +172,17 @@ impl Writer<'_> {
             (Desired::Absent, Some(observed)) => return Some(delete(resource, self.key, observed)),
             (Desired::Present(import), _) => import,
         };
-        let (labels, annotations) = self.import_marks(import);
+        let (labels, mut annotations) = self.import_marks(import);
         let Some(observed) = observed else {
+            annotations.insert(api::EXPORTED_BY.to_owned(), joined(&import.exporters));
             let mut object = new(resource, self.key);
             marks(&mut object, &labels, &annotations);
             object.insert("spec".to_owned(), import.spec.clone());
             return Some(create(resource, self.key, object));
         };
+        if let Some(exporters) = observed.annotations.get(api::EXPORTED_BY) {
+            annotations.insert(api::EXPORTED_BY.to_owned(), exporters.clone());
+        }
         let is_same = |it: &ImportObject| it.spec == self.set.kept(&import.spec);
         if observed.shows.as_ref().is_some_and(is_same)
             && observed.labels == labels
@@ -301,6 +306,11 @@ impl Derived {
         let policy = json!(self.internal_traffic_policy);
         spec.insert("internalTrafficPolicy".to_owned(), policy);
     }
+}
+
+fn joined(clusters: &[ClusterId]) -> String {
+    let names: Vec<_> = clusters.iter().map(ClusterId::as_str).collect();
+    names.join(",")
 }
 
 fn are_shown(wanted: &[Condition], status: &Value) -> bool {

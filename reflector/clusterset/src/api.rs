@@ -11,6 +11,11 @@ pub const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
 /// Annotation of ServiceImports: the Service that gives them their addresses.
 pub const DERIVED_SERVICE: &str = "multicluster.kubernetes.io/derived-service";
 
+/// Annotation of ServiceImports: the clusters that exported the Service when the import was
+/// created, joined by commas. It counts until the status names clusters: a program can end between
+/// the two writes.
+pub const EXPORTED_BY: &str = "heliograph.dev/exported-by";
+
 /// Label of derived Services and annotation of ServiceImports: the clusterset.
 pub const CLUSTERSET: &str = "heliograph.dev/clusterset";
 

@@ -1,5 +1,7 @@
 //! Imports, derived Services and EndpointSlices that exist in the local cluster.
 
+mod import;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
@@ -8,12 +10,13 @@ use proto_types::{Labels, ObjectKey, RawObject, Revision};
 use reflector_planner::service::ServiceSpec;
 use reflector_planner::slice::SliceSpec;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::api;
 use crate::id::ClusterId;
 use crate::known::{Change, Known};
 use crate::left::{self, Left, LeftSlice};
+
+pub use self::import::ImportObject;
 
 /// An object of the local cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,17 +33,6 @@ pub struct Observed<T> {
     pub annotations: Labels,
     /// Content; `None` if it is invalid.
     pub shows: Option<T>,
-}
-
-/// A ServiceImport of the local cluster.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-pub struct ImportObject {
-    /// `spec`.
-    #[serde(default)]
-    pub spec: Value,
-    /// `status`.
-    #[serde(default)]
-    pub status: Value,
 }
 
 /// A derived Service of the local cluster.
@@ -126,34 +118,6 @@ impl<T> Observed<T> {
     }
 }
 
-impl Observed<ImportObject> {
-    /// Reads a ServiceImport.
-    #[must_use]
-    pub fn import(object: &RawObject) -> Self {
-        Self::read(object, serde_json::from_slice(&object.json).ok())
-    }
-
-    /// Returns whether this program wrote the import.
-    #[must_use]
-    pub fn is_managed(&self) -> bool {
-        self.annotations.contains_key(api::CLUSTERSET)
-    }
-
-    /// Returns the clusters that the status names.
-    #[must_use]
-    pub fn clusters(&self) -> BTreeSet<ClusterId> {
-        let names = self.cluster_names();
-        names.filter_map(|it| it.parse().ok()).collect()
-    }
-
-    fn cluster_names(&self) -> impl Iterator<Item = &str> {
-        let status = self.shows.as_ref().map(|it| &it.status);
-        let clusters = status.and_then(|it| it.get("clusters")?.as_array());
-        let clusters = clusters.into_iter().flatten();
-        clusters.filter_map(|it| it.get("cluster")?.as_str())
-    }
-}
-
 impl Observed<DerivedObject> {
     /// Returns whether this program wrote the Service.
     #[must_use]
@@ -228,12 +192,12 @@ impl Local {
         self.left.of(owner)
     }
 
-    /// Returns whether an import of this program names a cluster in its status.
+    /// Returns whether an import of this program records a cluster as a contributor.
     #[must_use]
     pub fn names(&self, import: &ObjectKey, cluster: &ClusterId) -> bool {
         let import = self.imports.data().and_then(|it| it.get(import));
         let import = import.filter(|it| it.is_managed());
-        import.is_some_and(|it| it.cluster_names().any(|it| it == cluster.as_str()))
+        import.is_some_and(|it| it.contributor_names().any(|it| it == cluster.as_str()))
     }
 
     /// Returns all imports that have EndpointSlices.

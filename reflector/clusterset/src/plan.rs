@@ -206,7 +206,7 @@ fn held(set: &ClusterSet, key: &ObjectKey, unknown: &BTreeSet<ClusterId>) -> BTr
     let is_removed = |it: &ClusterId| {
         settings.removed == RemovedSources::Keep && !settings.clusters.contains_key(it)
     };
-    let recorded = import.map(Observed::clusters).unwrap_or_default();
+    let recorded = import.map(Observed::contributors).unwrap_or_default();
     let mut held: BTreeSet<_> = recorded.intersection(unknown).cloned().collect();
     held.extend(
         slices
@@ -256,7 +256,8 @@ fn present(
             true => Desired::Absent,
             false => Desired::Present(derived_service(merged, service)),
         };
-        plan.import = wanted_import(key, merged, service);
+        let exporters = exports.members.iter().map(|it| it.cluster);
+        plan.import = wanted_import(key, merged, service, exporters);
     }
     for (slice, observed) in local.slices_of(key) {
         let cluster = observed.shows.as_ref().and_then(|it| it.cluster.as_ref());

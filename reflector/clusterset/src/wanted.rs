@@ -42,6 +42,8 @@ pub struct Import {
     pub annotations: Labels,
     /// The derived Service; none for a headless import.
     pub derived: Option<ObjectKey>,
+    /// Clusters that export it now, which a new import records.
+    pub exporters: Vec<ClusterId>,
 }
 
 /// Desired copy of an EndpointSlice.
@@ -87,10 +89,11 @@ pub(crate) fn derived_service(merged: &Merged, observed: Option<&DerivedObject>)
 }
 
 /// Returns the import, once its derived Service has an address.
-pub(crate) fn wanted_import(
+pub(crate) fn wanted_import<'a>(
     key: &ObjectKey,
     merged: &Merged,
     derived: Option<&DerivedObject>,
+    exporters: impl Iterator<Item = &'a ClusterId>,
 ) -> Desired<Import> {
     let (ips, families) = match (merged.import_type, derived) {
         (ImportType::Headless, _) => (Vec::new(), headless_families(merged.families)),
@@ -105,6 +108,7 @@ pub(crate) fn wanted_import(
         labels: merged.labels.clone(),
         annotations: merged.annotations.clone(),
         derived: (!is_headless).then(|| name::derived_service(key)),
+        exporters: exporters.cloned().collect(),
     })
 }
 

@@ -4,7 +4,9 @@ use reflector_clusterset::{Change, Settings, Update};
 use reflector_planner::{RemovedSources, Staleness};
 use std::time::Duration;
 
-use crate::lab::{Lab, id};
+use serde_json::json;
+
+use crate::lab::{Lab, id, web};
 
 const OLD: &str = "2025-01-01T00:00:00Z";
 
@@ -163,4 +165,40 @@ fn endpoints_of_a_silent_cluster_follow_the_rules_for_staleness() {
     lab.settle();
     assert_eq!(ready(&lab), None);
     assert!(lab.import().is_some());
+}
+
+/// The API server after a reflector that ended between the creation of the import and its status.
+fn without_status() -> Lab {
+    let mut lab = Lab::new();
+    lab.exports("west", OLD, "10.2.0.1");
+    lab.settle();
+    lab.objects.retain(|(it, _), _| *it != "endpointslices");
+    let import = lab.objects.get_mut(&("serviceimports", web())).unwrap();
+    import.as_object_mut().unwrap().remove("status");
+    restarted(lab, RemovedSources::Keep)
+}
+
+#[test]
+fn an_import_without_a_status_stays_while_its_cluster_is_unknown() {
+    let mut lab = without_status();
+    for cluster in ["east", "north"] {
+        lab.list(cluster);
+    }
+    lab.settle();
+    assert!(lab.import().is_some());
+}
+
+#[test]
+fn an_import_without_a_status_is_held_as_others_are() {
+    let mut lab = without_status();
+    for cluster in ["east", "north", "west"] {
+        lab.list(cluster);
+    }
+    lab.settle();
+    let import = lab.import().unwrap();
+    assert_eq!(import["status"]["clusters"], json!([{"cluster": "west"}]));
+    lab.tick(61);
+    lab.list("west");
+    lab.settle();
+    assert!(lab.import().is_none());
 }
