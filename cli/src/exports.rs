@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proto_types::multicluster::Version;
 use proto_types::{RawObject, Resource};
 use reflector_clusterset::ExportedService;
-use reflector_clusterset::state::CLOSED_NAMESPACES;
+use reflector_clusterset::settings::CLOSED_NAMESPACES;
 use serde_json::{Map, Value, json};
 
 use crate::args::{self, Global, Output};

@@ -31,13 +31,15 @@ mod write;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-use reflector_clusterset::{ClusterId, Settings};
+use reflector_clusterset::{ClusterId, ClusterSettings, Settings};
+use reflector_planner::import::LocalAddresses;
 use runtime::Network;
 use tokio::sync::{mpsc, watch as channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::announce::Announcer;
 use crate::config::{ClusterSetConfig, Config, SourceConfig};
+use crate::local_ranges::Ranges;
 use crate::pins::Pins;
 use crate::write::Writer;
 
@@ -59,18 +61,23 @@ pub(crate) fn configuration(config: &Config) -> Option<channel::Sender<Configura
 pub(crate) async fn run(
     (network, pins, writer, announcer): (Network, Pins, Writer, Announcer),
     asked: (channel::Receiver<Configuration>, mpsc::Receiver<Question>),
+    local_ranges: Option<Ranges>,
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let controller = Controller::new((network, pins), asked, (writer, announcer));
+    let controller = Controller::new((network, pins), asked, (writer, announcer), local_ranges);
     controller.run(shutdown).await
 }
 
 /// Returns the settings of a clusterset.
 pub(crate) fn settings(set: &ClusterSetConfig, config: &Config) -> Settings {
-    let mut clusters = BTreeMap::from([(set.cluster.clone(), Default::default())]);
+    let local = ClusterSettings::default();
+    let mut clusters = BTreeMap::from([(set.cluster.clone(), local)]);
     for source in members(&config.sources) {
         if let Ok(id) = source.name.as_str().parse::<ClusterId>() {
-            clusters.insert(id, source.staleness);
+            let import = set.imports.get(&id).cloned().unwrap_or_default();
+            let staleness = source.staleness;
+            let import = Some(import);
+            clusters.insert(id, ClusterSettings { staleness, import });
         }
     }
     Settings {
@@ -82,6 +89,11 @@ pub(crate) fn settings(set: &ClusterSetConfig, config: &Config) -> Settings {
         confirm_deletions: config.policy.confirm_deletions,
         allowed_namespaces: set.allowed_namespaces.clone(),
         adopt: set.adopt.clone(),
+        addresses: LocalAddresses {
+            closed: config.policy.local_ranges.clone(),
+            learned: Vec::new(),
+            domains: config.policy.local_domains.clone(),
+        },
     }
 }
 

@@ -108,7 +108,6 @@ const MAX_WRITES: usize = 16;
 // a few milliseconds.
 const MAX_AT_ONCE: usize = 256;
 // What a source exports is not written before it is known which addresses are local ones.
-const RANGES_AT_START: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(1);
 // What is on its way is worth waiting for; what hangs is not.
 const GRACE: Duration = Duration::from_secs(5);
@@ -275,14 +274,11 @@ impl Controller {
 
     /// Returns whether it is known what addresses the local cluster has, or is not to be had soon.
     fn knows_ranges(&self) -> bool {
-        let is_read = |it: &Ranges| it.borrow().is_some();
-        self.local_ranges.as_ref().is_none_or(is_read) || RANGES_AT_START < self.started.elapsed()
+        local_ranges::are_known(self.local_ranges.as_ref(), self.started)
     }
 
     fn learn_ranges(&mut self) {
-        let learned = self.local_ranges.as_mut();
-        let learned = learned.and_then(|it| it.borrow_and_update().clone());
-        if let Some(ranges) = learned {
+        if let Some(ranges) = local_ranges::learned(&mut self.local_ranges) {
             let touched = self.world.update(Update::LocalRanges(ranges));
             self.touch(&None, touched);
         }

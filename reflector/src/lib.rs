@@ -217,12 +217,12 @@ async fn reflect(
     let writer = Writer::new(client, metrics.clone(), leads, config.habits);
     let (announcer, announcements) = announcements(&writer, config.record.clone());
     let pins = pins::keep(&config, &local, &leadership, &mut tasks);
-    let ways = (&network, &pins, &writer, &announcer);
+    let local_ranges = local_ranges_of(&config, &local, &mut tasks);
+    let ways = (&network, &pins, (&writer, &announcer), &local_ranges);
     let cluster_set = clusterset_of(ways, (&config, asked_of_set), &mut tasks);
     publish_sources(&config, &further, (&writer, &questions), &mut tasks);
     let parts = (further, cluster_set);
     let reloads = line.map(|line| reloads_of((network, line), &config, parts, &mut tasks));
-    let local_ranges = local_ranges_of(&config, &local, &mut tasks);
     let (n_sources, notes) = (opened.len(), config.warnings());
     let controller = Controller::new(Parts {
         local_namespace: config.local_namespace().cloned(),
@@ -342,7 +342,12 @@ fn reloads_of(
 
 /// Runs the clusterset, where there is one.
 fn clusterset_of(
-    (network, pins, writer, announcer): (&Network, &Pins, &Writer, &announce::Announcer),
+    (network, pins, (writer, announcer), local_ranges): (
+        &Network,
+        &Pins,
+        (&Writer, &announce::Announcer),
+        &Option<Ranges>,
+    ),
     (config, questions): (&Config, mpsc::Receiver<clusterset::Question>),
     tasks: &mut Tasks,
 ) -> Option<ClusterSetSender> {
@@ -351,7 +356,8 @@ fn clusterset_of(
     let parts = (network.clone(), pins, writer, announcer.clone());
     let asked = (sender.subscribe(), questions);
     let shutdown = tasks.shutdown().clone();
-    tasks.spawn("clusterset", clusterset::run(parts, asked, shutdown));
+    let run = clusterset::run(parts, asked, local_ranges.clone(), shutdown);
+    tasks.spawn("clusterset", run);
     Some(sender)
 }
 

@@ -12,6 +12,7 @@ use http::Request;
 use ipnet::IpNet;
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -26,6 +27,19 @@ pub(crate) async fn changed(ranges: &mut Option<Ranges>) {
         return;
     }
     std::future::pending::<()>().await;
+}
+
+const RANGES_AT_START: Duration = Duration::from_secs(10);
+
+/// Returns whether the CIDRs are known, or are not to be had soon.
+pub(crate) fn are_known(ranges: Option<&Ranges>, started: Instant) -> bool {
+    let is_read = |it: &Ranges| it.borrow().is_some();
+    ranges.is_none_or(is_read) || RANGES_AT_START < started.elapsed()
+}
+
+/// Returns the CIDRs that were read last, and notes that they were seen.
+pub(crate) fn learned(ranges: &mut Option<Ranges>) -> Option<Vec<IpNet>> {
+    ranges.as_mut()?.borrow_and_update().clone()
 }
 
 /// Reader of the CIDRs of the local cluster.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use proto_types::ObjectKey;
+use reflector_planner::import::Quota;
 use reflector_planner::slice::SliceSpec;
 use reflector_planner::{HoldReason, Moment, SourceSlice};
 
@@ -23,6 +24,8 @@ pub struct Cluster {
     pub losses: Losses,
     /// Time of the last contact.
     pub last_contact: Moment,
+    /// Exports, divided at the maximum number of imports.
+    pub quota: Quota,
 }
 
 /// EndpointSlices of a cluster, by Service.
@@ -62,6 +65,23 @@ pub enum Invalid<'a> {
 }
 
 impl Cluster {
+    /// Creates a cluster of which nothing is known, with a maximum number of imports.
+    #[must_use]
+    pub fn new(max_services: Option<usize>) -> Self {
+        Self {
+            quota: Quota::new(max_services),
+            ..Self::default()
+        }
+    }
+
+    /// Changes the maximum number of imports.
+    pub fn limit(&mut self, max_services: Option<usize>) {
+        self.quota = Quota::new(max_services);
+        for key in self.exports.data().into_iter().flat_map(HashMap::keys) {
+            self.quota.insert(key);
+        }
+    }
+
     /// Returns what the cluster contributes to an import.
     #[must_use]
     pub fn contribution(&self, key: &ObjectKey) -> Contribution<'_> {
@@ -144,7 +164,16 @@ impl Cluster {
 
     /// Applies a change of ServiceExports. Returns the keys that it concerns.
     pub fn change_exports(&mut self, change: Change<ObjectKey, Export>) -> Vec<ObjectKey> {
-        let (touched, before) = apply(&mut self.exports, change);
+        let (mut touched, before) = apply(&mut self.exports, change);
+        let n_changed = touched.len();
+        for i in 0..n_changed {
+            let key = &touched[i];
+            let other = match self.exports.data().is_some_and(|it| it.contains_key(key)) {
+                true => self.quota.insert(key),
+                false => self.quota.remove(key),
+            };
+            touched.extend(other);
+        }
         let gone = before
             .into_iter()
             .filter(|(key, _)| !self.has(Part::Exports, key));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use proto_types::ObjectKey;
 use proto_types::label::RELEASE;
-use reflector_planner::HoldReason;
+use reflector_planner::{HoldReason, Refusal};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
@@ -99,7 +99,7 @@ pub fn explain(
 /// Returns what is wrong with an export of the local cluster, or with its import.
 #[must_use]
 pub fn problems(set: &ClusterSet, key: &ObjectKey, plan: &Plan) -> Vec<ImportProblem> {
-    let mut problems = Vec::new();
+    let mut problems = refused(key, plan);
     let mut tell = |reason: Reason, kind: &str, why: &str| {
         problems.push(ImportProblem {
             reason: reason.as_str().to_owned(),
@@ -145,6 +145,18 @@ pub fn problems(set: &ClusterSet, key: &ObjectKey, plan: &Plan) -> Vec<ImportPro
         }
     }
     problems
+}
+
+/// Returns the parts of exports that import policies do not admit.
+fn refused(key: &ObjectKey, plan: &Plan) -> Vec<ImportProblem> {
+    let problem = |(cluster, refusal): &(ClusterId, Refusal)| ImportProblem {
+        reason: refusal.reason().to_owned(),
+        message: format!(
+            "ServiceImport {key}: cluster {cluster}: {}",
+            refusal.of_import()
+        ),
+    };
+    plan.refusals.iter().map(problem).collect()
 }
 
 /// Tells that a deletion by a cluster is held, until when, and what to do.

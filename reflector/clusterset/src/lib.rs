@@ -13,8 +13,10 @@
 //! | [`export`] | ServiceExports and exported Services, as a cluster declares them |
 //! | [`cluster`] | [`Cluster`]: all that is known of one cluster of the set |
 //! | [`local`], [`namespace`] | imports, derived Services, EndpointSlices and namespaces that exist in the local cluster |
+//! | [`settings`] | configuration |
 //! | [`state`] | [`ClusterSet`]: all of it, and the keys that an [`Update`] touches |
 //! | [`merge`], [`ports`], [`conflict`] | exports of many clusters become one import |
+//! | [`admission`] | import policies: the part of exports that is imported |
 //! | [`plan`](mod@plan), [`wanted`] | the desired state of one namespaced name |
 //! | [`conditions`] | conditions of exports and imports |
 //! | [`action`], `request` | the writes that establish a plan |
@@ -36,6 +38,7 @@
 //! * Performing the actions of a plan establishes it; then there are none.
 
 pub mod action;
+pub mod admission;
 mod adopt;
 pub mod api;
 pub mod cluster;
@@ -56,6 +59,7 @@ pub mod ports;
 pub mod preview;
 pub mod reason;
 mod request;
+pub mod settings;
 pub mod state;
 pub mod unsupported;
 pub mod wanted;
@@ -72,4 +76,5 @@ pub use local::{Local, Observed};
 pub use losses::Part;
 pub use plan::{Desired, Plan, plan};
 pub use preview::{ImportAction, ImportPreview, previews};
-pub use state::{ClusterSet, Doubt, Schema, Settings, Update};
+pub use settings::{ClusterSettings, Settings};
+pub use state::{ClusterSet, Doubt, Schema, Update};

@@ -1,5 +1,6 @@
 //! Exports of many clusters become one import.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use proto_types::Labels;
@@ -11,14 +12,14 @@ use crate::id::ClusterId;
 use crate::ports::{self, ImportPort};
 
 /// A cluster's export of a Service.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Member<'a> {
     /// The cluster.
     pub cluster: &'a ClusterId,
     /// Its ServiceExport.
     pub export: &'a Export,
     /// Its Service.
-    pub definition: &'a Definition,
+    pub definition: Cow<'a, Definition>,
 }
 
 /// Type of an import.
@@ -141,7 +142,7 @@ impl Member<'_> {
         &self.definition.content.spec.ports
     }
 
-    const fn affinity(&self) -> Affinity {
+    fn affinity(&self) -> Affinity {
         self.definition.content.spec.affinity
     }
 
@@ -152,7 +153,7 @@ impl Member<'_> {
         }
     }
 
-    const fn families(&self) -> Families {
+    fn families(&self) -> Families {
         match self.definition.content.spec.kind {
             ServiceKind::Virtual(families) | ServiceKind::Headless(families) => families,
             ServiceKind::External(_) => Families::Unstated,

@@ -1,11 +1,13 @@
 //! The desired state of one namespaced name.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto_types::ObjectKey;
 use reflector_planner::RemovedSources;
 use serde_json::json;
 
+use crate::admission::{self, Refusals};
 use crate::adopt;
 use crate::cluster::{Cluster, Contribution, Invalid};
 use crate::conditions::{self, Condition, ExportState, ImportState};
@@ -40,6 +42,8 @@ pub struct Plan {
     pub export: Option<Vec<Condition>>,
     /// Values that the local API server rejects.
     pub unsupported: BTreeSet<Unsupported>,
+    /// Parts of exports that the import policies of their clusters do not admit.
+    pub refusals: Refusals,
 }
 
 /// Desired status of a ServiceImport.
@@ -79,10 +83,10 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
     if !local.is_listed() {
         return None;
     }
-    let exports = exports(set, key);
+    let mut exports = exports(set, key);
     let observed = local.imports.data().and_then(|it| it.get(key));
     let merged = merge::merge(&exports.members);
-    let conflicts = merged.as_ref().map_or(&[][..], |(_, conflicts)| conflicts);
+    let conflicts = merged.map_or(Vec::new(), |(_, conflicts)| conflicts);
     let mut plan = Plan {
         derived: Desired::Unchanged,
         slices: BTreeMap::new(),
@@ -90,8 +94,11 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
         import: Desired::Unchanged,
         import_status: Desired::Unchanged,
         unsupported: BTreeSet::new(),
-        export: export_conditions(set, key, conflicts, &exports.unlisted),
+        export: export_conditions(set, key, &conflicts, &exports.unlisted),
+        refusals: Refusals::new(),
     };
+    exports.members = admission::admitted(set, key, exports.members, &mut plan.refusals);
+    let merged = shown(set, &exports.members, &mut plan.refusals);
     if is_occupied(set, key) {
         // Objects of another writer stay; slices of ours under them must not.
         plan.slices = local
@@ -110,7 +117,7 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
         return Some(plan);
     }
     match &merged {
-        Some((merged, _)) if has_namespace => {
+        Some(merged) if has_namespace => {
             let is_held = !held.is_empty() && observed.is_some();
             present(
                 set,
@@ -126,6 +133,15 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
     }
     plan.unsupported = unsupported::weaken(set, key, &mut plan.derived, &mut plan.slices);
     Some(plan)
+}
+
+/// Returns what the import of these exports shows.
+fn shown(set: &ClusterSet, members: &[Member<'_>], refusals: &mut Refusals) -> Option<Merged> {
+    let (mut merged, _) = merge::merge(members)?;
+    let oldest = members.first()?.cluster;
+    let maps = (&mut merged.labels, &mut merged.annotations);
+    admission::without_steering(set, oldest, maps, refusals);
+    Some(merged)
 }
 
 /// Returns the exports of a Service.
@@ -153,7 +169,7 @@ pub(crate) fn exports<'a>(set: &'a ClusterSet, key: &ObjectKey) -> Exports<'a> {
             | Contribution::Held(_, Some((export, definition))) => exports.members.push(Member {
                 cluster: id,
                 export,
-                definition,
+                definition: Cow::Borrowed(definition),
             }),
         }
     }
@@ -272,14 +288,7 @@ fn present(
     for member in &exports.members {
         let names = ports::names(&import_ports, member.ports());
         let service = (!is_headless).then(|| derived.clone());
-        copies(
-            set,
-            key,
-            member.cluster,
-            &names,
-            service.as_ref(),
-            &mut plan.slices,
-        );
+        copies((set, key, member.cluster), &names, service.as_ref(), plan);
     }
     let mut clusters: BTreeSet<_> = exports
         .members
@@ -311,29 +320,35 @@ fn is_unknown(
     held.contains(cluster) || set.clusters().get(cluster).is_some_and(is_kept)
 }
 
+/// Plans the copies of the EndpointSlices of a cluster.
 fn copies(
-    set: &ClusterSet,
-    key: &ObjectKey,
-    cluster: &ClusterId,
+    (set, key, cluster): (&ClusterSet, &ObjectKey, &ClusterId),
     names: &PortNames,
     service: Option<&ObjectKey>,
-    slices: &mut BTreeMap<ObjectKey, Desired<Copy>>,
+    plan: &mut Plan,
 ) {
     let known = set.clusters().get(cluster).and_then(|it| it.slices.data());
+    let known: Vec<_> = known.into_iter().flat_map(|it| it.of(key)).collect();
+    let readable = known
+        .iter()
+        .filter_map(|(key, spec)| Some((*key, (*spec)?)));
+    let readable: Vec<_> = readable.collect();
+    let admitted = admission::slices(set, cluster, &readable, &mut plan.refusals);
     let age = set.age(cluster);
-    for (source, spec) in known.into_iter().flat_map(|it| it.of(key)) {
+    for ((source, _), spec) in readable.iter().zip(admitted) {
+        let desired = Desired::Present(Copy {
+            cluster: cluster.clone(),
+            source: (*source).clone(),
+            service: service.cloned(),
+            spec: age.applied_to(&ports::renamed(&spec, names)),
+        });
+        plan.slices
+            .insert(name::copied_slice(key, cluster, source), desired);
+    }
+    // A slice that cannot be read is not a slice without endpoints.
+    for (source, _) in known.iter().filter(|(_, spec)| spec.is_none()) {
         let copy = name::copied_slice(key, cluster, source);
-        let desired = match spec {
-            // A slice that cannot be read is not a slice without endpoints.
-            None => Desired::Unchanged,
-            Some(spec) => Desired::Present(Copy {
-                cluster: cluster.clone(),
-                source: source.clone(),
-                service: service.cloned(),
-                spec: age.applied_to(&ports::renamed(spec, names)),
-            }),
-        };
-        slices.insert(copy, desired);
+        plan.slices.insert(copy, Desired::Unchanged);
     }
 }
 

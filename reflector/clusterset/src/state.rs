@@ -3,49 +3,25 @@
 mod losses;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::time::Duration;
 
+use ipnet::IpNet;
 use proto_types::ObjectKey;
 use reflector_planner::rejected::Rejected;
-use reflector_planner::{Age, Moment, OptionalField, RemovedSources, SourceSlice, Staleness};
+use reflector_planner::{Age, Moment, OptionalField, SourceSlice};
 use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
 use crate::export::{Export, ExportedService};
 use crate::id::ClusterId;
 use crate::known::Change;
-use crate::left::{LeftSlice, Predecessor};
+use crate::left::LeftSlice;
 use crate::local::{CopiedSlice, DerivedObject, ImportObject, Local, Observed};
 use crate::losses::Part;
 use crate::name;
+use crate::settings::{CLOSED_NAMESPACES, Settings};
 use losses::By;
 
 pub use losses::Doubt;
-
-/// Configuration of a clusterset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Name of the clusterset, written on managed objects.
-    pub name: Box<str>,
-    /// The local cluster.
-    pub local: ClusterId,
-    /// All clusters of the set with the local one, and the rule for the endpoints of
-    /// each while it is disconnected.
-    pub clusters: BTreeMap<ClusterId, Staleness>,
-    /// Treatment of the endpoints of a cluster that is not configured any more.
-    pub removed: RemovedSources,
-    /// Time for which deletions in mass are held.
-    pub deletion_hold: Duration,
-    /// `true` if every deletion waits for another list.
-    pub confirm_deletions: bool,
-    /// Namespaces that are closed by default and that may be exported nevertheless.
-    pub allowed_namespaces: BTreeSet<Box<str>>,
-    /// Programs whose imports are taken over.
-    pub adopt: BTreeSet<Predecessor>,
-}
-
-/// Namespaces whose Services are not exported unless that is configured.
-pub const CLOSED_NAMESPACES: [&str; 2] = ["default", "kube-system"];
 
 /// All that is known of a clusterset.
 #[derive(Debug)]
@@ -87,6 +63,8 @@ pub enum Update {
     Rejected(ObjectKey, Option<Box<str>>),
     /// The local API server rejected a value of an optional field, with that message.
     FieldRejected(OptionalField, Box<str>, Box<str>),
+    /// CIDRs of the local cluster, which no other cluster may lead to.
+    LocalRanges(Vec<IpNet>),
     /// The answer to a write of a ServiceImport shows which fields the schema has.
     Schema(Schema),
     /// Time passed.
@@ -130,10 +108,10 @@ impl ClusterSet {
     /// Creates the state of a clusterset of which nothing is known yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let clusters = settings.clusters.keys();
+        let clusters = settings.clusters.iter();
         Self {
             clusters: clusters
-                .map(|it| (it.clone(), Cluster::default()))
+                .map(|(id, it)| (id.clone(), Cluster::new(it.max_services())))
                 .collect(),
             settings,
             local: Local::default(),
@@ -215,7 +193,7 @@ impl ClusterSet {
     pub fn age(&self, cluster: &ClusterId) -> Age {
         let (Some(known), Some(rule)) = (
             self.clusters.get(cluster),
-            self.settings.clusters.get(cluster),
+            self.settings.clusters.get(cluster).map(|it| it.staleness),
         ) else {
             return Age::Fresh;
         };
@@ -284,9 +262,18 @@ impl ClusterSet {
                 self.rejected_fields.insert(field, value, message, now);
                 self.keys()
             }
+            Update::LocalRanges(ranges) => self.learn_ranges(ranges),
             Update::Schema(schema) => self.learn(schema),
             Update::Tick(now) => self.tick(now),
         }
+    }
+
+    fn learn_ranges(&mut self, ranges: Vec<IpNet>) -> Touched {
+        let before = std::mem::replace(&mut self.settings.addresses.learned, ranges);
+        if before == self.settings.addresses.learned {
+            return Touched::new();
+        }
+        self.keys()
     }
 
     fn learn(&mut self, Schema { kept, dropped }: Schema) -> Touched {
@@ -382,17 +369,21 @@ impl ClusterSet {
         let now = self.now;
         self.clusters = settings
             .clusters
-            .keys()
-            .map(|id| {
+            .iter()
+            .map(|(id, it)| {
                 let before = known.remove(id).filter(|_| !anew.contains(id));
                 let fresh = || Cluster {
                     last_contact: now,
                     ..Cluster::default()
                 };
-                (id.clone(), before.unwrap_or_else(fresh))
+                let mut cluster = before.unwrap_or_else(fresh);
+                cluster.limit(it.max_services());
+                (id.clone(), cluster)
             })
             .collect();
+        let learned = std::mem::take(&mut self.settings.addresses.learned);
         self.settings = settings;
+        self.settings.addresses.learned = learned;
         touched.extend(self.keys());
         touched
     }

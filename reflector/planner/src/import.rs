@@ -6,6 +6,7 @@
 //! * Loopback, link-local, multicast and unspecified addresses never pass, see
 //!   [`crate::address`]; nor do those of the local cluster.
 
+mod admission;
 mod carry;
 mod endpoints;
 mod host;
@@ -21,12 +22,13 @@ use proto_types::ObjectKey;
 
 use crate::service::{Kind, ServicePort, ServiceSpec};
 
+pub use admission::LocalAddresses;
 pub use carry::{Carry, MIRROR_PREFIX, MIRRORED, may_come};
 pub(crate) use endpoints::Gate;
 pub use host::{HostPattern, InvalidHost};
 pub use names::{InvalidPattern, NameRules, Pattern};
 pub use ports::{InvalidPorts, PortRange, Ports};
-pub(crate) use quota::Quota;
+pub use quota::Quota;
 pub use refusal::Refusal;
 
 /// Import policy of a source. The default allows all that is allowed from any source.

@@ -27,6 +27,7 @@ use super::write::{Done, perform};
 use crate::announce::Announcer;
 use crate::config::SourceConfig;
 use crate::lease::Leadership;
+use crate::local_ranges::{self, Ranges};
 use crate::pins::Pins;
 use crate::queue::{Again, Queue};
 use crate::write::Writer;
@@ -52,6 +53,8 @@ pub(super) struct Controller {
     writes: JoinSet<Done>,
     started: Instant,
     questions: mpsc::Receiver<Question>,
+    /// CIDRs of the local cluster, unless they are not wanted.
+    local_ranges: Option<Ranges>,
     /// Reason for which a resource of a cluster is not watched now.
     pub(super) failures: BTreeMap<(ClusterId, Watched), String>,
     /// Problems of the imports, as they were planned last.
@@ -87,6 +90,7 @@ enum Event {
     Tick,
     Configuration,
     Question(Question),
+    LocalRanges,
     Other,
 }
 
@@ -99,6 +103,7 @@ impl Controller {
             mpsc::Receiver<Question>,
         ),
         (writer, announcer): (Writer, Announcer),
+        local_ranges: Option<Ranges>,
     ) -> Self {
         let Configuration { settings, sources } = configurations.borrow_and_update().clone();
         let (sender, messages) = mpsc::channel(BACKLOG);
@@ -121,6 +126,7 @@ impl Controller {
             writes: JoinSet::new(),
             started: Instant::now(),
             questions,
+            local_ranges,
             failures: BTreeMap::new(),
             problems: BTreeMap::new(),
         };
@@ -201,6 +207,7 @@ impl Controller {
             }
             Ok(()) = self.configurations.changed() => Event::Configuration,
             Some(question) = self.questions.recv() => Event::Question(question),
+            () = local_ranges::changed(&mut self.local_ranges) => Event::LocalRanges,
             () = self.leadership.changed() => Event::Other,
             () = self.queue.retry() => Event::Other,
         }
@@ -221,6 +228,11 @@ impl Controller {
             Event::Done(done) => self.finish(done),
             Event::Tick => self.tick(),
             Event::Configuration => self.reconfigure(),
+            Event::LocalRanges => {
+                if let Some(ranges) = local_ranges::learned(&mut self.local_ranges) {
+                    self.update(Update::LocalRanges(ranges));
+                }
+            }
             Event::Other => {}
         }
     }
@@ -321,6 +333,9 @@ impl Controller {
             return;
         };
         if !self.is_named || !self.set.local().is_listed() {
+            return;
+        }
+        if !local_ranges::are_known(self.local_ranges.as_ref(), self.started) {
             return;
         }
         for _ in 0..MAX_AT_ONCE {

@@ -1,9 +1,10 @@
 //! The clusterset of the Multi-Cluster Services API, as it is configured.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proto_types::name::DnsLabel;
 use reflector_clusterset::{ClusterId, Predecessor};
+use reflector_planner::Import;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -55,6 +56,8 @@ pub struct ClusterSetConfig {
     pub allowed_namespaces: BTreeSet<Box<str>>,
     /// Programs whose imports are taken over.
     pub adopt: BTreeSet<Predecessor>,
+    /// Import policies of the sources.
+    pub imports: BTreeMap<ClusterId, Import>,
 }
 
 fn default_name() -> DnsLabel {
@@ -65,6 +68,7 @@ impl ClusterSetEntry {
     /// Checks the entry against the sources.
     pub(super) fn check(self, sources: &[SourceEntry]) -> Result<ClusterSetConfig, Error> {
         let cluster = ClusterId::from(&self.cluster);
+        let mut imports = BTreeMap::new();
         for source in sources.iter().filter(|it| it.in_cluster_set()) {
             let name = source.name.as_str();
             if name == cluster.as_str() {
@@ -72,11 +76,12 @@ impl ClusterSetEntry {
                     "source {name} has the name of the local cluster; give it another name, or clusterSet: false"
                 )));
             }
-            if name.parse::<ClusterId>().is_err() {
+            let Ok(id) = name.parse::<ClusterId>() else {
                 return Err(Error::ClusterSet(format!(
                     "source {name} cannot be a cluster name, which is a DNS label; give it another name, or clusterSet: false"
                 )));
-            }
+            };
+            imports.insert(id, source.imported()?);
         }
         let allowed = self.allowed_namespaces.iter();
         Ok(ClusterSetConfig {
@@ -84,6 +89,7 @@ impl ClusterSetEntry {
             cluster,
             allowed_namespaces: allowed.map(|it| it.as_str().into()).collect(),
             adopt: self.adopt.into_iter().map(Predecessor::from).collect(),
+            imports,
         })
     }
 }

@@ -36,16 +36,18 @@ pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<PlanReport> {
     let namespace = config.local_namespace().cloned();
     let configuration = clusterset::configuration(&config);
     let configuration = configuration.map(|it| it.borrow().clone());
+    let learned = match config.learns_local_ranges {
+        true => LocalRanges::new(client.clone()).0.read_once().await,
+        false => Vec::new(),
+    };
     let imports = async {
-        let configuration = configuration?;
+        let mut configuration = configuration?;
+        configuration.settings.addresses.learned = learned.clone();
         Some(clusterset::read(configuration, client.clone()).await)
     };
     let opened = reload::open(&Network::System, config.sources).await?;
     let mut world = World::new(config.policy);
-    if config.learns_local_ranges {
-        let (reader, _) = LocalRanges::new(client.clone());
-        world.update(Update::LocalRanges(reader.read_once().await));
-    }
+    world.update(Update::LocalRanges(learned.clone()));
     let metrics = Metrics::registered(false).0;
     let mut following = Following::new(
         client.clone(),

@@ -1,6 +1,6 @@
 //! What is not known is never taken for absent.
 
-use reflector_clusterset::{Change, Settings, Update};
+use reflector_clusterset::{Change, ClusterSettings, Settings, Update};
 use reflector_planner::{RemovedSources, Staleness};
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ fn a_cluster_that_is_not_configured_any_more_follows_removed_sources() {
         lab.exports("west", OLD, "10.2.0.1");
         lab.settle();
         let settings = Settings {
-            clusters: [(id("east"), Staleness::default())].into(),
+            clusters: [(id("east"), ClusterSettings::default())].into(),
             removed,
             ..lab.set.settings().clone()
         };
@@ -142,6 +142,10 @@ fn endpoints_of_a_silent_cluster_follow_the_rules_for_staleness() {
     let rule = Staleness {
         not_ready_after: Some(Duration::from_secs(10)),
         drop_after: Some(Duration::from_secs(20)),
+    };
+    let rule = ClusterSettings {
+        staleness: rule,
+        import: None,
     };
     let mut settings = lab.set.settings().clone();
     settings.clusters.insert(id("west"), rule);

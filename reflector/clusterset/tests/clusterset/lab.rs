@@ -8,10 +8,11 @@ use proto_types::resource::Names;
 use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
-    Action, Change, ClusterId, ClusterSet, Export, ExportedService, LeftSlice, Observed, Request,
-    Schema, Settings, Update, actions, export, plan,
+    Action, Change, ClusterId, ClusterSet, ClusterSettings, Export, ExportedService, LeftSlice,
+    Observed, Request, Schema, Settings, Update, actions, export, plan,
 };
-use reflector_planner::{Moment, RemovedSources, Staleness};
+use reflector_planner::import::LocalAddresses;
+use reflector_planner::{Moment, RemovedSources};
 use serde_json::{Value, json};
 
 pub(crate) const NOW: &str = "2026-01-01T00:00:00Z";
@@ -96,7 +97,7 @@ impl Lab {
     /// The reflector of cluster `east` in a set of these clusters, of which nothing was listed.
     pub(crate) fn of(clusters: &[&str], removed: RemovedSources) -> Self {
         let clusters = clusters.iter();
-        let clusters = clusters.map(|it| (id(it), Staleness::default()));
+        let clusters = clusters.map(|it| (id(it), ClusterSettings::default()));
         Self {
             set: ClusterSet::new(Settings {
                 name: "set".into(),
@@ -107,6 +108,7 @@ impl Lab {
                 confirm_deletions: false,
                 allowed_namespaces: [].into(),
                 adopt: [].into(),
+                addresses: LocalAddresses::default(),
             }),
             objects: BTreeMap::new(),
             revision: 100,

@@ -11,6 +11,7 @@ mod holds;
 mod imports;
 mod lab;
 mod laws;
+mod policies;
 mod previews;
 mod scale;
 mod traps;

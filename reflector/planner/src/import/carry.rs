@@ -27,6 +27,25 @@ impl Carry {
     pub(crate) fn annotations_of(&self, all: &Labels) -> Labels {
         chosen(&self.annotations, all)
     }
+
+    /// Returns whether a label that another cluster exports by name may be on an import.
+    #[must_use]
+    pub fn admits_exported_label(&self, name: &str) -> bool {
+        is_harmless(&self.labels, name)
+    }
+
+    /// Returns whether an annotation that another cluster exports by name may be on an import.
+    #[must_use]
+    pub fn admits_exported_annotation(&self, name: &str) -> bool {
+        is_harmless(&self.annotations, name)
+    }
+}
+
+/// Returns whether no program of the local cluster acts upon a name, unless a pattern has its
+/// domain.
+fn is_harmless(patterns: &[Pattern], name: &str) -> bool {
+    let is_named = |it: &Pattern| it.matches(name) && it.names_domain();
+    may_come(name) && (!steers(name) || patterns.iter().any(is_named))
 }
 
 fn chosen(patterns: &[Pattern], all: &Labels) -> Labels {

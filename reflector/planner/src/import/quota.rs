@@ -7,7 +7,7 @@ use proto_types::ObjectKey;
 
 /// The Services of one source that would come in, divided at its limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Quota {
+pub struct Quota {
     limit: Option<usize>,
     /// At most as many as the limit, and each before all that wait.
     admitted: BTreeSet<ObjectKey>,
@@ -16,7 +16,8 @@ pub(crate) struct Quota {
 
 impl Quota {
     /// Nothing has come yet.
-    pub(crate) fn new(limit: Option<usize>) -> Self {
+    #[must_use]
+    pub fn new(limit: Option<usize>) -> Self {
         Self {
             limit,
             ..Self::default()
@@ -24,12 +25,13 @@ impl Quota {
     }
 
     /// The limit that a Service is beyond, if it is.
-    pub(crate) fn refuses(&self, service: &ObjectKey) -> Option<usize> {
+    #[must_use]
+    pub fn refuses(&self, service: &ObjectKey) -> Option<usize> {
         self.limit.filter(|_| self.waiting.contains(service))
     }
 
     /// One more; returns the other one that must leave for it.
-    pub(crate) fn insert(&mut self, service: &ObjectKey) -> Option<ObjectKey> {
+    pub fn insert(&mut self, service: &ObjectKey) -> Option<ObjectKey> {
         let limit = self.limit?;
         if self.admitted.contains(service) || self.waiting.contains(service) {
             return None;
@@ -53,7 +55,7 @@ impl Quota {
     }
 
     /// One less; returns the other one that may come in its place.
-    pub(crate) fn remove(&mut self, service: &ObjectKey) -> Option<ObjectKey> {
+    pub fn remove(&mut self, service: &ObjectKey) -> Option<ObjectKey> {
         self.waiting.remove(service);
         if !self.admitted.remove(service) {
             return None;

@@ -2,6 +2,8 @@
 
 use proto_types::label;
 
+use super::may_come;
+
 /// Violation of the import policy. Its message continues `Service demo/web of source east: `.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Refusal {
@@ -128,6 +130,17 @@ pub enum Refusal {
         /// Number of endpoints that were left out.
         n_endpoints: usize,
     },
+    /// A label or annotation is left out.
+    #[error(
+        "its exported label or annotation {0} is left out, because programs of this cluster may \
+         act upon it; remove it from the ServiceExport{remedy}",
+        remedy = if may_come(.0) {
+            ", or add its exact name to import.labels or import.annotations"
+        } else {
+            ""
+        }
+    )]
+    Exported(Box<str>),
     /// It may not have the name that it chose.
     #[error(
         "it is not mirrored as {alias}, which its annotation heliograph.dev/alias asks for, but \
@@ -153,6 +166,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Returns the message about an export of a clusterset.
+    #[must_use]
+    pub fn of_import(&self) -> String {
+        self.to_string().replacen("not mirrored", "not imported", 1)
+    }
+
     /// For metrics and machines.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -169,6 +188,7 @@ impl Refusal {
             Self::OwnAddress { .. } => "AddressInLocalCIDR",
             Self::Alias { .. } => "InvalidAlias",
             Self::TooManyEndpoints { .. } => "TooManyEndpoints",
+            Self::Exported(_) => "AnnotationNotAllowed",
         }
     }
 }

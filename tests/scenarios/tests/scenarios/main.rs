@@ -185,6 +185,7 @@ fn of_the_multi_cluster_services_api() -> Vec<Scenario> {
         scenario!(
             multi_cluster_services::adoption::imports_of_cilium_and_submariner_are_taken_over
         ),
+        scenario!(multi_cluster_services::policies::policies_of_a_source_limit_its_exports),
         scenario!(multi_cluster_services::holding::imports_of_exports_that_go_in_mass_are_held),
         scenario!(multi_cluster_services::lifecycle::services_and_namespaces_come_in_any_order),
         scenario!(multi_cluster_services::emitters::emitters_are_clusters_of_a_clusterset),

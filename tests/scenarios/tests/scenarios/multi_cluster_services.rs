@@ -6,6 +6,7 @@ mod explain;
 pub(crate) mod exporting;
 pub(crate) mod holding;
 pub(crate) mod lifecycle;
+pub(crate) mod policies;
 
 use std::process::Command;
 use std::sync::Arc;
@@ -33,8 +34,8 @@ impl ClusterSet {
     async fn start(scene: Arc<Scene>) -> anyhow::Result<Self> {
         let lab = Lab::new(scene)?;
         let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
-        let one = reflector(&lab, &east, &west).await?;
-        let other = reflector(&lab, &west, &east).await?;
+        let one = start(&lab, &east, &configuration(&east, &west)).await?;
+        let other = start(&lab, &west, &configuration(&west, &east)).await?;
         for cluster in [&east, &west] {
             install(cluster).await?;
         }
@@ -63,8 +64,9 @@ impl ClusterSet {
     }
 }
 
-async fn reflector(lab: &Lab, local: &Cluster, other: &Cluster) -> anyhow::Result<Program> {
-    let configuration = json!({
+/// Returns the configuration of a reflector in the local cluster that reads the other.
+fn configuration(local: &Cluster, other: &Cluster) -> Value {
+    json!({
         "clusterSet": {"cluster": local.plane.name()},
         // What was un-exported while nobody read it waits for another list.
         "deletionHold": "5s",
@@ -72,7 +74,11 @@ async fn reflector(lab: &Lab, local: &Cluster, other: &Cluster) -> anyhow::Resul
             "name": other.plane.name(),
             "kubeconfig": other.plane.kubeconfig().display().to_string(),
         }],
-    });
+    })
+}
+
+/// Starts a reflector in a cluster, and waits until it is ready.
+async fn start(lab: &Lab, local: &Cluster, configuration: &Value) -> anyhow::Result<Program> {
     let name = format!("reflector-{}", local.plane.name());
     let file = lab.file(&format!("{name}.json"), &configuration.to_string())?;
     let mut command = Command::new(program("reflector")?);

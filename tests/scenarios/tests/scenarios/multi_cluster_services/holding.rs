@@ -1,14 +1,13 @@
 //! Exports that go in mass: their imports are held, told, released by hand, and then deleted.
 
-use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::ensure;
 use control_plane::Scene;
 use serde_json::json;
 
-use super::{export, import, install, unexport};
-use crate::lab::{Cluster, Lab, Program, eventually, meanwhile, program};
+use super::{configuration, export, import, install, start, unexport};
+use crate::lab::{Cluster, Lab, Program, eventually, meanwhile};
 
 /// Exports of the source.
 const N: usize = 8;
@@ -23,19 +22,6 @@ async fn n_imports(cluster: &Cluster) -> anyhow::Result<usize> {
         n += usize::from(import(cluster, &name(i)).await?.is_some());
     }
     Ok(n)
-}
-
-fn reflector(lab: &Lab, west: &Cluster, east: &Cluster) -> anyhow::Result<Program> {
-    let config = json!({
-        "clusterSet": {"cluster": "west"},
-        "deletionHold": "20s",
-        "sources": [{"name": "east", "kubeconfig": east.plane.kubeconfig()}],
-    });
-    let file = lab.file("config.json", &config.to_string())?;
-    let mut command = Command::new(program("reflector")?);
-    command.arg("--kubeconfig").arg(west.plane.kubeconfig());
-    command.arg("--config").arg(file);
-    lab.start("reflector", command, None)
 }
 
 /// Checks the number of held deletions in metrics and status, and the remedy.
@@ -64,8 +50,9 @@ pub(crate) async fn imports_of_exports_that_go_in_mass_are_held(
         east.create_service(&name(i)).await?;
         export(&east, &name(i), &json!({})).await?;
     }
-    let reflector = reflector(&lab, &west, &east)?;
-    reflector.ready().await?;
+    let mut configuration = configuration(&west, &east);
+    configuration["deletionHold"] = json!("20s");
+    let reflector = start(&lab, &west, &configuration).await?;
     eventually("all are imported, and name their cluster", async || {
         for i in 0..N {
             let import = import(&west, &name(i)).await?.unwrap_or_default();
