@@ -63,7 +63,7 @@ pub fn find_or_build_with(further: &[&str]) -> anyhow::Result<Found> {
     Ok(Found::Ready(assets))
 }
 
-/// A client, `informers` or `kubectl-1.28`: from `KUBEBUILDER_ASSETS` if it is there, from
+/// A tool in a folder of its own, such as `informers` or `kubelet`: from `KUBEBUILDER_ASSETS` if it is there, from
 /// the cache, or built.
 pub fn find_or_build_client(name: &str) -> anyhow::Result<Found> {
     let client = toolchain::CLIENTS.iter().find(|it| it.name == name);

@@ -7,6 +7,7 @@
 //! | [`keeper`] | processes that never outlive the test, however it ends |
 //! | [`plane`] | one control plane: etcd, kube-apiserver, if wanted kube-controller-manager |
 //! | [`kubectl`] | the real client |
+//! | [`kubelet`] | a node that answers port-forwards and logs, and runs no containers |
 //! | [`ports`] | ports that stay free while their server is down |
 //! | [`programs`] | the programs under test |
 //! | [`audit`] | what was asked of an API server, and by whom |
@@ -22,6 +23,7 @@ mod certificates;
 pub mod crds;
 pub mod keeper;
 pub mod kubectl;
+pub mod kubelet;
 pub mod plane;
 pub mod ports;
 pub mod programs;
@@ -31,6 +33,7 @@ mod toolchain;
 pub use assets::Assets;
 pub use audit::AuditEvent;
 pub use keeper::{Keeper, Process};
+pub use kubelet::Kubelet;
 pub use plane::{Builder, ControlPlane, EtcdBackup};
 pub use ports::free_port;
 pub use suite::{Scenario, Scene};

@@ -72,14 +72,20 @@ pub(crate) const FURTHER: [Tool; 3] = [
     },
 ];
 
-/// Clients, and an older server, that only scenarios about them need. Each lies in a folder of its own, so
-/// that a change of one builds nothing else.
-pub(crate) const CLIENTS: [Tool; 6] = [
+/// Clients, an older server and a kubelet, that only scenarios about them need. Each lies in a
+/// folder of its own, so that a change of one builds nothing else.
+pub(crate) const CLIENTS: [Tool; 7] = [
     Tool {
         name: "informers",
         module: "informers",
         package: "heliograph.dev/tools/informers",
         minutes: "a minute",
+    },
+    Tool {
+        name: "kubelet",
+        module: "kubelet",
+        package: "heliograph.dev/tools/kubelet",
+        minutes: "half a minute",
     },
     Tool {
         name: "kubectl-1.28",
@@ -344,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_version_that_is_linked_is_the_one_that_is_pinned() {
-        for (tool, numbers) in [(&TOOLS[0], "36"), (&CLIENTS[1], "28"), (&CLIENTS[2], "34")] {
+        for (tool, numbers) in [(&TOOLS[0], "36"), (&CLIENTS[2], "28"), (&CLIENTS[3], "34")] {
             let link = link(tool).unwrap();
             assert!(link.contains("version.gitMajor=1 "), "{link}");
             let minor = format!("version.gitVersion=v1.{numbers}.");

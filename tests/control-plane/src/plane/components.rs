@@ -1,6 +1,7 @@
 //! The command lines of a control plane's components.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -35,6 +36,13 @@ impl Addresses {
     }
 }
 
+/// A process, and where it listens.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+}
+
 /// Addresses for the Services of one more control plane, which no other has: what is
 /// copied from one to another by mistake is refused there.
 pub(super) fn next_service_cidr() -> String {
@@ -60,12 +68,26 @@ impl ControlPlane {
             Some(other) if binary == APISERVER => other.clone(),
             _ => self.assets.binary(binary),
         };
+        self.command_of(binary)
+    }
+
+    fn command_of(&self, binary: PathBuf) -> Command {
         let Some((first, rest)) = self.builder.prefix.split_first() else {
             return Command::new(binary);
         };
         let mut command = Command::new(first);
         command.args(rest).arg(binary);
         command
+    }
+
+    /// Starts a kubelet at the address of this plane, with the folder of its pods.
+    pub(crate) fn spawn_kubelet(&self, binary: PathBuf, pods: &Path) -> anyhow::Result<Served> {
+        let address = SocketAddr::new(self.addresses.apiserver.ip(), free_port()?);
+        let mut kubelet = self.command_of(binary);
+        kubelet.arg("--pods").arg(pods);
+        kubelet.arg(format!("--bind-address={address}"));
+        let process = self.keeper.spawn("kubelet", &kubelet)?;
+        Ok(Served { process, address })
     }
 
     pub(super) fn spawn_etcd(&self) -> anyhow::Result<Process> {
