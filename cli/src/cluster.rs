@@ -35,7 +35,8 @@ pub(crate) enum Writes {
 const MANAGER: &str = "heliograph-cli";
 /// Objects of one page of a list.
 const PAGE: usize = 500;
-const USER_AGENT: &str = concat!("heliograph-cli/", env!("CARGO_PKG_VERSION"));
+/// Name of this program in requests.
+pub(crate) const USER_AGENT: &str = concat!("heliograph-cli/", env!("CARGO_PKG_VERSION"));
 
 /// Returns the kubeconfig where no flag names one: the files of KUBECONFIG, which are merged, or
 /// else that of the user.
@@ -215,7 +216,8 @@ impl Cluster {
             timestamps: true,
             ..LogParams::default()
         };
-        Ok(pods.logs(pod, &wanted).await?)
+        let log = pods.logs(pod, &wanted).await;
+        log.map_err(|error| self.failure("read the log of", pod, error))
     }
 
     /// Everything that a container wrote.
@@ -230,13 +232,18 @@ impl Cluster {
             container: Some(container.to_owned()),
             ..LogParams::default()
         };
-        Ok(pods.logs(pod, &wanted).await?)
+        let log = pods.logs(pod, &wanted).await;
+        log.map_err(|error| self.failure("read the log of", pod, error))
     }
 
     fn failure(&self, verb: &str, path: &str, error: kube::Error) -> anyhow::Error {
         let name = &self.name;
         let what = format!("cannot {verb} {} in cluster {name}", short(path));
         match error {
+            kube::Error::Api(status) if status.code == 403 => anyhow::anyhow!(
+                "{what}: {}; grant your user the permissions of docs/cli.md",
+                status.message
+            ),
             kube::Error::Api(status) => anyhow::anyhow!("{what}: {}", status.message),
             other => anyhow::Error::new(other).context(what),
         }

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use crate::admin::Admin;
 use crate::args::{self, Global};
 use crate::cluster::Cluster;
-use crate::installation::{Installed, Program, pods};
+use crate::installation::{Installed, Program};
 use crate::output::{Printer, yaml};
+use crate::pods::pods;
 
 /// Files of the bundle, in the order in which they were gathered.
 #[derive(Debug, Default)]

@@ -1,8 +1,7 @@
-//! The Deployments of Heliograph in a cluster, their pods, and the files that they read.
+//! The Deployments of Heliograph in a cluster, and the files that they read.
 
 use anyhow::{Context, bail};
 use k8s_openapi::api::apps::v1::Deployment;
-use serde_json::Value;
 
 use crate::cluster::Cluster;
 
@@ -184,105 +183,11 @@ impl Installed {
     }
 }
 
-/// Pods of a program, in the order of their names.
-pub(crate) async fn pods(
-    cluster: &Cluster,
-    namespace: &str,
-    program: Program,
-) -> anyhow::Result<Vec<Value>> {
-    let label = program.label();
-    let path = format!(
-        "/api/v1/namespaces/{namespace}/pods?labelSelector=app.kubernetes.io%2Fname%3D{label}"
-    );
-    cluster.list(&path).await
-}
-
-/// Name of the pod that writes: the holder of the Lease, or the only one that runs.
-pub(crate) async fn writer(
-    cluster: &Cluster,
-    namespace: &str,
-    reflector: &Installed,
-) -> anyhow::Result<String> {
-    let pods = pods(cluster, namespace, Program::Reflector).await?;
-    let holder = match reflector.has_flag("--leader-elect") {
-        true => holder(cluster, namespace, reflector).await?,
-        false => None,
-    };
-    choose(&pods, holder.as_deref()).with_context(|| {
-        format!(
-            "cluster {}: no pod of {} runs in namespace {namespace}: see kubectl describe \
-             deployment {}",
-            cluster.name,
-            Program::Reflector.label(),
-            reflector.name()
-        )
-    })
-}
-
-/// Identity of the holder of the Lease, if one holds it.
-pub(crate) async fn holder(
-    cluster: &Cluster,
-    namespace: &str,
-    reflector: &Installed,
-) -> anyhow::Result<Option<String>> {
-    let name = reflector.flag("--leader-elect-resource-name");
-    let name = name.unwrap_or("heliograph-reflector");
-    let namespace = reflector
-        .flag("--leader-elect-resource-namespace")
-        .unwrap_or(namespace);
-    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}");
-    let lease = cluster.get(&path).await?;
-    let holder = lease.and_then(|it| it["spec"]["holderIdentity"].as_str().map(str::to_owned));
-    Ok(holder.filter(|it| !it.is_empty()))
-}
-
-/// The pod of the holder, whose identity is `POD_NONCE`; otherwise the first that is ready,
-/// otherwise the first that runs.
-fn choose(pods: &[Value], holder: Option<&str>) -> Option<String> {
-    let name = |pod: &Value| pod["metadata"]["name"].as_str().map(str::to_owned);
-    let runs = |pod: &&Value| {
-        pod["status"]["phase"] == "Running" && pod["metadata"]["deletionTimestamp"].is_null()
-    };
-    let is_ready = |pod: &&Value| {
-        let conditions = pod["status"]["conditions"].as_array();
-        let mut conditions = conditions.into_iter().flatten();
-        conditions.any(|it| it["type"] == "Ready" && it["status"] == "True")
-    };
-    let holds = |pod: &&Value| {
-        let held = holder.and_then(|it| it.rsplit_once('_'));
-        held.is_some_and(|(held, _)| pod["metadata"]["name"] == held)
-    };
-    let mut running = pods.iter().filter(runs);
-    let chosen = running.clone().find(holds);
-    let chosen = chosen.or_else(|| running.clone().find(is_ready));
-    name(chosen.or_else(|| running.next())?)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    use super::{Installed, Mounted, choose};
-
-    fn pod(name: &str, phase: &str, ready: &str) -> Value {
-        json!({
-            "metadata": {"name": name},
-            "status": {"phase": phase, "conditions": [{"type": "Ready", "status": ready}]},
-        })
-    }
-
-    #[test]
-    fn the_holder_of_the_lease_is_asked_first_and_a_ready_pod_otherwise() {
-        let pods = [pod("a", "Running", "False"), pod("b", "Running", "True")];
-        assert_eq!(choose(&pods, Some("a_00ff")).as_deref(), Some("a"));
-        assert_eq!(choose(&pods, Some("gone_00ff")).as_deref(), Some("b"));
-        assert_eq!(choose(&pods, None).as_deref(), Some("b"));
-        assert_eq!(choose(&pods[..1], None).as_deref(), Some("a"));
-        assert_eq!(choose(&[pod("c", "Pending", "False")], Some("c_1")), None);
-        let mut leaving = pod("d", "Running", "True");
-        leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        assert_eq!(choose(&[leaving], None), None);
-    }
+    use super::{Installed, Mounted};
 
     #[test]
     fn flags_and_the_config_map_behind_a_file_are_found() {

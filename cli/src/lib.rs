@@ -5,7 +5,8 @@
 //! | `args` | subcommands and flags |
 //! | `output` | prints text, JSON or YAML |
 //! | `cluster` | reads and writes objects of a cluster by a kubeconfig |
-//! | `installation` | finds the Deployments, pods and files of Heliograph in a cluster |
+//! | `installation` | finds the Deployments and files of Heliograph in a cluster |
+//! | `pods` | finds the pods of a program, and the one that writes |
 //! | `admin` | requests to an admin port, through a port-forward or at a URL |
 //! | `status`, `explain`, `top` | show what a reflector reports |
 //! | `check` | facts about clusters, and findings made of them |
@@ -28,6 +29,7 @@ mod installation;
 mod link;
 mod output;
 mod plan;
+mod pods;
 mod probe;
 mod status;
 mod top;

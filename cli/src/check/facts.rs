@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::admin::Admin;
 use crate::args::{Global, Server};
 use crate::cluster::{Cluster, data};
-use crate::installation::{Installed, Program, holder};
+use crate::installation::{Installed, Program};
+use crate::pods::holder;
 
 /// A fact, or why it is not known.
 pub(crate) type Known<T> = Result<T, String>;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::key;
 use crate::args;
 use crate::cluster::{Cluster, Writes};
+use crate::pods::{failure, is_ready};
 
 /// Time that the client pod needs beside the start of its container.
 pub(super) const CONNECTING: Duration = Duration::from_secs(60);
@@ -171,32 +172,6 @@ impl Objects {
     }
 }
 
-/// Returns why a pod does not start, if that is known.
-fn failure(pod: &Value) -> Option<String> {
-    let status = &pod["status"];
-    let containers = status["containerStatuses"].as_array().into_iter().flatten();
-    let mut waiting = containers.map(|it| &it["state"]["waiting"]);
-    let bad = waiting.find(|it| {
-        let reason = it["reason"].as_str().unwrap_or_default();
-        !["", "ContainerCreating", "PodInitializing"].contains(&reason)
-    });
-    if let Some(bad) = bad {
-        let text = |name: &str| bad[name].as_str().unwrap_or_default();
-        return Some(format!("{}: {}", text("reason"), text("message")));
-    }
-    let conditions = status["conditions"].as_array().into_iter().flatten();
-    let mut unscheduled =
-        conditions.filter(|it| it["type"] == "PodScheduled" && it["status"] == "False");
-    let message = unscheduled.next()?["message"].as_str()?;
-    Some(format!("not scheduled: {message}"))
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array();
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|it| it["type"] == "Ready" && it["status"] == "True")
-}
-
 /// Manifest of a pod that the restricted Pod Security Standard allows.
 fn pod(name: &str, run: &str, image: &str, words: &Value, is_server: bool) -> Value {
     let mut pod = json!({
@@ -230,26 +205,7 @@ fn pod(name: &str, run: &str, image: &str, words: &Value, is_server: bool) -> Va
 mod tests {
     use serde_json::json;
 
-    use super::{failure, is_ready, pod};
-
-    #[test]
-    fn pods_that_do_not_start_have_a_cause() {
-        let waiting = |reason: &str| {
-            json!({"status": {"containerStatuses": [
-                {"state": {"waiting": {"reason": reason, "message": "no such image"}}}
-            ]}})
-        };
-        let why = failure(&waiting("ErrImagePull")).unwrap();
-        assert_eq!(why, "ErrImagePull: no such image");
-        assert_eq!(failure(&waiting("ContainerCreating")), None);
-        let unscheduled = json!({"status": {"conditions": [
-            {"type": "PodScheduled", "status": "False", "message": "no nodes"}
-        ]}});
-        assert_eq!(failure(&unscheduled).unwrap(), "not scheduled: no nodes");
-        let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-        assert!(is_ready(&ready) && !is_ready(&unscheduled));
-        assert_eq!(failure(&ready), None);
-    }
+    use super::pod;
 
     #[test]
     fn only_the_server_is_found_by_the_selector() {

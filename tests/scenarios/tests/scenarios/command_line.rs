@@ -1,6 +1,7 @@
 //! `heliograph`, from two clusters that know nothing of each other to a mirrored Service.
 
 mod breakages;
+pub(crate) mod forwarded;
 mod kubelet;
 
 use std::path::PathBuf;

@@ -122,6 +122,7 @@ fn main() -> ExitCode {
     scenarios.extend(of_shapes());
     scenarios.extend(of_replaced_programs());
     scenarios.extend(of_the_programs());
+    scenarios.extend(of_the_commands());
     scenarios.extend(of_the_multi_cluster_services_api());
     scenarios.extend(of_source_objects());
     scenarios.extend(on_embedded_clusters());
@@ -333,7 +334,14 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
         scenario!(policies::gator_and_admission_policy_agree_on_every_case),
         scenario!(policies::own::the_reflector_writes_its_own_objects_and_others_cannot_claim_to),
+    ]
+}
+
+/// What operators type, and what they are told.
+fn of_the_commands() -> Vec<Scenario> {
+    vec![
         scenario!(command_line::two_clusters_are_linked_without_a_secret),
+        scenario!(command_line::forwarded::admin_ports_are_reached_by_port_forwards),
         scenario!(playground::a_newcomer_plays),
         scenario!(playground::faults::an_emitter_that_hangs_is_noticed_and_nothing_goes),
         scenario!(
@@ -357,7 +365,7 @@ fn of_the_programs() -> Vec<Scenario> {
 
 /// Building gator may take longer than a scenario may, and so may building clients.
 fn prepare() -> anyhow::Result<Found> {
-    for client in ["informers", "kubectl-1.28", "helm"] {
+    for client in ["informers", "kubelet", "kubectl-1.28", "helm"] {
         assets::find_or_build_client(client)?;
     }
     match assets::find_or_build_with(&["gator", "coredns"])? {
