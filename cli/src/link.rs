@@ -13,13 +13,14 @@ mod reader;
 mod source;
 mod sourced;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use proto_types::name::DnsLabel;
 
 pub(crate) use address::Via;
-use change::{Changes, Report};
+use change::{Changed, Report};
 use reader::Reader;
 use sourced::Sourced;
 
@@ -52,11 +53,10 @@ pub(crate) async fn link(
         pairs.len() == 1 || !asked.url.iter().any(|it| !it.contains("=http")),
         "with --mesh, write each --url as CONTEXT=URL"
     );
+    let mut clusters = Clusters::read(global, &pairs).await?;
     let mut report = Report::new(writes);
     for pair in &pairs {
-        let (source, reader) = clusters(global, pair).await?;
-        let sourced = Sourced::read(&source, global).await?;
-        let reader = Reader::read(reader, global).await?;
+        let (sourced, reader) = clusters.of(pair)?;
         ensure!(
             sourced.uid != reader.uid,
             "contexts {} and {} lead to the same cluster",
@@ -64,13 +64,14 @@ pub(crate) async fn link(
             pair.reader_context
         );
         let place = sourced.place(pair, asked)?;
-        let mut changes = Changes::default();
-        sourced.grant(&reader, pair, asked, &mut changes)?;
-        reader.add(&place, pair, asked, &mut changes)?;
+        sourced.grant(reader, pair, asked)?;
+        reader.add(&place, pair, asked)?;
         report.notes.extend(sourced.notes());
         report.notes.extend(reader.notes());
-        report.apply(pair, changes, writes).await?;
     }
+    // A reflector may read as soon as it knows a source.
+    report.apply(&clusters.sources(), writes).await?;
+    report.apply(&clusters.readers(), writes).await?;
     report.next = "heliograph check, then heliograph status --wait 60s".to_owned();
     report.print(printer)
 }
@@ -82,18 +83,64 @@ pub(crate) async fn unlink(
     printer: &Printer,
 ) -> anyhow::Result<ExitCode> {
     let writes = writes(asked.dry_run);
+    let pairs = pairs(global, asked)?;
+    let mut clusters = Clusters::read(global, &pairs).await?;
     let mut report = Report::new(writes);
-    for pair in &pairs(global, asked)? {
-        let (source, reader) = clusters(global, pair).await?;
-        let mut changes = Changes::default();
-        let reader = Reader::read(reader, global).await?;
-        let fate = reader.remove(&pair.source, &mut changes)?;
-        let sourced = Sourced::read(&source, global).await?;
-        sourced.revoke(&pair.reader, &mut changes)?;
-        report.notes.push(fate);
-        report.apply(pair, changes, writes).await?;
+    for pair in &pairs {
+        let (sourced, reader) = clusters.of(pair)?;
+        report.notes.push(reader.remove(&pair.source)?);
+        sourced.revoke(&pair.reader)?;
     }
+    report.apply(&clusters.readers(), writes).await?;
+    report.apply(&clusters.sources(), writes).await?;
     report.print(printer)
+}
+
+/// Clusters by context, each read once: nothing is written before all pairs are understood.
+struct Clusters {
+    sources: BTreeMap<String, Sourced>,
+    readers: BTreeMap<String, Reader>,
+}
+
+impl Clusters {
+    async fn read(global: &Global, pairs: &[Pair]) -> anyhow::Result<Self> {
+        let (mut sources, mut readers) = (BTreeMap::new(), BTreeMap::new());
+        for pair in pairs {
+            if !sources.contains_key(&pair.source_context) {
+                let cluster = Cluster::of_context(global, &pair.source_context).await?;
+                let sourced = Sourced::read(&cluster, global).await?;
+                sources.insert(pair.source_context.clone(), sourced);
+            }
+            if !readers.contains_key(&pair.reader_context) {
+                let cluster = Cluster::of_context(global, &pair.reader_context).await?;
+                let reader = Reader::read(cluster, global).await?;
+                readers.insert(pair.reader_context.clone(), reader);
+            }
+        }
+        Ok(Self { sources, readers })
+    }
+
+    /// Both clusters of a pair.
+    fn of(&mut self, pair: &Pair) -> anyhow::Result<(&mut Sourced, &mut Reader)> {
+        let sourced = self.sources.get_mut(&pair.source_context);
+        let reader = self.readers.get_mut(&pair.reader_context);
+        sourced
+            .zip(reader)
+            .context("a cluster of a pair is not read")
+    }
+
+    /// Objects of the source clusters.
+    fn sources(&self) -> Vec<&Changed> {
+        self.sources.values().map(|it| &it.access).collect()
+    }
+
+    /// Objects of the clusters that read.
+    fn readers(&self) -> Vec<&Changed> {
+        let readers = self.readers.values();
+        readers
+            .flat_map(|it| [&it.config, &it.deployment])
+            .collect()
+    }
 }
 
 const fn writes(is_dry_run: bool) -> Writes {
@@ -102,12 +149,6 @@ const fn writes(is_dry_run: bool) -> Writes {
     } else {
         Writes::Stored
     }
-}
-
-async fn clusters(global: &Global, pair: &Pair) -> anyhow::Result<(Cluster, Cluster)> {
-    let source = Cluster::of_context(global, &pair.source_context).await?;
-    let reader = Cluster::of_context(global, &pair.reader_context).await?;
-    Ok((source, reader))
 }
 
 /// All pairs that are asked for: one, or each with each of a mesh.

@@ -6,26 +6,20 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Pair;
 use crate::cluster::{Cluster, Writes};
 use crate::output::{Mark, Printer, one_line, yaml};
 
-/// An object as it is to be.
-#[derive(Clone)]
-struct Change {
+/// An object as it is, and as it is to be.
+pub(crate) struct Changed {
     cluster: Cluster,
     /// Path of the object.
     path: String,
-    /// As it is; `None` if it does not exist.
-    before: Option<Value>,
-    after: Value,
-    /// Purpose of the change.
-    what: String,
+    before: Value,
+    /// As it is to be.
+    pub(crate) after: Value,
+    /// Purposes of the change.
+    what: Vec<String>,
 }
-
-/// Changes in the order in which they are written.
-#[derive(Clone, Default)]
-pub(crate) struct Changes(Vec<Change>);
 
 /// Completed changes.
 #[derive(Serialize)]
@@ -51,48 +45,38 @@ struct Done {
     manifest: Value,
 }
 
-impl Changes {
-    /// Adds an object as it is to be.
-    pub(crate) fn add(
-        &mut self,
-        cluster: &Cluster,
-        path: String,
-        (before, after): (Option<Value>, Value),
-        what: String,
-    ) {
-        let cluster = cluster.clone();
-        self.0.push(Change {
-            cluster,
+impl Changed {
+    /// An object as it is.
+    pub(crate) fn new(cluster: &Cluster, path: String, object: Value) -> Self {
+        Self {
+            cluster: cluster.clone(),
             path,
-            before,
-            after,
-            what,
-        });
-    }
-}
-
-impl Change {
-    fn action(&self) -> &'static str {
-        match &self.before {
-            None => "create",
-            Some(before) if *before == self.after => "unchanged",
-            Some(_) => "update",
+            after: object.clone(),
+            before: object,
+            what: Vec::new(),
         }
     }
 
+    /// Changes what the object is to be.
+    pub(crate) fn set(&mut self, after: Value, what: String) {
+        self.after = after;
+        self.what.push(what);
+    }
+
+    fn action(&self) -> &'static str {
+        if self.before == self.after {
+            "unchanged"
+        } else {
+            "update"
+        }
+    }
+
+    /// Writes the object with the resource version that was read: another writer's change is not
+    /// undone.
     async fn write(&self, writes: Writes) -> anyhow::Result<()> {
-        match self.action() {
-            "create" => {
-                let collection = self.path.rsplit_once('/').map_or("", |(head, _)| head);
-                self.cluster.create(collection, &self.after, writes).await?;
-            }
-            // With the resource version that was read: another writer's change is not undone.
-            "update" => {
-                self.cluster
-                    .replace(&self.path, &self.after, writes)
-                    .await?;
-            }
-            _ => {}
+        if self.before != self.after {
+            let replaced = self.cluster.replace(&self.path, &self.after, writes);
+            replaced.await?;
         }
         Ok(())
     }
@@ -108,32 +92,29 @@ impl Report {
         }
     }
 
-    /// Writes the changes of a pair.
+    /// Writes objects, in this order.
     pub(crate) async fn apply(
         &mut self,
-        pair: &Pair,
-        changes: Changes,
+        objects: &[&Changed],
         writes: Writes,
     ) -> anyhow::Result<()> {
-        for change in changes.0 {
-            let written = change.write(writes).await;
-            written.map_err(|error| {
-                let (source, reader) = (&pair.source, &pair.reader);
-                error.context(format!(
-                    "source {source} for cluster {reader} is linked in part; the command can be \
-                     run again"
-                ))
+        for object in objects {
+            let written = object.write(writes).await;
+            let is_part = self.changes.iter().any(|it| it.action == "update");
+            written.map_err(|error| match is_part && writes == Writes::Stored {
+                true => error.context("not all objects are written; the command can be run again"),
+                false => error,
             })?;
-            let metadata = &change.after["metadata"];
+            let metadata = &object.after["metadata"];
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
-            let kind = text(&change.after["kind"]);
+            let kind = text(&object.after["kind"]);
             self.changes.push(Done {
-                cluster: change.cluster.name.clone(),
+                cluster: object.cluster.name.clone(),
                 object: format!("{kind} {namespace}/{name}"),
-                action: change.action(),
-                what: change.what,
-                manifest: manifest(&change.after),
+                action: object.action(),
+                what: object.what.join(", "),
+                manifest: manifest(&object.after),
             });
         }
         Ok(())
@@ -171,8 +152,6 @@ impl Report {
         for done in &self.changes {
             let said = match (done.action, self.dry_run) {
                 ("unchanged", _) => "unchanged",
-                ("create", false) => "created",
-                ("create", true) => "would be created",
                 (_, false) => "updated",
                 (_, true) => "would be updated",
             };

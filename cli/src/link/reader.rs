@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use super::Pair;
-use super::change::{Changes, with_data};
+use super::change::{Changed, with_data};
 use super::deployment::{TOKENS, add_token, remove_token};
 use super::place::{Place, audience, helm_note, uid};
 use super::source::{Placement, Source, added, keeps_mirrors, removed};
@@ -20,7 +20,9 @@ pub(crate) struct Reader {
     reflector: Installed,
     mounted: Mounted,
     /// ConfigMap of the configuration.
-    config: Value,
+    pub(crate) config: Changed,
+    /// Deployment of the reflector.
+    pub(crate) deployment: Changed,
     /// UID of its namespace `kube-system`.
     pub(crate) uid: String,
     /// Issuer of the tokens of its ServiceAccounts.
@@ -41,11 +43,16 @@ impl Reader {
         let name = &cluster.name;
         let mounted = mounted
             .with_context(|| format!("the reflector of {name} has no configuration: {REMEDY}"))?;
-        let path = format!(
+        let map = format!(
             "/api/v1/namespaces/{namespace}/configmaps/{}",
             mounted.config_map
         );
-        let config = cluster.existing(&path, REMEDY).await?;
+        let config = cluster.existing(&map, REMEDY).await?;
+        let path = format!(
+            "/apis/apps/v1/namespaces/{namespace}/deployments/{}",
+            reflector.name()
+        );
+        let deployment = serde_json::to_value(&reflector.deployment)?;
         let discovery = "/.well-known/openid-configuration";
         let remedy = "its API server has no issuer of tokens";
         let document = cluster.existing(discovery, remedy).await?;
@@ -58,7 +65,8 @@ impl Reader {
             namespace,
             reflector,
             mounted,
-            config,
+            config: Changed::new(&cluster, map, config),
+            deployment: Changed::new(&cluster, path, deployment),
             cluster,
         })
     }
@@ -71,11 +79,10 @@ impl Reader {
 
     /// Adds a source, its CA and the token for it.
     pub(crate) fn add(
-        &self,
+        &mut self,
         place: &Place,
         pair: &Pair,
         asked: &args::Link,
-        changes: &mut Changes,
     ) -> anyhow::Result<()> {
         let name = &pair.source;
         let ca = ca_of(name);
@@ -96,33 +103,37 @@ impl Reader {
             },
         };
         let key = self.mounted.key.as_str();
-        let new = added(data(&self.config, key), &source);
+        let new = added(data(&self.config.after, key), &source);
         let new = new.with_context(|| format!("cluster {}", self.cluster.name))?;
         let mut values = vec![(key, Some(new))];
         if let Some(authority) = &place.authority {
             values.push((&ca, Some(authority.clone())));
         }
-        self.change_config(&values, format!("source {name} at {}", place.url), changes);
+        let what = format!("source {name} at {}", place.url);
+        self.config
+            .set(with_data(&self.config.after, &values), what);
         let what = format!("a token for {name} alone");
-        self.change_deployment(what, changes, |it| add_token(it, name, &audience(name)))
+        self.change_deployment(what, |it| add_token(it, name, &audience(name)))
     }
 
     /// Removes a source; returns what becomes of its mirrors.
-    pub(crate) fn remove(&self, name: &str, changes: &mut Changes) -> anyhow::Result<String> {
+    pub(crate) fn remove(&mut self, name: &str) -> anyhow::Result<String> {
         let key = self.mounted.key.as_str();
-        let text = data(&self.config, key);
+        let text = data(&self.config.after, key);
         let new = removed(text, name)?;
         let is_there = new.is_some();
+        let keeps_mirrors = keeps_mirrors(text)?;
         let ca = ca_of(name);
         let values = [
             (key, Some(new.unwrap_or_else(|| text.to_owned()))),
             (&ca, None),
         ];
-        self.change_config(&values, format!("no source {name}"), changes);
+        let after = with_data(&self.config.after, &values);
+        self.config.set(after, format!("no source {name}"));
         let what = format!("no token for {name}");
-        self.change_deployment(what, changes, |it| remove_token(it, name))?;
+        self.change_deployment(what, |it| remove_token(it, name))?;
         let cluster = &self.cluster.name;
-        Ok(match (is_there, keeps_mirrors(text)?) {
+        Ok(match (is_there, keeps_mirrors) {
             (false, _) => format!("cluster {cluster} had no source {name}"),
             (true, true) => format!(
                 "the mirrors of source {name} stay in cluster {cluster} as they are \
@@ -136,42 +147,20 @@ impl Reader {
         })
     }
 
-    fn change_config(
-        &self,
-        values: &[(&str, Option<String>)],
-        what: String,
-        changes: &mut Changes,
-    ) {
-        let after = with_data(&self.config, values);
-        let (namespace, map) = (&self.namespace, &self.mounted.config_map);
-        let path = format!("/api/v1/namespaces/{namespace}/configmaps/{map}");
-        changes.add(
-            &self.cluster,
-            path,
-            (Some(self.config.clone()), after),
-            what,
-        );
-    }
-
     fn change_deployment(
-        &self,
+        &mut self,
         what: String,
-        changes: &mut Changes,
         change: impl FnOnce(&mut Deployment),
     ) -> anyhow::Result<()> {
-        let mut after = self.reflector.deployment.clone();
-        change(&mut after);
-        let value = |it: &Deployment| serde_json::to_value(it);
-        let (before, after) = (value(&self.reflector.deployment)?, value(&after)?);
-        let (namespace, name) = (&self.namespace, self.reflector.name());
-        let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
-        changes.add(&self.cluster, path, (Some(before), after), what);
+        change(&mut self.reflector.deployment);
+        let after = serde_json::to_value(&self.reflector.deployment)?;
+        self.deployment.set(after, what);
         Ok(())
     }
 
     /// Returns notes for the operator.
     pub(crate) fn notes(&self) -> Vec<String> {
-        helm_note(&self.cluster.name, &self.config)
+        helm_note(&self.cluster.name, &self.config.after)
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::access::{Grant, granted, revoked};
 use super::address;
-use super::change::{Changes, with_data};
+use super::change::{Changed, with_data};
 use super::place::{Place, audience, helm_note, uid};
 use super::reader::Reader;
 use super::{Pair, Via};
@@ -22,7 +22,7 @@ pub(crate) struct Sourced {
     pub(crate) uid: String,
     mounted: Mounted,
     /// ConfigMap of the access configuration.
-    access: Value,
+    pub(crate) access: Changed,
     /// CA certificates of the emitter's own CA, where it has one.
     authority: Option<String>,
     service: Option<Value>,
@@ -46,11 +46,11 @@ impl Sourced {
             "the emitter of {name} has --anonymous-auth: with consumers its clients without \
              credentials can read nothing; remove the flag first"
         );
-        let path = format!(
+        let map = format!(
             "/api/v1/namespaces/{namespace}/configmaps/{}",
             mounted.config_map
         );
-        let access = cluster.existing(&path, REMEDY).await?;
+        let access = cluster.existing(&map, REMEDY).await?;
         let path = format!("/api/v1/namespaces/{namespace}/services");
         let services = cluster.list(&path).await?;
         let is_ours = |it: &Value| {
@@ -71,7 +71,7 @@ impl Sourced {
             cluster: cluster.clone(),
             emitter,
             mounted,
-            access,
+            access: Changed::new(cluster, map, access),
             service,
             nodes,
         })
@@ -121,11 +121,10 @@ impl Sourced {
 
     /// Grants a reflector its view.
     pub(crate) fn grant(
-        &self,
+        &mut self,
         reader: &Reader,
         pair: &Pair,
         asked: &args::Link,
-        changes: &mut Changes,
     ) -> anyhow::Result<()> {
         let keys = keys_of(&pair.reader);
         let grant = Grant {
@@ -138,46 +137,33 @@ impl Sourced {
             selector: asked.selector.clone(),
         };
         let key = self.mounted.key.as_str();
-        let new = granted(data(&self.access, key), &grant);
+        let new = granted(data(&self.access.after, key), &grant);
         let new = new.with_context(|| format!("cluster {}", self.cluster.name))?;
         let values = [(key, Some(new)), (keys.as_str(), Some(reader.keys.clone()))];
         let what = format!("cluster {} can read", pair.reader);
-        self.change(&values, what, changes);
+        self.access
+            .set(with_data(&self.access.after, &values), what);
         Ok(())
     }
 
     /// Takes a reflector's view back.
-    pub(crate) fn revoke(&self, reader: &str, changes: &mut Changes) -> anyhow::Result<()> {
+    pub(crate) fn revoke(&mut self, reader: &str) -> anyhow::Result<()> {
         let key = self.mounted.key.as_str();
-        let new = revoked(data(&self.access, key), reader);
+        let new = revoked(data(&self.access.after, key), reader);
         let new = new.with_context(|| format!("cluster {}", self.cluster.name))?;
         let keys = keys_of(reader);
         // Keys that another consumer's issuer still names stay.
         let gone = (!new.contains(&keys)).then_some((keys.as_str(), None));
         let values: Vec<_> = [(key, Some(new))].into_iter().chain(gone).collect();
-        self.change(
-            &values,
-            format!("cluster {reader} can no longer read"),
-            changes,
-        );
+        let what = format!("cluster {reader} can no longer read");
+        self.access
+            .set(with_data(&self.access.after, &values), what);
         Ok(())
-    }
-
-    fn change(&self, values: &[(&str, Option<String>)], what: String, changes: &mut Changes) {
-        let after = with_data(&self.access, values);
-        let (namespace, map) = (&self.namespace, &self.mounted.config_map);
-        let path = format!("/api/v1/namespaces/{namespace}/configmaps/{map}");
-        changes.add(
-            &self.cluster,
-            path,
-            (Some(self.access.clone()), after),
-            what,
-        );
     }
 
     /// Returns notes for the operator.
     pub(crate) fn notes(&self) -> Vec<String> {
-        let mut notes = helm_note(&self.cluster.name, &self.access);
+        let mut notes = helm_note(&self.cluster.name, &self.access.after);
         if self.emitter.flag("--secure-port") == Some("0") {
             let name = &self.cluster.name;
             notes.push(format!(

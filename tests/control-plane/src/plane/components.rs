@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::ControlPlane;
+use super::{Builder, ControlPlane};
 use crate::assets::CONTROLLER_MANAGER;
 use crate::keeper::Process;
 use crate::ports::free_port;
@@ -60,6 +60,15 @@ const APISERVER: &str = "kube-apiserver";
 const CONTROLLERS: &str = "endpoints-controller,endpointslice-controller,\
     endpointslice-mirroring-controller,namespace-controller,serviceaccount-controller,\
     garbage-collector-controller";
+
+impl Builder {
+    /// With tokens of ServiceAccounts that have another issuer than those of other planes.
+    #[must_use]
+    pub fn issuer(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.issuer);
+        self
+    }
+}
 
 impl ControlPlane {
     /// What runs a binary where this plane runs.
@@ -117,7 +126,7 @@ impl ControlPlane {
             // Without a default route it refuses to choose one itself.
             &format!("--advertise-address={}", self.addresses.apiserver.ip()),
             "--authorization-mode=RBAC",
-            "--service-account-issuer=https://kubernetes.default.svc",
+            &format!("--service-account-issuer={}", self.builder.issuer),
             &format!("--service-cluster-ip-range={}", self.service_cidr),
             // Watches end at once when it is told to stop.
             "--shutdown-watch-termination-grace-period=1s",

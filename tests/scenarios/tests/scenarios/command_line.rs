@@ -3,6 +3,7 @@
 mod breakages;
 pub(crate) mod forwarded;
 mod kubelet;
+pub(crate) mod mesh;
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -180,7 +181,7 @@ pub(crate) async fn two_clusters_are_linked_without_a_secret(
         "{said}"
     );
 
-    let kubelet = Kubelet::new(&lab)?;
+    let kubelet = Kubelet::new(&lab, "kubelet")?;
     kubelet.publish_authority(&east).await?;
     let secrets_before = (secrets(&east)?, secrets(&local)?);
     let link = format!("{LINK} --url https://127.0.0.1:{}", kubelet.port);

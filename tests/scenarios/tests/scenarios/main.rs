@@ -341,6 +341,7 @@ fn of_the_programs() -> Vec<Scenario> {
 fn of_the_commands() -> Vec<Scenario> {
     vec![
         scenario!(command_line::two_clusters_are_linked_without_a_secret),
+        scenario!(command_line::mesh::three_clusters_are_linked_each_with_each),
         scenario!(command_line::forwarded::admin_ports_are_reached_by_port_forwards),
         scenario!(playground::a_newcomer_plays),
         scenario!(playground::faults::an_emitter_that_hangs_is_noticed_and_nothing_goes),

@@ -23,8 +23,10 @@ pub(super) struct Kubelet {
 }
 
 impl Kubelet {
-    pub(super) fn new(lab: &Lab) -> anyhow::Result<Self> {
-        let directory = lab.directory().to_owned();
+    /// With a directory of that name.
+    pub(super) fn new(lab: &Lab, name: &str) -> anyhow::Result<Self> {
+        let directory = lab.directory().join(name);
+        std::fs::create_dir(&directory)?;
         let mut params = rcgen::CertificateParams::new(Vec::new())?;
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate()?;
@@ -86,7 +88,7 @@ impl Kubelet {
                 "--access-config={}",
                 files.join("access.yaml").display()
             ));
-        let emitter = lab.start("emitter-east", command, None)?;
+        let emitter = lab.start(&format!("emitter-{}", east.plane.name()), command, None)?;
         emitter.ready().await?;
         Ok(emitter)
     }
@@ -115,7 +117,7 @@ impl Kubelet {
         let mut command = Command::new(program("reflector")?);
         command.arg("--kubeconfig").arg(local.plane.kubeconfig());
         command.arg(format!("--config={}", files.join("config.yaml").display()));
-        let reflector = lab.start("reflector", command, None)?;
+        let reflector = lab.start(&format!("reflector-{}", local.plane.name()), command, None)?;
         reflector.ready().await?;
         Ok(reflector)
     }
