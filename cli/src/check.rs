@@ -11,6 +11,7 @@ mod fleet;
 mod installed;
 mod permissions;
 mod ranges;
+mod resources;
 mod sources;
 mod traffic;
 
@@ -70,7 +71,7 @@ async fn of_installation(cluster: &Cluster, global: &Global, facts: &Facts) -> V
     findings.extend(installed::deployments(facts));
     findings.extend(installed::versions(facts));
     findings.extend(installed::rivals(facts));
-    findings.extend(installed::resources(facts));
+    findings.extend(resources::findings(facts));
     findings.extend(permissions::of_reflector(cluster, global, facts).await);
     findings.extend(fleet::findings(facts));
     findings.extend(sources::findings(facts));

@@ -40,8 +40,9 @@ pub(crate) struct Facts {
     pub(crate) kube_proxy: Known<Option<String>>,
     pub(crate) policies: Known<Vec<Value>>,
     pub(crate) quotas: Known<Vec<Value>>,
-    /// True if the API server has ServiceImports.
-    pub(crate) has_imports: Known<bool>,
+    /// Resources of the API server that are CRDs of Heliograph or of groups that it reads, as
+    /// `PLURAL.GROUP`.
+    pub(crate) crds: Known<BTreeSet<String>>,
 }
 
 /// Facts about one cluster, whichever it is.
@@ -135,7 +136,7 @@ impl Facts {
                 "" => Ok(Vec::new()),
                 _ => known(cluster.list(&quotas).await),
             },
-            has_imports: known(has_imports(cluster).await),
+            crds: known(crds(cluster).await),
             reflector,
             namespace: namespace.clone(),
         }
@@ -209,11 +210,16 @@ pub(crate) async fn kube_proxy(cluster: &Cluster) -> Known<Option<String>> {
     ))
 }
 
-async fn has_imports(cluster: &Cluster) -> anyhow::Result<bool> {
-    let found = cluster.get("/apis/multicluster.x-k8s.io/v1alpha1").await?;
-    let resources = found.as_ref().and_then(|it| it["resources"].as_array());
-    let mut names = resources.into_iter().flatten();
-    Ok(names.any(|it| it["name"] == "serviceimports"))
+async fn crds(cluster: &Cluster) -> anyhow::Result<BTreeSet<String>> {
+    let mut crds = BTreeSet::new();
+    for group in ["multicluster.x-k8s.io", "heliograph.dev"] {
+        let found = cluster.get(&format!("/apis/{group}/v1alpha1")).await?;
+        let resources = found.as_ref().and_then(|it| it["resources"].as_array());
+        let names = resources.into_iter().flatten();
+        let names = names.filter_map(|it| it["name"].as_str());
+        crds.extend(names.map(|it| format!("{it}.{group}")));
+    }
+    Ok(crds)
 }
 
 async fn ranges(cluster: &Cluster) -> anyhow::Result<Vec<IpNet>> {

@@ -1,4 +1,4 @@
-//! Versions, Deployments, CRDs, quotas, and programs that write the same objects.
+//! Versions, Deployments, and programs that write the same objects.
 
 use serde_json::Value;
 
@@ -250,66 +250,9 @@ pub(crate) fn rivals(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// CRDs that the configuration needs, and quotas of the mirror namespace.
-pub(crate) fn resources(facts: &Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let needs_imports = facts
-        .config
-        .as_ref()
-        .is_ok_and(|(it, _)| it.cluster_set.is_some());
-    match &facts.has_imports {
-        Ok(true) if needs_imports => {
-            findings.push(Finding::ok("CRDs", "the API server has ServiceImports"));
-        }
-        Ok(false) if needs_imports => findings.push(Finding::failed(
-            "CRDs",
-            "clusterSet is configured and the API server has no ServiceImports",
-            (
-                "install the CRDs of the Multi-Cluster Services API",
-                "multi-cluster-services.md",
-            ),
-        )),
-        Ok(_) | Err(_) => {}
-    }
-    let quotas = facts.quotas.as_ref().map(Vec::as_slice).unwrap_or_default();
-    findings.extend(quotas.iter().flat_map(quota));
-    findings
-}
-
-/// Counts of Services and EndpointSlices of a quota that are nearly reached.
-fn quota(quota: &Value) -> Vec<Finding> {
-    let name = quota["metadata"]["name"].as_str().unwrap_or_default();
-    let keys = [
-        "services",
-        "count/services",
-        "count/endpointslices.discovery.k8s.io",
-    ];
-    let status = &quota["status"];
-    let number = |of: &Value, key: &str| of[key].as_str().and_then(|it| it.parse::<u64>().ok());
-    let mut findings = Vec::new();
-    for key in keys {
-        let (used, hard) = (number(&status["used"], key), number(&status["hard"], key));
-        let (Some(used), Some(hard)) = (used, hard) else {
-            continue;
-        };
-        let message = format!("ResourceQuota {name}: {used} of {hard} {key} are used");
-        let remedy = ("raise the quota of the mirror namespace", "limits.md");
-        findings.push(if hard <= used {
-            Finding::failed("quota", message, remedy)
-        } else if hard * 9 <= used * 10 {
-            Finding::warning("quota", message, remedy)
-        } else {
-            Finding::ok("quota", message)
-        });
-    }
-    findings
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
-    use super::{kubernetes, quota, skew, tag};
+    use super::{kubernetes, skew, tag};
     use crate::output::Mark;
 
     #[test]
@@ -337,19 +280,5 @@ mod tests {
         );
         assert_eq!(tag("heliograph:latest"), None);
         assert_eq!(tag("registry.example:5000/heliograph"), None);
-    }
-
-    #[test]
-    fn a_full_quota_is_found() {
-        let of = |used: &str| {
-            let quota_of = json!({"metadata": {"name": "q"}, "status": {"hard": {"count/services": "10"},
-                "used": {"count/services": used}}});
-            quota(&quota_of)[0].mark
-        };
-        assert_eq!(
-            [of("5"), of("9"), of("10")],
-            [Mark::Ok, Mark::Warning, Mark::Failed]
-        );
-        assert!(quota(&json!({})).is_empty());
     }
 }

@@ -197,7 +197,10 @@ pub(crate) async fn two_clusters_are_linked_without_a_secret(
     a_service_is_mirrored(&engineer, &server, (&east, &local)).await?;
     let words = format!("--source-context east {server}");
     let checks = Checks::new(&engineer, words)?;
-    checks.faults_are_found(emitter, (&east, &local)).await?;
+    let programs = (&kubelet, emitter);
+    checks
+        .faults_are_found(&lab, programs, (&east, &local))
+        .await?;
     it_is_unlinked(&engineer, &east).await?;
     let secrets_after = (secrets(&east)?, secrets(&local)?);
     ensure!(

@@ -1,5 +1,8 @@
 //! Breakages that `heliograph check` names, as docs/check-breakages.md lists them.
 
+mod clocks;
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, ensure};
@@ -7,7 +10,8 @@ use serde_json::json;
 
 use super::Engineer;
 use crate::cluster::Cluster;
-use crate::lab::{Program, eventually};
+use crate::command_line::kubelet::Kubelet;
+use crate::lab::{Lab, Program, eventually};
 use crate::manifests::repository;
 
 const CONFIG_MAPS: &str = "/api/v1/namespaces/heliograph/configmaps";
@@ -32,13 +36,19 @@ impl<'a> Checks<'a> {
         })
     }
 
-    /// Waits until a check fails as the page says of a breakage.
+    /// Waits until a check tells a breakage as the page says.
     async fn found(&mut self, breakage: &str) -> anyhow::Result<()> {
-        let (check, line) = self.rows.remove(breakage).context("the page has no row")?;
+        self.found_by(self.engineer, breakage).await
+    }
+
+    /// The same, with another kubeconfig.
+    async fn found_by(&mut self, engineer: &Engineer, breakage: &str) -> anyhow::Result<()> {
+        let row = self.rows.remove(breakage);
+        let (check, line) = row.with_context(|| format!("the page has no row: {breakage}"))?;
         eventually(breakage, async || {
-            let found = self.engineer.check(&self.words).await?;
+            let found = engineer.check(&self.words).await?;
             let is_it = |(name, result, said): &(String, String, String)| {
-                *name == check && result == "failed" && said.contains(&line)
+                *name == check && result != "ok" && said.contains(&line)
             };
             ensure!(found.iter().any(is_it), "{check}: {line}: {found:#?}");
             Ok(())
@@ -69,7 +79,8 @@ impl<'a> Checks<'a> {
     /// Causes each breakage of the page, one after the other, and looks for its line.
     pub(super) async fn faults_are_found(
         mut self,
-        emitter: Program,
+        lab: &Lab,
+        (kubelet, emitter): (&Kubelet, Program),
         (east, local): (&Cluster, &Cluster),
     ) -> anyhow::Result<()> {
         self.all_is_well().await?;
@@ -87,6 +98,8 @@ impl<'a> Checks<'a> {
         self.missing_rights(local).await?;
         self.files_of_the_system(local).await?;
         self.others_in_the_way(local).await?;
+        self.another_clock(lab, (east, local)).await?;
+        self.files_of_the_programs(kubelet, &emitter).await?;
         emitter.stop().await?;
         self.found("The emitter is stopped").await?;
         self.files_of_the_reflector(local).await?;
@@ -107,14 +120,16 @@ impl<'a> Checks<'a> {
 
     async fn files_of_the_system(&mut self, local: &Cluster) -> anyhow::Result<()> {
         let maps = "/api/v1/namespaces/kube-system/configmaps";
-        let rewrite = |to: &str| format!("rewrite name regex ^(.+)$ {{1}}east-{{2}}-x.{to}.svc.x");
-        let corefile = json!({"metadata": {"name": "coredns"},
-            "data": {"Corefile": rewrite("elsewhere")}});
+        let corefile = json!({"metadata": {"name": "coredns"}, "data": {"Corefile": "forward . /etc/resolv.conf"}});
         local.post(maps, &corefile.to_string()).await?;
+        self.found("The Corefile has no recipe").await?;
+        let rewrite = |to: &str| format!("rewrite name regex ^(.+)$ {{1}}east-{{2}}-x.{to}.svc.x");
+        let path = format!("{maps}/coredns");
+        let corefile = json!({"data": {"Corefile": rewrite("elsewhere")}});
+        local.patch(&path, &corefile.to_string()).await?;
         let elsewhere = "The recipe of the Corefile leads to another namespace";
         self.found(elsewhere).await?;
         let corefile = json!({"data": {"Corefile": rewrite("mirrors")}});
-        let path = format!("{maps}/coredns");
         local.patch(&path, &corefile.to_string()).await?;
         self.found("The recipe of the Corefile rewrites no answers")
             .await?;
@@ -167,6 +182,16 @@ impl<'a> Checks<'a> {
                 "none".to_owned(),
             ),
             ("The mirror namespace is missing", "config.yaml", moved),
+            (
+                "The CRDs of the Multi-Cluster Services API are missing",
+                "config.yaml",
+                format!("{text}\nclusterSet: {{cluster: local}}\n"),
+            ),
+            (
+                "The CRD Source is missing",
+                "config.yaml",
+                format!("{text}\nsourcesFromCRD: {{namespace: heliograph}}\n"),
+            ),
             (
                 "The configuration has an unknown key",
                 "config.yaml",

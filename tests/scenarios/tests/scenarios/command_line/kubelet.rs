@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use http::Request;
 use serde_json::{Value, json};
 
@@ -18,6 +18,7 @@ const NAME: &str = "heliograph-emitter.heliograph.svc";
 pub(super) struct Kubelet {
     directory: PathBuf,
     authority: String,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
     /// Port at which the emitter serves HTTPS.
     pub(super) port: u16,
 }
@@ -31,17 +32,34 @@ impl Kubelet {
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate()?;
         let authority = params.self_signed(&key)?;
-        let issuer = rcgen::Issuer::new(params, key);
-        let key = rcgen::KeyPair::generate()?;
-        let params = rcgen::CertificateParams::new(vec![NAME.to_owned()])?;
-        let certificate = params.signed_by(&key, &issuer)?;
-        std::fs::write(directory.join("tls.crt"), certificate.pem())?;
-        std::fs::write(directory.join("tls.key"), key.serialize_pem())?;
-        Ok(Self {
+        let kubelet = Self {
             directory,
             authority: authority.pem(),
+            issuer: rcgen::Issuer::new(params, key),
             port: free_port()?,
-        })
+        };
+        kubelet.certify(4000)?;
+        Ok(kubelet)
+    }
+
+    /// Gives the emitter a certificate that ends with that year, in the files that it reads when it starts.
+    pub(super) fn certify(&self, year: i32) -> anyhow::Result<()> {
+        let key = rcgen::KeyPair::generate()?;
+        let mut params = rcgen::CertificateParams::new(vec![NAME.to_owned()])?;
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        std::fs::write(self.directory.join("tls.crt"), certificate.pem())?;
+        std::fs::write(self.directory.join("tls.key"), key.serialize_pem())?;
+        Ok(())
+    }
+
+    /// Changes a file that a program reads, with the directory of its files.
+    pub(super) fn edit(&self, file: &str, edit: impl Fn(&str) -> String) -> anyhow::Result<()> {
+        let path = self.directory.join(file);
+        let text = std::fs::read_to_string(&path)?;
+        let edited = edit(&text);
+        ensure!(edited != text, "{file} is not changed: {text}");
+        Ok(std::fs::write(path, edited)?)
     }
 
     /// What an emitter with `--ca-secret` publishes.
