@@ -5,6 +5,7 @@
 
 mod access;
 mod error;
+mod names;
 mod serving;
 mod spelling;
 mod upstream;
@@ -20,7 +21,6 @@ use std::path::PathBuf;
 use clap::Parser;
 use emitter_cache::Fields;
 use proto_types::LabelSelector;
-use proto_types::name::DnsLabel;
 use runtime::client::Access;
 use runtime::log::{LogFilter, LogFormat};
 
@@ -84,14 +84,8 @@ pub struct Args {
     #[arg(long)]
     serve_namespaces: bool,
 
-    /// Name of this cluster, served as the ClusterProperty `cluster.clusterset.k8s.io`; default:
-    /// the UID of its namespace kube-system
-    #[arg(long, value_name = "NAME")]
-    cluster_name: Option<DnsLabel>,
-
-    /// Clusterset of this cluster, served as the ClusterProperty `clusterset.k8s.io`
-    #[arg(long = "clusterset", alias = "cluster-set", value_name = "NAME")]
-    cluster_set: Option<String>,
+    #[command(flatten)]
+    names: names::NameFlags,
 
     /// The cluster to export from; the one around this process if absent.
     #[arg(long, value_name = "FILE")]
@@ -241,8 +235,7 @@ impl TryFrom<Args> for Config {
             annotations,
             consistent_reads,
             serve_namespaces,
-            cluster_name,
-            cluster_set,
+            names,
             kubeconfig,
             context,
             upstream,
@@ -277,10 +270,7 @@ impl TryFrom<Args> for Config {
             fields: fields.fields(annotations),
             consistent_reads,
             serve_namespaces,
-            names: Names {
-                cluster: cluster_name,
-                cluster_set,
-            },
+            names: names.names(),
             serving,
             settings,
             connections,

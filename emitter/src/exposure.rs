@@ -221,7 +221,8 @@ struct Export {
     spec: Map<String, Value>,
 }
 
-/// Metadata of a ServiceExport that leaves the cluster. Its labels and annotations do not.
+/// Metadata of a ServiceExport that leaves the cluster. Of its annotations, only the cluster
+/// selectors do.
 const METADATA: [&str; 6] = [
     "name",
     "namespace",
@@ -232,7 +233,7 @@ const METADATA: [&str; 6] = [
 ];
 
 /// Fields of the `spec` that leave the cluster.
-const SPEC: [&str; 2] = ["exportedLabels", "exportedAnnotations"];
+const SPEC: [&str; 3] = ["exportedLabels", "exportedAnnotations", "clusterSelectors"];
 
 /// Returns a ServiceExport as it is served: in `v1beta1`, without its status.
 fn served(object: &RawObject) -> Option<RawObject> {
@@ -244,7 +245,15 @@ fn served(object: &RawObject) -> Option<RawObject> {
         kept.collect::<Map<_, _>>()
     };
     let names = Version::V1Beta1.exports();
-    let metadata = json!(only(metadata, &METADATA));
+    let annotations = metadata.get("annotations");
+    let selectors = annotations.and_then(|it| it.get(label::CLUSTER_SELECTORS));
+    let selectors = selectors.filter(|it| it.is_string()).cloned();
+    let mut metadata = only(metadata, &METADATA);
+    if let Some(selectors) = selectors {
+        let annotations = json!({label::CLUSTER_SELECTORS: selectors});
+        metadata.insert("annotations".to_owned(), annotations);
+    }
+    let metadata = json!(metadata);
     let spec = json!(only(spec, &SPEC));
     let head = names.object_head;
     let json = format!(r#"{head}"metadata":{metadata},"spec":{spec}}}"#);

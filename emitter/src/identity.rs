@@ -4,25 +4,22 @@
 //! emitter, from an emitter behind it and from a kube-apiserver, and notices if a URL leads to
 //! another cluster.
 
+mod serve;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{Path, Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::StatusCode;
 use parking_lot::RwLock;
-use proto_types::Status;
 use proto_types::evidence::Expected;
 use proto_types::name::DnsLabel;
-use proto_types::status::Details;
 use runtime::Unread;
 use runtime::follow::{Cause, Guard, Identity as Told};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing::{error, info, warn};
+
+pub use serve::{router, sign};
 
 /// The namespace whose uid is the cluster's own.
 const NAMESPACE: &str = "/api/v1/namespaces/kube-system";
@@ -33,9 +30,8 @@ const PROPERTIES: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
 const CLUSTER: &str = "cluster.clusterset.k8s.io";
 const CLUSTER_SET: &str = "clusterset.k8s.io";
 
-/// With every answer.
-const NAME_HEADER: HeaderName = HeaderName::from_static("heliograph-cluster");
-const UID_HEADER: HeaderName = HeaderName::from_static("heliograph-cluster-uid");
+/// Maximum number of ClusterProperties that are taken from an upstream.
+const MAX_PROPERTIES: usize = 100;
 
 /// Interval of the requests for the UID. A cluster does not change it: a later request only detects
 /// that the address of the upstream leads to another cluster.
@@ -51,6 +47,8 @@ pub struct Names {
     pub cluster: Option<DnsLabel>,
     /// The set of clusters that it belongs to.
     pub cluster_set: Option<String>,
+    /// Other ClusterProperties of it.
+    pub properties: Vec<(String, String)>,
 }
 
 /// Cluster identity, as far as it is known.
@@ -67,6 +65,10 @@ struct Known {
     uid: Option<String>,
     /// Name of an upstream that is an emitter.
     upstream_name: Option<String>,
+    /// Its other ClusterProperties.
+    upstream_properties: Vec<(String, String)>,
+    /// `true` while the properties of an upstream that has some are not known.
+    awaits_upstream: bool,
 }
 
 /// Report of an upstream.
@@ -74,6 +76,7 @@ struct Known {
 struct Reported {
     uid: String,
     upstream_name: Option<String>,
+    upstream_properties: Vec<(String, String)>,
 }
 
 /// Kind of the upstream, which decides how its identity is requested.
@@ -142,6 +145,7 @@ impl Identity {
     /// had.
     pub async fn follow(self: Arc<Self>, client: kube::Client, upstream: Upstream) {
         let mut has_failed = false;
+        self.known.write().awaits_upstream = upstream == Upstream::Emitter;
         loop {
             match ask(&client, upstream).await {
                 Ok(reported) => {
@@ -154,7 +158,10 @@ impl Identity {
                 }
                 Err(_) => {}
             }
-            let is_known = self.known.read().uid.is_some();
+            let is_known = {
+                let known = self.known.read();
+                known.uid.is_some() && !known.awaits_upstream
+            };
             tokio::time::sleep(if is_known { ASK_AGAIN } else { ASK_SOON }).await;
         }
     }
@@ -165,6 +172,8 @@ impl Identity {
         match &known.uid {
             Some(served) if *served == reported.uid => {
                 known.upstream_name = reported.upstream_name;
+                known.upstream_properties = reported.upstream_properties;
+                known.awaits_upstream = false;
             }
             Some(served) => {
                 error!(uid = reported.uid, %served, "another cluster answers for the upstream");
@@ -185,30 +194,50 @@ impl Identity {
         named.or_else(|| known.uid.clone())
     }
 
-    fn properties(&self) -> Vec<(&'static str, String)> {
-        let cluster = self.cluster().map(|value| (CLUSTER, value));
+    /// Returns the ClusterProperties: the names, the configured ones, and those of an upstream that
+    /// has others.
+    /// `None` while those of the upstream are not known: a list that lacks some would say that
+    /// the cluster does not have them.
+    fn properties(&self) -> Option<Vec<(String, String)>> {
+        if self.known.read().awaits_upstream {
+            return None;
+        }
+        let cluster = self.cluster().map(|value| (CLUSTER.to_owned(), value));
         let set = self.names.cluster_set.clone();
-        cluster
-            .into_iter()
-            .chain(set.map(|value| (CLUSTER_SET, value)))
-            .collect()
+        let set = set.map(|value| (CLUSTER_SET.to_owned(), value));
+        let names = cluster.into_iter().chain(set);
+        let mut all: Vec<_> = names.chain(self.names.properties.clone()).collect();
+        for (name, value) in &self.known.read().upstream_properties {
+            if !all.iter().any(|(it, _)| it == name) {
+                all.push((name.clone(), value.clone()));
+            }
+        }
+        Some(all)
     }
 }
 
 async fn ask(client: &kube::Client, upstream: Upstream) -> anyhow::Result<Reported> {
-    let (namespace, property) = match upstream {
-        Upstream::ApiServer => (document(client, NAMESPACE).await?, None),
-        Upstream::Emitter => {
-            let property = format!("{PROPERTIES}/{CLUSTER}");
-            let property = document(client, &property).await.ok();
-            (document(client, NAMESPACE).await?, property)
-        }
+    let list = match upstream {
+        Upstream::ApiServer => None,
+        Upstream::Emitter => match runtime::document::<Value>(client, PROPERTIES).await {
+            Ok(list) => Some(list),
+            Err(Unread::Status(StatusCode::NOT_FOUND | StatusCode::FORBIDDEN)) => None,
+            Err(why) => return Err(unread(PROPERTIES, why)),
+        },
     };
-    let Namespace { metadata } = serde_json::from_value(namespace)?;
-    let name = |it: &Value| it["spec"]["value"].as_str().map(str::to_owned);
+    let Namespace { metadata } = serde_json::from_value(document(client, NAMESPACE).await?)?;
+    let items = list.as_ref().and_then(|it| it["items"].as_array());
+    let text = |it: &Value| it.as_str().map(str::to_owned);
+    let property = |it: &Value| Some((text(&it["metadata"]["name"])?, text(&it["spec"]["value"])?));
+    let all = items.into_iter().flatten().filter_map(property);
+    let mut all: Vec<_> = all.take(MAX_PROPERTIES).collect();
+    let name = all.iter().find(|(name, _)| name == CLUSTER);
+    let upstream_name = name.map(|(_, value)| value.clone());
+    all.retain(|(name, _)| name != CLUSTER);
     Ok(Reported {
         uid: metadata.uid,
-        upstream_name: property.as_ref().and_then(name),
+        upstream_name,
+        upstream_properties: all,
     })
 }
 
@@ -223,134 +252,31 @@ struct Metadata {
 }
 
 async fn document(client: &kube::Client, path: &str) -> anyhow::Result<Value> {
-    runtime::document(client, path)
-        .await
-        .map_err(|why| match why {
-            Unread::Status(status) => anyhow::anyhow!("GET {path} is answered {status}"),
-            Unread::Failed(why) => anyhow::Error::msg(why),
-        })
+    let document = runtime::document(client, path).await;
+    document.map_err(|why| unread(path, why))
 }
 
-/// Serves the identity.
-pub fn router(identity: Arc<Identity>) -> Router {
-    let property = format!("{PROPERTIES}/{{name}}");
-    Router::new()
-        .route(NAMESPACE, get(namespace))
-        .route("/apis/about.k8s.io/v1beta1", get(resources))
-        .route(PROPERTIES, get(properties))
-        .route(&property, get(one_property))
-        .with_state(identity)
-}
-
-/// Tells the identity with every answer.
-pub async fn sign(State(identity): State<Arc<Identity>>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let values = [
-        (NAME_HEADER, identity.cluster()),
-        (UID_HEADER, identity.uid()),
-    ];
-    for (name, value) in values {
-        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
-            response.headers_mut().insert(name, value);
-        }
+fn unread(path: &str, why: Unread) -> anyhow::Error {
+    match why {
+        Unread::Status(status) => anyhow::anyhow!("GET {path} is answered {status}"),
+        Unread::Failed(why) => anyhow::Error::msg(why),
     }
-    response
-}
-
-/// As a kube-apiserver, but with nothing that would tell more.
-async fn namespace(State(identity): State<Arc<Identity>>) -> Response {
-    match identity.uid() {
-        Some(uid) => document_of(&json!({
-            "kind": "Namespace",
-            "apiVersion": "v1",
-            "metadata": {"name": "kube-system", "uid": uid},
-            "spec": {},
-            "status": {"phase": "Active"},
-        })),
-        None => {
-            let why = "the upstream has not told the uid of kube-system yet";
-            refusal(&Status::failure(503, "ServiceUnavailable", why))
-        }
-    }
-}
-
-async fn resources() -> Response {
-    document_of(&json!({
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
-        "groupVersion": "about.k8s.io/v1beta1",
-        "resources": [{
-            "name": "clusterproperties",
-            "singularName": "clusterproperty",
-            "namespaced": false,
-            "kind": "ClusterProperty",
-            "verbs": ["get", "list"],
-        }],
-    }))
-}
-
-async fn properties(State(identity): State<Arc<Identity>>) -> Response {
-    let properties = identity.properties().into_iter();
-    let items: Vec<Value> = properties.map(|(name, value)| item(name, &value)).collect();
-    document_of(&json!({
-        "kind": "ClusterPropertyList",
-        "apiVersion": "about.k8s.io/v1beta1",
-        "metadata": {"resourceVersion": "0"},
-        "items": items,
-    }))
-}
-
-async fn one_property(
-    State(identity): State<Arc<Identity>>,
-    Path(asked): Path<String>,
-) -> Response {
-    let mut properties = identity.properties().into_iter();
-    match properties.find(|(name, _)| *name == asked) {
-        Some((name, value)) => document_of(&item(name, &value)),
-        None => {
-            let message = format!("clusterproperties.about.k8s.io {asked:?} not found");
-            let details = Details {
-                name: asked,
-                group: "about.k8s.io".to_owned(),
-                kind: "clusterproperties".to_owned(),
-                ..Details::default()
-            };
-            refusal(&Status::failure(404, "NotFound", message).about(details))
-        }
-    }
-}
-
-fn item(name: &str, value: &str) -> Value {
-    json!({
-        "kind": "ClusterProperty",
-        "apiVersion": "about.k8s.io/v1beta1",
-        "metadata": {"name": name},
-        "spec": {"value": value},
-    })
-}
-
-fn document_of(value: &Value) -> Response {
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, value.to_string()).into_response()
-}
-
-fn refusal(status: &Status) -> Response {
-    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (code, json, status.to_json()).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
 
+    use super::serve::UID_HEADER;
     use super::*;
+    use axum::extract::Request;
     use tower::ServiceExt;
 
     fn names(cluster: Option<&str>, set: Option<&str>) -> Names {
         Names {
             cluster: cluster.map(|it| it.parse().unwrap()),
             cluster_set: set.map(str::to_owned),
+            properties: Vec::new(),
         }
     }
 
@@ -399,9 +325,29 @@ mod tests {
             identity.learn(Reported {
                 uid: "u-1".to_owned(),
                 upstream_name: upstream.map(str::to_owned),
+                upstream_properties: vec![("region".to_owned(), "eu".to_owned())],
             });
-            assert_eq!(identity.properties(), [(CLUSTER, expected.to_owned())]);
+            let expected = [(CLUSTER, expected), ("region", "eu")];
+            let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            assert_eq!(identity.properties().unwrap(), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn properties_are_not_served_before_those_of_the_upstream_are_known() {
+        let identity = Arc::new(Identity::new(names(Some("east"), None)));
+        identity.known.write().awaits_upstream = true;
+        identity.judge(&Told::Known("u-1".into())).unwrap();
+        for path in [PROPERTIES.to_owned(), format!("{PROPERTIES}/{CLUSTER}")] {
+            assert_eq!(get(&identity, &path).await.0, 503);
+        }
+        identity.learn(Reported {
+            uid: "u-1".to_owned(),
+            upstream_name: None,
+            upstream_properties: vec![("region".to_owned(), "eu".to_owned())],
+        });
+        let (status, body) = get(&identity, PROPERTIES).await;
+        assert_eq!((status, body.contains("region")), (200, true), "{body}");
     }
 
     #[test]
@@ -423,6 +369,7 @@ mod tests {
         identity.learn(Reported {
             uid: "b".to_owned(),
             upstream_name: Some("other".to_owned()),
+            upstream_properties: Vec::new(),
         });
         assert_eq!(identity.uid().as_deref(), Some("a"));
         assert_eq!(identity.cluster().as_deref(), Some("a"));

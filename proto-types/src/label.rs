@@ -136,3 +136,7 @@ pub fn never_mirrored() -> String {
 pub fn is_ours(labels: &Labels, annotations: &Labels) -> bool {
     labels.contains_key(SOURCE) || annotations.contains_key(SOURCE_SERVICE)
 }
+
+/// Annotation of a ServiceExport: cluster selectors (KEP-5939), while the installed
+/// CustomResourceDefinition has no field for them.
+pub const CLUSTER_SELECTORS: &str = "heliograph.dev/cluster-selectors";

@@ -70,14 +70,20 @@ pub(crate) async fn run(
 
 /// Returns the settings of a clusterset.
 pub(crate) fn settings(set: &ClusterSetConfig, config: &Config) -> Settings {
-    let local = ClusterSettings::default();
+    let local = ClusterSettings {
+        decides_selection: true,
+        ..ClusterSettings::default()
+    };
     let mut clusters = BTreeMap::from([(set.cluster.clone(), local)]);
     for source in members(&config.sources) {
         if let Ok(id) = source.name.as_str().parse::<ClusterId>() {
             let import = set.imports.get(&id).cloned().unwrap_or_default();
-            let staleness = source.staleness;
-            let import = Some(import);
-            clusters.insert(id, ClusterSettings { staleness, import });
+            let settings = ClusterSettings {
+                staleness: source.staleness,
+                decides_selection: set.deciding.contains(&id),
+                import: Some(import),
+            };
+            clusters.insert(id, settings);
         }
     }
     Settings {
@@ -89,6 +95,7 @@ pub(crate) fn settings(set: &ClusterSetConfig, config: &Config) -> Settings {
         confirm_deletions: config.policy.confirm_deletions,
         allowed_namespaces: set.allowed_namespaces.clone(),
         adopt: set.adopt.clone(),
+        failover: set.failover.clone(),
         addresses: LocalAddresses {
             closed: config.policy.local_ranges.clone(),
             learned: Vec::new(),

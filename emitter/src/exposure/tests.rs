@@ -39,6 +39,43 @@ fn export(name: &str) -> RawObject {
     RawObject::parse(Version::V1Alpha1.exports(), &json.to_string().into()).unwrap()
 }
 
+/// The ServiceExport with these annotations, as it is served.
+fn annotated(annotations: &serde_json::Value) -> serde_json::Value {
+    let json = json!({
+        "apiVersion": "multicluster.x-k8s.io/v1beta1", "kind": "ServiceExport",
+        "metadata": {"name": "web", "namespace": "demo", "annotations": annotations},
+        "spec": {"clusterSelectors": [1]},
+    });
+    let mut json = json;
+    if annotations.is_null() {
+        json["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("annotations");
+    }
+    let object = RawObject::parse(Version::V1Beta1.exports(), &json.to_string().into()).unwrap();
+    match exports_as_served(Event::Applied(object)) {
+        Event::Applied(served) => serde_json::from_slice(&served.json).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn of_the_annotations_of_an_export_only_cluster_selectors_are_served() {
+    let selectors = json!({"heliograph.dev/cluster-selectors": "[]"});
+    for (annotations, expected) in [
+        (json!(null), json!(null)),
+        (json!({}), json!(null)),
+        (json!({"secret": "x"}), json!(null)),
+        (json!({"heliograph.dev/cluster-selectors": 1}), json!(null)),
+        (selectors.clone(), selectors),
+    ] {
+        let served = annotated(&annotations);
+        assert_eq!(served["metadata"]["annotations"], expected, "{annotations}");
+        assert_eq!(served["spec"]["clusterSelectors"], json!([1]));
+    }
+}
+
 fn listing(objects: Vec<RawObject>) -> Event {
     Event::Listed(Listing::confirmed(Revision::new(10), objects))
 }

@@ -12,8 +12,9 @@ use crate::conditions::{self, Condition};
 use crate::id::ClusterId;
 use crate::local::{CopiedSlice, DerivedObject, ImportObject, Observed};
 use crate::name;
-use crate::plan::{Copy, Derived, Desired, Import, ImportStatus, Plan};
+use crate::plan::{Attachment, Copy, Derived, Desired, Import, ImportStatus, Plan};
 use crate::request::{child, create, delete, delete_version, marks, new, update, update_status};
+use crate::selection::{Order, RESULTS, has_results, results};
 use crate::state::ClusterSet;
 
 pub use crate::request::{Action, Request};
@@ -205,6 +206,7 @@ impl Writer<'_> {
         };
         let observed = self.observed_import()?;
         let status = &observed.shows.as_ref()?.status;
+        let order = wanted.order.as_ref();
         let clusters: Vec<_> = wanted
             .clusters
             .iter()
@@ -212,6 +214,7 @@ impl Writer<'_> {
             .collect();
         let is_dropped = |field| self.set.is_dropped(field);
         let is_shown = observed.clusters() == wanted.clusters
+            && (is_dropped("status.clusterSelectorResults") || has_results(status, order))
             && (is_dropped("status.conditions") || are_shown(&wanted.conditions, status))
             && (is_dropped("status.endpointSliceObjects")
                 || status["endpointSliceObjects"] == json!("Present"));
@@ -221,6 +224,11 @@ impl Writer<'_> {
         let mut written = status.as_object().cloned().unwrap_or_default();
         written.insert("clusters".to_owned(), json!(clusters));
         written.insert("endpointSliceObjects".to_owned(), json!("Present"));
+        match (results(order), order) {
+            (Some(results), _) => written.insert(RESULTS.to_owned(), results),
+            (None, Some(Order::Unknown)) => None,
+            (None, _) => written.remove(RESULTS),
+        };
         let merged = merged(&wanted.conditions, status, now, None);
         written.insert("conditions".to_owned(), merged);
         update_status(self.version.imports(), self.key, &observed.json, written)
@@ -271,10 +279,15 @@ impl Writer<'_> {
             (api::SERVICE_NAME.to_owned(), self.key.name().to_owned()),
             (api::SOURCE_CLUSTER.to_owned(), copy.cluster.to_string()),
         ]);
-        match &copy.service {
-            Some(service) => labels.insert(SERVICE_NAME.to_owned(), service.name().to_owned()),
-            None => labels.insert(HEADLESS.to_owned(), String::new()),
-        };
+        match &copy.attachment {
+            Attachment::Service(service) => {
+                labels.insert(SERVICE_NAME.to_owned(), service.name().to_owned());
+            }
+            Attachment::Headless => {
+                labels.insert(HEADLESS.to_owned(), String::new());
+            }
+            Attachment::Standby => {}
+        }
         labels
     }
 

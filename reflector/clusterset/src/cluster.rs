@@ -10,6 +10,7 @@ use reflector_planner::{HoldReason, Moment, SourceSlice};
 use crate::export::{Definition, Export, ExportedService};
 use crate::known::{Change, Known};
 use crate::losses::{Losses, Part};
+use crate::selector::{Properties, Selectors};
 
 /// All that is known of one cluster of the set.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Cluster {
     pub services: Known<HashMap<ObjectKey, ExportedService>>,
     /// Its EndpointSlices, by Service.
     pub slices: Known<Slices>,
+    /// Its ClusterProperties; `None` if they were never read.
+    pub properties: Option<Properties>,
     /// Losses, and the deletion holds on them.
     pub losses: Losses,
     /// Time of the last contact.
@@ -62,6 +65,10 @@ pub enum Invalid<'a> {
     Managed,
     /// The Service cannot be read.
     Unreadable(&'a str),
+    /// The cluster selectors of the ServiceExport cannot be evaluated.
+    Selectors(&'a str),
+    /// The ServiceExport of a headless Service has cluster selectors.
+    HeadlessSelectors,
 }
 
 impl Cluster {
@@ -99,7 +106,7 @@ impl Cluster {
         let why = match services.get(key) {
             Some(ExportedService::Usable(definition)) => {
                 return match (export, held) {
-                    (Some(export), _) => Contribution::Exported(export, definition),
+                    (Some(export), _) => exported(export, definition),
                     (None, Some(why)) => Contribution::Held(why, self.last(key)),
                     (None, None) => Contribution::None,
                 };
@@ -200,6 +207,17 @@ impl Cluster {
     #[must_use]
     pub const fn is_stale(&self) -> bool {
         self.exports.is_stale() || self.services.is_stale() || self.slices.is_stale()
+    }
+}
+
+/// Returns the contribution of an export whose Service can be exported.
+fn exported<'a>(export: &'a Export, definition: &'a Definition) -> Contribution<'a> {
+    match &export.selectors {
+        Some(Selectors::Invalid(why)) => Contribution::Invalid(export, Invalid::Selectors(why)),
+        Some(Selectors::Valid(_)) if definition.is_headless() => {
+            Contribution::Invalid(export, Invalid::HeadlessSelectors)
+        }
+        Some(Selectors::Valid(_)) | None => Contribution::Exported(export, definition),
     }
 }
 

@@ -158,6 +158,14 @@ fn valid(state: &ExportState<'_>) -> Condition {
             "InvalidServiceType",
             format!("the Service cannot be read: {why}"),
         ),
+        ExportState::Invalid(Invalid::Selectors(why)) => (
+            "InvalidClusterSelector",
+            format!("the cluster selectors cannot be evaluated: {why}; correct spec.clusterSelectors or the annotation {}", proto_types::label::CLUSTER_SELECTORS),
+        ),
+        ExportState::Invalid(Invalid::HeadlessSelectors) => (
+            "InvalidServiceType",
+            "a headless Service has no address that cluster selectors could apply to; remove the selectors or export a Service with a cluster IP".to_owned(),
+        ),
         ExportState::ClosedNamespace | ExportState::Exported | ExportState::Failed(_) => {
             let message = "the Service can be exported".to_owned();
             return Condition::new("Valid", Status::True, "Valid", message);

@@ -25,6 +25,8 @@ pub enum Kind {
     TrafficDistribution,
     /// `ipFamilies`.
     IpFamily,
+    /// `clusterSelectors`.
+    ClusterSelectors,
 }
 
 /// A difference between the export that takes precedence and another one.
@@ -56,6 +58,7 @@ impl Kind {
             Self::InternalTrafficPolicy => "InternalTrafficPolicyConflict",
             Self::TrafficDistribution => "TrafficDistributionConflict",
             Self::IpFamily => "IPFamilyConflict",
+            Self::ClusterSelectors => "ClusterSelectorsConflict",
         }
     }
 
@@ -70,6 +73,7 @@ impl Kind {
             Self::InternalTrafficPolicy => "internalTrafficPolicy",
             Self::TrafficDistribution => "trafficDistribution",
             Self::IpFamily => "ipFamilies",
+            Self::ClusterSelectors => "cluster selectors",
         }
     }
 
@@ -83,6 +87,7 @@ impl Kind {
             | Self::Annotations
             | Self::Labels
             | Self::InternalTrafficPolicy
+            | Self::ClusterSelectors
             | Self::TrafficDistribution => "the oldest export decides for all clusters",
         }
     }

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::cluster::{Cluster, Contribution, Invalid};
 use crate::conditions::{Condition, DELETION_HELD, Status};
+use crate::exports::{Exports, exports};
 use crate::id::ClusterId;
 use crate::merge;
 use crate::name;
-use crate::plan::{Desired, Exports, Plan, exports, occupant};
+use crate::plan::{Desired, Plan, occupant};
 use crate::reason::Reason;
 use crate::state::ClusterSet;
 
@@ -34,6 +35,9 @@ pub struct ImportExplanation {
     /// precedence and the remedy. Those of the local export are problems.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<String>,
+    /// Clusters that serve, where there is an order of them, and why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub selection: String,
     /// Present problems.
     pub problems: Vec<ImportProblem>,
     /// The result, its cause and the remedy, in one sentence.
@@ -92,6 +96,7 @@ pub fn explain(
         conclusion: conclusion(set, key, (&names.collect::<Vec<_>>(), &due), &problems),
         conflicts: conflicts_of_others(&members, &problems),
         due,
+        selection: plan.selection.to_string(),
         problems,
     }
 }
@@ -249,6 +254,10 @@ fn cause(why: Invalid<'_>) -> String {
         Invalid::ExternalName => "the Service has type ExternalName".to_owned(),
         Invalid::Managed => "the Service is itself a copy of another cluster's Service".to_owned(),
         Invalid::Unreadable(why) => format!("the Service cannot be read: {why}"),
+        Invalid::Selectors(why) => format!("its cluster selectors are invalid: {why}"),
+        Invalid::HeadlessSelectors => {
+            "it has cluster selectors, and the Service is headless".to_owned()
+        }
     }
 }
 
@@ -345,6 +354,9 @@ impl fmt::Display for ImportExplanation {
                 write!(f, "; {slices} EndpointSlices with {endpoints} endpoints")?;
             }
             writeln!(f)?;
+        }
+        if !self.selection.is_empty() {
+            writeln!(f, "  {}", self.selection)?;
         }
         for due in &self.due {
             writeln!(f, "  due: {due}")?;

@@ -1,11 +1,14 @@
 //! ServiceExports and exported Services, as a cluster declares them.
 
 use bytes::Bytes;
-use proto_types::{Labels, RawObject};
+use proto_types::{Labels, RawObject, label};
+use reflector_planner::service::Kind;
 use reflector_planner::{Exported, ServiceContent, SourceSlice};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::api;
+use crate::selector::Selectors;
 
 /// A ServiceExport.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +20,8 @@ pub struct Export {
     pub labels: Labels,
     /// `spec.exportedAnnotations`.
     pub annotations: Labels,
+    /// Cluster selectors.
+    pub selectors: Option<Selectors>,
     /// The whole object.
     pub json: Bytes,
 }
@@ -63,6 +68,14 @@ pub struct Definition {
     pub internal_traffic_policy: Box<str>,
 }
 
+impl Definition {
+    /// Returns whether clients reach the endpoints by addresses of their own.
+    #[must_use]
+    pub const fn is_headless(&self) -> bool {
+        matches!(self.content.spec.kind, Kind::Headless(_))
+    }
+}
+
 #[derive(Deserialize)]
 struct ExportObject {
     metadata: Metadata,
@@ -74,6 +87,8 @@ struct ExportObject {
 #[serde(rename_all = "camelCase")]
 struct Metadata {
     creation_timestamp: Option<Box<str>>,
+    #[serde(default)]
+    annotations: Option<Labels>,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,6 +96,8 @@ struct Metadata {
 struct ExportSpec {
     exported_labels: Option<Labels>,
     exported_annotations: Option<Labels>,
+    #[serde(default)]
+    cluster_selectors: Value,
 }
 
 #[derive(Deserialize)]
@@ -107,13 +124,18 @@ impl Export {
     #[must_use]
     pub fn read(object: &RawObject) -> Self {
         let read: Option<ExportObject> = serde_json::from_slice(&object.json).ok();
-        let (created, spec) =
-            read.map_or((None, None), |it| (it.metadata.creation_timestamp, it.spec));
+        let (metadata, spec) = read.map_or((None, None), |it| (Some(it.metadata), it.spec));
         let spec = spec.unwrap_or_default();
+        let annotations = metadata.as_ref().and_then(|it| it.annotations.as_ref());
+        let annotation = annotations.and_then(|it| it.get(label::CLUSTER_SELECTORS));
+        let selectors = Selectors::of_field(&spec.cluster_selectors);
+        let selectors = selectors.or_else(|| Selectors::of_annotation(annotation?));
+        let created = metadata.and_then(|it| it.creation_timestamp);
         Self {
             created: created.unwrap_or_else(|| NEVER.into()),
             labels: spec.exported_labels.unwrap_or_default(),
             annotations: spec.exported_annotations.unwrap_or_default(),
+            selectors,
             json: object.json.clone(),
         }
     }

@@ -14,9 +14,11 @@
 //! | [`cluster`] | [`Cluster`]: all that is known of one cluster of the set |
 //! | [`local`], [`namespace`] | imports, derived Services, EndpointSlices and namespaces that exist in the local cluster |
 //! | [`settings`] | configuration |
+//! | [`update`] | [`Update`], a piece of news |
 //! | [`state`] | [`ClusterSet`]: all of it, and the keys that an [`Update`] touches |
-//! | [`merge`], [`ports`], [`conflict`] | exports of many clusters become one import |
+//! | `exports`, [`merge`], [`ports`], [`conflict`] | exports of many clusters become one import |
 //! | [`admission`] | import policies: the part of exports that is imported |
+//! | [`selector`], [`selection`] | which of the exporting clusters serve first |
 //! | [`plan`](mod@plan), [`wanted`] | the desired state of one namespaced name |
 //! | [`conditions`] | conditions of exports and imports |
 //! | [`action`], `request` | the writes that establish a plan |
@@ -46,6 +48,7 @@ pub mod conditions;
 pub mod conflict;
 pub mod explain;
 pub mod export;
+mod exports;
 pub mod id;
 pub mod known;
 pub mod left;
@@ -59,9 +62,12 @@ pub mod ports;
 pub mod preview;
 pub mod reason;
 mod request;
+pub mod selection;
+pub mod selector;
 pub mod settings;
 pub mod state;
 pub mod unsupported;
+pub mod update;
 pub mod wanted;
 
 pub use action::{Action, Request, actions};
@@ -77,4 +83,5 @@ pub use losses::Part;
 pub use plan::{Desired, Plan, plan};
 pub use preview::{ImportAction, ImportPreview, previews};
 pub use settings::{ClusterSettings, Settings};
-pub use state::{ClusterSet, Doubt, Schema, Update};
+pub use state::{ClusterSet, Doubt};
+pub use update::{Schema, Update};

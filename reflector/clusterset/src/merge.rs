@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use proto_types::Labels;
 use reflector_planner::service::{Affinity, Families, Family, Kind as ServiceKind, ServicePort};
+use serde_json::Value;
 
 use crate::conflict::{Conflict, Kind};
 use crate::export::{Definition, Export};
@@ -32,7 +33,7 @@ pub enum ImportType {
 }
 
 /// Content of an import, equal in all clusters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Merged {
     /// Type.
     pub import_type: ImportType,
@@ -52,6 +53,8 @@ pub struct Merged {
     pub labels: Labels,
     /// Exported annotations.
     pub annotations: Labels,
+    /// Cluster selectors, as they were written.
+    pub selectors: Option<Value>,
 }
 
 /// Sorts exports by precedence: the oldest first, and by cluster where two are equally old.
@@ -76,6 +79,7 @@ pub fn merge(members: &[Member<'_>]) -> Option<(Merged, Vec<Conflict>)> {
         publish_not_ready: spec.publish_not_ready,
         labels: oldest.export.labels.clone(),
         annotations: oldest.export.annotations.clone(),
+        selectors: oldest.selectors().cloned(),
     };
     let others = members.get(1..).unwrap_or_default();
     let conflicts = others.iter().flat_map(|it| conflicts(oldest, it));
@@ -133,9 +137,20 @@ const PROPERTIES: &[(Kind, Words)] = &[
         let distribution = &it.definition.content.spec.traffic_distribution;
         distribution.as_deref().unwrap_or("none").to_owned()
     }),
+    (Kind::ClusterSelectors, |it| {
+        let selectors = it.selectors();
+        selectors.map_or_else(|| "none".to_owned(), ToString::to_string)
+    }),
 ];
 
 impl Member<'_> {
+    /// Returns the cluster selectors as they were written.
+    #[must_use]
+    pub fn selectors(&self) -> Option<&Value> {
+        let selectors = self.export.selectors.as_ref();
+        Some(&selectors?.valid()?.written)
+    }
+
     /// Returns the ports of the Service.
     #[must_use]
     pub fn ports(&self) -> &[ServicePort] {

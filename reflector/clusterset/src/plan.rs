@@ -1,6 +1,5 @@
 //! The desired state of one namespaced name.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto_types::ObjectKey;
@@ -9,9 +8,10 @@ use serde_json::json;
 
 use crate::admission::{self, Refusals};
 use crate::adopt;
-use crate::cluster::{Cluster, Contribution, Invalid};
+use crate::cluster::{Cluster, Contribution};
 use crate::conditions::{self, Condition, ExportState, ImportState};
 use crate::conflict::Conflict;
+use crate::exports::{Exports, exports};
 use crate::id::ClusterId;
 use crate::left::Predecessor;
 use crate::local::{DerivedObject, Observed};
@@ -19,11 +19,12 @@ use crate::losses::Part;
 use crate::merge::{self, ImportType, Member, Merged};
 use crate::name;
 use crate::ports::{self, PortNames};
+use crate::selection::{self, Order, Selection};
 use crate::state::ClusterSet;
 use crate::unsupported::{self, Unsupported};
 use crate::wanted::{derived_service, shown_ports, wanted_import};
 
-pub use crate::wanted::{Copy, Derived, Desired, Import};
+pub use crate::wanted::{Attachment, Copy, Derived, Desired, Import};
 
 /// Desired state of an import and of all that belongs to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +43,8 @@ pub struct Plan {
     pub export: Option<Vec<Condition>>,
     /// Values that the local API server rejects.
     pub unsupported: BTreeSet<Unsupported>,
+    /// Clusters that serve.
+    pub selection: Selection,
     /// Parts of exports that the import policies of their clusters do not admit.
     pub refusals: Refusals,
 }
@@ -53,27 +56,8 @@ pub struct ImportStatus {
     pub clusters: BTreeSet<ClusterId>,
     /// Conditions.
     pub conditions: Vec<Condition>,
-}
-
-/// Exports of one Service by all clusters, as far as they are known.
-pub(crate) struct Exports<'a> {
-    /// Known exports, by precedence.
-    pub(crate) members: Vec<Member<'a>>,
-    /// Clusters whose exports are not known.
-    unknown: BTreeSet<ClusterId>,
-    /// Those of them whose exports or Services were not listed.
-    unlisted: BTreeSet<ClusterId>,
-}
-
-impl Exports<'_> {
-    /// Returns whether the EndpointSlices of all exporters were listed.
-    fn are_listed(&self, set: &ClusterSet) -> bool {
-        let is_listed = |it: &Member<'_>| {
-            let known = set.clusters().get(it.cluster);
-            known.is_some_and(|it| !it.slices.is_unlisted())
-        };
-        self.members.iter().all(is_listed)
-    }
+    /// Order of the clusters, where cluster selectors decide.
+    pub(crate) order: Option<Order>,
 }
 
 /// Returns the desired state of an import. `None` while the local cluster is not listed.
@@ -95,6 +79,7 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
         import_status: Desired::Unchanged,
         unsupported: BTreeSet::new(),
         export: export_conditions(set, key, &conflicts, &exports.unlisted),
+        selection: Selection::All,
         refusals: Refusals::new(),
     };
     exports.members = admission::admitted(set, key, exports.members, &mut plan.refusals);
@@ -139,42 +124,11 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
 fn shown(set: &ClusterSet, members: &[Member<'_>], refusals: &mut Refusals) -> Option<Merged> {
     let (mut merged, _) = merge::merge(members)?;
     let oldest = members.first()?.cluster;
+    let deciding = selection::deciding(set, members, refusals);
+    merged.selectors = deciding.and_then(Member::selectors).cloned();
     let maps = (&mut merged.labels, &mut merged.annotations);
     admission::without_steering(set, oldest, maps, refusals);
     Some(merged)
-}
-
-/// Returns the exports of a Service.
-pub(crate) fn exports<'a>(set: &'a ClusterSet, key: &ObjectKey) -> Exports<'a> {
-    let mut exports = Exports {
-        members: Vec::new(),
-        unknown: BTreeSet::new(),
-        unlisted: BTreeSet::new(),
-    };
-    if !set.is_allowed(key.namespace()) {
-        return exports;
-    }
-    for (id, cluster) in set.clusters() {
-        match cluster.contribution(key) {
-            // What cannot be read is there.
-            Contribution::Held(_, None) | Contribution::Invalid(_, Invalid::Unreadable(_)) => {
-                exports.unknown.insert(id.clone());
-            }
-            Contribution::None | Contribution::Invalid(..) => {}
-            Contribution::Unknown => {
-                exports.unknown.insert(id.clone());
-                exports.unlisted.insert(id.clone());
-            }
-            Contribution::Exported(export, definition)
-            | Contribution::Held(_, Some((export, definition))) => exports.members.push(Member {
-                cluster: id,
-                export,
-                definition: Cow::Borrowed(definition),
-            }),
-        }
-    }
-    merge::sort(&mut exports.members);
-    exports
 }
 
 /// Returns whether another writer has the import or its derived Service.
@@ -290,6 +244,10 @@ fn present(
         let service = (!is_headless).then(|| derived.clone());
         copies((set, key, member.cluster), &names, service.as_ref(), plan);
     }
+    let deciding = selection::deciding(set, &exports.members, &mut plan.refusals);
+    let order = selection::order(set, &exports.members, deciding);
+    let ways = (set, key);
+    plan.selection = selection::apply(ways, &order, held.is_some(), &mut plan.slices);
     let mut clusters: BTreeSet<_> = exports
         .members
         .iter()
@@ -301,6 +259,9 @@ fn present(
     }
     if plan_writes_import(&plan.import) || import.is_some() {
         plan.import_status = status(set, key, &clusters);
+        if let Desired::Present(status) = &mut plan.import_status {
+            status.order = merged.selectors.as_ref().map(|_| order);
+        }
     }
 }
 
@@ -339,7 +300,7 @@ fn copies(
         let desired = Desired::Present(Copy {
             cluster: cluster.clone(),
             source: (*source).clone(),
-            service: service.cloned(),
+            attachment: service.map_or(Attachment::Headless, |it| Attachment::Service(it.clone())),
             spec: age.applied_to(&ports::renamed(&spec, names)),
         });
         plan.slices
@@ -370,6 +331,7 @@ fn status(
     Desired::Present(ImportStatus {
         clusters: clusters.clone(),
         conditions: conditions::of_import(&state, &silent, &held),
+        order: None,
     })
 }
 

@@ -11,7 +11,8 @@ use crate::export::{Export, ExportedService};
 use crate::known::Change;
 use crate::local::Observed;
 use crate::plan::plan;
-use crate::state::{ClusterSet, Update};
+use crate::state::ClusterSet;
+use crate::update::Update;
 
 /// Writes for one import, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,6 +28,8 @@ pub struct Settings {
     pub allowed_namespaces: BTreeSet<Box<str>>,
     /// Programs whose imports are taken over.
     pub adopt: BTreeSet<Predecessor>,
+    /// Clusters that serve first, in this order, where exports have no cluster selectors.
+    pub failover: Vec<ClusterId>,
     /// Addresses of the local cluster, which no other cluster may lead to.
     pub addresses: LocalAddresses,
 }
@@ -37,6 +39,8 @@ pub struct Settings {
 pub struct ClusterSettings {
     /// Rule for its endpoints while it is disconnected.
     pub staleness: Staleness,
+    /// `true` if its exports may decide which clusters serve first.
+    pub decides_selection: bool,
     /// Import policy. The local cluster has none: all of its exports are admitted.
     pub import: Option<Import>,
 }

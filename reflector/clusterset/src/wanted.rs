@@ -53,10 +53,21 @@ pub struct Copy {
     pub cluster: ClusterId,
     /// The EndpointSlice that it copies.
     pub source: ObjectKey,
-    /// The derived Service; none for a headless import.
-    pub service: Option<ObjectKey>,
+    /// Service that its endpoints serve.
+    pub attachment: Attachment,
     /// Endpoints and ports.
     pub spec: SliceSpec,
+}
+
+/// Service that the endpoints of a copied EndpointSlice serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attachment {
+    /// The derived Service of that name.
+    Service(ObjectKey),
+    /// None, because the import is headless.
+    Headless,
+    /// None, because other clusters serve first.
+    Standby,
 }
 
 /// Returns the derived Service of an import.
@@ -167,6 +178,9 @@ fn import_spec(merged: &Merged, ips: &[String], families: &[String]) -> Value {
     }
     if !families.is_empty() {
         spec["ipFamilies"] = json!(families);
+    }
+    if let Some(selectors) = &merged.selectors {
+        spec["clusterSelectors"] = selectors.clone();
     }
     spec
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reflector_clusterset::selector::Properties;
 use reflector_clusterset::{Change, ClusterId, Update};
 use runtime::Network;
 use tokio::sync::mpsc;
@@ -92,15 +93,16 @@ async fn watch_named(
     let mut told = None;
     loop {
         let (why, is_other) = match property::ask(client, names).await {
-            Answer::Agrees => {
+            Answer::Agrees(properties) => {
                 told = None;
                 let named = is_local.then_some(Message::Named(true));
-                if !send(&line.sender, named).await {
+                let properties = known(cluster, properties);
+                if !send(&line.sender, named.into_iter().chain(properties)).await {
                     return;
                 }
                 tokio::select! {
                     () = watch(names, source, client, line) => return,
-                    () = until_it_differs(client, names) => {}
+                    () = until_it_differs(client, names, line) => {}
                 }
                 if !send(&line.sender, disconnected(cluster)).await {
                     return;
@@ -133,14 +135,25 @@ async fn send(sender: &mpsc::Sender<Message>, messages: impl IntoIterator<Item =
     true
 }
 
-/// Returns when a cluster has other names than it had.
-async fn until_it_differs(client: &kube::Client, names: &Names) {
+/// Sends the properties of a cluster now and then. Returns when it has other names than it had.
+async fn until_it_differs(client: &kube::Client, names: &Names, line: &Line) {
     loop {
         tokio::time::sleep(NAMES).await;
-        if let Answer::Differs(_) = property::ask(client, names).await {
-            return;
+        match property::ask(client, names).await {
+            Answer::Agrees(properties) => {
+                let properties = known(&names.cluster, properties);
+                send(&line.sender, properties).await;
+            }
+            Answer::Differs(_) => return,
+            Answer::Unknown(_) => {}
         }
     }
+}
+
+/// Returns the message with the properties of a cluster, if they are known.
+fn known(cluster: &ClusterId, properties: Option<Properties>) -> Option<Message> {
+    let update = |it| Update::Properties(cluster.clone(), it);
+    properties.map(|it| Message::Update(Box::new(update(it))))
 }
 
 fn disconnected(cluster: &ClusterId) -> [Message; 3] {

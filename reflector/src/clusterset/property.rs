@@ -2,10 +2,11 @@
 //!
 //! Names of clusters are in DNS names and on EndpointSlices, and the oldest export is found by
 //! them. So a cluster that calls itself otherwise than the configuration does, or belongs to
-//! another clusterset, is not read.
+//! another clusterset, is not read. Cluster selectors of exports are about the others.
 
 use http::StatusCode;
 use reflector_clusterset::ClusterId;
+use reflector_clusterset::selector::Properties;
 use runtime::Unread;
 use serde::Deserialize;
 
@@ -25,12 +26,29 @@ pub(super) struct Names {
 /// Response of a cluster about its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It has these names, or tells none.
-    Agrees,
+    /// It has these names, or none. Its properties are `None` where they must not be listed.
+    Agrees(Option<Properties>),
     /// It has other names, and what to do.
     Differs(String),
     /// It cannot be asked now, and why.
     Unknown(String),
+}
+
+#[derive(Deserialize)]
+struct PropertyList {
+    #[serde(default)]
+    items: Vec<NamedProperty>,
+}
+
+#[derive(Deserialize)]
+struct NamedProperty {
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: Box<str>,
 }
 
 #[derive(Deserialize)]
@@ -47,14 +65,21 @@ struct Spec {
 /// Asks a cluster for its names.
 pub(super) async fn ask(client: &kube::Client, names: &Names) -> Answer {
     let answer = async {
-        let cluster = read(client, CLUSTER).await?;
-        let set = read(client, CLUSTER_SET).await?;
-        Ok(compare(names, cluster.as_deref(), set.as_deref()))
+        let Some(all) = list(client).await? else {
+            let cluster = read(client, CLUSTER).await?;
+            let set = read(client, CLUSTER_SET).await?;
+            let differs = compare(names, cluster.as_deref(), set.as_deref());
+            return Ok(differs.map_or(Answer::Agrees(None), Answer::Differs));
+        };
+        let named = |name: &str| all.get(name).map(AsRef::as_ref).filter(|it| !it.is_empty());
+        let differs = compare(names, named(CLUSTER), named(CLUSTER_SET));
+        Ok(differs.map_or_else(|| Answer::Agrees(Some(all)), Answer::Differs))
     };
     answer.await.unwrap_or_else(Answer::Unknown)
 }
 
-fn compare(names: &Names, cluster: Option<&str>, set: Option<&str>) -> Answer {
+/// Returns how the names differ from the configured ones, and what to do.
+fn compare(names: &Names, cluster: Option<&str>, set: Option<&str>) -> Option<String> {
     let Names {
         cluster: name,
         set: expected,
@@ -62,25 +87,37 @@ fn compare(names: &Names, cluster: Option<&str>, set: Option<&str>) -> Answer {
     // A cluster without a name of its own may tell the UID of kube-system.
     let other = cluster.filter(|it| *it != name.as_str() && !is_uid(it));
     if let Some(other) = other {
-        return Answer::Differs(format!(
+        return Some(format!(
             "the cluster calls itself {other:?} (ClusterProperty {CLUSTER}) and is configured as \
              {name}; give the source that name, or correct its address or the property"
         ));
     }
-    match set.filter(|it| *it != &**expected) {
-        Some(other) => Answer::Differs(format!(
-            "cluster {name} belongs to the clusterset {other:?} (ClusterProperty {CLUSTER_SET}) \
-             and not to {expected:?}; set clusterSet.name to the same name in all reflectors, or \
-             correct the property"
-        )),
-        None => Answer::Agrees,
-    }
+    let other = set.filter(|it| *it != &**expected)?;
+    Some(format!(
+        "cluster {name} belongs to the clusterset {other:?} (ClusterProperty {CLUSTER_SET}) and not \
+         to {expected:?}; set clusterSet.name to the same name in all reflectors, or correct the \
+         property"
+    ))
 }
 
 fn is_uid(text: &str) -> bool {
     let mut parts = text.split('-').map(str::len);
     let is_hexadecimal = |it: u8| it.is_ascii_hexdigit() || it == b'-';
     parts.by_ref().eq([8, 4, 4, 4, 12]) && text.bytes().all(is_hexadecimal)
+}
+
+/// Lists all properties. A cluster without the API has none; `None` if they must not be listed.
+async fn list(client: &kube::Client) -> Result<Option<Properties>, String> {
+    match runtime::document::<PropertyList>(client, PATH).await {
+        Ok(PropertyList { items }) => {
+            let all = items.into_iter();
+            let all = all.map(|it| (it.metadata.name, it.spec.value.into_boxed_str()));
+            Ok(Some(all.collect()))
+        }
+        Err(Unread::Status(StatusCode::NOT_FOUND)) => Ok(Some(Properties::new())),
+        Err(Unread::Status(StatusCode::FORBIDDEN)) => Ok(None),
+        Err(why) => Err(format!("cannot list ClusterProperties: {why}")),
+    }
 }
 
 /// Reads a property. `None` where there is none, or it must not be read.
@@ -94,7 +131,7 @@ async fn read(client: &kube::Client, name: &str) -> Result<Option<String>, Strin
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Names, compare};
+    use super::{Names, compare};
 
     #[test]
     fn other_names_are_told_with_the_remedy() {
@@ -110,12 +147,9 @@ mod tests {
             (None, Some("all")),
             (uid, Some("all")),
         ] {
-            assert_eq!(compare(&names, agrees.0, agrees.1), Answer::Agrees);
+            assert_eq!(compare(&names, agrees.0, agrees.1), None);
         }
-        let why = |cluster, set| match compare(&names, cluster, set) {
-            Answer::Differs(why) => why,
-            other => panic!("{other:?}"),
-        };
+        let why = |cluster, set| compare(&names, cluster, set).unwrap();
         assert!(why(Some("west"), Some("all")).contains("calls itself \"west\""));
         assert!(why(Some("east"), Some("other")).contains("clusterset \"other\""));
         assert!(why(None, Some("other")).contains("clusterSet.name"));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proto_types::name::DnsLabel;
 use reflector_clusterset::{ClusterId, Predecessor};
-use reflector_planner::Import;
+use reflector_planner::{Import, PolicyRight};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,6 +33,12 @@ pub struct ClusterSetEntry {
     /// they are, and exports of their names fail.
     #[serde(default)]
     pub adopt: BTreeSet<Adopted>,
+    /// Clusters that serve imports first, in this order, by their names; `local` is the local one.
+    /// The first with a ready endpoint serves, and all serve where none has one. Cluster selectors
+    /// of an export take precedence. Default: all clusters serve.
+    #[serde(default)]
+    #[schemars(with = "Vec<Label>")]
+    pub failover: Vec<DnsLabel>,
 }
 
 /// Program whose imports can be taken over.
@@ -58,6 +64,10 @@ pub struct ClusterSetConfig {
     pub adopt: BTreeSet<Predecessor>,
     /// Import policies of the sources.
     pub imports: BTreeMap<ClusterId, Import>,
+    /// Sources whose cluster selectors count.
+    pub deciding: BTreeSet<ClusterId>,
+    /// Clusters that serve first, in this order.
+    pub failover: Vec<ClusterId>,
 }
 
 fn default_name() -> DnsLabel {
@@ -68,7 +78,7 @@ impl ClusterSetEntry {
     /// Checks the entry against the sources.
     pub(super) fn check(self, sources: &[SourceEntry]) -> Result<ClusterSetConfig, Error> {
         let cluster = ClusterId::from(&self.cluster);
-        let mut imports = BTreeMap::new();
+        let (mut imports, mut deciding) = (BTreeMap::new(), BTreeSet::new());
         for source in sources.iter().filter(|it| it.in_cluster_set()) {
             let name = source.name.as_str();
             if name == cluster.as_str() {
@@ -81,8 +91,20 @@ impl ClusterSetEntry {
                     "source {name} cannot be a cluster name, which is a DNS label; give it another name, or clusterSet: false"
                 )));
             };
+            if source.rights().contains(&PolicyRight::Failover) {
+                deciding.insert(id.clone());
+            }
             imports.insert(id, source.imported()?);
         }
+        let failover = self.failover.iter();
+        let failover = failover.map(|it| match ClusterId::from(it) {
+            id if id.as_str() == "local" || id == cluster => Ok(cluster.clone()),
+            id if imports.contains_key(&id) => Ok(id),
+            id => Err(Error::ClusterSet(format!(
+                "failover names {id}, which is no cluster of the clusterset; use local or the name of a source"
+            ))),
+        });
+        let failover = failover.collect::<Result<_, _>>()?;
         let allowed = self.allowed_namespaces.iter();
         Ok(ClusterSetConfig {
             name: self.name,
@@ -90,6 +112,8 @@ impl ClusterSetEntry {
             allowed_namespaces: allowed.map(|it| it.as_str().into()).collect(),
             adopt: self.adopt.into_iter().map(Predecessor::from).collect(),
             imports,
+            deciding,
+            failover,
         })
     }
 }

@@ -145,7 +145,7 @@ fn endpoints_of_a_silent_cluster_follow_the_rules_for_staleness() {
     };
     let rule = ClusterSettings {
         staleness: rule,
-        import: None,
+        ..ClusterSettings::default()
     };
     let mut settings = lab.set.settings().clone();
     settings.clusters.insert(id("west"), rule);

@@ -8,8 +8,8 @@ use proto_types::resource::Names;
 use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
-    Action, Change, ClusterId, ClusterSet, ClusterSettings, Export, ExportedService, LeftSlice,
-    Observed, Request, Schema, Settings, Update, actions, export, plan,
+    Action, Change, ClusterId, ClusterSet, Export, ExportedService, LeftSlice, Observed, Request,
+    Schema, Settings, Update, actions, export, plan,
 };
 use reflector_planner::import::LocalAddresses;
 use reflector_planner::{Moment, RemovedSources};
@@ -97,7 +97,7 @@ impl Lab {
     /// The reflector of cluster `east` in a set of these clusters, of which nothing was listed.
     pub(crate) fn of(clusters: &[&str], removed: RemovedSources) -> Self {
         let clusters = clusters.iter();
-        let clusters = clusters.map(|it| (id(it), ClusterSettings::default()));
+        let clusters = clusters.map(|it| (id(it), crate::selection::decides()));
         Self {
             set: ClusterSet::new(Settings {
                 name: "set".into(),
@@ -109,6 +109,7 @@ impl Lab {
                 allowed_namespaces: [].into(),
                 adopt: [].into(),
                 addresses: LocalAddresses::default(),
+                failover: Vec::new(),
             }),
             objects: BTreeMap::new(),
             revision: 100,

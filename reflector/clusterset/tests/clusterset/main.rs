@@ -14,4 +14,5 @@ mod laws;
 mod policies;
 mod previews;
 mod scale;
+mod selection;
 mod traps;

@@ -141,6 +141,12 @@ pub enum Refusal {
         }
     )]
     Exported(Box<str>),
+    /// Its cluster selectors do not count.
+    #[error(
+        "its cluster selectors have no effect, because the source may not decide on the traffic of \
+         other clusters; add failover to import.policies of the source, or remove them"
+    )]
+    ClusterSelectors,
     /// It may not have the name that it chose.
     #[error(
         "it is not mirrored as {alias}, which its annotation heliograph.dev/alias asks for, but \
@@ -188,6 +194,7 @@ impl Refusal {
             Self::OwnAddress { .. } => "AddressInLocalCIDR",
             Self::Alias { .. } => "InvalidAlias",
             Self::TooManyEndpoints { .. } => "TooManyEndpoints",
+            Self::ClusterSelectors => "PolicyNotAllowed",
             Self::Exported(_) => "AnnotationNotAllowed",
         }
     }

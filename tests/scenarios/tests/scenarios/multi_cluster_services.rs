@@ -7,6 +7,7 @@ pub(crate) mod exporting;
 pub(crate) mod holding;
 pub(crate) mod lifecycle;
 pub(crate) mod policies;
+mod selection;
 
 use std::process::Command;
 use std::sync::Arc;

@@ -45,7 +45,9 @@ pub(crate) async fn emitters_are_clusters_of_a_clusterset(scene: Arc<Scene>) -> 
     let lab = Lab::new(scene)?;
     let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
     let kubeconfig = west.plane.kubeconfig().display().to_string();
-    let emitter_of_west = emitter(&lab, "emitter", &["--kubeconfig".to_owned(), kubeconfig])?;
+    let region = "--cluster-property=region.example.com=eu".to_owned();
+    let flags = ["--kubeconfig".to_owned(), kubeconfig, region];
+    let emitter_of_west = emitter(&lab, "emitter", &flags)?;
     let upstream = ["--upstream-url".to_owned(), emitter_of_west.url.clone()];
     let relay = emitter(&lab, "relay", &upstream)?;
     nothing_is_served(&emitter_of_west).await?;
@@ -54,7 +56,8 @@ pub(crate) async fn emitters_are_clusters_of_a_clusterset(scene: Arc<Scene>) -> 
     }
     emitter_of_west.ready().await?;
     relay.ready().await?;
-    let source = json!({"name": "west", "url": relay.url});
+    let import_policy = json!({"policies": ["failover"]});
+    let source = json!({"name": "west", "url": relay.url, "import": import_policy});
     let reflector = reflector(&lab, &east, &source)?;
     reflector.ready().await?;
     let services = "/api/v1/services";
@@ -80,18 +83,8 @@ pub(crate) async fn emitters_are_clusters_of_a_clusterset(scene: Arc<Scene>) -> 
     .await?;
     let ips = imported(&east, "web").await?["spec"]["ips"].clone();
     read_by_kubectl(&west, &emitter_of_west).await?;
-    // Restarts delete nothing, and what is un-exported meanwhile goes.
-    emitter_of_west.kill().await?;
-    emitter_of_west.start().await?;
-    relay.kill().await?;
-    relay.start().await?;
-    west.set_endpoints("web", &["10.2.0.2"]).await?;
-    eventually("an endpoint changes after restarts", async || {
-        let slices = json!(slices(&east, "web").await?).to_string();
-        ensure!(slices.contains("10.2.0.2"), "{slices}");
-        Ok(())
-    })
-    .await?;
+    super::selection::region_of_an_emitter_serves_first(&east, &west).await?;
+    survives_restarts([&emitter_of_west, &relay], &east, &west).await?;
     ensure!(imported(&east, "web").await?["spec"]["ips"] == ips);
     unexport(&west, "web").await?;
     eventually("what is un-exported is gone", async || {
@@ -99,6 +92,25 @@ pub(crate) async fn emitters_are_clusters_of_a_clusterset(scene: Arc<Scene>) -> 
         ensure!(slices(&east, "web").await?.is_empty(), "there are slices");
         let list = get(&emitter_of_west.url, services).await?;
         ensure!(!list.contains("\"web\""), "{list}");
+        Ok(())
+    })
+    .await
+}
+
+/// Checks that restarts of an emitter and a relay delete nothing, and that changes go on.
+async fn survives_restarts(
+    programs: [&Program; 2],
+    east: &Cluster,
+    west: &Cluster,
+) -> anyhow::Result<()> {
+    for program in programs {
+        program.kill().await?;
+        program.start().await?;
+    }
+    west.set_endpoints("web", &["10.2.0.2"]).await?;
+    eventually("an endpoint changes after restarts", async || {
+        let slices = json!(slices(east, "web").await?).to_string();
+        ensure!(slices.contains("10.2.0.2"), "{slices}");
         Ok(())
     })
     .await
