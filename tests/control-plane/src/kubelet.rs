@@ -45,10 +45,16 @@ impl Kubelet {
         let path = format!("/api/v1/nodes/{node}");
         let object = json!({"metadata": {"name": node}});
         it.create("/api/v1/nodes", &object).await?;
-        let status = json!({"status": {
-            "addresses": [{"type": "InternalIP", "address": address.ip()}],
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": address.port()}},
-        }});
+        let port = json!({"kubeletEndpoint": {"Port": address.port()}});
+        let mut status = json!({"status": {"daemonEndpoints": port}});
+        let known: Value = it
+            .client
+            .request(Request::get(&path).body(Vec::new())?)
+            .await?;
+        if known["status"]["addresses"].is_null() {
+            let own = json!([{"type": "InternalIP", "address": address.ip()}]);
+            status["status"]["addresses"] = own;
+        }
         it.patch(&format!("{path}/status"), &status).await?;
         Ok(it)
     }

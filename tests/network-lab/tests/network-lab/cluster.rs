@@ -214,9 +214,7 @@ impl Cluster {
     /// Asks a pod to end, as a rollout does. It goes on answering.
     pub(crate) async fn delete_pod(&self, name: &str) -> anyhow::Result<()> {
         let path = format!("/api/v1/namespaces/demo/pods/{name}?gracePeriodSeconds=30");
-        let request = Request::delete(path).body(Vec::new())?;
-        self.client.request_text(request).await?;
-        Ok(())
+        self.delete(&path).await
     }
 
     /// An exported Service in `demo` of the pods with its name as `app`.
@@ -265,6 +263,12 @@ impl Cluster {
             .body(object.to_string().into_bytes())?;
         let posted = self.client.request_text(request).await;
         posted.with_context(|| format!("POST {path}"))?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let request = Request::delete(path).body(Vec::new())?;
+        self.client.request_text(request).await?;
         Ok(())
     }
 

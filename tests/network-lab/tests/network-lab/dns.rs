@@ -1,9 +1,11 @@
 //! CoreDNS, the recipes, and what a pod resolves.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::json;
@@ -108,13 +110,18 @@ impl Dns {
         Ok(dns)
     }
 
+    /// A program that is to run within a namespace, with this resolver.
+    pub(crate) fn command_in(&self, namespace: &str, program: impl AsRef<OsStr>) -> Command {
+        let mut command = command_in(namespace, "sh");
+        command.args(["-c", WITH_RESOLV_CONF]);
+        command.arg(&self.resolv_conf).arg(program);
+        command
+    }
+
     /// The addresses that a pod gets for a name, by its C library, sorted.
     pub(crate) fn resolve(&self, pod: &Pod, name: &str) -> anyhow::Result<Vec<Ipv4Addr>> {
-        let mut command = command_in(&pod.namespace, "sh");
-        command
-            .args(["-c", WITH_RESOLV_CONF])
-            .arg(&self.resolv_conf);
-        let output = command.args(["getent", "ahostsv4", name]).output()?;
+        let mut command = self.command_in(&pod.namespace, "getent");
+        let output = command.args(["ahostsv4", name]).output()?;
         let words = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{name} has no address {words}");
         let lines = String::from_utf8(output.stdout)?;

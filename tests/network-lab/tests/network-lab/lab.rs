@@ -1,5 +1,6 @@
 //! Clusters, and our programs in them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub(crate) const MIRRORS: &str = "mirrors";
 pub(crate) struct Lab {
     scene: Arc<Scene>,
     pub(crate) keeper: Keeper,
+    /// kube-proxy of each node.
+    proxies: parking_lot::Mutex<BTreeMap<String, Program>>,
 }
 
 /// A running program.
@@ -36,7 +39,12 @@ pub(crate) struct Program(Arc<Mutex<Process>>);
 impl Lab {
     pub(crate) fn new(scene: Arc<Scene>) -> anyhow::Result<Self> {
         let keeper = Keeper::new("lab")?;
-        Ok(Self { scene, keeper })
+        let proxies = parking_lot::Mutex::default();
+        Ok(Self {
+            scene,
+            keeper,
+            proxies,
+        })
     }
 
     /// A cluster with kube-proxy and with the namespaces `demo` and `mirrors`.
@@ -90,8 +98,15 @@ impl Lab {
         fs::write(&file, config.to_string())?;
         let mut command = cluster.command(tool("kube-proxy")?);
         command.arg("--config").arg(file);
-        self.start(&format!("kube-proxy-{}", cluster.node), &command)?;
+        let proxy = self.start(&format!("kube-proxy-{}", cluster.node), &command)?;
+        self.proxies.lock().insert(cluster.node.clone(), proxy);
         Ok(())
+    }
+
+    /// Ends kube-proxy; its rules stay as they are.
+    pub(crate) async fn kill_proxy(&self, cluster: &Cluster) -> anyhow::Result<()> {
+        let proxy = self.proxies.lock().remove(&cluster.node);
+        proxy.context("kube-proxy does not run")?.kill().await
     }
 
     /// An emitter on the node, and the URL that it serves.

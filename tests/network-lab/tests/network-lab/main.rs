@@ -8,9 +8,11 @@
 //! | `names` | scenarios: a mirror is reached by a name, with the recipes of docs/dns.md |
 //! | `clusterset` | scenarios: an exported Service is reached by its clusterset name |
 //! | `probes` | scenarios: the command line names the step that fails |
+//! | `verified` | scenario: the command line links, checks and verifies two clusters |
 //! | `walks` | scenarios: a workload moves from one cluster to another |
 //! | `lab` | clusters, and our programs in them |
 //! | `cluster` | one cluster: its node, its pods, its objects |
+//! | `containers` | pods that others create run as processes |
 //! | `traffic` | requests, and what became of them |
 //! | `dns` | CoreDNS, the recipes and what a pod resolves |
 //! | `network` | network namespaces, and threads within them |
@@ -19,6 +21,7 @@
 mod addresses;
 mod cluster;
 mod clusterset;
+mod containers;
 mod dns;
 mod globals;
 mod lab;
@@ -26,6 +29,7 @@ mod names;
 mod network;
 mod probes;
 mod traffic;
+mod verified;
 mod walks;
 mod world;
 
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
             scenario!(clusterset::pods_of_a_headless_export_have_names_of_their_own),
             scenario!(probes::a_probe_names_a_refusal_a_small_mtu_and_a_lost_route),
             scenario!(probes::verify_names_dns_kube_proxy_and_the_route),
+            scenario!(verified::two_clusters_are_linked_checked_and_verified),
             scenario!(walks::a_stateless_workload_moves_and_no_request_is_lost),
             scenario!(walks::a_stateful_workload_moves_and_no_request_is_lost),
         ],
@@ -76,6 +81,7 @@ fn prepare() -> anyhow::Result<Found> {
     if let missing @ Found::Missing(_) = assets::find_or_build_with(&FURTHER)? {
         return Ok(missing);
     }
+    assets::find_or_build_client("kubelet")?;
     programs::build(&["emitter", "heliograph", "reflector"])?;
     Err(world::enter())
 }

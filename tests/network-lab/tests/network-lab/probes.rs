@@ -151,7 +151,7 @@ fn line(breakage: &str, view: &str) -> anyhow::Result<String> {
 }
 
 /// Checks that a step failed with the line that the page has.
-fn is_told(findings: &Value, breakage: &str, step: &str) -> anyhow::Result<()> {
+pub(crate) fn is_told(findings: &Value, breakage: &str, step: &str) -> anyhow::Result<()> {
     let line = line(breakage, &format!("verify {step}"))?;
     let mut all = findings.as_array().into_iter().flatten();
     let is_it = |it: &Value| {
