@@ -200,7 +200,7 @@ impl<'a> Verification<'a> {
     /// Connects from a pod of the local cluster, or from here.
     async fn connect(&mut self, objects: &mut Objects, mirror: &Mirror) -> anyhow::Result<()> {
         let targets = mirror.targets();
-        self.observed.service = mirror.service.to_string();
+        self.observed.mirror = mirror.service.to_string();
         let is_foreign = self.asked.service.is_some();
         if self.asked.from_here {
             let connect = args::Connect {

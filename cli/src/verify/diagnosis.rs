@@ -44,10 +44,11 @@ fn after(observed: &Observed, step: Step) -> Option<String> {
 /// Steps that were reached.
 fn reached(observed: &Observed) -> Vec<Finding> {
     let service = &observed.service;
+    let mirrored = format!("its mirror {} has endpoints", observed.mirror);
     let steps = [
         (Step::Started, "probe", "the server of probes is ready"),
         (Step::Exported, "export", "the reflector reads the Service"),
-        (Step::Mirrored, "mirror", "the mirror has endpoints"),
+        (Step::Mirrored, "mirror", &mirrored),
     ];
     let found = steps.into_iter().filter_map(|(step, check, what)| {
         let time = after(observed, step)?;

@@ -20,6 +20,8 @@ pub(super) enum Step {
 pub(super) struct Observed {
     /// Namespace and name of the Service.
     pub(super) service: String,
+    /// Namespace and name of the mirror.
+    pub(super) mirror: String,
     /// Steps that were reached, and when.
     pub(super) reached: Vec<(Step, Duration)>,
     /// State of a pod that does not run.
