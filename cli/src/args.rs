@@ -1,6 +1,7 @@
 //! Subcommands and flags.
 
 mod exports;
+mod output;
 mod verify;
 
 use std::path::PathBuf;
@@ -10,6 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use proto_types::ObjectKey;
 
 pub(crate) use exports::Exports;
+pub(crate) use output::Output;
+use output::OutputParser;
 pub(crate) use verify::{Connect, Probe, ProbeCommand, Serve, Verify};
 
 /// Connect clusters for Heliograph, check them, and see the state of their mirrors
@@ -53,23 +56,10 @@ pub(crate) struct Global {
         long,
         global = true,
         value_name = "FORMAT",
-        default_value = "text"
+        default_value = "text",
+        value_parser = OutputParser
     )]
     pub(crate) output: Output,
-}
-
-/// Format of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum Output {
-    /// Short text
-    #[default]
-    Text,
-    /// Text with all details
-    Wide,
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
 }
 
 /// Subcommands.

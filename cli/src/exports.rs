@@ -48,10 +48,10 @@ pub(crate) async fn run(
             asked.selector
         );
     }
-    match printer.output {
+    match &printer.output {
         Output::Text | Output::Wide => write(&text(&found.exports))?,
         Output::Yaml => write(&documents(&found.exports)?)?,
-        Output::Json => {
+        Output::Json | Output::JsonPath(_) => {
             let list = json!({"apiVersion": "v1", "kind": "List", "items": found.exports});
             printer.print(&list, String::new)?;
         }

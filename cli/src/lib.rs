@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | subcommands and flags |
 //! | `output` | prints text, JSON or YAML |
+//! | `jsonpath` | templates of `-o jsonpath` |
 //! | `cluster` | reads and writes objects of a cluster by a kubeconfig |
 //! | `installation` | finds the Deployments and files of Heliograph in a cluster |
 //! | `pods` | finds the pods of a program, and the one that writes |
@@ -26,6 +27,7 @@ mod explain;
 mod exports;
 mod gather;
 mod installation;
+mod jsonpath;
 mod link;
 mod output;
 mod plan;
@@ -88,7 +90,7 @@ fn parse(words: impl Iterator<Item = OsString>) -> Result<Arguments, clap::Error
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let printer = Printer::new(arguments.global.output);
+    let printer = Printer::new(arguments.global.output.clone());
     let global = &arguments.global;
     match arguments.command {
         Command::Status(asked) => status::run(global, &asked, &printer).await,

@@ -63,10 +63,11 @@ impl Printer {
         answer: &T,
         text: impl FnOnce() -> String,
     ) -> anyhow::Result<()> {
-        let text = match self.output {
+        let text = match &self.output {
             Output::Text | Output::Wide => text(),
             Output::Json => json(answer)?,
             Output::Yaml => yaml(answer)?,
+            Output::JsonPath(template) => template.render(&escape::json(answer)?),
         };
         write(&text)
     }

@@ -14,10 +14,10 @@ use crate::output::yaml;
 
 /// Runs the subcommand.
 pub(crate) async fn run(global: &Global, asked: &args::Plan) -> anyhow::Result<ExitCode> {
-    let output = match global.output {
+    let output = match &global.output {
         Output::Text | Output::Wide => "text",
         Output::Json => "json",
-        Output::Yaml => bail!("plan has no YAML: use -o json"),
+        Output::Yaml | Output::JsonPath(_) => bail!("plan has text and JSON: use -o json"),
     };
     let kubeconfig = kubeconfig(global)?;
     let text = match &asked.filename {

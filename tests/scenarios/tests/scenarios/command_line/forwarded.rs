@@ -159,6 +159,10 @@ async fn everything_is_read(lab: &Lab, engineer: &Engineer) -> anyhow::Result<()
     );
     let status: Value = serde_json::from_str(&engineer.succeeds("status -o json").await?)?;
     ensure!(status["leader"] == true, "{status}");
+    let said = engineer
+        .succeeds("status -o jsonpath={.sources[*].name}")
+        .await?;
+    ensure!(said == "east", "{said}");
     let said = engineer.succeeds("explain demo/web").await?;
     ensure!(
         said.contains("is mirrored as its source exports it"),
