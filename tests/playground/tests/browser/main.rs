@@ -183,6 +183,15 @@ fn take_screenshots(browser: &mut Browser) {
             let image = browser.screenshot();
             std::fs::write(folder.join(format!("page-{theme}-{width}.png")), image).unwrap();
         }
+        let shown = browser.evaluate(
+            "(it => { it?.scrollIntoView({block: 'end'}); return it !== null })\
+             (document.querySelector('figure.minutes'))",
+        );
+        assert_eq!(shown, json!(true), "the page has no times of propagation");
+        std::thread::sleep(Duration::from_millis(300));
+        let image = browser.screenshot();
+        std::fs::write(folder.join(format!("propagation-{theme}.png")), image).unwrap();
+        browser.evaluate("scrollTo(0, 0)");
     }
 }
 

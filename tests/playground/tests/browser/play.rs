@@ -102,10 +102,15 @@ impl Playground {
     pub(crate) fn exports_hostile_names(&self) {
         self.runtime.block_on(async {
             let slices: Api<EndpointSlice> = Api::namespaced(self.source().await, NAMESPACE);
-            let zones = json!({"endpoints": [
-                {"addresses": ["10.99.0.1"], "zone": HOSTILE, "conditions": {"ready": true}},
-                {"addresses": ["10.99.0.2"], "zone": "b", "conditions": {"ready": false}},
-            ]});
+            // Dated, as an endpoint controller does: the page has a time of propagation.
+            let now = k8s_openapi::jiff::Timestamp::now().to_string();
+            let zones = json!({
+                "metadata": {"annotations": {"endpoints.kubernetes.io/last-change-trigger-time": now}},
+                "endpoints": [
+                    {"addresses": ["10.99.0.1"], "zone": HOSTILE, "conditions": {"ready": true}},
+                    {"addresses": ["10.99.0.2"], "zone": "b", "conditions": {"ready": false}},
+                ],
+            });
             let params = PatchParams::default();
             slices
                 .patch("web-1", &params, &Patch::Merge(zones))
