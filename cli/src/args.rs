@@ -115,6 +115,13 @@ pub(crate) enum Command {
         /// Shell
         shell: Shell,
     },
+    /// Print candidates for the last of the words of a command line
+    #[command(hide = true)]
+    Candidates {
+        /// Words after the name of the program
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Write man pages
     Man {
         /// Directory of the pages

@@ -18,9 +18,27 @@ pub(crate) fn completion(shell: Shell) -> anyhow::Result<ExitCode> {
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "heliograph", &mut script);
-    crate::output::write(&String::from_utf8_lossy(&script))?;
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == clap_complete::Shell::Bash {
+        script.push_str(LIVE);
+    }
+    crate::output::write(&script)?;
     Ok(ExitCode::SUCCESS)
 }
+
+/// Proposes names of the cluster before flags. The program prints only words without a meaning to
+/// the shell, which `compgen -W` would expand.
+const LIVE: &str = r#"
+_heliograph_live() {
+    local found
+    if found=$("${COMP_WORDS[0]}" candidates -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null); then
+        mapfile -t COMPREPLY < <(compgen -W "$found" -- "${COMP_WORDS[COMP_CWORD]}")
+    else
+        _heliograph "$@"
+    fi
+}
+complete -F _heliograph_live -o bashdefault -o default heliograph
+"#;
 
 /// Writes a man page for the command and for each subcommand.
 pub(crate) fn man(directory: &Path) -> anyhow::Result<ExitCode> {
@@ -42,7 +60,7 @@ pub fn reference() -> String {
 /// Adds the subcommands of a command, and theirs.
 fn describe(command: &clap::Command, before: &str, text: &mut String) {
     let subs = command.get_subcommands();
-    for sub in subs.filter(|it| it.get_name() != "help") {
+    for sub in subs.filter(|it| it.get_name() != "help" && !it.is_hide_set()) {
         let mut sub = sub.clone().term_width(90);
         let name = format!("{before}{}", sub.get_name());
         let help = sub.render_long_help().to_string();

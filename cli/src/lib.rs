@@ -16,10 +16,12 @@
 //! | `link` | lets the reflector of one cluster read the emitter of another |
 //! | `exports` | prints ServiceExports for labeled Services |
 //! | `gather` | writes a support bundle |
+//! | `candidates` | words that complete a command line |
 //! | `documents` | completion scripts, man pages and the reference page |
 
 mod admin;
 mod args;
+mod candidates;
 mod check;
 mod cluster;
 mod documents;
@@ -104,6 +106,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Plan(asked) => plan::run(global, &asked).await,
         Command::Exports(asked) => exports::run(global, &asked, &printer).await,
         Command::Gather(asked) => gather::run(global, &asked, &printer).await,
+        Command::Candidates { words } => candidates::run(&words).await,
         Command::Completion { shell } => documents::completion(shell),
         Command::Man { directory } => documents::man(&directory),
     }

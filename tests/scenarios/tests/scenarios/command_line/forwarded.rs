@@ -12,7 +12,7 @@ use control_plane::{ControlPlane, Keeper, Kubelet, Process, Scene};
 use serde_json::{Value, json};
 
 use super::Engineer;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, mirror};
 use crate::lab::{Lab, eventually, free_port, get, program};
 use crate::manifests::install;
 
@@ -145,6 +145,7 @@ pub(crate) async fn admin_ports_are_reached_by_port_forwards(
     installation.leads(&writer).await?;
     let standby = installation.replica("reflector-a", 3).await?;
     everything_is_read(&lab, &engineer).await?;
+    bash_proposes_names(&engineer).await?;
     another_replica_writes(&engineer, &installation, (writer, &standby)).await?;
     permissions_are_those_of_the_page(&installation.local).await?;
     failures_name_their_remedy(&engineer, &mut installation, &standby).await
@@ -195,6 +196,28 @@ async fn everything_is_read(lab: &Lab, engineer: &Engineer) -> anyhow::Result<()
         }
     }
     ensure!(text.contains("followed"), "the logs are empty");
+    Ok(())
+}
+
+/// What bash proposes for a word that is typed.
+async fn bash_proposes_names(engineer: &Engineer) -> anyhow::Result<()> {
+    const TYPE: &str = r#"source <("$0" completion bash); COMP_WORDS=("$0" "$@" "")
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _heliograph_live "$0" "" "${@: -1}"; echo "${COMPREPLY[*]}""#;
+    let mirror = mirror("east", "web");
+    for (line, wanted) in [
+        ("explain", mirror.as_str()),
+        ("verify --source-name", "east"),
+        ("status --context", "local"),
+        ("completion", "bash zsh fish"),
+    ] {
+        let mut bash = tokio::process::Command::new("bash");
+        bash.args(["-c", TYPE]).arg(program("heliograph")?);
+        bash.arg("--kubeconfig").arg(&engineer.kubeconfig);
+        let output = bash.args(line.split(' ')).output().await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let why = String::from_utf8_lossy(&output.stderr);
+        ensure!(said.contains(wanted), "{line}: {said}{why}");
+    }
     Ok(())
 }
 
