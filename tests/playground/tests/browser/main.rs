@@ -183,8 +183,9 @@ fn take_screenshots(browser: &mut Browser) {
             let image = browser.screenshot();
             std::fs::write(folder.join(format!("page-{theme}-{width}.png")), image).unwrap();
         }
+        browser.looks_like(theme, 1280, 1000);
         let shown = browser.evaluate(
-            "(it => { it?.scrollIntoView({block: 'end'}); return it !== null })\
+            "(it => { it?.scrollIntoView({block: 'center'}); return it !== null })\
              (document.querySelector('figure.minutes'))",
         );
         assert_eq!(shown, json!(true), "the page has no times of propagation");
