@@ -11,8 +11,11 @@
 //! upstream that takes long, or has no capacity, may have taken writes: reads wait for it as long
 //! as they would wait for a kube-apiserver.
 //!
-//! Invariant: at most one list of each resource is in flight, and it answers all reads that began
-//! before it.
+//! Invariants:
+//!
+//! * At most one list of each resource is in flight, and it answers all reads that began before it.
+//! * Lists take at most a quarter of the time, however many reads there are: each takes the time of
+//!   the upstream too.
 
 mod prober;
 
@@ -40,6 +43,15 @@ const FIRST_LIMIT: Duration = Duration::from_secs(15);
 /// Longest time of any list: no client waits longer.
 const MAX_LIMIT: Duration = Duration::from_secs(60);
 
+/// Shortest interval between the beginnings of two lists. Reads that come meanwhile share one.
+const INTERVAL: Duration = Duration::from_millis(25);
+
+/// A list begins no sooner after the former one than so many times the time that it took, ...
+const REST: u32 = 4;
+
+/// ... and no later than this.
+const MAX_REST: Duration = Duration::from_secs(1);
+
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -66,8 +78,11 @@ pub async fn answer(hub: Arc<Hub>, prober: Prober) {
         let began = Instant::now();
         match compare(&hub, &prober, limit).await {
             Compared::Known(read) => {
-                limit = (2 * began.elapsed()).clamp(FIRST_LIMIT, MAX_LIMIT);
+                let took = began.elapsed();
+                limit = (2 * took).clamp(FIRST_LIMIT, MAX_LIMIT);
                 hub.barrier().answer(n_asked, read);
+                let rest = (REST * took).clamp(INTERVAL, MAX_REST.max(took));
+                tokio::time::sleep_until(began + rest).await;
             }
             Compared::Unknown => {
                 limit = (2 * limit).min(MAX_LIMIT);

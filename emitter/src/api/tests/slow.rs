@@ -127,6 +127,23 @@ async fn a_read_waits_for_an_upstream_that_takes_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reads_without_end_take_a_quarter_of_the_time_of_an_upstream() {
+    for (takes, expected) in [(1, 400), (10, 250), (100, 25), (1_500, 7)] {
+        let slow = lab(Upstream::Slow(Duration::from_millis(takes)), Duration::ZERO).await;
+        let began = Instant::now();
+        let mut n_lists = 0;
+        while began.elapsed() < seconds(10) {
+            read(&slow.lab, ONE, false).await;
+            n_lists += 1;
+        }
+        assert!(
+            (expected - 1..=expected + 1).contains(&n_lists),
+            "{takes}: {n_lists}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_that_takes_longer_than_its_first_limit_is_asked_for_again() {
     let slow = lab(Upstream::Slow(seconds(20)), seconds(1)).await;
     let (code, is_new, read, took) = read(&slow.lab, ALL, false).await;
