@@ -181,6 +181,13 @@ pub(crate) struct Explain {
     #[arg(long)]
     pub(crate) exit_code: bool,
 
+    /// Read all clusters, and ask no reflector: for one that does not run
+    #[arg(long, conflicts_with = "server")]
+    pub(crate) offline: bool,
+
+    #[command(flatten)]
+    pub(crate) plan: Plan,
+
     #[command(flatten)]
     pub(crate) server: Server,
 }

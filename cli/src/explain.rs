@@ -19,6 +19,14 @@ pub(crate) async fn run(
     asked: &args::Explain,
     printer: &Printer,
 ) -> anyhow::Result<ExitCode> {
+    if asked.offline {
+        let code = crate::plan::run_with(global, &asked.plan, Some(&asked.service)).await?;
+        let is_problem = code == ExitCode::from(PROBLEMS);
+        return Ok(match is_problem && !asked.exit_code {
+            true => ExitCode::SUCCESS,
+            false => code,
+        });
+    }
     let admin = Admin::of_reflector(global, &asked.server).await?;
     let services: Vec<Explanation> = admin.json(&format!("/explain/{}", asked.service)).await?;
     // A reflector of an earlier version has no answer.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use proto_types::ObjectKey;
 use reflector::compat::Line;
 use serde_json::Value;
 
@@ -14,6 +15,15 @@ use crate::output::yaml;
 
 /// Runs the subcommand.
 pub(crate) async fn run(global: &Global, asked: &args::Plan) -> anyhow::Result<ExitCode> {
+    run_with(global, asked, None).await
+}
+
+/// Runs the subcommand, or explains one Service by the same state.
+pub(crate) async fn run_with(
+    global: &Global,
+    asked: &args::Plan,
+    explained: Option<&ObjectKey>,
+) -> anyhow::Result<ExitCode> {
     let output = match &global.output {
         Output::Text | Output::Wide => "text",
         Output::Json => "json",
@@ -32,6 +42,7 @@ pub(crate) async fn run(global: &Global, asked: &args::Plan) -> anyhow::Result<E
     let mut words = vec!["plan".to_owned(), format!("--output={output}")];
     words.push(format!("--config={}", file.display()));
     words.push(format!("--kubeconfig={}", kubeconfig.display()));
+    words.extend(explained.map(|it| format!("--explain={it}")));
     words.extend(global.context.iter().map(|it| format!("--context={it}")));
     words.push("--log-level=error".to_owned());
     let environment = std::collections::BTreeMap::new();

@@ -67,6 +67,7 @@ mod write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use proto_types::ObjectKey;
 use runtime::admin::Guard;
 use runtime::{Network, Readiness, Tasks};
 use tokio::sync::mpsc;
@@ -109,11 +110,13 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
             reflect(Network::System, config, Some(line), shutdown).await
         }
         Some(Command::Plan {
+            explain,
             local_objects,
             source_objects,
             output,
         }) => {
-            return forecast(args, (local_objects, &source_objects), output).await;
+            let objects = (local_objects, source_objects.as_slice());
+            return forecast(args, objects, (explain, output)).await;
         }
         Some(Command::Config { schema: true, .. }) => ask::print_json(&config::schema()),
         Some(Command::Config { output, .. }) => {
@@ -157,15 +160,20 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
 async fn forecast(
     args: config::Args,
     (local_objects, source_objects): (Option<PathBuf>, &[config::SourceFile]),
-    output: config::Output,
+    (explained, output): (Option<ObjectKey>, config::Output),
 ) -> anyhow::Result<ExitCode> {
     let config = Config::try_from(args)?;
     let warnings = config.notes.clone();
+    let explained = explained.as_ref();
     let mut forecast = match local_objects {
-        Some(local) => preview::by_files(config, &local, source_objects)?,
-        None => preview::by_clusters(config).await?,
+        Some(local) => preview::by_files(config, &local, source_objects, explained)?,
+        None => preview::by_clusters(config, explained).await?,
     };
     forecast.warnings = warnings;
+    if explained.is_some() {
+        ask::print_all(&forecast.explained, output)?;
+        return Ok(ExitCode::from(forecast.exit_code_of_explanation()));
+    }
     ask::print(&forecast, output)?;
     Ok(ExitCode::from(forecast.exit_code()))
 }

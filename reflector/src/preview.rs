@@ -10,12 +10,15 @@ mod live;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use proto_types::Resource;
+use proto_types::{ObjectKey, Resource};
+use reflector_clusterset::ImportExplanation;
 use reflector_planner::{
-    Obstacle, PlannedAction, ServicePreview, SourceName, Step, Update, World, plan, previews, steps,
+    Obstacle, PlannedAction, ServicePreview, SourceName, Step, Update, World, explain, plan,
+    previews, steps,
 };
 use serde::Serialize;
 
+use crate::explained::{Explained, explained};
 use crate::feed::Feed;
 use crate::report::{known, names};
 use crate::status::{FeedStatus, SourceStatus, source_table};
@@ -43,6 +46,9 @@ pub(crate) struct PlanReport {
     /// Imports of the clusterset, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_set: Option<Imports>,
+    /// Explanations of the Service that was asked for.
+    #[serde(skip)]
+    pub(crate) explained: Vec<Explained>,
 }
 
 /// Reason for which a resource was not read, by resource.
@@ -70,7 +76,19 @@ impl PlanReport {
             namespaces,
             services,
             cluster_set,
+            explained: Vec::new(),
         }
+    }
+
+    /// Adds the explanations of a Service, by the state that the report is made of.
+    fn explaining(
+        mut self,
+        world: &World,
+        import: Option<ImportExplanation>,
+        key: &ObjectKey,
+    ) -> Self {
+        self.explained = explained(explain(world, key), import);
+        self
     }
 
     /// Returns the exit code: 1 if a source was not read, so that the preview is incomplete; 2 if
@@ -87,6 +105,16 @@ impl PlanReport {
             2
         } else {
             0
+        }
+    }
+
+    /// Returns the exit code of an explanation: 1 if a source was not read, 2 if there is a
+    /// problem, 0 otherwise.
+    pub(crate) fn exit_code_of_explanation(&self) -> u8 {
+        match self.exit_code() {
+            1 => 1,
+            _ if self.explained.iter().all(Explained::is_well) => 0,
+            _ => 2,
         }
     }
 

@@ -1,12 +1,24 @@
 //! Answers about the clusterset: its status, and why an import is as it is.
 
 use proto_types::ObjectKey;
-use reflector_clusterset::{ImportExplanation, ImportProblem, actions, explain, plan};
+use reflector_clusterset::api::Version;
+use reflector_clusterset::{ClusterSet, ImportExplanation, ImportProblem, actions, explain, plan};
 
 use super::controller::{Controller, now};
 use super::question::{Answered, Question};
 use super::report;
 use crate::status::{ClusterSetStatus, ClusterStatus, ProblemStatus};
+
+/// Explains an import by the state of the clusterset.
+pub(super) fn explained(
+    set: &ClusterSet,
+    version: Option<Version>,
+    key: &ObjectKey,
+) -> Option<ImportExplanation> {
+    let plan = plan(set, key)?;
+    let due = version.map(|version| actions(set, key, &plan, version, &now()));
+    Some(explain(set, key, &plan, &due.unwrap_or_default()))
+}
 
 impl Controller {
     /// Answers a question; the receiver may have left.
@@ -17,16 +29,10 @@ impl Controller {
                 held: report::held(&self.set),
                 problems: self.problems_of_all(),
             })),
-            Question::Explain(key, asker) => drop(asker.send(self.explained(&key))),
+            Question::Explain(key, asker) => {
+                drop(asker.send(explained(&self.set, self.version, &key)));
+            }
         }
-    }
-
-    fn explained(&self, key: &ObjectKey) -> Option<ImportExplanation> {
-        let plan = plan(&self.set, key)?;
-        let due = self
-            .version
-            .map(|version| actions(&self.set, key, &plan, version, &now()));
-        Some(explain(&self.set, key, &plan, &due.unwrap_or_default()))
     }
 
     fn status(&self) -> ClusterSetStatus {

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proto_types::ObjectKey;
 use reflector_clusterset::api::Version;
-use reflector_clusterset::{Change, ClusterId, ClusterSet, Update};
+use reflector_clusterset::{Change, ClusterId, ClusterSet, ImportExplanation, Update};
 use runtime::Network;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Configuration;
+use super::answer::explained;
 use super::follow::{watch_cluster, watch_own};
 use super::property::Names;
 use super::watch::{Line, Message};
@@ -31,6 +33,13 @@ pub(crate) struct Read {
     pub(crate) version: Version,
     /// Cause of each cluster that was not read.
     pub(crate) failures: BTreeMap<ClusterId, String>,
+}
+
+impl Read {
+    /// Explains an import as the clusters answered.
+    pub(crate) fn explained(&self, import: &ObjectKey) -> Option<ImportExplanation> {
+        explained(&self.set, Some(self.version), import)
+    }
 }
 
 /// Reads the clusters of a clusterset. A local cluster without the CRDs has no exports and no

@@ -237,6 +237,9 @@ pub(crate) enum Command {
         /// The file of a source's objects, as kubectl get -o yaml writes it; repeatable
         #[arg(long, value_name = "SOURCE=FILE", requires = "local_objects")]
         source_objects: Vec<SourceFile>,
+        /// Explain this Service instead: what each source says of it, and what follows
+        #[arg(long, value_name = "NAMESPACE/NAME", value_parser = one_service)]
+        explain: Option<ObjectKey>,
         /// text or json
         #[arg(short, long, value_name = "FORMAT", default_value = "text")]
         output: Output,
@@ -291,6 +294,11 @@ fn lease(text: &str) -> Result<Duration, String> {
         return Err("a lease lasts at least 3s".to_owned());
     }
     Ok(duration)
+}
+
+/// Reads a Service as `NAMESPACE/NAME`.
+fn one_service(text: &str) -> Result<ObjectKey, String> {
+    service(&[text.to_owned()], None)
 }
 
 /// Reads a Service as `NAMESPACE/NAME`, or as kubectl takes it: `svc NAME -n NAMESPACE`,

@@ -38,6 +38,7 @@ pub(crate) fn by_files(
     config: Config,
     local: &Path,
     files: &[SourceFile],
+    explained: Option<&ObjectKey>,
 ) -> anyhow::Result<PlanReport> {
     let is_known = |it: &SourceFile| config.sources.iter().any(|its| its.name == it.source);
     if let Some(SourceFile { source, path }) = files.iter().find(|it| !is_known(it)) {
@@ -86,8 +87,13 @@ pub(crate) fn by_files(
         }
     }
     let created = here.meet(&mut world);
-    let imports = set.map(|it| Imports::of(exports::read(it, &here, &read)));
-    Ok(PlanReport::of(&world, &lost, created, imports))
+    let set = set.map(|it| exports::read(it, &here, &read));
+    let import = explained.and_then(|key| set.as_ref()?.explained(key));
+    let report = PlanReport::of(&world, &lost, created, set.map(Imports::of));
+    Ok(match explained {
+        Some(key) => report.explaining(&world, import, key),
+        None => report,
+    })
 }
 
 impl Objects {

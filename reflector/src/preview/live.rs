@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
+use proto_types::ObjectKey;
 use reflector_planner::{Update, World};
 use runtime::Network;
 use tokio::time::Instant;
@@ -31,7 +32,10 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const LOOKS: usize = 16;
 
 /// Returns the preview of a configuration on the present clusters. It lists, watches and gets.
-pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<PlanReport> {
+pub(crate) async fn by_clusters(
+    config: Config,
+    explained: Option<&ObjectKey>,
+) -> anyhow::Result<PlanReport> {
     let client = runtime::connect(&config.local, crate::USER_AGENT).await?;
     let namespace = config.local_namespace().cloned();
     let configuration = clusterset::configuration(&config);
@@ -70,8 +74,13 @@ pub(crate) async fn by_clusters(config: Config) -> anyhow::Result<PlanReport> {
         reaps_namespaces: false,
     };
     let created = look_ahead(&mut world, &writer).await;
+    let import = explained.and_then(|key| read.as_ref()?.explained(key));
     let imports = read.map(Imports::of);
-    Ok(PlanReport::of(&world, &reading.lost, created, imports))
+    let report = PlanReport::of(&world, &reading.lost, created, imports);
+    Ok(match explained {
+        Some(key) => report.explaining(&world, import, key),
+        None => report,
+    })
 }
 
 /// Finds what stands in the way; returns the namespaces that would be created.

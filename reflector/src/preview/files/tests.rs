@@ -4,7 +4,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use super::{SourceFile, by_files};
+use super::{ObjectKey, PlanReport, SourceFile, by_files};
 use crate::config::{Args, Config};
 
 fn file(text: &str) -> NamedTempFile {
@@ -51,7 +51,7 @@ fn forecast(placement: &str, local: &str, east: Option<&str>) -> Value {
         path: it.path().to_owned(),
     });
     let sources: Vec<_> = sources.into_iter().collect();
-    let forecast = by_files(config(placement), local.path(), &sources).unwrap();
+    let forecast = by_files(config(placement), local.path(), &sources, None).unwrap();
     let json = serde_json::to_value(&forecast).unwrap();
     let n_writes = ["create", "update", "replace", "delete"].map(|it| json["summary"][it].as_u64());
     assert_eq!(
@@ -202,7 +202,7 @@ fn a_file_that_is_none_is_named_with_the_remedy() {
         let (local, east) = (file(local), file(EAST));
         let path = east.path().display();
         let source = format!("{source}={path}").parse().unwrap();
-        let refused = by_files(config("prefix=east"), local.path(), &[source]);
+        let refused = by_files(config("prefix=east"), local.path(), &[source], None);
         format!("{:#}", refused.unwrap_err())
     };
     let words = refused("just words", "east");
@@ -235,6 +235,12 @@ fn exporting(created: &str, port: u16) -> Vec<Value> {
 }
 
 fn of_set(local: &str, west: &str) -> (Value, String, u8) {
+    let forecast = report_of_set(local, west, None);
+    let json = serde_json::to_value(&forecast).unwrap();
+    (json, forecast.to_string(), forecast.exit_code())
+}
+
+fn report_of_set(local: &str, west: &str, explained: Option<&ObjectKey>) -> PlanReport {
     let config = file("clusterSet: {cluster: east}\nsources: [{name: west, url: 'http://w'}]\n");
     let words = ["reflector", "--config", config.path().to_str().unwrap()];
     let config: Config = Args::parse_from(words).try_into().unwrap();
@@ -243,9 +249,29 @@ fn of_set(local: &str, west: &str) -> (Value, String, u8) {
         source: "west".parse().unwrap(),
         path: west.path().to_owned(),
     }];
-    let forecast = by_files(config, local.path(), &sources).unwrap();
-    let json = serde_json::to_value(&forecast).unwrap();
-    (json, forecast.to_string(), forecast.exit_code())
+    by_files(config, local.path(), &sources, explained).unwrap()
+}
+
+#[test]
+fn an_import_is_explained_by_files() {
+    let local = list(&exporting("2026-01-02T00:00:00Z", 81));
+    let west = list(&exporting("2026-01-01T00:00:00Z", 80));
+    let explained = |key: ObjectKey| {
+        let report = report_of_set(&local, &west, Some(&key));
+        let texts = report.explained.iter().map(ToString::to_string);
+        texts.collect::<String>()
+    };
+    let web = explained(ObjectKey::new("demo", "web"));
+    for line in [
+        "ServiceImport demo/web, web.demo.svc.clusterset.local",
+        "cluster west (synced): exports it since 2026-01-01T00:00:00Z, and takes precedence",
+        "due: create Service demo/derived-scaifns3gd",
+        "Conclusion: ServiceExport demo/web: ports of cluster east",
+    ] {
+        assert!(web.contains(line), "{line} in {web}");
+    }
+    let other = explained(ObjectKey::new("demo", "other"));
+    assert!(other.contains("[NotExported]"), "{other}");
 }
 
 #[test]

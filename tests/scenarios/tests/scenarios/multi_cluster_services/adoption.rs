@@ -73,6 +73,22 @@ pub(crate) async fn imports_of_cilium_and_submariner_are_taken_over(
     .await
 }
 
+/// `heliograph explain --offline` reads the clusters itself.
+async fn is_explained_without_a_reflector(lab: &Lab, east: &Cluster) -> anyhow::Result<()> {
+    for (flags, code) in [(&["--exit-code"][..], 2), (&[], 0)] {
+        let mut command = tokio::process::Command::new(program("heliograph")?);
+        command.args(["explain", "demo/web", "--offline", "--kubeconfig"]);
+        command.arg(east.plane.kubeconfig()).args(flags).arg("-f");
+        command.arg(lab.directory().join("adoption.json"));
+        let output = command.output().await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let conclusion = "Conclusion: ServiceImport demo/web: ";
+        ensure!(text.contains(conclusion), "{output:?}");
+        ensure!(output.status.code() == Some(code), "{output:?}");
+    }
+    Ok(())
+}
+
 /// `reflector plan` says in advance what is in the way, and what is taken over.
 async fn takeover_is_planned(
     lab: &Lab,
@@ -108,6 +124,7 @@ async fn takeover_is_planned(
         "{occupied:#}"
     );
     ensure!(!imports.contains("EndpointSlice"), "{occupied:#}");
+    is_explained_without_a_reflector(lab, east).await?;
     Ok(())
 }
 
