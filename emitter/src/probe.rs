@@ -14,7 +14,7 @@
 //! Invariants:
 //!
 //! * At most one list of each resource is in flight, and it answers all reads that began before it.
-//! * Lists take at most a quarter of the time, however many reads there are: each takes the time of
+//! * Lists take at most a third of the time, however many reads there are: each takes the time of
 //!   the upstream too.
 
 mod prober;
@@ -47,7 +47,7 @@ const MAX_LIMIT: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_millis(25);
 
 /// A list begins no sooner after the former one than so many times the time that it took, ...
-const REST: u32 = 4;
+const REST: u32 = 3;
 
 /// ... and no later than this.
 const MAX_REST: Duration = Duration::from_secs(1);

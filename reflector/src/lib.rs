@@ -64,10 +64,8 @@ pub mod status;
 mod sweep;
 mod write;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use proto_types::ObjectKey;
 use runtime::admin::Guard;
 use runtime::{Network, Readiness, Tasks};
 use tokio::sync::mpsc;
@@ -116,7 +114,7 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
             output,
         }) => {
             let objects = (local_objects, source_objects.as_slice());
-            return forecast(args, objects, (explain, output)).await;
+            return preview::print(args, objects, (explain, output)).await;
         }
         Some(Command::Config { schema: true, .. }) => ask::print_json(&config::schema()),
         Some(Command::Config { output, .. }) => {
@@ -154,28 +152,6 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
         }
     };
     done.map(|()| ExitCode::SUCCESS)
-}
-
-/// Prints what a configuration would make, by files of objects or by what clusters say.
-async fn forecast(
-    args: config::Args,
-    (local_objects, source_objects): (Option<PathBuf>, &[config::SourceFile]),
-    (explained, output): (Option<ObjectKey>, config::Output),
-) -> anyhow::Result<ExitCode> {
-    let config = Config::try_from(args)?;
-    let warnings = config.notes.clone();
-    let explained = explained.as_ref();
-    let mut forecast = match local_objects {
-        Some(local) => preview::by_files(config, &local, source_objects, explained)?,
-        None => preview::by_clusters(config, explained).await?,
-    };
-    forecast.warnings = warnings;
-    if explained.is_some() {
-        ask::print_all(&forecast.explained, output)?;
-        return Ok(ExitCode::from(forecast.exit_code_of_explanation()));
-    }
-    ask::print(&forecast, output)?;
-    Ok(ExitCode::from(forecast.exit_code()))
 }
 
 /// Reflects until `shutdown`, or until any task fails, which none should.

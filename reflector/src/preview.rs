@@ -9,6 +9,8 @@ mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use proto_types::{ObjectKey, Resource};
 use reflector_clusterset::ImportExplanation;
@@ -18,6 +20,8 @@ use reflector_planner::{
 };
 use serde::Serialize;
 
+use crate::ask;
+use crate::config::{Args, Config, Output, SourceFile};
 use crate::explained::{Explained, explained};
 use crate::feed::Feed;
 use crate::report::{known, names};
@@ -27,6 +31,29 @@ use imports::Imports;
 
 pub(crate) use files::by_files;
 pub(crate) use live::by_clusters;
+
+/// Prints the preview of a configuration, or the explanation of one Service, by files of objects or by
+/// clusters.
+pub(crate) async fn print(
+    args: Args,
+    (local_objects, source_objects): (Option<PathBuf>, &[SourceFile]),
+    (explained, output): (Option<ObjectKey>, Output),
+) -> anyhow::Result<ExitCode> {
+    let config = Config::try_from(args)?;
+    let warnings = config.notes.clone();
+    let explained = explained.as_ref();
+    let mut report = match local_objects {
+        Some(local) => by_files(config, &local, source_objects, explained)?,
+        None => by_clusters(config, explained).await?,
+    };
+    report.warnings = warnings;
+    if explained.is_some() {
+        ask::print_all(&report.explained, output)?;
+        return Ok(ExitCode::from(report.exit_code_of_explanation()));
+    }
+    ask::print(&report, output)?;
+    Ok(ExitCode::from(report.exit_code()))
+}
 
 /// Preview of the effect of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
