@@ -57,6 +57,9 @@ async fn others_cannot_claim(cluster: &Cluster) -> anyhow::Result<()> {
         one("annotations", "heliograph.dev/source-service"),
         one("annotations", "heliograph.dev/source-cluster"),
         one("annotations", "heliograph.dev/members"),
+        one("labels", "heliograph.dev/clusterset"),
+        one("annotations", "heliograph.dev/import"),
+        json!({"labels": {"endpointslice.kubernetes.io/managed-by": "clusterset.heliograph.dev"}}),
     ] {
         for (collection, object) in [
             (SERVICES, service("forged", metadata.clone())),
@@ -122,6 +125,20 @@ async fn the_reflector_is_bound(cluster: &Cluster) -> anyhow::Result<()> {
             .as_ref(),
     )?;
     allowed(delete(cluster, REFLECTOR, "mirror").await?.as_ref())?;
+    // Objects of imports.
+    let of_import = json!({
+        "labels": {"endpointslice.kubernetes.io/managed-by": "clusterset.heliograph.dev"},
+    });
+    let copy = slice("copy", of_import);
+    allowed(create(cluster, REFLECTOR, SLICES, &copy).await?.as_ref())?;
+    let of_set = json!({"labels": {"heliograph.dev/clusterset": "set"}});
+    let derived = service("derived-a", of_set);
+    allowed(
+        create(cluster, REFLECTOR, SERVICES, &derived)
+            .await?
+            .as_ref(),
+    )?;
+    allowed(delete(cluster, REFLECTOR, "derived-a").await?.as_ref())?;
     // A predecessor's mirror is adopted.
     let old = service("old", json!({"labels": {"mirrored-svc": "true"}}));
     allowed(create(cluster, TENANT, SERVICES, &old).await?.as_ref())?;

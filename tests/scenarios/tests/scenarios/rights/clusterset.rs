@@ -136,6 +136,8 @@ impl Stage {
         east.create_namespace("heliograph").await?;
         install(&east, "manifests/multi-cluster-services-source").await?;
         install(&local, "manifests/examples/multi-cluster-services").await?;
+        // The policy allows what the rights allow.
+        install(&local, "manifests/own-objects").await?;
         let reader = kubeconfig_of(&east, "heliograph", "clusterset-reader", &keeper).await?;
         let config = json!({
             "clusterSet": {"cluster": "local"},
