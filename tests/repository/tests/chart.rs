@@ -53,6 +53,11 @@ fn reflectors() -> Vec<Case> {
         ),
         (allowed(json!({"global": true})), "reflector", &["global"]),
         (
+            allowed(json!({"clusterSet": true})),
+            "reflector",
+            &["multi-cluster-services"],
+        ),
+        (
             allowed(json!({"coreEndpoints": "mirrorNamespace"})),
             "reflector",
             &["core-endpoints"],
