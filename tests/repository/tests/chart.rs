@@ -90,6 +90,41 @@ fn reflectors() -> Vec<Case> {
     ]
 }
 
+#[test]
+fn the_chart_has_the_admission_policy_and_narrow_rights() -> anyhow::Result<()> {
+    let policy = fs::read_to_string(path("manifests/own-objects/policy.yaml"))?;
+    let binding = fs::read_to_string(path("manifests/own-objects/binding.yaml"))?;
+    let copied = fs::read_to_string(path("charts/heliograph/files/own-objects.yaml"))?;
+    ensure!(
+        copied == format!("{policy}---\n{binding}"),
+        "copy manifests/own-objects to charts/heliograph/files/own-objects.yaml"
+    );
+    let Some(helm) = tool::find("helm")? else {
+        return Ok(());
+    };
+    let values = json!({"reflector": {
+        "enabled": true, "admissionPolicy": true,
+        "permissions": {"sameNameNamespaces": ["shop", "demo"]},
+    }});
+    let folder = tempfile::tempdir()?;
+    let (succeeded, text) = render(&helm, folder.path(), &values)?;
+    ensure!(succeeded, "{text}");
+    let found = objects(&text)?;
+    let name = "/own-objects.heliograph.dev";
+    for kind in ["", "Binding"] {
+        let key = format!("\"ValidatingAdmissionPolicy{kind}\" {name}");
+        ensure!(found.contains_key(&key), "{key}");
+    }
+    let rights = &found["\"Role\" mirrors/heliograph-reflector"]["rules"];
+    for namespace in ["shop", "demo"] {
+        let role = &found[&format!("\"Role\" {namespace}/heliograph-reflector")]["rules"];
+        ensure!(role == rights, "{role}");
+        let binding = format!("\"RoleBinding\" {namespace}/heliograph-reflector");
+        ensure!(found.contains_key(&binding), "{binding}");
+    }
+    Ok(())
+}
+
 fn merge(into: &mut Value, from: &Value) {
     for (key, value) in from.as_object().into_iter().flatten() {
         into[key] = value.clone();
