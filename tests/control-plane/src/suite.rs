@@ -37,7 +37,17 @@ pub struct Scene {
 type Log = Box<dyn Fn() -> String + Send + Sync>;
 
 /// Far more than any scenario takes, also when two share two cores.
-const TIME_LIMIT: Duration = Duration::from_secs(180);
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+
+/// Variable of the environment with seconds for which some scenarios watch a quiet fleet.
+pub const QUIET_SECONDS: &str = "HELIOGRAPH_QUIET_SECONDS";
+
+/// Returns the seconds for which scenarios watch a quiet fleet, if they are set.
+#[must_use]
+pub fn quiet() -> Option<Duration> {
+    let seconds = std::env::var(QUIET_SECONDS).ok()?;
+    seconds.parse().ok().map(Duration::from_secs)
+}
 
 impl Scenario {
     /// A scenario of that name.
@@ -85,8 +95,9 @@ impl Scenario {
             .enable_all()
             .build()?;
         let play = (self.play)(Arc::clone(scene));
-        let outcome = runtime.block_on(async { tokio::time::timeout(TIME_LIMIT, play).await });
-        outcome.unwrap_or_else(|_| Err(anyhow!("not done after {TIME_LIMIT:?}")))
+        let limit = TIME_LIMIT + quiet().unwrap_or_default();
+        let outcome = runtime.block_on(async { tokio::time::timeout(limit, play).await });
+        outcome.unwrap_or_else(|_| Err(anyhow!("not done after {limit:?}")))
     }
 }
 

@@ -286,9 +286,7 @@ pub(crate) async fn two_hundred_source_objects_that_are_quiet_cost_no_status(
 ) -> anyhow::Result<()> {
     const N_SOURCES: usize = 200;
     // By default twice the least time between two writes for one Source, and a half.
-    let quiet = std::env::var("HELIOGRAPH_QUIET_SECONDS");
-    let quiet = quiet.ok().and_then(|it| it.parse().ok());
-    let quiet = Duration::from_secs(quiet.unwrap_or(25));
+    let quiet = control_plane::suite::quiet().unwrap_or(Duration::from_secs(25));
     let lab = Lab::new(scene)?;
     let (east, local) = lab.clusters().await?;
     let emitter = lab.emitter(&east, &[]).await?;
