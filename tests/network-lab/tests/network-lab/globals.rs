@@ -118,7 +118,9 @@ pub(crate) async fn a_port_that_means_something_else_gets_no_traffic(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let ports = json!({"ports": [{"name": "http", "port": 81, "targetPort": 8080}]});
-    let stage = Stage::set(scene, &json!({}), &ports).await?;
+    // Both are created within a second, which is all that their creation timestamps tell.
+    let first = json!({"precedence": ["local"]});
+    let stage = Stage::set(scene, &first, &ports).await?;
     stage.eventually_answers(&["web-local"]).await?;
     stage.check("port 80 of the cluster that comes first", &["web-local"])
 }
