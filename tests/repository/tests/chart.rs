@@ -15,6 +15,7 @@ fn cases() -> Vec<Case> {
     let plain = json!({"enabled": true, "securePort": 0, "insecurePort": 8080,
         "anonymousAuth": true});
     let mut cases = reflectors();
+    cases.push(reflector_with_most());
     cases.push((json!({"emitter": {"enabled": true}}), "emitter", &[]));
     cases.push((json!({"emitter": plain}), "emitter", &["plain-http"]));
     let exports = json!({"emitter": {"enabled": true, "serviceExports": true}});
@@ -72,22 +73,24 @@ fn reflectors() -> Vec<Case> {
             "reflector",
             &["take-over", "cluster-profiles"],
         ),
-        (
-            reflector(json!({"standby": true, "permissions": {
-                "sameName": true, "createNamespaces": true, "global": true,
-                "coreEndpoints": "all", "takeOver": true,
-            }})),
-            "reflector",
-            &[
-                "standby",
-                "same-name",
-                "create-namespaces",
-                "global",
-                "core-endpoints-everywhere",
-                "take-over",
-            ],
-        ),
     ]
+}
+
+/// A reflector with most options together.
+fn reflector_with_most() -> Case {
+    let values = json!({"reflector": {"enabled": true, "standby": true, "permissions": {
+        "sameName": true, "createNamespaces": true, "global": true,
+        "coreEndpoints": "all", "takeOver": true,
+    }}});
+    let components = &[
+        "standby",
+        "same-name",
+        "create-namespaces",
+        "global",
+        "core-endpoints-everywhere",
+        "take-over",
+    ];
+    (values, "reflector", components)
 }
 
 #[test]
