@@ -8,16 +8,19 @@ pub(crate) mod holding;
 pub(crate) mod lifecycle;
 pub(crate) mod policies;
 mod selection;
+mod setup;
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use control_plane::{Scene, crds};
+use control_plane::Scene;
 use serde_json::{Value, json};
 
-use crate::lab::{Cluster, Lab, Program, eventually, meanwhile, program};
+use crate::lab::{Cluster, Lab, Program, eventually, meanwhile};
+
+pub(crate) use setup::install;
+use setup::{clusters, configuration, start};
 
 pub(crate) const API: &str = "/apis/multicluster.x-k8s.io/v1beta1/namespaces/demo";
 
@@ -63,45 +66,6 @@ impl ClusterSet {
         }
         Ok(())
     }
-}
-
-/// Returns the configuration of a reflector in the local cluster that reads the other.
-fn configuration(local: &Cluster, other: &Cluster) -> Value {
-    json!({
-        "clusterSet": {"cluster": local.plane.name()},
-        // What was un-exported while nobody read it waits for another list.
-        "deletionHold": "5s",
-        "sources": [{
-            "name": other.plane.name(),
-            "kubeconfig": other.plane.kubeconfig().display().to_string(),
-        }],
-    })
-}
-
-/// Starts a reflector in a cluster, and waits until it is ready.
-async fn start(lab: &Lab, local: &Cluster, configuration: &Value) -> anyhow::Result<Program> {
-    let name = format!("reflector-{}", local.plane.name());
-    let file = lab.file(&format!("{name}.json"), &configuration.to_string())?;
-    let mut command = Command::new(program("reflector")?);
-    command.arg("--kubeconfig").arg(local.plane.kubeconfig());
-    command.arg("--config").arg(file).arg("--log-level=debug");
-    let reflector = lab.start(&name, command, None)?;
-    reflector.ready().await?;
-    Ok(reflector)
-}
-
-pub(crate) async fn install(cluster: &Cluster) -> anyhow::Result<()> {
-    let directory = crds::multi_cluster_services()?;
-    let kubectl = cluster.plane.kubectl();
-    for name in ["serviceexports", "serviceimports"] {
-        let file = directory.join(format!("multicluster.x-k8s.io_{name}.yaml"));
-        let file = file.display().to_string();
-        kubectl.run(["apply", "--server-side", "-f", &file]).await?;
-    }
-    let established = "--for=condition=Established";
-    let crds = "crd/serviceexports.multicluster.x-k8s.io";
-    kubectl.run(["wait", established, crds]).await?;
-    Ok(())
 }
 
 pub(crate) async fn export(cluster: &Cluster, name: &str, spec: &Value) -> anyhow::Result<()> {

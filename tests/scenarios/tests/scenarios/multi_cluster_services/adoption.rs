@@ -9,7 +9,7 @@ use proto_types::ObjectKey;
 use reflector_clusterset::name::derived_service;
 use serde_json::{Value, json};
 
-use super::{API, condition, export, imported, install, slices};
+use super::{API, clusters, condition, export, imported, slices};
 use crate::lab::{Cluster, Lab, Program, eventually, meanwhile, program};
 
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/demo/endpointslices";
@@ -19,10 +19,7 @@ pub(crate) async fn imports_of_cilium_and_submariner_are_taken_over(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
-    let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
-    for cluster in [&east, &west] {
-        install(cluster).await?;
-    }
+    let (east, west) = clusters(&lab).await?;
     // Cilium imports web, and Submariner db; west exports both, and east exports web too.
     of_cilium(&east).await?;
     of_submariner(&east).await?;

@@ -8,7 +8,7 @@ use anyhow::ensure;
 use control_plane::Scene;
 use serde_json::{Value, json};
 
-use super::{export, import, imported, install, service, slices, unexport};
+use super::{clusters, export, import, imported, install, service, slices, unexport};
 use crate::lab::{Cluster, Lab, Program, eventually, free_port, get, meanwhile, program};
 
 /// An emitter that exports by ServiceExports alone.
@@ -120,10 +120,7 @@ pub(crate) async fn a_cluster_that_calls_itself_otherwise_is_not_read(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
-    let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
-    for cluster in [&east, &west] {
-        install(cluster).await?;
-    }
+    let (east, west) = clusters(&lab).await?;
     service(&west, &json!({"ports": [{"name": "http", "port": 80}]})).await?;
     west.set_endpoints("web", &["10.2.0.1"]).await?;
     export(&west, "web", &json!({})).await?;
@@ -192,10 +189,7 @@ pub(crate) async fn a_local_cluster_that_calls_itself_otherwise_imports_nothing(
 ) -> anyhow::Result<()> {
     const PROPERTIES: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
     let lab = Lab::new(scene)?;
-    let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
-    for cluster in [&east, &west] {
-        install(cluster).await?;
-    }
+    let (east, west) = clusters(&lab).await?;
     let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     east.post(definitions, &cluster_properties().to_string())
         .await?;

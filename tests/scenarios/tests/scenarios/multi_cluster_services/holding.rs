@@ -6,7 +6,7 @@ use anyhow::ensure;
 use control_plane::Scene;
 use serde_json::json;
 
-use super::{configuration, export, import, install, start, unexport};
+use super::{clusters, configuration, export, import, start, unexport};
 use crate::lab::{Cluster, Lab, Program, eventually, meanwhile};
 
 /// Exports of the source.
@@ -42,10 +42,7 @@ pub(crate) async fn imports_of_exports_that_go_in_mass_are_held(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
-    let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
-    for cluster in [&east, &west] {
-        install(cluster).await?;
-    }
+    let (east, west) = clusters(&lab).await?;
     for i in 0..N {
         east.create_service(&name(i)).await?;
         export(&east, &name(i), &json!({})).await?;

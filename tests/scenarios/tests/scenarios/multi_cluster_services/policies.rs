@@ -7,17 +7,14 @@ use anyhow::ensure;
 use control_plane::Scene;
 use serde_json::{Value, json};
 
-use super::{configuration, export, imported, install, slices, start};
+use super::{clusters, configuration, export, imported, slices, start};
 use crate::lab::{Cluster, Lab, Program, eventually};
 
 pub(crate) async fn policies_of_a_source_limit_its_exports(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
-    let (east, west) = tokio::try_join!(lab.cluster("east"), lab.cluster("west"))?;
-    for cluster in [&east, &west] {
-        install(cluster).await?;
-    }
+    let (east, west) = clusters(&lab).await?;
     for name in ["web", "secret-web"] {
         east.create_service(name).await?;
         east.set_endpoints(name, &["10.1.0.1", "10.9.0.1"]).await?;
