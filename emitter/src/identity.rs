@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::StatusCode;
 use parking_lot::RwLock;
 use proto_types::evidence::Expected;
+use proto_types::multicluster::{CLUSTER_PROPERTY as CLUSTER, CLUSTER_SET_PROPERTY as CLUSTER_SET};
 use proto_types::name::DnsLabel;
 use runtime::Unread;
 use runtime::follow::{Cause, Guard, Identity as Told};
@@ -26,9 +27,6 @@ const NAMESPACE: &str = "/api/v1/namespaces/kube-system";
 
 /// Path of the ClusterProperties of a cluster, or of the emitter before this one.
 const PROPERTIES: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
-
-const CLUSTER: &str = "cluster.clusterset.k8s.io";
-const CLUSTER_SET: &str = "clusterset.k8s.io";
 
 /// Maximum number of ClusterProperties that are taken from an upstream.
 const MAX_PROPERTIES: usize = 100;

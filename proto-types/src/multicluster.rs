@@ -5,6 +5,12 @@ use crate::resource::Names;
 /// API group of ServiceExport and ServiceImport.
 pub const GROUP: &str = "multicluster.x-k8s.io";
 
+/// ClusterProperty with the name of a cluster (KEP-2149).
+pub const CLUSTER_PROPERTY: &str = "cluster.clusterset.k8s.io";
+
+/// ClusterProperty with the name of the clusterset.
+pub const CLUSTER_SET_PROPERTY: &str = "clusterset.k8s.io";
+
 /// A version of the API that a cluster serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {

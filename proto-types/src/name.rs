@@ -16,6 +16,14 @@ pub const MAX_LABEL: usize = 63;
 #[serde(transparent)]
 pub struct DnsLabel(Box<str>);
 
+/// Returns whether a text is a DNS subdomain (RFC 1123): labels with dots between them, at most 253
+/// bytes. Most objects have such names.
+#[must_use]
+pub fn is_subdomain(text: &str) -> bool {
+    let is_label = |it: &str| it.parse::<DnsLabel>().is_ok();
+    text.len() <= crate::object::MAX_NAME && text.split('.').all(is_label)
+}
+
 /// Error of a text that is no DNS label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(

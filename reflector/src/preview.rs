@@ -107,14 +107,15 @@ impl PlanReport {
         }
     }
 
-    /// Adds the explanations of a Service, by the state that the report is made of.
+    /// Adds the explanations of a Service, if one is named, by the state that the report is made of.
     fn explaining(
         mut self,
         world: &World,
         import: Option<ImportExplanation>,
-        key: &ObjectKey,
+        key: Option<&ObjectKey>,
     ) -> Self {
-        self.explained = explained(explain(world, key), import);
+        let services = key.map(|key| explain(world, key)).unwrap_or_default();
+        self.explained = explained(services, import);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Flags with the names of the cluster.
 
-use proto_types::name::DnsLabel;
+use proto_types::multicluster::{CLUSTER_PROPERTY, CLUSTER_SET_PROPERTY};
+use proto_types::name::{DnsLabel, is_subdomain};
 
 use crate::identity::Names;
 
@@ -35,13 +36,12 @@ impl NameFlags {
 /// Parses a ClusterProperty. The names of the cluster and of its set have flags of their own.
 fn property(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it is not NAME=VALUE")?;
-    let is_label = |it: &str| it.parse::<DnsLabel>().is_ok();
-    if 253 < name.len() || !name.split('.').all(is_label) {
+    if !is_subdomain(name) {
         return Err(format!("{name:?} cannot be the name of a ClusterProperty"));
     }
     match name {
-        "cluster.clusterset.k8s.io" => Err("use --cluster-name for it".to_owned()),
-        "clusterset.k8s.io" => Err("use --clusterset for it".to_owned()),
+        CLUSTER_PROPERTY => Err("use --cluster-name for it".to_owned()),
+        CLUSTER_SET_PROPERTY => Err("use --clusterset for it".to_owned()),
         _ => Ok((name.to_owned(), value.to_owned())),
     }
 }

@@ -5,12 +5,12 @@ use std::fmt::Debug;
 
 use proto_types::Labels;
 use reflector_planner::service::{Affinity, Families, Family, Kind as ServiceKind, ServicePort};
-use serde_json::Value;
 
 use crate::conflict::{Conflict, Kind};
 use crate::export::{Definition, Export};
 use crate::id::ClusterId;
 use crate::ports::{self, ImportPort};
+use crate::selector::ClusterSelectors;
 
 /// A cluster's export of a Service.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub enum ImportType {
 }
 
 /// Content of an import, equal in all clusters.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
     /// Type.
     pub import_type: ImportType,
@@ -53,8 +53,8 @@ pub struct Merged {
     pub labels: Labels,
     /// Exported annotations.
     pub annotations: Labels,
-    /// Cluster selectors, as they were written.
-    pub selectors: Option<Value>,
+    /// Cluster selectors.
+    pub selectors: Option<ClusterSelectors>,
 }
 
 /// Sorts exports by precedence: the oldest first, and by cluster where two are equally old.
@@ -139,16 +139,15 @@ const PROPERTIES: &[(Kind, Words)] = &[
     }),
     (Kind::ClusterSelectors, |it| {
         let selectors = it.selectors();
-        selectors.map_or_else(|| "none".to_owned(), ToString::to_string)
+        selectors.map_or_else(|| "none".to_owned(), |it| it.written.to_string())
     }),
 ];
 
 impl Member<'_> {
-    /// Returns the cluster selectors as they were written.
+    /// Returns the cluster selectors.
     #[must_use]
-    pub fn selectors(&self) -> Option<&Value> {
-        let selectors = self.export.selectors.as_ref();
-        Some(&selectors?.valid()?.written)
+    pub fn selectors(&self) -> Option<&ClusterSelectors> {
+        self.export.selectors.as_ref()?.valid()
     }
 
     /// Returns the ports of the Service.

@@ -244,8 +244,7 @@ fn present(
         let service = (!is_headless).then(|| derived.clone());
         copies((set, key, member.cluster), &names, service.as_ref(), plan);
     }
-    let deciding = selection::deciding(set, &exports.members, &mut plan.refusals);
-    let order = selection::order(set, &exports.members, deciding);
+    let order = selection::order(set, &exports.members, merged.selectors.as_ref());
     let ways = (set, key);
     plan.selection = selection::apply(ways, &order, held.is_some(), &mut plan.slices);
     let mut clusters: BTreeSet<_> = exports

@@ -11,6 +11,7 @@ use std::fmt;
 
 use proto_types::ObjectKey;
 use proto_types::label::SERVICE_NAME;
+use proto_types::multicluster::{CLUSTER_PROPERTY, CLUSTER_SET_PROPERTY};
 use reflector_planner::Refusal;
 use reflector_planner::slice::{Endpoint, SliceSpec};
 use serde_json::{Value, json};
@@ -18,15 +19,9 @@ use serde_json::{Value, json};
 use crate::admission::Refusals;
 use crate::id::ClusterId;
 use crate::merge::Member;
-use crate::selector::{Known, Properties, Selectors};
+use crate::selector::{ClusterSelectors, Known, Properties};
 use crate::state::ClusterSet;
 use crate::wanted::{Attachment, Copy, Desired};
-
-/// ClusterProperty with the name of a cluster.
-const CLUSTER: &str = "cluster.clusterset.k8s.io";
-
-/// ClusterProperty with the name of the clusterset.
-const CLUSTER_SET: &str = "clusterset.k8s.io";
 
 /// Clusters that serve an import.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -83,15 +78,14 @@ pub(crate) fn deciding<'m, 'a>(
     deciding
 }
 
-/// Returns the order of the clusters that export a Service.
+/// Returns the order of the clusters that export a Service, by the selectors that count.
 pub(crate) fn order(
     set: &ClusterSet,
     members: &[Member<'_>],
-    deciding: Option<&Member<'_>>,
+    selectors: Option<&ClusterSelectors>,
 ) -> Order {
     let clusters: Vec<_> = members.iter().map(|it| it.cluster).collect();
-    let selectors = deciding.and_then(|it| it.export.selectors.as_ref());
-    let Some(selectors) = selectors.and_then(Selectors::valid) else {
+    let Some(selectors) = selectors else {
         let failover = set.settings().failover.iter();
         let failover = failover.filter(|it| clusters.contains(it));
         let sets: Vec<_> = failover.map(|it| BTreeSet::from([it.clone()])).collect();
@@ -116,8 +110,8 @@ pub(crate) fn order(
 
 fn property<'a>(set: &'a ClusterSet, cluster: &'a ClusterId, key: &str) -> Known<'a> {
     match key {
-        CLUSTER => return Known::Is(cluster.as_str()),
-        CLUSTER_SET => return Known::Is(&set.settings().name),
+        CLUSTER_PROPERTY => return Known::Is(cluster.as_str()),
+        CLUSTER_SET_PROPERTY => return Known::Is(&set.settings().name),
         _ => {}
     }
     let known = set.clusters().get(cluster);

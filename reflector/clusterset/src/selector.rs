@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use proto_types::name::DnsLabel;
+use proto_types::name::is_subdomain;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -226,8 +226,7 @@ impl PropertySelector {
 impl Requirement {
     fn check(&self) -> Result<(), Box<str>> {
         let key = &self.key;
-        let is_label = |it: &str| it.parse::<DnsLabel>().is_ok();
-        if 253 < key.len() || !key.split('.').all(is_label) {
+        if !is_subdomain(key) {
             return Err(format!("{key:?} cannot be the name of a ClusterProperty").into());
         }
         let needs_values = matches!(self.operator, Operator::In | Operator::NotIn);

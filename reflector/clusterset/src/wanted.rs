@@ -180,7 +180,7 @@ fn import_spec(merged: &Merged, ips: &[String], families: &[String]) -> Value {
         spec["ipFamilies"] = json!(families);
     }
     if let Some(selectors) = &merged.selectors {
-        spec["clusterSelectors"] = selectors.clone();
+        spec["clusterSelectors"] = selectors.written.clone();
     }
     spec
 }

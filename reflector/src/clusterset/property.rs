@@ -5,14 +5,13 @@
 //! another clusterset, is not read. Cluster selectors of exports are about the others.
 
 use http::StatusCode;
+use proto_types::multicluster::{CLUSTER_PROPERTY as CLUSTER, CLUSTER_SET_PROPERTY as CLUSTER_SET};
 use reflector_clusterset::ClusterId;
 use reflector_clusterset::selector::Properties;
 use runtime::Unread;
 use serde::Deserialize;
 
 const PATH: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
-const CLUSTER: &str = "cluster.clusterset.k8s.io";
-const CLUSTER_SET: &str = "clusterset.k8s.io";
 
 /// Names that a cluster should have.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -90,10 +90,7 @@ pub(crate) fn by_files(
     let set = set.map(|it| exports::read(it, &here, &read));
     let import = explained.and_then(|key| set.as_ref()?.explained(key));
     let report = PlanReport::of(&world, &lost, created, set.map(Imports::of));
-    Ok(match explained {
-        Some(key) => report.explaining(&world, import, key),
-        None => report,
-    })
+    Ok(report.explaining(&world, import, explained))
 }
 
 impl Objects {

@@ -77,10 +77,7 @@ pub(crate) async fn by_clusters(
     let import = explained.and_then(|key| read.as_ref()?.explained(key));
     let imports = read.map(Imports::of);
     let report = PlanReport::of(&world, &reading.lost, created, imports);
-    Ok(match explained {
-        Some(key) => report.explaining(&world, import, key),
-        None => report,
-    })
+    Ok(report.explaining(&world, import, explained))
 }
 
 /// Finds what stands in the way; returns the namespaces that would be created.

@@ -64,7 +64,7 @@ fn selectors_match_as_label_selectors_do_and_know_the_importer() {
 }
 
 #[test]
-fn what_decides_and_is_not_read_is_not_guessed() {
+fn properties_that_were_not_read_match_nothing_and_exclude_nothing() {
     let both = json!([{"propertySelector": {"matchProperties": {"region": "eu", "gpu": "low"}}}]);
     let selectors = Selectors::of_field(&both).unwrap();
     let ask = |of: fn(&str) -> Known<'static>| {

@@ -157,7 +157,7 @@ fn without_selectors_all_serve_or_the_configured_order_does() {
 }
 
 #[test]
-fn what_is_not_known_is_no_reason_for_a_failover() {
+fn unknown_endpoints_and_properties_are_no_reason_for_a_failover() {
     for unlisted in ["slices", "all"] {
         let before = lab(Some(LOCALITY));
         let mut fresh = Lab::unlisted(RemovedSources::Keep);

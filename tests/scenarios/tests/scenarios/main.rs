@@ -337,7 +337,7 @@ fn of_the_programs() -> Vec<Scenario> {
     ]
 }
 
-/// What operators type, and what they are told.
+/// Scenarios of the command line.
 fn of_the_commands() -> Vec<Scenario> {
     vec![
         scenario!(command_line::two_clusters_are_linked_without_a_secret),

@@ -199,7 +199,7 @@ async fn everything_is_read(lab: &Lab, engineer: &Engineer) -> anyhow::Result<()
     Ok(())
 }
 
-/// What bash proposes for a word that is typed.
+/// Checks the words that bash proposes.
 async fn bash_proposes_names(engineer: &Engineer) -> anyhow::Result<()> {
     const TYPE: &str = r#"source <("$0" completion bash); COMP_WORDS=("$0" "$@" "")
         COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _heliograph_live "$0" "" "${@: -1}"; echo "${COMPREPLY[*]}""#;
