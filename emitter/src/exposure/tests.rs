@@ -41,17 +41,13 @@ fn export(name: &str) -> RawObject {
 
 /// The ServiceExport with these annotations, as it is served.
 fn annotated(annotations: &serde_json::Value) -> serde_json::Value {
-    let json = json!({
+    let mut json = json!({
         "apiVersion": "multicluster.x-k8s.io/v1beta1", "kind": "ServiceExport",
-        "metadata": {"name": "web", "namespace": "demo", "annotations": annotations},
+        "metadata": {"name": "web", "namespace": "demo", "resourceVersion": "7"},
         "spec": {"clusterSelectors": [1]},
     });
-    let mut json = json;
-    if annotations.is_null() {
-        json["metadata"]
-            .as_object_mut()
-            .unwrap()
-            .remove("annotations");
+    if !annotations.is_null() {
+        json["metadata"]["annotations"] = annotations.clone();
     }
     let object = RawObject::parse(Version::V1Beta1.exports(), &json.to_string().into()).unwrap();
     match exports_as_served(Event::Applied(object)) {
