@@ -60,7 +60,7 @@ fn conclusion(explanation: &Explanation) -> String {
         return format!("Conclusion: {problem}");
     }
     let is_claimed = explanation.sources.iter().any(|it| !it.claims.is_empty());
-    let unknown = |it: &&reflector_planner::explain::Said| it.services != "synced";
+    let unknown = |it: &&reflector_planner::explain::SourceReport| it.services != "synced";
     if let Some(source) = explanation.sources.iter().find(unknown) {
         return format!(
             "Conclusion: source {} is {}, so Service {service} stays as it is; see its last error \

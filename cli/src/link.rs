@@ -21,7 +21,7 @@ use proto_types::name::DnsLabel;
 
 pub(crate) use address::Via;
 use change::{Changed, Report};
-use reader::Reader;
+use reader::ReflectorCluster;
 use sourced::Sourced;
 
 use crate::args::{self, Global};
@@ -99,7 +99,7 @@ pub(crate) async fn unlink(
 /// Clusters by context, each read once: nothing is written before all pairs are understood.
 struct Clusters {
     sources: BTreeMap<String, Sourced>,
-    readers: BTreeMap<String, Reader>,
+    readers: BTreeMap<String, ReflectorCluster>,
 }
 
 impl Clusters {
@@ -113,7 +113,7 @@ impl Clusters {
             }
             if !readers.contains_key(&pair.reader_context) {
                 let cluster = Cluster::of_context(global, &pair.reader_context).await?;
-                let reader = Reader::read(cluster, global).await?;
+                let reader = ReflectorCluster::read(cluster, global).await?;
                 readers.insert(pair.reader_context.clone(), reader);
             }
         }
@@ -121,7 +121,7 @@ impl Clusters {
     }
 
     /// Both clusters of a pair.
-    fn of(&mut self, pair: &Pair) -> anyhow::Result<(&mut Sourced, &mut Reader)> {
+    fn of(&mut self, pair: &Pair) -> anyhow::Result<(&mut Sourced, &mut ReflectorCluster)> {
         let sourced = self.sources.get_mut(&pair.source_context);
         let reader = self.readers.get_mut(&pair.reader_context);
         sourced

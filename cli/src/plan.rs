@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use proto_types::ObjectKey;
-use reflector::compat::Line;
+use reflector::compat::CommandLine;
 use serde_json::Value;
 
 use crate::args::{self, Global, Output};
@@ -46,7 +46,7 @@ pub(crate) async fn run_with(
     words.extend(global.context.iter().map(|it| format!("--context={it}")));
     words.push("--log-level=error".to_owned());
     let environment = std::collections::BTreeMap::new();
-    reflector::main(Line { words, environment }).await
+    reflector::main(CommandLine { words, environment }).await
 }
 
 /// The kubeconfig that flags or the environment name.

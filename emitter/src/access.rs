@@ -13,12 +13,12 @@ mod cached;
 mod certificate;
 mod credentials;
 mod delegated;
-mod floor;
 mod follow_keys;
 mod keys;
 pub mod policy;
+mod policy_snapshot;
 mod refusal;
-mod ruling;
+mod resume;
 mod tokens;
 mod turns;
 mod unauthenticated;
@@ -32,26 +32,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use emitter_cache::Grant;
-use emitter_cache::grant::{Owners, Rules};
+use emitter_cache::ViewFilter;
+use emitter_cache::view_filter::{Rules, ServiceIndex};
 use parking_lot::RwLock;
 use proto_types::Status;
 use tokio::sync::Notify;
 
 use self::authenticate::Authenticator;
 pub use self::credentials::{Credentials, Method};
-pub use self::floor::Floor;
 pub use self::follow_keys::follow_keys;
 pub use self::policy::PolicyError;
-pub use self::ruling::Error;
-use self::ruling::{Positions, Ruling};
+pub use self::policy_snapshot::Error;
+use self::policy_snapshot::{Positions, Ruling};
+pub use self::resume::MinimumResourceVersion;
 pub use self::tokens::TokensError;
 use self::turns::Busy;
 pub use self::user::User;
 use crate::attributes::{Attributes, Target};
-use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::tls::Certificates;
+use crate::watch_cache::WatchCache;
 
 /// Configuration of authentication and authorization.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,9 +79,9 @@ pub struct Parts {
     /// The upstream.
     pub client: kube::Client,
     /// All Services, for grants.
-    pub owners: Arc<Owners>,
+    pub owners: Arc<ServiceIndex>,
     /// Served resources.
-    pub hubs: Vec<Arc<Hub>>,
+    pub caches: Vec<Arc<WatchCache>>,
     /// Metrics of authentication and authorization.
     pub metrics: Arc<Metrics>,
 }
@@ -99,24 +99,24 @@ pub struct Access {
 
 /// By what right a request is answered.
 #[derive(Debug, Clone)]
-pub struct Right {
+pub struct AccessDecision {
     credentials: Credentials,
     method: Method,
     /// User of the request.
     pub user: User,
     attributes: Attributes,
     /// Objects and fields that the client can read.
-    pub grant: Grant,
+    pub grant: ViewFilter,
     /// Name of the view.
     pub view: Arc<str>,
     /// Least resource version from which a watch may resume.
-    pub floor: Floor,
+    pub floor: MinimumResourceVersion,
     /// Number of changes of files before the right was found, and until now.
     generation: u64,
     current: Arc<AtomicU64>,
 }
 
-impl Right {
+impl AccessDecision {
     /// Returns whether no file has changed since the right was found.
     #[must_use]
     pub fn is_current(&self) -> bool {
@@ -180,9 +180,9 @@ impl Access {
     }
 
     fn positions(&self) -> Positions {
-        let hubs = self.parts.hubs.iter();
-        let position = |hub: &Arc<Hub>| (hub.names().plural, hub.position());
-        hubs.map(position).collect()
+        let caches = self.parts.caches.iter();
+        let position = |cache: &Arc<WatchCache>| (cache.names().plural, cache.position());
+        caches.map(position).collect()
     }
 
     /// Clients' authorities have been exchanged.
@@ -195,7 +195,7 @@ impl Access {
         &self,
         credentials: Credentials,
         attributes: Attributes,
-    ) -> Result<Right, Denied> {
+    ) -> Result<AccessDecision, Denied> {
         let generation = self.generation.load(Ordering::SeqCst);
         let ruling = Arc::clone(&self.ruling.read());
         let (user, method) = self.authenticator.user(&credentials, &ruling).await?;
@@ -209,8 +209,8 @@ impl Access {
             let positions = self.positions();
             self.ruling.read().floor(&user, it, &positions)
         });
-        Ok(Right {
-            grant: Grant::new(rules, Arc::clone(&self.parts.owners)),
+        Ok(AccessDecision {
+            grant: ViewFilter::new(rules, Arc::clone(&self.parts.owners)),
             floor: floor.unwrap_or_default(),
             credentials,
             method,
@@ -275,7 +275,7 @@ impl Access {
 
     /// Returns whether a right is what it was. It counts as unchanged while the API server that
     /// decides is unavailable.
-    pub(crate) async fn still_holds(&self, right: &Right) -> bool {
+    pub(crate) async fn still_holds(&self, right: &AccessDecision) -> bool {
         let ruling = Arc::clone(&self.ruling.read());
         if !self.authenticator.still_knows(right, &ruling) {
             return false;

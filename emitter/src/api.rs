@@ -7,7 +7,7 @@
 mod accept;
 mod compute;
 mod discovery;
-mod fresh;
+mod freshness;
 mod gzip;
 mod list;
 mod manner;
@@ -15,7 +15,7 @@ mod pieces;
 mod pretty;
 mod query;
 pub mod read;
-pub mod respond;
+pub mod response;
 mod route;
 mod watch;
 mod yaml;
@@ -25,12 +25,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use emitter_cache::form::NAMESPACES;
+use emitter_cache::descriptor::NAMESPACES;
 use emitter_cache::table::Include;
-use emitter_cache::{Encoding, Grant, Scope, View};
+use emitter_cache::{Encoding, Scope, View, ViewFilter};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use proto_types::resource::Names;
-use proto_types::{Revision, Status};
+use proto_types::resource::ApiResource;
+use proto_types::{ResourceVersion, Status};
 use runtime::upstream;
 use tokio_util::sync::CancellationToken;
 
@@ -43,15 +43,15 @@ pub use self::route::WatchPath;
 use crate::attributes::{Attributes, Parameters};
 use crate::consumers::Caller;
 use crate::documents::{Document, Documents};
-use crate::health::Health;
-use crate::hub::Hub;
+use crate::health::UpstreamHealth;
 use crate::metrics::Metrics;
+use crate::watch_cache::WatchCache;
 
 /// Parts that the API serves from.
 pub struct Api {
-    /// One hub for each of [`proto_types::Resource::ALL`], and perhaps one for namespaces and
+    /// One cache for each of [`proto_types::Resource::ALL`], and perhaps one for namespaces and
     /// one for ServiceExports.
-    pub hubs: Vec<Arc<Hub>>,
+    pub caches: Vec<Arc<WatchCache>>,
     /// The upstream's own documents: version, OpenAPI.
     pub documents: Documents,
     /// Counts what is served.
@@ -71,7 +71,7 @@ pub fn router(api: Arc<Api>) -> Router {
 }
 
 /// Context of a request: its headers and parameters, and its client.
-pub struct Asked {
+pub struct RequestContext {
     query: Query,
     accept: Option<String>,
     pretty: bool,
@@ -84,10 +84,10 @@ pub struct Asked {
     /// Client, if it is known.
     caller: Option<Caller>,
     /// Connection to the upstream, where answers tell of it.
-    health: Option<Arc<Health>>,
+    health: Option<Arc<UpstreamHealth>>,
 }
 
-impl Asked {
+impl RequestContext {
     /// Reads it from a request.
     #[must_use]
     pub fn new<B>(request: &http::Request<B>) -> Self {
@@ -115,7 +115,7 @@ impl Asked {
     }
 
     /// Returns the view of the client; everything if the client is not known.
-    fn grant(&self) -> Grant {
+    fn grant(&self) -> ViewFilter {
         let caller = self.caller.as_ref();
         caller.map(|it| it.grant.clone()).unwrap_or_default()
     }
@@ -128,10 +128,10 @@ impl Asked {
     }
 
     /// Notes that the client is sent the state of a view at a revision.
-    fn told(&self, hub: &Hub, view: &View, revision: Revision) {
-        hub.told(|| self.client(view), revision);
+    fn record_sent(&self, cache: &WatchCache, view: &View, revision: ResourceVersion) {
+        cache.record_sent(|| self.client(view), revision);
         if let Some(caller) = &self.caller {
-            caller.floor().told(revision);
+            caller.floor().record(revision);
         }
     }
 
@@ -147,49 +147,49 @@ impl Asked {
 
     /// Rejects a request before its target is looked at: an invalid time limit, and media types of
     /// which none is served.
-    fn admit(&self, hub: &Hub, verb: Verb) -> Result<(), Status> {
+    fn admit(&self, cache: &WatchCache, verb: Verb) -> Result<(), Status> {
         if verb != Verb::Watch {
             self.query.check_timeout()?;
         }
         if !accept::is_served(self.accept.as_deref()) {
-            let message = Unacceptable::MediaType.message(hub.form(), verb);
+            let message = Unacceptable::MediaType.message(cache.form(), verb);
             let details = proto_types::status::Details::default();
             return Err(Status::failure(406, "NotAcceptable", message).about(details));
         }
         Ok(())
     }
 
-    fn negotiate(&self, hub: &Hub, verb: Verb) -> Result<Chosen, Status> {
+    fn negotiate(&self, cache: &WatchCache, verb: Verb) -> Result<Chosen, Status> {
         let include = self.query.include();
         let offer = Offer {
             verb,
             include: include.as_ref().copied().unwrap_or(Include::Metadata),
-            protobuf: hub.fits_protobuf(),
+            protobuf: cache.fits_protobuf(),
         };
         accept::negotiate(self.accept.as_deref(), offer)
-            .map_err(|why| not_acceptable(&why, hub, verb))
+            .map_err(|why| not_acceptable(&why, cache, verb))
     }
 
-    /// Negotiates the form of a response about objects of a hub.
-    fn manner(&self, hub: &Hub, verb: Verb) -> Result<Manner, Status> {
+    /// Negotiates the form of a response about objects of a cache.
+    fn manner(&self, cache: &WatchCache, verb: Verb) -> Result<Manner, Status> {
         let Chosen {
             format,
             encoding,
             misplaced,
-        } = self.negotiate(hub, verb)?;
+        } = self.negotiate(cache, verb)?;
         if let Encoding::Table(_) = encoding {
             self.query.include()?;
         }
         Ok(Manner {
             format,
             encoding,
-            refused: misplaced.map(|why| not_acceptable(&why, hub, verb)),
+            refused: misplaced.map(|why| not_acceptable(&why, cache, verb)),
         })
     }
 }
 
-fn not_acceptable(why: &Unacceptable, hub: &Hub, verb: Verb) -> Status {
-    Status::failure(406, "NotAcceptable", why.message(hub.form(), verb))
+fn not_acceptable(why: &Unacceptable, cache: &WatchCache, verb: Verb) -> Status {
+    Status::failure(406, "NotAcceptable", why.message(cache.form(), verb))
 }
 
 fn new_audit_id() -> HeaderValue {
@@ -198,15 +198,15 @@ fn new_audit_id() -> HeaderValue {
 }
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = Asked::new(&request);
+    let asked = RequestContext::new(&request);
     let path = request.uri().path();
     let Some(path) = percent_decode(path) else {
-        return respond::refusal(&asked, &Status::bad_request("the path is not UTF-8"));
+        return response::refusal(&asked, &Status::bad_request("the path is not UTF-8"));
     };
     let route = Route::parse(&path);
     let document = Document::find(&path, asked.accept.as_deref());
     if route == Route::Unknown {
-        return respond::page_not_found(&asked);
+        return response::page_not_found(&asked);
     }
     let answer = match *request.method() {
         Method::GET => api.get(&asked, route, document).await,
@@ -217,7 +217,7 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
         )
         .about(proto_types::status::Details::default())),
     };
-    answer.unwrap_or_else(|status| respond::refusal(&asked, &status))
+    answer.unwrap_or_else(|status| response::refusal(&asked, &status))
 }
 
 fn percent_decode(path: &str) -> Option<String> {
@@ -226,30 +226,30 @@ fn percent_decode(path: &str) -> Option<String> {
 }
 
 impl Api {
-    fn hub(&self, resource: &Names) -> Result<&Arc<Hub>, Status> {
-        let hub = self.hubs.iter().find(|hub| hub.names() == resource);
-        hub.ok_or_else(not_served)
+    fn cache(&self, resource: &ApiResource) -> Result<&Arc<WatchCache>, Status> {
+        let cache = self.caches.iter().find(|cache| cache.names() == resource);
+        cache.ok_or_else(not_served)
     }
 
-    /// Returns the hub of namespaces. Only clients that can read everything in a namespace see it.
-    fn namespaces(&self, asked: &Asked) -> Result<&Arc<Hub>, Status> {
+    /// Returns the cache of namespaces. Only clients that can read everything in a namespace see it.
+    fn namespaces(&self, asked: &RequestContext) -> Result<&Arc<WatchCache>, Status> {
         if !asked.grant().rules().show_whole_namespaces() {
             return Err(not_served());
         }
-        let mut hubs = self.hubs.iter();
-        let hub = hubs.find(|hub| hub.names() == NAMESPACES.names);
-        hub.ok_or_else(not_served)
+        let mut caches = self.caches.iter();
+        let cache = caches.find(|cache| cache.names() == NAMESPACES.names);
+        cache.ok_or_else(not_served)
     }
 
-    fn served(&self, root: &str) -> Vec<&'static Names> {
-        let names = self.hubs.iter().map(|hub| hub.names());
+    fn served(&self, root: &str) -> Vec<&'static ApiResource> {
+        let names = self.caches.iter().map(|cache| cache.names());
         names.filter(|it| it.root == root).collect()
     }
 
     /// Returns the API groups beside the core group.
     fn groups(&self) -> Vec<discovery::Group> {
         let mut groups: Vec<discovery::Group> = Vec::new();
-        let names = self.hubs.iter().map(|hub| hub.names());
+        let names = self.caches.iter().map(|cache| cache.names());
         for names in names.filter(|it| !it.group.is_empty()) {
             if !groups.iter().any(|it| it.name == names.group) {
                 groups.push(discovery::Group::of(names, self.served(names.root)));
@@ -258,14 +258,14 @@ impl Api {
         groups
     }
 
-    fn group(&self, asked: &Asked, name: &str) -> Result<Response, Status> {
+    fn group(&self, asked: &RequestContext, name: &str) -> Result<Response, Status> {
         let groups = self.groups();
         let group = groups.iter().find(|it| it.name == name);
         let group = group.ok_or_else(not_served)?;
         Ok(ok(asked, discovery::group(group)))
     }
 
-    fn resources(&self, asked: &Asked, root: &str) -> Result<Response, Status> {
+    fn resources(&self, asked: &RequestContext, root: &str) -> Result<Response, Status> {
         let served = self.served(root);
         if served.is_empty() {
             return Err(not_served());
@@ -275,7 +275,7 @@ impl Api {
 
     async fn get(
         &self,
-        asked: &Asked,
+        asked: &RequestContext,
         route: Route,
         document: Option<Document>,
     ) -> Result<Response, Status> {
@@ -290,7 +290,7 @@ impl Api {
                 watch,
             } => {
                 let place = Place { scope, watch };
-                read::collection(asked, self.hub(resource)?, place, context).await
+                read::collection(asked, self.cache(resource)?, place, context).await
             }
             Route::Namespaces(watch) => {
                 let scope = emitter_cache::Scope::Cluster;
@@ -302,10 +302,12 @@ impl Api {
                 let key = proto_types::ObjectKey::new("", &name);
                 read::object(asked, namespaces, &key).await
             }
-            Route::Object { resource, key } => read::object(asked, self.hub(resource)?, &key).await,
+            Route::Object { resource, key } => {
+                read::object(asked, self.cache(resource)?, &key).await
+            }
             Route::CoreVersions => {
                 let aggregated = || discovery::aggregated(&self.served("/api/v1"));
-                Ok(respond::discovered(
+                Ok(response::discovered(
                     asked,
                     discovery::core_versions,
                     aggregated,
@@ -315,15 +317,15 @@ impl Api {
                 let groups = self.groups();
                 let aggregated = || discovery::aggregated_groups(&groups);
                 let whole = || discovery::groups(&groups);
-                Ok(respond::discovered(asked, whole, aggregated))
+                Ok(response::discovered(asked, whole, aggregated))
             }
             Route::Group(name) => self.group(asked, &name),
             Route::Resources(root) => self.resources(asked, root),
             Route::Root => Ok(ok(asked, discovery::root(&self.groups()))),
             Route::Version | Route::OpenApi | Route::OpenApiOfVersion => match document {
                 Some(document) => self.upstream_document(asked, document).await,
-                None if route == Route::OpenApiOfVersion => Ok(respond::nothing_found(asked)),
-                None => Ok(respond::page_not_found(asked)),
+                None if route == Route::OpenApiOfVersion => Ok(response::nothing_found(asked)),
+                None => Ok(response::page_not_found(asked)),
             },
             Route::UnknownResource | Route::Unknown => Err(not_served()),
         }
@@ -333,7 +335,7 @@ impl Api {
     /// look at versions and schemas behave as they would there.
     async fn upstream_document(
         &self,
-        asked: &Asked,
+        asked: &RequestContext,
         document: Document,
     ) -> Result<Response, Status> {
         let answer = self.documents.get(document).await;
@@ -382,8 +384,8 @@ fn not_told(namespace: &str) -> Status {
     Status::failure(403, "Forbidden", message).about(details)
 }
 
-fn ok(asked: &Asked, document: String) -> Response {
-    respond::document(asked, StatusCode::OK, document)
+fn ok(asked: &RequestContext, document: String) -> Response {
+    response::document(asked, StatusCode::OK, document)
 }
 
 #[cfg(test)]

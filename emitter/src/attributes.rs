@@ -5,7 +5,7 @@
 
 use http::Method;
 use proto_types::multicluster::Version;
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 use proto_types::{FieldSelector, Resource};
 
 /// Verb and target of a request, for authorization.
@@ -188,7 +188,7 @@ fn verb(
 }
 
 /// Returns the resource of that plural under a root. It may be one that is not served here.
-pub(crate) fn find(root: &str, plural: &str) -> Option<&'static Names> {
+pub(crate) fn find(root: &str, plural: &str) -> Option<&'static ApiResource> {
     let exports = Version::V1Beta1.exports();
     let is_exports = root == exports.root && plural == exports.plural;
     let found = Resource::find(root, plural).map(Resource::names);
@@ -204,11 +204,11 @@ fn object_name(parameters: Parameters<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::Method;
-    use crate::api::Asked;
+    use crate::api::RequestContext;
 
     fn read(method: &str, uri: &str) -> String {
         let request = http::Request::get(uri).body(()).unwrap();
-        let asked = Asked::new(&request);
+        let asked = RequestContext::new(&request);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let it = asked.attributes(&method, request.uri().path());
         match it.target {

@@ -8,7 +8,7 @@ use runtime::flags::former::deprecated;
 use runtime::flags::service_reflector::{SYNTAX, is_its, log_level};
 use runtime::flags::{self, address, switch};
 
-use crate::config::{Args, Spelling};
+use crate::config::{Args, FlagDialect};
 
 /// Error of a command line of service-reflector.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +38,11 @@ pub enum Error {
 /// Parses a command line of this program or of a predecessor. Exits, as clap does, if a flag of
 /// this program is invalid.
 pub fn parse(words: &[String]) -> Result<Args, Error> {
-    let line = Line::read(words)?;
+    let line = CommandLine::read(words)?;
     let warnings = match line.spelling {
-        Spelling::Ours => deprecated::<Args>(&line.words),
+        FlagDialect::Ours => deprecated::<Args>(&line.words),
         // It had these names itself.
-        Spelling::ServiceReflector { .. } => Vec::new(),
+        FlagDialect::ServiceReflector { .. } => Vec::new(),
     };
     let name = std::iter::once("emitter".to_owned());
     let args: Args = flags::parsed(name.chain(line.words));
@@ -51,17 +51,17 @@ pub fn parse(words: &[String]) -> Result<Args, Error> {
 
 /// The same in our flags.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct CommandLine {
     pub(crate) words: Vec<String>,
-    pub(crate) spelling: Spelling,
+    pub(crate) spelling: FlagDialect,
 }
 
-impl Line {
+impl CommandLine {
     pub(crate) fn read(words: &[String]) -> Result<Self, Error> {
         if !words.iter().any(|word| is_its(word)) {
             return Ok(Self {
                 words: words.to_vec(),
-                spelling: Spelling::Ours,
+                spelling: FlagDialect::Ours,
             });
         }
         let mut line = Self::default();
@@ -90,7 +90,7 @@ impl Line {
             };
             line.words.extend(translate(flag, value, &mut notes)?);
         }
-        line.spelling = Spelling::ServiceReflector { is_whole, notes };
+        line.spelling = FlagDialect::ServiceReflector { is_whole, notes };
         Ok(line)
     }
 }

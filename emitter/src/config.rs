@@ -5,9 +5,9 @@
 
 mod access;
 mod error;
+mod flag_dialect;
 mod names;
 mod serving;
-mod spelling;
 mod upstream;
 
 #[cfg(test)]
@@ -24,14 +24,14 @@ use proto_types::LabelSelector;
 use runtime::client::Access;
 use runtime::log::{LogFilter, LogFormat};
 
-use self::access::{AccessArgs, Beside};
+use self::access::{AccessArgs, AuthContext};
 pub use self::error::Error;
+pub(crate) use self::flag_dialect::FlagDialect;
 pub use self::serving::Serving;
 use self::serving::ServingArgs;
-pub(crate) use self::spelling::Spelling;
 use self::upstream::{UpstreamArgs, followed};
 use crate::access::Settings;
-use crate::identity::Names;
+use crate::identity::ClusterNames;
 use crate::limits::{ConnectionLimits, Drain, RequestLimits, UpstreamLimits};
 
 /// Serves the Services, EndpointSlices and Endpoints of this cluster that carry a
@@ -139,7 +139,7 @@ pub struct Args {
     log_format: LogFormat,
 
     #[arg(skip)]
-    spelling: Spelling,
+    spelling: FlagDialect,
 
     /// Warnings about former spellings
     #[arg(skip)]
@@ -188,7 +188,7 @@ pub struct Config {
     /// `true` if namespaces are served.
     pub serve_namespaces: bool,
     /// Names of the cluster and of its clusterset.
-    pub names: Names,
+    pub names: ClusterNames,
     /// Addresses and certificates.
     pub serving: Serving,
     /// Authentication and authorization.
@@ -213,7 +213,7 @@ pub struct Config {
 
 impl Args {
     /// Takes the flags as the dialect means them.
-    pub(crate) fn spelled(self, spelling: Spelling) -> Self {
+    pub(crate) fn spelled(self, spelling: FlagDialect) -> Self {
         Self { spelling, ..self }
     }
 
@@ -252,9 +252,9 @@ impl TryFrom<Args> for Config {
             mut spelling,
             warnings,
         } = args;
-        let beside = Beside {
+        let beside = AuthContext {
             has_client_ca: serving.has_client_ca(),
-            is_service_reflector: matches!(spelling, Spelling::ServiceReflector { .. }),
+            is_service_reflector: matches!(spelling, FlagDialect::ServiceReflector { .. }),
             names_insecure_port: serving.names_insecure_port(),
         };
         let serving = serving.serving(access.knows_consumers() || beside.has_client_ca)?;
@@ -288,12 +288,12 @@ impl TryFrom<Args> for Config {
 #[cfg(test)]
 mod tests {
     use super::{Access, Args, Config, Parser};
-    use crate::compat::Line;
+    use crate::compat::CommandLine;
     use crate::tls::Certificate;
 
     fn parse(line: &str) -> Result<Config, String> {
         let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-        let line = Line::read(&words).map_err(|why| why.to_string())?;
+        let line = CommandLine::read(&words).map_err(|why| why.to_string())?;
         let words = std::iter::once("emitter".to_owned()).chain(line.words);
         let args = Args::try_parse_from(words).map_err(|why| why.to_string())?;
         Config::try_from(args.spelled(line.spelling)).map_err(|why| why.to_string())

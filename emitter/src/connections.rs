@@ -65,7 +65,7 @@ struct Requests {
 
 /// A place among the connections, for as long as it lives.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionSlot {
     connections: Arc<Connections>,
     /// Connection in the slot.
     pub connection: Arc<Connection>,
@@ -75,11 +75,11 @@ pub struct Place {
 
 /// Decision about a client that connects.
 #[derive(Debug)]
-pub enum Admission {
+pub enum AcceptDecision {
     /// It is served.
-    Serve(Place),
+    Serve(ConnectionSlot),
     /// There are too many, and the response says so.
-    Refuse(Place),
+    Refuse(ConnectionSlot),
     /// There are too many even for that.
     Close,
 }
@@ -113,7 +113,7 @@ impl Connections {
     }
 
     /// Decides about a client that connects.
-    pub fn admit(self: &Arc<Self>, address: SocketAddr) -> Admission {
+    pub fn admit(self: &Arc<Self>, address: SocketAddr) -> AcceptDecision {
         let from = group(address.ip());
         let mut open = self.open.lock();
         let n_all = open.all.len();
@@ -130,17 +130,22 @@ impl Connections {
         }
         let verdict = whole.max(here);
         if verdict == Verdict::Close {
-            return Admission::Close;
+            return AcceptDecision::Close;
         }
         let place = self.place(&mut open, address, from);
         drop(open);
         match verdict {
-            Verdict::Serve => Admission::Serve(place),
-            Verdict::Refuse | Verdict::Close => Admission::Refuse(place),
+            Verdict::Serve => AcceptDecision::Serve(place),
+            Verdict::Refuse | Verdict::Close => AcceptDecision::Refuse(place),
         }
     }
 
-    fn place(self: &Arc<Self>, open: &mut Open, address: SocketAddr, from: IpAddr) -> Place {
+    fn place(
+        self: &Arc<Self>,
+        open: &mut Open,
+        address: SocketAddr,
+        from: IpAddr,
+    ) -> ConnectionSlot {
         let connection = Arc::new(Connection {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             address,
@@ -159,7 +164,7 @@ impl Connections {
             handshakes: Arc::new(Semaphore::new(self.limits.max_handshakes_per_address.get())),
         });
         here.n_connections += 1;
-        Place {
+        ConnectionSlot {
             connections: Arc::clone(self),
             connection,
             handshakes: Arc::clone(&here.handshakes),
@@ -222,7 +227,7 @@ pub fn group(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut open = self.connections.open.lock();
         open.all.remove(&self.connection.id);
@@ -249,7 +254,7 @@ impl Connection {
     }
 
     /// Ends it without a word.
-    pub fn cut(&self) {
+    pub fn close_now(&self) {
         self.notifier.set_signal(Word::Cut as u8);
     }
 
@@ -259,7 +264,7 @@ impl Connection {
     }
 
     /// Returns when it is to end without a word.
-    pub async fn cut_off(&self) {
+    pub async fn closed_now(&self) {
         self.notifier.wait_for(Word::Cut as u8).await;
     }
 

@@ -13,21 +13,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use emitter_cache::ring::Cursor;
-use emitter_cache::{Grant, View};
+use emitter_cache::event_buffer::Cursor;
+use emitter_cache::{View, ViewFilter};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use proto_types::Status;
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::access::{Floor, Right};
+use crate::access::{AccessDecision, MinimumResourceVersion};
 use crate::connections::Connection;
-use crate::hub::Feed;
 use crate::limits::RequestLimits;
 use crate::metrics::{Eviction, Limit, Metrics};
 use crate::notify::Notifier;
+use crate::watch_cache::Broadcaster;
 
 pub use self::sending::Sending;
 use self::sending::Sendings;
@@ -62,9 +62,9 @@ pub struct Caller {
     /// Name: its user, or its address if it is anonymous.
     pub name: Arc<str>,
     /// View.
-    pub grant: Grant,
+    pub grant: ViewFilter,
     /// Permission; `None` without authentication.
-    pub right: Option<Arc<Right>>,
+    pub right: Option<Arc<AccessDecision>>,
     /// By which connection it came.
     pub connection: Option<Arc<Connection>>,
     /// Consumers that count its watches.
@@ -81,11 +81,11 @@ pub struct Watch {
     /// Client.
     pub caller: Caller,
     /// Watched resource.
-    pub resource: &'static Names,
+    pub resource: &'static ApiResource,
     /// Since when.
     pub since: Timestamp,
     /// Feed that it reads.
-    pub feed: Arc<Feed>,
+    pub feed: Arc<Broadcaster>,
     /// Events sent.
     pub n_events: AtomicU64,
     /// Their bytes.
@@ -183,12 +183,12 @@ impl Consumers {
 
     /// Closes connections, without end, whose client reads nothing of a watch for that time, though
     /// the connection is alive: an HTTP/2 client can block a single stream.
-    pub async fn cut_stalled(self: Arc<Self>, patience: Duration) {
+    pub async fn evict_stalled(self: Arc<Self>, patience: Duration) {
         loop {
             tokio::time::sleep(patience / CHECKS).await;
             let now = self.now();
             self.clock.store(now, Ordering::Relaxed);
-            self.cut_answers(patience);
+            self.abort_stalled(patience);
             for watch in self.watches() {
                 let given_at = watch.given_at.load(Ordering::Relaxed);
                 let waited = Duration::from_millis(now.saturating_sub(given_at));
@@ -199,7 +199,7 @@ impl Consumers {
                 self.metrics.refused(Limit::Write);
                 watch.end(Eviction::Stalled);
                 if let Some(connection) = &watch.caller.connection {
-                    connection.cut();
+                    connection.close_now();
                 }
             }
         }
@@ -214,7 +214,7 @@ impl Consumers {
 impl Caller {
     /// Returns the least resource version from which its watch may resume.
     #[must_use]
-    pub fn floor(&self) -> Floor {
+    pub fn floor(&self) -> MinimumResourceVersion {
         let right = self.right.as_ref();
         right.map(|it| it.floor.clone()).unwrap_or_default()
     }
@@ -228,8 +228,8 @@ impl Caller {
     /// Notes a watch, if its view is not one too many.
     pub fn watch(
         &self,
-        resource: &'static Names,
-        feed: &Arc<Feed>,
+        resource: &'static ApiResource,
+        feed: &Arc<Broadcaster>,
         cursor: Cursor,
     ) -> Result<Session, Status> {
         let view = Item::View(Arc::as_ptr(feed).addr());
@@ -296,7 +296,7 @@ impl Session {
     }
 
     /// The reader asks for more.
-    pub fn asked(&self) {
+    pub fn mark_ready(&self) {
         self.0.given_at.store(0, Ordering::Relaxed);
     }
 

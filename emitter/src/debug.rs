@@ -21,7 +21,7 @@ use crate::consumers::{Consumers, Watch};
 
 /// Present connections and consumers.
 #[derive(Debug, Clone)]
-pub struct Present {
+pub struct DebugState {
     /// Their connections.
     pub connections: Arc<Connections>,
     /// Their watches.
@@ -29,20 +29,20 @@ pub struct Present {
 }
 
 /// `/debug/consumers`.
-pub fn router(present: Present) -> Router {
+pub fn router(present: DebugState) -> Router {
     Router::new()
         .route("/debug/consumers", get(consumers))
         .with_state(present)
 }
 
-async fn consumers(State(present): State<Present>) -> Response {
+async fn consumers(State(present): State<DebugState>) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     let mut described = present.describe();
     escape::value(&mut described);
     (json, format!("{described:#}\n")).into_response()
 }
 
-impl Present {
+impl DebugState {
     fn describe(&self) -> Value {
         let mut connections = self.connections.all();
         connections.sort_by_key(|it| it.id);
@@ -80,7 +80,7 @@ fn watch(watch: &Watch) -> Value {
     })
 }
 
-impl Collector for Present {
+impl Collector for DebugState {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let number = |n: u64| ConstGauge::new(i64::try_from(n).unwrap_or(i64::MAX));
         let n_connections = u64::try_from(self.connections.len()).unwrap_or(u64::MAX);
@@ -123,34 +123,34 @@ impl Collector for Present {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connections::Admission;
+    use crate::connections::AcceptDecision;
     use crate::consumers::Caller;
-    use crate::hub::{Start, tests::hub_and_view};
     use crate::limits::{ConnectionLimits, RequestLimits};
     use crate::metrics::Metrics;
+    use crate::watch_cache::{Start, tests::hub_and_view};
 
     #[test]
     fn connected_clients_are_shown_with_their_watches() {
         let metrics = Arc::new(Metrics::default());
-        let present = Present {
+        let present = DebugState {
             connections: Connections::new(ConnectionLimits::standard(), Arc::clone(&metrics)),
             consumers: Consumers::new(RequestLimits::standard(), metrics),
         };
-        let Admission::Serve(place) = present.connections.admit("10.0.0.1:9".parse().unwrap())
+        let AcceptDecision::Serve(place) = present.connections.admit("10.0.0.1:9".parse().unwrap())
         else {
             unreachable!("there is room");
         };
-        let (hub, view) = hub_and_view();
-        let subscription = hub.subscribe(&view, Start::Now).ok().unwrap();
+        let (cache, view) = hub_and_view();
+        let subscription = cache.subscribe(&view, Start::Now).ok().unwrap();
         let caller = Caller {
             name: "west".into(),
-            grant: emitter_cache::Grant::default(),
+            grant: emitter_cache::ViewFilter::default(),
             right: None,
             connection: Some(Arc::clone(&place.connection)),
             consumers: Arc::clone(&present.consumers),
             place: None,
         };
-        let session = caller.watch(hub.names(), &subscription.feed, subscription.cursor);
+        let session = caller.watch(cache.names(), &subscription.feed, subscription.cursor);
         let session = session.unwrap();
         session.given(7);
         let told = present.describe();

@@ -113,7 +113,7 @@ impl Documents {
             anyhow::Ok(fetch.await??)
         };
         let answer = answer.get_or_try_init(|| fetch).await?.clone();
-        self.forget();
+        self.drop_oldest();
         // A failure is the response to the requests that waited for it, and to no other.
         if !answer.status().is_success() {
             self.kept.lock().remove(&document);
@@ -138,7 +138,7 @@ impl Documents {
     }
 
     /// Drops the oldest documents beyond the budget.
-    fn forget(&self) {
+    fn drop_oldest(&self) {
         let mut kept = self.kept.lock();
         kept.retain(|_, it| it.at.elapsed() < KEEP);
         let size = |it: &Kept| it.answer.get().map_or(0, |answer| answer.body().len());

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use proto_types::multicluster::Version;
 use proto_types::{LabelSelector, Labels, ObjectKey, RawObject, Resource, label};
-use runtime::follow::{Event, Listing};
+use runtime::watcher::{Event, Listing};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -48,7 +48,7 @@ impl Exposure {
     }
 
     /// Takes in ServiceExports.
-    pub fn learn(&self, event: &Event) {
+    pub fn apply(&self, event: &Event) {
         self.exported.send_if_modified(|known| {
             match event {
                 // A list whose absences do not count may lack exports: it decides nothing.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
-use runtime::upstream::{Disconnected, Said};
+use runtime::upstream::{Disconnected, UpstreamStatus};
 use tokio::time::Instant;
 
 /// Connection to the upstream, by what is followed of it.
 #[derive(Debug)]
-pub struct Health {
+pub struct UpstreamHealth {
     started: Instant,
     parts: RwLock<BTreeMap<&'static str, Part>>,
 }
@@ -21,7 +21,7 @@ struct Part {
     lost: Option<String>,
 }
 
-impl Default for Health {
+impl Default for UpstreamHealth {
     fn default() -> Self {
         Self {
             started: Instant::now(),
@@ -30,7 +30,7 @@ impl Default for Health {
     }
 }
 
-impl Health {
+impl UpstreamHealth {
     /// Notes a contact: that part is connected.
     pub fn mark_connected(&self, part: &'static str) {
         let heard = Instant::now();
@@ -60,15 +60,15 @@ impl Health {
     }
 
     /// Returns the connection state that responses report.
-    pub(crate) fn status(&self) -> Said {
+    pub(crate) fn status(&self) -> UpstreamStatus {
         let parts = self.parts.read();
         let lost = parts.values().filter(|it| it.lost.is_some());
         // What one part loses the others lose too, in nearly the same words.
         let Some(first) = lost.clone().next() else {
-            return Said::Connected;
+            return UpstreamStatus::Connected;
         };
         let age = lost.map(|it| it.heard.elapsed()).max();
-        Said::Disconnected(Disconnected {
+        UpstreamStatus::Disconnected(Disconnected {
             why: first.lost.clone().unwrap_or_default(),
             age: age.unwrap_or_default(),
         })
@@ -81,8 +81,8 @@ mod tests {
 
     use super::*;
 
-    fn disconnected(why: &str, seconds: u64) -> Said {
-        Said::Disconnected(Disconnected {
+    fn disconnected(why: &str, seconds: u64) -> UpstreamStatus {
+        UpstreamStatus::Disconnected(Disconnected {
             why: why.to_owned(),
             age: Duration::from_secs(seconds),
         })
@@ -90,8 +90,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_upstream_is_connected_when_all_of_it_is() {
-        let health = Health::default();
-        assert_eq!(health.status(), Said::Connected);
+        let health = UpstreamHealth::default();
+        assert_eq!(health.status(), UpstreamStatus::Connected);
         health.mark_connected("services");
         tokio::time::advance(Duration::from_secs(7)).await;
         health.mark_connected("endpointslices");
@@ -102,12 +102,12 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(health.status(), disconnected("no connection", 9));
         health.mark_connected("services");
-        assert_eq!(health.status(), Said::Connected);
+        assert_eq!(health.status(), UpstreamStatus::Connected);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_age_of_an_upstream_passes_on() {
-        let health = Health::default();
+        let health = UpstreamHealth::default();
         health.mark_connected("services");
         let lost = Disconnected {
             why: "no connection".to_owned(),

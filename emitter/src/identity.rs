@@ -15,7 +15,7 @@ use proto_types::evidence::Expected;
 use proto_types::multicluster::{CLUSTER_PROPERTY as CLUSTER, CLUSTER_SET_PROPERTY as CLUSTER_SET};
 use proto_types::name::DnsLabel;
 use runtime::Unread;
-use runtime::follow::{Cause, Guard, Identity as Told};
+use runtime::watcher::{FailureCause, IdentityCheck, ReportedIdentity as Told};
 use serde::Deserialize;
 use serde_json::Value;
 use tracing::{error, info, warn};
@@ -40,7 +40,7 @@ const ASK_SOON: Duration = Duration::from_secs(2);
 
 /// Configured names of the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct ClusterNames {
     /// The cluster; its uid if absent.
     pub cluster: Option<DnsLabel>,
     /// The set of clusters that it belongs to.
@@ -51,8 +51,8 @@ pub struct Names {
 
 /// Cluster identity, as far as it is known.
 #[derive(Debug, Default)]
-pub struct Identity {
-    names: Names,
+pub struct ExpectedIdentity {
+    names: ClusterNames,
     known: RwLock<Known>,
 }
 
@@ -86,10 +86,10 @@ pub enum Upstream {
     Emitter,
 }
 
-impl Identity {
+impl ExpectedIdentity {
     /// Not known yet, except for its names.
     #[must_use]
-    pub fn new(names: Names) -> Self {
+    pub fn new(names: ClusterNames) -> Self {
         Self {
             names,
             known: RwLock::default(),
@@ -99,12 +99,12 @@ impl Identity {
     /// Accepts answers of the first cluster that answers, and of no other: an emitter
     /// serves one cluster for its whole life.
     #[must_use]
-    pub fn guard(self: &Arc<Self>) -> Guard {
+    pub fn guard(self: &Arc<Self>) -> IdentityCheck {
         let this = Arc::clone(self);
-        Arc::new(move |told| this.judge(&told))
+        Arc::new(move |told| this.evaluate(&told))
     }
 
-    fn judge(&self, told: &Told) -> Result<Expected, Cause> {
+    fn evaluate(&self, told: &Told) -> Result<Expected, FailureCause> {
         // All resources ask at once, and must get one answer.
         let mut known = self.known.write();
         let cluster = match told {
@@ -115,14 +115,14 @@ impl Identity {
         match (known.expected.check(cluster), told) {
             (Ok(()), _) => {}
             (Err(_), Told::Known(uid)) => {
-                return Err(Cause::Replaced(format!(
+                return Err(FailureCause::Replaced(format!(
                     "the uid of its kube-system namespace is {uid}, and this emitter serves \
                      {served}; correct the address, or restart the emitter to serve the other \
                      cluster"
                 )));
             }
             (Err(_), Told::Untold(why)) => {
-                return Err(Cause::Unidentified(format!(
+                return Err(FailureCause::Unidentified(format!(
                     "it does not report whether it is still cluster {served} ({why}); let the \
                      emitter get namespace kube-system"
                 )));
@@ -145,10 +145,10 @@ impl Identity {
         let mut has_failed = false;
         self.known.write().awaits_upstream = upstream == Upstream::Emitter;
         loop {
-            match ask(&client, upstream).await {
+            match request_identity(&client, upstream).await {
                 Ok(reported) => {
                     has_failed = false;
-                    self.learn(reported);
+                    self.record(reported);
                 }
                 Err(why) if !has_failed => {
                     has_failed = true;
@@ -165,7 +165,7 @@ impl Identity {
     }
 
     /// Takes over the name of the cluster that is served; of another one nothing.
-    fn learn(&self, reported: Reported) {
+    fn record(&self, reported: Reported) {
         let mut known = self.known.write();
         match &known.uid {
             Some(served) if *served == reported.uid => {
@@ -214,7 +214,7 @@ impl Identity {
     }
 }
 
-async fn ask(client: &kube::Client, upstream: Upstream) -> anyhow::Result<Reported> {
+async fn request_identity(client: &kube::Client, upstream: Upstream) -> anyhow::Result<Reported> {
     let list = match upstream {
         Upstream::ApiServer => None,
         Upstream::Emitter => match runtime::document::<Value>(client, PROPERTIES).await {
@@ -270,15 +270,15 @@ mod tests {
     use axum::extract::Request;
     use tower::ServiceExt;
 
-    fn names(cluster: Option<&str>, set: Option<&str>) -> Names {
-        Names {
+    fn names(cluster: Option<&str>, set: Option<&str>) -> ClusterNames {
+        ClusterNames {
             cluster: cluster.map(|it| it.parse().unwrap()),
             cluster_set: set.map(str::to_owned),
             properties: Vec::new(),
         }
     }
 
-    async fn get(identity: &Arc<Identity>, path: &str) -> (u16, String) {
+    async fn get(identity: &Arc<ExpectedIdentity>, path: &str) -> (u16, String) {
         let sign = axum::middleware::from_fn_with_state(Arc::clone(identity), sign);
         let router = router(Arc::clone(identity)).layer(sign);
         let request = Request::get(path).body(axum::body::Body::empty()).unwrap();
@@ -295,14 +295,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_namespace_tells_the_uid_once_it_is_known() {
-        let identity = Arc::new(Identity::new(Names::default()));
+        let identity = Arc::new(ExpectedIdentity::new(ClusterNames::default()));
         let (status, body) = get(&identity, NAMESPACE).await;
         assert_eq!(
             (status, body.contains("ServiceUnavailable")),
             (503, true),
             "{body}"
         );
-        identity.judge(&Told::Known("u-1".into())).unwrap();
+        identity.evaluate(&Told::Known("u-1".into())).unwrap();
         let (status, body) = get(&identity, NAMESPACE).await;
         assert_eq!(
             (status, body.contains(r#""uid":"u-1""#)),
@@ -318,9 +318,9 @@ mod tests {
             (None, Some("far"), "far"),
             (None, None, "u-1"),
         ] {
-            let identity = Identity::new(names(flag, None));
-            identity.judge(&Told::Known("u-1".into())).unwrap();
-            identity.learn(Reported {
+            let identity = ExpectedIdentity::new(names(flag, None));
+            identity.evaluate(&Told::Known("u-1".into())).unwrap();
+            identity.record(Reported {
                 uid: "u-1".to_owned(),
                 upstream_name: upstream.map(str::to_owned),
                 upstream_properties: vec![("region".to_owned(), "eu".to_owned())],
@@ -333,13 +333,13 @@ mod tests {
 
     #[tokio::test]
     async fn properties_are_not_served_before_those_of_the_upstream_are_known() {
-        let identity = Arc::new(Identity::new(names(Some("east"), None)));
+        let identity = Arc::new(ExpectedIdentity::new(names(Some("east"), None)));
         identity.known.write().awaits_upstream = true;
-        identity.judge(&Told::Known("u-1".into())).unwrap();
+        identity.evaluate(&Told::Known("u-1".into())).unwrap();
         for path in [PROPERTIES.to_owned(), format!("{PROPERTIES}/{CLUSTER}")] {
             assert_eq!(get(&identity, &path).await.0, 503);
         }
-        identity.learn(Reported {
+        identity.record(Reported {
             uid: "u-1".to_owned(),
             upstream_name: None,
             upstream_properties: vec![("region".to_owned(), "eu".to_owned())],
@@ -350,10 +350,10 @@ mod tests {
 
     #[test]
     fn only_the_first_cluster_that_answers_is_served() {
-        let identity = Arc::new(Identity::new(Names::default()));
+        let identity = Arc::new(ExpectedIdentity::new(ClusterNames::default()));
         let guard = identity.guard();
-        let untold = || Told::Untold(Cause::Forbidden("no".to_owned()));
-        let failed = || Told::Failed(Cause::Throttled("later".to_owned()));
+        let untold = || Told::Untold(FailureCause::Forbidden("no".to_owned()));
+        let failed = || Told::Failed(FailureCause::Throttled("later".to_owned()));
         guard(untold()).unwrap();
         guard(Told::Known("a".into())).unwrap();
         for (told, said) in [
@@ -364,7 +364,7 @@ mod tests {
             let why = guard(told).unwrap_err().to_string();
             assert!(why.contains(said), "{why}");
         }
-        identity.learn(Reported {
+        identity.record(Reported {
             uid: "b".to_owned(),
             upstream_name: Some("other".to_owned()),
             upstream_properties: Vec::new(),
@@ -376,7 +376,7 @@ mod tests {
 
     #[tokio::test]
     async fn properties_are_listed_and_found_by_name() {
-        let identity = Arc::new(Identity::new(names(Some("east"), Some("all"))));
+        let identity = Arc::new(ExpectedIdentity::new(names(Some("east"), Some("all"))));
         let (_, list) = get(&identity, PROPERTIES).await;
         let list: Value = serde_json::from_str(&list).unwrap();
         assert_eq!(list["items"].as_array().unwrap().len(), 2);

@@ -14,7 +14,7 @@
 //! | [`config`], [`compat`], `program` | flags, the checked configuration, and the tasks |
 //! | [`upstream`] | watch tasks of the exported objects |
 //! | [`exposure`] | export rule: ServiceExports beside the selector |
-//! | [`hub`] | store of one resource, and the feeds that its watches share |
+//! | [`watch_cache`] | store of one resource, and the feeds that its watches share |
 //! | [`namespaces`] | the namespaces of what is exported |
 //! | [`read_barrier`], [`probe`] | reads that see every write before them |
 //! | [`api`] | paths, parameters, get, list, watch, discovery |
@@ -41,7 +41,6 @@ pub mod debug;
 pub mod documents;
 pub mod exposure;
 pub mod health;
-pub mod hub;
 pub mod identity;
 pub mod limits;
 pub mod metrics;
@@ -54,12 +53,13 @@ pub mod read_barrier;
 pub mod reload;
 pub mod request_filter;
 pub mod response_headers;
+pub mod sent_states;
 pub mod serve;
 pub mod shutdown;
 mod signing;
 pub mod tls;
-pub mod told;
 pub mod upstream;
+pub mod watch_cache;
 
 use runtime::Network;
 use tokio_util::sync::CancellationToken;

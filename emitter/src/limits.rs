@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
-use emitter_cache::ring::{Frame, MAX_BYTES_OF_ALL, MAX_FRAMES};
+use emitter_cache::event_buffer::{EncodedEvent, MAX_BYTES_OF_ALL, MAX_FRAMES};
 use jiff::SignedDuration;
 
 /// Maximum size in bytes of the encoded lists that one resource keeps.
@@ -213,7 +213,7 @@ pub fn memory(
     const CONNECTION: usize = 30 << 10;
     const WATCH: usize = 12 << 10;
     // A ring of frames that all views share.
-    const VIEW: usize = MAX_FRAMES * std::mem::size_of::<Frame>();
+    const VIEW: usize = MAX_FRAMES * std::mem::size_of::<EncodedEvent>();
     let history = emitter_cache::Limits::default().bytes;
     [
         ("program", PROGRAM),

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry};
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 
 pub use self::reason::{Eviction, Limit};
 
@@ -22,8 +22,8 @@ pub(crate) struct Labels {
     resource: &'static str,
 }
 
-impl From<&'static Names> for Labels {
-    fn from(resource: &'static Names) -> Self {
+impl From<&'static ApiResource> for Labels {
+    fn from(resource: &'static ApiResource) -> Self {
         Self {
             resource: resource.plural,
         }
@@ -261,7 +261,7 @@ impl Metrics {
     }
 
     /// Counts a request for objects by that view.
-    pub fn asked(&self, view: &str, is_watch: bool) {
+    pub fn count_request(&self, view: &str, is_watch: bool) {
         let labels = ViewLabels {
             view: view.to_owned(),
             verb: if is_watch { "watch" } else { "read" },
@@ -285,12 +285,12 @@ impl Metrics {
     }
 
     /// Someone asked for a list.
-    pub fn listed(&self, resource: &'static Names) {
+    pub fn listed(&self, resource: &'static ApiResource) {
         self.lists.get_or_create(&resource.into()).inc();
     }
 
     /// A watch was opened; it counts until the guard is dropped.
-    pub fn watch_opened(&self, resource: &'static Names) -> Watched {
+    pub fn watch_opened(&self, resource: &'static ApiResource) -> Watched {
         let resource = resource.into();
         let watched = Watched {
             open: self.watches.get_or_create_owned(&resource),
@@ -302,7 +302,7 @@ impl Metrics {
     }
 
     /// A watch was ended that its consumer would have gone on with.
-    pub fn watch_evicted(&self, resource: &'static Names, why: Eviction) {
+    pub fn watch_evicted(&self, resource: &'static ApiResource, why: Eviction) {
         let labels = EvictionLabels {
             resource: resource.plural,
             reason: why.name(),
@@ -311,13 +311,13 @@ impl Metrics {
     }
 
     /// The upstream said something.
-    pub fn upstream_heard(&self, resource: &'static Names, now: Timestamp) {
+    pub fn upstream_heard(&self, resource: &'static ApiResource, now: Timestamp) {
         let gauge = self.last_contact.get_or_create(&resource.into());
         gauge.set(now.as_second());
     }
 
     /// The upstream was lost.
-    pub fn upstream_failed(&self, resource: &'static Names) {
+    pub fn upstream_failed(&self, resource: &'static ApiResource) {
         self.upstream_failures.get_or_create(&resource.into()).inc();
     }
 }

@@ -7,33 +7,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use emitter_cache::form::NAMESPACES;
+use emitter_cache::descriptor::NAMESPACES;
 use emitter_cache::{Fields, Limits};
 use jiff::Timestamp;
 use proto_types::evidence::Ruling;
-use proto_types::{ObjectKey, RawObject, Revision};
-use runtime::follow::{Event, Listing};
+use proto_types::{ObjectKey, RawObject, ResourceVersion};
+use runtime::watcher::{Event, Listing};
 use serde_json::json;
 
-use crate::hub::Hub;
+use crate::watch_cache::WatchCache;
 
 /// Follows the Services, and keeps the namespaces.
 pub struct Namespaces {
     /// Served namespaces.
-    pub hub: Arc<Hub>,
+    pub cache: Arc<WatchCache>,
     known: BTreeMap<String, Namespace>,
 }
 
 struct Namespace {
-    since: Revision,
+    since: ResourceVersion,
     services: BTreeSet<String>,
 }
 
 impl Default for Namespaces {
     fn default() -> Self {
-        let hub = Hub::new(&NAMESPACES, Fields::All, Limits::default());
+        let cache = WatchCache::new(&NAMESPACES, Fields::All, Limits::default());
         Self {
-            hub: Arc::new(hub),
+            cache: Arc::new(cache),
             known: BTreeMap::new(),
         }
     }
@@ -41,7 +41,7 @@ impl Default for Namespaces {
 
 impl Namespaces {
     /// Takes over an event of Services.
-    pub fn tell(&mut self, event: &Event, now: Timestamp) {
+    pub fn apply(&mut self, event: &Event, now: Timestamp) {
         let event = match event {
             Event::Listed(listing) => Event::Listed(self.listed(listing)),
             Event::Applied(service) => self.applied(&service.key, service.revision),
@@ -49,7 +49,7 @@ impl Namespaces {
             Event::Progress(revision) => Event::Progress(*revision),
             Event::Connected | Event::Failed(_) => return,
         };
-        self.hub.ingest(event, now);
+        self.cache.ingest(event, now);
     }
 
     fn listed(&mut self, listing: &Listing) -> Listing {
@@ -79,7 +79,7 @@ impl Namespaces {
     }
 
     /// Returns whether the namespace is new.
-    fn insert(&mut self, service: &ObjectKey, since: Revision) -> bool {
+    fn insert(&mut self, service: &ObjectKey, since: ResourceVersion) -> bool {
         let name = service.namespace();
         let is_new = !self.known.contains_key(name);
         let namespace = self.known.entry(name.to_owned());
@@ -92,14 +92,14 @@ impl Namespaces {
         is_new
     }
 
-    fn applied(&mut self, service: &ObjectKey, revision: Revision) -> Event {
+    fn applied(&mut self, service: &ObjectKey, revision: ResourceVersion) -> Event {
         if self.insert(service, revision) {
             return Event::Applied(object(service.namespace(), revision));
         }
         Event::Progress(revision)
     }
 
-    fn deleted(&mut self, service: &ObjectKey, revision: Revision) -> Event {
+    fn deleted(&mut self, service: &ObjectKey, revision: ResourceVersion) -> Event {
         let name = service.namespace();
         if let Some(namespace) = self.known.get_mut(name) {
             namespace.services.remove(service.name());
@@ -112,7 +112,7 @@ impl Namespaces {
     }
 }
 
-fn object(name: &str, revision: Revision) -> RawObject {
+fn object(name: &str, revision: ResourceVersion) -> RawObject {
     let labels = json!({ "kubernetes.io/metadata.name": name });
     let head = NAMESPACES.names.object_head;
     let json = format!(
@@ -123,7 +123,7 @@ fn object(name: &str, revision: Revision) -> RawObject {
 
 #[cfg(test)]
 mod tests {
-    use super::{Event, Listing, Namespaces, ObjectKey, RawObject, Revision, Timestamp};
+    use super::{Event, Listing, Namespaces, ObjectKey, RawObject, ResourceVersion, Timestamp};
     use proto_types::Resource;
 
     fn service(key: &str, revision: u64) -> RawObject {
@@ -141,9 +141,9 @@ mod tests {
             labels: "".parse().unwrap(),
             fields: "".parse().unwrap(),
             encoding: emitter_cache::Encoding::Object,
-            grant: emitter_cache::Grant::default(),
+            grant: emitter_cache::ViewFilter::default(),
         };
-        let snapshot = namespaces.hub.snapshot(&view);
+        let snapshot = namespaces.cache.snapshot(&view);
         let entries = snapshot.entries.iter();
         let known = entries.map(|it| (it.key().name().to_owned(), it.revision().number()));
         known.collect()
@@ -153,12 +153,13 @@ mod tests {
     fn a_namespace_comes_with_its_first_service_and_goes_with_its_last() {
         let mut namespaces = Namespaces::default();
         let mut check = |event: Event, expected: &[(&str, u64)]| {
-            namespaces.tell(&event, Timestamp::UNIX_EPOCH);
+            namespaces.apply(&event, Timestamp::UNIX_EPOCH);
             let expected: Vec<_> = expected.iter().map(|it| (it.0.to_owned(), it.1)).collect();
             assert_eq!(known(&namespaces), expected, "{event:?}");
         };
-        let listing =
-            |revision, objects| Event::Listed(Listing::confirmed(Revision::new(revision), objects));
+        let listing = |revision, objects| {
+            Event::Listed(Listing::confirmed(ResourceVersion::new(revision), objects))
+        };
         let first = vec![service("a/x", 5), service("a/y", 3), service("b/x", 4)];
         check(listing(10, first), &[("a", 3), ("b", 4)]);
         check(

@@ -14,8 +14,8 @@ use runtime::page::{Content, Level, Pages, Paging, Params, Visit, n_of, text, wi
 use tokio_util::sync::CancellationToken;
 
 use crate::consumers::Watch;
-use crate::debug::Present;
-use crate::hub::Hub;
+use crate::debug::DebugState;
+use crate::watch_cache::WatchCache;
 
 /// Number of watches of a page.
 const WATCHES: usize = 100;
@@ -28,13 +28,13 @@ const LINKS: &[(&str, &str)] = &[("/", "Overview")];
 #[derive(Clone)]
 struct Site {
     pages: Pages,
-    hubs: Arc<[Arc<Hub>]>,
-    present: Present,
+    caches: Arc<[Arc<WatchCache>]>,
+    present: DebugState,
 }
 
 /// One resource that is served.
 #[derive(Debug)]
-struct Served {
+struct Snapshot {
     resource: &'static str,
     objects: usize,
     /// Resource version up to which the objects are known.
@@ -54,10 +54,14 @@ struct Open {
 }
 
 /// Returns the route of the page.
-pub(crate) fn router(hubs: Vec<Arc<Hub>>, present: Present, shutdown: CancellationToken) -> Router {
+pub(crate) fn router(
+    caches: Vec<Arc<WatchCache>>,
+    present: DebugState,
+    shutdown: CancellationToken,
+) -> Router {
     let site = Site {
         pages: Pages::new("emitter", LINKS, shutdown),
-        hubs: hubs.into(),
+        caches: caches.into(),
         present,
     };
     let page = Router::new().route("/", get(overview)).with_state(site);
@@ -75,10 +79,10 @@ async fn overview(State(site): State<Site>, visit: Visit) -> Response {
 
 impl Site {
     fn content(&self, params: &Params) -> Content {
-        let served = self.hubs.iter().map(|hub| Served {
-            resource: hub.names().plural,
-            objects: hub.objects(),
-            version: hub.progress().borrow().map(|it| it.to_string()),
+        let served = self.caches.iter().map(|cache| Snapshot {
+            resource: cache.names().plural,
+            objects: cache.objects(),
+            version: cache.progress().borrow().map(|it| it.to_string()),
         });
         let served: Vec<_> = served.collect();
         let watches = self.present.consumers.watches();
@@ -100,7 +104,7 @@ fn open(watch: &Watch) -> Open {
 }
 
 fn content(
-    served: &[Served],
+    served: &[Snapshot],
     watches: Vec<Open>,
     n_connections: usize,
     params: &Params,
@@ -158,7 +162,7 @@ fn content(
     Content { title, parts }
 }
 
-fn resources(served: &[Served]) -> Markup {
+fn resources(served: &[Snapshot]) -> Markup {
     html! {
         h2 #resources-title { "Exported objects" }
         table {
@@ -232,7 +236,7 @@ mod tests {
         }
     }
 
-    fn page(served: &[Served], watches: Vec<Open>, query: &str) -> String {
+    fn page(served: &[Snapshot], watches: Vec<Open>, query: &str) -> String {
         let content = content(served, watches, 1, &Params::read(query));
         content.parts.into_string()
     }
@@ -259,7 +263,7 @@ mod tests {
 
     #[test]
     fn resources_that_are_not_listed_are_bad() {
-        let served = |version: Option<&str>| Served {
+        let served = |version: Option<&str>| Snapshot {
             resource: "services",
             objects: 0,
             version: version.map(str::to_owned),

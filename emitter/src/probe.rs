@@ -23,16 +23,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 use proto_types::evidence::Read;
-use runtime::follow::Event;
+use runtime::watcher::Event;
 use tokio::time::Instant;
 use tracing::debug;
 
 pub use self::prober::Prober;
 use self::prober::Unlisted;
-use crate::hub::Hub;
 use crate::read_barrier::Versions;
+use crate::watch_cache::WatchCache;
 
 /// Longest time until the watch reports the state of a list, as in a kube-apiserver.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -63,24 +63,24 @@ enum Compared {
     Unknown,
 }
 
-/// Answers the questions of one hub's readers, for ever.
-pub async fn answer(hub: Arc<Hub>, prober: Prober) {
-    let mut asked = hub.barrier().requests();
+/// Answers the questions of one cache's readers, for ever.
+pub async fn answer(cache: Arc<WatchCache>, prober: Prober) {
+    let mut asked = cache.barrier().requests();
     let mut limit = FIRST_LIMIT;
     loop {
         let Ok(n_asked) = asked
-            .wait_for(|asked| hub.barrier().answered() < *asked)
+            .wait_for(|asked| cache.barrier().answered() < *asked)
             .await
             .map(|asked| *asked)
         else {
             return;
         };
         let began = Instant::now();
-        match compare(&hub, &prober, limit).await {
+        match compare(&cache, &prober, limit).await {
             Compared::Known(read) => {
                 let took = began.elapsed();
                 limit = (2 * took).clamp(FIRST_LIMIT, MAX_LIMIT);
-                hub.barrier().answer(n_asked, read);
+                cache.barrier().answer(n_asked, read);
                 let rest = (REST * took).clamp(INTERVAL, MAX_REST.max(took));
                 tokio::time::sleep_until(began + rest).await;
             }
@@ -93,8 +93,8 @@ pub async fn answer(hub: Arc<Hub>, prober: Prober) {
 }
 
 /// Compares the store with the upstream.
-async fn compare(hub: &Hub, prober: &Prober, limit: Duration) -> Compared {
-    let known = *hub.ingested().borrow();
+async fn compare(cache: &WatchCache, prober: &Prober, limit: Duration) -> Compared {
+    let known = *cache.ingested().borrow();
     let began = Instant::now();
     let listed = tokio::select! {
         listed = tokio::time::timeout(limit, prober.list()) => listed,
@@ -104,7 +104,7 @@ async fn compare(hub: &Hub, prober: &Prober, limit: Duration) -> Compared {
         // The history went back, or the answer is of a stale server.
         Ok(Ok(found)) if Some(found.revision) < known => Compared::Known(Read::Cached),
         Ok(Ok(found)) if found.is_confirmed => {
-            match wait_for(hub, &found.versions, found.revision).await {
+            match wait_for(cache, &found.versions, found.revision).await {
                 true => Compared::Known(Read::Confirmed),
                 false => Compared::Unknown,
             }
@@ -137,14 +137,14 @@ async fn disconnected(prober: &Prober) {
 }
 
 /// Returns when the store has all that had happened at the time of the call.
-pub async fn catch_up(hub: Arc<Hub>, prober: Prober) {
+pub async fn catch_up(cache: Arc<WatchCache>, prober: Prober) {
     let mut limit = FIRST_LIMIT;
     loop {
         let listed = tokio::time::timeout(limit, prober.list()).await;
         limit = (2 * limit).min(MAX_LIMIT);
         if let Ok(Ok(found)) = listed
             && found.is_confirmed
-            && wait_for(&hub, &found.versions, found.revision).await
+            && wait_for(&cache, &found.versions, found.revision).await
         {
             return;
         }
@@ -153,8 +153,8 @@ pub async fn catch_up(hub: Arc<Hub>, prober: Prober) {
 }
 
 /// Returns whether the store came to hold those versions, or newer ones.
-async fn wait_for(hub: &Hub, versions: &Versions, revision: Revision) -> bool {
-    let mut progress = hub.ingested();
+async fn wait_for(cache: &WatchCache, versions: &Versions, revision: ResourceVersion) -> bool {
+    let mut progress = cache.ingested();
     let reached = async {
         loop {
             let reached = progress
@@ -163,8 +163,8 @@ async fn wait_for(hub: &Hub, versions: &Versions, revision: Revision) -> bool {
             if reached {
                 return;
             }
-            if hub.holds(versions) {
-                hub.ingest(Event::Progress(revision), Timestamp::now());
+            if cache.holds(versions) {
+                cache.ingest(Event::Progress(revision), Timestamp::now());
                 return;
             }
             if progress.changed().await.is_err() {

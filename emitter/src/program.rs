@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::{Router, middleware};
-use emitter_cache::form::SERVICE_EXPORTS;
-use emitter_cache::grant::Owners;
+use emitter_cache::descriptor::SERVICE_EXPORTS;
+use emitter_cache::view_filter::ServiceIndex;
 use emitter_cache::{Fields, Limits};
 use prometheus_client::registry::Registry;
 use proto_types::Resource;
-use runtime::upstream::Asking;
+use runtime::upstream::UpstreamPoller;
 use runtime::{Amount, Budget, Network, Readiness, Tasks, admin, client};
 use tokio_util::sync::CancellationToken;
 
@@ -18,12 +18,11 @@ use crate::api::{self, Api};
 use crate::config::{Config, ConsistentReads};
 use crate::connections::Connections;
 use crate::consumers::Consumers;
-use crate::debug::{self, Present};
+use crate::debug::{self, DebugState};
 use crate::documents::Documents;
 use crate::exposure::{Exposure, Sieve};
-use crate::health::Health;
-use crate::hub::{self, Hub};
-use crate::identity::{self, Identity, Upstream};
+use crate::health::UpstreamHealth;
+use crate::identity::{self, ExpectedIdentity, Upstream};
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
 use crate::page;
@@ -34,7 +33,8 @@ use crate::response_headers::{self, Export, ResponseHeaders};
 use crate::serve::End;
 use crate::shutdown::Shutdown;
 use crate::tls::{self, Certificates};
-use crate::upstream::{self, Follower, Passage};
+use crate::upstream::{self, Passage, UpstreamWatcher};
+use crate::watch_cache::{self, WatchCache};
 
 mod exports;
 mod serving;
@@ -47,16 +47,16 @@ pub(crate) struct Program {
     network: Network,
     config: Config,
     client: kube::Client,
-    hubs: Vec<Arc<Hub>>,
+    caches: Vec<Arc<WatchCache>>,
     /// And what is made of them.
-    served: Vec<Arc<Hub>>,
+    served: Vec<Arc<WatchCache>>,
     /// ServiceExports, and what they export.
-    exports: Option<(Arc<Hub>, Arc<Exposure>)>,
+    exports: Option<(Arc<WatchCache>, Arc<Exposure>)>,
     namespaces: Option<Namespaces>,
-    owners: Arc<Owners>,
+    owners: Arc<ServiceIndex>,
     registry: Registry,
     metrics: Arc<Metrics>,
-    health: Arc<Health>,
+    health: Arc<UpstreamHealth>,
     consumers: Arc<Consumers>,
     connections: Arc<Connections>,
     readiness: Readiness,
@@ -67,27 +67,27 @@ pub(crate) struct Program {
 impl Program {
     /// Nothing runs yet.
     pub(crate) async fn new(network: Network, config: Config) -> anyhow::Result<Self> {
-        let hubs = Resource::ALL.map(|resource| {
-            let hub = Hub::new(resource, config.fields.clone(), Limits::default());
-            Arc::new(hub.gathering(config.requests.max_gather))
+        let caches = Resource::ALL.map(|resource| {
+            let cache = WatchCache::new(resource, config.fields.clone(), Limits::default());
+            Arc::new(cache.gathering(config.requests.max_gather))
         });
         let exports = config.service_exports.then(|| {
-            let hub = Hub::new(&SERVICE_EXPORTS, Fields::All, Limits::default());
-            let hub = Arc::new(hub.gathering(config.requests.max_gather));
-            (hub, Exposure::new(config.selector.clone()))
+            let cache = WatchCache::new(&SERVICE_EXPORTS, Fields::All, Limits::default());
+            let cache = Arc::new(cache.gathering(config.requests.max_gather));
+            (cache, Exposure::new(config.selector.clone()))
         });
-        let mut served = hubs.to_vec();
-        served.extend(exports.as_ref().map(|(hub, _)| Arc::clone(hub)));
+        let mut served = caches.to_vec();
+        served.extend(exports.as_ref().map(|(cache, _)| Arc::clone(cache)));
         let owners = Arc::default();
-        hub::join(&hubs[0], &served[1..], &owners);
+        watch_cache::join(&caches[0], &served[1..], &owners);
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        registry.register_collector(Box::new(hub::Collected(served.clone())));
+        registry.register_collector(Box::new(watch_cache::Collected(served.clone())));
         let namespaces = config.serve_namespaces.then(Namespaces::default);
-        served.extend(namespaces.as_ref().map(|it| Arc::clone(&it.hub)));
+        served.extend(namespaces.as_ref().map(|it| Arc::clone(&it.cache)));
         Ok(Self {
             client: network.connect(&config.access, AGENT).await?,
-            hubs: hubs.to_vec(),
+            caches: caches.to_vec(),
             served,
             exports,
             namespaces,
@@ -116,7 +116,7 @@ impl Program {
             self.registry.register_collector(expirations);
         }
         self.end_with(shutdown);
-        let present = Present {
+        let present = DebugState {
             connections: Arc::clone(&self.connections),
             consumers: Arc::clone(&self.consumers),
         };
@@ -126,13 +126,13 @@ impl Program {
         let open = probes.clone().merge(metrics.clone());
         let router = self.router(&open, identity, access);
         self.serve(&router, certificates).await?;
-        let cut = Arc::clone(&self.consumers).cut_stalled(self.config.connections.write_timeout);
+        let cut = Arc::clone(&self.consumers).evict_stalled(self.config.connections.write_timeout);
         self.spawn("cutting stalled watches", cut);
         let listener = self
             .network
             .listen(self.config.listen, "--admin-bind-address")?;
         let shutdown = self.tasks.shutdown().clone();
-        let shown = page::router(self.hubs.clone(), present.clone(), shutdown.clone());
+        let shown = page::router(self.caches.clone(), present.clone(), shutdown.clone());
         let guarded = metrics.merge(debug::router(present)).merge(shown);
         let admin = probes.merge(self.guard().protect(admin::own_host(guarded)));
         let admin = listener.serve(admin, shutdown);
@@ -149,15 +149,15 @@ impl Program {
         });
     }
 
-    /// Keeps the hubs as the upstream is.
-    fn follow_upstream(&mut self, identity: &Arc<Identity>) {
+    /// Keeps the caches as the upstream is.
+    fn follow_upstream(&mut self, identity: &Arc<ExpectedIdentity>) {
         let upstream = &self.config.upstream;
         let budget = Amount {
             bytes: upstream.max_bytes.get(),
             objects: upstream.max_objects.get(),
         };
         let budget = Budget::new(budget, None);
-        for (hub, resource) in self.hubs.clone().into_iter().zip(Resource::ALL) {
+        for (cache, resource) in self.caches.clone().into_iter().zip(Resource::ALL) {
             let config = &self.config;
             let namespace = config.namespace.as_deref();
             let exposure = self.exports.as_ref().map(|(_, it)| Arc::clone(it));
@@ -166,9 +166,9 @@ impl Program {
             let selector = selector.unwrap_or_default();
             let scope = upstream::exported(resource, &selector, namespace);
             let sieve = exposure.as_ref().map(|it| Sieve::new(it, resource));
-            let mut follower = Follower {
+            let mut follower = UpstreamWatcher {
                 passage: sieve.map_or(Passage::Whole, |it| Passage::Sieved(Box::new(it))),
-                hub: Arc::clone(&hub),
+                cache: Arc::clone(&cache),
                 budget: Arc::clone(&budget),
                 metrics: Arc::clone(&self.metrics),
                 health: Arc::clone(&self.health),
@@ -176,12 +176,12 @@ impl Program {
                 namespaces: self.namespaces.take_if(|_| resource == Resource::Services),
             };
             let prober = Prober::new(self.client.clone(), scope.clone(), identity.guard());
-            let mut prober = prober.hearing(Arc::clone(&self.health));
+            let mut prober = prober.connected(Arc::clone(&self.health));
             if let Some(exposure) = exposure {
                 prober = prober.showing(move |key, labels| exposure.shows(resource, key, labels));
             }
-            self.keep(&hub);
-            let answer = probe::answer(hub, prober);
+            self.keep(&cache);
+            let answer = probe::answer(cache, prober);
             self.spawn(format!("probing {resource}"), answer);
             let (client, guard) = (self.client.clone(), identity.guard());
             let follow = async move { follower.run(client, scope, guard).await };
@@ -190,21 +190,21 @@ impl Program {
         self.follow_exports(identity, budget);
     }
 
-    /// Does for a hub what does not come from its upstream.
-    fn keep(&mut self, hub: &Arc<Hub>) {
-        let resource = hub.names();
+    /// Does for a cache what does not come from its upstream.
+    fn keep(&mut self, cache: &Arc<WatchCache>) {
+        let resource = cache.names();
         if self.config.consistent_reads == ConsistentReads::Cache {
-            hub.barrier().on_demand();
+            cache.barrier().on_demand();
         }
-        let in_step = Arc::clone(hub).keep_in_step();
+        let in_step = Arc::clone(cache).keep_in_step();
         self.spawn(format!("keeping {resource} in step"), in_step);
-        let pace = Arc::clone(hub).pace();
+        let pace = Arc::clone(cache).pace();
         self.spawn(format!("pacing readers of {resource}"), pace);
     }
 
     /// Finds out which cluster this is.
-    fn learn_identity(&mut self) -> Arc<Identity> {
-        let identity = Arc::new(Identity::new(self.config.names.clone()));
+    fn learn_identity(&mut self) -> Arc<ExpectedIdentity> {
+        let identity = Arc::new(ExpectedIdentity::new(self.config.names.clone()));
         let upstream = match &self.config.access {
             client::Access::Url { .. } => Upstream::Emitter,
             client::Access::InCluster
@@ -214,7 +214,7 @@ impl Program {
         let learn = Arc::clone(&identity).follow(self.client.clone(), upstream);
         self.spawn("learning the identity", learn);
         if upstream == Upstream::Emitter {
-            let behind = look_behind(self.client.clone(), Arc::clone(&self.health));
+            let behind = poll_upstream(self.client.clone(), Arc::clone(&self.health));
             self.spawn("looking behind the upstream", behind);
         }
         identity
@@ -266,7 +266,7 @@ impl Program {
             certificates: certificates.clone(),
             client: self.client.clone(),
             owners: Arc::clone(&self.owners),
-            hubs: self.served.clone(),
+            caches: self.served.clone(),
             metrics: Arc::clone(&self.metrics),
         })?;
         let metrics = || Arc::clone(&self.metrics);
@@ -306,9 +306,14 @@ impl Program {
     }
 
     /// All that is served, behind the gate.
-    fn router(&self, open: &Router, identity: Arc<Identity>, access: Arc<Access>) -> Router {
+    fn router(
+        &self,
+        open: &Router,
+        identity: Arc<ExpectedIdentity>,
+        access: Arc<Access>,
+    ) -> Router {
         let api = Api {
-            hubs: self.served.clone(),
+            caches: self.served.clone(),
             documents: Documents::new(self.client.clone()),
             metrics: Arc::clone(&self.metrics),
             shutdown: self.end.ended.clone(),
@@ -328,7 +333,7 @@ impl Program {
             ),
         });
         api::router(Arc::new(api))
-            .merge(api::respond::as_probes(open.clone()))
+            .merge(api::response::as_probes(open.clone()))
             .merge(identity::router(Arc::clone(&identity)))
             .layer(middleware::from_fn_with_state(identity, identity::sign))
             .layer(middleware::from_fn_with_state(
@@ -343,9 +348,9 @@ impl Program {
 }
 
 /// Says that an upstream which is an emitter has lost its own.
-async fn look_behind(client: kube::Client, health: Arc<Health>) {
+async fn poll_upstream(client: kube::Client, health: Arc<UpstreamHealth>) {
     const BEHIND: &str = "what is behind the upstream";
-    let mut asking = Asking::new(client);
+    let mut asking = UpstreamPoller::new(client);
     loop {
         let lost = asking.next().await;
         lost.map_or_else(

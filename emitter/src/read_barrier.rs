@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use proto_types::evidence::Read;
-use proto_types::{ObjectKey, Revision};
+use proto_types::{ObjectKey, ResourceVersion};
 use tokio::sync::watch;
 
 /// UID and resource version of each object of a list.
-pub type Versions = HashMap<ObjectKey, (Box<str>, Revision)>;
+pub type Versions = HashMap<ObjectKey, (Box<str>, ResourceVersion)>;
 
 /// Longest time that a read waits for its confirmation. The client waits 30 s for a response
-/// (`runtime::follow::Limits`), and must receive one.
+/// (`runtime::watcher::Limits`), and must receive one.
 const CONFIRMATION: Duration = Duration::from_secs(15);
 
 /// Reads that wait for the store, and how many of them were answered.

@@ -12,7 +12,7 @@ use proto_types::Status;
 use proto_types::status::Details;
 
 use crate::access::{Access, Credentials, Denied};
-use crate::api::{Asked, Payload, respond};
+use crate::api::{Payload, RequestContext, response};
 use crate::attributes::Attributes;
 use crate::connections::{Connection, group};
 use crate::consumers::{Caller, Consumers, Sending};
@@ -34,10 +34,10 @@ pub async fn filter(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let asked = Asked::new(&request);
+    let asked = RequestContext::new(&request);
     if let Err(status) = parts.measure(&request) {
         // A body that was announced is not waited for.
-        return closing(respond::refusal(&asked, &status));
+        return closing(response::refusal(&asked, &status));
     }
     let attributes = asked.attributes(request.method(), &decoded(request.uri().path()));
     let is_watch = attributes.is_watch();
@@ -49,10 +49,10 @@ pub async fn filter(
         Err(denied) => return deny(&asked, &request, denied),
     };
     if is_about_objects {
-        parts.metrics.asked(caller.view(), is_watch);
+        parts.metrics.count_request(caller.view(), is_watch);
     }
     if is_watch && let Err(status) = caller.take_watch() {
-        let refusal = respond::refusal(&asked, &status);
+        let refusal = response::refusal(&asked, &status);
         return match parts.consumers.is_closing() {
             true => closing(refusal),
             false => refusal,
@@ -64,7 +64,7 @@ pub async fn filter(
     }
     let permit = match caller.take_request() {
         Ok(permit) => permit,
-        Err(status) => return respond::refusal(&asked, &status),
+        Err(status) => return response::refusal(&asked, &status),
     };
     request.extensions_mut().insert(caller.clone());
     let mut response = next.run(request).await;
@@ -72,7 +72,7 @@ pub async fn filter(
     let charge = payload.map_or(Ok(None), |Payload(bytes)| caller.take_bytes(&bytes));
     let charge = match charge {
         Ok(charge) => charge,
-        Err(status) => return respond::refusal(&asked, &status),
+        Err(status) => return response::refusal(&asked, &status),
     };
     let Caller {
         connection,
@@ -144,14 +144,14 @@ fn decoded(path: &str) -> Cow<'_, str> {
 }
 
 /// A refusal, as a kube-apiserver writes it.
-fn deny(asked: &Asked, request: &Request, denied: Denied) -> Response {
+fn deny(asked: &RequestContext, request: &Request, denied: Denied) -> Response {
     let mut response = match denied {
-        Denied::Refused(status) => respond::refusal(asked, &status),
+        Denied::Refused(status) => response::refusal(asked, &status),
         Denied::Failed(why) => {
             let uri = request.uri().path_and_query().map_or("/", |it| it.as_str());
             let text = format!("Internal Server Error: {uri:?}: {why}\n");
             let code = StatusCode::INTERNAL_SERVER_ERROR;
-            respond::with_type(asked, code, "text/plain; charset=utf-8", text)
+            response::with_type(asked, code, "text/plain; charset=utf-8", text)
         }
     };
     if response.status() != StatusCode::UNAUTHORIZED {
@@ -266,7 +266,7 @@ mod tests {
         let lab = Lab::new(|limits| limits.max_watches_per_consumer = one());
         let caller = |name: &str| Caller {
             name: name.into(),
-            grant: emitter_cache::Grant::default(),
+            grant: emitter_cache::ViewFilter::default(),
             right: None,
             connection: None,
             consumers: Arc::clone(&lab.consumers),

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use emitter_cache::{Fields, Grant};
+use emitter_cache::{Fields, ViewFilter};
 use http::{HeaderName, HeaderValue};
 use proto_types::LabelSelector;
 use proto_types::evidence::Read;
 use runtime::upstream;
 
 use crate::consumers::Caller;
-use crate::health::Health;
+use crate::health::UpstreamHealth;
 
 const VIEW: HeaderName = HeaderName::from_static("heliograph-view");
 
@@ -33,7 +33,7 @@ pub struct Export {
 #[derive(Debug)]
 pub struct ResponseHeaders {
     /// Connection to the upstream.
-    pub health: Arc<Health>,
+    pub health: Arc<UpstreamHealth>,
     /// Export settings.
     pub export: Export,
 }
@@ -58,7 +58,7 @@ impl Export {
     }
 
     /// Returns the name of a view, which discloses nothing else of it.
-    fn view(&self, grant: &Grant) -> String {
+    fn view(&self, grant: &ViewFilter) -> String {
         // Without a seed: another replica must say the same.
         let mut hasher = DefaultHasher::new();
         (self, grant).hash(&mut hasher);
@@ -95,7 +95,7 @@ pub async fn apply(
 
 #[cfg(test)]
 mod tests {
-    use emitter_cache::grant::{Owners, Rules};
+    use emitter_cache::view_filter::{Rules, ServiceIndex};
 
     use super::*;
 
@@ -103,12 +103,12 @@ mod tests {
         Export::new(Some(&selector.parse().unwrap()), false, (None, fields))
     }
 
-    fn only(namespace: &str) -> Grant {
+    fn only(namespace: &str) -> ViewFilter {
         let rules = Rules {
             namespaces: Some([namespace.to_owned()].into()),
             ..Rules::default()
         };
-        Grant::new(rules, Arc::<Owners>::default())
+        ViewFilter::new(rules, Arc::<ServiceIndex>::default())
     }
 
     #[test]
@@ -122,19 +122,19 @@ mod tests {
             export("a=b", &Fields::All).view(&only("x"))
         );
         let views = [
-            all.view(&Grant::default()),
+            all.view(&ViewFilter::default()),
             all.view(&only("x")),
             all.view(&only("y")),
-            export("a=c", &Fields::All).view(&Grant::default()),
-            export("a=b", &needed).view(&Grant::default()),
+            export("a=c", &Fields::All).view(&ViewFilter::default()),
+            export("a=b", &needed).view(&ViewFilter::default()),
             Export::new(
                 Some(&"a=b".parse().unwrap()),
                 false,
                 (Some("x"), &Fields::All),
             )
-            .view(&Grant::default()),
+            .view(&ViewFilter::default()),
             Export::new(Some(&"a=b".parse().unwrap()), true, (None, &Fields::All))
-                .view(&Grant::default()),
+                .view(&ViewFilter::default()),
         ];
         for (i, view) in views.iter().enumerate() {
             assert!(!views[..i].contains(view), "{i}: {views:?}");

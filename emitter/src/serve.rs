@@ -1,12 +1,12 @@
 //! Sockets: connections, their limits, and a clean end.
 
+mod chunked_response;
 mod connection;
-mod conversation;
-mod gathered;
-mod long;
-mod paced;
-mod rewound;
+mod http_connection;
+mod replay_stream;
 mod service;
+mod write_coalescing;
+mod write_timeout;
 
 use std::io;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use self::connection::Server;
-use self::conversation::Http;
+use self::http_connection::Http;
 use self::service::Answers;
-use crate::connections::{Admission, Connections};
+use crate::connections::{AcceptDecision, Connections};
 use crate::tls::Certificates;
 
 /// Time for which connections may finish their responses after all watches were ended.
@@ -71,9 +71,9 @@ pub async fn serve(
             }
         };
         let (place, answers) = match connections.admit(address) {
-            Admission::Serve(place) => (place, Answers::All(router.clone())),
-            Admission::Refuse(place) => (place, Answers::TooMany),
-            Admission::Close => continue,
+            AcceptDecision::Serve(place) => (place, Answers::All(router.clone())),
+            AcceptDecision::Refuse(place) => (place, Answers::TooMany),
+            AcceptDecision::Close => continue,
         };
         running.spawn(Arc::clone(&server).run(stream, place, answers));
     }

@@ -3,33 +3,33 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use proto_types::resource::Names;
-use proto_types::{LabelSelector, Labels, RawObject, Revision, label};
-use runtime::follow::{Cause, Event, Guard, Limits, Listing, Reader, Scope};
+use proto_types::resource::ApiResource;
+use proto_types::{LabelSelector, Labels, RawObject, ResourceVersion, label};
+use runtime::watcher::{Event, FailureCause, IdentityCheck, Limits, Listing, Scope, Watcher};
 use runtime::{Budget, Flag, Restarts, contain};
 use tracing::{error, info, warn};
 
 pub(crate) use self::exports::Exports;
-use self::past::Phase;
+use self::startup_history::Phase;
 use crate::exposure::{Exposure, Sieve, Turned, exports_as_served, is_the_api_server};
-use crate::health::Health;
-use crate::hub::Hub;
+use crate::health::UpstreamHealth;
 use crate::metrics::Metrics;
 use crate::namespaces::Namespaces;
 use crate::probe;
+use crate::watch_cache::WatchCache;
 
 mod exports;
-mod past;
+mod startup_history;
 
 /// Returns the scope of the export: the selected objects without mirrors. The API server evaluates
 /// both, so an object leaves the export at the moment in which it is marked as a mirror.
 #[must_use]
 pub fn exported(
-    resource: impl Into<&'static Names>,
+    resource: impl Into<&'static ApiResource>,
     selector: &LabelSelector,
     namespace: Option<&str>,
 ) -> Scope {
-    let never_mirrored: LabelSelector = label::never_mirrored()
+    let never_mirrored: LabelSelector = label::exclude_mirrors_selector()
         .parse()
         .expect("our own selector parses");
     Scope {
@@ -39,14 +39,14 @@ pub fn exported(
     }
 }
 
-/// Keeps one hub as its upstream is.
-pub struct Follower {
-    /// The hub.
-    pub hub: Arc<Hub>,
+/// Keeps one cache as its upstream is.
+pub struct UpstreamWatcher {
+    /// The cache.
+    pub cache: Arc<WatchCache>,
     /// Counts failures.
     pub metrics: Arc<Metrics>,
     /// Says whether the upstream is heard.
-    pub health: Arc<Health>,
+    pub health: Arc<UpstreamHealth>,
     /// The namespaces of what is followed, where they are served.
     pub namespaces: Option<Namespaces>,
     /// Memory limit of all exported objects.
@@ -67,13 +67,13 @@ pub enum Passage {
     Exports(Arc<Exposure>),
 }
 
-impl Follower {
+impl UpstreamWatcher {
     /// Follows for ever, ServiceExports as long as they are served. After a panic on what the
-    /// upstream sent, the hub serves what it has, and the upstream is listed again after a delay.
-    pub async fn run(&mut self, client: kube::Client, scope: Scope, guard: Guard) {
+    /// upstream sent, the cache serves what it has, and the upstream is listed again after a delay.
+    pub async fn run(&mut self, client: kube::Client, scope: Scope, guard: IdentityCheck) {
         let mut restarts = Restarts::default();
         let mut past = match &mut self.passage {
-            Passage::Whole => past::oldest(&client, &scope).await,
+            Passage::Whole => startup_history::oldest(&client, &scope).await,
             Passage::Sieved(sieve) => {
                 sieve.opened().await;
                 None
@@ -99,20 +99,20 @@ impl Follower {
         &mut self,
         client: kube::Client,
         scope: Scope,
-        guard: Guard,
-        oldest: Option<Revision>,
+        guard: IdentityCheck,
+        oldest: Option<ResourceVersion>,
     ) {
         let resource = scope.resource;
         let prober = probe::Prober::new(client.clone(), scope.clone(), Arc::clone(&guard));
-        let caught_up = probe::catch_up(Arc::clone(&self.hub), prober);
+        let caught_up = probe::catch_up(Arc::clone(&self.cache), prober);
         let mut caught_up = std::pin::pin!(caught_up);
-        let reader = Reader::new(client, scope, Limits::default());
+        let reader = Watcher::new(client, scope, Limits::default());
         let mut reader = reader.within(Arc::clone(&self.budget)).guarded(guard);
         let mut phase = Phase::Present;
         if let Some(oldest) = oldest {
             phase = Phase::Before(oldest);
             reader = reader.beginning_at(oldest);
-            self.hubs().for_each(|hub| hub.begin_in_the_past());
+            self.caches().for_each(|cache| cache.begin_in_the_past());
         }
         let mut is_lost = false;
         loop {
@@ -136,7 +136,7 @@ impl Follower {
             {
                 continue;
             }
-            self.hear(&event, resource);
+            self.handle(&event, resource);
             is_lost = self.note_connection(&event, resource, is_lost);
             let listed = match &event {
                 Event::Listed(listing) => Some(listing.revision),
@@ -148,7 +148,7 @@ impl Follower {
                 (Some(revision), Phase::Before(past)) if revision == past => Phase::CatchingUp,
                 // What was between the past and this list is not known.
                 (Some(_), Phase::Before(_) | Phase::CatchingUp) => {
-                    self.hubs().for_each(|hub| hub.compact());
+                    self.caches().for_each(|cache| cache.compact());
                     self.arrive()
                 }
                 (Some(_), Phase::Present) => self.arrive(),
@@ -158,7 +158,12 @@ impl Follower {
 
     /// Reports that the API server is disconnected, or connected again. Returns whether it
     /// is disconnected.
-    fn note_connection(&self, event: &Event, resource: &'static Names, is_lost: bool) -> bool {
+    fn note_connection(
+        &self,
+        event: &Event,
+        resource: &'static ApiResource,
+        is_lost: bool,
+    ) -> bool {
         match event {
             Event::Failed(failure) => {
                 self.metrics.upstream_failed(resource);
@@ -184,10 +189,10 @@ impl Follower {
     /// would: a store has no objects but those of one moment. It is served only where
     /// there is nothing else, by an emitter that says that it is disconnected.
     fn is_served(&self, listing: &Listing) -> bool {
-        listing.ruling.absences_count() || self.hub.ingested().borrow().is_none()
+        listing.ruling.absences_count() || self.cache.ingested().borrow().is_none()
     }
 
-    fn hear(&self, event: &Event, resource: &'static Names) {
+    fn handle(&self, event: &Event, resource: &'static ApiResource) {
         let is_contact = match event {
             Event::Failed(_) => false,
             Event::Listed(listing) => listing.ruling.absences_count(),
@@ -205,32 +210,32 @@ impl Follower {
         let event = match &mut self.passage {
             Passage::Whole => event,
             Passage::Sieved(sieve) => {
-                self.hub.learn(&event);
+                self.cache.apply_services(&event);
                 let event = sieve.pass(event);
                 self.tell_namespaces(&event, now);
-                self.hub.serve(event, now);
+                self.cache.serve(event, now);
                 return;
             }
             Passage::Exports(exposure) => {
                 let event = exports_as_served(event);
-                exposure.learn(&event);
+                exposure.apply(&event);
                 event
             }
         };
         self.tell_namespaces(&event, now);
-        self.hub.ingest(event, now);
+        self.cache.ingest(event, now);
     }
 
     fn tell_namespaces(&mut self, event: &Event, now: Timestamp) {
         if let Some(namespaces) = &mut self.namespaces {
-            namespaces.tell(event, now);
+            namespaces.apply(event, now);
         }
     }
 
     /// Shows and hides what ServiceExports decide.
     fn turn(&mut self, turned: Vec<Turned>) {
         let now = Timestamp::now();
-        let progress = self.hub.ingested().borrow().unwrap_or_default();
+        let progress = self.cache.ingested().borrow().unwrap_or_default();
         for turned in turned {
             let event = match &turned {
                 Turned::Shown(object) => Event::Applied(RawObject {
@@ -246,26 +251,27 @@ impl Follower {
                 }),
             };
             self.tell_namespaces(&event, now);
-            self.hub.turn(turned, now);
+            self.cache.turn(turned, now);
         }
     }
 
     /// Returns whether ServiceExports are not served any more under this version.
     fn is_not_served(&self, event: &Event) -> bool {
         let is_exports = matches!(self.passage, Passage::Exports(_));
-        is_exports && matches!(event, Event::Failed(it) if matches!(it.cause, Cause::NotServed(_)))
+        is_exports
+            && matches!(event, Event::Failed(it) if matches!(it.cause, FailureCause::NotServed(_)))
     }
 
-    fn hubs(&self) -> impl Iterator<Item = &Hub> {
-        let namespaces = self.namespaces.as_ref().map(|it| &it.hub);
-        std::iter::once(&self.hub)
+    fn caches(&self) -> impl Iterator<Item = &WatchCache> {
+        let namespaces = self.namespaces.as_ref().map(|it| &it.cache);
+        std::iter::once(&self.cache)
             .chain(namespaces)
             .map(AsRef::as_ref)
     }
 
     /// Everything is known from now on.
     fn arrive(&self) -> Phase {
-        self.hubs().for_each(|hub| hub.settle());
+        self.caches().for_each(|cache| cache.settle());
         self.ready.raise();
         Phase::Present
     }

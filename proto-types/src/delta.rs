@@ -11,7 +11,7 @@
 
 mod difference;
 
-use crate::Revision;
+use crate::ResourceVersion;
 
 pub use difference::{apply, difference};
 
@@ -56,7 +56,7 @@ pub enum Form {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Former {
     /// Its resource version.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
     /// Its length in bytes.
     pub length: usize,
     /// CRC-32 of it.
@@ -66,7 +66,7 @@ pub struct Former {
 impl Former {
     /// Names a version of an object.
     #[must_use]
-    pub fn of(revision: Revision, object: &[u8]) -> Self {
+    pub fn of(revision: ResourceVersion, object: &[u8]) -> Self {
         Self {
             revision,
             length: object.len(),
@@ -152,7 +152,7 @@ impl Head {
                     return Some(None);
                 };
                 Form::Difference(Former {
-                    revision: Revision::new(revision),
+                    revision: ResourceVersion::new(revision),
                     length,
                     checksum,
                 })
@@ -216,7 +216,7 @@ mod tests {
     fn form() -> impl Strategy<Value = Form> {
         let former = any::<(u64, usize, u32)>().prop_map(|(revision, length, checksum)| {
             Form::Difference(Former {
-                revision: Revision::new(revision),
+                revision: ResourceVersion::new(revision),
                 length,
                 checksum,
             })

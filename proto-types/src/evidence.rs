@@ -1,7 +1,7 @@
 //! Evidence of absence: the origin of an answer, and the decision about what it may change.
 //!
 //! An answer that lacks an object is evidence of its absence only if its origin allows that.
-//! Every list and every watch carries [`Evidence`]. [`judge`] compares it with the [`Known`]
+//! Every list and every watch carries [`Evidence`]. [`evaluate`] compares it with the [`Known`]
 //! state and returns a [`Ruling`]. Readers of both programs use this function, and so does the
 //! model checker in `tests/model`.
 //!
@@ -15,7 +15,7 @@ mod table;
 
 use std::collections::BTreeSet;
 
-use crate::Revision;
+use crate::ResourceVersion;
 
 pub use table::{Objection, Ruling, Weakness};
 
@@ -41,7 +41,7 @@ pub struct Evidence {
     /// Relation of the answer to the present.
     pub read: Read,
     /// Resource version; `None` if the server has none.
-    pub position: Option<Revision>,
+    pub position: Option<ResourceVersion>,
 }
 
 /// Connection of a server to the first API server.
@@ -74,7 +74,7 @@ pub struct Known {
     /// View of the known objects, if the server reported it.
     pub view: Option<ViewName>,
     /// Resource version up to which everything is known; `None` before the first list.
-    pub position: Option<Revision>,
+    pub position: Option<ResourceVersion>,
     /// Consecutive confirmed lists that were older than `position`.
     pub older: u8,
 }
@@ -94,7 +94,7 @@ pub enum Expected {
 impl Evidence {
     /// Evidence of a confirmed list from a server that reports neither identity nor view.
     #[must_use]
-    pub const fn confirmed(position: Revision) -> Self {
+    pub const fn confirmed(position: ResourceVersion) -> Self {
         Self {
             cluster: None,
             view: None,
@@ -107,7 +107,7 @@ impl Evidence {
 
 /// Decides what an answer may change.
 #[must_use]
-pub fn judge(known: &Known, offered: &Evidence) -> Ruling {
+pub fn evaluate(known: &Known, offered: &Evidence) -> Ruling {
     table::ruling(known, offered)
 }
 
@@ -144,7 +144,7 @@ impl Known {
     }
 
     /// Moves the position forward: a watch delivered everything up to there.
-    pub fn advance(&mut self, position: Revision) {
+    pub fn advance(&mut self, position: ResourceVersion) {
         self.position = self.position.max(Some(position));
     }
 

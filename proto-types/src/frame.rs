@@ -6,8 +6,8 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::Revision;
-use crate::resource::Names;
+use crate::ResourceVersion;
+use crate::resource::ApiResource;
 
 /// Type of a watch event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -100,7 +100,7 @@ fn present<'de, D: Deserializer<'de>>(
 
 impl List<'_> {
     /// Checks that it is a list of that resource.
-    pub fn check(&self, resource: &Names) -> Result<(), String> {
+    pub fn check(&self, resource: &ApiResource) -> Result<(), String> {
         let is_kind = self.kind.strip_suffix("List") == Some(resource.kind);
         if !is_kind || self.api_version != resource.api_version {
             let (kind, api_version) = (&self.kind, &self.api_version);
@@ -120,7 +120,7 @@ pub struct ListMeta {
     /// The revision at which all items stood as they are; zero where the server tells
     /// none.
     #[serde(default)]
-    pub resource_version: Revision,
+    pub resource_version: ResourceVersion,
     /// Token of the next page; empty on the last.
     #[serde(default, rename = "continue")]
     pub continue_token: String,
@@ -138,7 +138,7 @@ pub struct Bookmark {
 #[serde(rename_all = "camelCase")]
 pub struct BookmarkMeta {
     /// Everything up to here has been sent.
-    pub resource_version: Revision,
+    pub resource_version: ResourceVersion,
     /// Holds [`INITIAL_EVENTS_END`](crate::label::INITIAL_EVENTS_END) once, and
     /// [`UPSTREAM`](crate::label::UPSTREAM) while an emitter is disconnected.
     #[serde(default)]

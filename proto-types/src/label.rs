@@ -45,12 +45,12 @@ pub const FAILOVER_MIN: &str = "heliograph.dev/failover-min";
 
 /// On a member of a global Service: what it is while a workload moves from one cluster to
 /// another, in the words of k8s-endpoints-sync-controller.
-pub const MODE: &str = "vmware.com/syndicate-mode";
+pub const SYNDICATE_MODE: &str = "vmware.com/syndicate-mode";
 
 /// Label of the replicas of k8s-endpoints-sync-controller, and of mirrors that replace them.
-pub const REPLICATED: &str = "replicated";
+pub const SYNDICATE_LABEL: &str = "replicated";
 
-/// Value of [`REPLICATED`] on namespaces whose Services are not replicated.
+/// Value of [`SYNDICATE_LABEL`] on namespaces whose Services are not replicated.
 pub const NOT_REPLICATED: &str = "false";
 
 /// Selects no pod. Without any selector, Kubernetes would leave the endpoints that it found
@@ -126,14 +126,14 @@ pub fn is_predecessors(labels: &Labels, annotations: &Labels) -> bool {
 /// user's own and evaluated by the API server, so that an object leaves the
 /// export in the moment it is marked.
 #[must_use]
-pub fn never_mirrored() -> String {
+pub fn exclude_mirrors_selector() -> String {
     format!("!{SOURCE}")
 }
 
 /// Returns whether an object is managed by Heliograph. Either mark suffices, so that the removal of
 /// one of them is reverted, and does not count as a change of owner.
 #[must_use]
-pub fn is_ours(labels: &Labels, annotations: &Labels) -> bool {
+pub fn is_managed(labels: &Labels, annotations: &Labels) -> bool {
     labels.contains_key(SOURCE) || annotations.contains_key(SOURCE_SERVICE)
 }
 

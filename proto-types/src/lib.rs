@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`resource`] | the served kinds, with their groups, paths and printed names |
-//! | [`revision`] | [`Revision`]: a resource version, comparable within one resource |
+//! | [`revision`] | [`ResourceVersion`]: a resource version, comparable within one resource |
 //! | [`object`] | [`ObjectKey`] and [`RawObject`]: one object as its server encoded it |
 //! | [`evidence`] | origin of an answer, and the decision about what it may change |
 //! | [`frame`] | watch events and lists as they come off the wire |
@@ -34,6 +34,6 @@ pub mod status;
 
 pub use object::{Labels, ObjectKey, RawObject};
 pub use resource::Resource;
-pub use revision::Revision;
+pub use revision::ResourceVersion;
 pub use selector::{FieldSelector, LabelSelector};
 pub use status::Status;

@@ -1,6 +1,6 @@
 //! Names of the Multi-Cluster Services API, in each of its versions.
 
-use crate::resource::Names;
+use crate::resource::ApiResource;
 
 /// API group of ServiceExport and ServiceImport.
 pub const GROUP: &str = "multicluster.x-k8s.io";
@@ -35,7 +35,7 @@ impl Version {
 
     /// Returns the ServiceExport resource of this version.
     #[must_use]
-    pub const fn exports(self) -> &'static Names {
+    pub const fn exports(self) -> &'static ApiResource {
         match self {
             Self::V1Beta1 => &EXPORTS_V1BETA1,
             Self::V1Alpha1 => &EXPORTS_V1ALPHA1,
@@ -44,7 +44,7 @@ impl Version {
 
     /// Returns the ServiceImport resource of this version.
     #[must_use]
-    pub const fn imports(self) -> &'static Names {
+    pub const fn imports(self) -> &'static ApiResource {
         match self {
             Self::V1Beta1 => &IMPORTS_V1BETA1,
             Self::V1Alpha1 => &IMPORTS_V1ALPHA1,
@@ -52,10 +52,10 @@ impl Version {
     }
 }
 
-/// Names a resource of the API in one version.
+/// ApiResource a resource of the API in one version.
 macro_rules! names {
     ($name:ident, $kind:literal, $singular:literal, $short:literal, $version:literal) => {
-        static $name: Names = Names {
+        static $name: ApiResource = ApiResource {
             plural: concat!($singular, "s"),
             singular: $singular,
             short: Some($short),

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::Revision;
-use crate::resource::Names;
+use crate::ResourceVersion;
+use crate::resource::ApiResource;
 
 /// An object's labels.
 pub type Labels = BTreeMap<String, String>;
@@ -35,7 +35,7 @@ pub enum ParseError {
     #[error("{resource} object without {part}")]
     Missing {
         /// The resource that was expected.
-        resource: &'static Names,
+        resource: &'static ApiResource,
         /// The missing part.
         part: &'static str,
     },
@@ -43,13 +43,13 @@ pub enum ParseError {
     #[error("{resource} object with more than {MAX_DEPTH} levels")]
     Depth {
         /// The resource that was expected.
-        resource: &'static Names,
+        resource: &'static ApiResource,
     },
     /// A part that no API server would have stored.
     #[error("{resource} object with an invalid {part}: {why}")]
     Invalid {
         /// The resource that was expected.
-        resource: &'static Names,
+        resource: &'static ApiResource,
         /// The invalid part.
         part: &'static str,
         /// The rule that it breaks.
@@ -76,12 +76,12 @@ pub struct RawObject {
     /// Namespace and name.
     pub key: ObjectKey,
     /// The version of the object.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
     /// The object's identity through all versions.
     pub uid: Box<str>,
     /// Its labels.
     pub labels: Labels,
-    /// The whole object, beginning with [`crate::resource::Names::object_head`].
+    /// The whole object, beginning with [`crate::resource::ApiResource::object_head`].
     pub json: Bytes,
 }
 
@@ -100,7 +100,7 @@ struct Metadata<'a> {
     namespace: Cow<'a, str>,
     #[serde(borrow, default)]
     uid: Cow<'a, str>,
-    resource_version: Option<Revision>,
+    resource_version: Option<ResourceVersion>,
     #[serde(default)]
     labels: Option<Labels>,
 }
@@ -156,7 +156,7 @@ impl fmt::Debug for ObjectKey {
 
 impl RawObject {
     /// Reads an object as it stands in a watch event or answers a GET.
-    pub fn parse(names: impl Into<&'static Names>, json: &Bytes) -> Result<Self, ParseError> {
+    pub fn parse(names: impl Into<&'static ApiResource>, json: &Bytes) -> Result<Self, ParseError> {
         let resource = names.into();
         if MAX_DEPTH < depth(json) {
             return Err(ParseError::Depth { resource });
@@ -198,7 +198,7 @@ impl RawObject {
     /// The object as an item of a list: without `kind` and `apiVersion`, and
     /// without the opening brace, which the caller writes.
     #[must_use]
-    pub fn item_tail(&self, names: &Names) -> Bytes {
+    pub fn item_tail(&self, names: &ApiResource) -> Bytes {
         self.json.slice(names.object_head.len()..)
     }
 }
@@ -206,7 +206,7 @@ impl RawObject {
 impl Metadata<'_> {
     /// Checks what an API server checks before it stores an object, as far as keys and
     /// paths are made of it.
-    fn check(&self, resource: &'static Names) -> Result<(), ParseError> {
+    fn check(&self, resource: &'static ApiResource) -> Result<(), ParseError> {
         let parts = [
             ("metadata.name", &self.name, MAX_NAME),
             ("metadata.namespace", &self.namespace, MAX_NAMESPACE),

@@ -19,7 +19,7 @@ impl Resource {
 
     /// Returns the names.
     #[must_use]
-    pub const fn names(self) -> &'static Names {
+    pub const fn names(self) -> &'static ApiResource {
         match self {
             Self::Services => &SERVICES,
             Self::EndpointSlices => &ENDPOINT_SLICES,
@@ -98,7 +98,7 @@ impl Resource {
 
 /// Names of a resource in paths, documents and messages.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Names {
+pub struct ApiResource {
     /// The plural that stands in paths.
     pub plural: &'static str,
     /// The singular that discovery reports.
@@ -119,7 +119,7 @@ pub struct Names {
     pub object_head: &'static str,
 }
 
-const SERVICES: Names = Names {
+const SERVICES: ApiResource = ApiResource {
     plural: "services",
     singular: "service",
     short: Some("svc"),
@@ -131,7 +131,7 @@ const SERVICES: Names = Names {
     object_head: r#"{"kind":"Service","apiVersion":"v1","#,
 };
 
-const ENDPOINT_SLICES: Names = Names {
+const ENDPOINT_SLICES: ApiResource = ApiResource {
     plural: "endpointslices",
     singular: "endpointslice",
     short: None,
@@ -143,7 +143,7 @@ const ENDPOINT_SLICES: Names = Names {
     object_head: r#"{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","#,
 };
 
-const ENDPOINTS: Names = Names {
+const ENDPOINTS: ApiResource = ApiResource {
     plural: "endpoints",
     singular: "endpoints",
     short: Some("ep"),
@@ -156,7 +156,7 @@ const ENDPOINTS: Names = Names {
 };
 
 /// Names of namespaces, of which no object is mirrored.
-pub static NAMESPACES: Names = Names {
+pub static NAMESPACES: ApiResource = ApiResource {
     plural: "namespaces",
     singular: "namespace",
     short: Some("ns"),
@@ -168,7 +168,7 @@ pub static NAMESPACES: Names = Names {
     object_head: r#"{"kind":"Namespace","apiVersion":"v1","#,
 };
 
-impl Names {
+impl ApiResource {
     /// The path of the collection, in one namespace or in all.
     #[must_use]
     pub fn collection(&self, namespace: Option<&str>) -> String {
@@ -180,13 +180,13 @@ impl Names {
     }
 }
 
-impl From<Resource> for &'static Names {
+impl From<Resource> for &'static ApiResource {
     fn from(resource: Resource) -> Self {
         resource.names()
     }
 }
 
-impl fmt::Display for Names {
+impl fmt::Display for ApiResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.plural)
     }

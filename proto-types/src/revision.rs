@@ -11,14 +11,14 @@ use serde::{Deserialize, Deserializer};
 /// resource compare as integers; before that every kube-apiserver on etcd did so
 /// too. Revisions of different resources or clusters do not compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Revision(u64);
+pub struct ResourceVersion(u64);
 
 /// A resource version that no kube-apiserver could have made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("resource version {0:?} is not a decimal number")]
 pub struct InvalidRevision(String);
 
-impl Revision {
+impl ResourceVersion {
     /// Before everything: `resourceVersion=0` in a request means "any".
     pub const ZERO: Self = Self(0);
 
@@ -44,13 +44,13 @@ impl Revision {
     }
 }
 
-impl fmt::Display for Revision {
+impl fmt::Display for ResourceVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl FromStr for Revision {
+impl FromStr for ResourceVersion {
     type Err = InvalidRevision;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -64,7 +64,7 @@ impl FromStr for Revision {
     }
 }
 
-impl<'de> Deserialize<'de> for Revision {
+impl<'de> Deserialize<'de> for ResourceVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         std::borrow::Cow::<'de, str>::deserialize(deserializer)?
             .parse()
@@ -74,19 +74,19 @@ impl<'de> Deserialize<'de> for Revision {
 
 #[cfg(test)]
 mod tests {
-    use super::Revision;
+    use super::ResourceVersion;
 
     #[test]
     fn revisions_compare_as_numbers_not_as_text() {
-        let nine: Revision = "9".parse().unwrap();
-        let ten: Revision = "10".parse().unwrap();
+        let nine: ResourceVersion = "9".parse().unwrap();
+        let ten: ResourceVersion = "10".parse().unwrap();
         assert!(nine < ten);
     }
 
     #[test]
     fn values_that_go_rejects_are_rejected() {
         for text in ["", "+1", "-1", "1.0", "abc", "18446744073709551616"] {
-            assert!(text.parse::<Revision>().is_err(), "{text:?}");
+            assert!(text.parse::<ResourceVersion>().is_err(), "{text:?}");
         }
     }
 }

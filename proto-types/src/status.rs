@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Revision;
+use crate::ResourceVersion;
 use crate::quote::quote;
-use crate::resource::Names;
+use crate::resource::ApiResource;
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ pub struct Details {
     pub kind: String,
     /// The parts that did not validate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub causes: Vec<Cause>,
+    pub causes: Vec<StatusCause>,
     /// Delay in seconds before a retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_seconds: Option<u32>,
@@ -102,7 +102,7 @@ pub struct Details {
 
 /// One reason among several.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Cause {
+pub struct StatusCause {
     /// For programs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -136,7 +136,7 @@ impl Status {
 
     /// The object does not exist.
     #[must_use]
-    pub fn not_found(names: impl Into<&'static Names>, name: &str) -> Self {
+    pub fn not_found(names: impl Into<&'static ApiResource>, name: &str) -> Self {
         let names = names.into();
         let message = format!("{} {} not found", names.qualified, quote(name));
         Self::failure(404, "NotFound", message).about(Details {
@@ -156,17 +156,17 @@ impl Status {
     /// A watch asked for a revision that history no longer reaches.
     /// `oldest` is the oldest revision from which a watch could start.
     #[must_use]
-    pub fn too_old(asked: Revision, oldest: Revision) -> Self {
+    pub fn too_old(asked: ResourceVersion, oldest: ResourceVersion) -> Self {
         let message = format!("too old resource version: {asked} ({oldest})");
         Self::failure(410, "Expired", message)
     }
 
     /// A request asked for a revision that this server has not seen yet.
     #[must_use]
-    pub fn too_large(asked: Revision, current: Revision) -> Self {
+    pub fn too_large(asked: ResourceVersion, current: ResourceVersion) -> Self {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
         Self::failure(504, "Timeout", message).about(Details {
-            causes: vec![Cause {
+            causes: vec![StatusCause {
                 reason: "ResourceVersionTooLarge".to_owned(),
                 message: "Too large resource version".to_owned(),
                 field: String::new(),
@@ -208,7 +208,7 @@ pub fn escape_html(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Revision, Status};
+    use super::{ResourceVersion, Status};
     use crate::Resource;
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn expiry_has_no_details() {
         assert_eq!(
-            Status::too_old(Revision::new(1), Revision::new(12345)).to_json(),
+            Status::too_old(ResourceVersion::new(1), ResourceVersion::new(12345)).to_json(),
             r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version: 1 (12345)","reason":"Expired","code":410}"#
         );
     }

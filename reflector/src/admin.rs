@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clusterset;
 use crate::metrics::propagation::History;
 use crate::page;
-use crate::questions::{Question, Questions};
+use crate::queries::{QueryChannels, Question};
 
 /// `/livez`, `/readyz`, `/metrics`, `/status`, `/explain`, `/imports` and the pages.
 ///
@@ -25,7 +25,7 @@ use crate::questions::{Question, Questions};
 pub(crate) fn router(
     readiness: Readiness,
     (metrics, history): (Arc<Registry>, History),
-    questions: Questions,
+    questions: QueryChannels,
     guard: Guard,
     shutdown: CancellationToken,
 ) -> Router {
@@ -43,27 +43,27 @@ pub(crate) fn router(
     runtime::admin::probes(readiness).merge(guard.protect(own_host(guarded)))
 }
 
-async fn status(State(questions): State<Questions>) -> Response {
+async fn status(State(questions): State<QueryChannels>) -> Response {
     respond(questions.status().await)
 }
 
 async fn explain(
-    State(questions): State<Questions>,
+    State(questions): State<QueryChannels>,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Response {
     let service = ObjectKey::new(&namespace, &name);
-    let explanations = questions.ask(|asker| Question::Explain(service, asker));
+    let explanations = questions.query(|asker| Question::Explain(service, asker));
     respond(explanations.await)
 }
 
 /// Explains an import; `null` where there is no clusterset.
 async fn import(
-    State(questions): State<Questions>,
+    State(questions): State<QueryChannels>,
     Path((namespace, name)): Path<(String, String)>,
 ) -> Response {
     let import = ObjectKey::new(&namespace, &name);
     let question = |asker| clusterset::Question::Explain(import, asker);
-    respond(Some(questions.ask_set(question).await.flatten()))
+    respond(Some(questions.query_cluster_set(question).await.flatten()))
 }
 
 fn respond(answer: Option<impl Serialize>) -> Response {

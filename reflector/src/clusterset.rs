@@ -6,7 +6,7 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `follow` | watches one cluster, while it has the right names |
+//! | `watcher` | watches one cluster, while it has the right names |
 //! | `watch` | lists and watches one resource of one cluster |
 //! | `property` | asks a cluster for its names |
 //! | `reading` | reads all clusters once, for a plan |
@@ -37,8 +37,8 @@ use runtime::Network;
 use tokio::sync::{mpsc, watch as channel};
 use tokio_util::sync::CancellationToken;
 
-use crate::announce::Announcer;
 use crate::config::{ClusterSetConfig, Config, SourceConfig};
+use crate::events::EventRecorder;
 use crate::local_ranges::Ranges;
 use crate::pins::Pins;
 use crate::write::Writer;
@@ -59,7 +59,7 @@ pub(crate) fn configuration(config: &Config) -> Option<channel::Sender<Configura
 
 /// Runs the controller of the clusterset until `shutdown`.
 pub(crate) async fn run(
-    (network, pins, writer, announcer): (Network, Pins, Writer, Announcer),
+    (network, pins, writer, announcer): (Network, Pins, Writer, EventRecorder),
     asked: (channel::Receiver<Configuration>, mpsc::Receiver<Question>),
     local_ranges: Option<Ranges>,
     shutdown: CancellationToken,

@@ -32,14 +32,14 @@ pub type Environment = BTreeMap<String, String>;
 
 /// Command line and environment variables of the process.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub struct CommandLine {
     /// The words behind the program's name.
     pub words: Vec<String>,
     /// The variables.
     pub environment: Environment,
 }
 
-impl Line {
+impl CommandLine {
     /// Reads the arguments for which the command line stands now.
     pub fn read(&self) -> Result<Args, Error> {
         parse(&self.words, &self.environment)

@@ -6,19 +6,19 @@ mod cluster_profiles;
 mod cluster_set;
 pub(crate) mod crd;
 mod decision;
+mod dns_label;
+mod effective;
 mod endpoints;
 mod error;
 mod file;
 mod former;
 mod global;
 mod import;
-mod legal;
 pub(crate) mod limits;
 mod naming;
 mod object_kind;
 pub(crate) mod objects;
 mod schema;
-mod shown;
 mod source;
 mod source_api;
 mod source_discovery;
@@ -42,6 +42,8 @@ pub use cluster_profiles::ClusterProfiles;
 pub use cluster_set::{ClusterSetConfig, ClusterSetEntry};
 pub use crd::source_crd;
 pub use decision::{Former, FoundSources, Refusal, SourceObject, Verdict};
+pub(crate) use dns_label::{hash_of, label_of};
+pub use effective::EffectiveConfig;
 pub use endpoints::EndpointsFrom;
 pub use error::Error;
 pub use file::{File, FileError};
@@ -49,13 +51,11 @@ pub(crate) use former::of_flags as former_keys;
 pub(crate) use global::our_selector;
 pub use global::{FailbackEntry, GlobalConfig, GlobalEntry};
 pub use import::ImportEntry;
-pub(crate) use legal::{hash_of, label_of};
 pub use limits::{LimitsEntry, SourceLimits};
 pub use naming::NamingEntry;
 pub use object_kind::{ObjectKind, ObjectPlace};
 pub use objects::SourcesFromCrd;
 pub use schema::schema;
-pub use shown::Shown;
 pub use source::{InvalidSource, SourceEntry};
 pub use source_api::{ConfigMapKey, SourceApi};
 pub(crate) use source_api::{name_of_url, whole};
@@ -221,7 +221,7 @@ impl SourceConfig {
     /// there, also where that server is not an emitter.
     #[must_use]
     pub fn full_selector(&self) -> LabelSelector {
-        let never: LabelSelector = label::never_mirrored()
+        let never: LabelSelector = label::exclude_mirrors_selector()
             .parse()
             .expect("a constant selector parses");
         self.selector.clone().and(never)

@@ -1,7 +1,7 @@
-//! The loop: what is new goes into the world, the keys that it touches are planned, and
+//! The loop: what is new goes into the index, the keys that it touches are planned, and
 //! what the plans need is written.
 //!
-//! One task owns the world. Nothing is decided by an event; events only say where to look.
+//! One task owns the index. Nothing is decided by an event; events only say where to look.
 
 mod answer;
 mod chores;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use proto_types::name::DnsLabel;
-use reflector_planner::{LocalKey, Policy, SourceName, Touched, Update, World, plan, steps};
+use reflector_planner::{AffectedKeys, Index, MirrorKey, Policy, SourceName, Update, plan, steps};
 use runtime::{Readiness, Restarts, contain_call};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -22,32 +22,32 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::announce::Announcer;
-use crate::feed::News;
-use crate::following::{Following, Opened};
-use crate::lease::Leadership;
+use crate::events::EventRecorder;
+use crate::informers::{Informers, Opened};
+use crate::leader_election::Leadership;
 use crate::local_ranges::{self, Ranges};
 use crate::metrics::Metrics;
 use crate::metrics::semaphore::QueueId;
-use crate::questions::Question;
-use crate::queue::{Again, LONGEST_ASKED, Queue};
+use crate::queries::Question;
+use crate::queue::{LONGEST_ASKED, Queue, Requeue};
 use crate::reload::{Change, Reload};
-use crate::report::Report;
+use crate::report::StatusReporter;
 use crate::sweep::Sweep;
-use crate::write::{Writer, Written};
+use crate::watch_target::InformerEvent;
+use crate::write::{WriteResult, Writer};
 
 use event::{Event, Inbox};
 use pressure::Pressure;
 
-/// Owns the world.
+/// Owns the index.
 pub(crate) struct Controller {
-    world: World,
+    index: Index,
     queue: Queue,
     inbox: Inbox,
-    following: Following,
+    following: Informers,
     local_namespace: Option<DnsLabel>,
     writer: Writer,
-    report: Report,
+    report: StatusReporter,
     metrics: Metrics,
     leadership: Leadership,
     local_ranges: Option<Ranges>,
@@ -79,7 +79,7 @@ pub(crate) struct Parts {
     /// The sources, with the ways to them.
     pub(crate) opened: Vec<Opened>,
     /// Informers of the sources.
-    pub(crate) following: Following,
+    pub(crate) following: Informers,
     /// The CIDRs of the local cluster, where they are read.
     pub(crate) local_ranges: Option<Ranges>,
     /// Other configurations, where that may come.
@@ -89,7 +89,7 @@ pub(crate) struct Parts {
     /// The local API server.
     pub(crate) writer: Writer,
     /// Recorder of Events about problems.
-    pub(crate) announcer: Announcer,
+    pub(crate) announcer: EventRecorder,
     /// Counts.
     pub(crate) metrics: Metrics,
     /// Readiness, which is set when all is known.
@@ -134,22 +134,23 @@ impl Controller {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
-        let mut report = Report::new(&policy, metrics.clone(), &readiness, announcer, notes);
+        let mut report =
+            StatusReporter::new(&policy, metrics.clone(), &readiness, announcer, notes);
         report.found = found;
-        let world = World::new(policy);
+        let index = Index::new(policy);
         let mut inbox = Inbox::new(questions, reloads, tick);
         inbox.add(following.follow_local(local_namespace.as_ref()));
-        if world.concerns_endpoints() {
+        if index.concerns_endpoints() {
             inbox.add(following.follow_endpoints(local_namespace.as_ref()));
         }
         inbox.add(following.follow_local_members());
         let mut queue = Queue::counted(metrics.clone());
         for source in opened {
             queue.limit(&source.source.name, source.source.limits.writes_per_second);
-            inbox.add(following.follow(source, &world));
+            inbox.add(following.follow(source, &index));
         }
         let mut this = Self {
-            world,
+            index,
             queue,
             inbox,
             following,
@@ -191,7 +192,7 @@ impl Controller {
         }
         let rest = async { while self.inbox.writes.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(GRACE, rest).await;
-        self.report.tell(self.world.policy());
+        self.report.log(self.index.policy());
         Ok(())
     }
 
@@ -211,7 +212,7 @@ impl Controller {
 
     fn has_work(&self) -> bool {
         self.queue.ready_at().is_some()
-            && self.world.local().is_listed()
+            && self.index.local().is_listed()
             && self.leadership.holds()
             && self.knows_ranges()
             && self.inbox.writes.len() < MAX_WRITES
@@ -219,9 +220,9 @@ impl Controller {
 
     fn take(&mut self, event: Event) -> Result<(), JoinError> {
         match event {
-            Event::News(news) => self.hear(*news),
+            Event::News(news) => self.handle(*news),
             Event::Written(written) => self.finish(written?),
-            Event::LocalRanges => self.learn_ranges(),
+            Event::LocalRanges => self.set_local_cidrs(),
             Event::Leadership => self.report.leads(self.leadership.holds()),
             Event::Retry | Event::Turn => {}
             Event::Tick => self.tick(),
@@ -247,26 +248,26 @@ impl Controller {
             self.following.stop(name);
         }
         let anew: HashSet<_> = opened.iter().map(|it| it.source.name.clone()).collect();
-        let touched = self.world.reconfigure(policy, &anew);
-        self.report.reconfigured(self.world.policy(), &anew, notes);
+        let affected = self.index.reconfigure(policy, &anew);
+        self.report.reconfigured(self.index.policy(), &anew, notes);
         for source in opened {
             let limits = source.source.limits;
             self.queue
                 .limit(&source.source.name, limits.writes_per_second);
-            self.inbox.add(self.following.follow(source, &self.world));
+            self.inbox.add(self.following.follow(source, &self.index));
         }
         // The scope is never narrowed: existing objects would be forgotten, and not reported.
         if is_everywhere && self.local_namespace.take().is_some() {
             self.inbox.add(self.following.follow_local(None));
         }
         self.attend_to_endpoints();
-        self.touch(&None, touched);
+        self.enqueue(&None, affected);
     }
 
     /// Follows our Endpoints where they matter: where some are wanted, and where there
     /// still are some that are not.
     fn attend_to_endpoints(&mut self) {
-        if self.world.concerns_endpoints() {
+        if self.index.concerns_endpoints() {
             let namespace = self.local_namespace.as_ref();
             self.inbox.add(self.following.follow_endpoints(namespace));
         }
@@ -277,49 +278,49 @@ impl Controller {
         local_ranges::are_known(self.local_ranges.as_ref(), self.started)
     }
 
-    fn learn_ranges(&mut self) {
+    fn set_local_cidrs(&mut self) {
         if let Some(ranges) = local_ranges::learned(&mut self.local_ranges) {
-            let touched = self.world.update(Update::LocalRanges(ranges));
-            self.touch(&None, touched);
+            let affected = self.index.update(Update::LocalRanges(ranges));
+            self.enqueue(&None, affected);
         }
     }
 
-    fn hear(&mut self, news: News) {
+    fn handle(&mut self, news: InformerEvent) {
         if let Some(resource) = news.endpoints_of() {
             self.report.reads(&news.feed, resource);
         }
-        let News { feed, sign, update } = news;
-        let was_listed = self.world.local().is_listed();
-        let touched = update.map(|update| {
+        let InformerEvent { feed, sign, update } = news;
+        let was_listed = self.index.local().is_listed();
+        let affected = update.map(|update| {
             contain_call(|| {
                 #[cfg(test)]
                 crate::planted::at("world", &update);
                 self.note(&update);
-                self.world.update(update)
+                self.index.update(update)
             })
         });
-        let touched = match touched.transpose() {
-            Ok(touched) => touched,
+        let affected = match affected.transpose() {
+            Ok(affected) => affected,
             Err(why) => return self.renew(&feed, why),
         };
-        if !was_listed && self.world.local().is_listed() {
+        if !was_listed && self.index.local().is_listed() {
             self.attend_to_endpoints();
         }
-        self.following.settle(&self.world);
-        self.report.heard(&feed, &sign, &self.world);
+        self.following.settle(&self.index);
+        self.report.handle(&feed, &sign, &self.index);
         let lane = feed.source().cloned();
-        self.touch(&lane, touched.unwrap_or_default());
+        self.enqueue(&lane, affected.unwrap_or_default());
     }
 
     /// Counts what is new before it is known.
     fn note(&self, update: &Update) {
         if let Some(semaphore) = &self.metrics.semaphore {
-            semaphore.heard(&self.world, update);
+            semaphore.record_event(&self.index, update);
         }
     }
 
-    fn finish(&mut self, written: Written) {
-        let Written {
+    fn finish(&mut self, written: WriteResult) {
+        let WriteResult {
             key,
             updates,
             again,
@@ -332,10 +333,10 @@ impl Controller {
         }
         for update in updates {
             self.note(&update);
-            let mut touched = self.world.update(update);
+            let mut affected = self.index.update(update);
             // It is looked at again anyway, sooner or later.
-            touched.remove(&key);
-            self.touch(&None, touched);
+            affected.remove(&key);
+            self.enqueue(&None, affected);
         }
         self.note_availability(unavailable);
         if let Some(delay) = self.pressure.note(&key, again) {
@@ -346,7 +347,7 @@ impl Controller {
             None => self.queue.written(key),
             Some(again) => {
                 self.metrics.retries.inc();
-                if again != Again::Soon {
+                if again != Requeue::Now {
                     self.review(&key);
                 }
                 self.queue.failed(key, again);
@@ -354,10 +355,10 @@ impl Controller {
         }
     }
 
-    fn touch(&mut self, lane: &QueueId, keys: Touched) {
+    fn enqueue(&mut self, lane: &QueueId, keys: AffectedKeys) {
         // In order, so that a run can be understood.
         for key in BTreeSet::from_iter(keys) {
-            self.queue.touch(lane, key);
+            self.queue.add(lane, key);
         }
     }
 
@@ -399,13 +400,13 @@ impl Controller {
     }
 
     /// Plans a key, reports its problems, and returns what it needs.
-    fn review(&mut self, key: &LocalKey) -> Vec<reflector_planner::Step> {
+    fn review(&mut self, key: &MirrorKey) -> Vec<reflector_planner::Step> {
         #[cfg(test)]
         crate::planted::at("plan", key);
-        let plan = plan(&self.world, key);
+        let plan = plan(&self.index, key);
         self.metrics.plans.inc();
-        let steps = steps(&plan, key, self.world.local());
-        let uid = self.world.local().service(key).map(|it| &*it.uid);
+        let steps = steps(&plan, key, self.index.local());
+        let uid = self.index.local().service(key).map(|it| &*it.uid);
         self.report.planned(key, uid, plan.problems);
         steps
     }

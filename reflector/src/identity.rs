@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use proto_types::evidence::Expected;
 use reflector_planner::SourceName;
-use runtime::{Cause, Guard, Identity as Told};
+use runtime::{FailureCause, IdentityCheck, ReportedIdentity as Told};
 use tokio::sync::watch;
 
 use crate::config::SourceConfig;
@@ -24,7 +24,7 @@ const ANY: &str = "any";
 
 /// Cluster identity of a source.
 #[derive(Debug)]
-pub(crate) struct Identity {
+pub(crate) struct ExpectedIdentity {
     source: SourceName,
     configured: Option<Box<str>>,
     /// One of these; any, if there are none. None before that is known.
@@ -32,7 +32,7 @@ pub(crate) struct Identity {
     found: Mutex<Option<Told>>,
 }
 
-impl Identity {
+impl ExpectedIdentity {
     /// Creates the identity of a source that was not reached yet.
     pub(crate) fn new(source: &SourceConfig) -> Self {
         Self {
@@ -66,9 +66,9 @@ impl Identity {
     }
 
     /// Asked whenever the source has answered.
-    pub(crate) fn guard(self: &Arc<Self>) -> Guard {
+    pub(crate) fn guard(self: &Arc<Self>) -> IdentityCheck {
         let this = Arc::clone(self);
-        Arc::new(move |told| this.judge(told))
+        Arc::new(move |told| this.evaluate(told))
     }
 
     /// The cluster that it is.
@@ -87,7 +87,7 @@ impl Identity {
         }
     }
 
-    fn judge(&self, told: Told) -> Result<Expected, Cause> {
+    fn evaluate(&self, told: Told) -> Result<Expected, FailureCause> {
         // Both resources ask at once, and must get one answer.
         let mut found = self.found.lock();
         let expected = self.expected.borrow().clone().unwrap_or_default();
@@ -118,27 +118,27 @@ impl Identity {
         }
     }
 
-    fn rejection(&self, told: &Told, expected: &Clusters) -> Cause {
+    fn rejection(&self, told: &Told, expected: &Clusters) -> FailureCause {
         let source = &self.source;
         match (&self.configured, told) {
-            (Some(it), Told::Known(uid)) => Cause::Replaced(format!(
+            (Some(it), Told::Known(uid)) => FailureCause::Replaced(format!(
                 "the uid of its kube-system namespace is {uid}, and source {source} is configured \
                  with cluster {it}; correct its address or that"
             )),
-            (Some(it), Told::Untold(why)) => Cause::Unidentified(format!(
+            (Some(it), Told::Untold(why)) => FailureCause::Unidentified(format!(
                 "it does not tell whether it is cluster {it} ({why}); let source {source} get \
                  namespace kube-system, or configure no cluster for it"
             )),
             (None, Told::Known(uid)) => {
                 let expected = listed(expected);
-                Cause::Replaced(format!(
+                FailureCause::Replaced(format!(
                     "the uid of its kube-system namespace is {uid}, and mirrors here are of \
                      {expected}; if that is right, configure cluster: {uid} for source {source}"
                 ))
             }
             (None, Told::Untold(why)) => {
                 let expected = listed(expected);
-                Cause::Unidentified(format!(
+                FailureCause::Unidentified(format!(
                     "it does not tell whether it is still cluster {expected} ({why}); let source \
                      {source} get namespace kube-system, or configure cluster: any for it"
                 ))
@@ -160,8 +160,8 @@ mod tests {
     use crate::config::Origin;
     use runtime::Access;
 
-    fn identity(configured: Option<&str>, expected: &[&str]) -> Arc<Identity> {
-        let it = Identity::new(&SourceConfig {
+    fn identity(configured: Option<&str>, expected: &[&str]) -> Arc<ExpectedIdentity> {
+        let it = ExpectedIdentity::new(&SourceConfig {
             name: "east".parse().unwrap(),
             access: Access::InCluster,
             ca_url: None,
@@ -185,12 +185,12 @@ mod tests {
         Told::Known(uid.into())
     }
 
-    fn untold() -> Told {
-        Told::Untold(Cause::Forbidden("no".to_owned()))
+    fn unavailable() -> Told {
+        Told::Untold(FailureCause::Forbidden("no".to_owned()))
     }
 
     fn failed() -> Told {
-        Told::Failed(Cause::Throttled("later".to_owned()))
+        Told::Failed(FailureCause::Throttled("later".to_owned()))
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_source_that_never_reported_its_identity_is_not_held_to_one() {
         let it = identity(None, &[]);
-        it.guard()(untold()).unwrap();
+        it.guard()(unavailable()).unwrap();
         assert_eq!(it.why_unknown().as_deref(), Some("not allowed: no"));
     }
 
@@ -235,7 +235,7 @@ mod tests {
         let told = identity(None, &[]);
         told.guard()(known("a")).unwrap();
         for it in [remembered, told] {
-            let said = it.guard()(untold()).unwrap_err().to_string();
+            let said = it.guard()(unavailable()).unwrap_err().to_string();
             assert!(said.contains("still cluster a (not allowed: no)"), "{said}");
             assert!(said.contains("configure cluster: any"), "{said}");
             it.guard()(known("a")).unwrap();
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn any_cluster_is_right_where_that_is_configured() {
         let it = identity(Some("any"), &["a"]);
-        for told in [untold(), failed(), known("b"), known("c")] {
+        for told in [unavailable(), failed(), known("b"), known("c")] {
             it.guard()(told).unwrap();
         }
     }
@@ -256,7 +256,7 @@ mod tests {
         it.guard()(known("b")).unwrap();
         let said = it.guard()(known("a")).unwrap_err().to_string();
         assert!(said.contains("configured with cluster b"), "{said}");
-        let said = it.guard()(untold()).unwrap_err().to_string();
+        let said = it.guard()(unavailable()).unwrap_err().to_string();
         assert!(
             said.contains("let source east get namespace kube-system"),
             "{said}"
@@ -266,7 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_asked_before_it_is_known_what_to_expect() {
-        let it = Arc::new(Identity::new(&SourceConfig {
+        let it = Arc::new(ExpectedIdentity::new(&SourceConfig {
             name: "east".parse().unwrap(),
             access: Access::InCluster,
             ca_url: None,

@@ -11,43 +11,42 @@
 //! |---|---|
 //! | [`config`] | flags and file become a checked [`Config`] |
 //! | [`compat`] | the flags and files of the replaced programs |
-//! | `authority` | authorities that are fetched |
-//! | `feed` | follows one resource of one cluster, and decodes it |
-//! | `following` | which clusters are followed now |
+//! | `ca_fetcher` | authorities that are fetched |
+//! | `watch_target` | follows one resource of one cluster, and decodes it |
+//! | `informers` | which clusters are followed now |
 //! | `identity` | which cluster a source is, and that it stays that one |
 //! | `reload` | another configuration while all goes on |
 //! | `config_map` | reads what a ConfigMap says, again and again |
 //! | `source_objects` | sources that are objects of the local cluster, and their status |
 //! | `clusterset` | the Multi-Cluster Services API |
-//! | `controller` | owns the world: takes in, plans, has written |
+//! | `controller` | owns the index: takes in, plans, has written |
 //! | `queue` | fair turns, one at a time per key, backoff |
 //! | `write` | sends steps to the local API server |
-//! | `lease` | leader election |
+//! | `leader_election` | leader election |
 //! | `pins` | the record of which cluster each source is |
 //! | `local_ranges` | CIDRs of the local cluster, which no source may name |
 //! | `report` | log, metrics, readiness |
-//! | `announce` | problems as Kubernetes Events |
+//! | `events` | problems as Kubernetes Events |
 //! | [`status`], `admin` | `/status`, `/explain`, and their texts |
-//! | `ask` | the subcommands that ask a running reflector |
+//! | `admin_client` | the subcommands that ask a running reflector |
 //! | `preview` | what a configuration would make, without a write |
 //!
 //! What should exist is decided in `reflector-planner` alone.
 
 mod admin;
-mod announce;
-mod ask;
-mod authority;
+mod admin_client;
+mod ca_fetcher;
 mod clusterset;
 pub mod compat;
 pub mod config;
 mod config_map;
 mod controller;
+mod events;
 pub mod explained;
-mod feed;
-mod following;
 mod former_namespace;
 mod identity;
-mod lease;
+mod informers;
+mod leader_election;
 mod local_ranges;
 mod metrics;
 mod page;
@@ -55,13 +54,14 @@ mod pins;
 #[cfg(test)]
 mod planted;
 mod preview;
-mod questions;
+mod queries;
 mod queue;
 mod reload;
 mod report;
 mod source_objects;
 pub mod status;
 mod sweep;
+mod watch_target;
 mod write;
 
 use std::process::ExitCode;
@@ -72,16 +72,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use compat::Line;
-use config::{Command, RecordKey, Shown};
+use compat::CommandLine;
+use config::{Command, EffectiveConfig, RecordKey};
 use config_map::ConfigMapText;
 use controller::{Controller, Parts};
-use following::Following;
-use lease::{Elector, Leadership};
+use informers::Informers;
+use leader_election::{Elector, Leadership};
 use local_ranges::{LocalRanges, Ranges};
 use metrics::Metrics;
 use pins::Pins;
-use questions::Questions;
+use queries::QueryChannels;
 use reload::{Further, Reloader};
 use source_objects::SourceObjects;
 use write::Writer;
@@ -98,7 +98,7 @@ pub(crate) const USER_AGENT: &str = concat!("heliograph-reflector/", env!("CARGO
 const PROBLEMS: u8 = 2;
 
 /// Does what was asked for.
-pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
+pub async fn main(line: CommandLine) -> anyhow::Result<ExitCode> {
     let mut args = line.read()?;
     runtime::log::init(args.log_format, &args.log_level);
     let done = match args.command.take() {
@@ -116,9 +116,9 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
             let objects = (local_objects, source_objects.as_slice());
             return preview::print(args, objects, (explain, output)).await;
         }
-        Some(Command::Config { schema: true, .. }) => ask::print_json(&config::schema()),
+        Some(Command::Config { schema: true, .. }) => admin_client::print_json(&config::schema()),
         Some(Command::Config { output, .. }) => {
-            ask::print(&Shown::from(&Config::try_from(args)?), output)
+            admin_client::print(&EffectiveConfig::from(&Config::try_from(args)?), output)
         }
         Some(Command::Status {
             server,
@@ -126,12 +126,12 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
             exit_code,
             output,
         }) => {
-            let place = ask::Place::new(server, args.listen, args.admin_token_file);
+            let place = admin_client::AdminAddress::new(server, args.listen, args.admin_token_file);
             let status = match wait {
-                Some(limit) => ask::synced(&place, limit).await?,
-                None => ask::status(&place).await?,
+                Some(limit) => admin_client::synced(&place, limit).await?,
+                None => admin_client::status(&place).await?,
             };
-            ask::print(&status, output)?;
+            admin_client::print(&status, output)?;
             let code = if exit_code && !status.is_well() {
                 PROBLEMS
             } else {
@@ -147,8 +147,8 @@ pub async fn main(line: Line) -> anyhow::Result<ExitCode> {
         }) => {
             let service = config::service(&service, namespace.as_ref());
             let service = service.map_err(anyhow::Error::msg)?;
-            let place = ask::Place::new(server, args.listen, args.admin_token_file);
-            ask::print_all(&ask::explain(&place, &service).await?, output)
+            let place = admin_client::AdminAddress::new(server, args.listen, args.admin_token_file);
+            admin_client::print_all(&admin_client::explain(&place, &service).await?, output)
         }
     };
     done.map(|()| ExitCode::SUCCESS)
@@ -162,7 +162,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 /// Reflects on that network what a command line asks for, as [`main`] does on the system's.
 pub async fn run_on(
     network: Network,
-    line: Line,
+    line: CommandLine,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let config = Config::try_from(line.read()?)?;
@@ -173,7 +173,7 @@ pub async fn run_on(
 async fn reflect(
     network: Network,
     config: Config,
-    line: Option<Line>,
+    line: Option<CommandLine>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = network.listen(config.listen, "--admin-bind-address")?;
@@ -187,7 +187,7 @@ async fn reflect(
         () = shutdown.cancelled() => return Ok(()),
     };
     let readiness = Readiness::default();
-    let (questions, asked, asked_of_set) = Questions::new(config.cluster_set.is_some());
+    let (questions, asked, asked_of_set) = QueryChannels::new(config.cluster_set.is_some());
     let (registry, stop) = (metrics.shown(registry), shutdown.clone());
     let guard = Guard::new(config.admin_token_file.clone()).with_reviews(local.clone());
     let router = admin::router(readiness.clone(), registry, questions.clone(), guard, stop);
@@ -214,7 +214,7 @@ async fn reflect(
         notes,
         found,
         opened,
-        following: Following::new(local.clone(), config.global, metrics.clone(), pins),
+        following: Informers::new(local.clone(), config.global, metrics.clone(), pins),
         local_ranges,
         reloads,
         questions: asked,
@@ -241,21 +241,21 @@ async fn reflect(
 fn announcements(
     writer: &Writer,
     record: Option<RecordKey>,
-) -> (announce::Announcer, announce::Announcements) {
+) -> (events::EventRecorder, events::EventWriter) {
     let Writer {
         client,
         metrics,
         leadership,
         ..
     } = writer.clone();
-    announce::announcements(client, (instance(), record), leadership, metrics)
+    events::announcements(client, (instance(), record), leadership, metrics)
 }
 
 /// Writes what is known of objects that are sources, where these are read.
 fn publish_sources(
     config: &Config,
     further: &Further,
-    (writer, questions): (&Writer, &Questions),
+    (writer, questions): (&Writer, &QueryChannels),
     tasks: &mut Tasks,
 ) {
     for objects in &further.objects {
@@ -267,7 +267,7 @@ fn publish_sources(
 /// With what a ConfigMap and objects say, where these name sources.
 async fn with_further(
     config: Config,
-    line: Option<&Line>,
+    line: Option<&CommandLine>,
     client: &kube::Client,
     tasks: &mut Tasks,
 ) -> anyhow::Result<(Config, Further)> {
@@ -313,7 +313,7 @@ fn instance() -> String {
 
 /// Reads the configuration again when it changes.
 fn reloads_of(
-    (network, line): (Network, Line),
+    (network, line): (Network, CommandLine),
     config: &Config,
     parts: (Further, Option<ClusterSetSender>),
     tasks: &mut Tasks,
@@ -329,7 +329,7 @@ fn clusterset_of(
     (network, pins, (writer, announcer), local_ranges): (
         &Network,
         &Pins,
-        (&Writer, &announce::Announcer),
+        (&Writer, &events::EventRecorder),
         &Option<Ranges>,
     ),
     (config, questions): (&Config, mpsc::Receiver<clusterset::Question>),

@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use reflector::compat::{Error, FlagError, Line};
+use reflector::compat::{CommandLine, Error, FlagError};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let text = |it: OsString| it.to_string_lossy().into_owned();
     let words = std::env::args_os().skip(1).map(text);
     let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
-    let line = Line {
+    let line = CommandLine {
         words: words.collect(),
         environment: variables.collect(),
     };

@@ -17,9 +17,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 use reflector_planner::{SourceName, Step};
 use runtime::Access;
-use runtime::client::{self, Exchange};
+use runtime::client::{self, RequestOutcome};
 
-use crate::feed::Feed;
+use crate::watch_target::WatchTarget;
 use propagation::{History, Propagation};
 use recent::Recent;
 use semaphore::{Outcome, QueueId, Semaphore};
@@ -241,13 +241,13 @@ impl Metrics {
             None => None,
         };
         let this = self.clone();
-        client::observed(client, move |exchange: &Exchange<'_>| {
-            this.asked(&cluster, host.as_deref(), exchange);
+        client::observed(client, move |exchange: &RequestOutcome<'_>| {
+            this.record_request(&cluster, host.as_deref(), exchange);
         })
     }
 
     /// An API server was asked: a source's, or the local one.
-    fn asked(&self, cluster: &str, host: Option<&str>, exchange: &Exchange<'_>) {
+    fn record_request(&self, cluster: &str, host: Option<&str>, exchange: &RequestOutcome<'_>) {
         let cluster: Cow<'static, str> = cluster.to_owned().into();
         let verb = ("verb", Cow::Borrowed(exchange.verb));
         let code = exchange
@@ -259,7 +259,7 @@ impl Metrics {
         let labels = [("cluster", cluster), verb];
         self.request_duration.get_or_create(&labels).observe(took);
         if let (Some(semaphore), Some(host)) = (&self.semaphore, host) {
-            semaphore.asked(host, exchange);
+            semaphore.record_request(host, exchange);
         }
     }
 
@@ -330,8 +330,8 @@ impl Metrics {
     }
 
     /// A source is not followed any more, or anew.
-    pub(crate) fn forget(&self, source: &SourceName) {
-        for feed in Feed::every(source) {
+    pub(crate) fn remove(&self, source: &SourceName) {
+        for feed in WatchTarget::every(source) {
             let labels = of_feed(source, feed.resource_name());
             for state in STATES {
                 self.source_state
@@ -342,7 +342,7 @@ impl Metrics {
             self.held_deletions.remove(&labels);
         }
         self.budgets.bytes.remove(&of_source(source));
-        self.propagation.recent().forget(source);
+        self.propagation.recent().remove(source);
         for reason in LASTING_REASONS.into_iter().chain([UPSTREAM_LOST]) {
             self.problems.remove(&of_problem(source, reason));
         }

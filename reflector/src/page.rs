@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::propagation::History;
-use crate::questions::{Question, Questions};
+use crate::queries::{QueryChannels, Question};
 use crate::status::Status;
 
 use propagation::Propagated;
@@ -56,22 +56,22 @@ const LINKS: &[(&str, &str)] = &[("/", "Overview"), ("/services", "Services")];
 #[derive(Clone)]
 struct Site {
     pages: Pages,
-    questions: Questions,
+    questions: QueryChannels,
     metrics: Arc<Registry>,
     history: History,
-    seen: Arc<Mutex<Option<(Instant, Seen)>>>,
+    seen: Arc<Mutex<Option<(Instant, Snapshot)>>>,
 }
 
 /// Facts of the overview.
 #[derive(Clone)]
-struct Seen {
+struct Snapshot {
     status: Arc<Status>,
     propagation: Arc<Propagated>,
 }
 
 /// Returns the routes of the pages.
 pub(crate) fn router(
-    questions: Questions,
+    questions: QueryChannels,
     (metrics, history): (Arc<Registry>, History),
     shutdown: CancellationToken,
 ) -> Router {
@@ -95,10 +95,10 @@ async fn overview(State(site): State<Site>, visit: Visit) -> Response {
     let render = move |params| {
         let site = site.clone();
         async move {
-            let Seen {
+            let Snapshot {
                 status,
                 propagation,
-            } = site.look().await?;
+            } = site.snapshot().await?;
             let shown = overview::overview(&status, &propagation, &params, Timestamp::now());
             Some(html::overview(&shown, &params))
         }
@@ -118,7 +118,7 @@ async fn services(State(site): State<Site>, visit: Visit) -> Response {
             };
             let found = site
                 .questions
-                .ask(|asker| Question::Find(search, asker))
+                .query(|asker| Question::Find(search, asker))
                 .await?;
             Some(service::list(&found, &params))
         }
@@ -142,7 +142,7 @@ async fn one_service(
 
 impl Site {
     /// Returns what the overview shows, at most [`SHARED`] old.
-    async fn look(&self) -> Option<Seen> {
+    async fn snapshot(&self) -> Option<Snapshot> {
         let mut seen = self.seen.lock().await;
         if let Some((at, seen)) = &*seen
             && at.elapsed() < SHARED
@@ -153,7 +153,7 @@ impl Site {
         let mut text = String::new();
         // Text takes all that is written.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.metrics);
-        let fresh = Seen {
+        let fresh = Snapshot {
             status: Arc::new(status),
             propagation: Arc::new(Propagated {
                 buckets: propagation::read(&text),
@@ -167,10 +167,10 @@ impl Site {
     async fn service(&self, key: ObjectKey) -> Option<Content> {
         let questions = &self.questions;
         let service = key.clone();
-        let explanations = questions.ask(|it| Question::Explain(service, it)).await?;
+        let explanations = questions.query(|it| Question::Explain(service, it)).await?;
         let service = key.clone();
         let members = questions
-            .ask(|it| Question::Members(service, ENDPOINTS, it))
+            .query(|it| Question::Members(service, ENDPOINTS, it))
             .await?;
         Some(service::one(&key, &members, &explanations))
     }

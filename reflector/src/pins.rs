@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::identity::Clusters;
-use crate::lease::Leadership;
+use crate::leader_election::Leadership;
 
 /// Clusters by the names of sources.
 pub(crate) type Record = BTreeMap<SourceName, Clusters>;

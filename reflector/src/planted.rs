@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::ask::{Place, status};
+use crate::admin_client::{AdminAddress, status};
 use crate::config::{Args, Config};
 
 /// Panics where a name says so.
@@ -109,7 +109,7 @@ async fn a_panic_is_the_loss_of_its_source_alone_and_the_source_comes_back() {
         config,
         _directory,
     } = lab().await;
-    let place = Place::new(None, config.listen, None);
+    let place = AdminAddress::new(None, config.listen, None);
     let shutdown = CancellationToken::new();
     let mut running = JoinSet::new();
     running.spawn(crate::run(config, shutdown.clone()));

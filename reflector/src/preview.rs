@@ -15,17 +15,17 @@ use std::process::ExitCode;
 use proto_types::{ObjectKey, Resource};
 use reflector_clusterset::ImportExplanation;
 use reflector_planner::{
-    Obstacle, PlannedAction, ServicePreview, SourceName, Step, Update, World, explain, plan,
+    Index, PlannedAction, ServicePreview, SourceName, Step, Update, WriteFailure, explain, plan,
     previews, steps,
 };
 use serde::Serialize;
 
-use crate::ask;
+use crate::admin_client;
 use crate::config::{Args, Config, Output, SourceFile};
 use crate::explained::{Explained, explained};
-use crate::feed::Feed;
 use crate::report::{known, names};
 use crate::status::{FeedStatus, SourceStatus, source_table};
+use crate::watch_target::WatchTarget;
 
 use imports::Imports;
 
@@ -48,10 +48,10 @@ pub(crate) async fn print(
     };
     report.warnings = warnings;
     if explained.is_some() {
-        ask::print_all(&report.explained, output)?;
+        admin_client::print_all(&report.explained, output)?;
         return Ok(ExitCode::from(report.exit_code_of_explanation()));
     }
-    ask::print(&report, output)?;
+    admin_client::print(&report, output)?;
     Ok(ExitCode::from(report.exit_code()))
 }
 
@@ -79,16 +79,16 @@ pub(crate) struct PlanReport {
 }
 
 /// Reason for which a resource was not read, by resource.
-type Lost = BTreeMap<Feed, String>;
+type Lost = BTreeMap<WatchTarget, String>;
 
 impl PlanReport {
     fn of(
-        world: &World,
+        index: &Index,
         lost: &Lost,
         namespaces: BTreeSet<String>,
         cluster_set: Option<Imports>,
     ) -> Self {
-        let services = previews(world);
+        let services = previews(index);
         let actions = ["create", "update", "replace", "delete", "hold"];
         let mut summary = BTreeMap::from(actions.map(|it| (it.to_owned(), 0)));
         let planned = services.iter().flat_map(|it| &it.actions);
@@ -98,7 +98,7 @@ impl PlanReport {
         }
         Self {
             warnings: Vec::new(),
-            sources: sources(world, lost),
+            sources: sources(index, lost),
             summary,
             namespaces,
             services,
@@ -110,11 +110,11 @@ impl PlanReport {
     /// Adds the explanations of a Service, if one is named, by the state that the report is made of.
     fn explaining(
         mut self,
-        world: &World,
+        index: &Index,
         import: Option<ImportExplanation>,
         key: Option<&ObjectKey>,
     ) -> Self {
-        let services = key.map(|key| explain(world, key)).unwrap_or_default();
+        let services = key.map(|key| explain(index, key)).unwrap_or_default();
         self.explained = explained(services, import);
         self
     }
@@ -161,11 +161,11 @@ impl PlanReport {
     }
 }
 
-fn sources(world: &World, lost: &Lost) -> Vec<SourceStatus> {
+fn sources(index: &Index, lost: &Lost) -> Vec<SourceStatus> {
     let feeds = |name: &SourceName| {
-        let feeds = Feed::all_of(name, world.policy());
+        let feeds = WatchTarget::all_of(name, index.policy());
         let feeds = feeds.into_iter().map(|feed| {
-            let (state, objects) = known(&feed, world);
+            let (state, objects) = known(&feed, index);
             FeedStatus {
                 resource: feed.resource_name().to_owned(),
                 state: state.to_owned(),
@@ -176,7 +176,7 @@ fn sources(world: &World, lost: &Lost) -> Vec<SourceStatus> {
         });
         feeds.collect()
     };
-    let names = names(world.policy()).into_iter();
+    let names = names(index.policy()).into_iter();
     let sources = names.map(|name| SourceStatus {
         name: name.to_string(),
         cluster: None,
@@ -187,26 +187,26 @@ fn sources(world: &World, lost: &Lost) -> Vec<SourceStatus> {
 }
 
 /// Returns the writes that are due, before any of them was tried.
-fn intended(world: &World) -> Vec<Step> {
-    let mut keys: Vec<_> = world.keys().into_iter().collect();
+fn intended(index: &Index) -> Vec<Step> {
+    let mut keys: Vec<_> = index.keys().into_iter().collect();
     keys.sort();
     let all = keys.iter();
-    let all = all.flat_map(|key| steps(&plan(world, key), key, world.local()));
+    let all = all.flat_map(|key| steps(&plan(index, key), key, index.local()));
     all.collect()
 }
 
 /// Says of Services that are to be created where there is no namespace whether it would
 /// be created too; returns those that would.
-fn without_namespaces(world: &mut World, missing: &BTreeSet<String>) -> BTreeSet<String> {
-    let steps = intended(world).into_iter();
+fn without_namespaces(index: &mut Index, missing: &BTreeSet<String>) -> BTreeSet<String> {
+    let steps = intended(index).into_iter();
     let steps = steps.filter(|it| it.resource == Resource::Services && it.makes_service());
     let mut created = BTreeSet::new();
     for step in steps.filter(|it| missing.contains(it.key.namespace())) {
         if step.namespace.is_some() {
             created.insert(step.key.namespace().to_owned());
         } else {
-            let obstacle = Obstacle::NamespaceMissing;
-            world.update(Update::Blocked(step.resource, step.key, obstacle));
+            let write_failure = WriteFailure::NamespaceMissing;
+            index.update(Update::Blocked(step.resource, step.key, write_failure));
         }
     }
     created

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use reflector_planner::{LocalKey, SourceName};
+use reflector_planner::{MirrorKey, SourceName};
 use tokio::time::Instant;
 use tokio_util::time::{DelayQueue, delay_queue};
 
@@ -21,12 +21,12 @@ use rate::Rate;
 pub(crate) struct Queue {
     /// Queues that have keys, in turn.
     turns: VecDeque<QueueId>,
-    lanes: HashMap<QueueId, VecDeque<LocalKey>>,
+    lanes: HashMap<QueueId, VecDeque<MirrorKey>>,
     /// Since when.
-    waiting: HashMap<LocalKey, Instant>,
-    in_work: HashMap<LocalKey, Work>,
-    retries: HashMap<LocalKey, Retry>,
-    timers: DelayQueue<LocalKey>,
+    waiting: HashMap<MirrorKey, Instant>,
+    in_work: HashMap<MirrorKey, Work>,
+    retries: HashMap<MirrorKey, Retry>,
+    timers: DelayQueue<MirrorKey>,
     metrics: Option<Metrics>,
     /// Rate of the writes for each source.
     rates: HashMap<SourceName, Rate>,
@@ -34,11 +34,11 @@ pub(crate) struct Queue {
 
 /// Delay of a retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Again {
+pub(crate) enum Requeue {
     /// Another writer was faster; the present object is known.
-    Soon,
+    Now,
     /// It would fail again.
-    Later,
+    WithBackoff,
     /// The server named the delay, for this object.
     After(Duration),
     /// The server named the delay, and has no capacity for any request.
@@ -100,7 +100,7 @@ impl Queue {
     }
 
     /// A key's plan may have changed.
-    pub(crate) fn touch(&mut self, lane: &QueueId, key: LocalKey) {
+    pub(crate) fn add(&mut self, lane: &QueueId, key: MirrorKey) {
         if let Some(work) = self.in_work.get_mut(&key) {
             work.is_outdated = true;
             return;
@@ -124,7 +124,7 @@ impl Queue {
     }
 
     /// So many writes are made for a key that is worked on.
-    pub(crate) fn charge(&mut self, key: &LocalKey, n_writes: usize) {
+    pub(crate) fn charge(&mut self, key: &MirrorKey, n_writes: usize) {
         let lane = self.in_work.get(key).and_then(|it| it.lane.as_ref());
         if let Some(rate) = lane.and_then(|it| self.rates.get_mut(it)) {
             rate.take(n_writes);
@@ -163,7 +163,7 @@ impl Queue {
 
     /// The next key, of the lane whose turn it is. It is in work until it is
     /// settled, written or failed.
-    pub(crate) fn pop(&mut self) -> Option<LocalKey> {
+    pub(crate) fn pop(&mut self) -> Option<MirrorKey> {
         let now = Instant::now();
         let mut turns = self.turns.iter();
         let next = turns.position(|lane| self.free_at(lane).is_some_and(|it| it <= now))?;
@@ -190,7 +190,7 @@ impl Queue {
     }
 
     /// There was nothing to do for a key.
-    pub(crate) fn settled(&mut self, key: &LocalKey) {
+    pub(crate) fn settled(&mut self, key: &MirrorKey) {
         self.retries.remove(key);
         if let Some(work) = self.end(key, Outcome::Done)
             && work.is_outdated
@@ -200,22 +200,22 @@ impl Queue {
     }
 
     /// All was done for a key: its plan is looked at once more.
-    pub(crate) fn written(&mut self, key: LocalKey) {
+    pub(crate) fn written(&mut self, key: MirrorKey) {
         if let Some(work) = self.end(&key, Outcome::Done) {
             self.wait(work.lane, key);
         }
     }
 
     /// Something failed for a key.
-    pub(crate) fn failed(&mut self, key: LocalKey, again: Again) {
+    pub(crate) fn failed(&mut self, key: MirrorKey, again: Requeue) {
         let Some(work) = self.end(&key, Outcome::Again) else {
             return;
         };
         let n_failures = self.retries.get(&key).map_or(0, |retry| retry.n_failures);
         let mut delay = match again {
-            Again::Soon => backoff(SOON, n_failures),
-            Again::Later => backoff(LATER, n_failures),
-            Again::After(delay) | Again::Busy(delay) => {
+            Requeue::Now => backoff(SOON, n_failures),
+            Requeue::WithBackoff => backoff(LATER, n_failures),
+            Requeue::After(delay) | Requeue::Busy(delay) => {
                 delay.min(LONGEST_ASKED).max(backoff(LATER, n_failures))
             }
         };
@@ -250,7 +250,7 @@ impl Queue {
         self.wait(lane, key);
     }
 
-    fn end(&mut self, key: &LocalKey, outcome: Outcome) -> Option<Work> {
+    fn end(&mut self, key: &MirrorKey, outcome: Outcome) -> Option<Work> {
         let work = self.in_work.remove(key)?;
         if let Some(metrics) = &self.metrics {
             metrics.worked(&work.lane, work.began.elapsed(), outcome);
@@ -258,7 +258,7 @@ impl Queue {
         Some(work)
     }
 
-    fn wait(&mut self, lane: QueueId, key: LocalKey) {
+    fn wait(&mut self, lane: QueueId, key: MirrorKey) {
         if self.waiting.contains_key(&key) {
             return;
         }

@@ -17,10 +17,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clusterset;
-use crate::compat::Line;
+use crate::compat::CommandLine;
 use crate::config::{ClusterSetConfig, Config, GlobalConfig, ObjectPlace, SourceConfig};
 use crate::config_map::ConfigMapText;
-use crate::following::Opened;
+use crate::informers::Opened;
 use crate::source_objects::SourceObjects;
 
 /// Result of a reload.
@@ -47,7 +47,7 @@ pub(crate) struct Change {
 /// Looks whether the configuration has changed.
 pub(crate) struct Reloader {
     network: Network,
-    line: Line,
+    line: CommandLine,
     inputs: Vec<PathBuf>,
     seen: u64,
     policy: Policy,
@@ -73,7 +73,7 @@ impl Reloader {
     /// For what was read from that line, and runs now.
     pub(crate) fn new(
         network: Network,
-        line: Line,
+        line: CommandLine,
         config: &Config,
         (further, cluster_set): (Further, Option<watch::Sender<clusterset::Configuration>>),
     ) -> (Self, mpsc::Receiver<Reload>) {
@@ -103,7 +103,7 @@ impl Reloader {
         let look = async {
             loop {
                 tokio::time::sleep(LOOK).await;
-                let Some(reload) = self.look().await else {
+                let Some(reload) = self.read_if_changed().await else {
                     continue;
                 };
                 if self.reloads.send(reload).await.is_err() {
@@ -119,7 +119,7 @@ impl Reloader {
     }
 
     /// Reads the configuration if it changed; returns the result.
-    async fn look(&mut self) -> Option<Reload> {
+    async fn read_if_changed(&mut self) -> Option<Reload> {
         let seen = content(&self.inputs);
         let has_changed = match &mut self.further.config_map {
             Some(config_map) => config_map.has_changed().await,
@@ -265,7 +265,7 @@ pub(crate) struct Further {
 
 /// Reads the configuration with what further sources there are now.
 pub(crate) fn read(
-    line: &Line,
+    line: &CommandLine,
     config_map: Option<&String>,
     objects: &mut [SourceObjects],
 ) -> anyhow::Result<Config> {

@@ -1,61 +1,61 @@
 //! Reports to people and dashboards: log, metrics, readiness and `/status`, all from the same
 //! facts.
 
-mod behind;
 mod conditions;
-mod digest;
 mod doubles;
 mod held;
 mod lasting;
+mod problem_log;
 mod problems;
 mod unheard;
+mod upstream_monitor;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto_types::Resource;
-use reflector_planner::{LocalKey, Policy, Problem, SourceName, World};
-use runtime::{Cause, Flag, Readiness};
+use reflector_planner::{Index, MirrorKey, Policy, Problem, SourceName};
+use runtime::{FailureCause, Flag, Readiness};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::announce::Announcer;
-use crate::feed::{Feed, Sign};
+use crate::events::EventRecorder;
 use crate::metrics::{Metrics, of_failure, of_feed};
 use crate::status::{
     ConfigurationStatus, FeedStatus, Mirrors, NOTHING_HEARD, REFUSED, SOURCE_DISCONNECTED,
     SourceStatus, Status,
 };
+use crate::watch_target::{ConnectionState, WatchTarget};
 
-use behind::Behind;
 use conditions::Conditions;
-use digest::Digest;
 use doubles::Doubles;
 use held::Held;
 pub(crate) use held::until;
+use problem_log::ProblemLog;
 use unheard::Since;
+use upstream_monitor::UpstreamMonitor;
 
 /// Warnings of one configuration that are logged.
 const MAX_LOGGED: usize = 20;
 
 /// Reported state, for reports of changes alone.
-pub(crate) struct Report {
+pub(crate) struct StatusReporter {
     metrics: Metrics,
-    feeds: HashMap<Feed, Contact>,
+    feeds: HashMap<WatchTarget, Contact>,
     sources: Vec<SourceName>,
     configuration: ConfigurationStatus,
     /// Message about mirrors outside of the mirror namespace, which were found at the start.
     pub(crate) found: Option<String>,
-    problems: HashMap<LocalKey, BTreeSet<Problem>>,
+    problems: HashMap<MirrorKey, BTreeSet<Problem>>,
     /// Failures of whole feeds that do not end by themselves.
-    lasting: BTreeMap<Feed, Cause>,
-    behind: Behind,
+    lasting: BTreeMap<WatchTarget, FailureCause>,
+    behind: UpstreamMonitor,
     doubles: Doubles,
     since: Since,
     conditions: Conditions,
     held: Held,
-    digest: Digest,
-    announcer: Announcer,
+    digest: ProblemLog,
+    announcer: EventRecorder,
     /// `true` if this process is the leader.
     leads: bool,
     local: Flag,
@@ -73,12 +73,12 @@ struct Contact {
     reads_endpoints: bool,
 }
 
-impl Report {
+impl StatusReporter {
     pub(crate) fn new(
         policy: &Policy,
         metrics: Metrics,
         readiness: &Readiness,
-        announcer: Announcer,
+        announcer: EventRecorder,
         notes: Vec<String>,
     ) -> Self {
         let sources = names(policy);
@@ -102,10 +102,10 @@ impl Report {
             found: None,
             problems: HashMap::new(),
             lasting: BTreeMap::new(),
-            behind: Behind::default(),
+            behind: UpstreamMonitor::default(),
             conditions: Conditions::default(),
             held: Held::default(),
-            digest: Digest::default(),
+            digest: ProblemLog::default(),
             announcer,
             leads: true,
             local: readiness.flag("local", "the local cluster is not listed yet"),
@@ -133,8 +133,8 @@ impl Report {
         for name in self.sources.iter().filter(|it| !stays(it)) {
             info!(source = %name, "not followed any more as it was");
             self.ready.remove(name);
-            self.metrics.forget(name);
-            self.since.forget(name);
+            self.metrics.remove(name);
+            self.since.restart(name);
         }
         for name in anew {
             info!(source = %name, "followed from now on");
@@ -157,26 +157,26 @@ impl Report {
     }
 
     /// Records the resource from which endpoints are read.
-    pub(crate) fn reads(&mut self, feed: &Feed, resource: Resource) {
+    pub(crate) fn reads(&mut self, feed: &WatchTarget, resource: Resource) {
         let contact = self.feeds.entry(feed.clone()).or_default();
         contact.reads_endpoints = resource == Resource::Endpoints;
     }
 
-    /// A feed heard something, and the world took it over.
-    pub(crate) fn heard(&mut self, feed: &Feed, sign: &Sign, world: &World) {
-        if let (Sign::Behind(lost), Some(source)) = (sign, feed.source()) {
+    /// A feed heard something, and the index took it over.
+    pub(crate) fn handle(&mut self, feed: &WatchTarget, sign: &ConnectionState, index: &Index) {
+        if let (ConnectionState::Upstream(lost), Some(source)) = (sign, feed.source()) {
             return self.behind.note(&self.metrics, source, lost.as_ref());
         }
         let contact = self.feeds.entry(feed.clone()).or_default();
         lasting::note(&mut self.lasting, &self.metrics, feed, sign);
         let lost = match sign {
-            Sign::Aside | Sign::Behind(_) => return,
-            Sign::Alive => None,
-            Sign::Rewound => {
+            ConnectionState::Unrelated | ConnectionState::Upstream(_) => return,
+            ConnectionState::Connected => None,
+            ConnectionState::Rewound => {
                 warn!(%feed, "history went back, as after a restore from a backup; taken over");
                 None
             }
-            Sign::Lost(failure) => {
+            ConnectionState::Disconnected(failure) => {
                 if let Some(source) = feed.source() {
                     let labels = of_failure(source, feed.resource_name(), failure.reason());
                     self.metrics.source_failures.get_or_create(&labels).inc();
@@ -198,13 +198,13 @@ impl Report {
             Some(_) => contact.lost_since = contact.lost_since.or(Some(now)),
             None => (contact.lost_since, contact.last) = (None, Some(now)),
         }
-        self.measure(feed, world);
-        self.judge_readiness(feed, world);
+        self.measure(feed, index);
+        self.evaluate_readiness(feed, index);
     }
 
     /// Tells the log what came and went meanwhile.
-    pub(crate) fn tell(&mut self, policy: &Policy) {
-        self.digest.tell();
+    pub(crate) fn log(&mut self, policy: &Policy) {
+        self.digest.log();
         let lost = self.feeds.iter().filter_map(|(feed, contact)| {
             let why = contact.lost.as_deref()?;
             Some((feed.source()?, why, contact.lost_since?.elapsed()))
@@ -220,26 +220,26 @@ impl Report {
     }
 
     /// Measures deletion holds.
-    pub(crate) fn held(&mut self, world: &World) {
-        self.held.measure(&self.metrics, world);
+    pub(crate) fn held(&mut self, index: &Index) {
+        self.held.measure(&self.metrics, index);
     }
 
     /// Returns the status.
-    pub(crate) fn status(&self, world: &World, n_waiting: usize, leads: bool) -> Status {
+    pub(crate) fn status(&self, index: &Index, n_waiting: usize, leads: bool) -> Status {
         let sources = self.sources.iter();
         let problems: BTreeSet<_> = self.problems.values().flatten().collect();
         let lasting = lasting::of_sources(&self.lasting, &self.behind, &self.doubles);
         Status {
-            sources: sources.map(|name| self.source(name, world)).collect(),
+            sources: sources.map(|name| self.source(name, index)).collect(),
             problems: lasting
                 .chain(problems.into_iter().map(Into::into))
                 .collect(),
             mirrors: Mirrors {
-                services: world.local().services().count(),
-                slices: world.local().slices().count(),
-                endpoints: world.local().n_endpoints(),
+                services: index.local().services().count(),
+                slices: index.local().slices().count(),
+                endpoints: index.local().n_endpoints(),
             },
-            held: held::status(world),
+            held: held::status(index),
             waiting: n_waiting,
             leads,
             writer: None,
@@ -256,11 +256,11 @@ impl Report {
         configuration
     }
 
-    fn source(&self, name: &SourceName, world: &World) -> SourceStatus {
-        let feeds = Feed::all_of(name, world.policy());
+    fn source(&self, name: &SourceName, index: &Index) -> SourceStatus {
+        let feeds = WatchTarget::all_of(name, index.policy());
         let feeds = feeds.iter().map(|feed| {
             let contact = self.feeds.get(feed);
-            let (state, objects) = known(feed, world);
+            let (state, objects) = known(feed, index);
             FeedStatus {
                 resource: match contact {
                     Some(it) if it.reads_endpoints => feed.endpoints_name(),
@@ -281,12 +281,12 @@ impl Report {
         }
     }
 
-    fn measure(&self, feed: &Feed, world: &World) {
+    fn measure(&self, feed: &WatchTarget, index: &Index) {
         let Some(source) = feed.source() else {
             return;
         };
         let labels = of_feed(source, feed.resource_name());
-        let (state, objects) = known(feed, world);
+        let (state, objects) = known(feed, index);
         let metrics = &self.metrics;
         metrics.set_state(source, feed.resource_name(), state);
         let objects = i64::try_from(objects).unwrap_or(i64::MAX);
@@ -303,17 +303,17 @@ impl Report {
 
     /// Ready means: what can be known is known. A source that fails is not waited
     /// for; its mirrors are there, and stay.
-    fn judge_readiness(&self, feed: &Feed, world: &World) {
+    fn evaluate_readiness(&self, feed: &WatchTarget, index: &Index) {
         let Some(source) = feed.source() else {
-            if world.local().is_listed() {
+            if index.local().is_listed() {
                 self.local.raise();
             }
             return;
         };
-        let feeds = Feed::all_of(source, world.policy());
-        let heard = |feed: &Feed| {
+        let feeds = WatchTarget::all_of(source, index.policy());
+        let heard = |feed: &WatchTarget| {
             let contact = self.feeds.get(feed);
-            contact.is_some_and(|it| it.lost.is_some()) || known(feed, world).0 != "unsynced"
+            contact.is_some_and(|it| it.lost.is_some()) || known(feed, index).0 != "unsynced"
         };
         if let Some(flag) = self.ready.get(source)
             && feeds.iter().all(heard)
@@ -347,14 +347,14 @@ pub(crate) fn names(policy: &Policy) -> Vec<SourceName> {
 }
 
 /// Returns the state of a watched resource, and the number of its known objects.
-pub(crate) fn known(feed: &Feed, world: &World) -> (&'static str, usize) {
+pub(crate) fn known(feed: &WatchTarget, index: &Index) -> (&'static str, usize) {
     let rank = feed
         .source()
-        .and_then(|name| world.policy().rank(name, feed.role()));
+        .and_then(|name| index.policy().rank(name, feed.role()));
     let Some(rank) = rank else {
         return ("local", 0);
     };
-    let source = world.source(rank);
+    let source = index.source(rank);
     match feed.resource() {
         Resource::Services => {
             let known = source.services.known();

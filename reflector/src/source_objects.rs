@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::time::Duration;
 
-use reflector_planner::World;
+use reflector_planner::Index;
 use runtime::Tasks;
 use serde_json::Value;
 use tokio::sync::watch as channel;
@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use crate::config::{
     Args, Former, FoundSources, ObjectKind, ObjectPlace, RecordKey, SourceObject, Verdict,
 };
-use crate::questions::{Mirrored, Questions};
+use crate::queries::{Mirrored, QueryChannels};
 use crate::write::Writer;
 
 use declared::Declared;
@@ -104,7 +104,7 @@ impl SourceObjects {
     pub(crate) fn publish(
         &self,
         record: Option<RecordKey>,
-        (writer, questions): (Writer, Questions),
+        (writer, questions): (Writer, QueryChannels),
         tasks: &mut Tasks,
     ) {
         let shutdown = tasks.shutdown().clone();
@@ -248,9 +248,9 @@ fn objects(set: &Set, accepted: &HashMap<Box<str>, Former>) -> Option<Vec<Source
 }
 
 /// Counts the mirror Services of each source.
-pub(crate) fn mirrored(world: &World) -> Mirrored {
+pub(crate) fn mirrored(index: &Index) -> Mirrored {
     let mut mirrored = Mirrored::new();
-    for (_, service) in world.local().services() {
+    for (_, service) in index.local().services() {
         if let Some(source) = &service.owner.source {
             *mirrored.entry(source.as_str().into()).or_default() += 1;
         }

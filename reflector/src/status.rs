@@ -9,7 +9,7 @@ use std::fmt::{self, Write};
 use reflector_planner::{Problem, SourceName};
 use serde::{Deserialize, Serialize};
 
-use crate::identity::Identity;
+use crate::identity::ExpectedIdentity;
 
 pub use cluster_set::{ClusterSetStatus, ClusterStatus};
 pub use notices::{NO_WRITES, Notice, REFUSED};
@@ -204,7 +204,7 @@ impl Status {
     /// Adds which cluster each source is.
     pub(crate) fn identify<'a>(
         &mut self,
-        identities: impl Iterator<Item = (&'a SourceName, &'a Identity)>,
+        identities: impl Iterator<Item = (&'a SourceName, &'a ExpectedIdentity)>,
     ) {
         for (name, identity) in identities {
             let source = self.sources.iter_mut().find(|it| it.name == name.as_str());

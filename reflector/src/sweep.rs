@@ -3,20 +3,21 @@
 //!
 //! Only those are asked for that bear its labels with the prefix of a source, once for each
 //! source, and after the source has been listed and all mirrors that it asks for are
-//! adopted. What becomes of them, the world decides.
+//! adopted. What becomes of them, the index decides.
 
 use bytes::Bytes;
 use http::Method;
 use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_planner::{
-    LocalKey, Met, Placement, Policy, SourceName, Update, World, selector_of_left_behind,
+    ExistingObject, Index, MirrorKey, Placement, Policy, SourceName, Update,
+    selector_of_left_behind,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Duration, Instant};
 use tracing::{debug, info};
 
-use crate::write::{Writer, Written};
+use crate::write::{WriteResult, Writer};
 
 /// Progress of the search for mirrors that predecessors left behind.
 pub(crate) struct Sweep {
@@ -46,14 +47,14 @@ impl Sweep {
     }
 
     /// The next source to look for, if it has been listed.
-    pub(crate) fn due(&mut self, world: &World) -> Option<(SourceName, String, String)> {
+    pub(crate) fn due(&mut self, index: &Index) -> Option<(SourceName, String, String)> {
         if self.pending.is_empty() || Instant::now() < self.not_before {
             return None;
         }
-        let policy = world.policy();
+        let policy = index.policy();
         let at = self.pending.iter().position(|name| {
             let rank = policy.rank(name, reflector_planner::Role::Mirror);
-            rank.is_none_or(|it| world.source(it).services.is_synced())
+            rank.is_none_or(|it| index.source(it).services.is_synced())
         })?;
         let name = self.pending.remove(at);
         let rank = policy.rank(&name, reflector_planner::Role::Mirror)?;
@@ -80,7 +81,7 @@ impl Writer {
         source: SourceName,
         namespace: String,
         selector: String,
-    ) -> Written {
+    ) -> WriteResult {
         let met = self.list_left_behind(&namespace, &selector).await;
         let update = match met {
             Some(met) => {
@@ -91,13 +92,17 @@ impl Writer {
             }
             None => {
                 debug!(%source, "mirrors of a predecessor could not be listed");
-                return Written::postponed(source);
+                return WriteResult::postponed(source);
             }
         };
-        Written::of(LocalKey::new(ObjectKey::new(&namespace, "")), vec![update])
+        WriteResult::of(MirrorKey::new(ObjectKey::new(&namespace, "")), vec![update])
     }
 
-    async fn list_left_behind(&self, namespace: &str, selector: &str) -> Option<Vec<Met>> {
+    async fn list_left_behind(
+        &self,
+        namespace: &str,
+        selector: &str,
+    ) -> Option<Vec<ExistingObject>> {
         let selector = selector
             .replace('=', "%3D")
             .replace(',', "%2C")
@@ -111,7 +116,7 @@ impl Writer {
             let item = answer.slice_ref(item.get().as_bytes());
             let service = RawObject::parse(Resource::Services, &item).ok()?;
             let endpoints = self.endpoints_beside(&service.key).await;
-            all.push(Met { service, endpoints });
+            all.push(ExistingObject { service, endpoints });
         }
         Some(all)
     }

@@ -3,11 +3,11 @@
 //! No step meets an object that is not ours: a POST is refused where there is one, and
 //! a PUT or DELETE names uid and resource version of what it is about.
 
+mod error;
 mod known;
 mod namespace;
 mod plain;
 mod preview;
-mod refusal;
 pub(crate) mod rejection;
 mod request;
 
@@ -17,20 +17,20 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use proto_types::{ObjectKey, RawObject, Resource, Status};
 use reflector_planner::{
-    LocalKey, Met, MirrorEndpoints, MirrorService, MirrorSlice, Obstacle, SourceName, Step, Update,
-    Version, Write,
+    ExistingObject, MirrorEndpoints, MirrorKey, MirrorService, MirrorSlice, SourceName, Step,
+    Update, Version, Write, WriteFailure,
 };
 use runtime::contain;
 use serde_json::json;
 use tracing::{debug, error, info};
 
 use crate::config::Habits;
-use crate::lease::Leadership;
+use crate::leader_election::Leadership;
 use crate::metrics::Metrics;
-use crate::queue::Again;
+use crate::queue::Requeue;
+use error::{WriteError, is_transient};
 use known::{applied, forgotten, gone, seen, stored};
 pub(crate) use plain::Failure;
-use refusal::{Refusal, is_transient};
 
 /// Writes to the local API server.
 #[derive(Clone)]
@@ -47,13 +47,13 @@ pub(crate) struct Writer {
 
 /// Result of the steps for a key.
 #[derive(Debug)]
-pub(crate) struct Written {
+pub(crate) struct WriteResult {
     /// The key.
-    pub(crate) key: LocalKey,
-    /// Changes of the world.
+    pub(crate) key: MirrorKey,
+    /// Changes of the index.
     pub(crate) updates: Vec<Update>,
     /// Delay of the retry, if a step failed.
-    pub(crate) again: Option<Again>,
+    pub(crate) again: Option<Requeue>,
     /// Reason for which the local API server is unavailable.
     pub(crate) unavailable: Option<String>,
     /// A source for which it is to be looked again for what a predecessor left.
@@ -79,16 +79,16 @@ impl Writer {
     }
 
     /// Performs the steps in their order. A panic is a failure of this key alone.
-    pub(crate) async fn perform_contained(self, key: LocalKey, steps: Vec<Step>) -> Written {
+    pub(crate) async fn perform_contained(self, key: MirrorKey, steps: Vec<Step>) -> WriteResult {
         let metrics = self.metrics.clone();
         let outcome = contain(self.perform(key.clone(), steps)).await;
         outcome.unwrap_or_else(|why| {
             metrics.panicked("write");
             error!(%key, panic = why, "write panicked");
-            Written {
+            WriteResult {
                 key,
                 updates: Vec::new(),
-                again: Some(Again::Later),
+                again: Some(Requeue::WithBackoff),
                 unavailable: None,
                 postponed: None,
             }
@@ -96,10 +96,10 @@ impl Writer {
     }
 
     /// Performs the steps in their order.
-    pub(crate) async fn perform(self, key: LocalKey, steps: Vec<Step>) -> Written {
+    pub(crate) async fn perform(self, key: MirrorKey, steps: Vec<Step>) -> WriteResult {
         #[cfg(test)]
         crate::planted::at("write", &key);
-        let mut written = Written::of(key, Vec::new());
+        let mut written = WriteResult::of(key, Vec::new());
         let mut is_emptied = false;
         let mut has_service = true;
         for step in steps {
@@ -119,7 +119,7 @@ impl Writer {
                 Ok(updates) => {
                     let in_vain = |it: &Update| matches!(it, Update::Blocked(..));
                     if updates.iter().any(in_vain) {
-                        written.again = written.again.max(Some(Again::Later));
+                        written.again = written.again.max(Some(Requeue::WithBackoff));
                         // What finalizers keep is not ours to write to.
                         has_service &= !matches!(step.write, Write::Replace(..));
                     }
@@ -143,7 +143,7 @@ impl Writer {
         written
     }
 
-    async fn step(&self, step: &Step) -> Result<Vec<Update>, Refusal> {
+    async fn step(&self, step: &Step) -> Result<Vec<Update>, WriteError> {
         match &step.write {
             Write::Create(body) => {
                 let answer = self.create(step, body).await?;
@@ -170,13 +170,13 @@ impl Writer {
         }
     }
 
-    async fn create(&self, step: &Step, body: &Bytes) -> Result<RawObject, Refusal> {
+    async fn create(&self, step: &Step, body: &Bytes) -> Result<RawObject, WriteError> {
         let path = step.resource.collection(Some(step.key.namespace()));
         let answer = match (
             self.send(Method::POST, &path, body.clone()).await,
             &step.namespace,
         ) {
-            (Err(Refusal::Status(StatusCode::NOT_FOUND, _)), Some(namespace)) => {
+            (Err(WriteError::Status(StatusCode::NOT_FOUND, _)), Some(namespace)) => {
                 self.create_namespace(namespace).await?;
                 self.send(Method::POST, &path, body.clone()).await
             }
@@ -186,7 +186,7 @@ impl Writer {
     }
 
     /// Creates a namespace that does not exist. Another writer may be faster.
-    async fn create_namespace(&self, namespace: &Bytes) -> Result<(), Refusal> {
+    async fn create_namespace(&self, namespace: &Bytes) -> Result<(), WriteError> {
         let sent = self.send(Method::POST, NAMESPACES, namespace.clone());
         match sent.await {
             Ok(answer) => {
@@ -194,16 +194,20 @@ impl Writer {
                 info!(namespace, "created a namespace for mirrors");
                 Ok(())
             }
-            Err(Refusal::Status(StatusCode::CONFLICT, _)) => Ok(()),
-            Err(Refusal::Status(code, status)) if !is_transient(code, &status) => {
-                Err(Refusal::Namespace(status.message))
+            Err(WriteError::Status(StatusCode::CONFLICT, _)) => Ok(()),
+            Err(WriteError::Status(code, status)) if !is_transient(code, &status) => {
+                Err(WriteError::Namespace(status.message))
             }
             Err(refusal) => Err(refusal),
         }
     }
 
     /// Deletes an object; returns what is known of it, if its finalizers keep it.
-    async fn delete(&self, step: &Step, version: &Version) -> Result<Option<Vec<Update>>, Refusal> {
+    async fn delete(
+        &self,
+        step: &Step,
+        version: &Version,
+    ) -> Result<Option<Vec<Update>>, WriteError> {
         let mut options = json!({
             "kind": "DeleteOptions",
             "apiVersion": "v1",
@@ -215,100 +219,100 @@ impl Writer {
         let path = path(step.resource, &step.key);
         let sent = self.send(Method::DELETE, &path, options.to_string().into());
         match sent.await {
-            Err(Refusal::Status(StatusCode::NOT_FOUND, _)) => Ok(None),
+            Err(WriteError::Status(StatusCode::NOT_FOUND, _)) => Ok(None),
             Err(refusal) => Err(refusal),
             Ok(answer) => Ok(rejection::finalizers(&answer).map(|finalizers| {
                 let object = RawObject::parse(step.resource, &answer).ok();
                 let shown = object.and_then(|it| applied(step, &it));
                 let key = step.key.clone();
-                let obstacle = Obstacle::Terminating(finalizers);
-                let blocked = Update::Blocked(step.resource, key, obstacle);
+                let write_failure = WriteFailure::Terminating(finalizers);
+                let blocked = Update::Blocked(step.resource, key, write_failure);
                 shown.into_iter().chain([blocked]).collect()
             })),
         }
     }
 
     /// Finds out what a refusal means, if need be by a look at what is there.
-    async fn explain(&self, step: &Step, refusal: Refusal, written: &mut Written) {
+    async fn explain(&self, step: &Step, refusal: WriteError, written: &mut WriteResult) {
         let (code, status) = match refusal {
-            Refusal::Status(code, status) => (code, status),
-            Refusal::Unavailable(why) => {
+            WriteError::Status(code, status) => (code, status),
+            WriteError::Unavailable(why) => {
                 written.unavailable = Some(why);
-                written.again = Some(Again::Later);
+                written.again = Some(Requeue::WithBackoff);
                 return;
             }
-            Refusal::StandingBy => {
-                written.again = Some(Again::Later);
+            WriteError::StandingBy => {
+                written.again = Some(Requeue::WithBackoff);
                 return;
             }
-            busy @ Refusal::Busy(_) => return written.deferred(busy),
-            Refusal::Namespace(why) => {
-                return written.blocked(step, Obstacle::NamespaceRefused(why.into()));
+            busy @ WriteError::Busy(_) => return written.deferred(busy),
+            WriteError::Namespace(why) => {
+                return written.blocked(step, WriteFailure::NamespaceRefused(why.into()));
             }
         };
         let is_missing = code == StatusCode::NOT_FOUND;
         if is_missing && matches!(step.write, Write::Create(_) | Write::Replace(..)) {
-            written.blocked(step, Obstacle::NamespaceMissing);
+            written.blocked(step, WriteFailure::NamespaceMissing);
         } else if is_missing || code == StatusCode::CONFLICT {
-            match self.look(step).await {
-                Ok(Look::Ours(update) | Look::Gone(update)) => {
+            match self.lookup(step).await {
+                Ok(ObjectLookup::Ours(update) | ObjectLookup::Gone(update)) => {
                     written.updates.extend(update);
-                    written.again = written.again.max(Some(Again::Soon));
+                    written.again = written.again.max(Some(Requeue::Now));
                 }
-                Ok(Look::Foreign(update, object)) => {
+                Ok(ObjectLookup::Foreign(update, object)) => {
                     written.updates.extend(update);
-                    self.meet(step, object, written).await;
+                    self.handle_existing(step, object, written).await;
                 }
                 Err(refusal) => written.deferred(refusal),
             }
         } else if is_transient(code, &status) {
-            written.deferred(Refusal::Status(code, status));
+            written.deferred(WriteError::Status(code, status));
         } else {
             let fields = rejection::updates(step, &status);
             if fields.is_empty() {
-                written.blocked(step, Obstacle::Refused(status.message.into()));
+                written.blocked(step, WriteFailure::Refused(status.message.into()));
             } else {
                 // The next attempt is made without them.
                 written.updates.extend(fields);
-                written.again = written.again.max(Some(Again::Later));
+                written.again = written.again.max(Some(Requeue::WithBackoff));
             }
         }
     }
 
-    /// Handles an unmanaged object under the name of a step. If it is a Service, the world decides
+    /// Handles an unmanaged object under the name of a step. If it is a Service, the index decides
     /// whether it is adopted, for which its Endpoints are read too.
-    async fn meet(&self, step: &Step, service: RawObject, written: &mut Written) {
+    async fn handle_existing(&self, step: &Step, service: RawObject, written: &mut WriteResult) {
         if step.resource != Resource::Services {
-            return written.blocked(step, Obstacle::Occupied);
+            return written.blocked(step, WriteFailure::Occupied);
         }
         let path = path(Resource::Endpoints, &step.key);
         let endpoints = match self.send(Method::GET, &path, Bytes::new()).await {
             Ok(answer) => parse(Resource::Endpoints, &answer).map(Some),
-            Err(Refusal::Status(StatusCode::NOT_FOUND, _)) => Ok(None),
+            Err(WriteError::Status(StatusCode::NOT_FOUND, _)) => Ok(None),
             Err(refusal) => Err(refusal),
         };
         match endpoints {
             Ok(endpoints) => {
-                let met = Box::new(Met { service, endpoints });
+                let met = Box::new(ExistingObject { service, endpoints });
                 written.updates.push(Update::Met(met));
-                written.again = written.again.max(Some(Again::Later));
+                written.again = written.again.max(Some(Requeue::WithBackoff));
             }
             // Without permission to read the Endpoints they cannot be deleted; the Service stays
             // unmanaged.
-            Err(Refusal::Status(code, status)) if !is_transient(code, &status) => {
-                written.blocked(step, Obstacle::Occupied);
+            Err(WriteError::Status(code, status)) if !is_transient(code, &status) => {
+                written.blocked(step, WriteFailure::Occupied);
             }
             Err(refusal) => written.deferred(refusal),
         }
     }
 
     /// Reads the object under the name of a step.
-    async fn look(&self, step: &Step) -> Result<Look, Refusal> {
+    async fn lookup(&self, step: &Step) -> Result<ObjectLookup, WriteError> {
         let path = path(step.resource, &step.key);
         let answer = match self.send(Method::GET, &path, Bytes::new()).await {
             Ok(answer) => parse(step.resource, &answer)?,
-            Err(Refusal::Status(StatusCode::NOT_FOUND, _)) => {
-                return Ok(Look::Gone(forgotten(step)));
+            Err(WriteError::Status(StatusCode::NOT_FOUND, _)) => {
+                return Ok(ObjectLookup::Gone(forgotten(step)));
             }
             Err(refusal) => return Err(refusal),
         };
@@ -320,16 +324,16 @@ impl Writer {
     }
 }
 
-/// Existing object. The update records it in the world.
-enum Look {
+/// Existing object. The update records it in the index.
+enum ObjectLookup {
     Ours(Option<Update>),
     Foreign(Option<Update>, RawObject),
     Gone(Option<Update>),
 }
 
-impl Written {
+impl WriteResult {
     /// Creates the result of steps without a write.
-    pub(crate) const fn of(key: LocalKey, updates: Vec<Update>) -> Self {
+    pub(crate) const fn of(key: MirrorKey, updates: Vec<Update>) -> Self {
         Self {
             key,
             updates,
@@ -341,34 +345,36 @@ impl Written {
 
     /// Nothing is known, and is to be asked again.
     pub(crate) fn postponed(source: SourceName) -> Self {
-        let key = LocalKey::new(ObjectKey::new("", ""));
+        let key = MirrorKey::new(ObjectKey::new("", ""));
         Self {
             postponed: Some(source),
             ..Self::of(key, Vec::new())
         }
     }
 
-    fn blocked(&mut self, step: &Step, obstacle: Obstacle) {
+    fn blocked(&mut self, step: &Step, write_failure: WriteFailure) {
         let key = step.key.clone();
         self.updates
-            .push(Update::Blocked(step.resource, key, obstacle));
-        self.again = self.again.max(Some(Again::Later));
+            .push(Update::Blocked(step.resource, key, write_failure));
+        self.again = self.again.max(Some(Requeue::WithBackoff));
     }
 
-    fn deferred(&mut self, refusal: Refusal) {
+    fn deferred(&mut self, refusal: WriteError) {
         let (why, again) = match refusal {
-            Refusal::StandingBy => {
-                self.again = self.again.max(Some(Again::Later));
+            WriteError::StandingBy => {
+                self.again = self.again.max(Some(Requeue::WithBackoff));
                 return;
             }
-            Refusal::Unavailable(why) | Refusal::Namespace(why) => (why, Again::Later),
-            Refusal::Busy(status) => {
-                let after = asked(&status).map(Again::Busy);
-                (status.message, after.unwrap_or(Again::Later))
+            WriteError::Unavailable(why) | WriteError::Namespace(why) => {
+                (why, Requeue::WithBackoff)
             }
-            Refusal::Status(_, status) => {
-                let after = asked(&status).map(Again::After);
-                (status.message, after.unwrap_or(Again::Later))
+            WriteError::Busy(status) => {
+                let after = requested_delay(&status).map(Requeue::Busy);
+                (status.message, after.unwrap_or(Requeue::WithBackoff))
+            }
+            WriteError::Status(_, status) => {
+                let after = requested_delay(&status).map(Requeue::After);
+                (status.message, after.unwrap_or(Requeue::WithBackoff))
             }
         };
         self.unavailable = Some(why);
@@ -376,8 +382,8 @@ impl Written {
     }
 }
 
-fn parse(resource: Resource, answer: &Bytes) -> Result<RawObject, Refusal> {
-    RawObject::parse(resource, answer).map_err(|error| Refusal::Unavailable(error.to_string()))
+fn parse(resource: Resource, answer: &Bytes) -> Result<RawObject, WriteError> {
+    RawObject::parse(resource, answer).map_err(|error| WriteError::Unavailable(error.to_string()))
 }
 
 fn path(resource: Resource, key: &ObjectKey) -> String {
@@ -386,7 +392,7 @@ fn path(resource: Resource, key: &ObjectKey) -> String {
 }
 
 /// Returns the delay that the server asked for.
-fn asked(status: &Status) -> Option<Duration> {
+fn requested_delay(status: &Status) -> Option<Duration> {
     let seconds = status.details.as_ref()?.retry_after_seconds?;
     Some(Duration::from_secs(seconds.into()))
 }

@@ -16,7 +16,7 @@ mod inline;
 mod kubeconfig;
 mod plugin;
 mod proxy;
-mod renew;
+mod reload;
 mod secret;
 mod stack;
 mod token;
@@ -30,12 +30,12 @@ use http::uri::Scheme;
 use http::{HeaderValue, Uri, header};
 use kube::{Client, Config};
 
-use renew::Renewing;
+use reload::Renewing;
 use token::TokenSource;
 
 pub use access::{Access, Authority, ClientCertificate, Token};
 pub use error::Error;
-pub use exchange::{Exchange, observed, retry_after};
+pub use exchange::{RequestOutcome, observed, retry_after};
 pub use proxy::parse as proxy;
 pub use secret::is_protected;
 pub use token::claims;

@@ -7,7 +7,7 @@
 //! | [`document()`] | reads one small JSON document of a server |
 //! | [`files`] | how many connections a process may have |
 //! | [`flags`] | reads flags as Go programs do, for the programs that these replace |
-//! | [`follow`] | follows one resource of one cluster: list, watch, and again |
+//! | [`watcher`] | follows one resource of one cluster: list, watch, and again |
 //! | [`listen`] | binds a socket, and says what is wrong where it cannot |
 //! | [`admin`] | liveness, readiness and metrics over HTTP |
 //! | [`log`] | what is logged, and how |
@@ -28,7 +28,6 @@ pub mod client;
 mod document;
 pub mod files;
 pub mod flags;
-pub mod follow;
 pub mod listen;
 pub mod log;
 pub mod multicluster;
@@ -40,22 +39,24 @@ pub mod shutdown;
 pub mod supervise;
 pub mod task;
 pub mod upstream;
+pub mod watcher;
 
 #[cfg(test)]
-mod scripted;
+mod mock_server;
 
 pub use admin::{Flag, Readiness};
 pub use client::{Access, Authority, Token, connect};
 pub use document::{Unread, document};
-pub use follow::{
-    Amount, Budget, Cause, Event, Failure, Guard, Identity, Limits, Listing, Reader, Scope,
-};
 pub use log::{LogFilter, LogFormat};
 pub use network::Network;
 pub use print::print;
 pub use reasons::reasons;
 pub use supervise::{Restarts, contain, contain_call};
 pub use task::Tasks;
+pub use watcher::{
+    Amount, Budget, Event, Failure, FailureCause, IdentityCheck, Limits, Listing, ReportedIdentity,
+    Scope, Watcher,
+};
 
 /// Commit that the programs were built from, where the build sets `HELIOGRAPH_REVISION`.
 pub const REVISION: &str = match option_env!("HELIOGRAPH_REVISION") {

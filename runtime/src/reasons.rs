@@ -8,7 +8,7 @@ use std::error::Error;
 pub fn reasons(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |&it| below(it));
     let mut text = String::new();
-    for part in chain.map(in_words) {
+    for part in chain.map(describe) {
         if text.ends_with(&part) || part.is_empty() {
             continue;
         }
@@ -42,7 +42,7 @@ fn below<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
 }
 
 /// Returns the text of one error without what only its library's authors know.
-fn in_words(error: &(dyn Error + 'static)) -> String {
+fn describe(error: &(dyn Error + 'static)) -> String {
     let is_eof = error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|it| it.kind() == std::io::ErrorKind::UnexpectedEof);

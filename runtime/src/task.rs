@@ -93,7 +93,7 @@ impl Tasks {
     pub async fn run(mut self) -> Result<(), Failure> {
         let outcome = tokio::select! {
             () = self.shutdown.cancelled() => Ok(()),
-            Some(ended) = self.tasks.join_next_with_id() => self.judge(ended),
+            Some(ended) = self.tasks.join_next_with_id() => self.restart_or_fail(ended),
         };
         self.shutdown.cancel();
         let ended_later = self.drain().await;
@@ -106,7 +106,7 @@ impl Tasks {
         let mut outcome = Ok(());
         while !self.tasks.is_empty() {
             match tokio::time::timeout_at(deadline, self.tasks.join_next_with_id()).await {
-                Ok(Some(ended)) => outcome = outcome.and(self.judge(ended)),
+                Ok(Some(ended)) => outcome = outcome.and(self.restart_or_fail(ended)),
                 Ok(None) => break,
                 Err(_) => {
                     let left: Vec<_> = self.names.values().collect();
@@ -118,7 +118,7 @@ impl Tasks {
         outcome
     }
 
-    fn judge(&mut self, ended: Ended) -> Result<(), Failure> {
+    fn restart_or_fail(&mut self, ended: Ended) -> Result<(), Failure> {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let task = self.names.remove(&id).unwrap_or_default();
         match ended {

@@ -60,7 +60,7 @@ struct Periods {
 
 /// Connection of a server to its upstream, as the server reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum UpstreamStatus {
     /// The server reports none: it is a kube-apiserver, or it does not respond.
     Nothing,
     /// The server is connected.
@@ -78,7 +78,7 @@ pub struct Disconnected {
     pub age: Duration,
 }
 
-impl Said {
+impl UpstreamStatus {
     /// Reads the headers of a response.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
@@ -143,14 +143,14 @@ fn age(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Periodic request for the state of a server.
-pub struct Asking {
+pub struct UpstreamPoller {
     client: kube::Client,
     periods: Periods,
     next: Instant,
     told: Option<(String, Instant)>,
 }
 
-impl Asking {
+impl UpstreamPoller {
     /// Begins with a server whose state is not known.
     #[must_use]
     pub fn new(client: kube::Client) -> Self {
@@ -173,12 +173,12 @@ impl Asking {
                 Some(_) => Connection::New,
                 None => Connection::Any,
             };
-            let said = tokio::time::timeout(PATIENCE, ask(&self.client, connection)).await;
-            let (now, again) = match said.unwrap_or(Said::Nothing) {
+            let said = tokio::time::timeout(PATIENCE, poll(&self.client, connection)).await;
+            let (now, again) = match said.unwrap_or(UpstreamStatus::Nothing) {
                 // A server that does not respond is reported by its readers.
-                Said::Nothing => (None, self.periods.not_said),
-                Said::Connected => (None, self.periods.said),
-                Said::Disconnected(it) => (Some(it), self.periods.said),
+                UpstreamStatus::Nothing => (None, self.periods.not_said),
+                UpstreamStatus::Connected => (None, self.periods.said),
+                UpstreamStatus::Disconnected(it) => (Some(it), self.periods.said),
             };
             self.next = Instant::now() + again;
             if self.is_news(now.as_ref()) {
@@ -219,7 +219,7 @@ pub enum Connection {
 
 impl Connection {
     /// Adds the header of a request that asks for it.
-    pub fn ask_for(self, headers: &mut HeaderMap) {
+    pub fn poller(self, headers: &mut HeaderMap) {
         if self == Self::New {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -227,23 +227,25 @@ impl Connection {
 }
 
 /// Requests the state of a server once.
-pub async fn ask(client: &kube::Client, connection: Connection) -> Said {
+pub async fn poll(client: &kube::Client, connection: Connection) -> UpstreamStatus {
     let mut request = Request::get(PATH)
         .header(header::ACCEPT, "application/json")
         .body(Body::empty())
         .expect("a constant path is a URI");
-    connection.ask_for(request.headers_mut());
+    connection.poller(request.headers_mut());
     let answer = client.send(request).await;
-    answer.map_or(Said::Nothing, |answer| Said::of(answer.headers()))
+    answer.map_or(UpstreamStatus::Nothing, |answer| {
+        UpstreamStatus::of(answer.headers())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scripted::{Answer, Scripted};
+    use crate::mock_server::{Answer, MockServer};
 
-    fn disconnected(why: &str, seconds: u64) -> Said {
-        Said::Disconnected(Disconnected {
+    fn disconnected(why: &str, seconds: u64) -> UpstreamStatus {
+        UpstreamStatus::Disconnected(Disconnected {
             why: why.to_owned(),
             age: Duration::from_secs(seconds),
         })
@@ -253,8 +255,8 @@ mod tests {
     fn headers_are_read_as_they_were_written() {
         let long = "x".repeat(1000);
         for (said, read) in [
-            (Said::Nothing, Said::Nothing),
-            (Said::Connected, Said::Connected),
+            (UpstreamStatus::Nothing, UpstreamStatus::Nothing),
+            (UpstreamStatus::Connected, UpstreamStatus::Connected),
             (disconnected("no", 7), disconnected("no", 7)),
             (
                 disconnected("n\u{f6}\r\nx: y", 0),
@@ -262,7 +264,7 @@ mod tests {
             ),
             (disconnected(&long, 0), disconnected(&long[..MAX_CHARS], 0)),
         ] {
-            assert_eq!(Said::of(&said.headers().collect()), read);
+            assert_eq!(UpstreamStatus::of(&said.headers().collect()), read);
         }
     }
 
@@ -270,9 +272,9 @@ mod tests {
     fn words_of_older_emitters_are_understood() {
         let read = |value| {
             let value = HeaderValue::from_static(value);
-            Said::of(&[(HEADER, value)].into_iter().collect())
+            UpstreamStatus::of(&[(HEADER, value)].into_iter().collect())
         };
-        assert_eq!(read("followed"), Said::Connected);
+        assert_eq!(read("followed"), UpstreamStatus::Connected);
         assert_eq!(
             read("lost: no connection"),
             disconnected("no connection", 0)
@@ -283,17 +285,17 @@ mod tests {
     fn only_a_list_that_says_so_is_cached() {
         let read = |headers: &[(HeaderName, HeaderValue)]| {
             let headers = headers.iter().cloned().collect();
-            Said::of(&headers).read(&headers)
+            UpstreamStatus::of(&headers).read(&headers)
         };
         assert_eq!(read(&[]), Read::Confirmed);
         assert_eq!(read(&[(READ, CONFIRMED)]), Read::Confirmed);
         assert_eq!(read(&[(READ, CACHED)]), Read::Cached);
     }
 
-    async fn asking(answers: Vec<Answer>) -> (Scripted, Asking) {
-        let server = Scripted::start(answers).await;
+    async fn asking(answers: Vec<Answer>) -> (MockServer, UpstreamPoller) {
+        let server = MockServer::start(answers).await;
         let client = crate::connect(&server.access(), "test").await.unwrap();
-        let mut asking = Asking::new(client);
+        let mut asking = UpstreamPoller::new(client);
         asking.periods = Periods {
             said: Duration::from_millis(1),
             not_said: Duration::from_millis(1),
@@ -313,7 +315,7 @@ mod tests {
         let heard = [asking.next().await, asking.next().await];
         let why = heard.map(|it| it.map(|it| it.why));
         assert_eq!(why, [Some("no connection".to_owned()), None]);
-        let asked = server.asked();
+        let asked = server.requests();
         let is_new: Vec<_> = asked
             .iter()
             .map(|it| it.contains("connection: close"))
@@ -334,6 +336,6 @@ mod tests {
         let ages = [asking.next().await, asking.next().await];
         let ages = ages.map(|it| it.map(|it| it.age.as_secs()));
         assert_eq!(ages, [Some(100), Some(2)]);
-        assert_eq!(server.asked().len(), 3);
+        assert_eq!(server.requests().len(), 3);
     }
 }

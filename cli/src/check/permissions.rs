@@ -14,7 +14,7 @@ const CHECK: &str = "permissions";
 
 /// One verb on one resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Right {
+struct RequiredPermission {
     /// Empty for all namespaces.
     namespace: String,
     group: &'static str,
@@ -46,7 +46,7 @@ pub(crate) async fn of_reflector(
     });
     let mut rights = needed(config);
     if reflector.has_flag("--leader-elect") {
-        let of_lease = |verb| Right {
+        let of_lease = |verb| RequiredPermission {
             namespace: namespace.clone(),
             group: "coordination.k8s.io",
             resource: "leases",
@@ -67,7 +67,7 @@ pub(crate) async fn of_reflector(
 
 /// Checks each permission that an installation requires of its operator.
 pub(crate) async fn to_install(cluster: &Cluster) -> Vec<Finding> {
-    let of = |group, resource| Right {
+    let of = |group, resource| RequiredPermission {
         namespace: String::new(),
         group,
         resource,
@@ -91,10 +91,10 @@ pub(crate) async fn to_install(cluster: &Cluster) -> Vec<Finding> {
 }
 
 /// The rights that a configuration needs.
-fn needed(config: &File) -> BTreeSet<Right> {
+fn needed(config: &File) -> BTreeSet<RequiredPermission> {
     let mut rights = BTreeSet::new();
     let mut add = |namespace: &str, group, resource, verbs: &[&'static str]| {
-        rights.extend(verbs.iter().map(|verb| Right {
+        rights.extend(verbs.iter().map(|verb| RequiredPermission {
             namespace: namespace.to_owned(),
             group,
             resource,
@@ -138,7 +138,7 @@ fn needed(config: &File) -> BTreeSet<Right> {
 async fn ask(
     cluster: &Cluster,
     user: Option<&Value>,
-    rights: BTreeSet<Right>,
+    rights: BTreeSet<RequiredPermission>,
     (who, page): (&str, &str),
 ) -> Vec<Finding> {
     let mut denied = BTreeSet::new();
@@ -177,7 +177,11 @@ async fn ask(
 }
 
 /// A finding for each resource with verbs that are denied.
-fn judged(denied: &BTreeSet<Right>, n_rights: usize, (who, page): (&str, &str)) -> Vec<Finding> {
+fn judged(
+    denied: &BTreeSet<RequiredPermission>,
+    n_rights: usize,
+    (who, page): (&str, &str),
+) -> Vec<Finding> {
     if denied.is_empty() {
         return vec![Finding::ok(
             CHECK,

@@ -8,7 +8,7 @@ use crate::output::yaml;
 
 /// View of a reflector of another cluster, and the keys that verify its tokens.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Grant {
+pub(crate) struct EmitterAccess {
     /// Name of the consumer: of the cluster that reads.
     pub(crate) consumer: String,
     /// Issuer of its tokens.
@@ -25,7 +25,7 @@ pub(crate) struct Grant {
     pub(crate) selector: Option<String>,
 }
 
-impl Grant {
+impl EmitterAccess {
     /// Prefix of the users of this issuer, which no other issuer has.
     fn prefix(&self) -> String {
         format!("{}:", self.consumer)
@@ -33,7 +33,7 @@ impl Grant {
 }
 
 /// The access configuration with a grant. The same grant twice changes nothing.
-pub(crate) fn granted(text: &str, grant: &Grant) -> anyhow::Result<String> {
+pub(crate) fn granted(text: &str, grant: &EmitterAccess) -> anyhow::Result<String> {
     let mut config = read(text)?;
     let was_open = config["consumers"].is_null() && has_any(&config["issuers"]);
     ensure!(
@@ -66,7 +66,7 @@ pub(crate) fn granted(text: &str, grant: &Grant) -> anyhow::Result<String> {
 }
 
 /// Adds the issuer, or the audience where it is there; returns the prefix of its users.
-fn with_issuer(issuers: &mut Vec<Value>, grant: &Grant) -> anyhow::Result<String> {
+fn with_issuer(issuers: &mut Vec<Value>, grant: &EmitterAccess) -> anyhow::Result<String> {
     let Some(known) = issuers.iter_mut().find(|it| it["issuer"] == *grant.issuer) else {
         let prefix = grant.prefix();
         issuers.push(json!({
@@ -157,10 +157,10 @@ fn written(text: &str, config: &Value) -> anyhow::Result<String> {
 mod tests {
     use emitter::access::policy::Policy;
 
-    use super::{Grant, granted, revoked};
+    use super::{EmitterAccess, granted, revoked};
 
-    fn grant(consumer: &str, issuer: &str) -> Grant {
-        Grant {
+    fn grant(consumer: &str, issuer: &str) -> EmitterAccess {
+        EmitterAccess {
             consumer: consumer.to_owned(),
             issuer: issuer.to_owned(),
             keys_file: format!("/etc/heliograph/{consumer}.jwks"),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 
 /// Place of an emitter, as the reflector needs it.
-pub(crate) struct Place {
+pub(crate) struct EmitterAddress {
     /// UID of the source cluster.
     pub(crate) cluster: String,
     pub(crate) url: String,

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use super::Pair;
 use super::change::{Changed, with_data};
 use super::deployment::{TOKENS, add_token, remove_token};
-use super::place::{Place, audience, helm_note, uid};
+use super::place::{EmitterAddress, audience, helm_note, uid};
 use super::source::{Placement, Source, added, keeps_mirrors, removed};
 use crate::args::{self, Global};
 use crate::cluster::{Cluster, data};
 use crate::installation::{Installed, Mounted, Program};
 
 /// Facts about the cluster that reads.
-pub(crate) struct Reader {
+pub(crate) struct ReflectorCluster {
     cluster: Cluster,
     namespace: String,
     reflector: Installed,
@@ -34,7 +34,7 @@ pub(crate) struct Reader {
 const REMEDY: &str = "install the reflector with its configuration in a ConfigMap, as \
     manifests/reflector and the chart do: --config=/etc/heliograph/config.yaml";
 
-impl Reader {
+impl ReflectorCluster {
     /// Reads what a link needs.
     pub(crate) async fn read(cluster: Cluster, global: &Global) -> anyhow::Result<Self> {
         let namespace = global.namespace.clone();
@@ -80,7 +80,7 @@ impl Reader {
     /// Adds a source, its CA and the token for it.
     pub(crate) fn add(
         &mut self,
-        place: &Place,
+        place: &EmitterAddress,
         pair: &Pair,
         asked: &args::Link,
     ) -> anyhow::Result<()> {

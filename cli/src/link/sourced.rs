@@ -3,11 +3,11 @@
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::access::{Grant, granted, revoked};
+use super::access::{EmitterAccess, granted, revoked};
 use super::address;
 use super::change::{Changed, with_data};
-use super::place::{Place, audience, helm_note, uid};
-use super::reader::Reader;
+use super::place::{EmitterAddress, audience, helm_note, uid};
+use super::reader::ReflectorCluster;
 use super::{Pair, Via};
 use crate::args::{self, Global};
 use crate::cluster::{Cluster, data};
@@ -78,7 +78,7 @@ impl Sourced {
     }
 
     /// Address, name and CA of the emitter.
-    pub(crate) fn place(&self, pair: &Pair, asked: &args::Link) -> anyhow::Result<Place> {
+    pub(crate) fn place(&self, pair: &Pair, asked: &args::Link) -> anyhow::Result<EmitterAddress> {
         let named = asked
             .url
             .iter()
@@ -101,7 +101,7 @@ impl Sourced {
         let is_own = from_file.is_none() && self.authority.is_some();
         let own_name = format!("heliograph-emitter.{}.svc", self.namespace);
         let server_name = asked.server_name.clone();
-        Ok(Place {
+        Ok(EmitterAddress {
             cluster: self.uid.clone(),
             url,
             server_name: server_name.or_else(|| is_own.then_some(own_name)),
@@ -122,12 +122,12 @@ impl Sourced {
     /// Grants a reflector its view.
     pub(crate) fn grant(
         &mut self,
-        reader: &Reader,
+        reader: &ReflectorCluster,
         pair: &Pair,
         asked: &args::Link,
     ) -> anyhow::Result<()> {
         let keys = keys_of(&pair.reader);
-        let grant = Grant {
+        let grant = EmitterAccess {
             consumer: pair.reader.clone(),
             issuer: reader.issuer.clone(),
             keys_file: format!("{}/{keys}", self.mounted.directory),

@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use proto_types::{ObjectKey, Revision};
+use proto_types::{ObjectKey, ResourceVersion};
 
-use crate::encode::{Encoder, Slots};
-use crate::seen::Seen;
+use crate::encode::{EncodedEvents, Encoder};
+use crate::view_event::ViewEvent;
 use crate::{Encoded, Encoding, Entry, View};
 
 /// Change of one object at one resource version.
 #[derive(Debug)]
 pub struct Change {
     /// Resource version in the history of the upstream.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
     /// Precision of the position in history.
     pub placed: Placed,
     /// Time of the change.
@@ -23,7 +23,7 @@ pub struct Change {
     pub before: Option<Arc<Entry>>,
     /// The object after; `None` if it exists no more.
     pub after: Option<Arc<Entry>>,
-    frames: OnceLock<Box<Slots>>,
+    frames: OnceLock<Box<EncodedEvents>>,
     /// Bytes of encoded frames, of this change and of all changes of its store.
     n_encoded: AtomicUsize,
     n_encoded_of_all: Arc<AtomicUsize>,
@@ -71,7 +71,7 @@ impl Change {
     /// Returns the change as a view sees it. Only the states before and after count, not the type
     /// of the upstream's watch event: an object that stops matching is deleted for the view.
     #[must_use]
-    pub fn seen_through(&self, view: &View) -> Option<Seen<'_>> {
+    pub fn seen_through(&self, view: &View) -> Option<ViewEvent<'_>> {
         let before = self
             .before
             .as_deref()
@@ -80,7 +80,7 @@ impl Change {
             .after
             .as_deref()
             .filter(|entry| view.sees(entry, self.revision));
-        Seen::of(before, after)
+        ViewEvent::of(before, after)
     }
 
     /// The frame that tells a view's watchers, encoded at most once for all views
@@ -98,7 +98,9 @@ impl Change {
             self.n_encoded_of_all
                 .fetch_add(frame.len(), Ordering::Relaxed);
             let former = match (view.encoding, seen) {
-                (Encoding::Object, Seen::Modified(_) | Seen::Deleted(_)) => self.before.as_ref(),
+                (Encoding::Object, ViewEvent::Modified(_) | ViewEvent::Deleted(_)) => {
+                    self.before.as_ref()
+                }
                 _ => None,
             };
             Encoded::counted(frame, &self.n_encoded_of_all, former)
@@ -126,17 +128,17 @@ impl Change {
             .after
             .as_ref()
             .and_then(|entry| view.show(entry, self.revision));
-        let seen = Seen::of(before.as_deref(), after.as_deref())?;
+        let seen = ViewEvent::of(before.as_deref(), after.as_deref())?;
         let frame = encoder.seen(seen, self.revision, view.encoding, now);
         Some(Encoded::shared(frame))
     }
 
     /// Returns the oldest revision whose consumers do not need the change.
     #[must_use]
-    pub(crate) const fn floor(&self) -> Revision {
+    pub(crate) const fn floor(&self) -> ResourceVersion {
         match self.placed {
             Placed::At => self.revision,
-            Placed::After => Revision::new(self.revision.number() + 1),
+            Placed::After => ResourceVersion::new(self.revision.number() + 1),
         }
     }
 
@@ -161,7 +163,7 @@ impl Drop for Change {
 /// Content of a change.
 #[derive(Debug)]
 pub(crate) struct Step {
-    pub(crate) revision: Revision,
+    pub(crate) revision: ResourceVersion,
     pub(crate) placed: Placed,
     pub(crate) before: Option<Arc<Entry>>,
     pub(crate) after: Option<Arc<Entry>>,

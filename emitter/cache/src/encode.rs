@@ -6,19 +6,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use jiff::Timestamp;
 use proto_types::frame::EventType;
-use proto_types::{Revision, Status};
+use proto_types::{ResourceVersion, Status};
 
 use crate::part::{ListMeta, Note, Part};
 use crate::protobuf_body as body;
-use crate::seen::Seen;
 use crate::table::{Include, Row};
 use crate::view::Encoding;
-use crate::{Encoded, Entry, Form, protobuf};
+use crate::view_event::ViewEvent;
+use crate::{Encoded, Entry, ResourceDescriptor, protobuf};
 
 /// Encodes for one resource, and counts how often it had to.
 #[derive(Debug)]
 pub struct Encoder {
-    form: &'static Form,
+    form: &'static ResourceDescriptor,
     encoded: AtomicU64,
 }
 
@@ -27,9 +27,9 @@ const METADATA_HEAD: &str =
 
 /// The frames of one change, one for each encoding and event type, filled on use.
 #[derive(Debug, Default)]
-pub(crate) struct Slots([[OnceLock<Encoded>; 3]; 7]);
+pub(crate) struct EncodedEvents([[OnceLock<Encoded>; 3]; 7]);
 
-impl Slots {
+impl EncodedEvents {
     pub(crate) fn get(
         &self,
         encoding: Encoding,
@@ -57,7 +57,7 @@ impl Slots {
 impl Encoder {
     /// An encoder for that resource.
     #[must_use]
-    pub fn new(form: impl Into<&'static Form>) -> Self {
+    pub fn new(form: impl Into<&'static ResourceDescriptor>) -> Self {
         Self {
             form: form.into(),
             encoded: AtomicU64::new(0),
@@ -73,18 +73,18 @@ impl Encoder {
     /// The frame of a change as a view sees it.
     pub(crate) fn seen(
         &self,
-        seen: Seen<'_>,
-        revision: Revision,
+        seen: ViewEvent<'_>,
+        revision: ResourceVersion,
         encoding: Encoding,
         now: Timestamp,
     ) -> Bytes {
         self.encoded.fetch_add(1, Ordering::Relaxed);
         let mut out = open(encoding, seen.event_type());
         match seen {
-            Seen::Added(entry) | Seen::Modified(entry) => {
+            ViewEvent::Added(entry) | ViewEvent::Modified(entry) => {
                 self.object(entry, encoding, now, &mut out);
             }
-            Seen::Deleted(entry) => self.deleted(entry, revision, encoding, now, &mut out),
+            ViewEvent::Deleted(entry) => self.deleted(entry, revision, encoding, now, &mut out),
         }
         close(encoding, seen.event_type(), out)
     }
@@ -124,7 +124,7 @@ impl Encoder {
     fn deleted(
         &self,
         entry: &Entry,
-        revision: Revision,
+        revision: ResourceVersion,
         encoding: Encoding,
         now: Timestamp,
         out: &mut Vec<u8>,
@@ -155,7 +155,7 @@ impl Encoder {
     fn single_row(
         &self,
         row: &Row,
-        revision: Revision,
+        revision: ResourceVersion,
         include: Include,
         part: &[u8],
         out: &mut Vec<u8>,
@@ -253,7 +253,7 @@ impl Encoder {
 
     /// The frame that says that nothing happened up to a revision.
     #[must_use]
-    pub fn bookmark(&self, encoding: Encoding, revision: Revision, note: Note) -> Bytes {
+    pub fn bookmark(&self, encoding: Encoding, revision: ResourceVersion, note: Note) -> Bytes {
         let annotations = note.annotations();
         let metadata = format!(r#"{{"resourceVersion":"{revision}"{annotations}}}"#);
         let mut out = open(encoding, EventType::Bookmark);
@@ -311,7 +311,7 @@ pub fn error(encoding: Encoding, status: &Status) -> Bytes {
 /// A table's frame as the first of its watch must be: with column definitions.
 /// Frames are shared, and only the first one that a watcher gets carries them.
 #[must_use]
-pub fn with_columns(form: &Form, frame: &Bytes) -> Bytes {
+pub fn with_columns(form: &ResourceDescriptor, frame: &Bytes) -> Bytes {
     let Some(at) = find(frame, COLUMNS.as_bytes()) else {
         return frame.clone();
     };

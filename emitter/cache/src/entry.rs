@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use proto_types::object::ParseError;
-use proto_types::{ObjectKey, RawObject, Revision};
+use proto_types::{ObjectKey, RawObject, ResourceVersion};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::part::Part;
-use crate::{Fields, Form, protobuf};
+use crate::{Fields, ResourceDescriptor, protobuf};
 
 /// One version of an object, ready to be served.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Entry {
     object: RawObject,
     metadata: Range<usize>,
     revision_digits: Range<usize>,
-    form: &'static Form,
+    form: &'static ResourceDescriptor,
     selected: Vec<Box<str>>,
     misfit: Option<Box<str>>,
 }
@@ -37,12 +37,12 @@ struct MetadataOutline<'a> {
 impl Entry {
     /// Takes in an object from upstream, cutting the fields that stay inside.
     pub fn new(
-        form: impl Into<&'static Form>,
+        form: impl Into<&'static ResourceDescriptor>,
         fields: &Fields,
         mut object: RawObject,
     ) -> Result<Self, ParseError> {
         let form = form.into();
-        if let Some(cut) = fields.cut(&form.keep, &object.json)? {
+        if let Some(cut) = fields.filter(&form.keep, &object.json)? {
             object.json = cut.into();
         }
         let outline: Outline<'_> = serde_json::from_slice(&object.json)?;
@@ -66,7 +66,7 @@ impl Entry {
 
     /// The form of it.
     #[must_use]
-    pub const fn form(&self) -> &'static Form {
+    pub const fn form(&self) -> &'static ResourceDescriptor {
         self.form
     }
 
@@ -84,7 +84,7 @@ impl Entry {
 
     /// The object's version.
     #[must_use]
-    pub const fn revision(&self) -> Revision {
+    pub const fn revision(&self) -> ResourceVersion {
         self.object.revision
     }
 
@@ -112,7 +112,7 @@ impl Entry {
     /// Returns a part of the object with another resource version. A client for which the object
     /// leaves the view gets its last content at the resource version of that change.
     #[must_use]
-    pub fn at_revision(&self, range: Part, revision: Revision) -> Vec<u8> {
+    pub fn at_revision(&self, range: Part, revision: ResourceVersion) -> Vec<u8> {
         let Range { start, end } = match range {
             Part::Whole => 0..self.object.json.len(),
             Part::Metadata => self.metadata.clone(),
@@ -164,7 +164,7 @@ mod tests {
     use crate::Fields;
     use crate::part::Part;
     use bytes::Bytes;
-    use proto_types::{RawObject, Resource, Revision};
+    use proto_types::{RawObject, Resource, ResourceVersion};
 
     fn entry(json: &'static str) -> Entry {
         let object =
@@ -177,12 +177,12 @@ mod tests {
         let entry = entry(
             r#"{"kind":"Service","apiVersion":"v1","metadata":{"annotations":{"resourceVersion":"1"},"name":"web","namespace":"a","resourceVersion":"1"},"spec":{"type":"ClusterIP"}}"#,
         );
-        let whole = entry.at_revision(Part::Whole, Revision::new(300));
+        let whole = entry.at_revision(Part::Whole, ResourceVersion::new(300));
         assert_eq!(
             String::from_utf8(whole).unwrap(),
             r#"{"kind":"Service","apiVersion":"v1","metadata":{"annotations":{"resourceVersion":"1"},"name":"web","namespace":"a","resourceVersion":"300"},"spec":{"type":"ClusterIP"}}"#
         );
-        let metadata = entry.at_revision(Part::Metadata, Revision::new(300));
+        let metadata = entry.at_revision(Part::Metadata, ResourceVersion::new(300));
         assert!(metadata.starts_with(b"{\"annotations\"") && metadata.ends_with(b"\"300\"}"));
     }
 

@@ -16,7 +16,7 @@ pub enum Fields {
     /// Fields that a client needs to use a Service: no managed fields, owner references, selectors,
     /// node names or load balancers. Of the annotations only those for clients are kept
     /// ([`label::LAST_CHANGE`], [`label::ALIAS`], [`label::FAILOVER`], [`label::FAILOVER_MIN`],
-    /// [`label::MODE`]), and these.
+    /// [`label::SYNDICATE_MODE`]), and these.
     Needed {
         /// Further annotations to keep, by full name.
         annotations: Vec<String>,
@@ -29,12 +29,12 @@ const FREE: [&str; 5] = [
     label::ALIAS,
     label::FAILOVER,
     label::FAILOVER_MIN,
-    label::MODE,
+    label::SYNDICATE_MODE,
 ];
 
 /// Filter of a part of an object.
 #[derive(Debug)]
-pub enum Keep {
+pub enum FieldFilter {
     /// All of it.
     Whole,
     /// Keeps only these fields of an object.
@@ -45,84 +45,88 @@ pub enum Keep {
     Annotations,
 }
 
-const METADATA: Keep = Keep::Only(&[
-    ("name", Keep::Whole),
-    ("namespace", Keep::Whole),
-    ("uid", Keep::Whole),
-    ("resourceVersion", Keep::Whole),
-    ("generation", Keep::Whole),
-    ("creationTimestamp", Keep::Whole),
-    ("deletionTimestamp", Keep::Whole),
-    ("deletionGracePeriodSeconds", Keep::Whole),
-    ("labels", Keep::Whole),
-    ("annotations", Keep::Annotations),
+const METADATA: FieldFilter = FieldFilter::Only(&[
+    ("name", FieldFilter::Whole),
+    ("namespace", FieldFilter::Whole),
+    ("uid", FieldFilter::Whole),
+    ("resourceVersion", FieldFilter::Whole),
+    ("generation", FieldFilter::Whole),
+    ("creationTimestamp", FieldFilter::Whole),
+    ("deletionTimestamp", FieldFilter::Whole),
+    ("deletionGracePeriodSeconds", FieldFilter::Whole),
+    ("labels", FieldFilter::Whole),
+    ("annotations", FieldFilter::Annotations),
 ]);
 
-pub(crate) const SERVICE: Keep = Keep::Only(&[
-    ("kind", Keep::Whole),
-    ("apiVersion", Keep::Whole),
+pub(crate) const SERVICE: FieldFilter = FieldFilter::Only(&[
+    ("kind", FieldFilter::Whole),
+    ("apiVersion", FieldFilter::Whole),
     ("metadata", METADATA),
     (
         "spec",
-        Keep::Only(&[
-            ("ports", Keep::Each(&SERVICE_PORT)),
-            ("clusterIP", Keep::Whole),
-            ("clusterIPs", Keep::Whole),
-            ("type", Keep::Whole),
-            ("externalName", Keep::Whole),
-            ("sessionAffinity", Keep::Whole),
-            ("sessionAffinityConfig", Keep::Whole),
-            ("publishNotReadyAddresses", Keep::Whole),
-            ("ipFamilies", Keep::Whole),
-            ("ipFamilyPolicy", Keep::Whole),
-            ("internalTrafficPolicy", Keep::Whole),
-            ("trafficDistribution", Keep::Whole),
+        FieldFilter::Only(&[
+            ("ports", FieldFilter::Each(&SERVICE_PORT)),
+            ("clusterIP", FieldFilter::Whole),
+            ("clusterIPs", FieldFilter::Whole),
+            ("type", FieldFilter::Whole),
+            ("externalName", FieldFilter::Whole),
+            ("sessionAffinity", FieldFilter::Whole),
+            ("sessionAffinityConfig", FieldFilter::Whole),
+            ("publishNotReadyAddresses", FieldFilter::Whole),
+            ("ipFamilies", FieldFilter::Whole),
+            ("ipFamilyPolicy", FieldFilter::Whole),
+            ("internalTrafficPolicy", FieldFilter::Whole),
+            ("trafficDistribution", FieldFilter::Whole),
         ]),
     ),
-    ("status", Keep::Only(&[("loadBalancer", Keep::Only(&[]))])),
+    (
+        "status",
+        FieldFilter::Only(&[("loadBalancer", FieldFilter::Only(&[]))]),
+    ),
 ]);
 
-const SERVICE_PORT: Keep = Keep::Only(&[
-    ("name", Keep::Whole),
-    ("protocol", Keep::Whole),
-    ("appProtocol", Keep::Whole),
-    ("port", Keep::Whole),
-    ("targetPort", Keep::Whole),
+const SERVICE_PORT: FieldFilter = FieldFilter::Only(&[
+    ("name", FieldFilter::Whole),
+    ("protocol", FieldFilter::Whole),
+    ("appProtocol", FieldFilter::Whole),
+    ("port", FieldFilter::Whole),
+    ("targetPort", FieldFilter::Whole),
 ]);
 
-pub(crate) const ENDPOINT_SLICE: Keep = Keep::Only(&[
-    ("kind", Keep::Whole),
-    ("apiVersion", Keep::Whole),
+pub(crate) const ENDPOINT_SLICE: FieldFilter = FieldFilter::Only(&[
+    ("kind", FieldFilter::Whole),
+    ("apiVersion", FieldFilter::Whole),
     ("metadata", METADATA),
-    ("addressType", Keep::Whole),
+    ("addressType", FieldFilter::Whole),
     (
         "endpoints",
-        Keep::Each(&Keep::Only(&[
-            ("addresses", Keep::Whole),
-            ("conditions", Keep::Whole),
-            ("hostname", Keep::Whole),
-            ("zone", Keep::Whole),
-            ("hints", Keep::Whole),
+        FieldFilter::Each(&FieldFilter::Only(&[
+            ("addresses", FieldFilter::Whole),
+            ("conditions", FieldFilter::Whole),
+            ("hostname", FieldFilter::Whole),
+            ("zone", FieldFilter::Whole),
+            ("hints", FieldFilter::Whole),
         ])),
     ),
-    ("ports", Keep::Whole),
+    ("ports", FieldFilter::Whole),
 ]);
 
-pub(crate) const ENDPOINTS: Keep = Keep::Only(&[
-    ("kind", Keep::Whole),
-    ("apiVersion", Keep::Whole),
+pub(crate) const ENDPOINTS: FieldFilter = FieldFilter::Only(&[
+    ("kind", FieldFilter::Whole),
+    ("apiVersion", FieldFilter::Whole),
     ("metadata", METADATA),
     (
         "subsets",
-        Keep::Each(&Keep::Only(&[
-            ("addresses", Keep::Each(&ADDRESS)),
-            ("notReadyAddresses", Keep::Each(&ADDRESS)),
-            ("ports", Keep::Whole),
+        FieldFilter::Each(&FieldFilter::Only(&[
+            ("addresses", FieldFilter::Each(&ADDRESS)),
+            ("notReadyAddresses", FieldFilter::Each(&ADDRESS)),
+            ("ports", FieldFilter::Whole),
         ])),
     ),
 ]);
 
-const ADDRESS: Keep = Keep::Only(&[("ip", Keep::Whole), ("hostname", Keep::Whole)]);
+const ADDRESS: FieldFilter =
+    FieldFilter::Only(&[("ip", FieldFilter::Whole), ("hostname", FieldFilter::Whole)]);
 
 impl Fields {
     /// The default: what a consumer needs, and no annotation of the user's.
@@ -134,7 +138,7 @@ impl Fields {
     }
 
     /// The object with only the fields that may leave; `None` if all of them may.
-    pub fn cut(&self, keep: &Keep, json: &[u8]) -> serde_json::Result<Option<Vec<u8>>> {
+    pub fn filter(&self, keep: &FieldFilter, json: &[u8]) -> serde_json::Result<Option<Vec<u8>>> {
         let Self::Needed { annotations } = self else {
             return Ok(None);
         };
@@ -147,14 +151,14 @@ impl Fields {
 /// Writes of `value` what `keep` allows.
 fn copy(
     value: &RawValue,
-    keep: &Keep,
+    keep: &FieldFilter,
     annotations: &[String],
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
     let text = value.get();
     match keep {
         // Whatever is not of the expected shape (null, mostly) has no fields to cut.
-        Keep::Only(allowed) if text.starts_with('{') => {
+        FieldFilter::Only(allowed) if text.starts_with('{') => {
             let JsonFields(fields) = serde_json::from_str(text)?;
             let kept = fields.into_iter().filter_map(|(name, value)| {
                 let (_, keep) = allowed.iter().find(|(allowed, _)| *allowed == name)?;
@@ -162,15 +166,15 @@ fn copy(
             });
             copy_fields(kept, annotations, out)
         }
-        Keep::Annotations if text.starts_with('{') => {
+        FieldFilter::Annotations if text.starts_with('{') => {
             let JsonFields(fields) = serde_json::from_str(text)?;
             let kept = fields.into_iter().filter_map(|(name, value)| {
                 let allowed = FREE.contains(&&*name) || annotations.iter().any(|it| *it == name);
-                allowed.then_some((name, value, &Keep::Whole))
+                allowed.then_some((name, value, &FieldFilter::Whole))
             });
             copy_fields(kept, annotations, out)
         }
-        Keep::Each(keep) if text.starts_with('[') => {
+        FieldFilter::Each(keep) if text.starts_with('[') => {
             let elements: Vec<&RawValue> = serde_json::from_str(text)?;
             out.push(b'[');
             for (i, element) in elements.into_iter().enumerate() {
@@ -182,7 +186,10 @@ fn copy(
             out.push(b']');
             Ok(())
         }
-        Keep::Whole | Keep::Only(_) | Keep::Annotations | Keep::Each(_) => {
+        FieldFilter::Whole
+        | FieldFilter::Only(_)
+        | FieldFilter::Annotations
+        | FieldFilter::Each(_) => {
             out.extend_from_slice(text.as_bytes());
             Ok(())
         }
@@ -190,7 +197,7 @@ fn copy(
 }
 
 fn copy_fields<'a>(
-    fields: impl Iterator<Item = (std::borrow::Cow<'a, str>, &'a RawValue, &'a Keep)>,
+    fields: impl Iterator<Item = (std::borrow::Cow<'a, str>, &'a RawValue, &'a FieldFilter)>,
     annotations: &[String],
     out: &mut Vec<u8>,
 ) -> serde_json::Result<()> {
@@ -212,12 +219,12 @@ fn copy_fields<'a>(
 #[cfg(test)]
 mod tests {
     use super::Fields;
-    use crate::Form;
+    use crate::ResourceDescriptor;
     use proto_types::Resource;
 
     fn cut(fields: &Fields, resource: Resource, json: &str) -> String {
-        let form: &Form = resource.into();
-        let cut = fields.cut(&form.keep, json.as_bytes()).unwrap();
+        let form: &ResourceDescriptor = resource.into();
+        let cut = fields.filter(&form.keep, json.as_bytes()).unwrap();
         cut.map_or_else(|| json.to_owned(), |cut| String::from_utf8(cut).unwrap())
     }
 

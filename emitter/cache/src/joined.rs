@@ -8,27 +8,27 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use proto_types::{ObjectKey, Revision};
+use proto_types::{ObjectKey, ResourceVersion};
 
 use crate::change::Placed;
-use crate::grant::{Blind, Grant, Owners, Rejoined, Turn, service_of};
 use crate::store::{Expired, Objects, in_view};
 use crate::view::Snapshot;
+use crate::view_filter::{Blind, ServiceChange, ServiceIndex, Turn, ViewFilter, service_of};
 use crate::{Change, Entry, Store, View};
 
 /// State of one resource at the cut.
 #[derive(Debug, Default)]
 pub struct Joined {
-    owners: Arc<Owners>,
+    owners: Arc<ServiceIndex>,
     cut: Option<Cut>,
-    turns: VecDeque<Rejoined>,
+    turns: VecDeque<ServiceChange>,
     /// Consumers of earlier revisions have to list.
-    floor: Revision,
+    floor: ResourceVersion,
 }
 
 #[derive(Debug)]
 struct Cut {
-    revision: Revision,
+    revision: ResourceVersion,
     epochs: (u64, u64),
     objects: Objects,
     by_service: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
@@ -42,7 +42,7 @@ pub enum Passed {
     /// An object changed.
     Change(Arc<Change>),
     /// A Service changed.
-    Turn(Rejoined),
+    Turn(ServiceChange),
     /// Changes of Services may have been missed.
     Blind(Blind),
 }
@@ -75,7 +75,7 @@ const MAX_TURNS: usize = 1000;
 impl Joined {
     /// Returns a state that follows those Services.
     #[must_use]
-    pub fn new(owners: Arc<Owners>) -> Self {
+    pub fn new(owners: Arc<ServiceIndex>) -> Self {
         Self {
             owners,
             ..Self::default()
@@ -84,13 +84,16 @@ impl Joined {
 
     /// Returns the last revision at which both resources are known.
     #[must_use]
-    pub fn revision(&self) -> Option<Revision> {
+    pub fn revision(&self) -> Option<ResourceVersion> {
         self.cut.as_ref().map(|cut| cut.revision)
     }
 
     /// Moves the cut to where both resources are.
     pub fn advance(&mut self, store: &Store) -> Progress {
-        let after = self.cut.as_ref().map_or(Revision::ZERO, |cut| cut.revision);
+        let after = self
+            .cut
+            .as_ref()
+            .map_or(ResourceVersion::ZERO, |cut| cut.revision);
         let known = self.owners.turns(after);
         let Some(((span, turns), progress)) = known.zip(store.progress()) else {
             return Progress::Unknown;
@@ -140,7 +143,7 @@ impl Joined {
 
     /// Returns the last revision up to another one at which both states are known exactly:
     /// within a gap neither is.
-    fn known_before(&self, store: &Store, revision: Revision) -> Revision {
+    fn known_before(&self, store: &Store, revision: ResourceVersion) -> ResourceVersion {
         let mut revision = revision;
         loop {
             let known = store.known_before(revision);
@@ -156,7 +159,10 @@ impl Joined {
     #[must_use]
     pub fn lag(&self, store: &Store) -> Lag {
         let Some(cut) = &self.cut else {
-            let end = self.owners.turns(Revision::MAX).map(|(span, _)| span.end);
+            let end = self
+                .owners
+                .turns(ResourceVersion::MAX)
+                .map(|(span, _)| span.end);
             return match end < store.progress() {
                 true => Lag::Services,
                 false => Lag::Objects,
@@ -176,7 +182,7 @@ impl Joined {
     fn begin(
         &mut self,
         store: &Store,
-        (begin, end): (Revision, Revision),
+        (begin, end): (ResourceVersion, ResourceVersion),
         epochs: (u64, u64),
     ) -> Progress {
         let had_begun = self.cut.take().is_some();
@@ -205,7 +211,7 @@ impl Joined {
         Progress::Fresh
     }
 
-    fn remember(&mut self, rejoined: Rejoined) {
+    fn remember(&mut self, rejoined: ServiceChange) {
         if rejoined.entries.is_empty() {
             return;
         }
@@ -218,7 +224,7 @@ impl Joined {
     }
 
     /// Checks that a view changed after a revision only by changes of its objects.
-    pub fn check(&self, grant: &Grant, revision: Revision) -> Result<(), Expired> {
+    pub fn check(&self, grant: &ViewFilter, revision: ResourceVersion) -> Result<(), Expired> {
         if revision < self.floor {
             return Err(Expired { oldest: self.floor });
         }
@@ -238,7 +244,7 @@ impl Joined {
     pub fn since<'a>(
         &self,
         store: &'a Store,
-        revision: Revision,
+        revision: ResourceVersion,
     ) -> Result<Vec<&'a Arc<Change>>, Expired> {
         let later = store.since(revision)?;
         let ahead = self
@@ -260,7 +266,7 @@ impl Joined {
                 entries: in_view(&cut.objects, view, cut.revision),
             },
             None => Snapshot {
-                revision: Revision::ZERO,
+                revision: ResourceVersion::ZERO,
                 entries: Vec::new(),
             },
         }
@@ -297,10 +303,10 @@ impl Cut {
         }
     }
 
-    fn rejoin(&self, turn: Arc<Turn>) -> Rejoined {
+    fn rejoin(&self, turn: Arc<Turn>) -> ServiceChange {
         let keys = self.by_service.get(&turn.service).into_iter().flatten();
         let entries = keys.filter_map(|key| self.objects.get(key).cloned());
-        Rejoined {
+        ServiceChange {
             entries: entries.collect(),
             turn,
         }

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use crc32fast::Hasher;
 use flate2::{Compress, Compression, FlushCompress};
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 use proto_types::delta::Form;
 
 use crate::Entry;
@@ -123,7 +123,7 @@ impl Encoded {
     /// Returns the frame as a record of the content coding [`proto_types::delta::CODING`], for a
     /// reader that holds what it was sent since some resource version.
     #[must_use]
-    pub fn record(&self, held_since: Option<Revision>) -> Bytes {
+    pub fn record(&self, held_since: Option<ResourceVersion>) -> Bytes {
         let frame = &self.bytes;
         let Some(packed) = &self.packed else {
             return whole(frame, || Segment::of(frame));

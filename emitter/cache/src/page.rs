@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use proto_types::{ObjectKey, Revision};
+use proto_types::{ObjectKey, ResourceVersion};
 use serde::{Deserialize, Serialize};
 
 use crate::Scope;
@@ -11,7 +11,7 @@ use crate::Scope;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The revision of the whole list; `None` takes the present instead.
-    pub revision: Option<Revision>,
+    pub revision: Option<ResourceVersion>,
     /// Objects after this key belong to the next pages.
     pub after: ObjectKey,
 }
@@ -71,7 +71,7 @@ impl Page {
         let revision = match token.rv {
             -1 => None,
             rv => {
-                Some(Revision::new(u64::try_from(rv).map_err(|_| {
+                Some(ResourceVersion::new(u64::try_from(rv).map_err(|_| {
                     invalid("incorrect encoded start resourceVersion")
                 })?))
             }
@@ -91,13 +91,13 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::{Engine, ObjectKey, Page, Revision, Scope};
+    use super::{Engine, ObjectKey, Page, ResourceVersion, Scope};
     use proptest::prelude::*;
 
     #[test]
     fn a_token_reads_as_a_kube_apiserver_writes_it() {
         let page = Page {
-            revision: Some(Revision::new(7)),
+            revision: Some(ResourceVersion::new(7)),
             after: ObjectKey::new("ns", "name"),
         };
         let json = |scope: &Scope| {
@@ -117,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn tokens_lead_back(rv in proptest::option::of(0u64..1 << 60), name in "[a-z.-]{1,9}") {
-            let page = Page { revision: rv.map(Revision::new), after: ObjectKey::new("a", &name) };
+            let page = Page { revision: rv.map(ResourceVersion::new), after: ObjectKey::new("a", &name) };
             for scope in [Scope::Cluster, Scope::Namespace("a".to_owned())] {
                 prop_assert_eq!(Page::parse(&page.token(&scope), &scope), Ok(page.clone()));
             }

@@ -1,6 +1,6 @@
 //! Parts of objects, and metadata of lists and bookmarks.
 
-use proto_types::{Revision, label};
+use proto_types::{ResourceVersion, label};
 
 /// A part of an object's encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ impl Note {
 #[derive(Debug, Default)]
 pub struct ListMeta {
     /// Resource version of the list.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
     /// Token of the next page, if there is one.
     pub continue_token: Option<String>,
     /// Number of objects on further pages, if it is known.

@@ -1,6 +1,6 @@
 //! Objects, lists and bookmarks of a resource in protobuf.
 
-use crate::Form;
+use crate::ResourceDescriptor;
 use crate::part::{ListMeta, Note, Part};
 use crate::protobuf::{Message, encode, enveloped, head, schema, wire};
 
@@ -8,7 +8,7 @@ const META_VERSION: &str = "meta.k8s.io/v1";
 
 /// Returns an object, or its metadata, in an envelope. `json` is that part of the object.
 #[must_use]
-pub fn object(form: &Form, part: Part, json: &[u8]) -> Vec<u8> {
+pub fn object(form: &ResourceDescriptor, part: Part, json: &[u8]) -> Vec<u8> {
     match part {
         Part::Whole => whole(form, json),
         Part::Metadata => metadata(json),
@@ -17,7 +17,7 @@ pub fn object(form: &Form, part: Part, json: &[u8]) -> Vec<u8> {
 
 /// Returns an object that has nothing but metadata.
 #[must_use]
-pub fn bookmark(form: &Form, part: Part, revision: &str, note: Note) -> Vec<u8> {
+pub fn bookmark(form: &ResourceDescriptor, part: Part, revision: &str, note: Note) -> Vec<u8> {
     let annotations = note.annotations();
     let json = format!(r#"{{"resourceVersion":"{revision}"{annotations}}}"#);
     match part {
@@ -27,7 +27,7 @@ pub fn bookmark(form: &Form, part: Part, revision: &str, note: Note) -> Vec<u8> 
 }
 
 /// Writes one item of a list. `json` is that part of the object.
-pub fn item(form: &Form, part: Part, json: &[u8], out: &mut Vec<u8>) {
+pub fn item(form: &ResourceDescriptor, part: Part, json: &[u8], out: &mut Vec<u8>) {
     let message = match part {
         Part::Whole => encode(message_of(form), json).bytes,
         Part::Metadata => metadata_message(json),
@@ -37,7 +37,12 @@ pub fn item(form: &Form, part: Part, json: &[u8], out: &mut Vec<u8>) {
 
 /// Returns the beginning of a list, up to its items.
 #[must_use]
-pub fn list_head(form: &Form, part: Part, meta: &ListMeta, n_item_bytes: usize) -> Vec<u8> {
+pub fn list_head(
+    form: &ResourceDescriptor,
+    part: Part,
+    meta: &ListMeta,
+    n_item_bytes: usize,
+) -> Vec<u8> {
     let (api_version, kind) = match part {
         Part::Whole => (form.names.api_version, format!("{}List", form.names.kind)),
         Part::Metadata => (META_VERSION, "PartialObjectMetadataList".to_owned()),
@@ -51,11 +56,11 @@ pub fn list_head(form: &Form, part: Part, meta: &ListMeta, n_item_bytes: usize) 
     out
 }
 
-fn message_of(form: &Form) -> Message {
+fn message_of(form: &ResourceDescriptor) -> Message {
     form.protobuf.unwrap_or(schema::METADATA)
 }
 
-fn whole(form: &Form, json: &[u8]) -> Vec<u8> {
+fn whole(form: &ResourceDescriptor, json: &[u8]) -> Vec<u8> {
     let message = encode(message_of(form), json).bytes;
     enveloped(form.names.api_version, form.names.kind, &message)
 }

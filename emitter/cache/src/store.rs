@@ -8,18 +8,18 @@ use std::time::Duration;
 use imbl::OrdMap;
 use jiff::Timestamp;
 use proto_types::object::ParseError;
-use proto_types::{ObjectKey, RawObject, Revision};
+use proto_types::{ObjectKey, RawObject, ResourceVersion};
 
 use self::gaps::Gaps;
 use crate::change::{Placed, Step};
 use crate::view::Snapshot;
-use crate::{Change, Entry, Fields, Form, Scope, View};
+use crate::{Change, Entry, Fields, ResourceDescriptor, Scope, View};
 
 mod gaps;
 mod relist;
 mod turn;
 
-pub use relist::{Beginning, Replaced};
+pub use relist::{Beginning, RelistOutcome};
 
 /// Limits of the history of a store.
 #[derive(Debug, Clone, Copy)]
@@ -54,14 +54,14 @@ const DOUBT: i64 = 120;
 /// and says so.
 #[derive(Debug)]
 pub struct Store {
-    form: &'static Form,
+    form: &'static ResourceDescriptor,
     fields: Fields,
     limits: Limits,
     objects: OrdMap<ObjectKey, Arc<Entry>>,
     /// Everything up to here is in `objects`; `None` before the first list.
-    progress: Option<Revision>,
+    progress: Option<ResourceVersion>,
     /// A watch can start from here and from all that follows.
-    floor: Revision,
+    floor: ResourceVersion,
     history: VecDeque<Arc<Change>>,
     /// Number of changes that were forgotten.
     n_forgotten: u64,
@@ -72,11 +72,11 @@ pub struct Store {
     /// Number of new beginnings.
     epoch: u64,
     /// Up to here, a revision may belong to a state that history does not continue.
-    doubtful: Option<Revision>,
+    doubtful: Option<ResourceVersion>,
     /// Until then, every revision may: how far the former history reached at other
     /// replicas is not known.
     all_doubtful_until: Option<Timestamp>,
-    misfit: Option<Misfit>,
+    misfit: Option<UnknownField>,
 }
 
 /// Effect of an event on a store.
@@ -93,7 +93,7 @@ pub enum Applied {
 
 /// An object that protobuf cannot say whole: its upstream knows more fields than we do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
+pub struct UnknownField {
     /// The object.
     pub key: ObjectKey,
     /// The field that we do not know.
@@ -104,20 +104,24 @@ pub struct Misfit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expired {
     /// The oldest revision that would do.
-    pub oldest: Revision,
+    pub oldest: ResourceVersion,
 }
 
 impl Store {
     /// Creates a store without any event.
     #[must_use]
-    pub fn new(form: impl Into<&'static Form>, fields: Fields, limits: Limits) -> Self {
+    pub fn new(
+        form: impl Into<&'static ResourceDescriptor>,
+        fields: Fields,
+        limits: Limits,
+    ) -> Self {
         Self {
             form: form.into(),
             fields,
             limits,
             objects: OrdMap::new(),
             progress: None,
-            floor: Revision::ZERO,
+            floor: ResourceVersion::ZERO,
             history: VecDeque::new(),
             n_forgotten: 0,
             bytes: 0,
@@ -140,7 +144,7 @@ impl Store {
     /// Returns whether a client may hold that revision with a state which history does
     /// not continue. Only clients that listed in this epoch may go on from there.
     #[must_use]
-    pub fn is_doubtful(&self, revision: Revision) -> bool {
+    pub fn is_doubtful(&self, revision: ResourceVersion) -> bool {
         let is_before = self.doubtful.is_some_and(|doubtful| revision <= doubtful);
         is_before || self.all_doubtful_until.is_some()
     }
@@ -155,7 +159,7 @@ impl Store {
     }
 
     /// Doubts all revisions for a while: other replicas may have served another history.
-    pub fn doubt_all(&mut self, now: Timestamp) {
+    pub fn distrust_all(&mut self, now: Timestamp) {
         let until = now.checked_add(jiff::SignedDuration::from_secs(DOUBT));
         self.all_doubtful_until = until.ok();
     }
@@ -174,21 +178,21 @@ impl Store {
 
     /// The revision up to which everything is known; `None` before the first list.
     #[must_use]
-    pub const fn progress(&self) -> Option<Revision> {
+    pub const fn progress(&self) -> Option<ResourceVersion> {
         self.progress
     }
 
     /// The first object that protobuf could not say. Where there was one there will be
     /// others, for the upstream is newer.
     #[must_use]
-    pub const fn misfit(&self) -> Option<&Misfit> {
+    pub const fn misfit(&self) -> Option<&UnknownField> {
         self.misfit.as_ref()
     }
 
     fn note_misfit(&mut self, entry: &Entry) {
         if let (None, Some(field)) = (&self.misfit, entry.misfit()) {
             let (key, field) = (entry.key().clone(), field.into());
-            self.misfit = Some(Misfit { key, field });
+            self.misfit = Some(UnknownField { key, field });
         }
     }
 
@@ -246,7 +250,7 @@ impl Store {
     pub fn remove(
         &mut self,
         key: &ObjectKey,
-        revision: Revision,
+        revision: ResourceVersion,
         now: Timestamp,
     ) -> Option<Arc<Change>> {
         let is_known = self
@@ -276,13 +280,13 @@ impl Store {
 
     /// Takes in that nothing else happened up to a revision. Returns whether that ends a
     /// range of missed deletions.
-    pub fn advance(&mut self, revision: Revision) -> bool {
+    pub fn advance(&mut self, revision: ResourceVersion) -> bool {
         let is_news = self.progress.is_some_and(|progress| progress < revision);
         self.reach(revision);
         is_news && self.gaps.close(revision)
     }
 
-    fn reach(&mut self, revision: Revision) {
+    fn reach(&mut self, revision: ResourceVersion) {
         if let Some(progress) = &mut self.progress {
             *progress = revision.max(*progress);
         }
@@ -291,8 +295,8 @@ impl Store {
     /// Returns all objects as they are now. That costs nothing, however many there are:
     /// views of it are computed apart from the store, and from whatever guards it.
     #[must_use]
-    pub fn present(&self) -> Present {
-        Present {
+    pub fn present(&self) -> CurrentObject {
+        CurrentObject {
             revision: self.progress.unwrap_or_default(),
             objects: self.objects.clone(),
         }
@@ -303,13 +307,13 @@ impl Store {
     pub fn snapshot(&self, view: &View) -> Snapshot {
         Snapshot {
             revision: self.progress.unwrap_or_default(),
-            entries: in_view(&self.objects, view, Revision::MAX),
+            entries: in_view(&self.objects, view, ResourceVersion::MAX),
         }
     }
 
     /// Returns the state of a view at an earlier resource version: the current state without later
     /// changes. It takes time in proportion to these changes, and no memory beforehand.
-    pub fn snapshot_at(&self, view: &View, revision: Revision) -> Result<Snapshot, Expired> {
+    pub fn snapshot_at(&self, view: &View, revision: ResourceVersion) -> Result<Snapshot, Expired> {
         let (objects, _) = self.state_at(revision)?;
         Ok(Snapshot {
             revision,
@@ -319,7 +323,7 @@ impl Store {
 
     /// Returns all objects at a revision, and the position of the first change that they
     /// do not contain.
-    pub(crate) fn state_at(&self, revision: Revision) -> Result<(Objects, u64), Expired> {
+    pub(crate) fn state_at(&self, revision: ResourceVersion) -> Result<(Objects, u64), Expired> {
         let later = self.since(revision)?;
         let mut position = self.end();
         let mut objects = self.objects.clone();
@@ -336,12 +340,12 @@ impl Store {
     /// Returns the revision at which everything had happened that is recorded right after
     /// another, where that is known.
     #[must_use]
-    pub fn end_of_gap(&self, after: Revision) -> Option<Revision> {
+    pub fn end_of_gap(&self, after: ResourceVersion) -> Option<ResourceVersion> {
         self.gaps.end(after)
     }
 
     /// Returns the last revision up to another one whose state is known exactly.
-    pub(crate) fn known_before(&self, revision: Revision) -> Revision {
+    pub(crate) fn known_before(&self, revision: ResourceVersion) -> ResourceVersion {
         self.gaps.before(revision).unwrap_or(revision)
     }
 
@@ -360,7 +364,7 @@ impl Store {
     /// Returns the changes that a consumer at a revision has to receive, oldest first.
     pub fn since(
         &self,
-        revision: Revision,
+        revision: ResourceVersion,
     ) -> Result<impl DoubleEndedIterator<Item = &Arc<Change>>, Expired> {
         if revision < self.floor {
             return Err(Expired { oldest: self.floor });
@@ -380,7 +384,7 @@ impl Store {
         self.bytes += change.size();
         self.history.push_back(Arc::clone(&change));
         self.reach(revision);
-        self.forget(now);
+        self.drop_oldest(now);
         change
     }
 
@@ -389,7 +393,7 @@ impl Store {
         self.forget_history(self.progress.unwrap_or_default());
     }
 
-    fn forget_history(&mut self, floor: Revision) {
+    fn forget_history(&mut self, floor: ResourceVersion) {
         self.n_forgotten = self.end();
         self.history.clear();
         self.gaps.clear();
@@ -399,7 +403,7 @@ impl Store {
 
     /// Starts a history at a revision. At that revision, and at those of the former
     /// history which are not before it, two states have been served.
-    fn begin_anew(&mut self, revision: Revision) {
+    fn begin_anew(&mut self, revision: ResourceVersion) {
         self.epoch += 1;
         let former = self.progress.filter(|progress| revision <= *progress);
         self.doubtful = self.doubtful.max(former);
@@ -407,7 +411,7 @@ impl Store {
     }
 
     /// Drops the oldest history beyond the limits.
-    fn forget(&mut self, now: Timestamp) {
+    fn drop_oldest(&mut self, now: Timestamp) {
         let age =
             jiff::SignedDuration::try_from(self.limits.age).unwrap_or(jiff::SignedDuration::MAX);
         while let Some(oldest) = self.history.front() {
@@ -422,7 +426,7 @@ impl Store {
             self.n_forgotten += 1;
             self.history.pop_front();
         }
-        if self.gaps.forget(self.floor) {
+        if self.gaps.drop_before(self.floor) {
             self.compact();
         }
     }
@@ -430,18 +434,18 @@ impl Store {
 
 /// All objects of a store at one moment.
 #[derive(Debug, Clone)]
-pub struct Present {
-    revision: Revision,
+pub struct CurrentObject {
+    revision: ResourceVersion,
     objects: Objects,
 }
 
-impl Present {
+impl CurrentObject {
     /// Returns what a view sees.
     #[must_use]
     pub fn snapshot(&self, view: &View) -> Snapshot {
         Snapshot {
             revision: self.revision,
-            entries: in_view(&self.objects, view, Revision::MAX),
+            entries: in_view(&self.objects, view, ResourceVersion::MAX),
         }
     }
 }
@@ -451,7 +455,7 @@ pub(crate) type Objects = OrdMap<ObjectKey, Arc<Entry>>;
 
 /// Returns the objects in a view at a revision, in key order; only the namespace's, where
 /// the view has one.
-pub(crate) fn in_view(objects: &Objects, view: &View, at: Revision) -> Vec<Arc<Entry>> {
+pub(crate) fn in_view(objects: &Objects, view: &View, at: ResourceVersion) -> Vec<Arc<Entry>> {
     let first = ObjectKey::new(view.scope.namespace().unwrap_or(""), "");
     objects
         .range(first..)

@@ -60,13 +60,13 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::{Row, Timestamp};
-    use crate::Form;
+    use crate::ResourceDescriptor;
     use proto_types::Resource;
 
     #[test]
     fn every_row_has_a_cell_for_every_column() {
         for resource in Resource::ALL {
-            let form: &Form = resource.into();
+            let form: &ResourceDescriptor = resource.into();
             let columns: Vec<serde_json::Value> = serde_json::from_str(form.columns).unwrap();
             let row = Row::of(form.cells, b"{}", Timestamp::UNIX_EPOCH);
             let cells: Vec<String> = serde_json::from_str(&row.0).unwrap();

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use proto_types::{FieldSelector, LabelSelector, Revision};
+use proto_types::{FieldSelector, LabelSelector, ResourceVersion};
 
 use crate::part::Part;
-use crate::{Entry, Form, Grant, table};
+use crate::{Entry, ResourceDescriptor, ViewFilter, table};
 
 /// A scope, selectors and an encoding. Watchers whose views are equal share
 /// everything that is computed for them.
@@ -20,7 +20,7 @@ pub struct View {
     /// Encoding of the objects.
     pub encoding: Encoding,
     /// Objects and fields that the client can read.
-    pub grant: Grant,
+    pub grant: ViewFilter,
 }
 
 /// Scope of a view.
@@ -48,7 +48,7 @@ pub enum Encoding {
 impl View {
     /// Returns whether an object is in view at a revision.
     #[must_use]
-    pub fn sees(&self, entry: &Entry, at: Revision) -> bool {
+    pub fn sees(&self, entry: &Entry, at: ResourceVersion) -> bool {
         self.scope.contains(entry)
             && self.grant.sees(entry, at)
             && self.labels.matches(&entry.object().labels)
@@ -57,7 +57,7 @@ impl View {
 
     /// Returns an object as it is in view at a revision, if it is.
     #[must_use]
-    pub fn show(&self, entry: &Arc<Entry>, at: Revision) -> Option<Arc<Entry>> {
+    pub fn show(&self, entry: &Arc<Entry>, at: ResourceVersion) -> Option<Arc<Entry>> {
         let is_seen = self.scope.contains(entry)
             && self.labels.matches(&entry.object().labels)
             && self.fields.matches(|field| entry.field(field));
@@ -66,7 +66,7 @@ impl View {
 
     /// Returns whether Services decide which objects of that form are in view.
     #[must_use]
-    pub fn is_joined(&self, form: &Form) -> bool {
+    pub fn is_joined(&self, form: &ResourceDescriptor) -> bool {
         let has_owner = matches!(
             form.names.plural,
             "endpoints" | "endpointslices" | "serviceexports"
@@ -105,7 +105,7 @@ impl Scope {
 /// State of a list or watch at one moment: the objects in view, in the order of their keys.
 pub struct Snapshot {
     /// Resource version.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
     /// Objects.
     pub entries: Vec<Arc<Entry>>,
 }

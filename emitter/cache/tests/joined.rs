@@ -11,14 +11,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use emitter_cache::change::Placed;
-use emitter_cache::grant::{Owner, Owners, Rules};
+use emitter_cache::event_buffer::{EncodedEvent, FrameKind, Treatment};
 use emitter_cache::joined::{Passed, Progress};
-use emitter_cache::ring::{Frame, FrameKind, Treatment};
-use emitter_cache::store::{Applied, Replaced};
-use emitter_cache::{Change, Encoding, Fields, Grant, Joined, Limits, Scope, Seen, Store, View};
+use emitter_cache::store::{Applied, RelistOutcome};
+use emitter_cache::view_filter::{IndexedService, Rules, ServiceIndex};
+use emitter_cache::{
+    Change, Encoding, Fields, Joined, Limits, Scope, Store, View, ViewEvent, ViewFilter,
+};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use proto_types::{FieldSelector, ObjectKey, RawObject, Resource, Revision};
+use proto_types::{FieldSelector, ObjectKey, RawObject, Resource, ResourceVersion};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -139,13 +141,13 @@ fn slice(name: u8, service: u8, revision: u64) -> RawObject {
 /// An event as a feed carries it.
 #[derive(Clone)]
 enum Fed {
-    Change(Option<Arc<Change>>, Frame),
+    Change(Option<Arc<Change>>, EncodedEvent),
     /// The feed ends: consumers list.
     Gone,
 }
 
 struct Replica {
-    owners: Arc<Owners>,
+    owners: Arc<ServiceIndex>,
     store: Store,
     joined: Joined,
     /// Number of events that were read, of each resource.
@@ -155,7 +157,7 @@ struct Replica {
 
 impl Replica {
     fn new() -> Self {
-        let owners = Arc::<Owners>::default();
+        let owners = Arc::<ServiceIndex>::default();
         Self {
             store: Store::new(Resource::EndpointSlices, Fields::All, Limits::default()),
             joined: Joined::new(Arc::clone(&owners)),
@@ -166,19 +168,25 @@ impl Replica {
     }
 
     fn list(&mut self, upstream: &Upstream, resource: usize) {
-        let revision = Revision::new(upstream.revision);
+        let revision = ResourceVersion::new(upstream.revision);
         let objects = upstream.objects[resource].values();
         self.read[resource] = upstream.events[resource].len();
         if resource == 0 {
-            let listed = objects.map(|it| (it.key.clone(), Owner::read(it).unwrap(), it.revision));
+            let listed = objects.map(|it| {
+                (
+                    it.key.clone(),
+                    IndexedService::read(it).unwrap(),
+                    it.revision,
+                )
+            });
             self.owners.replace(revision, listed.collect());
         } else {
             let (replaced, _) = self
                 .store
                 .replace(revision, objects.cloned().collect(), NOW);
             match replaced {
-                Replaced::Fresh(_) => self.feed.push(Fed::Gone),
-                Replaced::Continued { after, .. } => self.gap(after, revision),
+                RelistOutcome::Fresh(_) => self.feed.push(Fed::Gone),
+                RelistOutcome::Continued { after, .. } => self.gap(after, revision),
             }
         }
         self.advance();
@@ -190,10 +198,15 @@ impl Replica {
             match events.get(self.read[resource]) {
                 Some((revision, key, object)) => {
                     self.read[resource] += 1;
-                    self.take(resource, Revision::new(*revision), key, object.clone());
+                    self.take(
+                        resource,
+                        ResourceVersion::new(*revision),
+                        key,
+                        object.clone(),
+                    );
                 }
                 None => {
-                    let revision = Revision::new(upstream.revision);
+                    let revision = ResourceVersion::new(upstream.revision);
                     match resource {
                         0 => self.owners.advance(revision),
                         _ => drop(self.store.advance(revision)),
@@ -207,13 +220,13 @@ impl Replica {
     fn take(
         &mut self,
         resource: usize,
-        revision: Revision,
+        revision: ResourceVersion,
         key: &ObjectKey,
         object: Option<RawObject>,
     ) {
         match (resource, object) {
             (0, Some(object)) => {
-                let owner = Owner::read(&object).unwrap();
+                let owner = IndexedService::read(&object).unwrap();
                 self.owners.set(key, owner, revision);
                 self.owners.advance(revision);
             }
@@ -229,8 +242,8 @@ impl Replica {
         }
     }
 
-    fn gap(&mut self, after: Revision, until: Revision) {
-        let frame = Frame {
+    fn gap(&mut self, after: ResourceVersion, until: ResourceVersion) {
+        let frame = EncodedEvent {
             revision: after,
             kind: FrameKind::Gap { until },
             bytes: Bytes::new().into(),
@@ -252,7 +265,7 @@ impl Replica {
                                     until: self.store.end_of_gap(change.revision),
                                 },
                             };
-                            let frame = Frame {
+                            let frame = EncodedEvent {
                                 revision: change.revision,
                                 kind,
                                 bytes: Bytes::new().into(),
@@ -271,7 +284,7 @@ impl Replica {
     }
 }
 
-fn view(owners: &Arc<Owners>) -> View {
+fn view(owners: &Arc<ServiceIndex>) -> View {
     let rules = Rules {
         labels: "team=1".parse().unwrap(),
         ..Rules::default()
@@ -281,19 +294,19 @@ fn view(owners: &Arc<Owners>) -> View {
         labels: "".parse().unwrap(),
         fields: FieldSelector::default(),
         encoding: Encoding::Object,
-        grant: Grant::new(rules, Arc::clone(owners)),
+        grant: ViewFilter::new(rules, Arc::clone(owners)),
     }
 }
 
-type World = BTreeMap<ObjectKey, Revision>;
+type World = BTreeMap<ObjectKey, ResourceVersion>;
 
 /// A consumer with the resource version that it has, and its place in a feed.
 #[derive(Default)]
 struct Consumer {
     world: World,
-    revision: Option<Revision>,
+    revision: Option<ResourceVersion>,
     replica: usize,
-    known: Revision,
+    known: ResourceVersion,
     cursor: usize,
     backlog: Vec<Arc<Change>>,
     n_resumed: usize,
@@ -359,12 +372,12 @@ impl Consumer {
         }
     }
 
-    fn apply(&mut self, change: &Change, owners: &Arc<Owners>) {
+    fn apply(&mut self, change: &Change, owners: &Arc<ServiceIndex>) {
         match change.seen_through(&view(owners)) {
-            Some(Seen::Added(entry) | Seen::Modified(entry)) => {
+            Some(ViewEvent::Added(entry) | ViewEvent::Modified(entry)) => {
                 self.world.insert(entry.key().clone(), entry.revision());
             }
-            Some(Seen::Deleted(entry)) => drop(self.world.remove(entry.key())),
+            Some(ViewEvent::Deleted(entry)) => drop(self.world.remove(entry.key())),
             None => return,
         }
         assert!(

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use emitter_cache::encode::Encoder;
-use emitter_cache::store::{Applied, Beginning, Replaced};
-use emitter_cache::{Change, Encoding, Fields, Limits, Scope, Seen, Store, View};
+use emitter_cache::store::{Applied, Beginning, RelistOutcome};
+use emitter_cache::{Change, Encoding, Fields, Limits, Scope, Store, View, ViewEvent};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use proto_types::{FieldSelector, ObjectKey, RawObject, Resource, Revision};
+use proto_types::{FieldSelector, ObjectKey, RawObject, Resource, ResourceVersion};
 
 /// One thing that happens upstream.
 #[derive(Debug, Clone)]
@@ -26,9 +26,9 @@ enum Step {
     Miss(Vec<Self>),
 }
 
-type World = BTreeMap<ObjectKey, (Revision, u8)>;
+type World = BTreeMap<ObjectKey, (ResourceVersion, u8)>;
 
-fn object(key: &ObjectKey, revision: Revision, tier: u8) -> RawObject {
+fn object(key: &ObjectKey, revision: ResourceVersion, tier: u8) -> RawObject {
     let json = format!(
         r#"{{"kind":"Service","apiVersion":"v1","metadata":{{"name":"{}","namespace":"{}","uid":"u","resourceVersion":"{revision}","labels":{{"tier":"{tier}"}}}},"spec":{{}}}}"#,
         key.name(),
@@ -64,7 +64,7 @@ struct Lab {
 impl Lab {
     fn new(limits: Limits) -> Self {
         let mut store = Store::new(Resource::Services, Fields::All, limits);
-        store.replace(Revision::new(10), Vec::new(), Timestamp::UNIX_EPOCH);
+        store.replace(ResourceVersion::new(10), Vec::new(), Timestamp::UNIX_EPOCH);
         Self {
             upstream: World::new(),
             revision: 10,
@@ -74,7 +74,7 @@ impl Lab {
 
     fn upstream(&mut self, step: &Step) -> Option<ObjectKey> {
         self.revision += 3;
-        let revision = Revision::new(self.revision);
+        let revision = ResourceVersion::new(self.revision);
         match step {
             Step::Set { name, tier } => {
                 self.upstream.insert(key(*name), (revision, *tier));
@@ -93,7 +93,7 @@ impl Lab {
     fn play(&mut self, step: &Step) {
         let now = Timestamp::UNIX_EPOCH;
         let changed = self.upstream(step);
-        let revision = Revision::new(self.revision);
+        let revision = ResourceVersion::new(self.revision);
         match (step, changed) {
             (Step::Miss(_), _) => {
                 let all = self.upstream.iter();
@@ -121,7 +121,7 @@ fn view(selector: &str, namespace: Option<&str>) -> View {
         labels: selector.parse().unwrap(),
         fields: FieldSelector::default(),
         encoding: Encoding::Object,
-        grant: emitter_cache::Grant::default(),
+        grant: emitter_cache::ViewFilter::default(),
     }
 }
 
@@ -137,17 +137,17 @@ fn seen(store: &Store, view: &View) -> World {
 fn replay(mut world: World, changes: &[Arc<Change>], view: &View) -> World {
     for change in changes {
         match change.seen_through(view) {
-            Some(Seen::Added(entry)) => {
+            Some(ViewEvent::Added(entry)) => {
                 let tier = entry.object().labels["tier"].parse().unwrap();
                 let old = world.insert(entry.key().clone(), (entry.revision(), tier));
                 assert!(old.is_none(), "added twice: {}", entry.key());
             }
-            Some(Seen::Modified(entry)) => {
+            Some(ViewEvent::Modified(entry)) => {
                 let tier = entry.object().labels["tier"].parse().unwrap();
                 let old = world.insert(entry.key().clone(), (entry.revision(), tier));
                 assert!(old.is_some(), "modified before added: {}", entry.key());
             }
-            Some(Seen::Deleted(entry)) => {
+            Some(ViewEvent::Deleted(entry)) => {
                 assert!(world.remove(entry.key()).is_some(), "deleted twice");
             }
             None => {}
@@ -198,7 +198,7 @@ proptest! {
         let encoder = Encoder::new(Resource::Services);
         let mut lab = Lab::new(Limits::default());
         let now = Timestamp::UNIX_EPOCH;
-        let Applied::Changed(change) = lab.store.set(object(&key(1), Revision::new(20), 1), now).unwrap() else {
+        let Applied::Changed(change) = lab.store.set(object(&key(1), ResourceVersion::new(20), 1), now).unwrap() else {
             unreachable!("the object is new");
         };
         let views = ["", "tier=1", "tier!=9"].map(|selector| view(selector, None));
@@ -216,12 +216,12 @@ proptest! {
 fn a_list_from_before_starts_a_new_history() {
     let mut lab = Lab::new(Limits::default());
     lab.play(&Step::Set { name: 1, tier: 1 });
-    let (replaced, _) = lab
-        .store
-        .replace(Revision::new(5), Vec::new(), Timestamp::UNIX_EPOCH);
-    assert!(matches!(replaced, Replaced::Fresh(Beginning::Rewound)));
-    assert_eq!(lab.store.progress(), Some(Revision::new(5)));
-    assert!(lab.store.since(Revision::new(4)).is_err());
+    let (replaced, _) =
+        lab.store
+            .replace(ResourceVersion::new(5), Vec::new(), Timestamp::UNIX_EPOCH);
+    assert!(matches!(replaced, RelistOutcome::Fresh(Beginning::Rewound)));
+    assert_eq!(lab.store.progress(), Some(ResourceVersion::new(5)));
+    assert!(lab.store.since(ResourceVersion::new(4)).is_err());
 }
 
 /// A consumer of one tier cannot be told since when the object is of another one.
@@ -229,13 +229,15 @@ fn a_list_from_before_starts_a_new_history() {
 fn a_list_that_shows_other_labels_starts_a_new_history() {
     for (tier, is_fresh) in [(1, false), (2, true)] {
         let mut lab = Lab::new(Limits::default());
-        let first = object(&key(1), Revision::new(20), 1);
+        let first = object(&key(1), ResourceVersion::new(20), 1);
         lab.store.set(first, Timestamp::UNIX_EPOCH).unwrap();
-        let second = object(&key(1), Revision::new(25), tier);
-        let (replaced, _) =
-            lab.store
-                .replace(Revision::new(30), vec![second], Timestamp::UNIX_EPOCH);
-        let has_begun = matches!(replaced, Replaced::Fresh(Beginning::Relabelled));
+        let second = object(&key(1), ResourceVersion::new(25), tier);
+        let (replaced, _) = lab.store.replace(
+            ResourceVersion::new(30),
+            vec![second],
+            Timestamp::UNIX_EPOCH,
+        );
+        let has_begun = matches!(replaced, RelistOutcome::Fresh(Beginning::Relabelled));
         assert_eq!(has_begun, is_fresh, "{replaced:?}");
     }
 }
@@ -245,13 +247,13 @@ fn history_is_forgotten_by_age() {
     let mut lab = Lab::new(Limits::default());
     let at = |second| Timestamp::from_second(second).unwrap();
     let mut set = |revision, second| {
-        let object = object(&key(1), Revision::new(revision), 1);
+        let object = object(&key(1), ResourceVersion::new(revision), 1);
         lab.store.set(object, at(second)).unwrap();
     };
     set(20, 0);
     set(30, 301);
-    assert!(lab.store.since(Revision::new(19)).is_err());
-    assert!(lab.store.since(Revision::new(20)).is_ok());
+    assert!(lab.store.since(ResourceVersion::new(19)).is_err());
+    assert!(lab.store.since(ResourceVersion::new(20)).is_ok());
 }
 
 #[test]
@@ -295,7 +297,10 @@ fn history_is_forgotten_by_the_bytes_of_versions_and_frames() {
             .all(|n_bytes| *n_bytes < (1 << 20) + one_change),
         "{large:?}"
     );
-    let n_kept = lab.store.since(Revision::new(210)).map(Iterator::count);
+    let n_kept = lab
+        .store
+        .since(ResourceVersion::new(210))
+        .map(Iterator::count);
     assert!(n_kept.is_ok_and(|n_kept| n_kept == 9));
-    assert!(lab.store.since(Revision::new(100)).is_err());
+    assert!(lab.store.since(ResourceVersion::new(100)).is_err());
 }

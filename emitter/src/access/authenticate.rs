@@ -9,11 +9,11 @@ use parking_lot::RwLock;
 use proto_types::Status;
 use rustls::pki_types::CertificateDer;
 
-use super::ruling::{Error, Ruling};
+use super::policy_snapshot::{Error, Ruling};
 use super::tokens::Tokens;
 use super::turns::Busy;
 use super::unauthenticated::{Cause, Complaints, Reason};
-use super::{Credentials, Denied, Method, Parts, Right, User};
+use super::{AccessDecision, Credentials, Denied, Method, Parts, User};
 use super::{certificate, delegated, refusal, workload};
 use crate::metrics::{Limit, Metrics};
 use crate::tls::Certificates;
@@ -88,7 +88,7 @@ impl Authenticator {
 
     /// Returns whether the user of a right would be known by the same credentials now. A
     /// token that was reviewed is not reviewed again.
-    pub(super) fn still_knows(&self, right: &Right, ruling: &Ruling) -> bool {
+    pub(super) fn still_knows(&self, right: &AccessDecision, ruling: &Ruling) -> bool {
         match &right.method {
             Method::Certificate => {
                 let user = self.by_certificate(&right.credentials.certificates);
@@ -123,7 +123,7 @@ impl Authenticator {
             self.metrics
                 .unauthenticated(cause.method, cause.reason.name());
             let token = credentials.token.as_deref();
-            self.complaints.tell(cause, token, credentials.address);
+            self.complaints.log(cause, token, credentials.address);
         }
         Denied::Refused(status)
     }

@@ -4,7 +4,7 @@
 //! issuer rejects no client; the issuer is requested at most as often as stated, whatever tokens
 //! come; one that hangs delays each token no longer than stated.
 
-mod place;
+mod jwks_url;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
-use self::place::{Discovery, Place};
+use self::jwks_url::{Discovery, JwksUrl};
 use super::policy::Issuer;
 
 /// Intervals of the requests to an issuer.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
+struct FetchBackoff {
     /// Unasked: an issuer announces a key before it uses it, and takes back one that was
     /// stolen.
     refresh: Duration,
@@ -32,7 +32,7 @@ struct Pace {
     ask_again: Duration,
 }
 
-const PACE: Pace = Pace {
+const PACE: FetchBackoff = FetchBackoff {
     refresh: Duration::from_secs(300),
     ask_again: Duration::from_secs(10),
 };
@@ -43,9 +43,9 @@ pub(super) type Key = (Algorithm, DecodingKey);
 type Known = HashMap<String, Key>;
 
 /// The keys of one issuer.
-pub(super) struct Keys {
+pub(super) struct JwksSource {
     source: Source,
-    pace: Pace,
+    pace: FetchBackoff,
     known: RwLock<Arc<Known>>,
     /// Last request; locked while one is in flight.
     last: Mutex<Option<Asked>>,
@@ -61,15 +61,15 @@ struct Asked {
 
 enum Source {
     File(PathBuf),
-    Url(Place),
+    Url(JwksUrl),
     Discovery(Discovery),
 }
 
-impl Keys {
+impl JwksSource {
     /// Reads a file now; what is elsewhere is asked for later.
     pub(super) fn open(issuer: &Issuer) -> Result<Self, String> {
         let keys = &issuer.keys;
-        let place = |url| Place::new(url, keys.ca_file.as_ref(), keys.token_file.as_ref());
+        let place = |url| JwksUrl::new(url, keys.ca_file.as_ref(), keys.token_file.as_ref());
         let (source, known) = match (&keys.file, &keys.url) {
             (Some(file), _) => (Source::File(file.clone()), read(file)?),
             (None, Some(url)) => (Source::Url(place(url)?), Known::new()),
@@ -93,7 +93,7 @@ impl Keys {
         if let Some(key) = self.known(name) {
             return Some(key);
         }
-        self.ask(self.pace.ask_again).await;
+        self.fetch(self.pace.ask_again).await;
         self.known(name)
     }
 
@@ -112,7 +112,7 @@ impl Keys {
             ) => self.pace.ask_again,
             (Source::Url(_) | Source::Discovery(_), _) => self.pace.refresh,
         };
-        self.ask(after).await
+        self.fetch(after).await
     }
 
     /// Returns whether the last question was not answered.
@@ -130,7 +130,7 @@ impl Keys {
     }
 
     /// Requests the keys, unless they were requested within that time.
-    async fn ask(&self, after: Duration) -> Option<bool> {
+    async fn fetch(&self, after: Duration) -> Option<bool> {
         let mut last = self.last.lock().await;
         if last.is_some_and(|it| it.at.elapsed() < after) {
             return None;

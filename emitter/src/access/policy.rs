@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use emitter_cache::grant::{Port, Rules};
+use emitter_cache::view_filter::{Port, Rules};
 use http::Uri;
 use proto_types::LabelSelector;
 use serde::{Deserialize, Deserializer};

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 
 use super::*;
 use crate::attributes::Target;
@@ -18,13 +18,13 @@ pub(crate) fn open_to_all(metrics: &Arc<Metrics>) -> Arc<Access> {
 fn open(settings: Settings, metrics: &Arc<Metrics>) -> Result<Arc<Access>, Error> {
     runtime::client::install_crypto();
     let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
-    let (hub, _) = crate::hub::tests::hub_and_view();
+    let (cache, _) = crate::watch_cache::tests::hub_and_view();
     Access::open(Parts {
         settings,
         certificates: None,
         client: kube::Client::try_from(nowhere).unwrap(),
         owners: Arc::default(),
-        hubs: vec![Arc::new(hub)],
+        caches: vec![Arc::new(cache)],
         metrics: Arc::clone(metrics),
     })
 }
@@ -58,7 +58,7 @@ impl Lab {
         std::fs::write(self.directory.path().join(name), text).unwrap();
     }
 
-    async fn right(&self, token: &str, attributes: Attributes) -> Result<Right, Denied> {
+    async fn right(&self, token: &str, attributes: Attributes) -> Result<AccessDecision, Denied> {
         let credentials = Credentials {
             token: Some(token.to_owned()).filter(|it| !it.is_empty()),
             ..Credentials::default()
@@ -203,21 +203,22 @@ async fn changed_files_change_rights_and_bad_ones_do_not() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_was_away_while_its_view_changed_lists_again() {
     let lab = Lab::new(|_| {});
-    let hub = &lab.access.parts.hubs[0];
+    let cache = &lab.access.parts.caches[0];
     let tell = |revision: u64| {
-        let listing = runtime::follow::Listing::confirmed(Revision::new(revision), Vec::new());
-        hub.ingest(
-            runtime::follow::Event::Listed(listing),
+        let listing =
+            runtime::watcher::Listing::confirmed(ResourceVersion::new(revision), Vec::new());
+        cache.ingest(
+            runtime::watcher::Event::Listed(listing),
             jiff::Timestamp::now(),
         );
     };
     let admits = async |token: &str, revision: u64| {
         let right = lab.right(token, to("watch", "services")).await.unwrap();
-        right.floor.admit(Revision::new(revision)).is_ok()
+        right.floor.admit(ResourceVersion::new(revision)).is_ok()
     };
     let list = async |token: &str, verb: &str, revision: u64| {
         let right = lab.right(token, to(verb, "services")).await.unwrap();
-        right.floor.told(Revision::new(revision));
+        right.floor.record(ResourceVersion::new(revision));
     };
     let all_reloaded = async || tokio::time::sleep(Duration::from_secs(121)).await;
     tell(100);

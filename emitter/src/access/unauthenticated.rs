@@ -163,7 +163,7 @@ impl From<Error> for Cause {
 
 impl Complaints {
     /// Writes why a request is answered 401, without its credentials.
-    pub(super) fn tell(&self, cause: &Cause, token: Option<&str>, address: Option<IpAddr>) {
+    pub(super) fn log(&self, cause: &Cause, token: Option<&str>, address: Option<IpAddr>) {
         let claims = token.and_then(claims);
         let claim = |name: &str| claims.as_ref().and_then(|it| printed(&it[name]));
         let issuer = claim("iss");

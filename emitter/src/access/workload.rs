@@ -7,7 +7,7 @@ use jsonwebtoken::{Validation, decode, decode_header};
 use serde_json::Value;
 
 use super::User;
-use super::keys::Keys;
+use super::keys::JwksSource;
 use super::policy::Issuer;
 use super::unauthenticated::{Cause, Reason, claims};
 
@@ -20,12 +20,12 @@ const ACCOUNT: &str = "system:serviceaccount:";
 /// An issuer, and its keys.
 pub(super) struct Trusted {
     pub(super) issuer: Issuer,
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: Arc<JwksSource>,
 }
 
 impl Trusted {
     pub(super) fn open(issuer: &Issuer) -> Result<Self, String> {
-        let keys = Keys::open(issuer);
+        let keys = JwksSource::open(issuer);
         Ok(Self {
             keys: Arc::new(keys.map_err(|why| format!("issuer {:?}: {why}", issuer.issuer))?),
             issuer: issuer.clone(),

@@ -2,7 +2,7 @@
 
 use emitter_cache::Part;
 use emitter_cache::table::Include;
-use emitter_cache::{Encoding, Form};
+use emitter_cache::{Encoding, ResourceDescriptor};
 
 /// Purpose of a request, as far as it decides about media types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Offered {
 
 impl Unacceptable {
     /// As a kube-apiserver says it.
-    pub(super) fn message(&self, form: &Form, verb: Verb) -> String {
+    pub(super) fn message(&self, form: &ResourceDescriptor, verb: Verb) -> String {
         let package = form.package;
         let kind = form.names.kind;
         match self {

@@ -2,10 +2,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use emitter_cache::form::NAMESPACES;
+use emitter_cache::descriptor::NAMESPACES;
 use http::HeaderValue;
 use proto_types::Resource;
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 use serde_json::{Value, json};
 
 /// Verbs of every resource.
@@ -17,12 +17,12 @@ pub(super) struct Group {
     pub(super) name: &'static str,
     version: &'static str,
     group_version: &'static str,
-    served: Vec<&'static Names>,
+    served: Vec<&'static ApiResource>,
 }
 
 impl Group {
     /// Returns the group of a resource, with all that is served of it.
-    pub(super) fn of(names: &'static Names, served: Vec<&'static Names>) -> Self {
+    pub(super) fn of(names: &'static ApiResource, served: Vec<&'static ApiResource>) -> Self {
         let version = names.api_version.split_once('/');
         Self {
             name: names.group,
@@ -87,7 +87,7 @@ pub(super) fn root(groups: &[Group]) -> String {
 }
 
 /// `/api/v1` and `/apis/discovery.k8s.io/v1`, for example.
-pub(super) fn resources(root: &str, served: &[&Names]) -> String {
+pub(super) fn resources(root: &str, served: &[&ApiResource]) -> String {
     let list: Vec<String> = served.iter().map(|it| entry(it).to_string()).collect();
     let list = list.join(",");
     // The core group's document has never had an apiVersion.
@@ -100,11 +100,11 @@ pub(super) fn resources(root: &str, served: &[&Names]) -> String {
     format!(r#"{head},"resources":[{list}]}}"#)
 }
 
-fn is_namespaced(names: &Names) -> bool {
+fn is_namespaced(names: &ApiResource) -> bool {
     names != NAMESPACES.names
 }
 
-fn entry(names: &Names) -> Value {
+fn entry(names: &ApiResource) -> Value {
     let entry = json!({
         "name": names.plural,
         "singularName": names.singular,
@@ -116,7 +116,7 @@ fn entry(names: &Names) -> Value {
 }
 
 /// `/api` for clients that want everything in one answer.
-pub(super) fn aggregated(served: &[&Names]) -> String {
+pub(super) fn aggregated(served: &[&ApiResource]) -> String {
     aggregated_list(&[aggregated_item(&json!({}), "v1", served)])
 }
 
@@ -127,7 +127,7 @@ pub(super) fn aggregated_groups(groups: &[Group]) -> String {
     aggregated_list(&items)
 }
 
-fn aggregated_item(metadata: &Value, version: &str, served: &[&Names]) -> Value {
+fn aggregated_item(metadata: &Value, version: &str, served: &[&ApiResource]) -> Value {
     let resources: Vec<Value> = served.iter().map(|it| aggregated_entry(it)).collect();
     json!({
         "metadata": metadata,
@@ -145,7 +145,7 @@ fn aggregated_list(items: &[Value]) -> String {
     .to_string()
 }
 
-fn aggregated_entry(names: &Names) -> Value {
+fn aggregated_entry(names: &ApiResource) -> Value {
     let scope = match is_namespaced(names) {
         true => "Namespaced",
         false => "Cluster",
@@ -161,7 +161,7 @@ fn aggregated_entry(names: &Names) -> Value {
 }
 
 /// Adds what people may call a resource instead of its name.
-fn with_nicknames(names: &Names, mut entry: Value) -> Value {
+fn with_nicknames(names: &ApiResource, mut entry: Value) -> Value {
     if let Some(short) = names.short {
         entry["shortNames"] = json!([short]);
     }
@@ -185,9 +185,9 @@ pub(super) const AGGREGATED: &str =
 
 #[cfg(test)]
 mod tests {
-    use super::{Group, Names, Resource, Value, aggregated_groups, resources};
+    use super::{ApiResource, Group, Resource, Value, aggregated_groups, resources};
 
-    fn rooted(root: &str) -> Vec<&'static Names> {
+    fn rooted(root: &str) -> Vec<&'static ApiResource> {
         let names = Resource::ALL.into_iter().map(Resource::names);
         names.filter(|it| it.root == root).collect()
     }

@@ -8,7 +8,7 @@ use emitter_cache::Encoding;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, header};
-use proto_types::{Revision, delta};
+use proto_types::{ResourceVersion, delta};
 
 /// Minimum size in bytes of compressed responses, as in a kube-apiserver.
 const THRESHOLD: usize = 128 << 10;
@@ -53,7 +53,7 @@ pub(super) enum Coding {
     /// As records, for a reader that holds what it was sent since a resource version.
     Delta {
         /// That resource version; none for a reader that holds nothing.
-        held_since: Option<Revision>,
+        held_since: Option<ResourceVersion>,
     },
 }
 
@@ -149,7 +149,7 @@ mod tests {
             Coding::accepted(&headers)
         };
         let delta = |since: Option<u64>| Coding::Delta {
-            held_since: since.map(Revision::new),
+            held_since: since.map(ResourceVersion::new),
         };
         assert_eq!(
             accepted("heliograph-delta, gzip", Some("7")),

@@ -14,26 +14,30 @@ use emitter_cache::{Encoding, Entry, View};
 use http::StatusCode;
 use jiff::Timestamp;
 use proto_types::evidence::Read;
-use proto_types::{ObjectKey, Revision, Status};
+use proto_types::{ObjectKey, ResourceVersion, Status};
 
 use super::accept::{Format, Verb};
-use super::fresh::Need;
+use super::freshness::Need;
 use super::pieces::Pieces;
 use super::query::{Options, RevisionMatch, go};
-use super::{Asked, Payload, compute, fresh, gzip, respond};
-use crate::hub::{Hub, Listed};
+use super::{Payload, RequestContext, compute, freshness, gzip, response};
+use crate::watch_cache::{CachedList, WatchCache};
 
 /// Source of the items of a list.
 enum Source {
     /// The present.
     Present,
     /// A moment of the past.
-    At(Revision),
+    At(ResourceVersion),
 }
 
 /// Answers with one object.
-pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Response, Status> {
-    asked.negotiate(hub, Verb::Get)?;
+pub(super) async fn get(
+    asked: &RequestContext,
+    cache: &WatchCache,
+    key: &ObjectKey,
+) -> Result<Response, Status> {
+    asked.negotiate(cache, Verb::Get)?;
     if asked.query.flag("export") == Some(true) {
         return Err(Status::bad_request(
             "the export parameter, deprecated since v1.14, is no longer supported",
@@ -44,18 +48,18 @@ pub(super) async fn get(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Res
         text => Some(go::revision(text).map_err(|why| Status::failure(500, "", why))?),
     };
     let need = confirmed(asked, Need::of(revision, asked.query.time_limit()));
-    let read = fresh::wait(hub, need).await?;
-    let entry = hub
+    let read = freshness::wait(cache, need).await?;
+    let entry = cache
         .get(key)
-        .and_then(|entry| asked.grant().show(&entry, Revision::MAX));
+        .and_then(|entry| asked.grant().show(&entry, ResourceVersion::MAX));
     let Some(entry) = entry else {
-        return Err(Status::not_found(hub.names(), key.name()));
+        return Err(Status::not_found(cache.names(), key.name()));
     };
-    Ok(related(single(asked, hub, &entry, StatusCode::OK)?, read))
+    Ok(related(single(asked, cache, &entry, StatusCode::OK)?, read))
 }
 
 /// The same need, or more where the reader requires it.
-fn confirmed(asked: &Asked, need: Need) -> Need {
+fn confirmed(asked: &RequestContext, need: Need) -> Need {
     match need {
         Need::Latest(within) if asked.is_confirmed => Need::Confirmed(within),
         need => need,
@@ -72,12 +76,12 @@ fn related(mut response: Response, read: Option<Read>) -> Response {
 
 /// One object, as GET answers it and every write.
 pub(super) fn single(
-    asked: &Asked,
-    hub: &Hub,
+    asked: &RequestContext,
+    cache: &WatchCache,
     entry: &Entry,
     code: StatusCode,
 ) -> Result<Response, Status> {
-    let manner = asked.manner(hub, Verb::Get)?;
+    let manner = asked.manner(cache, Verb::Get)?;
     let encoding = manner.encoding;
     let mut body = Vec::new();
     let now = Timestamp::now();
@@ -87,23 +91,23 @@ pub(super) fn single(
                 revision: entry.revision(),
                 ..ListMeta::default()
             };
-            let row = hub.encoder().items(std::iter::once(entry), encoding, now);
-            body = hub.encoder().list(encoding, &meta, row).concat();
+            let row = cache.encoder().items(std::iter::once(entry), encoding, now);
+            body = cache.encoder().list(encoding, &meta, row).concat();
         }
         Encoding::Object | Encoding::Metadata => {
-            hub.encoder().object(entry, encoding, now, &mut body);
+            cache.encoder().object(entry, encoding, now, &mut body);
             body.push(b'\n');
         }
-        Encoding::Protobuf(_) => hub.encoder().object(entry, encoding, now, &mut body),
+        Encoding::Protobuf(_) => cache.encoder().object(entry, encoding, now, &mut body),
     }
-    let answer = respond::body(asked, code, manner.format, body);
+    let answer = response::body(asked, code, manner.format, body);
     manner.settle(answer)
 }
 
 /// Answers with a collection, or a page of it, and with its relation to the present.
 pub(super) async fn list(
-    asked: &Asked,
-    hub: &Arc<Hub>,
+    asked: &RequestContext,
+    cache: &Arc<WatchCache>,
     (format, view): (Format, &View),
     options: &Options,
 ) -> Result<Response, Status> {
@@ -113,21 +117,21 @@ pub(super) async fn list(
     };
     let within = asked.query.time_limit();
     let (source, need) = source(options, page.as_ref(), within);
-    let read = fresh::wait_for_view(hub, view, confirmed(asked, need)).await?;
-    let response = listed(asked, hub, (format, view), (source, options, page)).await?;
+    let read = freshness::wait_for_view(cache, view, confirmed(asked, need)).await?;
+    let response = listed(asked, cache, (format, view), (source, options, page)).await?;
     Ok(related(response, read))
 }
 
 async fn listed(
-    asked: &Asked,
-    hub: &Arc<Hub>,
+    asked: &RequestContext,
+    cache: &Arc<WatchCache>,
     (format, view): (Format, &View),
     (source, options, page): (Source, &Options, Option<Page>),
 ) -> Result<Response, Status> {
     let is_first = page.is_none();
-    let told = |revision: Revision| {
+    let told = |revision: ResourceVersion| {
         if is_first {
-            asked.told(hub, view, revision);
+            asked.record_sent(cache, view, revision);
         }
     };
     let now = Timestamp::now();
@@ -136,10 +140,11 @@ async fn listed(
     let cut = Cut { page, limit };
     let (parts, listed) = match (source, limit, &cut.page) {
         (Source::Present, None, None) => {
-            let listed = match hub.listed(view) {
+            let listed = match cache.listed(view) {
                 Some(listed) => listed,
                 None => {
-                    compute::of_view(asked, hub, view, move |hub, view| hub.list(view, now)).await
+                    compute::of_view(asked, cache, view, move |cache, view| cache.list(view, now))
+                        .await
                 }
             };
             told(listed.revision);
@@ -147,21 +152,24 @@ async fn listed(
                 revision: listed.revision,
                 ..ListMeta::default()
             };
-            let parts = hub
+            let parts = cache
                 .encoder()
                 .list(view.encoding, &meta, listed.items.clone());
             return Ok(whole(asked, format, parts, listed).await);
         }
         (Source::Present, _, _) => {
-            let part = move |hub: &Hub, view: &View| part(hub, view, hub.snapshot(view), &cut);
-            compute::of_view(asked, hub, view, part).await
+            let part = move |cache: &WatchCache, view: &View| {
+                part(cache, view, cache.snapshot(view), &cut)
+            };
+            compute::of_view(asked, cache, view, part).await
         }
         (Source::At(revision), _, _) => {
-            let part = move |hub: &Hub, view: &View| match hub.snapshot_at(view, revision) {
-                Ok(snapshot) => Ok(part(hub, view, snapshot, &cut)),
-                Err(Expired { .. }) => Err(expired(cut.page.as_ref(), view)),
-            };
-            compute::of_view(asked, hub, view, part).await?
+            let part =
+                move |cache: &WatchCache, view: &View| match cache.snapshot_at(view, revision) {
+                    Ok(snapshot) => Ok(part(cache, view, snapshot, &cut)),
+                    Err(Expired { .. }) => Err(expired(cut.page.as_ref(), view)),
+                };
+            compute::of_view(asked, cache, view, part).await?
         }
     };
     told(listed.revision);
@@ -174,7 +182,12 @@ struct Cut {
     limit: Option<usize>,
 }
 
-fn part(hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) -> ([Bytes; 3], Listed) {
+fn part(
+    cache: &WatchCache,
+    view: &View,
+    snapshot: Snapshot,
+    cut: &Cut,
+) -> ([Bytes; 3], CachedList) {
     let revision = snapshot.revision;
     let mut entries = snapshot.entries;
     if let Some(page) = &cut.page {
@@ -199,11 +212,11 @@ fn part(hub: &Hub, view: &View, snapshot: Snapshot, cut: &Cut) -> ([Bytes; 3], L
         meta.remaining = counts.then_some(n_left - limit);
     }
     let entries = entries.iter().map(AsRef::as_ref);
-    let items = hub
+    let items = cache
         .encoder()
         .items(entries, view.encoding, Timestamp::now());
-    let parts = hub.encoder().list(view.encoding, &meta, items.clone());
-    (parts, Listed::new(items, revision))
+    let parts = cache.encoder().list(view.encoding, &meta, items.clone());
+    (parts, CachedList::new(items, revision))
 }
 
 /// Returns the source of the items, and the required state of the store.
@@ -265,14 +278,19 @@ const TOO_OLD_TO_CONTINUE: &str = "The provided continue parameter is too old \
     and now may show up in the list.";
 
 /// Head, items and end, sharing the items' bytes.
-async fn whole(asked: &Asked, format: Format, parts: [Bytes; 3], listed: Listed) -> Response {
+async fn whole(
+    asked: &RequestContext,
+    format: Format,
+    parts: [Bytes; 3],
+    listed: CachedList,
+) -> Response {
     let is_made_anew = match format {
         Format::Json => asked.pretty,
         Format::Yaml => true,
         Format::Protobuf => false,
     };
     if is_made_anew {
-        return respond::large_body(asked, StatusCode::OK, format, parts.concat()).await;
+        return response::large_body(asked, StatusCode::OK, format, parts.concat()).await;
     }
     let length = parts.iter().map(Bytes::len).sum::<usize>();
     let media_type = format.media_type();
@@ -282,12 +300,12 @@ async fn whole(asked: &Asked, format: Format, parts: [Bytes; 3], listed: Listed)
             listed.compressed(|items| gzip::compress(&[&head, items, &tail]))
         };
         let body = compute::apart(asked, compress).await;
-        let mut response = respond::with_type(asked, StatusCode::OK, media_type, body.clone());
+        let mut response = response::with_type(asked, StatusCode::OK, media_type, body.clone());
         response.extensions_mut().insert(Payload(body));
         return gzip::mark(response);
     }
     let body = Body::new(Pieces::new(parts));
-    let mut response = respond::with_type(asked, StatusCode::OK, media_type, body);
+    let mut response = response::with_type(asked, StatusCode::OK, media_type, body);
     response.extensions_mut().insert(Payload(listed.items));
     response
 }

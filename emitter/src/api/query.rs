@@ -8,13 +8,13 @@ pub(super) mod go;
 
 use std::time::Duration;
 
-use emitter_cache::Form;
+use emitter_cache::ResourceDescriptor;
 use emitter_cache::table::Include;
 use proto_types::quote::quote;
-use proto_types::status::{Cause, Details};
-use proto_types::{FieldSelector, LabelSelector, Revision, Status};
+use proto_types::status::{Details, StatusCause};
+use proto_types::{FieldSelector, LabelSelector, ResourceVersion, Status};
 
-use super::fresh::TIME_LIMIT;
+use super::freshness::TIME_LIMIT;
 
 /// The parameters of a list or watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) struct Options {
     /// Field selector.
     pub(super) fields: FieldSelector,
     /// The resource version, where one is given; `0` means any.
-    pub(super) revision: Option<Revision>,
+    pub(super) revision: Option<ResourceVersion>,
     /// `true` if the resource version is `0`.
     pub(super) is_any: bool,
     /// `true` if the resource version is given and is not `0`.
@@ -151,7 +151,11 @@ impl Query {
 
 impl Options {
     /// Reads the parameters of a list or watch of `resource`.
-    pub(super) fn parse(query: &Query, form: &Form, force_watch: bool) -> Result<Self, Status> {
+    pub(super) fn parse(
+        query: &Query,
+        form: &ResourceDescriptor,
+        force_watch: bool,
+    ) -> Result<Self, Status> {
         let bad = |why: &dyn std::fmt::Display| Status::bad_request(why.to_string());
         let text = |name| query.get(name).unwrap_or_default();
         let timeout = query.number("timeoutSeconds")?;
@@ -195,7 +199,7 @@ impl Options {
         Ok(options)
     }
 
-    fn parse_revision(&self, text: Option<&str>) -> Result<Option<Revision>, Status> {
+    fn parse_revision(&self, text: Option<&str>) -> Result<Option<ResourceVersion>, Status> {
         let Some(text) = text else { return Ok(None) };
         if self.continue_token.is_some() && !self.watch {
             // It is refused, whatever it is, once the token is found to be one.
@@ -313,11 +317,13 @@ fn invalid(causes: Vec<(&str, &str, String)>) -> Status {
         several => format!("[{}]", several.join(", ")),
     };
     let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {all}");
-    let causes = causes.into_iter().map(|(reason, field, message)| Cause {
-        reason: reason.to_owned(),
-        message,
-        field: field.to_owned(),
-    });
+    let causes = causes
+        .into_iter()
+        .map(|(reason, field, message)| StatusCause {
+            reason: reason.to_owned(),
+            message,
+            field: field.to_owned(),
+        });
     Status::failure(422, "Invalid", message).about(Details {
         group: "meta.k8s.io".to_owned(),
         kind: "ListOptions".to_owned(),
@@ -327,7 +333,7 @@ fn invalid(causes: Vec<(&str, &str, String)>) -> Status {
 }
 
 /// Only some fields can be selected by, and which ones depends on the resource.
-fn check_fields(fields: &FieldSelector, form: &Form) -> Result<(), Status> {
+fn check_fields(fields: &FieldSelector, form: &ResourceDescriptor) -> Result<(), Status> {
     let is_known = |field: &str| {
         matches!(field, "metadata.name" | "metadata.namespace") || form.selectable.contains(&field)
     };

@@ -1,9 +1,9 @@
-//! GET, LIST and WATCH of one hub, whatever else its server serves.
+//! GET, LIST and WATCH of one cache, whatever else its server serves.
 
 use std::sync::Arc;
 
 use axum::response::Response;
-use emitter_cache::form::NAMESPACES;
+use emitter_cache::descriptor::NAMESPACES;
 use emitter_cache::{Entry, Scope, View};
 use http::StatusCode;
 use proto_types::quote::quote;
@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::Verb;
 use super::query::Options;
-use super::{Asked, WatchPath, list, respond, watch};
-use crate::hub::Hub;
+use super::{RequestContext, WatchPath, list, response, watch};
 use crate::metrics::Metrics;
+use crate::watch_cache::WatchCache;
 
 /// Parts of the server that a watch needs.
 pub struct Context {
@@ -33,46 +33,50 @@ pub struct Place {
 }
 
 /// Answers with one object.
-pub async fn object(asked: &Asked, hub: &Hub, key: &ObjectKey) -> Result<Response, Status> {
-    asked.admit(hub, Verb::Get)?;
-    check_key(hub, key)?;
-    let answer = list::get(asked, hub, key).await;
-    Ok(respond::about(asked, hub.form(), answer))
+pub async fn object(
+    asked: &RequestContext,
+    cache: &WatchCache,
+    key: &ObjectKey,
+) -> Result<Response, Status> {
+    asked.admit(cache, Verb::Get)?;
+    check_key(cache, key)?;
+    let answer = list::get(asked, cache, key).await;
+    Ok(response::about(asked, cache.form(), answer))
 }
 
 /// Answers a write with what it left.
 pub fn written(
-    asked: &Asked,
-    hub: &Hub,
+    asked: &RequestContext,
+    cache: &WatchCache,
     entry: &Entry,
     code: StatusCode,
 ) -> Result<Response, Status> {
-    let answer = list::single(asked, hub, entry, code);
-    Ok(respond::about(asked, hub.form(), answer))
+    let answer = list::single(asked, cache, entry, code);
+    Ok(response::about(asked, cache.form(), answer))
 }
 
 /// Answers with a collection, or with what happens in it.
 pub async fn collection(
-    asked: &Asked,
-    hub: &Arc<Hub>,
+    asked: &RequestContext,
+    cache: &Arc<WatchCache>,
     place: Place,
     context: Context,
 ) -> Result<Response, Status> {
     let is_watch = place.watch != WatchPath::No || asked.query.flag("watch") == Some(true);
     let verb = if is_watch { Verb::Watch } else { Verb::List };
-    asked.admit(hub, verb)?;
-    let answer = list_or_watch(asked, hub, (verb, place), context).await;
-    Ok(respond::about(asked, hub.form(), answer))
+    asked.admit(cache, verb)?;
+    let answer = list_or_watch(asked, cache, (verb, place), context).await;
+    Ok(response::about(asked, cache.form(), answer))
 }
 
 async fn list_or_watch(
-    asked: &Asked,
-    hub: &Arc<Hub>,
+    asked: &RequestContext,
+    cache: &Arc<WatchCache>,
     (verb, Place { scope, watch }): (Verb, Place),
     context: Context,
 ) -> Result<Response, Status> {
-    asked.negotiate(hub, verb)?;
-    let mut options = Options::parse(&asked.query, hub.form(), watch != WatchPath::No)?;
+    asked.negotiate(cache, verb)?;
+    let mut options = Options::parse(&asked.query, cache.form(), watch != WatchPath::No)?;
     if let WatchPath::One(name) = watch {
         let asked = options.fields.exact("metadata.name");
         if asked.is_some_and(|asked| asked != name) {
@@ -82,7 +86,7 @@ async fn list_or_watch(
         }
         options.fields = options.fields.with("metadata.name", &name);
     }
-    let manner = asked.manner(hub, verb)?;
+    let manner = asked.manner(cache, verb)?;
     let format = manner.format;
     let view = View {
         scope: narrowed(scope, &options),
@@ -93,18 +97,18 @@ async fn list_or_watch(
     };
     match verb {
         Verb::Watch if manner.refused.is_some() => manner.settle(Response::default()),
-        Verb::Watch => watch::watch(asked, hub, (format, view), &options, context).await,
+        Verb::Watch => watch::watch(asked, cache, (format, view), &options, context).await,
         Verb::Get | Verb::List => {
-            context.metrics.listed(hub.names());
-            let answer = list::list(asked, hub, (format, &view), &options).await?;
+            context.metrics.listed(cache.names());
+            let answer = list::list(asked, cache, (format, &view), &options).await?;
             manner.settle(answer)
         }
     }
 }
 
 /// Refuses keys that no object can have, because paths could not name it.
-fn check_key(hub: &Hub, key: &ObjectKey) -> Result<(), Status> {
-    if hub.names().kind != NAMESPACES.names.kind && key.namespace().is_empty() {
+fn check_key(cache: &WatchCache, key: &ObjectKey) -> Result<(), Status> {
+    if cache.names().kind != NAMESPACES.names.kind && key.namespace().is_empty() {
         return Err(Status::bad_request("Namespace parameter required."));
     }
     let name = key.name();

@@ -3,7 +3,7 @@
 use emitter_cache::Scope;
 use proto_types::ObjectKey;
 use proto_types::multicluster::Version;
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 
 use crate::attributes::find;
 
@@ -13,7 +13,7 @@ pub(super) enum Route {
     /// A collection, to list or watch.
     Collection {
         /// Resource.
-        resource: &'static Names,
+        resource: &'static ApiResource,
         /// Scope.
         scope: Scope,
         /// Deprecated form of a watch in the path, which is still served.
@@ -22,7 +22,7 @@ pub(super) enum Route {
     /// One object, to get.
     Object {
         /// Resource.
-        resource: &'static Names,
+        resource: &'static ApiResource,
         /// Key of the object.
         key: ObjectKey,
     },

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use emitter_cache::grant::Owners;
+use emitter_cache::view_filter::ServiceIndex;
 use emitter_cache::{Fields, Limits};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use proto_types::{RawObject, Resource, Revision};
-use runtime::follow::{Event, Listing};
+use proto_types::{RawObject, Resource, ResourceVersion};
+use runtime::watcher::{Event, Listing};
 use tower::ServiceExt;
 
 use super::{
-    Api, Arc, CancellationToken, Documents, HeaderMap, Hub, Metrics, Request, Router, StatusCode,
-    router,
+    Api, Arc, CancellationToken, Documents, HeaderMap, Metrics, Request, Router, StatusCode,
+    WatchCache, router,
 };
 
 mod arbitrary;
@@ -32,9 +32,9 @@ const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 /// An emitter's API in front of an upstream that the test plays.
 struct Lab {
     router: Router,
-    services: Arc<Hub>,
-    slices: Arc<Hub>,
-    owners: Arc<Owners>,
+    services: Arc<WatchCache>,
+    slices: Arc<WatchCache>,
+    owners: Arc<ServiceIndex>,
     shutdown: CancellationToken,
 }
 
@@ -44,27 +44,27 @@ impl Lab {
         Self::serving(&[])
     }
 
-    /// The same, with further hubs.
-    fn serving(further: &[Arc<Hub>]) -> Self {
+    /// The same, with further caches.
+    fn serving(further: &[Arc<WatchCache>]) -> Self {
         runtime::client::install_crypto();
-        let hubs = Resource::ALL
-            .map(|resource| Arc::new(Hub::new(resource, Fields::All, Limits::default())));
+        let caches = Resource::ALL
+            .map(|resource| Arc::new(WatchCache::new(resource, Fields::All, Limits::default())));
         let owners = Arc::default();
-        let served = [&hubs, further].concat();
-        crate::hub::join(&hubs[0], &served[1..], &owners);
+        let served = [&caches, further].concat();
+        crate::watch_cache::join(&caches[0], &served[1..], &owners);
         let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
         let client = kube::Client::try_from(nowhere).unwrap();
         let shutdown = CancellationToken::new();
         let api = Api {
-            hubs: served,
+            caches: served,
             documents: Documents::new(client),
             metrics: Metrics::register(&mut Registry::default()),
             shutdown: shutdown.clone(),
         };
         Self {
             router: router(Arc::new(api)),
-            services: Arc::clone(&hubs[0]),
-            slices: Arc::clone(&hubs[1]),
+            services: Arc::clone(&caches[0]),
+            slices: Arc::clone(&caches[1]),
             owners,
             shutdown,
         }
@@ -82,7 +82,7 @@ impl Lab {
     }
 
     fn list(&self, revision: u64, objects: Vec<RawObject>) {
-        let listing = Listing::confirmed(Revision::new(revision), objects);
+        let listing = Listing::confirmed(ResourceVersion::new(revision), objects);
         self.tell(Event::Listed(listing));
     }
 
@@ -398,7 +398,7 @@ async fn a_whole_list_is_encoded_once_for_all_who_ask() {
         labels: "".parse().unwrap(),
         fields: "".parse().unwrap(),
         encoding: emitter_cache::Encoding::Object,
-        grant: emitter_cache::Grant::default(),
+        grant: emitter_cache::ViewFilter::default(),
     };
     let now = Timestamp::now();
     let first = lab.services.list(&view, now).items;
@@ -407,5 +407,5 @@ async fn a_whole_list_is_encoded_once_for_all_who_ask() {
     lab.tell(Event::Applied(service("b", 101)));
     let third = lab.services.list(&view, now);
     assert_ne!(first, third.items);
-    assert_eq!(third.revision, Revision::new(101));
+    assert_eq!(third.revision, ResourceVersion::new(101));
 }

@@ -15,32 +15,32 @@ use http::StatusCode;
 use proto_types::Status;
 
 use self::sent::Sent;
-use self::watcher::{Ending, Watcher};
+use self::watcher::{Ending, WatchStream};
 use super::accept::Format;
-use super::fresh::{Need, TIME_LIMIT};
+use super::freshness::{Need, TIME_LIMIT};
 use super::gzip::Coding;
 use super::query::Options;
-use super::{Asked, Context, compute, fresh, respond};
+use super::{Context, RequestContext, compute, freshness, response};
 use crate::consumers::Caller;
-use crate::hub::{Hub, Start, Subscription};
+use crate::watch_cache::{Start, Subscription, WatchCache};
 
 /// Opens a watch. Errors from here on are reported within the stream: a client that gets an HTTP
 /// error may repeat the request for ever.
 pub(super) async fn watch(
-    asked: &Asked,
-    hub: &Arc<Hub>,
+    asked: &RequestContext,
+    cache: &Arc<WatchCache>,
     (format, view): (Format, View),
     options: &Options,
     context: Context,
 ) -> Result<Response, Status> {
     // A missing first list is the only error with an HTTP status.
-    fresh::wait_for_view(hub, &view, Need::Any).await?;
+    freshness::wait_for_view(cache, &view, Need::Any).await?;
     if options.timeout == Some(Duration::ZERO) {
         // It has ended before it began.
         let (body, media_type) = (Body::empty(), format.stream_type());
-        return Ok(respond::with_type(asked, StatusCode::OK, media_type, body));
+        return Ok(response::with_type(asked, StatusCode::OK, media_type, body));
     }
-    let subscription = open(asked, hub, &view, options).await;
+    let subscription = open(asked, cache, &view, options).await;
     let coding = match subscription {
         Ok(_) => asked.accepted.watch.for_encoding(view.encoding),
         Err(_) => Coding::Plain,
@@ -50,25 +50,25 @@ pub(super) async fn watch(
             let ending = match asked.caller.as_ref() {
                 Some(caller) => {
                     let Subscription { feed, cursor, .. } = &subscription;
-                    Ending::Session(caller.watch(hub.names(), feed, *cursor)?)
+                    Ending::Session(caller.watch(cache.names(), feed, *cursor)?)
                 }
                 None => Ending::server(context.shutdown),
             };
             let metrics = context.metrics;
-            let watcher = Watcher::new(hub, subscription, options, ending, metrics);
-            let watcher = watcher.telling_of(asked.health.clone());
+            let watcher = WatchStream::new(cache, subscription, options, ending, metrics);
+            let watcher = watcher.reporting(asked.health.clone());
             Body::new(Sent::new(watcher, coding))
         }
         Err(status) => Body::from(encode::error(view.encoding, &status)),
     };
     let media_type = format.stream_type();
-    let response = respond::with_type(asked, StatusCode::OK, media_type, body);
+    let response = response::with_type(asked, StatusCode::OK, media_type, body);
     Ok(coding.mark(response))
 }
 
 async fn open(
-    asked: &Asked,
-    hub: &Arc<Hub>,
+    asked: &RequestContext,
+    cache: &Arc<WatchCache>,
     view: &View,
     options: &Options,
 ) -> Result<Subscription, Status> {
@@ -82,21 +82,21 @@ async fn open(
     };
     if start == Start::State {
         let within = options.timeout.unwrap_or(TIME_LIMIT).min(TIME_LIMIT);
-        fresh::wait_for_view(hub, view, Need::of(options.revision, within)).await?;
+        freshness::wait_for_view(cache, view, Need::of(options.revision, within)).await?;
     }
     let floor = asked.caller.as_ref().map(Caller::floor).unwrap_or_default();
     let too_old = |oldest| Status::too_old(revision.unwrap_or_default(), oldest);
     if let Start::After(revision) = start {
         // Its consumer saw something else then, which history does not tell.
         floor.admit(revision).map_err(too_old)?;
-        let is_known = hub.admits(|| asked.client(view), revision);
+        let is_known = cache.admits(|| asked.client(view), revision);
         is_known.map_err(|Expired { oldest }| too_old(oldest))?;
     }
-    let subscribe = move |hub: &Hub, view: &View| hub.subscribe(view, start);
-    let subscription = compute::of_view(asked, hub, view, subscribe).await;
+    let subscribe = move |cache: &WatchCache, view: &View| cache.subscribe(view, start);
+    let subscription = compute::of_view(asked, cache, view, subscribe).await;
     let subscription = subscription.map_err(|Expired { oldest }| too_old(oldest))?;
     if start == Start::State {
-        asked.told(hub, view, subscription.revision);
+        asked.record_sent(cache, view, subscription.revision);
     }
     Ok(subscription)
 }

@@ -1,10 +1,10 @@
-use super::Line;
-use crate::config::{Args, Config, Spelling};
+use super::CommandLine;
+use crate::config::{Args, Config, FlagDialect};
 use clap::Parser;
 
 fn config(line: &str) -> Result<Config, String> {
     let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-    let line = Line::read(&words).map_err(|why| why.to_string())?;
+    let line = CommandLine::read(&words).map_err(|why| why.to_string())?;
     let words = std::iter::once("emitter".to_owned()).chain(line.words);
     let args = Args::try_parse_from(words).map_err(|why| why.to_string())?;
     Config::try_from(args.spelled(line.spelling)).map_err(|why| why.to_string())
@@ -13,10 +13,10 @@ fn config(line: &str) -> Result<Config, String> {
 /// What becomes of a line: our words, and how many notes.
 fn read(line: &str) -> (String, usize) {
     let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
-    let read = Line::read(&words).unwrap();
+    let read = CommandLine::read(&words).unwrap();
     let notes = match &read.spelling {
-        Spelling::Ours => 0,
-        Spelling::ServiceReflector { notes, .. } => notes.len(),
+        FlagDialect::Ours => 0,
+        FlagDialect::ServiceReflector { notes, .. } => notes.len(),
     };
     (read.words.join(" "), notes)
 }

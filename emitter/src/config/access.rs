@@ -50,7 +50,7 @@ pub(super) struct AccessArgs {
 }
 
 /// Other settings that decide how clients are authenticated.
-pub(super) struct Beside {
+pub(super) struct AuthContext {
     /// There is an authority of clients' certificates.
     pub(super) has_client_ca: bool,
     /// The flags are spelled as service-reflector's.
@@ -74,7 +74,7 @@ impl AccessArgs {
             || self.delegate_authentication
     }
 
-    pub(super) fn settings(self, beside: &Beside) -> Result<Settings, Error> {
+    pub(super) fn settings(self, beside: &AuthContext) -> Result<Settings, Error> {
         let knows = self.knows_consumers() || beside.has_client_ca;
         let follows = beside.is_service_reflector || beside.names_insecure_port;
         let anonymous = match (self.anonymous, knows) {

@@ -3,7 +3,7 @@
 use proto_types::multicluster::{CLUSTER_PROPERTY, CLUSTER_SET_PROPERTY};
 use proto_types::name::{DnsLabel, is_subdomain};
 
-use crate::identity::Names;
+use crate::identity::ClusterNames;
 
 /// Names and properties of the cluster.
 #[derive(Debug, Clone, clap::Args)]
@@ -24,8 +24,8 @@ pub(super) struct NameFlags {
 }
 
 impl NameFlags {
-    pub(super) fn names(self) -> Names {
-        Names {
+    pub(super) fn names(self) -> ClusterNames {
+        ClusterNames {
             cluster: self.cluster_name,
             cluster_set: self.cluster_set,
             properties: self.cluster_properties,

@@ -9,7 +9,7 @@ fn connections(all: usize, each: usize) -> Arc<Connections> {
     Connections::new(limits, Arc::new(Metrics::default()))
 }
 
-fn from(connections: &Arc<Connections>, address: &str) -> Admission {
+fn from(connections: &Arc<Connections>, address: &str) -> AcceptDecision {
     connections.admit(format!("{address}:1000").parse().unwrap())
 }
 
@@ -19,16 +19,19 @@ fn one_address_cannot_keep_out_another() {
     let mut kept = Vec::new();
     for _ in 0..4 {
         match from(&connections, "10.0.0.1") {
-            Admission::Serve(place) => kept.push(place),
+            AcceptDecision::Serve(place) => kept.push(place),
             other => unreachable!("{other:?}"),
         }
     }
     let told = from(&connections, "10.0.0.1");
-    assert!(matches!(told, Admission::Refuse(_)), "{told:?}");
-    assert!(matches!(from(&connections, "10.0.0.1"), Admission::Close));
+    assert!(matches!(told, AcceptDecision::Refuse(_)), "{told:?}");
+    assert!(matches!(
+        from(&connections, "10.0.0.1"),
+        AcceptDecision::Close
+    ));
     assert!(matches!(
         from(&connections, "10.0.0.2"),
-        Admission::Serve(_)
+        AcceptDecision::Serve(_)
     ));
     drop((kept, told));
     assert!(connections.is_empty());
@@ -42,7 +45,7 @@ fn all_addresses_together_have_a_limit() {
     let _b = from(&connections, "10.0.0.2");
     assert!(matches!(
         from(&connections, "10.0.0.3"),
-        Admission::Refuse(_)
+        AcceptDecision::Refuse(_)
     ));
 }
 
@@ -51,15 +54,18 @@ fn a_net_of_ipv6_is_one_address() {
     let connections = connections(10, 1);
     let _one = from(&connections, "[2001:db8::1]");
     let other = from(&connections, "[2001:db8::2]");
-    assert!(matches!(other, Admission::Refuse(_)), "{other:?}");
+    assert!(matches!(other, AcceptDecision::Refuse(_)), "{other:?}");
     let elsewhere = from(&connections, "[2001:db8:0:1::1]");
-    assert!(matches!(elsewhere, Admission::Serve(_)), "{elsewhere:?}");
+    assert!(
+        matches!(elsewhere, AcceptDecision::Serve(_)),
+        "{elsewhere:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_first_request_is_noticed_by_all_who_wait_for_it() {
     let connections = connections(10, 10);
-    let Admission::Serve(place) = from(&connections, "10.0.0.1") else {
+    let AcceptDecision::Serve(place) = from(&connections, "10.0.0.1") else {
         unreachable!("there is room");
     };
     let patience = Duration::from_secs(60);
@@ -78,7 +84,7 @@ async fn a_first_request_is_noticed_by_all_who_wait_for_it() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_idle_when_its_last_answer_has_ended_long_ago() {
     let connections = connections(10, 10);
-    let Admission::Serve(place) = from(&connections, "10.0.0.1") else {
+    let AcceptDecision::Serve(place) = from(&connections, "10.0.0.1") else {
         unreachable!("there is room");
     };
     let request = place.connection.request();

@@ -124,7 +124,7 @@ impl Drop for Sending {
 impl Consumers {
     /// Cuts off the clients that took nothing of an answer for `patience`, or have not
     /// taken all of it within the deadline of an answer.
-    pub(super) fn cut_answers(&self, patience: Duration) {
+    pub(super) fn abort_stalled(&self, patience: Duration) {
         let now = self.now();
         let deadline = self.limits.response_timeout;
         let since = |then: u64| Duration::from_millis(now.saturating_sub(then));
@@ -141,7 +141,7 @@ impl Consumers {
                 && !connection.is_cut()
             {
                 self.metrics.refused(limit);
-                connection.cut();
+                connection.close_now();
             }
         }
     }

@@ -5,26 +5,26 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::connections::{Admission, Connections};
-use crate::hub::{Start, tests::hub_and_view};
+use crate::connections::{AcceptDecision, Connections};
 use crate::limits::ConnectionLimits;
+use crate::watch_cache::{Start, tests::hub_and_view};
 
 fn consumers() -> Arc<Consumers> {
     Consumers::new(RequestLimits::standard(), Arc::new(Metrics::default()))
 }
 
 fn open(consumers: &Arc<Consumers>, connection: Option<Arc<Connection>>) -> Session {
-    let (hub, view) = hub_and_view();
-    let subscription = hub.subscribe(&view, Start::Now).ok().unwrap();
+    let (cache, view) = hub_and_view();
+    let subscription = cache.subscribe(&view, Start::Now).ok().unwrap();
     let caller = Caller {
         name: "somebody".into(),
-        grant: Grant::default(),
+        grant: ViewFilter::default(),
         right: None,
         connection,
         consumers: Arc::clone(consumers),
         place: None,
     };
-    let watch = caller.watch(hub.names(), &subscription.feed, subscription.cursor);
+    let watch = caller.watch(cache.names(), &subscription.feed, subscription.cursor);
     watch.unwrap()
 }
 
@@ -49,16 +49,16 @@ async fn watches_end_one_after_the_other() {
 async fn a_stream_that_takes_nothing_costs_its_client_the_connection() {
     let metrics = Arc::new(Metrics::default());
     let connections = Connections::new(ConnectionLimits::standard(), metrics);
-    let Admission::Serve(place) = connections.admit("10.0.0.1:1".parse().unwrap()) else {
+    let AcceptDecision::Serve(place) = connections.admit("10.0.0.1:1".parse().unwrap()) else {
         unreachable!("there is room");
     };
     let consumers = consumers();
     let session = open(&consumers, Some(Arc::clone(&place.connection)));
     let patience = Duration::from_secs(30);
-    let cutting = Arc::clone(&consumers).cut_stalled(patience);
+    let cutting = Arc::clone(&consumers).evict_stalled(patience);
     tokio::pin!(cutting);
     session.given(1);
-    session.asked();
+    session.mark_ready();
     assert!(
         tokio::time::timeout(4 * patience, &mut cutting)
             .await
@@ -74,7 +74,7 @@ async fn a_stream_that_takes_nothing_costs_its_client_the_connection() {
 fn caller(consumers: &Arc<Consumers>, name: &str) -> Caller {
     Caller {
         name: name.into(),
-        grant: Grant::default(),
+        grant: ViewFilter::default(),
         right: None,
         connection: None,
         consumers: Arc::clone(consumers),
@@ -160,14 +160,14 @@ fn a_body_larger_than_the_budget_is_sent_alone() {
 #[test]
 fn views_are_bounded_for_each_consumer() {
     let consumers = limited(|limits| limits.max_views_per_consumer = 1.try_into().unwrap());
-    let (hub, view) = hub_and_view();
+    let (cache, view) = hub_and_view();
     let other = emitter_cache::View {
         labels: "!x".parse().unwrap(),
         ..view.clone()
     };
     let open = |name: &str, view| {
-        let subscription = hub.subscribe(view, Start::Now).ok().unwrap();
-        caller(&consumers, name).watch(hub.names(), &subscription.feed, subscription.cursor)
+        let subscription = cache.subscribe(view, Start::Now).ok().unwrap();
+        caller(&consumers, name).watch(cache.names(), &subscription.feed, subscription.cursor)
     };
     let first = open("a", &view).unwrap();
     let _same = open("a", &view).unwrap();
@@ -183,21 +183,21 @@ async fn an_answer_that_is_not_taken_costs_its_client_the_connection() {
     let connections = Connections::new(ConnectionLimits::standard(), metrics);
     let patience = Duration::from_secs(30);
     let send = |address: &str| {
-        let Admission::Serve(place) = connections.admit(address.parse().unwrap()) else {
+        let AcceptDecision::Serve(place) = connections.admit(address.parse().unwrap()) else {
             unreachable!("there is room");
         };
         place
     };
     let consumers = consumers();
     let (stalled, slow) = (send("10.0.0.1:1"), send("10.0.0.2:1"));
-    let sending = |place: &crate::connections::Place| {
+    let sending = |place: &crate::connections::ConnectionSlot| {
         let body = Body::from(vec![0; 1 << 20]);
         let permit = caller(&consumers, "a").take_request().unwrap();
         let connection = Some(Arc::clone(&place.connection));
         Sending::new(&consumers, connection, (permit, None), body)
     };
     let (kept, mut taken) = (sending(&stalled), sending(&slow));
-    let mut cutting = std::pin::pin!(Arc::clone(&consumers).cut_stalled(patience));
+    let mut cutting = std::pin::pin!(Arc::clone(&consumers).evict_stalled(patience));
     for _ in 0..8 {
         let frame = taken.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(frame.len(), 64 << 10, "progress is seen within a body");

@@ -1,4 +1,4 @@
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 
 use super::*;
 
@@ -73,7 +73,7 @@ fn of_the_annotations_of_an_export_only_cluster_selectors_are_served() {
 }
 
 fn listing(objects: Vec<RawObject>) -> Event {
-    Event::Listed(Listing::confirmed(Revision::new(10), objects))
+    Event::Listed(Listing::confirmed(ResourceVersion::new(10), objects))
 }
 
 fn names(event: &Event) -> Vec<&str> {
@@ -87,7 +87,7 @@ fn names(event: &Event) -> Vec<&str> {
 async fn opened(selector: Option<&str>, exports: &[&str]) -> (Arc<Exposure>, Sieve) {
     let exposure = Exposure::new(selector.map(|it| it.parse().unwrap()));
     let mut sieve = Sieve::new(&exposure, Resource::Services);
-    exposure.learn(&listing(exports.iter().map(|it| export(it)).collect()));
+    exposure.apply(&listing(exports.iter().map(|it| export(it)).collect()));
     sieve.opened().await;
     (exposure, sieve)
 }
@@ -118,9 +118,9 @@ async fn an_object_that_leaves_is_deleted_and_a_hidden_one_is_progress() {
     let (_, mut sieve) = opened(Some("share=yes"), &[]).await;
     sieve.pass(listing(vec![service("web", 1, &json!({"share": "yes"}))]));
     let left = sieve.pass(Event::Applied(service("web", 11, &json!({}))));
-    assert!(matches!(&left, Event::Deleted(it) if it.revision == Revision::new(11)));
+    assert!(matches!(&left, Event::Deleted(it) if it.revision == ResourceVersion::new(11)));
     let hidden = sieve.pass(Event::Applied(service("web", 12, &json!({}))));
-    assert!(matches!(hidden, Event::Progress(it) if it == Revision::new(12)));
+    assert!(matches!(hidden, Event::Progress(it) if it == ResourceVersion::new(12)));
     let hidden = sieve.pass(Event::Deleted(service("web", 13, &json!({}))));
     assert!(matches!(hidden, Event::Progress(_)));
 }
@@ -131,14 +131,14 @@ async fn an_export_shows_and_hides_what_has_no_event() {
     let web = service("web", 1, &json!({}));
     let both = service("both", 2, &json!({"share": "yes"}));
     sieve.pass(listing(vec![web.clone(), both.clone()]));
-    exposure.learn(&Event::Applied(export("web")));
+    exposure.apply(&Event::Applied(export("web")));
     assert_eq!(sieve.turned().await, [Turned::Shown(web.clone())]);
     // What is selected anyway does not turn.
-    exposure.learn(&Event::Applied(export("both")));
+    exposure.apply(&Event::Applied(export("both")));
     assert_eq!(sieve.turned().await, []);
-    exposure.learn(&Event::Deleted(export("both")));
+    exposure.apply(&Event::Deleted(export("both")));
     assert_eq!(sieve.turned().await, []);
-    exposure.learn(&Event::Deleted(export("web")));
+    exposure.apply(&Event::Deleted(export("web")));
     assert_eq!(sieve.turned().await, [Turned::Hidden(web.key)]);
 }
 
@@ -146,14 +146,14 @@ async fn an_export_shows_and_hides_what_has_no_event() {
 async fn slices_follow_the_export_of_their_service() {
     let exposure = Exposure::new(None);
     let mut sieve = Sieve::new(&exposure, Resource::EndpointSlices);
-    exposure.learn(&listing(vec![]));
+    exposure.apply(&listing(vec![]));
     sieve.opened().await;
     sieve.pass(listing(vec![
         slice("web-1", "web"),
         slice("web-2", "web"),
         slice("other-1", "other"),
     ]));
-    exposure.learn(&Event::Applied(export("web")));
+    exposure.apply(&Event::Applied(export("web")));
     let turned = sieve.turned().await;
     assert_eq!(turned.len(), 2, "{turned:?}");
     let is_web = |it: &Turned| matches!(it, Turned::Shown(it) if it.key.name().starts_with("web"));
@@ -168,10 +168,10 @@ async fn slices_follow_the_export_of_their_service() {
 async fn nothing_passes_before_exports_were_listed() {
     let exposure = Exposure::new(Some("share=yes".parse().unwrap()));
     let mut sieve = Sieve::new(&exposure, Resource::Services);
-    exposure.learn(&Event::Applied(export("web")));
+    exposure.apply(&Event::Applied(export("web")));
     let opening = tokio::time::timeout(std::time::Duration::from_secs(60), sieve.opened());
     assert!(opening.await.is_err(), "an event is no list");
-    exposure.learn(&listing(vec![]));
+    exposure.apply(&listing(vec![]));
     sieve.opened().await;
 }
 

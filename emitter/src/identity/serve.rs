@@ -12,14 +12,14 @@ use proto_types::Status;
 use proto_types::status::Details;
 use serde_json::{Value, json};
 
-use super::{Identity, NAMESPACE, PROPERTIES};
+use super::{ExpectedIdentity, NAMESPACE, PROPERTIES};
 
 /// With every answer.
 const NAME_HEADER: HeaderName = HeaderName::from_static("heliograph-cluster");
 pub(super) const UID_HEADER: HeaderName = HeaderName::from_static("heliograph-cluster-uid");
 
 /// Serves the identity.
-pub fn router(identity: Arc<Identity>) -> Router {
+pub fn router(identity: Arc<ExpectedIdentity>) -> Router {
     let property = format!("{PROPERTIES}/{{name}}");
     Router::new()
         .route(NAMESPACE, get(namespace))
@@ -30,7 +30,11 @@ pub fn router(identity: Arc<Identity>) -> Router {
 }
 
 /// Tells the identity with every answer.
-pub async fn sign(State(identity): State<Arc<Identity>>, request: Request, next: Next) -> Response {
+pub async fn sign(
+    State(identity): State<Arc<ExpectedIdentity>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let mut response = next.run(request).await;
     let values = [
         (NAME_HEADER, identity.cluster()),
@@ -45,7 +49,7 @@ pub async fn sign(State(identity): State<Arc<Identity>>, request: Request, next:
 }
 
 /// As a kube-apiserver, but with nothing that would tell more.
-async fn namespace(State(identity): State<Arc<Identity>>) -> Response {
+async fn namespace(State(identity): State<Arc<ExpectedIdentity>>) -> Response {
     match identity.uid() {
         Some(uid) => document_of(&json!({
             "kind": "Namespace",
@@ -76,7 +80,7 @@ async fn resources() -> Response {
     }))
 }
 
-async fn properties(State(identity): State<Arc<Identity>>) -> Response {
+async fn properties(State(identity): State<Arc<ExpectedIdentity>>) -> Response {
     let Some(properties) = identity.properties() else {
         return unknown();
     };
@@ -93,7 +97,7 @@ async fn properties(State(identity): State<Arc<Identity>>) -> Response {
 }
 
 async fn one_property(
-    State(identity): State<Arc<Identity>>,
+    State(identity): State<Arc<ExpectedIdentity>>,
     Path(asked): Path<String>,
 ) -> Response {
     let Some(properties) = identity.properties() else {

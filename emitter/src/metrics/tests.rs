@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::connections::Connections;
 use crate::consumers::Consumers;
-use crate::debug::Present;
-use crate::hub::tests::hub_and_view;
+use crate::debug::DebugState;
 use crate::limits::{ConnectionLimits, RequestLimits};
 use crate::tls::{Certificate, Certificates, Expirations, Sources, Suites};
+use crate::watch_cache::tests::hub_and_view;
 
 use super::{Arc, Eviction, Limit, Metrics, Registry};
 
@@ -36,11 +36,13 @@ fn texts() -> [(&'static str, &'static str); 4] {
 /// Every name, as it is in queries.
 fn names() -> BTreeSet<String> {
     let mut registry = Registry::default();
-    let (hub, _) = hub_and_view();
+    let (cache, _) = hub_and_view();
     let metrics = Metrics::register(&mut registry);
-    registry.register_collector(Box::new(crate::hub::Collected(vec![Arc::new(hub)])));
+    registry.register_collector(Box::new(crate::watch_cache::Collected(vec![Arc::new(
+        cache,
+    )])));
     touch(&metrics);
-    let present = Present {
+    let present = DebugState {
         connections: Connections::new(ConnectionLimits::standard(), Arc::clone(&metrics)),
         consumers: Consumers::new(RequestLimits::standard(), metrics),
     };
@@ -79,7 +81,7 @@ fn touch(metrics: &Metrics) {
     metrics.reloaded("tokens", true);
     metrics.authenticated("token");
     metrics.authorized(true);
-    metrics.asked("all", true);
+    metrics.count_request("all", true);
 }
 
 /// The names of ours in a text.

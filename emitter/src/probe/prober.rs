@@ -7,13 +7,13 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use proto_types::evidence::Read;
-use proto_types::{Labels, ObjectKey, Revision};
-use runtime::follow::{Guard, Limits, Marks, Scope, Verifier};
-use runtime::upstream::{self, Said};
+use proto_types::{Labels, ObjectKey, ResourceVersion};
+use runtime::upstream::{self, UpstreamStatus};
+use runtime::watcher::{IdentityCheck, Limits, Scope, ServerHeaders, Verifier};
 use serde::Deserialize;
 
 use crate::exposure::is_the_api_server;
-use crate::health::Health;
+use crate::health::UpstreamHealth;
 use crate::read_barrier::Versions;
 
 /// Metadata of 100 000 objects, generously.
@@ -25,7 +25,7 @@ pub struct Prober {
     pub(super) scope: Scope,
     verifier: Verifier,
     shows: Option<Shows>,
-    health: Option<Arc<Health>>,
+    health: Option<Arc<UpstreamHealth>>,
 }
 
 /// Returns whether an object with these labels is served.
@@ -34,7 +34,7 @@ type Shows = Box<dyn Fn(&ObjectKey, &Labels) -> bool + Send + Sync>;
 /// Versions upstream, at a resource version.
 pub(super) struct Found {
     pub(super) versions: Versions,
-    pub(super) revision: Revision,
+    pub(super) revision: ResourceVersion,
     /// `true` if objects that it lacks are absent.
     pub(super) is_confirmed: bool,
     /// `true` if the upstream has lost its own API server.
@@ -63,7 +63,7 @@ struct List {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ListMeta {
-    resource_version: Revision,
+    resource_version: ResourceVersion,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +78,7 @@ struct Metadata {
     #[serde(default)]
     namespace: String,
     uid: Box<str>,
-    resource_version: Revision,
+    resource_version: ResourceVersion,
     #[serde(default)]
     labels: Labels,
 }
@@ -86,7 +86,7 @@ struct Metadata {
 impl Prober {
     /// Prober of that upstream, as far as the guard accepts it.
     #[must_use]
-    pub fn new(client: kube::Client, scope: Scope, guard: Guard) -> Self {
+    pub fn new(client: kube::Client, scope: Scope, guard: IdentityCheck) -> Self {
         Self {
             verifier: Verifier::new(client.clone(), Limits::default(), Some(guard)),
             client,
@@ -98,7 +98,7 @@ impl Prober {
 
     /// The same, which does not wait for an upstream that is disconnected.
     #[must_use]
-    pub fn hearing(mut self, health: Arc<Health>) -> Self {
+    pub fn connected(mut self, health: Arc<UpstreamHealth>) -> Self {
         self.health = Some(health);
         self
     }
@@ -136,10 +136,13 @@ impl Prober {
             self.shows.as_ref().is_none_or(|shows| shows(key, labels))
         };
         let (versions, revision) = parse(&body, shows)?;
-        let verified = self.verifier.verify(before, Marks::of(&headers)).await;
+        let verified = self
+            .verifier
+            .verify(before, ServerHeaders::of(&headers))
+            .await;
         verified.map_err(anyhow::Error::from)?;
-        let said = Said::of(&headers);
-        let is_disconnected = matches!(said, Said::Disconnected(_));
+        let said = UpstreamStatus::of(&headers);
+        let is_disconnected = matches!(said, UpstreamStatus::Disconnected(_));
         Ok(Found {
             versions,
             revision,
@@ -169,7 +172,7 @@ impl Prober {
 fn parse(
     body: &Bytes,
     shows: impl Fn(&ObjectKey, &Labels) -> bool,
-) -> anyhow::Result<(Versions, Revision)> {
+) -> anyhow::Result<(Versions, ResourceVersion)> {
     let list: List = serde_json::from_slice(body)?;
     let is_list = list.kind == "PartialObjectMetadataList";
     anyhow::ensure!(
@@ -189,7 +192,7 @@ fn parse(
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, ObjectKey, Revision, parse};
+    use super::{Bytes, ObjectKey, ResourceVersion, parse};
 
     #[test]
     fn a_list_tells_the_versions_of_what_is_exported() {
@@ -198,10 +201,10 @@ mod tests {
             {"metadata":{"name":"kubernetes","namespace":"default","uid":"v","resourceVersion":"8"}}]}"#;
         let (versions, revision) =
             parse(&Bytes::from_static(list.as_bytes()), |_, _| true).unwrap();
-        assert_eq!(revision, Revision::new(9));
+        assert_eq!(revision, ResourceVersion::new(9));
         assert_eq!(versions.len(), 1);
         let version = &versions[&ObjectKey::new("x", "a")];
-        assert_eq!(version, &("u".into(), Revision::new(7)));
+        assert_eq!(version, &("u".into(), ResourceVersion::new(7)));
         let empty = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"9"},"items":null}"#;
         assert!(parse(&Bytes::from_static(empty.as_bytes()), |_, _| true).is_ok());
         let other = r#"{"kind":"Status","metadata":{"resourceVersion":"9"},"items":null}"#;

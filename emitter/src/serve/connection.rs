@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::Transport;
-use super::conversation::{Conversation, Handed, Http, Io};
-use super::long::LongAnswer;
-use super::paced::Paced;
-use super::rewound::{Protocol, Rewound};
+use super::chunked_response::LongAnswer;
+use super::http_connection::{Conversation, Handed, Http, Io};
+use super::replay_stream::{Protocol, Rewound};
 use super::service::{Answers, Handover, Service};
-use crate::connections::{Connection, Place};
+use super::write_timeout::Paced;
+use crate::connections::{Connection, ConnectionSlot};
 use crate::limits::ConnectionLimits;
 use crate::metrics::{Limit, Metrics};
 
@@ -25,7 +25,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn run(self: Arc<Self>, stream: TcpStream, place: Place, answers: Answers) {
+    pub(super) async fn run(
+        self: Arc<Self>,
+        stream: TcpStream,
+        place: ConnectionSlot,
+        answers: Answers,
+    ) {
         // Events are small and must not wait for more of them.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "a connection was gone before it began");
@@ -40,7 +45,7 @@ impl Server {
     }
 
     /// A client's bytes, once it has shaken hands.
-    async fn secure(&self, stream: TcpStream, place: &Place) -> Option<Io> {
+    async fn secure(&self, stream: TcpStream, place: &ConnectionSlot) -> Option<Io> {
         let paced = Paced::new(
             stream,
             Arc::clone(&place.connection),
@@ -101,7 +106,7 @@ impl Server {
             drop(read);
             let written = tokio::select! {
                 written = answer.write() => written,
-                () = connection.cut_off() => return,
+                () = connection.closed_now() => return,
             };
             if let Err(error) = written {
                 debug!(%error, "a watch broke");
@@ -136,7 +141,7 @@ impl Server {
         conversation.end();
         tokio::select! {
             handed = conversation.next() => conversation.leave(handed?),
-            () = connection.cut_off() => None,
+            () = connection.closed_now() => None,
         }
     }
 

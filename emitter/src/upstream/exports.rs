@@ -7,16 +7,16 @@ use proto_types::multicluster::Version;
 use runtime::multicluster::{self, RETRY};
 use tracing::{info, warn};
 
-use super::{Follower, exported};
-use crate::identity::Identity;
+use super::{UpstreamWatcher, exported};
+use crate::identity::ExpectedIdentity;
 use crate::probe::{self, Prober};
 
 /// Watch task of ServiceExports.
 pub(crate) struct Exports {
-    pub(crate) follower: Follower,
+    pub(crate) follower: UpstreamWatcher,
     pub(crate) client: kube::Client,
     pub(crate) namespace: Option<String>,
-    pub(crate) identity: Arc<Identity>,
+    pub(crate) identity: Arc<ExpectedIdentity>,
 }
 
 impl Exports {
@@ -28,8 +28,8 @@ impl Exports {
             let scope = exported(resource, &LabelSelector::default(), namespace);
             let guard = self.identity.guard();
             let prober = Prober::new(self.client.clone(), scope.clone(), guard);
-            let prober = prober.hearing(Arc::clone(&self.follower.health));
-            let answer = probe::answer(Arc::clone(&self.follower.hub), prober);
+            let prober = prober.connected(Arc::clone(&self.follower.health));
+            let answer = probe::answer(Arc::clone(&self.follower.cache), prober);
             let guard = self.identity.guard();
             let follow = self.follower.run(self.client.clone(), scope, guard);
             tokio::select! {

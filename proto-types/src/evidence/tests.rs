@@ -72,7 +72,7 @@ fn lost() -> Upstream {
 fn at(position: u64) -> Known {
     let evidence = Evidence {
         cluster: Some(id("a")),
-        ..Evidence::confirmed(Revision::new(position))
+        ..Evidence::confirmed(ResourceVersion::new(position))
     };
     Known::default().after(&evidence, &Ruling::Replace)
 }
@@ -82,7 +82,7 @@ fn offers(words: &str) -> Vec<Evidence> {
     let has = |word: &str| words.contains(word);
     let base = Evidence {
         cluster: Some(id("a")),
-        ..Evidence::confirmed(Revision::new(7))
+        ..Evidence::confirmed(ResourceVersion::new(7))
     };
     let positions: &[u64] = match (has("older"), has("not older")) {
         (true, false) => &[1, 6],
@@ -116,7 +116,7 @@ fn offers(words: &str) -> Vec<Evidence> {
                     view: has("other view").then(|| "v".into()),
                     upstream: upstream.clone(),
                     read: *read,
-                    position: Some(Revision::new(*position)),
+                    position: Some(ResourceVersion::new(*position)),
                 });
             }
         }
@@ -153,7 +153,7 @@ fn every_row_of_the_table_holds() {
     for (known, offered, ruling) in ROWS {
         for known in knowns(known, offered) {
             for offer in offers(offered) {
-                assert_eq!(judge(&known, &offer), ruling, "{known:?} {offer:?}");
+                assert_eq!(evaluate(&known, &offer), ruling, "{known:?} {offer:?}");
             }
         }
     }
@@ -174,9 +174,9 @@ fn a_watch_that_continues_counts_whole() {
     let offered = Evidence {
         cluster: Some(id("a")),
         read: Read::Resumed,
-        ..Evidence::confirmed(Revision::new(7))
+        ..Evidence::confirmed(ResourceVersion::new(7))
     };
-    assert_eq!(judge(&at(7), &offered), Ruling::Replace);
+    assert_eq!(evaluate(&at(7), &offered), Ruling::Replace);
 }
 
 #[test]
@@ -184,9 +184,9 @@ fn a_server_without_positions_is_never_older() {
     let offered = Evidence {
         cluster: Some(id("a")),
         position: None,
-        ..Evidence::confirmed(Revision::ZERO)
+        ..Evidence::confirmed(ResourceVersion::ZERO)
     };
-    assert_eq!(judge(&at(7), &offered), Ruling::Replace);
+    assert_eq!(evaluate(&at(7), &offered), Ruling::Replace);
 }
 
 #[test]
@@ -197,12 +197,12 @@ fn positions_of_different_clusters_do_not_compare() {
     };
     let mut offered = Evidence {
         cluster: Some(id("b")),
-        ..Evidence::confirmed(Revision::new(3))
+        ..Evidence::confirmed(ResourceVersion::new(3))
     };
-    assert_eq!(judge(&known, &offered), Ruling::Replace);
+    assert_eq!(evaluate(&known, &offered), Ruling::Replace);
     // Its watch does not continue what the other one listed.
     offered.read = Read::Resumed;
-    let ruling = judge(&known, &offered);
+    let ruling = evaluate(&known, &offered);
     assert_eq!(ruling, Ruling::Ignore(Objection::OtherView));
 }
 
@@ -212,14 +212,14 @@ fn the_first_cluster_that_answers_is_the_only_one() {
         let known = Known::expecting(expected);
         let offered = Evidence {
             cluster: Some(id("a")),
-            ..Evidence::confirmed(Revision::new(1))
+            ..Evidence::confirmed(ResourceVersion::new(1))
         };
-        let known = known.after(&offered, &judge(&known, &offered));
+        let known = known.after(&offered, &evaluate(&known, &offered));
         let other = Evidence {
             cluster: Some(id("b")),
             ..offered
         };
-        let ruling = judge(&known, &other);
+        let ruling = evaluate(&known, &other);
         assert_eq!(ruling, Ruling::Ignore(Objection::OtherCluster));
     }
 }
@@ -238,7 +238,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
             view: view.map(Into::into),
             upstream,
             read,
-            position: Some(Revision::new(at)),
+            position: Some(ResourceVersion::new(at)),
         }
     })
 }
@@ -258,7 +258,7 @@ proptest! {
     fn absences_count_only_with_connection_and_confirmation((start, offers) in history()) {
         let mut known = start;
         for offered in offers {
-            let ruling = judge(&known, &offered);
+            let ruling = evaluate(&known, &offered);
             if ruling.absences_count() {
                 prop_assert_eq!(&offered.upstream, &Upstream::Connected);
                 prop_assert!(offered.read != Read::Cached);
@@ -273,7 +273,7 @@ proptest! {
         let mut known = start;
         let mut n_confirmed_older = 0;
         for offered in offers {
-            let ruling = judge(&known, &offered);
+            let ruling = evaluate(&known, &offered);
             let after = known.after(&offered, &ruling);
             let is_same_cluster = known.cluster.is_none() || offered.cluster.is_none()
                 || known.cluster == offered.cluster;
@@ -297,7 +297,7 @@ proptest! {
     fn a_pinned_cluster_stays((start, offers) in history(), at_end in any::<bool>()) {
         let mut known = start;
         for offered in offers {
-            let after = known.after(&offered, &judge(&known, &offered));
+            let after = known.after(&offered, &evaluate(&known, &offered));
             if known.expected != Expected::Any && known.cluster.is_some() {
                 prop_assert_eq!(&known.cluster, &after.cluster);
             }

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use proto_types::{Labels, ObjectKey};
-use reflector_planner::slice::SliceSpec;
-use reflector_planner::{Import, Refusal};
+use reflector_planner::slice::EndpointSliceSpec;
+use reflector_planner::{Import, ImportViolation};
 
 use crate::export::Definition;
 use crate::id::ClusterId;
@@ -16,7 +16,7 @@ use crate::merge::Member;
 use crate::state::ClusterSet;
 
 /// Parts of exports that are not imported, by cluster.
-pub type Refusals = BTreeSet<(ClusterId, Refusal)>;
+pub type Refusals = BTreeSet<(ClusterId, ImportViolation)>;
 
 /// Label and annotation domain of this program.
 const OWN_DOMAIN: &str = "heliograph.dev/";
@@ -48,13 +48,13 @@ fn admit<'a>(
     set: &ClusterSet,
     key: &ObjectKey,
     mut member: Member<'a>,
-) -> Result<(Member<'a>, Option<Refusal>), Refusal> {
+) -> Result<(Member<'a>, Option<ImportViolation>), ImportViolation> {
     let Some(import) = policy(set, member.cluster) else {
         return Ok((member, None));
     };
     let quota = set.clusters().get(member.cluster).map(|it| &it.quota);
     if let Some(limit) = quota.and_then(|it| it.refuses(key)) {
-        return Err(Refusal::TooManyServices { limit });
+        return Err(ImportViolation::TooManyServices { limit });
     }
     let spec = &member.definition.content.spec;
     let (spec, refusal) = import.admit_export(key, spec, &set.settings().addresses)?;
@@ -73,9 +73,9 @@ fn admit<'a>(
 pub(crate) fn slices<'a>(
     set: &ClusterSet,
     cluster: &ClusterId,
-    slices: &[(&'a ObjectKey, &'a SliceSpec)],
+    slices: &[(&'a ObjectKey, &'a EndpointSliceSpec)],
     refusals: &mut Refusals,
-) -> Vec<SliceSpec> {
+) -> Vec<EndpointSliceSpec> {
     let named = slices.iter().map(|(key, spec)| (key.name(), *spec));
     let Some(import) = policy(set, cluster) else {
         return named.map(|(_, it)| it.clone()).collect();
@@ -97,7 +97,7 @@ pub(crate) fn without_steering(
         all.retain(|name, _| {
             let is_admitted = admits(name) && !name.starts_with(OWN_DOMAIN);
             if !is_admitted {
-                let refusal = Refusal::Exported(name.as_str().into());
+                let refusal = ImportViolation::Exported(name.as_str().into());
                 refusals.insert((cluster.clone(), refusal));
             }
             is_admitted

@@ -4,7 +4,7 @@
 //! EndpointSlices go after ours are there. It is left alone until all that it needs is known.
 
 use proto_types::ObjectKey;
-use reflector_planner::service::park;
+use reflector_planner::service::clear_pod_selector;
 use serde_json::{Map, Value};
 
 use crate::api;
@@ -58,7 +58,7 @@ pub(crate) fn left(set: &ClusterSet, key: &ObjectKey) -> Vec<ObjectKey> {
 /// then, so that Kubernetes takes away the endpoints that it found by it.
 pub(crate) fn strip(object: &mut Map<String, Value>) {
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-        park(spec);
+        clear_pod_selector(spec);
     }
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
         return;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use proto_types::ObjectKey;
 use reflector_planner::import::Quota;
-use reflector_planner::slice::SliceSpec;
-use reflector_planner::{HoldReason, Moment, SourceSlice};
+use reflector_planner::slice::EndpointSliceSpec;
+use reflector_planner::{HoldReason, MonotonicTime, SourceSlice};
 
 use crate::export::{Definition, Export, ExportedService};
 use crate::known::{Change, Known};
@@ -26,7 +26,7 @@ pub struct Cluster {
     /// Losses, and the deletion holds on them.
     pub losses: Losses,
     /// Time of the last contact.
-    pub last_contact: Moment,
+    pub last_contact: MonotonicTime,
     /// Exports, divided at the maximum number of imports.
     pub quota: Quota,
 }
@@ -34,7 +34,7 @@ pub struct Cluster {
 /// EndpointSlices of a cluster, by Service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Slices {
-    by_service: HashMap<ObjectKey, BTreeMap<ObjectKey, Option<SliceSpec>>>,
+    by_service: HashMap<ObjectKey, BTreeMap<ObjectKey, Option<EndpointSliceSpec>>>,
     service_of: HashMap<ObjectKey, ObjectKey>,
 }
 
@@ -171,22 +171,22 @@ impl Cluster {
 
     /// Applies a change of ServiceExports. Returns the keys that it concerns.
     pub fn change_exports(&mut self, change: Change<ObjectKey, Export>) -> Vec<ObjectKey> {
-        let (mut touched, before) = apply(&mut self.exports, change);
-        let n_changed = touched.len();
+        let (mut affected, before) = apply(&mut self.exports, change);
+        let n_changed = affected.len();
         for i in 0..n_changed {
-            let key = &touched[i];
+            let key = &affected[i];
             let other = match self.exports.data().is_some_and(|it| it.contains_key(key)) {
                 true => self.quota.insert(key),
                 false => self.quota.remove(key),
             };
-            touched.extend(other);
+            affected.extend(other);
         }
         let gone = before
             .into_iter()
             .filter(|(key, _)| !self.has(Part::Exports, key));
         let gone: Vec<_> = gone.collect();
         self.losses.last_exports.extend(gone);
-        touched
+        affected
     }
 
     /// Applies a change of Services. Returns the keys that it concerns.
@@ -194,13 +194,13 @@ impl Cluster {
         &mut self,
         change: Change<ObjectKey, ExportedService>,
     ) -> Vec<ObjectKey> {
-        let (touched, before) = apply(&mut self.services, change);
+        let (affected, before) = apply(&mut self.services, change);
         let gone = before
             .into_iter()
             .filter(|(key, it)| it.counts() && !self.has(Part::Services, key));
         let gone: Vec<_> = gone.collect();
         self.losses.last_services.extend(gone);
-        touched
+        affected
     }
 
     /// Returns whether a resource is disconnected after it was listed.
@@ -226,20 +226,20 @@ impl Slices {
     pub fn of(
         &self,
         service: &ObjectKey,
-    ) -> impl Iterator<Item = (&ObjectKey, Option<&SliceSpec>)> {
+    ) -> impl Iterator<Item = (&ObjectKey, Option<&EndpointSliceSpec>)> {
         let slices = self.by_service.get(service).into_iter().flatten();
         slices.map(|(key, spec)| (key, spec.as_ref()))
     }
 
     fn set(&mut self, key: ObjectKey, slice: Option<SourceSlice>) -> Vec<ObjectKey> {
-        let mut touched = self.remove(&key);
+        let mut affected = self.remove(&key);
         if let Some(SourceSlice { service, content }) = slice {
             let siblings = self.by_service.entry(service.clone()).or_default();
             siblings.insert(key.clone(), content.ok().map(|it| it.spec));
             self.service_of.insert(key, service.clone());
-            touched.push(service);
+            affected.push(service);
         }
-        touched
+        affected
     }
 
     fn remove(&mut self, key: &ObjectKey) -> Vec<ObjectKey> {
@@ -267,23 +267,23 @@ fn apply<T: PartialEq>(
         Change::Listed(objects) => {
             let listed: HashMap<_, _> = objects.into_iter().collect();
             let before = std::mem::take(known).into_data().unwrap_or_default();
-            let mut touched: Vec<_> = listed.keys().cloned().collect();
+            let mut affected: Vec<_> = listed.keys().cloned().collect();
             let gone = before.keys().filter(|it| !listed.contains_key(*it));
-            touched.extend(gone.cloned());
+            affected.extend(gone.cloned());
             *known = Known::Current(listed);
-            (touched, before.into_iter().collect())
+            (affected, before.into_iter().collect())
         }
         Change::ListedUnconfirmed(objects) => {
             let Some(data) = known.data_mut() else {
                 return nothing();
             };
-            let (mut touched, mut before) = nothing();
+            let (mut affected, mut before) = nothing();
             for (key, object) in objects {
-                touched.push(key.clone());
+                affected.push(key.clone());
                 let replaced = data.insert(key.clone(), object);
                 before.extend(replaced.map(|it| (key, it)));
             }
-            (touched, before)
+            (affected, before)
         }
         Change::Applied(key, object) => match known.data_mut() {
             Some(data) if data.get(&key) == Some(&object) => nothing(),

@@ -6,7 +6,7 @@ use crate::id::ClusterId;
 
 /// Property in which exports of one Service differ (KEP-1645, "Conflict Resolution Policy").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum ConflictKind {
     /// Ports.
     Port,
     /// Headless or not.
@@ -33,7 +33,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     /// The property.
-    pub kind: Kind,
+    pub kind: ConflictKind,
     /// Cluster whose export takes precedence.
     pub winner: ClusterId,
     /// Value that the import has.
@@ -44,7 +44,7 @@ pub struct Conflict {
     pub differing: String,
 }
 
-impl Kind {
+impl ConflictKind {
     /// Returns the reason of the condition.
     #[must_use]
     pub const fn reason(self) -> &'static str {
@@ -118,6 +118,6 @@ pub fn reasons(conflicts: &[Conflict]) -> String {
     let mut kinds: Vec<_> = conflicts.iter().map(|it| it.kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let reasons: Vec<_> = kinds.into_iter().map(Kind::reason).collect();
+    let reasons: Vec<_> = kinds.into_iter().map(ConflictKind::reason).collect();
     reasons.join(",")
 }

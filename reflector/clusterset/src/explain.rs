@@ -4,7 +4,7 @@ use std::fmt;
 
 use proto_types::ObjectKey;
 use proto_types::label::RELEASE;
-use reflector_planner::{HoldReason, Refusal};
+use reflector_planner::{HoldReason, ImportViolation};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
@@ -27,7 +27,7 @@ pub struct ImportExplanation {
     /// Name that clients use.
     pub host: String,
     /// State of the import at each cluster of the set, the local one included.
-    pub clusters: Vec<Said>,
+    pub clusters: Vec<ClusterReport>,
     /// Writes that are due.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub due: Vec<String>,
@@ -47,7 +47,7 @@ pub struct ImportExplanation {
 /// State of an import at one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Said {
+pub struct ClusterReport {
     /// The cluster.
     pub cluster: String,
     /// State of the data: `synced`, `stale` or `unsynced`.
@@ -154,7 +154,7 @@ pub fn problems(set: &ClusterSet, key: &ObjectKey, plan: &Plan) -> Vec<ImportPro
 
 /// Returns the parts of exports that import policies do not admit.
 fn refused(key: &ObjectKey, plan: &Plan) -> Vec<ImportProblem> {
-    let problem = |(cluster, refusal): &(ClusterId, Refusal)| ImportProblem {
+    let problem = |(cluster, refusal): &(ClusterId, ImportViolation)| ImportProblem {
         reason: refusal.reason().to_owned(),
         message: format!(
             "ServiceImport {key}: cluster {cluster}: {}",
@@ -167,7 +167,7 @@ fn refused(key: &ObjectKey, plan: &Plan) -> Vec<ImportProblem> {
 /// Tells that a deletion by a cluster is held, until when, and what to do.
 fn held(set: &ClusterSet, cluster: &ClusterId, why: HoldReason) -> String {
     let delay = why.delay(set.settings().deletion_hold);
-    let why = in_words(why);
+    let why = describe_hold(why);
     format!(
         "what cluster {cluster} exported is kept: {why}; if that is right, annotate the \
          ServiceImport with {RELEASE}=true, or wait: it is deleted {delay} if another list of the \
@@ -177,7 +177,7 @@ fn held(set: &ClusterSet, cluster: &ClusterId, why: HoldReason) -> String {
 
 /// Returns the reason of a hold as a clause.
 #[must_use]
-pub const fn in_words(why: HoldReason) -> &'static str {
+pub const fn describe_hold(why: HoldReason) -> &'static str {
     match why {
         HoldReason::ListEmpty => {
             "the last list of the cluster lacks everything that is imported from it"
@@ -213,7 +213,7 @@ fn described(action: &Action) -> String {
     format!("{verb} {} {}", action.resource.kind, action.key)
 }
 
-fn said(id: &ClusterId, cluster: &Cluster, key: &ObjectKey, is_oldest: bool) -> Said {
+fn said(id: &ClusterId, cluster: &Cluster, key: &ObjectKey, is_oldest: bool) -> ClusterReport {
     let contribution = cluster.contribution(key);
     let exported = matches!(
         contribution,
@@ -223,7 +223,7 @@ fn said(id: &ClusterId, cluster: &Cluster, key: &ObjectKey, is_oldest: bool) -> 
         Contribution::None => "has no ServiceExport of this name".to_owned(),
         Contribution::Unknown => "its exports or Services were not listed yet".to_owned(),
         Contribution::Held(why, _) => {
-            let why = in_words(why);
+            let why = describe_hold(why);
             format!("does not export it any more, and the deletion is held: {why}")
         }
         Contribution::Invalid(_, why) => format!("its ServiceExport has no effect: {}", cause(why)),
@@ -238,7 +238,7 @@ fn said(id: &ClusterId, cluster: &Cluster, key: &ObjectKey, is_oldest: bool) -> 
         n_slices += 1;
         n_endpoints += spec.map_or(0, |it| it.endpoints.len());
     }
-    Said {
+    ClusterReport {
         cluster: id.as_str().to_owned(),
         state: state(cluster).to_owned(),
         exported,

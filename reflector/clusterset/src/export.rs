@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proto_types::{Labels, RawObject, label};
-use reflector_planner::service::Kind;
+use reflector_planner::service::ServiceKind;
 use reflector_planner::{Exported, ServiceContent, SourceSlice};
 use serde::Deserialize;
 use serde_json::Value;
@@ -72,7 +72,7 @@ impl Definition {
     /// Returns whether clients reach the endpoints by addresses of their own.
     #[must_use]
     pub const fn is_headless(&self) -> bool {
-        matches!(self.content.spec.kind, Kind::Headless(_))
+        matches!(self.content.spec.kind, ServiceKind::Headless(_))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use proto_types::label::{SERVICE_NAME, SLICE_MANAGED_BY};
-use proto_types::{Labels, ObjectKey, RawObject, Revision};
+use proto_types::{Labels, ObjectKey, RawObject, ResourceVersion};
 
 use crate::api;
 use crate::known::Change;
@@ -28,7 +28,7 @@ pub struct LeftSlice {
     /// UID.
     pub uid: Box<str>,
     /// Resource version.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
 }
 
 /// Annotation of Services that Cilium joins with those of other clusters.
@@ -116,7 +116,7 @@ impl Left {
     }
 
     fn set(&mut self, key: ObjectKey, slice: Option<LeftSlice>) -> Vec<ObjectKey> {
-        let mut touched = Vec::new();
+        let mut affected = Vec::new();
         if let Some(before) = self.slices.remove(&key) {
             if let Some(siblings) = self.by_owner.get_mut(&before.owner) {
                 siblings.remove(&key);
@@ -124,14 +124,14 @@ impl Left {
                     self.by_owner.remove(&before.owner);
                 }
             }
-            touched.push(before.owner);
+            affected.push(before.owner);
         }
         if let Some(slice) = slice {
-            touched.push(slice.owner.clone());
+            affected.push(slice.owner.clone());
             let siblings = self.by_owner.entry(slice.owner.clone()).or_default();
             siblings.insert(key.clone());
             self.slices.insert(key, slice);
         }
-        touched
+        affected
     }
 }

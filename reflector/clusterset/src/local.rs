@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use proto_types::label::SLICE_MANAGED_BY;
-use proto_types::{Labels, ObjectKey, RawObject, Revision};
+use proto_types::{Labels, ObjectKey, RawObject, ResourceVersion};
 use reflector_planner::service::ServiceSpec;
-use reflector_planner::slice::SliceSpec;
+use reflector_planner::slice::EndpointSliceSpec;
 use serde::Deserialize;
 
 use crate::api;
@@ -24,7 +24,7 @@ pub struct Observed<T> {
     /// UID.
     pub uid: Box<str>,
     /// Resource version.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
     /// The whole object.
     pub json: Bytes,
     /// Its labels.
@@ -56,12 +56,12 @@ pub struct CopiedSlice {
     /// The cluster of its endpoints.
     pub cluster: Option<ClusterId>,
     /// Endpoints and ports.
-    pub spec: SliceSpec,
+    pub spec: EndpointSliceSpec,
 }
 
 /// All that exists in the local cluster for imports.
 #[derive(Debug, Default)]
-pub struct Local {
+pub struct LocalState {
     /// All ServiceImports, also unmanaged ones.
     pub imports: Known<HashMap<ObjectKey, Observed<ImportObject>>>,
     /// Derived Services: managed ones, and those of Cilium.
@@ -158,7 +158,7 @@ impl Observed<CopiedSlice> {
         if manager != Some(api::MANAGER) {
             return None;
         }
-        let spec = SliceSpec::parse_local(&object.json).ok();
+        let spec = EndpointSliceSpec::parse_local(&object.json).ok();
         let shows = spec.map(|spec| CopiedSlice {
             import: ObjectKey::new(object.key.namespace(), import),
             cluster: cluster.parse().ok(),
@@ -168,7 +168,7 @@ impl Observed<CopiedSlice> {
     }
 }
 
-impl Local {
+impl LocalState {
     /// Returns whether all resources were listed, so that plans can be made.
     #[must_use]
     pub const fn is_listed(&self) -> bool {
@@ -228,7 +228,7 @@ impl Local {
             let found = keys.iter().filter_map(|key| owner(data?.get(key)?, key));
             found.collect::<Vec<_>>()
         };
-        let mut touched = match &change {
+        let mut affected = match &change {
             Change::Listed(_) | Change::ListedUnconfirmed(_) => {
                 let all = self.derived.data().into_iter().flat_map(HashMap::keys);
                 owners(&self.derived, &all.cloned().collect::<Vec<_>>())
@@ -239,8 +239,8 @@ impl Local {
             Change::Connected | Change::Disconnected => Vec::new(),
         };
         let keys = apply(&mut self.derived, change);
-        touched.extend(owners(&self.derived, &keys));
-        touched
+        affected.extend(owners(&self.derived, &keys));
+        affected
     }
 
     /// Applies a change of copied EndpointSlices. Returns the imports concerned.
@@ -249,7 +249,7 @@ impl Local {
         change: Change<ObjectKey, Observed<CopiedSlice>>,
     ) -> Vec<ObjectKey> {
         let is_list = matches!(change, Change::Listed(_) | Change::ListedUnconfirmed(_));
-        let mut touched: Vec<_> = match &change {
+        let mut affected: Vec<_> = match &change {
             Change::Applied(key, _) | Change::Deleted(key) => {
                 let slice = self
                     .slices
@@ -270,12 +270,12 @@ impl Local {
                 .flat_map(HashMap::keys)
                 .cloned();
             for key in all.collect::<Vec<_>>() {
-                touched.extend(self.index(&key));
+                affected.extend(self.index(&key));
             }
-            return touched;
+            return affected;
         }
         for key in keys {
-            for import in &touched {
+            for import in &affected {
                 if let Some(slices) = self.slices_of.get_mut(import) {
                     slices.remove(&key);
                     if slices.is_empty() {
@@ -283,9 +283,9 @@ impl Local {
                     }
                 }
             }
-            touched.extend(self.index(&key));
+            affected.extend(self.index(&key));
         }
-        touched
+        affected
     }
 
     fn index(&mut self, key: &ObjectKey) -> Option<ObjectKey> {
@@ -337,12 +337,12 @@ fn apply<T>(
         // The local API server speaks for itself: each of its lists counts.
         Change::Listed(all) | Change::ListedUnconfirmed(all) => {
             let all: HashMap<_, _> = all.into_iter().collect();
-            let mut touched: BTreeMap<ObjectKey, ()> = BTreeMap::new();
-            touched.extend(all.keys().map(|it| (it.clone(), ())));
+            let mut affected: BTreeMap<ObjectKey, ()> = BTreeMap::new();
+            affected.extend(all.keys().map(|it| (it.clone(), ())));
             let before = std::mem::replace(known, Known::Current(all));
             let keys = before.data().into_iter().flat_map(HashMap::keys);
-            touched.extend(keys.map(|it| (it.clone(), ())));
-            touched.into_keys().collect()
+            affected.extend(keys.map(|it| (it.clone(), ())));
+            affected.into_keys().collect()
         }
         Change::Applied(key, object) => {
             if let Some(data) = known.data_mut() {

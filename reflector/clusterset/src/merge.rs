@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 
 use proto_types::Labels;
-use reflector_planner::service::{Affinity, Families, Family, Kind as ServiceKind, ServicePort};
+use reflector_planner::service::{Affinity, Families, Family, ServiceKind, ServicePort};
 
-use crate::conflict::{Conflict, Kind};
+use crate::conflict::{Conflict, ConflictKind};
 use crate::export::{Definition, Export};
 use crate::id::ClusterId;
 use crate::ports::{self, ImportPort};
@@ -100,17 +100,17 @@ fn conflicts(oldest: &Member<'_>, other: &Member<'_>) -> Vec<Conflict> {
         }
     };
     if !ports::agree(oldest.ports(), other.ports()) {
-        let words = |it: &Member<'_>| ports::in_words(it.ports());
+        let words = |it: &Member<'_>| ports::describe(it.ports());
         let (winning, differing) = (words(oldest), words(other));
         // The same ports in another order are no conflict, and print differently.
-        check(Kind::Port, winning, differing);
+        check(ConflictKind::Port, winning, differing);
     }
     for (kind, words) in PROPERTIES {
         check(*kind, words(oldest), words(other));
     }
     if oldest.lacks_in(other) {
         let words = |it: &Member<'_>| families_in_words(it.families());
-        check(Kind::IpFamily, words(oldest), words(other));
+        check(ConflictKind::IpFamily, words(oldest), words(other));
     }
     conflicts
 }
@@ -118,26 +118,32 @@ fn conflicts(oldest: &Member<'_>, other: &Member<'_>) -> Vec<Conflict> {
 type Words = fn(&Member<'_>) -> String;
 
 /// Properties that the oldest export decides, as text.
-const PROPERTIES: &[(Kind, Words)] = &[
-    (Kind::Type, |it| it.import_type().as_str().to_owned()),
-    (Kind::SessionAffinity, |it| match it.affinity() {
+const PROPERTIES: &[(ConflictKind, Words)] = &[
+    (ConflictKind::Type, |it| {
+        it.import_type().as_str().to_owned()
+    }),
+    (ConflictKind::SessionAffinity, |it| match it.affinity() {
         Affinity::None => "None".to_owned(),
         Affinity::ClientIp(_) => "ClientIP".to_owned(),
     }),
-    (Kind::SessionAffinityConfig, |it| match it.affinity() {
-        Affinity::None => "none".to_owned(),
-        Affinity::ClientIp(seconds) => format!("timeout {seconds}s"),
+    (ConflictKind::SessionAffinityConfig, |it| {
+        match it.affinity() {
+            Affinity::None => "none".to_owned(),
+            Affinity::ClientIp(seconds) => format!("timeout {seconds}s"),
+        }
     }),
-    (Kind::Annotations, |it| map_in_words(&it.export.annotations)),
-    (Kind::Labels, |it| map_in_words(&it.export.labels)),
-    (Kind::InternalTrafficPolicy, |it| {
+    (ConflictKind::Annotations, |it| {
+        map_in_words(&it.export.annotations)
+    }),
+    (ConflictKind::Labels, |it| map_in_words(&it.export.labels)),
+    (ConflictKind::InternalTrafficPolicy, |it| {
         it.definition.internal_traffic_policy.to_string()
     }),
-    (Kind::TrafficDistribution, |it| {
+    (ConflictKind::TrafficDistribution, |it| {
         let distribution = &it.definition.content.spec.traffic_distribution;
         distribution.as_deref().unwrap_or("none").to_owned()
     }),
-    (Kind::ClusterSelectors, |it| {
+    (ConflictKind::ClusterSelectors, |it| {
         let selectors = it.selectors();
         selectors.map_or_else(|| "none".to_owned(), |it| it.written.to_string())
     }),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use reflector_planner::service::ServicePort;
-use reflector_planner::slice::SliceSpec;
+use reflector_planner::slice::EndpointSliceSpec;
 
 /// Port of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub fn agree(one: &[ServicePort], other: &[ServicePort]) -> bool {
 
 /// Returns ports as text: `http 80/TCP, 443/TCP`.
 #[must_use]
-pub fn in_words(ports: &[ServicePort]) -> String {
+pub fn describe(ports: &[ServicePort]) -> String {
     let one = |it: &ServicePort| {
         let space = if it.name.is_empty() { "" } else { " " };
         let spoken = it.app_protocol.as_ref();
@@ -110,7 +110,7 @@ pub fn in_words(ports: &[ServicePort]) -> String {
 /// Returns a slice with the import's names of its ports. kube-proxy joins a Service and
 /// its EndpointSlices by port names.
 #[must_use]
-pub fn renamed(slice: &SliceSpec, names: &PortNames) -> SliceSpec {
+pub fn renamed(slice: &EndpointSliceSpec, names: &PortNames) -> EndpointSliceSpec {
     let mut slice = slice.clone();
     let ports = std::mem::take(&mut slice.ports).into_vec().into_iter();
     let renamed = ports.filter_map(|mut port| {

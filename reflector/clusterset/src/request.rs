@@ -1,8 +1,8 @@
 //! Writes to the local API server, and the objects that they send.
 
 use bytes::Bytes;
-use proto_types::resource::Names;
-use proto_types::{Labels, ObjectKey, Revision};
+use proto_types::resource::ApiResource;
+use proto_types::{Labels, ObjectKey, ResourceVersion};
 use serde_json::{Map, Value, json};
 
 use crate::local::Observed;
@@ -11,7 +11,7 @@ use crate::local::Observed;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Action {
     /// The resource.
-    pub resource: &'static Names,
+    pub resource: &'static ApiResource,
     /// The object.
     pub key: ObjectKey,
     /// The request.
@@ -45,7 +45,7 @@ impl Request {
     }
 }
 
-pub(crate) fn new(resource: &Names, key: &ObjectKey) -> Map<String, Value> {
+pub(crate) fn new(resource: &ApiResource, key: &ObjectKey) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("kind".to_owned(), json!(resource.kind));
     object.insert("apiVersion".to_owned(), json!(resource.api_version));
@@ -74,7 +74,7 @@ pub(crate) fn child<'a>(
 }
 
 pub(crate) fn create(
-    resource: &'static Names,
+    resource: &'static ApiResource,
     key: &ObjectKey,
     object: Map<String, Value>,
 ) -> Action {
@@ -83,7 +83,7 @@ pub(crate) fn create(
 }
 
 pub(crate) fn update<T>(
-    resource: &'static Names,
+    resource: &'static ApiResource,
     key: &ObjectKey,
     observed: &Observed<T>,
     change: impl FnOnce(&mut Map<String, Value>),
@@ -96,7 +96,7 @@ pub(crate) fn update<T>(
 }
 
 pub(crate) fn update_status(
-    resource: &'static Names,
+    resource: &'static ApiResource,
     key: &ObjectKey,
     json: &[u8],
     status: Map<String, Value>,
@@ -111,7 +111,7 @@ pub(crate) fn update_status(
 }
 
 pub(crate) fn delete<T>(
-    resource: &'static Names,
+    resource: &'static ApiResource,
     key: &ObjectKey,
     observed: &Observed<T>,
 ) -> Action {
@@ -119,17 +119,17 @@ pub(crate) fn delete<T>(
 }
 
 pub(crate) fn delete_version(
-    resource: &'static Names,
+    resource: &'static ApiResource,
     key: &ObjectKey,
     uid: &str,
-    revision: Revision,
+    revision: ResourceVersion,
 ) -> Action {
     let preconditions = json!({"uid": uid, "resourceVersion": revision.to_string()});
     let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions});
     action(resource, key, Request::Delete(body.to_string().into()))
 }
 
-pub(crate) fn action(resource: &'static Names, key: &ObjectKey, request: Request) -> Action {
+pub(crate) fn action(resource: &'static ApiResource, key: &ObjectKey, request: Request) -> Action {
     Action {
         resource,
         key: key.clone(),

@@ -12,8 +12,8 @@ use std::fmt;
 use proto_types::ObjectKey;
 use proto_types::label::SERVICE_NAME;
 use proto_types::multicluster::{CLUSTER_PROPERTY, CLUSTER_SET_PROPERTY};
-use reflector_planner::Refusal;
-use reflector_planner::slice::{Endpoint, SliceSpec};
+use reflector_planner::ImportViolation;
+use reflector_planner::slice::{Endpoint, EndpointSliceSpec};
 use serde_json::{Value, json};
 
 use crate::admission::Refusals;
@@ -72,7 +72,7 @@ pub(crate) fn deciding<'m, 'a>(
     let selectors = deciding.and_then(|it| it.export.selectors.as_ref());
     for other in members.iter().filter(|it| !decides(it)) {
         if other.export.selectors.is_some() && other.export.selectors.as_ref() != selectors {
-            refusals.insert((other.cluster.clone(), Refusal::ClusterSelectors));
+            refusals.insert((other.cluster.clone(), ImportViolation::ClusterSelectors));
         }
     }
     deciding
@@ -191,19 +191,19 @@ fn select(
 }
 
 /// Returns whether an EndpointSlice has an endpoint that can take traffic.
-fn serves(slice: &SliceSpec) -> bool {
+fn serves(slice: &EndpointSliceSpec) -> bool {
     let takes = |it: &Endpoint| it.ready != Some(false) || it.serving == Some(true);
     !slice.ports.is_empty() && slice.endpoints.iter().any(takes)
 }
 
 /// EndpointSlices and clusters that serve at the moment.
-struct Served<'a> {
+struct ServedCluster<'a> {
     slices: BTreeMap<&'a ObjectKey, bool>,
     clusters: BTreeSet<&'a ClusterId>,
 }
 
-fn served_now<'a>(set: &'a ClusterSet, key: &ObjectKey) -> Served<'a> {
-    let mut served = Served {
+fn served_now<'a>(set: &'a ClusterSet, key: &ObjectKey) -> ServedCluster<'a> {
+    let mut served = ServedCluster {
         slices: BTreeMap::new(),
         clusters: BTreeSet::new(),
     };
@@ -216,7 +216,7 @@ fn served_now<'a>(set: &'a ClusterSet, key: &ObjectKey) -> Served<'a> {
     served
 }
 
-impl Served<'_> {
+impl ServedCluster<'_> {
     /// Returns whether an EndpointSlice serves. One that does not exist yet serves as its cluster
     /// does, and all serve where none did.
     fn has(&self, slice: &ObjectKey, cluster: &ClusterId) -> bool {

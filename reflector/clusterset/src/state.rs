@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use ipnet::IpNet;
 use proto_types::ObjectKey;
 use reflector_planner::rejected::Rejected;
-use reflector_planner::{Age, Moment};
+use reflector_planner::{Age, MonotonicTime};
 use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
 use crate::id::ClusterId;
 use crate::known::Change;
-use crate::local::Local;
+use crate::local::LocalState;
 use crate::losses::Part;
 use crate::name;
 use crate::selector::Properties;
@@ -21,15 +21,15 @@ use crate::settings::{CLOSED_NAMESPACES, Settings};
 use crate::update::{Schema, Update};
 use losses::By;
 
-pub use losses::Doubt;
+pub use losses::RelistRequest;
 
 /// All that is known of a clusterset.
 #[derive(Debug)]
 pub struct ClusterSet {
     settings: Settings,
     clusters: BTreeMap<ClusterId, Cluster>,
-    local: Local,
-    now: Moment,
+    local: LocalState,
+    now: MonotonicTime,
     /// Writes that the API server rejected, with its words, by import.
     rejections: HashMap<ObjectKey, Box<str>>,
     /// Values of optional fields that the API server rejected.
@@ -37,11 +37,11 @@ pub struct ClusterSet {
     /// Fields that the installed ServiceImport schema drops, such as `status.conditions`.
     dropped: BTreeSet<Box<str>>,
     /// Lists that were not asked for again yet.
-    doubts: Vec<Doubt>,
+    doubts: Vec<RelistRequest>,
 }
 
 /// Imports whose plans an update may have changed.
-pub type Touched = HashSet<ObjectKey>;
+pub type AffectedKeys = HashSet<ObjectKey>;
 
 impl ClusterSet {
     /// Creates the state of a clusterset of which nothing is known yet.
@@ -53,8 +53,8 @@ impl ClusterSet {
                 .map(|(id, it)| (id.clone(), Cluster::new(it.max_services())))
                 .collect(),
             settings,
-            local: Local::default(),
-            now: Moment::default(),
+            local: LocalState::default(),
+            now: MonotonicTime::default(),
             rejections: HashMap::new(),
             rejected_fields: Rejected::default(),
             dropped: BTreeSet::new(),
@@ -82,7 +82,7 @@ impl ClusterSet {
 
     /// Returns the present time.
     #[must_use]
-    pub const fn now(&self) -> Moment {
+    pub const fn now(&self) -> MonotonicTime {
         self.now
     }
 
@@ -93,7 +93,7 @@ impl ClusterSet {
 
     /// Returns what exists in the local cluster for imports.
     #[must_use]
-    pub const fn local(&self) -> &Local {
+    pub const fn local(&self) -> &LocalState {
         &self.local
     }
 
@@ -147,7 +147,7 @@ impl ClusterSet {
     }
 
     /// Applies news. Returns the imports to plan again.
-    pub fn update(&mut self, update: Update) -> Touched {
+    pub fn update(&mut self, update: Update) -> AffectedKeys {
         match update {
             Update::Exports(id, change) => {
                 self.change(&id, Part::Exports, change, Cluster::change_exports)
@@ -159,9 +159,9 @@ impl ClusterSet {
                 it.slices.apply(change)
             }),
             Update::Imports(change) => {
-                let touched = self.change_local(|it| it.apply_imports(change));
-                self.release(&touched);
-                touched
+                let affected = self.change_local(|it| it.apply_imports(change));
+                self.release(&affected);
+                affected
             }
             Update::Derived(change) => self.change_local(|it| it.apply_derived(change)),
             Update::Copies(change) => self.change_local(|it| it.apply_slices(change)),
@@ -181,7 +181,7 @@ impl ClusterSet {
                 if was_listed {
                     keys.retain(|it| names.contains(it.namespace()));
                 } else if self.local.is_listed() {
-                    self.judge_all();
+                    self.evaluate_all();
                 }
                 keys
             }
@@ -201,33 +201,33 @@ impl ClusterSet {
                 self.rejected_fields.insert(field, value, message, now);
                 self.keys()
             }
-            Update::Properties(id, properties) => self.learn_properties(&id, properties),
-            Update::LocalRanges(ranges) => self.learn_ranges(ranges),
-            Update::Schema(schema) => self.learn(schema),
+            Update::Properties(id, properties) => self.set_properties(&id, properties),
+            Update::LocalRanges(ranges) => self.set_local_cidrs(ranges),
+            Update::Schema(schema) => self.apply_schema(schema),
             Update::Tick(now) => self.tick(now),
         }
     }
 
-    fn learn_properties(&mut self, id: &ClusterId, properties: Properties) -> Touched {
+    fn set_properties(&mut self, id: &ClusterId, properties: Properties) -> AffectedKeys {
         let Some(cluster) = self.clusters.get_mut(id) else {
-            return Touched::new();
+            return AffectedKeys::new();
         };
         let before = cluster.properties.replace(properties);
         if before == cluster.properties {
-            return Touched::new();
+            return AffectedKeys::new();
         }
         self.keys()
     }
 
-    fn learn_ranges(&mut self, ranges: Vec<IpNet>) -> Touched {
+    fn set_local_cidrs(&mut self, ranges: Vec<IpNet>) -> AffectedKeys {
         let before = std::mem::replace(&mut self.settings.addresses.learned, ranges);
         if before == self.settings.addresses.learned {
-            return Touched::new();
+            return AffectedKeys::new();
         }
         self.keys()
     }
 
-    fn learn(&mut self, Schema { kept, dropped }: Schema) -> Touched {
+    fn apply_schema(&mut self, Schema { kept, dropped }: Schema) -> AffectedKeys {
         let n_before = self.dropped.len();
         self.dropped.retain(|it| !kept.contains(it));
         let has_new = self.dropped.len() < n_before || !dropped.is_subset(&self.dropped);
@@ -235,10 +235,10 @@ impl ClusterSet {
         if has_new {
             return self.keys();
         }
-        Touched::new()
+        AffectedKeys::new()
     }
 
-    fn tick(&mut self, now: Moment) -> Touched {
+    fn tick(&mut self, now: MonotonicTime) -> AffectedKeys {
         let ages = |it: &Self| {
             let clusters = it.clusters.keys();
             clusters.map(|cluster| it.age(cluster)).collect::<Vec<_>>()
@@ -246,9 +246,9 @@ impl ClusterSet {
         let before = ages(self);
         self.now = now;
         let is_forgotten = self.rejected_fields.expire(now);
-        self.doubt_what_was_held();
+        self.request_relists_of_held();
         if before == ages(self) && !is_forgotten {
-            Touched::new()
+            AffectedKeys::new()
         } else {
             self.keys()
         }
@@ -260,40 +260,43 @@ impl ClusterSet {
         part: Part,
         change: Change<K, T>,
         apply: impl FnOnce(&mut Cluster, Change<K, T>) -> Vec<ObjectKey>,
-    ) -> Touched {
+    ) -> AffectedKeys {
         let now = self.now;
         let is_contact = !matches!(change, Change::Disconnected);
         let Some(known) = self.clusters.get_mut(cluster) else {
-            return Touched::new();
+            return AffectedKeys::new();
         };
         let before = known.is_stale();
         if is_contact {
             known.last_contact = now;
         }
         let by = By::of(&change);
-        let touched = apply(known, change);
+        let affected = apply(known, change);
         let is_other = before != known.is_stale();
-        let held = self.weigh(cluster, part, by, &touched);
+        let held = self.weigh(cluster, part, by, &affected);
         if by == By::List || is_other {
             // What a cluster does not have, and whether it is heard, concerns all imports.
             return self.keys();
         }
-        touched.into_iter().chain(held).collect()
+        affected.into_iter().chain(held).collect()
     }
 
-    fn change_local(&mut self, apply: impl FnOnce(&mut Local) -> Vec<ObjectKey>) -> Touched {
+    fn change_local(
+        &mut self,
+        apply: impl FnOnce(&mut LocalState) -> Vec<ObjectKey>,
+    ) -> AffectedKeys {
         let was_listed = self.local.is_listed();
-        let touched = apply(&mut self.local).into_iter().collect();
+        let affected = apply(&mut self.local).into_iter().collect();
         if was_listed || !self.local.is_listed() {
-            return touched;
+            return affected;
         }
-        self.judge_all();
+        self.evaluate_all();
         self.keys()
     }
 
     /// Returns every import that there is anything to plan for.
     #[must_use]
-    pub fn keys(&self) -> Touched {
+    pub fn keys(&self) -> AffectedKeys {
         let exports = self.clusters.values().filter_map(|it| it.exports.data());
         let exports = exports.flat_map(HashMap::keys);
         let imports = self
@@ -302,7 +305,7 @@ impl ClusterSet {
             .data()
             .into_iter()
             .flat_map(HashMap::keys);
-        let mut keys: Touched = exports.chain(imports).cloned().collect();
+        let mut keys: AffectedKeys = exports.chain(imports).cloned().collect();
         keys.extend(self.local.with_slices().cloned());
         let derived = self.local.derived.data().into_iter().flatten();
         keys.extend(derived.filter_map(|(key, it)| {
@@ -314,8 +317,8 @@ impl ClusterSet {
 
     /// Continues with another configuration. What is known of clusters that stay is kept,
     /// unless they are read in another way and named in `anew`.
-    pub fn reconfigure(&mut self, settings: Settings, anew: &BTreeSet<ClusterId>) -> Touched {
-        let mut touched = self.keys();
+    pub fn reconfigure(&mut self, settings: Settings, anew: &BTreeSet<ClusterId>) -> AffectedKeys {
+        let mut affected = self.keys();
         let mut known = std::mem::take(&mut self.clusters);
         let now = self.now;
         self.clusters = settings
@@ -335,7 +338,7 @@ impl ClusterSet {
         let learned = std::mem::take(&mut self.settings.addresses.learned);
         self.settings = settings;
         self.settings.addresses.learned = learned;
-        touched.extend(self.keys());
-        touched
+        affected.extend(self.keys());
+        affected
     }
 }

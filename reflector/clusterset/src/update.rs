@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use proto_types::ObjectKey;
-use reflector_planner::{Moment, OptionalField, SourceSlice};
+use reflector_planner::{MonotonicTime, OptionalField, SourceSlice};
 use serde_json::Value;
 
 use crate::export::{Export, ExportedService};
@@ -44,7 +44,7 @@ pub enum Update {
     /// The answer to a write of a ServiceImport shows which fields the schema has.
     Schema(Schema),
     /// Time passed.
-    Tick(Moment),
+    Tick(MonotonicTime),
 }
 
 /// Fields of a ServiceImport that were written, as the answer shows them. CRDs of different

@@ -1,8 +1,10 @@
 //! Desired objects of one import: the derived Service, EndpointSlices and the ServiceImport.
 
 use proto_types::{Labels, ObjectKey};
-use reflector_planner::service::{Affinity, Families, Kind, ServicePort, ServiceSpec, Target};
-use reflector_planner::slice::SliceSpec;
+use reflector_planner::service::{
+    Affinity, Families, ServiceKind, ServicePort, ServiceSpec, Target,
+};
+use reflector_planner::slice::EndpointSliceSpec;
 use serde_json::{Value, json};
 
 use crate::id::ClusterId;
@@ -56,7 +58,7 @@ pub struct Copy {
     /// Service that its endpoints serve.
     pub attachment: Attachment,
     /// Endpoints and ports.
-    pub spec: SliceSpec,
+    pub spec: EndpointSliceSpec,
 }
 
 /// Service that the endpoints of a copied EndpointSlice serve.
@@ -82,14 +84,14 @@ pub(crate) fn derived_service(merged: &Merged, observed: Option<&DerivedObject>)
     // An address is constant for the life of the import, and so is its first family.
     let families = match (merged.families, observed) {
         (Families::Single(_), Some(observed)) => match observed.spec.kind {
-            Kind::Virtual(it @ Families::Single(_)) => it,
+            ServiceKind::Virtual(it @ Families::Single(_)) => it,
             _ => merged.families,
         },
         (families, _) => families,
     };
     Derived {
         spec: ServiceSpec {
-            kind: Kind::Virtual(families),
+            kind: ServiceKind::Virtual(families),
             ports: merged.ports.iter().map(port).collect(),
             affinity: merged.affinity,
             publish_not_ready: merged.publish_not_ready,

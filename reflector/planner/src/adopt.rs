@@ -16,7 +16,7 @@ use crate::policy::SourcePolicy;
 
 /// Existing Service under the name of a mirror, and its Endpoints.
 #[derive(Debug, Clone)]
-pub struct Met {
+pub struct ExistingObject {
     /// The Service.
     pub service: RawObject,
     /// The Endpoints of the same name.
@@ -43,7 +43,7 @@ impl Adoption {
 }
 
 /// Returns how the mirror of a predecessor is adopted, or `None` if it is no mirror of that source.
-pub(crate) fn adoption(policy: &SourcePolicy, met: &Met) -> Option<Adoption> {
+pub(crate) fn adoption(policy: &SourcePolicy, met: &ExistingObject) -> Option<Adoption> {
     if !is_mirror_of(policy, &met.service) {
         return None;
     }

@@ -4,9 +4,9 @@ use crate::mirror::{Mirror, Observed};
 
 /// Desired state of one local object.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Verdict<T> {
+pub enum Desired<T> {
     /// It should exist and look like this.
-    Want(T),
+    Present(T),
     /// It should not exist.
     Absent,
     /// Its sources cannot say, so it stays as it is.
@@ -29,15 +29,15 @@ pub enum Action<T> {
 
 /// Returns the change that makes an object as desired, or `None` if it is.
 #[must_use]
-pub fn diff<T: Mirror>(verdict: &Verdict<T>, observed: Option<&Observed<T>>) -> Option<Action<T>> {
+pub fn diff<T: Mirror>(verdict: &Desired<T>, observed: Option<&Observed<T>>) -> Option<Action<T>> {
     match (verdict, observed) {
-        (Verdict::Want(wanted), None) => Some(Action::Create(wanted.clone())),
-        (Verdict::Want(wanted), Some(observed)) => match &observed.shows {
+        (Desired::Present(wanted), None) => Some(Action::Create(wanted.clone())),
+        (Desired::Present(wanted), Some(observed)) => match &observed.shows {
             Some(shows) if wanted.agrees(shows) => None,
             Some(shows) if wanted.must_replace(shows) => Some(Action::Replace(wanted.clone())),
             Some(_) | None => Some(Action::Update(wanted.clone())),
         },
-        (Verdict::Absent, Some(_)) => Some(Action::Delete),
-        (Verdict::Absent, None) | (Verdict::Unknown, _) => None,
+        (Desired::Absent, Some(_)) => Some(Action::Delete),
+        (Desired::Absent, None) | (Desired::Unknown, _) => None,
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use proto_types::{ObjectKey, RawObject, label};
 use siphasher::sip::SipHasher13;
 
-use crate::slice::SliceSpec;
+use crate::slice::EndpointSliceSpec;
 use crate::source::{
     Change, EndpointsOf, Exported, SliceContent, Slices, SourceSlice, check_name, is_mirror,
 };
@@ -22,7 +22,7 @@ pub struct SourceEndpoints {
 }
 
 /// IP family and ordered ports of one part of Endpoints.
-type Kind = (&'static str, Vec<PortKey>);
+type PartKey = (&'static str, Vec<PortKey>);
 type PortKey = (Box<str>, Box<str>, u16, Option<Box<str>>);
 
 /// As many endpoints as an API server takes in one slice.
@@ -62,7 +62,7 @@ impl Exported<SourceEndpoints> {
 }
 
 /// Change of EndpointSlices that stands for a change of Endpoints.
-pub(crate) enum Said {
+pub(crate) enum EndpointsChange {
     /// These are all slices.
     List(Slices),
     /// Change of all EndpointSlices.
@@ -73,32 +73,32 @@ pub(crate) enum Said {
 
 impl Change<SourceEndpoints> {
     /// Returns the change of EndpointSlices that this stands for.
-    pub(crate) fn into_slices(self) -> Said {
+    pub(crate) fn into_slices(self) -> EndpointsChange {
         match self {
             Self::Listed(all) => {
                 let empty = all.iter().filter(|it| it.is_empty());
                 let empty = empty.map(|it| it.key.clone()).collect();
                 let parts = all.into_iter().flat_map(Exported::into_parts);
-                Said::List(Slices::new(parts.collect()).with_empty(empty))
+                EndpointsChange::List(Slices::new(parts.collect()).with_empty(empty))
             }
             Self::ListedInPart(all) => {
                 let parts = all.into_iter().flat_map(Exported::into_parts);
-                Said::OfAll(Change::ListedInPart(parts.collect()))
+                EndpointsChange::OfAll(Change::ListedInPart(parts.collect()))
             }
-            Self::Applied(endpoints) => Said::OfOne(EndpointsOf {
+            Self::Applied(endpoints) => EndpointsChange::OfOne(EndpointsOf {
                 service: endpoints.key.clone(),
                 is_empty: endpoints.is_empty(),
                 parts: endpoints.into_parts(),
             }),
-            Self::Deleted(service) => Said::OfOne(EndpointsOf {
+            Self::Deleted(service) => EndpointsChange::OfOne(EndpointsOf {
                 service,
                 is_empty: false,
                 parts: Vec::new(),
             }),
-            Self::Heard => Said::OfAll(Change::Heard),
-            Self::Connected => Said::OfAll(Change::Connected),
-            Self::Ended => Said::OfAll(Change::Ended),
-            Self::Lost => Said::OfAll(Change::Lost),
+            Self::Heard => EndpointsChange::OfAll(Change::Heard),
+            Self::Connected => EndpointsChange::OfAll(Change::Connected),
+            Self::Ended => EndpointsChange::OfAll(Change::Ended),
+            Self::Lost => EndpointsChange::OfAll(Change::Lost),
         }
     }
 }
@@ -107,7 +107,7 @@ impl Change<SourceEndpoints> {
 fn parts_of(key: &ObjectKey, endpoints: wire::Endpoints) -> Vec<Exported<SourceSlice>> {
     let is_truncated = endpoints.metadata.is_over_capacity();
     let last_change = endpoints.metadata.last_change();
-    let mut kinds: BTreeMap<Kind, BTreeMap<Box<str>, wire::Endpoint>> = BTreeMap::new();
+    let mut kinds: BTreeMap<PartKey, BTreeMap<Box<str>, wire::Endpoint>> = BTreeMap::new();
     for subset in endpoints.subsets.into_iter().flatten() {
         let mut ports: Vec<_> = subset.ports.into_iter().flatten().map(key_of).collect();
         ports.sort();
@@ -129,7 +129,7 @@ fn parts_of(key: &ObjectKey, endpoints: wire::Endpoints) -> Vec<Exported<SourceS
         while !rest.is_empty() {
             let next = rest.split_off(rest.len().min(MAX_ENDPOINTS));
             let slice = slice(&kind, std::mem::replace(&mut rest, next));
-            let (spec, left_out) = SliceSpec::of_source(slice);
+            let (spec, left_out) = EndpointSliceSpec::of_source(slice);
             let content = SliceContent {
                 spec,
                 left_out,
@@ -189,7 +189,7 @@ fn endpoint(address: &wire::EndpointAddress, is_ready: bool) -> wire::Endpoint {
     }
 }
 
-fn slice((family, ports): &Kind, endpoints: Vec<wire::Endpoint>) -> wire::Slice {
+fn slice((family, ports): &PartKey, endpoints: Vec<wire::Endpoint>) -> wire::Slice {
     let port = |(name, protocol, port, app_protocol): &PortKey| wire::SlicePort {
         name: Some(name.clone()),
         protocol: Some(protocol.clone()),
@@ -205,7 +205,7 @@ fn slice((family, ports): &Kind, endpoints: Vec<wire::Endpoint>) -> wire::Slice 
 }
 
 /// The same through all releases and restarts, and another for every other kind.
-fn hash((family, ports): &Kind, n: u64) -> String {
+fn hash((family, ports): &PartKey, n: u64) -> String {
     let mut hasher = SipHasher13::new();
     let mut write = |text: &str| {
         hasher.write(text.as_bytes());

@@ -3,12 +3,12 @@
 use proto_types::ObjectKey;
 use serde::{Deserialize, Serialize};
 
-use crate::diff::{Action, Verdict, diff};
+use crate::diff::{Action, Desired, diff};
+use crate::index::Index;
 use crate::mirror::{Mirror, Observed};
-use crate::name::LocalKey;
-use crate::plan::{Case, Reason, decide};
+use crate::name::MirrorKey;
+use crate::plan::{PlanContext, Reason, decide};
 use crate::policy::Rank;
-use crate::world::World;
 
 /// Explanation of the state of the objects under one local key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ pub struct Explanation {
     /// The local Service, which may not exist.
     pub service: String,
     /// State of the key at each source, in the order of the configuration.
-    pub sources: Vec<Said>,
+    pub sources: Vec<SourceReport>,
     /// Decisions, in order.
     pub reasons: Vec<Reason>,
     /// Actions for each object, the Service first.
@@ -29,7 +29,7 @@ pub struct Explanation {
 /// State of a key at one source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Said {
+pub struct SourceReport {
     /// The source.
     pub source: String,
     /// State of the Services of the source: `synced`, `stale` or `unsynced`.
@@ -60,43 +60,43 @@ pub struct Outcome {
 /// Explains a Service, by its name here or by its name in a source; one
 /// explanation for each local Service that it is about.
 #[must_use]
-pub fn explain(world: &World, service: &ObjectKey) -> Vec<Explanation> {
-    let here = LocalKey::new(service.clone());
+pub fn explain(index: &Index, service: &ObjectKey) -> Vec<Explanation> {
+    let here = MirrorKey::new(service.clone());
     let is_source_of = |rank: Rank| {
-        let known = world.source(rank).services.known();
+        let known = index.source(rank).services.known();
         known.is_some_and(|services| services.contains_key(service))
     };
-    let ranks = world.policy().ranks().filter(|rank| is_source_of(*rank));
-    let mut keys: Vec<_> = ranks.map(|rank| world.home(rank, service)).collect();
+    let ranks = index.policy().ranks().filter(|rank| is_source_of(*rank));
+    let mut keys: Vec<_> = ranks.map(|rank| index.key_of(rank, service)).collect();
     // What is held or left behind is known here alone.
-    let made_for = world
+    let made_for = index
         .local()
         .services()
         .filter(|(_, it)| it.owner.source.is_some() && it.owner.service.as_ref() == Some(service));
-    keys.extend(made_for.map(|(key, _)| LocalKey::new(key.clone())));
+    keys.extend(made_for.map(|(key, _)| MirrorKey::new(key.clone())));
     let is_about_here =
-        world.claims(&here).next().is_some() || world.local().service(&here).is_some();
+        index.claims(&here).next().is_some() || index.local().service(&here).is_some();
     if is_about_here || keys.is_empty() {
         keys.push(here);
     }
     keys.sort();
     keys.dedup();
-    keys.iter().map(|key| explained(world, key)).collect()
+    keys.iter().map(|key| explained(index, key)).collect()
 }
 
-fn explained(world: &World, key: &LocalKey) -> Explanation {
-    let case = Case::explained(world, key);
+fn explained(index: &Index, key: &MirrorKey) -> Explanation {
+    let case = PlanContext::explained(index, key);
     let plan = decide(&case);
-    let local = world.local();
+    let local = index.local();
     let mut objects = vec![outcome(&plan.service, key.object(), local.service(key))];
     let slices = plan.slices.iter();
     objects.extend(slices.map(|(slice, verdict)| outcome(verdict, slice, local.slice(slice))));
     let unnamed = local
         .slices_of(key)
         .filter(|(slice, _)| !plan.slices.contains_key(*slice));
-    objects.extend(unnamed.map(|(slice, seen)| outcome(&Verdict::Unknown, slice, Some(seen))));
+    objects.extend(unnamed.map(|(slice, seen)| outcome(&Desired::Unknown, slice, Some(seen))));
     let endpoints = local.endpoints(key);
-    if endpoints.is_some() || matches!(plan.endpoints, Verdict::Want(_)) {
+    if endpoints.is_some() || matches!(plan.endpoints, Desired::Present(_)) {
         objects.push(outcome(&plan.endpoints, key.object(), endpoints));
     }
     let mut reasons = case.into_reasons();
@@ -107,10 +107,10 @@ fn explained(world: &World, key: &LocalKey) -> Explanation {
     }
     Explanation {
         service: key.to_string(),
-        sources: world
+        sources: index
             .policy()
             .ranks()
-            .map(|rank| said(world, key, rank))
+            .map(|rank| said(index, key, rank))
             .collect(),
         reasons,
         objects,
@@ -129,11 +129,11 @@ fn how_to_export(service: &ObjectKey) -> String {
     )
 }
 
-fn said(world: &World, key: &LocalKey, rank: Rank) -> Said {
-    let source = world.source(rank);
-    let claims = world.claims(key).filter(|claim| claim.rank == rank);
-    Said {
-        source: world.policy().source(rank).name.to_string(),
+fn said(index: &Index, key: &MirrorKey, rank: Rank) -> SourceReport {
+    let source = index.source(rank);
+    let claims = index.claims(key).filter(|claim| claim.rank == rank);
+    SourceReport {
+        source: index.policy().source(rank).name.to_string(),
         services: source.services.as_str().to_owned(),
         slices: source.slices.as_str().to_owned(),
         claims: claims.map(|claim| claim.service.to_string()).collect(),
@@ -141,7 +141,7 @@ fn said(world: &World, key: &LocalKey, rank: Rank) -> Said {
 }
 
 fn outcome<T: Mirror>(
-    verdict: &Verdict<T>,
+    verdict: &Desired<T>,
     object: &ObjectKey,
     observed: Option<&Observed<T>>,
 ) -> Outcome {
@@ -153,9 +153,9 @@ fn outcome<T: Mirror>(
         None => "nothing",
     };
     let verdict = match verdict {
-        Verdict::Want(_) => "present",
-        Verdict::Absent => "absent",
-        Verdict::Unknown => "unchanged",
+        Desired::Present(_) => "present",
+        Desired::Absent => "absent",
+        Desired::Unknown => "unchanged",
     };
     Outcome {
         kind: T::RESOURCE.kind().to_owned(),
@@ -169,7 +169,7 @@ fn outcome<T: Mirror>(
 impl std::fmt::Display for Explanation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "Service {}", self.service)?;
-        for Said {
+        for SourceReport {
             source,
             services,
             slices,

@@ -19,13 +19,13 @@ use std::time::Duration;
 
 use proto_types::ObjectKey;
 
-use crate::name::LocalKey;
+use crate::name::MirrorKey;
 
 pub use reason::HoldReason;
 
 /// A point in time, as the time since some start. It comes as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Moment(pub Duration);
+pub struct MonotonicTime(pub Duration);
 
 /// Deletions within this time are counted together.
 pub const WINDOW: Duration = Duration::from_mins(5);
@@ -54,8 +54,8 @@ struct Counts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Loss {
     /// Its mirror.
-    local: LocalKey,
-    since: Moment,
+    local: MirrorKey,
+    since: MonotonicTime,
     by: Origin,
     standing: Standing,
 }
@@ -80,10 +80,10 @@ enum Standing {
 /// The period of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Held {
-    since: Moment,
+    since: MonotonicTime,
     why: HoldReason,
     /// Time of the last request for another list. From then on the next list decides.
-    asked: Option<Moment>,
+    asked: Option<MonotonicTime>,
     /// `true` if earlier deletions that were not done yet are held too.
     is_swept: bool,
 }
@@ -96,7 +96,7 @@ pub struct HeldDeletions {
     /// Reason of the hold.
     pub why: HoldReason,
     /// Begin.
-    pub since: Moment,
+    pub since: MonotonicTime,
 }
 
 /// A source Service with its mirror.
@@ -105,7 +105,7 @@ pub struct Mirrored {
     /// The source Service.
     pub service: ObjectKey,
     /// Its mirror.
-    pub local: LocalKey,
+    pub local: MirrorKey,
 }
 
 /// Mirrored Services of a source after a deletion.
@@ -136,8 +136,8 @@ pub struct Judged<'a> {
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 impl DeletionHold {
-    /// Judges a completed list. Call [`Self::forget`] before, with what the list has.
-    pub fn list(&mut self, list: &Judged<'_>, now: Moment) {
+    /// Judges a completed list. Call [`Self::clear`] before, with what the list has.
+    pub fn list(&mut self, list: &Judged<'_>, now: MonotonicTime) {
         let Judged { gone, n_left, .. } = *list;
         let is_gone: HashSet<&ObjectKey> = gone.iter().map(|it| &it.service).collect();
         let is_asked = list.is_new && self.held.is_some_and(|it| it.asked.is_some());
@@ -192,9 +192,9 @@ impl DeletionHold {
     pub fn event(
         &mut self,
         lost: Mirrored,
-        left: &Left<impl Fn(&ObjectKey, &LocalKey) -> bool>,
-        now: Moment,
-    ) -> Vec<LocalKey> {
+        left: &Left<impl Fn(&ObjectKey, &MirrorKey) -> bool>,
+        now: MonotonicTime,
+    ) -> Vec<MirrorKey> {
         let Mirrored { service, local } = lost;
         if self.losses.contains_key(&service) {
             return Vec::new();
@@ -246,14 +246,14 @@ impl DeletionHold {
     }
 
     /// Ends the hold of all Services that the source has again.
-    pub fn forget(&mut self, has: impl Fn(&ObjectKey) -> bool) {
+    pub fn clear(&mut self, has: impl Fn(&ObjectKey) -> bool) {
         self.losses.retain(|service, _| !has(service));
         self.settle();
     }
 
     /// Lets time pass. Returns whether the source is to be listed again.
-    pub fn tick(&mut self, now: Moment, hold: Duration) -> bool {
-        let since = |it: Moment| now.0.saturating_sub(it.0);
+    pub fn tick(&mut self, now: MonotonicTime, hold: Duration) -> bool {
+        let since = |it: MonotonicTime| now.0.saturating_sub(it.0);
         self.losses
             .retain(|_, it| it.standing == Standing::Held || since(it.since) < WINDOW);
         self.settle();
@@ -314,7 +314,7 @@ impl DeletionHold {
     }
 
     /// Begins a hold. One in mass takes the place of one that asks for confirmation alone.
-    fn begin(&mut self, why: HoldReason, now: Moment) {
+    fn begin(&mut self, why: HoldReason, now: MonotonicTime) {
         let is_mass = why != HoldReason::EveryDeletion;
         let stays = |it: &Held| !is_mass || it.why != HoldReason::EveryDeletion;
         self.held = self.held.filter(stays).or(Some(Held {

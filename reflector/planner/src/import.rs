@@ -7,29 +7,29 @@
 //!   [`crate::address`]; nor do those of the local cluster.
 
 mod admission;
-mod carry;
 mod endpoints;
 mod host;
+mod metadata_filter;
 mod names;
 mod ports;
 mod quota;
-mod refusal;
+mod violation;
 
 use std::fmt;
 
 use ipnet::IpNet;
 use proto_types::ObjectKey;
 
-use crate::service::{Kind, ServicePort, ServiceSpec};
+use crate::service::{ServiceKind, ServicePort, ServiceSpec};
 
 pub use admission::LocalAddresses;
-pub use carry::{Carry, MIRROR_PREFIX, MIRRORED, may_come};
-pub(crate) use endpoints::Gate;
+pub(crate) use endpoints::EndpointFilter;
 pub use host::{HostPattern, InvalidHost};
+pub use metadata_filter::{MIRROR_PREFIX, MIRRORED, MetadataFilter, may_come};
 pub use names::{InvalidPattern, NameRules, Pattern};
 pub use ports::{InvalidPorts, PortRange, Ports};
 pub use quota::Quota;
-pub use refusal::Refusal;
+pub use violation::ImportViolation;
 
 /// Import policy of a source. The default allows all that is allowed from any source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,7 +52,7 @@ pub struct Import {
     /// Maximum number of endpoints of one Service.
     pub max_endpoints: Option<usize>,
     /// Labels and annotations of Services that are copied.
-    pub carry: Carry,
+    pub carry: MetadataFilter,
     /// Treatment of the node names of endpoints.
     pub nodes: Nodes,
 }
@@ -108,7 +108,7 @@ impl fmt::Display for Import {
             ("at most that many endpoints of each", limit(max_endpoints)),
             ("labels", join(&carry.labels)),
             ("annotations", join(&carry.annotations)),
-            ("names of nodes", nodes.in_words().to_owned()),
+            ("names of nodes", nodes.describe().to_owned()),
         ];
         let rules = rules.iter().filter(|(_, rule)| !rule.is_empty());
         let rules: Vec<_> = rules
@@ -120,7 +120,7 @@ impl fmt::Display for Import {
 }
 
 impl Nodes {
-    const fn in_words(self) -> &'static str {
+    const fn describe(self) -> &'static str {
         match self {
             Self::Unnamed => "",
             Self::Named => "yes",
@@ -141,18 +141,18 @@ impl Import {
         service: &ObjectKey,
         spec: Option<&ServiceSpec>,
         own: Own<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ImportViolation> {
         if !self.namespaces.admit(service.namespace()) {
-            return Err(Refusal::Namespace(service.namespace().into()));
+            return Err(ImportViolation::Namespace(service.namespace().into()));
         }
         if !self.names.admit(service.name()) {
-            return Err(Refusal::Name(service.name().into()));
+            return Err(ImportViolation::Name(service.name().into()));
         }
         // An invalid Service is reported as such.
         let Some(spec) = spec else {
             return Ok(());
         };
-        if let Kind::External(host) = &spec.kind
+        if let ServiceKind::External(host) = &spec.kind
             && !self.admit_host(host, own)
         {
             return Err(self.refusal_of(host, own));
@@ -161,7 +161,7 @@ impl Import {
         if is_left || spec.ports.is_empty() {
             Ok(())
         } else {
-            Err(Refusal::NoPort)
+            Err(ImportViolation::NoPort)
         }
     }
 
@@ -175,23 +175,26 @@ impl Import {
         !is_limited && !is_own
     }
 
-    fn refusal_of(&self, host: &str, own: Own<'_>) -> Refusal {
+    fn refusal_of(&self, host: &str, own: Own<'_>) -> ImportViolation {
         let is_unlimited = self.addresses.is_empty() && !own.is_limited;
         if is_unlimited && self.hosts.is_empty() {
-            Refusal::LocalHost(host.into())
+            ImportViolation::LocalHost(host.into())
         } else {
-            Refusal::ExternalName(host.into())
+            ImportViolation::ExternalName(host.into())
         }
     }
 
     /// A Service without the ports that may not come in.
-    pub(crate) fn cut(&self, spec: &ServiceSpec) -> (ServiceSpec, Option<Refusal>) {
+    pub(crate) fn filter_ports(
+        &self,
+        spec: &ServiceSpec,
+    ) -> (ServiceSpec, Option<ImportViolation>) {
         let mut spec = spec.clone();
         let is_refused = |it: &&ServicePort| !self.ports.admit(it.port);
         let Some(refused) = spec.ports.iter().find(is_refused) else {
             return (spec, None);
         };
-        let refusal = Refusal::Port { port: refused.port };
+        let refusal = ImportViolation::Port { port: refused.port };
         let ports = Vec::from(std::mem::take(&mut spec.ports));
         let admitted = ports.into_iter().filter(|it| self.ports.admit(it.port));
         spec.ports = admitted.collect();

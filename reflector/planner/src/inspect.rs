@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proto_types::ObjectKey;
 
-use crate::name::LocalKey;
+use crate::index::{Claim, Index};
+use crate::name::MirrorKey;
 use crate::slice::Endpoint;
-use crate::world::{Claim, World};
 
 /// Selection of Services, one page of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,7 +23,7 @@ pub struct Search {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Services of the page, in the order of their names.
-    pub services: Vec<Listed>,
+    pub services: Vec<ListedService>,
     /// Number of the page: the last one if the search asked for a later one.
     pub page: usize,
     /// Number of Services that were found.
@@ -34,7 +34,7 @@ pub struct Found {
 
 /// One local Service of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedService {
     /// Local namespace and name.
     pub service: ObjectKey,
     /// Names of the sources with a member.
@@ -94,39 +94,39 @@ impl Member {
 
 /// Returns the Services that a search asks for.
 #[must_use]
-pub fn find(world: &World, search: &Search) -> Found {
-    let keys = world.keys();
+pub fn find(index: &Index, search: &Search) -> Found {
+    let keys = index.keys();
     let total = keys.len();
     let text = search.text.to_ascii_lowercase();
-    let found = keys.into_iter().filter(|key| matches(world, key, &text));
-    let mut found: Vec<LocalKey> = found.collect();
+    let found = keys.into_iter().filter(|key| matches(index, key, &text));
+    let mut found: Vec<MirrorKey> = found.collect();
     found.sort_unstable();
     let size = search.size.max(1);
     let page = search.page.clamp(1, found.len().div_ceil(size).max(1));
     let services = found.iter().skip((page - 1) * size).take(size);
     Found {
-        services: services.map(|key| listed(world, key)).collect(),
+        services: services.map(|key| listed(index, key)).collect(),
         page,
         found: found.len(),
         total,
     }
 }
 
-fn matches(world: &World, key: &LocalKey, text: &str) -> bool {
+fn matches(index: &Index, key: &MirrorKey, text: &str) -> bool {
     let has = |name: &str| name.to_ascii_lowercase().contains(text);
     if text.is_empty() || has(key.object().as_str()) {
         return true;
     }
-    let mut claims = world.claims(key);
-    claims.any(|it| has(it.service.as_str()) || has(source(world, it)))
+    let mut claims = index.claims(key);
+    claims.any(|it| has(it.service.as_str()) || has(source(index, it)))
 }
 
-fn source<'a>(world: &'a World, claim: &Claim) -> &'a str {
-    world.policy().source(claim.rank).name.as_str()
+fn source<'a>(index: &'a Index, claim: &Claim) -> &'a str {
+    index.policy().source(claim.rank).name.as_str()
 }
 
-fn listed(world: &World, key: &LocalKey) -> Listed {
-    let members = members(world, key.object(), 0);
+fn listed(index: &Index, key: &MirrorKey) -> ListedService {
+    let members = members(index, key.object(), 0);
     let mut endpoints = Count::default();
     let mut sources = Vec::new();
     for member in &members {
@@ -136,27 +136,27 @@ fn listed(world: &World, key: &LocalKey) -> Listed {
             sources.push(member.source.clone());
         }
     }
-    Listed {
+    ListedService {
         service: key.object().clone(),
         sources,
         endpoints,
-        exists: world.local().service(key).is_some(),
+        exists: index.local().service(key).is_some(),
     }
 }
 
 /// Returns the members of a local Service in their order of precedence, each with at most
 /// that many endpoints.
 #[must_use]
-pub fn members(world: &World, service: &ObjectKey, max_endpoints: usize) -> Vec<Member> {
-    let key = LocalKey::new(service.clone());
-    let claims = world.claims(&key);
-    claims.map(|it| member(world, it, max_endpoints)).collect()
+pub fn members(index: &Index, service: &ObjectKey, max_endpoints: usize) -> Vec<Member> {
+    let key = MirrorKey::new(service.clone());
+    let claims = index.claims(&key);
+    claims.map(|it| member(index, it, max_endpoints)).collect()
 }
 
-fn member(world: &World, claim: &Claim, max_endpoints: usize) -> Member {
-    let slices = &world.source(claim.rank).slices;
+fn member(index: &Index, claim: &Claim, max_endpoints: usize) -> Member {
+    let slices = &index.source(claim.rank).slices;
     let mut member = Member {
-        source: source(world, claim).to_owned(),
+        source: source(index, claim).to_owned(),
         service: claim.service.clone(),
         state: slices.as_str(),
         ports: Vec::new(),

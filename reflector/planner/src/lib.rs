@@ -11,12 +11,12 @@
 //! | [`name`] | names of sources and mirrors |
 //! | [`source`] | what a source says, and how sure that is: [`SourceState`] |
 //! | [`local`] | what is observed here, ours only |
-//! | [`world`] | [`World`]: all of it, and which keys a change touches |
-//! | [`update`] | [`Update`]: entry of all changes into the [`World`] |
-//! | [`plan`](mod@plan) | what should exist under a [`LocalKey`] |
+//! | [`index`] | [`Index`]: all of it, and which keys a change touches |
+//! | [`update`] | [`Update`]: entry of all changes into the [`Index`] |
+//! | [`plan`](mod@plan) | what should exist under a [`MirrorKey`] |
 //! | [`explain`](mod@explain), [`preview`] | the same, with the reasons |
 //! | [`inspect`] | Services with members and endpoints, for people |
-//! | [`diff`](mod@diff) | [`Verdict`] against what is observed |
+//! | [`diff`](mod@diff) | [`Desired`] against what is observed |
 //! | [`step`] | the writes, ready to be sent |
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
 //! | `plan::global` | Services of many clusters that become one |
@@ -31,7 +31,7 @@
 //!
 //! Invariants:
 //!
-//! * A plan is a function of the [`World`] alone; it is total, and never fails.
+//! * A plan is a function of the [`Index`] alone; it is total, and never fails.
 //! * Only a completed list, or a delete event, of a source that is followed now leads
 //!   to a delete. What cannot be read is not taken for what is not there.
 //! * Doing the steps of a plan makes it true; then there are none.
@@ -46,6 +46,7 @@ pub mod endpoints;
 pub mod explain;
 pub mod hold;
 pub mod import;
+pub mod index;
 pub mod inspect;
 pub mod local;
 pub mod mirror;
@@ -63,26 +64,26 @@ pub mod staleness;
 pub mod step;
 pub mod update;
 mod wire;
-pub mod world;
 
-pub use adopt::Met;
-pub use diff::{Action, Verdict, diff};
+pub use adopt::ExistingObject;
+pub use diff::{Action, Desired, diff};
 pub use endpoints::SourceEndpoints;
 pub use explain::{Explanation, explain};
-pub use hold::{DeletionHold, HeldDeletions, HoldReason, Moment};
-pub use import::{Import, Refusal};
-pub use local::{Local, LocalChange, LocalList, Obstacle};
+pub use hold::{DeletionHold, HeldDeletions, HoldReason, MonotonicTime};
+pub use import::{Import, ImportViolation};
+pub use index::{AffectedKeys, Claim, Index, RelistRequest, selector_of_left_behind};
+pub use local::{LocalChange, LocalList, LocalState, WriteFailure};
 pub use mirror::{
-    Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Role, Seen, Version,
+    LocalObject, Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Role, Version,
 };
-pub use name::{GlobalPlacement, LocalKey, Naming, Placement, SourceName};
+pub use name::{GlobalPlacement, MirrorKey, Naming, Placement, SourceName};
 pub use plan::{Plan, Reason, plan};
 pub use policy::{
     CoreEndpoints, GlobalPolicy, MemberPolicy, MissingNamespaces, Policy, PolicyRight, Rank,
     RemovedSources, Sharing, SourcePolicy,
 };
 pub use preview::{PlannedAction, ServicePreview, previews};
-pub use problem::{Cause, Conflict, Problem};
+pub use problem::{Conflict, Problem, ProblemCause};
 pub use rejected::OptionalField;
 pub use source::{
     Change, Exported, ServiceContent, SourceService, SourceSlice, SourceState, UpstreamContact,
@@ -90,4 +91,3 @@ pub use source::{
 pub use staleness::{Age, Staleness, StalenessOf};
 pub use step::{Step, Write, steps};
 pub use update::Update;
-pub use world::{Claim, Doubt, Touched, World, selector_of_left_behind};

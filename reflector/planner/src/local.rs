@@ -1,21 +1,23 @@
 //! What is observed in the local cluster, ours only.
 
-mod obstacle;
 mod store;
 mod subject;
+mod write_failure;
 
 use std::collections::HashMap;
 
-use proto_types::{ObjectKey, Resource, Revision, label};
+use proto_types::{ObjectKey, Resource, ResourceVersion, label};
 
 use crate::adopt::Adoption;
-use crate::hold::Moment;
-use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Observed, Owner, Role, Seen};
-use crate::name::{LocalKey, SourceName};
+use crate::hold::MonotonicTime;
+use crate::mirror::{
+    LocalObject, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Role, SourceReference,
+};
+use crate::name::{MirrorKey, SourceName};
 use crate::policy::Policy;
 use crate::rejected::Rejected;
 
-pub use obstacle::Obstacle;
+pub use write_failure::WriteFailure;
 
 use store::Store;
 
@@ -25,10 +27,10 @@ pub enum LocalChange<T> {
     /// A completed list.
     Listed(LocalList<T>),
     /// An object as it is now.
-    Applied(ObjectKey, Seen<T>),
+    Applied(ObjectKey, LocalObject<T>),
     /// A watch no longer has the object since that revision: it was deleted, or
     /// lost our label.
-    Deleted(ObjectKey, Revision),
+    Deleted(ObjectKey, ResourceVersion),
     /// The object of that uid does not exist.
     Gone(ObjectKey, Box<str>),
 }
@@ -37,26 +39,26 @@ pub enum LocalChange<T> {
 #[derive(Debug, Clone)]
 pub struct LocalList<T> {
     /// Resource version of the list.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
     /// `true` if history began again at an earlier resource version, as after a restore of etcd.
     pub rewound: bool,
     /// The objects.
-    pub objects: Vec<(ObjectKey, Seen<T>)>,
+    pub objects: Vec<(ObjectKey, LocalObject<T>)>,
 }
 
 /// Managed objects of the local cluster. Nothing is decided before both resources are listed.
 #[derive(Debug, Default)]
-pub struct Local {
+pub struct LocalState {
     services: Store<MirrorService>,
     slices: Store<MirrorSlice>,
     endpoints: Store<MirrorEndpoints>,
     /// With when they were met last.
-    obstacles: HashMap<(Resource, ObjectKey), (Obstacle, Moment)>,
+    write_failures: HashMap<(Resource, ObjectKey), (WriteFailure, MonotonicTime)>,
     pub(crate) rejected: Rejected,
     adoptions: HashMap<ObjectKey, Adoption>,
 }
 
-impl Local {
+impl LocalState {
     /// Returns whether all that exists is known.
     #[must_use]
     pub const fn is_listed(&self) -> bool {
@@ -65,7 +67,7 @@ impl Local {
 
     /// Our Service of that name.
     #[must_use]
-    pub fn service(&self, key: &LocalKey) -> Option<&Observed<MirrorService>> {
+    pub fn service(&self, key: &MirrorKey) -> Option<&Observed<MirrorService>> {
         self.services.objects.get(key.object()).map(AsRef::as_ref)
     }
 
@@ -78,7 +80,7 @@ impl Local {
     /// Our slices of a Service.
     pub fn slices_of(
         &self,
-        service: &LocalKey,
+        service: &MirrorKey,
     ) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorSlice>)> {
         let keys = self.slices.by_home.get(service).into_iter().flatten();
         let slices = keys.filter_map(|key| self.slices.objects.get_key_value(key));
@@ -93,7 +95,7 @@ impl Local {
 
     /// Our Endpoints of that name.
     #[must_use]
-    pub fn endpoints(&self, key: &LocalKey) -> Option<&Observed<MirrorEndpoints>> {
+    pub fn endpoints(&self, key: &MirrorKey) -> Option<&Observed<MirrorEndpoints>> {
         self.endpoints.objects.get(key.object()).map(AsRef::as_ref)
     }
 
@@ -104,18 +106,18 @@ impl Local {
     }
 
     /// The Services that Endpoints of ours belong to.
-    pub(crate) fn homes_of_endpoints(&self) -> impl Iterator<Item = LocalKey> {
-        self.endpoints.objects.keys().cloned().map(LocalKey::new)
+    pub(crate) fn keys_of_endpoints(&self) -> impl Iterator<Item = MirrorKey> {
+        self.endpoints.objects.keys().cloned().map(MirrorKey::new)
     }
 
     /// Returns whether our Service of that name says that it has Endpoints of ours.
-    pub(crate) fn is_marked(&self, key: &LocalKey) -> bool {
-        self.service(key).is_some_and(says_endpoints)
+    pub(crate) fn is_marked(&self, key: &MirrorKey) -> bool {
+        self.service(key).is_some_and(reports_endpoints)
     }
 
     /// Returns whether any of our Services says that it has Endpoints of ours.
     pub(crate) fn has_marked(&self) -> bool {
-        self.services().any(|(_, it)| says_endpoints(it))
+        self.services().any(|(_, it)| reports_endpoints(it))
     }
 
     /// All our Services.
@@ -131,10 +133,11 @@ impl Local {
     }
 
     /// The Services that a source has mirrors of or slices in.
-    pub(crate) fn homes_of(&self, source: &SourceName, role: Role) -> Vec<LocalKey> {
-        let is_its = |owner: &Owner| owner.role == role && owner.source.as_ref() == Some(source);
+    pub(crate) fn keys_of(&self, source: &SourceName, role: Role) -> Vec<MirrorKey> {
+        let is_its =
+            |owner: &SourceReference| owner.role == role && owner.source.as_ref() == Some(source);
         let services = self.services().filter(|(_, it)| is_its(&it.owner));
-        let services = services.map(|(key, _)| LocalKey::new(key.clone()));
+        let services = services.map(|(key, _)| MirrorKey::new(key.clone()));
         let slices = self.slices.by_home.iter().filter(|(_, slices)| {
             let mut slices = slices.iter().filter_map(|key| self.slice(key));
             slices.any(|it| is_its(&it.owner))
@@ -146,15 +149,18 @@ impl Local {
 
     /// Mirror Services that are not where the mirror of their Service usually is: those of
     /// sources that are not configured, of aliases, and of former names.
-    pub(crate) fn strays(&self) -> impl Iterator<Item = LocalKey> {
+    pub(crate) fn displaced_mirrors(&self) -> impl Iterator<Item = MirrorKey> {
         let strays = self.services.strays.values().flatten();
-        strays.cloned().map(LocalKey::new)
+        strays.cloned().map(MirrorKey::new)
     }
 
     /// Those of one Service.
-    pub(crate) fn strays_of(&self, service: &ObjectKey) -> impl Iterator<Item = LocalKey> {
+    pub(crate) fn displaced_mirrors_of(
+        &self,
+        service: &ObjectKey,
+    ) -> impl Iterator<Item = MirrorKey> {
         let strays = self.services.strays.get(service).into_iter().flatten();
-        strays.cloned().map(LocalKey::new)
+        strays.cloned().map(MirrorKey::new)
     }
 
     /// Finds out anew where everything belongs.
@@ -165,12 +171,12 @@ impl Local {
     }
 
     /// The Services that slices belong to.
-    pub(crate) fn homes(&self) -> impl Iterator<Item = &LocalKey> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &MirrorKey> {
         self.slices.by_home.keys()
     }
 
     /// Returns the adoption of the Service of that name, if one is in progress.
-    pub(crate) fn adoption(&self, key: &LocalKey) -> Option<&Adoption> {
+    pub(crate) fn adoption(&self, key: &MirrorKey) -> Option<&Adoption> {
         self.adoptions.get(key.object())
     }
 
@@ -180,8 +186,8 @@ impl Local {
         key: ObjectKey,
         (observed, adoption): (Observed<MirrorService>, Adoption),
         policy: &Policy,
-    ) -> Vec<LocalKey> {
-        let change = LocalChange::Applied(key.clone(), Seen::Ours(observed));
+    ) -> Vec<MirrorKey> {
+        let change = LocalChange::Applied(key.clone(), LocalObject::Managed(observed));
         let concerned = self.update_services(change, policy);
         self.clear_obstacle(Resource::Services, &key);
         self.adoptions.insert(key, adoption);
@@ -192,8 +198,8 @@ impl Local {
         &mut self,
         change: LocalChange<MirrorService>,
         policy: &Policy,
-    ) -> Vec<LocalKey> {
-        if let Some(key) = self.services.news_of(&change) {
+    ) -> Vec<MirrorKey> {
+        if let Some(key) = self.services.changed_key(&change) {
             self.clear_obstacle(Resource::Services, &key);
         }
         match &change {
@@ -210,8 +216,8 @@ impl Local {
         &mut self,
         change: LocalChange<MirrorSlice>,
         policy: &Policy,
-    ) -> Vec<LocalKey> {
-        if let Some(key) = self.slices.news_of(&change) {
+    ) -> Vec<MirrorKey> {
+        if let Some(key) = self.slices.changed_key(&change) {
             self.clear_obstacle(Resource::EndpointSlices, &key);
         }
         self.slices.update(change, policy)
@@ -221,15 +227,15 @@ impl Local {
         &mut self,
         change: LocalChange<MirrorEndpoints>,
         policy: &Policy,
-    ) -> Vec<LocalKey> {
-        if let Some(key) = self.endpoints.news_of(&change) {
+    ) -> Vec<MirrorKey> {
+        if let Some(key) = self.endpoints.changed_key(&change) {
             self.clear_obstacle(Resource::Endpoints, &key);
         }
         self.endpoints.update(change, policy)
     }
 }
 
-fn says_endpoints(service: &Observed<MirrorService>) -> bool {
+fn reports_endpoints(service: &Observed<MirrorService>) -> bool {
     let shows = service.shows.as_ref();
     shows.is_some_and(|it| it.marks.annotations.contains_key(label::CORE_ENDPOINTS))
 }

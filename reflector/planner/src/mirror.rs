@@ -2,23 +2,25 @@
 
 mod endpoints;
 mod kept;
-mod marks;
+mod ownership;
 
 use bytes::Bytes;
 use proto_types::label;
-use proto_types::{Labels, RawObject, Resource, Revision};
+use proto_types::{Labels, RawObject, Resource, ResourceVersion};
 use serde_json::{Map, Value, json};
 
 use crate::name::SourceName;
 use crate::service::{self, ServiceSpec};
-use crate::slice::SliceSpec;
+use crate::slice::EndpointSliceSpec;
 use crate::wire;
 
 pub use endpoints::{EndpointsSpec, MirrorEndpoints};
 use kept::kept;
-pub use marks::{GLOBAL_CLUSTERS, GLOBAL_SERVICE, Marks, Owner, Role, SEMAPHORE};
-use marks::{SERVICE_LABELS, SLICE_LABELS};
-pub(crate) use marks::{TOPOLOGY_HINTS, TOPOLOGY_MODE};
+pub use ownership::{
+    GLOBAL_CLUSTERS, GLOBAL_SERVICE, OwnershipMetadata, Role, SEMAPHORE, SourceReference,
+};
+use ownership::{SERVICE_LABELS, SLICE_LABELS};
+pub(crate) use ownership::{TOPOLOGY_HINTS, TOPOLOGY_MODE};
 
 /// One of the kinds of object that are written.
 pub trait Mirror: Clone + Sized {
@@ -26,10 +28,10 @@ pub trait Mirror: Clone + Sized {
     const RESOURCE: Resource;
 
     /// Reads an object of the local cluster, with its owner if it is a managed object.
-    fn observe(json: &[u8]) -> Result<(Self, Option<Owner>), serde_json::Error>;
+    fn observe(json: &[u8]) -> Result<(Self, Option<SourceReference>), serde_json::Error>;
 
     /// Its marks.
-    fn marks(&self) -> &Marks;
+    fn marks(&self) -> &OwnershipMetadata;
 
     /// Returns the time of the change that it shows, if the source states it.
     fn last_change(&self) -> Option<&str>;
@@ -48,7 +50,7 @@ pub trait Mirror: Clone + Sized {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorService {
     /// Its marks.
-    pub marks: Marks,
+    pub marks: OwnershipMetadata,
     /// Content.
     pub spec: ServiceSpec,
     /// `true` if an observed Service has fields that a mirror never has. A desired one never does.
@@ -70,9 +72,9 @@ pub struct HandOver {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorSlice {
     /// Its marks.
-    pub marks: Marks,
+    pub marks: OwnershipMetadata,
     /// Content.
-    pub spec: SliceSpec,
+    pub spec: EndpointSliceSpec,
     /// Time of the change that it shows. It is written with other changes, and causes no write.
     pub last_change: Option<Box<str>>,
     /// `true` if an observed EndpointSlice has fields that a mirror never has. A desired one never
@@ -86,11 +88,11 @@ pub struct Observed<T> {
     /// Its identity through all versions.
     pub uid: Box<str>,
     /// Resource version.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
     /// The object that an update must start from, without its `managedFields`.
     pub json: Bytes,
     /// Source and source object, as the marks state.
-    pub owner: Owner,
+    pub owner: SourceReference,
     /// Content; `None` if it is invalid and must be written again.
     pub shows: Option<T>,
 }
@@ -101,16 +103,16 @@ pub struct Version {
     /// UID of the object.
     pub uid: Box<str>,
     /// Resource version of the object.
-    pub revision: Revision,
+    pub revision: ResourceVersion,
 }
 
 /// An object of the local API server.
 #[derive(Debug, Clone)]
-pub enum Seen<T> {
+pub enum LocalObject<T> {
     /// It is one of ours.
-    Ours(Observed<T>),
+    Managed(Observed<T>),
     /// It is an unmanaged object.
-    Foreign,
+    Unmanaged,
 }
 
 impl<T> Observed<T> {
@@ -124,7 +126,7 @@ impl<T> Observed<T> {
     }
 }
 
-impl<T: Mirror> Seen<T> {
+impl<T: Mirror> LocalObject<T> {
     /// Reads an object as the local API server shows it.
     #[must_use]
     pub fn read(object: &RawObject) -> Self {
@@ -132,13 +134,13 @@ impl<T: Mirror> Seen<T> {
             Ok((shows, owner)) => (Some(shows), owner),
             Err(_) => (
                 None,
-                Owner::read(object.key.namespace(), &object.labels, &Labels::new()),
+                SourceReference::read(object.key.namespace(), &object.labels, &Labels::new()),
             ),
         };
         let Some(owner) = owner else {
-            return Self::Foreign;
+            return Self::Unmanaged;
         };
-        Self::Ours(Observed {
+        Self::Managed(Observed {
             uid: object.uid.clone(),
             revision: object.revision,
             json: kept(&object.json),
@@ -151,7 +153,7 @@ impl<T: Mirror> Seen<T> {
 impl Mirror for MirrorService {
     const RESOURCE: Resource = Resource::Services;
 
-    fn observe(json: &[u8]) -> Result<(Self, Option<Owner>), serde_json::Error> {
+    fn observe(json: &[u8]) -> Result<(Self, Option<SourceReference>), serde_json::Error> {
         let wire::Service { metadata, spec } = serde_json::from_slice(json)?;
         let (owner, marks) = metadata.read(&SERVICE_LABELS);
         let service = Self {
@@ -163,7 +165,7 @@ impl Mirror for MirrorService {
         Ok((service, owner))
     }
 
-    fn marks(&self) -> &Marks {
+    fn marks(&self) -> &OwnershipMetadata {
         &self.marks
     }
 
@@ -191,7 +193,7 @@ impl Mirror for MirrorService {
         if let Some(HandOver { mode, selector }) = &self.hand_over {
             spec.insert("selector".to_owned(), json!(selector));
             let annotations = child(child(object, "metadata"), "annotations");
-            annotations.insert(label::MODE.to_owned(), json!(mode));
+            annotations.insert(label::SYNDICATE_MODE.to_owned(), json!(mode));
         }
     }
 }
@@ -199,11 +201,11 @@ impl Mirror for MirrorService {
 impl Mirror for MirrorSlice {
     const RESOURCE: Resource = Resource::EndpointSlices;
 
-    fn observe(json: &[u8]) -> Result<(Self, Option<Owner>), serde_json::Error> {
+    fn observe(json: &[u8]) -> Result<(Self, Option<SourceReference>), serde_json::Error> {
         let slice: wire::Slice = serde_json::from_slice(json)?;
         let last_change = slice.metadata.last_change();
         let has_strays = slice.has_strays();
-        let (spec, metadata) = SliceSpec::read(slice);
+        let (spec, metadata) = EndpointSliceSpec::read(slice);
         let (owner, marks) = metadata.read(&SLICE_LABELS);
         let slice = Self {
             marks,
@@ -214,7 +216,7 @@ impl Mirror for MirrorSlice {
         Ok((slice, owner))
     }
 
-    fn marks(&self) -> &Marks {
+    fn marks(&self) -> &OwnershipMetadata {
         &self.marks
     }
 
@@ -254,7 +256,7 @@ impl Observed<MirrorService> {
             .as_ref()
             .and_then(|it| it.marks.annotations.get(GLOBAL_CLUSTERS));
         let mut clusters = clusters.into_iter().flat_map(|it| it.split(','));
-        clusters.any(|it| it == source.as_str() || marks::as_label(it) == source.as_str())
+        clusters.any(|it| it == source.as_str() || ownership::as_label(it) == source.as_str())
     }
 
     /// Members of a global Service, as it says.
@@ -266,9 +268,9 @@ impl Observed<MirrorService> {
     }
 
     /// A Service that is taken over; nothing, if it cannot be read.
-    pub(crate) fn adopted(object: &RawObject, owner: Owner) -> Option<Self> {
+    pub(crate) fn adopted(object: &RawObject, owner: SourceReference) -> Option<Self> {
         let mut whole: Map<String, Value> = serde_json::from_slice(&object.json).ok()?;
-        service::park(child(&mut whole, "spec"));
+        service::clear_pod_selector(child(&mut whole, "spec"));
         let json = Bytes::from(Value::Object(whole).to_string());
         let (shows, _) = MirrorService::observe(&json).ok()?;
         Some(Self {

@@ -41,7 +41,7 @@ pub struct SourceName(DnsLabel);
 ///
 /// It may be longer than a Service's name can be; the plan of such a key says so.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LocalKey(ObjectKey);
+pub struct MirrorKey(ObjectKey);
 
 /// Placement of the mirrors of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl fmt::Display for SourceName {
     }
 }
 
-impl LocalKey {
+impl MirrorKey {
     /// The local Service of that key.
     #[must_use]
     pub const fn new(key: ObjectKey) -> Self {
@@ -104,7 +104,7 @@ impl LocalKey {
     }
 }
 
-impl fmt::Display for LocalKey {
+impl fmt::Display for MirrorKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -123,8 +123,8 @@ impl Placement {
 
     /// Returns the key of the mirror of a source Service.
     #[must_use]
-    pub fn local(&self, service: &ObjectKey) -> LocalKey {
-        LocalKey(match self {
+    pub fn local(&self, service: &ObjectKey) -> MirrorKey {
+        MirrorKey(match self {
             Self::Prefixed { prefix, namespace } => collected(prefix.as_str(), namespace, service),
             Self::Global(GlobalPlacement::Collected(namespace)) => {
                 collected(RESERVED_PREFIX, namespace, service)

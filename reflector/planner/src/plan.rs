@@ -1,49 +1,51 @@
 //! What should exist under one local key. Pure, and total: it never fails.
 
-pub(crate) mod age;
-mod case;
-mod contended;
+mod context;
+mod deletion;
 mod endpoints;
-mod fate;
+mod external_changes;
 pub(crate) mod global;
-mod obstacle;
 pub(crate) mod removed;
 mod routes;
 pub(crate) mod slices;
+pub(crate) mod staleness;
 mod unsupported;
+mod write_failure;
 
 use std::collections::BTreeMap;
 
 use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource, label};
 
-use crate::diff::Verdict;
-use crate::import::{MIRROR_PREFIX, MIRRORED, Refusal};
-use crate::mirror::{Marks, MirrorEndpoints, MirrorService, MirrorSlice, Owner, Role};
-use crate::name::{LocalKey, Placement, SourceName};
+use crate::diff::Desired;
+use crate::import::{ImportViolation, MIRROR_PREFIX, MIRRORED};
+use crate::index::{Claim, FailingBack, Index};
+use crate::mirror::{
+    MirrorEndpoints, MirrorService, MirrorSlice, OwnershipMetadata, Role, SourceReference,
+};
+use crate::name::{MirrorKey, Placement, SourceName};
 use crate::policy::{MissingNamespaces, SourcePolicy};
-use crate::problem::{Cause, Problem};
+use crate::problem::{Problem, ProblemCause};
 use crate::service::ServiceSpec;
 use crate::slice::Oddity;
 use crate::source::SliceContent;
-use crate::world::{Claim, FailingBack, World};
 
-pub(crate) use case::Case;
-pub use case::Reason;
-pub(crate) use fate::{Fate, fate, held_because};
+pub(crate) use context::PlanContext;
+pub use context::Reason;
+pub(crate) use deletion::{OrphanAction, held_because, orphan_action};
 
-use contended::{back_off, disputed};
-use fate::abandoned;
+use deletion::plan_deletion;
+use external_changes::{back_off, disputed};
 
 /// Desired state under one local key. An EndpointSlice that is not named stays unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
     /// The Service.
-    pub service: Verdict<MirrorService>,
+    pub service: Desired<MirrorService>,
     /// Its slices, by their keys.
-    pub slices: BTreeMap<ObjectKey, Verdict<MirrorSlice>>,
+    pub slices: BTreeMap<ObjectKey, Desired<MirrorSlice>>,
     /// The Endpoints beside them.
-    pub endpoints: Verdict<MirrorEndpoints>,
+    pub endpoints: Desired<MirrorEndpoints>,
     /// For whose mirror the namespace is created, where it does not exist.
     pub namespace_for: Option<SourceName>,
     /// Problems to report.
@@ -54,14 +56,14 @@ pub struct Plan {
 
 /// Returns the desired state under a key.
 #[must_use]
-pub fn plan(world: &World, key: &LocalKey) -> Plan {
-    decide(&Case::new(world, key))
+pub fn plan(index: &Index, key: &MirrorKey) -> Plan {
+    decide(&PlanContext::new(index, key))
 }
 
 /// The same, with reasons where the case wants them.
-pub(crate) fn decide(case: &Case<'_>) -> Plan {
+pub(crate) fn decide(case: &PlanContext<'_>) -> Plan {
     // An object that was never listed looks like one that was never created.
-    if !case.world.local().is_listed() {
+    if !case.index.local().is_listed() {
         case.note("LocalClusterNotSynced", || {
             "nothing is decided before the local cluster is listed".to_owned()
         });
@@ -70,19 +72,19 @@ pub(crate) fn decide(case: &Case<'_>) -> Plan {
     let refused = refused(case);
     let mut plan = global::plan(case).unwrap_or_else(|| mirrored(case));
     plan.problems.extend(refused);
-    age::age(case, &mut plan);
+    staleness::age(case, &mut plan);
     unsupported::weaken(case, &mut plan);
     endpoints::endpoints(case, &mut plan);
-    let obstacles = obstacle::obstacles(case, &plan);
-    plan.problems.extend(obstacles);
+    let write_failures = write_failure::write_failures(case, &plan);
+    plan.problems.extend(write_failures);
     plan.problems.extend(disputed(case));
     back_off(case, &mut plan);
     plan
 }
 
 /// Reports the denied claims of the key.
-fn refused(case: &Case<'_>) -> Vec<Problem> {
-    let refused = case.world.refused(case.key);
+fn refused(case: &PlanContext<'_>) -> Vec<Problem> {
+    let refused = case.index.refused(case.key);
     let problems = refused.map(|(claim, refusal)| Problem {
         source: case.source(claim).clone(),
         object: claim.service.clone(),
@@ -95,13 +97,13 @@ fn refused(case: &Case<'_>) -> Vec<Problem> {
     problems
 }
 
-fn mirrored(case: &Case<'_>) -> Plan {
-    let mut claims = case.world.claims(case.key);
+fn mirrored(case: &PlanContext<'_>) -> Plan {
+    let mut claims = case.index.claims(case.key);
     let Some(winner) = claims.next() else {
         case.note("NotExported", || {
             "no source is known to export it".to_owned()
         });
-        return abandoned(case);
+        return plan_deletion(case);
     };
     let mut plan = contested(case, winner);
     let losers = claims.map(|loser| collision(case, winner, loser));
@@ -111,15 +113,15 @@ fn mirrored(case: &Case<'_>) -> Plan {
 
 /// Plans for the claim that takes precedence. The mirror of another source stays only while that
 /// source is not synced.
-fn contested(case: &Case<'_>, winner: &Claim) -> Plan {
+fn contested(case: &PlanContext<'_>, winner: &Claim) -> Plan {
     let name = case.source(winner);
     case.note("Selected", || {
         let service = &winner.service;
         format!("{service} of source {name} belongs here; no earlier source has one that does")
     });
-    let holder = case.world.local().service(case.key).map(|it| &it.owner);
+    let holder = case.index.local().service(case.key).map(|it| &it.owner);
     let orphan = holder.filter(|it| {
-        let is_configured = case.world.policy().rank_of(it).is_some();
+        let is_configured = case.index.policy().rank_of(it).is_some();
         it.role == Role::Mirror && it.source.is_some() && !is_configured
     });
     if let Some((owner, cause)) =
@@ -132,28 +134,28 @@ fn contested(case: &Case<'_>, winner: &Claim) -> Plan {
         };
     }
     let other = holder.filter(|it| {
-        let rank = case.world.policy().rank_of(it);
+        let rank = case.index.policy().rank_of(it);
         let is_winner = rank == Some(winner.rank) && it.service.as_ref() == Some(&winner.service);
         rank.is_some() && !is_winner
     });
-    match other.map(|owner| (owner, fate(case, owner))) {
-        None | Some((_, Fate::Goes)) => claimed(case, winner),
-        Some((_, Fate::Stays)) => {
+    match other.map(|owner| (owner, orphan_action(case, owner))) {
+        None | Some((_, OrphanAction::Delete)) => claimed(case, winner),
+        Some((_, OrphanAction::Keep)) => {
             case.note("ExistingMirrorKept", || {
                 format!("source {name} waits: another source's mirror is here, and stays")
             });
             Plan::default()
         }
-        Some((owner, Fate::StaysBecause(cause))) => Plan {
+        Some((owner, OrphanAction::KeepBecause(cause))) => Plan {
             problems: problem_of(owner, case.key, cause).into_iter().collect(),
             ..Plan::default()
         },
     }
 }
 
-fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
-    let source = case.world.source(winner.rank);
-    let policy = case.world.policy().source(winner.rank);
+fn claimed(case: &PlanContext<'_>, winner: &Claim) -> Plan {
+    let source = case.index.source(winner.rank);
+    let policy = case.index.policy().source(winner.rank);
     let mut plan = Plan::default();
     let known = source.services.known();
     match known.and_then(|services| services.get(&winner.service)) {
@@ -165,25 +167,29 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
             case.note("InvalidSourceObject", || {
                 format!("that Service cannot be read: {error}")
             });
-            plan.report(policy, winner, Cause::InvalidSourceObject { object, error });
+            plan.report(
+                policy,
+                winner,
+                ProblemCause::InvalidSourceObject { object, error },
+            );
         }
         Some(Ok(_)) if MAX_LABEL < case.key.object().name().len() => {
             let name = case.key.object().name().into();
             case.note("NameTooLong", || {
                 format!("{MAX_LABEL} characters are allowed")
             });
-            plan.report(policy, winner, Cause::NameTooLong { name });
+            plan.report(policy, winner, ProblemCause::NameTooLong { name });
         }
         Some(Ok(content)) => {
             let spec = &content.spec;
             case.note("Mirrored", || {
-                format!("the mirror shows it, {}", spec.kind.in_words())
+                format!("the mirror shows it, {}", spec.kind.describe())
             });
-            let (spec, refusal) = policy.import.cut(spec);
+            let (spec, refusal) = policy.import.filter_ports(spec);
             if let Some(refusal) = refusal {
                 plan.refuse(case, winner, refusal);
             }
-            if let Err(refusal) = case.world.policy().alias(winner.rank, content) {
+            if let Err(refusal) = case.index.policy().alias(winner.rank, content) {
                 plan.refuse(case, winner, refusal);
             }
             let mut mirror = mirror(case, winner, spec);
@@ -191,7 +197,7 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
             let labels = carry.labels_of(&content.labels);
             let annotations = carry.annotations_of(&content.annotations);
             mirror.marks = mirror.marks.carrying(labels, annotations);
-            plan.service = Verdict::Want(mirror);
+            plan.service = Desired::Present(mirror);
             plan.namespace_for = match policy.missing_namespaces {
                 MissingNamespaces::Reported => None,
                 MissingNamespaces::Created => Some(policy.name.clone()),
@@ -202,14 +208,14 @@ fn claimed(case: &Case<'_>, winner: &Claim) -> Plan {
     plan
 }
 
-fn mirror(case: &Case<'_>, winner: &Claim, spec: ServiceSpec) -> MirrorService {
-    let policy = case.world.policy().source(winner.rank);
-    let marks = Marks::service(&policy.name, &winner.service);
+fn mirror(case: &PlanContext<'_>, winner: &Claim, spec: ServiceSpec) -> MirrorService {
+    let policy = case.index.policy().source(winner.rank);
+    let marks = OwnershipMetadata::service(&policy.name, &winner.service);
     // What is not known now may have been.
-    let observed = case.world.local().service(case.key);
+    let observed = case.index.local().service(case.key);
     let observed = observed.filter(|it| it.owner.source.as_ref() == Some(&policy.name));
     let known = observed.and_then(|it| it.owner.cluster.as_ref());
-    let marks = match case.world.source(winner.rank).cluster.as_ref().or(known) {
+    let marks = match case.index.source(winner.rank).cluster.as_ref().or(known) {
         Some(cluster) => marks.annotation(label::SOURCE_CLUSTER, cluster),
         None => marks,
     };
@@ -233,7 +239,7 @@ fn mirror(case: &Case<'_>, winner: &Claim, spec: ServiceSpec) -> MirrorService {
     }
 }
 
-pub(crate) fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Problem {
+pub(crate) fn collision(case: &PlanContext<'_>, winner: &Claim, loser: &Claim) -> Problem {
     case.note("NameConflict", || {
         let (name, service) = (case.source(loser), &loser.service);
         format!("{service} of source {name} belongs here too, comes later, and is not mirrored")
@@ -241,7 +247,7 @@ pub(crate) fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Probl
     Problem {
         source: case.source(loser).clone(),
         object: loser.service.clone(),
-        cause: Cause::NameConflict {
+        cause: ProblemCause::NameConflict {
             local: case.key.object().clone(),
             winner: case.source(winner).clone(),
             service: winner.service.clone(),
@@ -249,7 +255,11 @@ pub(crate) fn collision(case: &Case<'_>, winner: &Claim, loser: &Claim) -> Probl
     }
 }
 
-pub(crate) fn problem_of(owner: &Owner, key: &LocalKey, cause: Cause) -> Option<Problem> {
+pub(crate) fn problem_of(
+    owner: &SourceReference,
+    key: &MirrorKey,
+    cause: ProblemCause,
+) -> Option<Problem> {
     let object = owner.service.as_ref().unwrap_or_else(|| key.object());
     Some(Problem {
         source: owner.source.clone()?,
@@ -259,7 +269,7 @@ pub(crate) fn problem_of(owner: &Owner, key: &LocalKey, cause: Cause) -> Option<
 }
 
 impl Plan {
-    pub(crate) fn report(&mut self, policy: &SourcePolicy, claim: &Claim, cause: Cause) {
+    pub(crate) fn report(&mut self, policy: &SourcePolicy, claim: &Claim, cause: ProblemCause) {
         self.problems.push(Problem {
             source: policy.name.clone(),
             object: claim.service.clone(),
@@ -268,9 +278,14 @@ impl Plan {
     }
 
     /// Something of a claim does not come in.
-    pub(crate) fn refuse(&mut self, case: &Case<'_>, claim: &Claim, refusal: Refusal) {
+    pub(crate) fn refuse(
+        &mut self,
+        case: &PlanContext<'_>,
+        claim: &Claim,
+        refusal: ImportViolation,
+    ) {
         case.note(refusal.reason(), || refusal.to_string());
-        let policy = case.world.policy().source(claim.rank);
+        let policy = case.index.policy().source(claim.rank);
         self.report(policy, claim, refusal.into());
     }
 
@@ -285,22 +300,24 @@ impl Plan {
             let slice = original.name().into();
             let example = left_out.example.clone();
             let cause = match left_out.why {
-                Oddity::Address => Cause::InvalidAddress {
+                Oddity::Address => ProblemCause::InvalidAddress {
                     slice,
                     address: example,
                     n_endpoints: left_out.count,
                 },
-                Oddity::Family | Oddity::HostName | Oddity::NoAddress => Cause::InvalidEndpoint {
-                    slice,
-                    example,
-                    n_endpoints: left_out.count,
-                    why: left_out.why.in_words(),
-                },
-                Oddity::PortName | Oddity::DuplicatePort => Cause::InvalidPort {
+                Oddity::Family | Oddity::HostName | Oddity::NoAddress => {
+                    ProblemCause::InvalidEndpoint {
+                        slice,
+                        example,
+                        n_endpoints: left_out.count,
+                        why: left_out.why.describe(),
+                    }
+                }
+                Oddity::PortName | Oddity::DuplicatePort => ProblemCause::InvalidPort {
                     slice,
                     example,
                     n_ports: left_out.count,
-                    why: left_out.why.in_words(),
+                    why: left_out.why.describe(),
                 },
             };
             self.report(policy, claim, cause);

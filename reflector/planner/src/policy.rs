@@ -14,7 +14,7 @@ use proto_types::ObjectKey;
 use proto_types::name::DnsLabel;
 
 use crate::import::{Import, Own};
-use crate::mirror::{Owner, Role};
+use crate::mirror::{Role, SourceReference};
 use crate::name::{Naming, Placement, SourceName};
 use crate::staleness::{Staleness, StalenessOf};
 
@@ -187,7 +187,7 @@ impl Policy {
 
     /// Returns the rank of the source that an object names, if it is configured.
     #[must_use]
-    pub fn rank_of(&self, owner: &Owner) -> Option<Rank> {
+    pub fn rank_of(&self, owner: &SourceReference) -> Option<Rank> {
         self.rank(owner.source.as_ref()?, owner.role)
     }
 
@@ -222,7 +222,7 @@ impl Policy {
 
     /// Returns the key of the mirror of a source Service.
     #[must_use]
-    pub fn local(&self, rank: Rank, service: &ObjectKey) -> crate::LocalKey {
+    pub fn local(&self, rank: Rank, service: &ObjectKey) -> crate::MirrorKey {
         self.source(rank).local(service)
     }
 }
@@ -247,7 +247,7 @@ impl SourcePolicy {
 
     /// Returns the key of the mirror of a Service without an alias.
     #[must_use]
-    pub fn local(&self, service: &ObjectKey) -> crate::LocalKey {
+    pub fn local(&self, service: &ObjectKey) -> crate::MirrorKey {
         self.naming.local(&self.placement, &self.name, service)
     }
 
@@ -262,7 +262,7 @@ impl SourcePolicy {
 impl RemovedSources {
     /// For people.
     #[must_use]
-    pub const fn in_words(self) -> &'static str {
+    pub const fn describe(self) -> &'static str {
         match self {
             Self::Keep => "its mirrors stay (removedSources: keep)",
             Self::Delete => "its mirrors go (removedSources: delete)",

@@ -6,12 +6,12 @@ use std::fmt;
 use proto_types::{ObjectKey, Resource};
 use serde::{Deserialize, Serialize};
 
-use crate::diff::Verdict;
-use crate::local::Local;
-use crate::name::LocalKey;
-use crate::plan::{Case, Plan, Reason, decide};
+use crate::diff::Desired;
+use crate::index::Index;
+use crate::local::LocalState;
+use crate::name::MirrorKey;
+use crate::plan::{Plan, PlanContext, Reason, decide};
 use crate::step::{Step, steps};
-use crate::world::World;
 
 /// Preview of the changes under one local key, with reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +47,9 @@ const HOLD: &str = "hold";
 /// Returns the preview of all keys in the order of the local Services. Keys without an action are
 /// left out.
 #[must_use]
-pub fn previews(world: &World) -> Vec<ServicePreview> {
-    let keys: BTreeSet<_> = world.keys().into_iter().collect();
-    let previews = keys.iter().filter_map(|key| preview(world, key));
+pub fn previews(index: &Index) -> Vec<ServicePreview> {
+    let keys: BTreeSet<_> = index.keys().into_iter().collect();
+    let previews = keys.iter().filter_map(|key| preview(index, key));
     let mut previews: Vec<_> = previews.collect();
     // A slice that moves to another Service goes from one and comes to the other.
     let deeds = previews.iter().flat_map(|it| &it.actions);
@@ -65,11 +65,11 @@ pub fn previews(world: &World) -> Vec<ServicePreview> {
     previews
 }
 
-fn preview(world: &World, key: &LocalKey) -> Option<ServicePreview> {
-    let case = Case::previewed(world, key);
+fn preview(index: &Index, key: &MirrorKey) -> Option<ServicePreview> {
+    let case = PlanContext::previewed(index, key);
     let plan = decide(&case);
-    let mut deeds = done(&plan, key, world.local());
-    deeds.extend(held(&plan, key, world.local()));
+    let mut deeds = done(&plan, key, index.local());
+    deeds.extend(held(&plan, key, index.local()));
     if deeds.is_empty() && plan.problems.is_empty() {
         return None;
     }
@@ -82,14 +82,14 @@ fn preview(world: &World, key: &LocalKey) -> Option<ServicePreview> {
 }
 
 /// The steps; nothing goes into a Service that cannot be made.
-fn done(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<PlannedAction> {
+fn done(plan: &Plan, key: &MirrorKey, local: &LocalState) -> Vec<PlannedAction> {
     let mut deeds = Vec::new();
     let mut has_service = true;
     for step in steps(plan, key, local) {
         if step.needs_service() && !has_service {
             continue;
         }
-        let is_blocked = local.obstacle(step.resource, &step.key).is_some();
+        let is_blocked = local.write_failure(step.resource, &step.key).is_some();
         has_service &= !(is_blocked && step.makes_service());
         deeds.push(deed(&step, is_blocked));
     }
@@ -102,13 +102,13 @@ fn deed(step: &Step, is_blocked: bool) -> PlannedAction {
 }
 
 /// Returns existing objects that stay because their desired state is unknown.
-fn held(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<PlannedAction> {
+fn held(plan: &Plan, key: &MirrorKey, local: &LocalState) -> Vec<PlannedAction> {
     let service = local.service(key);
-    let service = service.filter(|_| plan.service == Verdict::Unknown);
+    let service = service.filter(|_| plan.service == Desired::Unknown);
     let service = service.map(|_| PlannedAction::new(HOLD, Resource::Services, key.object()));
     let slices = local.slices_of(key).filter(|(slice, _)| {
         let verdict = plan.slices.get(*slice);
-        matches!(verdict, None | Some(Verdict::Unknown))
+        matches!(verdict, None | Some(Desired::Unknown))
     });
     let slices = slices.map(|(slice, _)| PlannedAction::new(HOLD, Resource::EndpointSlices, slice));
     service.into_iter().chain(slices).collect()

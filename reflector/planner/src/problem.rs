@@ -7,12 +7,12 @@ mod text;
 
 use std::time::Duration;
 
-use proto_types::label::MODE;
+use proto_types::label::SYNDICATE_MODE;
 use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource};
 
 use crate::hold::HoldReason;
-use crate::import::Refusal;
+use crate::import::ImportViolation;
 use crate::name::SourceName;
 use crate::policy::PolicyRight;
 
@@ -26,12 +26,12 @@ pub struct Problem {
     /// Object in the source, or in the local cluster if `cause` is about a local object.
     pub object: ObjectKey,
     /// Cause, with its remedy.
-    pub cause: Cause,
+    pub cause: ProblemCause,
 }
 
 /// Cause of a problem. Its message continues `Service demo/web of source east: `.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
-pub enum Cause {
+pub enum ProblemCause {
     /// The mirror's name would not be a legal name.
     #[error(
         "not mirrored, because its mirror's name {name} would have {} characters and {MAX_LABEL} \
@@ -99,7 +99,7 @@ pub enum Cause {
     },
     /// A mode that is none.
     #[error(
-        "{MODE} is {value:?}, which means nothing; union, source, receiver or singular does; \
+        "{SYNDICATE_MODE} is {value:?}, which means nothing; union, source, receiver or singular does; \
          correct the annotation"
     )]
     InvalidSyndicateMode {
@@ -108,7 +108,7 @@ pub enum Cause {
     },
     /// It stays in its cluster.
     #[error(
-        "not mirrored, because {annotated} is annotated {MODE}=singular; remove the annotation to \
+        "not mirrored, because {annotated} is annotated {SYNDICATE_MODE}=singular; remove the annotation to \
          have it mirrored"
     )]
     ReplicationDisabled {
@@ -124,7 +124,7 @@ pub enum Cause {
     /// Another cluster's Service has the name.
     #[error(
         "not mirrored, because source {winner} has a Service {local} too, which comes first; \
-         annotate both with {MODE}=union to have them serve together, or rename one"
+         annotate both with {SYNDICATE_MODE}=union to have them serve together, or rename one"
     )]
     DuplicateService {
         /// Namespace and name of both Services.
@@ -136,7 +136,7 @@ pub enum Cause {
     #[error(
         "its own endpoints stay beside those of the source that serves in its place, because \
          {}; if they are to go, give it a selector that no pod has",
-        why.in_words()
+        why.describe()
     )]
     HandoverBlocked {
         /// Reason.
@@ -162,7 +162,7 @@ pub enum Cause {
     },
     /// The source's import policy does not admit it.
     #[error(transparent)]
-    NotImported(#[from] Refusal),
+    NotImported(#[from] ImportViolation),
     /// Addresses that mean something else here than in the source.
     #[error(
         "{n_endpoints} endpoints of slice {slice} are left out, because {address} is loopback, \
@@ -196,7 +196,7 @@ pub enum Cause {
         "{} {} is not deleted yet: {}; if that is right, annotate it with \
          heliograph.dev/allow-deletion=true, or wait: it is deleted {} if another \
          list of the source lacks it too",
-        local.0.kind(), local.1, why.in_words(), why.delay(*hold)
+        local.0.kind(), local.1, why.describe(), why.delay(*hold)
     )]
     DeletionHeld {
         /// Object that is not deleted yet.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use proto_types::Resource;
 
-use crate::hold::Moment;
+use crate::hold::MonotonicTime;
 use crate::service::ServiceSpec;
-use crate::slice::SliceSpec;
+use crate::slice::EndpointSliceSpec;
 
 /// A field without which a mirror is still of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,7 +28,7 @@ pub enum OptionalField {
 
 /// Values that the local API server rejected, with its message and the time.
 #[derive(Debug, Default)]
-pub struct Rejected(HashMap<(OptionalField, Box<str>), (Box<str>, Moment)>);
+pub struct Rejected(HashMap<(OptionalField, Box<str>), (Box<str>, MonotonicTime)>);
 
 /// An API server may be replaced by a newer one.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
@@ -97,13 +97,13 @@ impl Rejected {
         field: OptionalField,
         value: Box<str>,
         message: Box<str>,
-        now: Moment,
+        now: MonotonicTime,
     ) {
         self.0.insert((field, value), (message, now));
     }
 
     /// Forgets what was rejected long ago; returns whether there was any.
-    pub fn expire(&mut self, now: Moment) -> bool {
+    pub fn expire(&mut self, now: MonotonicTime) -> bool {
         let before = self.0.len();
         self.0
             .retain(|_, (_, at)| now.0.saturating_sub(at.0) < FORGET_AFTER);
@@ -171,7 +171,7 @@ impl Rejected {
     }
 
     /// Removes rejected values from an EndpointSlice.
-    pub fn weaken_slice(&self, spec: &mut SliceSpec) -> Vec<Lost> {
+    pub fn weaken_slice(&self, spec: &mut EndpointSliceSpec) -> Vec<Lost> {
         let mut lost = Vec::new();
         for port in &mut spec.ports {
             self.weaken(
@@ -228,7 +228,7 @@ mod tests {
         let mut rejected = Rejected::default();
         let field = OptionalField::TrafficDistribution;
         let mut weakened = |value: &str| {
-            rejected.insert(field, value.into(), "no".into(), Moment::default());
+            rejected.insert(field, value.into(), "no".into(), MonotonicTime::default());
             let mut value = Some("PreferSameNode".into());
             rejected.weaken(field, &mut value, &mut Vec::new());
             value
@@ -239,7 +239,7 @@ mod tests {
         );
         assert_eq!(weakened("PreferSameZone").as_deref(), Some("PreferClose"));
         assert_eq!(weakened("PreferClose"), None);
-        assert!(rejected.expire(Moment(FORGET_AFTER)));
-        assert!(!rejected.expire(Moment(FORGET_AFTER)));
+        assert!(rejected.expire(MonotonicTime(FORGET_AFTER)));
+        assert!(!rejected.expire(MonotonicTime(FORGET_AFTER)));
     }
 }

@@ -10,7 +10,7 @@ use crate::wire;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSpec {
     /// Kind of access.
-    pub kind: Kind,
+    pub kind: ServiceKind,
     /// Its ports, in order.
     pub ports: Box<[ServicePort]>,
     /// Session affinity.
@@ -24,7 +24,7 @@ pub struct ServiceSpec {
 /// Kind of access to a Service. An API server cannot change one into another without loss, so the
 /// mirror is deleted and created again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum ServiceKind {
     /// By a virtual address.
     Virtual(Families),
     /// By the addresses of its endpoints.
@@ -126,9 +126,11 @@ impl ServiceSpec {
 
     fn read(spec: wire::ServiceSpec, families: Families) -> Self {
         let kind = match (spec.service_type.as_deref(), spec.cluster_ip.as_deref()) {
-            (Some("ExternalName"), _) => Kind::External(spec.external_name.unwrap_or_default()),
-            (_, Some("None")) => Kind::Headless(families),
-            (_, _) => Kind::Virtual(families),
+            (Some("ExternalName"), _) => {
+                ServiceKind::External(spec.external_name.unwrap_or_default())
+            }
+            (_, Some("None")) => ServiceKind::Headless(families),
+            (_, _) => ServiceKind::Virtual(families),
         };
         let seconds = spec
             .session_affinity_config
@@ -150,8 +152,10 @@ impl ServiceSpec {
     /// Returns whether a mirror that shows `observed` needs no write.
     pub(crate) fn agrees(&self, observed: &Self) -> bool {
         let kinds = match (&self.kind, &observed.kind) {
-            (Kind::Virtual(wanted), Kind::Virtual(observed))
-            | (Kind::Headless(wanted), Kind::Headless(observed)) => wanted.agrees(*observed),
+            (ServiceKind::Virtual(wanted), ServiceKind::Virtual(observed))
+            | (ServiceKind::Headless(wanted), ServiceKind::Headless(observed)) => {
+                wanted.agrees(*observed)
+            }
             (wanted, observed) => wanted == observed,
         };
         kinds
@@ -164,17 +168,21 @@ impl ServiceSpec {
     /// Returns whether an API server refuses to change `observed` into this.
     pub(crate) fn must_replace(&self, observed: &Self) -> bool {
         match (&self.kind, &observed.kind) {
-            (Kind::Virtual(wanted), Kind::Virtual(observed))
-            | (Kind::Headless(wanted), Kind::Headless(observed)) => match (wanted, observed) {
-                // The primary family stays for life.
-                (
-                    Families::Single(wanted),
-                    Families::Single(observed) | Families::Dual(observed),
-                ) => wanted != observed,
-                (Families::Unstated | Families::Dual(_), _) | (_, Families::Unstated) => false,
-            },
-            (Kind::External(_), Kind::External(_)) => false,
-            (Kind::Virtual(_) | Kind::Headless(_) | Kind::External(_), _) => true,
+            (ServiceKind::Virtual(wanted), ServiceKind::Virtual(observed))
+            | (ServiceKind::Headless(wanted), ServiceKind::Headless(observed)) => {
+                match (wanted, observed) {
+                    // The primary family stays for life.
+                    (
+                        Families::Single(wanted),
+                        Families::Single(observed) | Families::Dual(observed),
+                    ) => wanted != observed,
+                    (Families::Unstated | Families::Dual(_), _) | (_, Families::Unstated) => false,
+                }
+            }
+            (ServiceKind::External(_), ServiceKind::External(_)) => false,
+            (ServiceKind::Virtual(_) | ServiceKind::Headless(_) | ServiceKind::External(_), _) => {
+                true
+            }
         }
     }
 
@@ -186,16 +194,16 @@ impl ServiceSpec {
         }
         spec.retain(|field, _| FIELDS_OF_SERVER.contains(&field.as_str()));
         match &self.kind {
-            Kind::External(name) => {
+            ServiceKind::External(name) => {
                 spec.insert("type".to_owned(), json!("ExternalName"));
                 spec.insert("externalName".to_owned(), json!(name));
             }
-            Kind::Virtual(families) | Kind::Headless(families) => {
+            ServiceKind::Virtual(families) | ServiceKind::Headless(families) => {
                 spec.insert("type".to_owned(), json!("ClusterIP"));
                 families.write(spec);
             }
         }
-        if matches!(self.kind, Kind::Headless(_)) {
+        if matches!(self.kind, ServiceKind::Headless(_)) {
             spec.insert("clusterIP".to_owned(), json!("None"));
         }
         let ports: Vec<_> = self.ports.iter().map(ServicePort::written).collect();
@@ -208,7 +216,7 @@ impl ServiceSpec {
     }
 }
 
-impl Kind {
+impl ServiceKind {
     /// The family that comes first, where that is said.
     #[must_use]
     pub const fn family(&self) -> Option<Family> {
@@ -223,7 +231,7 @@ impl Kind {
 
     /// For people.
     #[must_use]
-    pub fn in_words(&self) -> &str {
+    pub fn describe(&self) -> &str {
         match self {
             Self::Virtual(_) => "with a virtual address",
             Self::Headless(_) => "headless",
@@ -375,7 +383,7 @@ fn is_stray(field: &str, value: &Value) -> bool {
 
 /// Has a Service that becomes ours select no pod: then Kubernetes itself takes the
 /// endpoints away that it found.
-pub fn park(spec: &mut Map<String, Value>) {
+pub fn clear_pod_selector(spec: &mut Map<String, Value>) {
     let selector = spec.get("selector").and_then(Value::as_object);
     if selector.is_some_and(|it| !it.is_empty()) {
         spec.insert("selector".to_owned(), json!({ label::PARKED: "true" }));

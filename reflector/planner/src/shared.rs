@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::service::ServiceSpec;
-use crate::slice::SliceSpec;
+use crate::slice::EndpointSliceSpec;
 use crate::staleness::Age;
 use crate::wire;
 
@@ -33,7 +33,7 @@ impl ServiceSpec {
     }
 }
 
-impl SliceSpec {
+impl EndpointSliceSpec {
     /// Reads an EndpointSlice of the local cluster.
     pub fn parse_local(json: &[u8]) -> Result<Self, String> {
         let slice: wire::Slice = serde_json::from_slice(json).map_err(|it| it.to_string())?;
@@ -49,7 +49,7 @@ impl SliceSpec {
 impl Age {
     /// Returns what is published of an EndpointSlice.
     #[must_use]
-    pub fn applied_to(self, spec: &SliceSpec) -> SliceSpec {
+    pub fn applied_to(self, spec: &EndpointSliceSpec) -> EndpointSliceSpec {
         self.of(spec)
     }
 }

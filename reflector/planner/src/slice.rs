@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use crate::wire;
 
-mod odd;
+mod invalid_endpoint;
 
-pub use odd::Oddity;
+pub use invalid_endpoint::Oddity;
 
 /// Content of an EndpointSlice that a mirror shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SliceSpec {
+pub struct EndpointSliceSpec {
     /// `IPv4`, `IPv6` or `FQDN`; fixed for life.
     pub address_type: Box<str>,
     /// The ports of all its endpoints.
@@ -65,14 +65,14 @@ pub struct LeftOut {
     pub count: usize,
 }
 
-impl SliceSpec {
+impl EndpointSliceSpec {
     /// Reads a source EndpointSlice, without parts for which an API server would reject all of it.
     pub(crate) fn of_source(slice: wire::Slice) -> (Self, Vec<LeftOut>) {
         let (mut spec, _) = Self::read(slice);
         for endpoint in &mut spec.endpoints {
             endpoint.hints = Box::default();
         }
-        let left_out = odd::leave_out(&mut spec);
+        let left_out = invalid_endpoint::leave_out(&mut spec);
         (spec, left_out)
     }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use proto_types::{Labels, ObjectKey};
 
-use crate::hold::{DeletionHold, Moment};
+use crate::hold::{DeletionHold, MonotonicTime};
 use crate::service::ServiceSpec;
-use crate::slice::{LeftOut, SliceSpec};
+use crate::slice::{EndpointSliceSpec, LeftOut};
 use crate::staleness::{Ages, Contact};
 
 pub(crate) use export::{check_name, is_mirror};
@@ -103,7 +103,7 @@ pub struct SourceSlice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceContent {
     /// Content that the mirror shows.
-    pub spec: SliceSpec,
+    pub spec: EndpointSliceSpec,
     /// Parts that the mirror leaves out.
     pub left_out: Vec<LeftOut>,
     /// Time of the change that it shows.
@@ -116,7 +116,7 @@ impl SliceContent {
     /// The same, with nothing left out and no endpoints yet.
     pub(crate) fn without_left_out(&self) -> Self {
         Self {
-            spec: SliceSpec {
+            spec: EndpointSliceSpec {
                 address_type: self.spec.address_type.clone(),
                 ports: Box::default(),
                 endpoints: Box::default(),
@@ -150,11 +150,11 @@ pub struct Source {
     /// The same of its slices.
     pub(crate) slices_in_part: bool,
     /// Last contact of the watch of its Services.
-    pub(crate) services_heard: Moment,
+    pub(crate) services_heard: MonotonicTime,
     /// Last contact of the watch of its EndpointSlices.
-    pub(crate) slices_heard: Moment,
+    pub(crate) slices_heard: MonotonicTime,
     /// Time of the last contact of the source with its API server, while it is disconnected.
-    pub(crate) upstream_lost: Option<Moment>,
+    pub(crate) upstream_lost: Option<MonotonicTime>,
     /// Staleness of its endpoints.
     pub ages: Ages,
     /// Hold of the deletions of its Services.
@@ -172,7 +172,7 @@ impl<T> Change<T> {
 
 impl Source {
     /// One of which nothing is known, since then.
-    pub(crate) fn unknown_since(now: Moment) -> Self {
+    pub(crate) fn unknown_since(now: MonotonicTime) -> Self {
         Self {
             services_heard: now,
             slices_heard: now,
@@ -197,7 +197,7 @@ impl Source {
 }
 
 impl<T> SourceState<T> {
-    const fn contact(&self, heard: Moment) -> Contact {
+    const fn contact(&self, heard: MonotonicTime) -> Contact {
         match self {
             Self::Synced(_) => Contact::Followed,
             Self::Unsynced | Self::Stale(_) => Contact::Lost(heard),
@@ -236,7 +236,7 @@ impl<T> SourceState<T> {
         }
     }
 
-    pub(crate) fn lose(&mut self) {
+    pub(crate) fn mark_stale(&mut self) {
         *self = match std::mem::take(self) {
             Self::Unsynced => Self::Unsynced,
             Self::Synced(known) | Self::Stale(known) => Self::Stale(known),
@@ -244,7 +244,7 @@ impl<T> SourceState<T> {
     }
 
     /// Returns the known objects to add to, which are not current.
-    pub(crate) fn lost_mut(&mut self) -> &mut T
+    pub(crate) fn stale_mut(&mut self) -> &mut T
     where
         T: Default,
     {

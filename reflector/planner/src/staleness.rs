@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use proto_types::ObjectKey;
 
-use crate::hold::Moment;
+use crate::hold::MonotonicTime;
 use crate::import::Pattern;
-use crate::slice::SliceSpec;
+use crate::slice::EndpointSliceSpec;
 
 /// Treatment of the endpoints of a disconnected source. The default keeps them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,12 +64,12 @@ pub(crate) enum Contact {
     /// It is followed. Silence is watched for where it is followed.
     Followed,
     /// It is not, and was last heard then.
-    Lost(Moment),
+    Lost(MonotonicTime),
 }
 
 impl Staleness {
     /// The rule that holds now.
-    pub(crate) fn age(&self, contacts: [Contact; 3], now: Moment) -> Age {
+    pub(crate) fn age(&self, contacts: [Contact; 3], now: MonotonicTime) -> Age {
         let silence = contacts.into_iter().filter_map(|contact| match contact {
             Contact::Followed => None,
             Contact::Lost(heard) => Some(now.0.saturating_sub(heard.0)),
@@ -86,7 +86,7 @@ impl Staleness {
 
 impl Ages {
     /// The rules of a source that hold now.
-    pub(crate) fn now(rules: Rules<'_>, contacts: [Contact; 3], now: Moment) -> Self {
+    pub(crate) fn now(rules: Rules<'_>, contacts: [Contact; 3], now: MonotonicTime) -> Self {
         let exceptions = rules.exceptions.iter();
         Self {
             exceptions: exceptions
@@ -110,7 +110,7 @@ impl Ages {
 
 impl Age {
     /// Returns the endpoints of a source EndpointSlice as they are published at this age.
-    pub(crate) fn of(self, spec: &SliceSpec) -> SliceSpec {
+    pub(crate) fn of(self, spec: &EndpointSliceSpec) -> EndpointSliceSpec {
         let mut spec = spec.clone();
         match self {
             Self::Fresh => {}

@@ -6,12 +6,12 @@ use proto_types::{ObjectKey, RawObject, Resource};
 use serde_json::{Map, Value, json};
 
 use crate::adopt::Adoption;
-use crate::diff::{Action, Verdict, diff};
-use crate::local::Local;
+use crate::diff::{Action, Desired, diff};
+use crate::local::LocalState;
 use crate::mirror::{
     Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Observed, Version, child,
 };
-use crate::name::{LocalKey, SourceName};
+use crate::name::{MirrorKey, SourceName};
 use crate::plan::Plan;
 
 /// One write.
@@ -62,7 +62,7 @@ enum Wanted {
 /// slices, and new slices before old ones go, so that endpoints that move from one
 /// slice to another are never in none.
 #[must_use]
-pub fn steps(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Step> {
+pub fn steps(plan: &Plan, key: &MirrorKey, local: &LocalState) -> Vec<Step> {
     let mut steps = Vec::new();
     let observed = local.service(key);
     let mut service = step(&plan.service, key.object(), observed, Wanted::Service);
@@ -71,9 +71,9 @@ pub fn steps(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Step> {
     }
     let removals_last = |absent: bool| {
         let slices = plan.slices.iter();
-        slices.filter(move |(_, verdict)| absent == matches!(verdict, Verdict::Absent))
+        slices.filter(move |(_, verdict)| absent == matches!(verdict, Desired::Absent))
     };
-    let slice = |(slice, verdict): (&ObjectKey, &Verdict<MirrorSlice>)| {
+    let slice = |(slice, verdict): (&ObjectKey, &Desired<MirrorSlice>)| {
         step(verdict, slice, local.slice(slice), Wanted::Slice)
     };
     let wanted = removals_last(false).filter_map(slice);
@@ -96,7 +96,7 @@ pub fn steps(plan: &Plan, key: &LocalKey, local: &Local) -> Vec<Step> {
 }
 
 /// The namespace of a mirror, with our marks.
-fn namespace(key: &LocalKey, source: &SourceName) -> Bytes {
+fn namespace(key: &MirrorKey, source: &SourceName) -> Bytes {
     let labels = json!({label::MANAGED_BY: HELIOGRAPH, label::SOURCE: source.as_str()});
     let metadata = json!({"name": key.object().namespace(), "labels": labels});
     let namespace = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": metadata});
@@ -120,8 +120,8 @@ fn removal(key: &ObjectKey, version: Version, source: &str) -> Step {
 /// Returns the source that the marks of the planned Service name.
 fn source_of(plan: &Plan) -> &str {
     match &plan.service {
-        Verdict::Want(service) => mark_of(service),
-        Verdict::Absent | Verdict::Unknown => "",
+        Desired::Present(service) => mark_of(service),
+        Desired::Absent | Desired::Unknown => "",
     }
 }
 
@@ -131,7 +131,7 @@ fn mark_of<T: Mirror>(mirror: &T) -> &str {
 }
 
 fn step<T: Mirror>(
-    verdict: &Verdict<T>,
+    verdict: &Desired<T>,
     key: &ObjectKey,
     observed: Option<&Observed<T>>,
     wanted: fn(T) -> Wanted,
@@ -139,12 +139,12 @@ fn step<T: Mirror>(
     let version = || observed.map(Observed::version);
     let shows = observed.and_then(|it| it.shows.as_ref());
     let (source, changed) = match verdict {
-        Verdict::Want(mirror) => {
+        Desired::Present(mirror) => {
             let before = shows.and_then(Mirror::last_change);
             let changed = mirror.last_change().filter(|it| Some(*it) != before);
             (mark_of(mirror), changed.map(Into::into))
         }
-        Verdict::Absent | Verdict::Unknown => (shows.map(mark_of).unwrap_or_default(), None),
+        Desired::Absent | Desired::Unknown => (shows.map(mark_of).unwrap_or_default(), None),
     };
     let (write, wanted) = match diff(verdict, observed)? {
         Action::Create(mirror) => (Write::Create(created(key, &mirror)), wanted(mirror)),

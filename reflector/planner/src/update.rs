@@ -1,8 +1,8 @@
-//! Entry of all changes into the [`World`].
+//! Entry of all changes into the [`Index`].
 //!
 //! Two rules compare a change with plans: an external modification is a change of an object that
 //! was as planned, and a failback begins when a plan says so. This module therefore lies above
-//! both, the world and the planner; the world itself never plans.
+//! both, the index and the planner; the index itself never plans.
 
 mod adoption;
 mod contest;
@@ -13,17 +13,17 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use proto_types::{ObjectKey, Resource};
 
-use crate::adopt::Met;
+use crate::adopt::ExistingObject;
 use crate::endpoints::SourceEndpoints;
-use crate::hold::Moment;
-use crate::local::{LocalChange, Obstacle};
+use crate::hold::MonotonicTime;
+use crate::index::{AffectedKeys, Index};
+use crate::local::{LocalChange, WriteFailure};
 use crate::mirror::{MirrorEndpoints, MirrorService, MirrorSlice, Role};
 use crate::name::SourceName;
 use crate::rejected::OptionalField;
 use crate::source::{Change, SourceService, SourceSlice, UpstreamContact};
-use crate::world::{Touched, World};
 
-/// Change of the world.
+/// Change of the index.
 #[derive(Debug, Clone)]
 pub enum Update {
     /// Change of Services of a source.
@@ -52,53 +52,53 @@ pub enum Update {
     /// Change of managed Endpoints.
     LocalEndpoints(LocalChange<MirrorEndpoints>),
     /// A write was in vain.
-    Blocked(Resource, ObjectKey, Obstacle),
+    Blocked(Resource, ObjectKey, WriteFailure),
     /// The local API server rejects a value of an optional field, with these words.
     FieldRejected(OptionalField, Box<str>, Box<str>),
     /// An unmanaged Service exists under the name of a mirror.
-    Met(Box<Met>),
+    Met(Box<ExistingObject>),
     /// Mirrors that a predecessor left of a source.
-    LeftBehind(SourceName, Vec<Met>),
+    LeftBehind(SourceName, Vec<ExistingObject>),
     /// The CIDRs of the local cluster that its API server reports: all of them.
     LocalRanges(Vec<IpNet>),
     /// Time passed.
-    Tick(Moment),
+    Tick(MonotonicTime),
 }
 
-impl World {
+impl Index {
     /// Applies an update; returns the keys to plan again.
-    pub fn update(&mut self, update: Update) -> Touched {
-        let touched = self.take(update);
-        self.forget_obstacles(&touched);
-        self.update_failbacks(&touched);
-        touched
+    pub fn update(&mut self, update: Update) -> AffectedKeys {
+        let affected = self.take(update);
+        self.drop_write_failures(&affected);
+        self.update_failbacks(&affected);
+        affected
     }
 
-    fn take(&mut self, update: Update) -> Touched {
+    fn take(&mut self, update: Update) -> AffectedKeys {
         match update {
             Update::Services(name, change) => {
-                self.hear_services(self.policy().rank(&name, Role::Mirror), change)
+                self.apply_services(self.policy().rank(&name, Role::Mirror), change)
             }
             Update::Slices(name, change) => {
-                self.hear_slices(self.policy().rank(&name, Role::Mirror), change)
+                self.apply_slices(self.policy().rank(&name, Role::Mirror), change)
             }
             Update::MemberServices(name, change) => {
-                self.hear_services(self.policy().rank(&name, Role::Member), change)
+                self.apply_services(self.policy().rank(&name, Role::Member), change)
             }
             Update::MemberSlices(name, change) => {
-                self.hear_slices(self.policy().rank(&name, Role::Member), change)
+                self.apply_slices(self.policy().rank(&name, Role::Member), change)
             }
             Update::Endpoints(name, change) => {
-                self.hear_endpoints(self.policy().rank(&name, Role::Mirror), change)
+                self.apply_endpoints(self.policy().rank(&name, Role::Mirror), change)
             }
             Update::MemberEndpoints(name, change) => {
-                self.hear_endpoints(self.policy().rank(&name, Role::Member), change)
+                self.apply_endpoints(self.policy().rank(&name, Role::Member), change)
             }
-            Update::Upstream(name, contact) => self.hear_upstream(&name, contact),
+            Update::Upstream(name, contact) => self.apply_upstream(&name, contact),
             Update::Identified(name, cluster) => {
-                let mut touched = self.identify(self.policy().rank(&name, Role::Mirror), &cluster);
-                touched.extend(self.identify(self.policy().rank(&name, Role::Member), &cluster));
-                touched
+                let mut affected = self.identify(self.policy().rank(&name, Role::Mirror), &cluster);
+                affected.extend(self.identify(self.policy().rank(&name, Role::Member), &cluster));
+                affected
             }
             Update::OptedOut(name, namespaces) => {
                 self.opt_out(self.policy().rank(&name, Role::Member), namespaces)
@@ -114,22 +114,24 @@ impl World {
                 self.update_ours(subject, |local, policy| local.update_slices(change, policy))
             }
             Update::LocalEndpoints(change) => self.update_local_endpoints(change),
-            Update::Blocked(resource, key, obstacle) => self.block(resource, key, obstacle),
+            Update::Blocked(resource, key, write_failure) => {
+                self.block(resource, key, write_failure)
+            }
             Update::FieldRejected(field, value, message) => {
                 self.reject_field(field, value, message);
-                Touched::new()
+                AffectedKeys::new()
             }
-            Update::Met(met) => self.meet(&met),
+            Update::Met(met) => self.adopt(&met),
             Update::LeftBehind(name, met) => {
                 self.adopt_left_behind(self.policy().rank(&name, Role::Mirror), met)
             }
-            Update::LocalRanges(ranges) => self.learn_ranges(ranges),
+            Update::LocalRanges(ranges) => self.set_local_cidrs(ranges),
             Update::Tick(now) => self.tick(now),
         }
     }
 
     /// Applies a change of managed Endpoints. Before they are listed, it changes no plan.
-    fn update_local_endpoints(&mut self, change: LocalChange<MirrorEndpoints>) -> Touched {
+    fn update_local_endpoints(&mut self, change: LocalChange<MirrorEndpoints>) -> AffectedKeys {
         if !self.local().knows_endpoints() {
             let (local, policy) = self.local_mut();
             local.update_endpoints(change, policy);

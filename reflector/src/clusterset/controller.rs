@@ -8,9 +8,9 @@ use futures::FutureExt;
 use proto_types::ObjectKey;
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
-    ClusterId, ClusterSet, Doubt, ImportProblem, Settings, Update, actions, plan, problems,
+    ClusterId, ClusterSet, ImportProblem, RelistRequest, Settings, Update, actions, plan, problems,
 };
-use reflector_planner::{LocalKey, Moment};
+use reflector_planner::{MirrorKey, MonotonicTime};
 use runtime::Network;
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task::{AbortHandle, JoinSet};
@@ -19,17 +19,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::follow::{watch_cluster, watch_own};
-use super::property::Names;
+use super::property::ExpectedProperties;
 use super::question::Question;
-use super::report::Report;
-use super::watch::{Line, Message, Relists, Watched};
+use super::report::ImportReporter;
+use super::watch::{ControllerChannel, Message, Relists, Watched};
 use super::write::{Done, perform};
-use crate::announce::Announcer;
 use crate::config::SourceConfig;
-use crate::lease::Leadership;
+use crate::events::EventRecorder;
+use crate::leader_election::Leadership;
 use crate::local_ranges::{self, Ranges};
 use crate::pins::Pins;
-use crate::queue::{Again, Queue};
+use crate::queue::{Queue, Requeue};
 use crate::write::Writer;
 
 /// Owns the state of the clusterset.
@@ -47,7 +47,7 @@ pub(super) struct Controller {
     watches: JoinSet<()>,
     sources: BTreeMap<ClusterId, (SourceConfig, AbortHandle)>,
     relists: BTreeMap<ClusterId, Relists>,
-    report: Report,
+    report: ImportReporter,
     /// True if the local cluster has the names of the configuration. Otherwise nothing is written.
     is_named: bool,
     writes: JoinSet<Done>,
@@ -102,7 +102,7 @@ impl Controller {
             channel::Receiver<Configuration>,
             mpsc::Receiver<Question>,
         ),
-        (writer, announcer): (Writer, Announcer),
+        (writer, announcer): (Writer, EventRecorder),
         local_ranges: Option<Ranges>,
     ) -> Self {
         let Configuration { settings, sources } = configurations.borrow_and_update().clone();
@@ -114,7 +114,7 @@ impl Controller {
             version: None,
             queue: Queue::default(),
             leadership: writer.leadership.clone(),
-            report: Report::new(writer.metrics.clone(), announcer),
+            report: ImportReporter::new(writer.metrics.clone(), announcer),
             writer,
             configurations,
             sender,
@@ -138,11 +138,11 @@ impl Controller {
     }
 
     fn watch_local(&mut self) {
-        let names = Names {
+        let names = ExpectedProperties {
             cluster: self.set.settings().local.clone(),
             set: self.set.settings().name.clone(),
         };
-        let line = Line::new(&self.sender);
+        let line = ControllerChannel::new(&self.sender);
         let watch = watch_own(names, self.writer.client.clone(), line);
         self.watches.spawn(watch);
     }
@@ -151,12 +151,12 @@ impl Controller {
         let Ok(cluster) = source.name.as_str().parse::<ClusterId>() else {
             return;
         };
-        let names = Names {
+        let names = ExpectedProperties {
             cluster: cluster.clone(),
             set: self.set.settings().name.clone(),
         };
         let target = (self.network.clone(), names, self.pins.clone());
-        let line = Line::new(&self.sender);
+        let line = ControllerChannel::new(&self.sender);
         self.relists.insert(cluster.clone(), line.relists.clone());
         let task = watch_cluster(source.clone(), target, line);
         let handle = self.watches.spawn(task);
@@ -238,10 +238,10 @@ impl Controller {
     }
 
     fn tick(&mut self) {
-        self.update(Update::Tick(Moment(self.started.elapsed())));
-        for Doubt { cluster, part } in self.set.doubts() {
+        self.update(Update::Tick(MonotonicTime(self.started.elapsed())));
+        for RelistRequest { cluster, part } in self.set.relist_requests() {
             if let Some(relists) = self.relists.get(&cluster) {
-                relists.ask(part);
+                relists.request(part);
             }
         }
         let problems = self.leadership.holds().then_some(&self.problems);
@@ -250,14 +250,14 @@ impl Controller {
     }
 
     fn update(&mut self, update: Update) {
-        let touched = self.set.update(update);
-        self.touch(touched);
+        let affected = self.set.update(update);
+        self.enqueue(affected);
     }
 
-    fn touch(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
+    fn enqueue(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
         // In order, so that a run can be understood.
         for key in keys.into_iter().collect::<BTreeSet<_>>() {
-            self.queue.touch(&None, LocalKey::new(key));
+            self.queue.add(&None, MirrorKey::new(key));
         }
     }
 
@@ -283,8 +283,8 @@ impl Controller {
             .retain(|cluster, _| wanted.contains_key(cluster));
         self.failures
             .retain(|(cluster, _), _| settings.clusters.contains_key(cluster));
-        let touched = self.set.reconfigure(settings, &anew);
-        self.touch(touched);
+        let affected = self.set.reconfigure(settings, &anew);
+        self.enqueue(affected);
         for (cluster, source) in wanted {
             if !self.sources.contains_key(&cluster) {
                 self.watch_source(source);
@@ -312,18 +312,18 @@ impl Controller {
         let is_settled = rejected.is_some() || again.is_none();
         if is_settled {
             let rejected = rejected.map(Into::into);
-            let mut touched = self.set.update(Update::Rejected(key.clone(), rejected));
+            let mut affected = self.set.update(Update::Rejected(key.clone(), rejected));
             // The conditions change by it.
-            let is_new = touched.remove(&key);
-            self.touch(touched);
+            let is_new = affected.remove(&key);
+            self.enqueue(affected);
             if is_new && again.is_some() {
-                self.queue.failed(LocalKey::new(key), Again::Soon);
+                self.queue.failed(MirrorKey::new(key), Requeue::Now);
                 return;
             }
         }
         match again {
-            None => self.queue.settled(&LocalKey::new(key)),
-            Some(again) => self.queue.failed(LocalKey::new(key), again),
+            None => self.queue.settled(&MirrorKey::new(key)),
+            Some(again) => self.queue.failed(MirrorKey::new(key), again),
         }
     }
 

@@ -9,11 +9,11 @@ use runtime::Network;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::property::{self, Answer, Names};
-use super::watch::{Line, Message, Watch, Watched};
+use super::property::{self, Answer, ExpectedProperties};
+use super::watch::{ControllerChannel, Message, Watch, Watched};
 use crate::config::SourceConfig;
-use crate::following::Opened;
-use crate::identity::{Clusters, Identity};
+use crate::identity::{Clusters, ExpectedIdentity};
+use crate::informers::Opened;
 use crate::pins::{Pins, Record};
 
 /// Interval between two looks at the names of a cluster that is read.
@@ -25,8 +25,8 @@ const RECORD: Duration = Duration::from_secs(1);
 /// Watches all resources of a source, as soon as there is a client for it.
 pub(super) async fn watch_cluster(
     source: SourceConfig,
-    (network, names, pins): (Network, Names, Pins),
-    line: Line,
+    (network, names, pins): (Network, ExpectedProperties, Pins),
+    line: ControllerChannel,
 ) {
     let cluster = names.cluster.clone();
     let mut told = None;
@@ -41,7 +41,7 @@ pub(super) async fn watch_cluster(
             Ok(opened) => break opened.into_parts(),
             Err(error) => complain(&runtime::reasons(error.as_ref())),
         }
-        tokio::time::sleep(crate::feed::RETRY).await;
+        tokio::time::sleep(crate::watch_target::RETRY).await;
     };
     let open = async {
         if let Some(opening) = opening {
@@ -60,16 +60,20 @@ pub(super) async fn watch_cluster(
 }
 
 /// Watches the local cluster while its names agree with the configuration.
-pub(super) async fn watch_own(names: Names, client: kube::Client, line: Line) {
+pub(super) async fn watch_own(
+    names: ExpectedProperties,
+    client: kube::Client,
+    line: ControllerChannel,
+) {
     watch_named(&names, None, &client, &line).await;
 }
 
 /// Watches a cluster until there is no receiver.
 async fn watch(
-    names: &Names,
+    names: &ExpectedProperties,
     source: Option<(&SourceConfig, &Pins)>,
     client: &kube::Client,
-    line: &Line,
+    line: &ControllerChannel,
 ) {
     let Some((source, pins)) = source else {
         return watch_all(None, &names.cluster, client, line).await;
@@ -83,16 +87,16 @@ async fn watch(
 
 /// Watches a cluster while its names agree with the configuration. The local one has no source.
 async fn watch_named(
-    names: &Names,
+    names: &ExpectedProperties,
     source: Option<(&SourceConfig, &Pins)>,
     client: &kube::Client,
-    line: &Line,
+    line: &ControllerChannel,
 ) {
     let is_local = source.is_none();
     let cluster = &names.cluster;
     let mut told = None;
     loop {
-        let (why, is_other) = match property::ask(client, names).await {
+        let (why, is_other) = match property::request_properties(client, names).await {
             Answer::Agrees(properties) => {
                 told = None;
                 let named = is_local.then_some(Message::Named(true));
@@ -121,7 +125,7 @@ async fn watch_named(
             }
             told = Some(why);
         }
-        tokio::time::sleep(crate::feed::RETRY).await;
+        tokio::time::sleep(crate::watch_target::RETRY).await;
     }
 }
 
@@ -136,10 +140,14 @@ async fn send(sender: &mpsc::Sender<Message>, messages: impl IntoIterator<Item =
 }
 
 /// Sends the properties of a cluster now and then. Returns when it has other names than it had.
-async fn until_it_differs(client: &kube::Client, names: &Names, line: &Line) {
+async fn until_it_differs(
+    client: &kube::Client,
+    names: &ExpectedProperties,
+    line: &ControllerChannel,
+) {
     loop {
         tokio::time::sleep(NAMES).await;
-        match property::ask(client, names).await {
+        match property::request_properties(client, names).await {
             Answer::Agrees(properties) => {
                 let properties = known(&names.cluster, properties);
                 send(&line.sender, properties).await;
@@ -167,8 +175,8 @@ fn disconnected(cluster: &ClusterId) -> [Message; 3] {
 }
 
 /// Returns the identity of a source, which is the cluster that was recorded for it.
-async fn pinned(source: &SourceConfig, pins: &Pins) -> Arc<Identity> {
-    let identity = Arc::new(Identity::new(source));
+async fn pinned(source: &SourceConfig, pins: &Pins) -> Arc<ExpectedIdentity> {
+    let identity = Arc::new(ExpectedIdentity::new(source));
     let clusters = pins.read().await.of(&source.name);
     identity.expect(clusters.unwrap_or_default());
     identity
@@ -176,7 +184,7 @@ async fn pinned(source: &SourceConfig, pins: &Pins) -> Arc<Identity> {
 
 /// Has the cluster recorded, as soon as it is known. A cluster with another UID is then not
 /// read after a restart either.
-async fn record(source: &SourceConfig, identity: &Identity, pins: &Pins) {
+async fn record(source: &SourceConfig, identity: &ExpectedIdentity, pins: &Pins) {
     loop {
         if let Some(cluster) = identity.cluster() {
             let clusters = Clusters::from([cluster]);
@@ -189,10 +197,10 @@ async fn record(source: &SourceConfig, identity: &Identity, pins: &Pins) {
 
 /// Watches all resources of a cluster; of the local one, which has no identity to compare, more.
 async fn watch_all(
-    identity: Option<&Arc<Identity>>,
+    identity: Option<&Arc<ExpectedIdentity>>,
     cluster: &ClusterId,
     client: &kube::Client,
-    line: &Line,
+    line: &ControllerChannel,
 ) {
     let is_local = identity.is_none();
     let watches = Watched::all(is_local).iter().map(|watched| {

@@ -15,7 +15,7 @@ const PATH: &str = "/apis/about.k8s.io/v1beta1/clusterproperties";
 
 /// Names that a cluster should have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Names {
+pub(super) struct ExpectedProperties {
     /// The cluster.
     pub(super) cluster: ClusterId,
     /// The clusterset.
@@ -62,7 +62,10 @@ struct Spec {
 }
 
 /// Asks a cluster for its names.
-pub(super) async fn ask(client: &kube::Client, names: &Names) -> Answer {
+pub(super) async fn request_properties(
+    client: &kube::Client,
+    names: &ExpectedProperties,
+) -> Answer {
     let answer = async {
         let Some(all) = list(client).await? else {
             let cluster = read(client, CLUSTER).await?;
@@ -78,8 +81,8 @@ pub(super) async fn ask(client: &kube::Client, names: &Names) -> Answer {
 }
 
 /// Returns how the names differ from the configured ones, and what to do.
-fn compare(names: &Names, cluster: Option<&str>, set: Option<&str>) -> Option<String> {
-    let Names {
+fn compare(names: &ExpectedProperties, cluster: Option<&str>, set: Option<&str>) -> Option<String> {
+    let ExpectedProperties {
         cluster: name,
         set: expected,
     } = names;
@@ -130,11 +133,11 @@ async fn read(client: &kube::Client, name: &str) -> Result<Option<String>, Strin
 
 #[cfg(test)]
 mod tests {
-    use super::{Names, compare};
+    use super::{ExpectedProperties, compare};
 
     #[test]
     fn other_names_are_told_with_the_remedy() {
-        let names = Names {
+        let names = ExpectedProperties {
             cluster: "east".parse().unwrap(),
             set: "all".into(),
         };

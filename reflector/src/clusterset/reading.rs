@@ -14,8 +14,8 @@ use tokio::time::Instant;
 use super::Configuration;
 use super::answer::explained;
 use super::follow::{watch_cluster, watch_own};
-use super::property::Names;
-use super::watch::{Line, Message};
+use super::property::ExpectedProperties;
+use super::watch::{ControllerChannel, Message};
 use crate::pins::Pins;
 
 /// A list may take a minute.
@@ -49,11 +49,11 @@ pub(crate) async fn read(configuration: Configuration, client: kube::Client) -> 
     let local = settings.local.clone();
     let (sender, mut messages) = mpsc::channel(64);
     let mut watches = JoinSet::new();
-    let names = |cluster: &ClusterId| Names {
+    let names = |cluster: &ClusterId| ExpectedProperties {
         cluster: cluster.clone(),
         set: settings.name.clone(),
     };
-    let line = || Line::new(&sender);
+    let line = || ControllerChannel::new(&sender);
     watches.spawn(watch_own(names(&local), client, line()));
     for source in sources {
         let Ok(cluster) = source.name.as_str().parse::<ClusterId>() else {

@@ -5,28 +5,28 @@ use std::collections::BTreeMap;
 
 use proto_types::ObjectKey;
 use reflector_clusterset::api::Version;
-use reflector_clusterset::explain::in_words;
+use reflector_clusterset::explain::describe_hold;
 use reflector_clusterset::{ClusterId, ClusterSet, ImportProblem, Part};
 use reflector_planner::HeldDeletions;
 use tracing::{info, warn};
 
-use crate::announce::{Announcer, Notice, Subject};
+use crate::events::{EventRecorder, ProblemEvent, Subject};
 use crate::metrics::{Labels, Metrics};
 use crate::report::until;
 use crate::status::HeldStatus;
 
 /// Holds and problems as they were reported last.
-pub(super) struct Report {
+pub(super) struct ImportReporter {
     metrics: Metrics,
-    announcer: Announcer,
+    announcer: EventRecorder,
     /// Number of held deletions of each cluster and resource.
     held: BTreeMap<(ClusterId, Part), usize>,
     /// Number of problems of each reason.
     problems: BTreeMap<String, usize>,
 }
 
-impl Report {
-    pub(super) const fn new(metrics: Metrics, announcer: Announcer) -> Self {
+impl ImportReporter {
+    pub(super) const fn new(metrics: Metrics, announcer: EventRecorder) -> Self {
         Self {
             metrics,
             announcer,
@@ -85,7 +85,7 @@ impl Report {
                 .get_or_create(&of(cluster, *part));
             gauge.set(count(held.n));
             if self.held.insert((cluster.clone(), *part), held.n).is_none() {
-                let (n, why, resource) = (held.n, in_words(held.why), part.as_str());
+                let (n, why, resource) = (held.n, describe_hold(held.why), part.as_str());
                 warn!(%cluster, resource, n, why, "deletions of imports are held");
             }
         }
@@ -97,7 +97,12 @@ impl Report {
     }
 }
 
-fn notice(set: &ClusterSet, version: Version, key: &ObjectKey, problem: &ImportProblem) -> Notice {
+fn notice(
+    set: &ClusterSet,
+    version: Version,
+    key: &ObjectKey,
+    problem: &ImportProblem,
+) -> ProblemEvent {
     let is_import = !problem.is_of_export();
     let uid = match is_import {
         true => {
@@ -109,7 +114,7 @@ fn notice(set: &ClusterSet, version: Version, key: &ObjectKey, problem: &ImportP
             exports.and_then(|it| it.get(key)?.uid())
         }
     };
-    Notice {
+    ProblemEvent {
         subject: Subject::Export {
             version,
             is_import,
@@ -129,7 +134,7 @@ pub(super) fn held(set: &ClusterSet) -> Vec<HeldStatus> {
         source: cluster.to_string(),
         resource: part.as_str().to_owned(),
         deletions: held.n,
-        reason: in_words(held.why).to_owned(),
+        reason: describe_hold(held.why).to_owned(),
         until: until(held.since, set.now(), hold).to_string(),
     });
     status.collect()

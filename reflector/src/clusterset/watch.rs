@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proto_types::evidence::Ruling;
-use proto_types::resource::{NAMESPACES, Names};
+use proto_types::resource::{ApiResource, NAMESPACES};
 use proto_types::{LabelSelector, RawObject, Resource};
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
@@ -11,11 +11,11 @@ use reflector_clusterset::{
     namespace,
 };
 use runtime::multicluster;
-use runtime::{Cause, Event, Limits, Reader, Scope};
+use runtime::{Event, FailureCause, Limits, Scope, Watcher};
 use tokio::sync::{Notify, mpsc};
 use tracing::{info, warn};
 
-use crate::identity::Identity;
+use crate::identity::ExpectedIdentity;
 
 /// Cause of a cluster without exports.
 const NOT_SERVED: &str = "the Multi-Cluster Services API is not available, retrying";
@@ -57,18 +57,18 @@ pub(super) struct Watch {
     pub(super) watched: Watched,
     pub(super) client: kube::Client,
     /// Guards that the source stays the same cluster.
-    pub(super) identity: Option<Arc<Identity>>,
-    pub(super) line: Line,
+    pub(super) identity: Option<Arc<ExpectedIdentity>>,
+    pub(super) line: ControllerChannel,
 }
 
 /// Connection between the watches of one cluster and the controller.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct ControllerChannel {
     pub(super) sender: mpsc::Sender<Message>,
     pub(super) relists: Relists,
 }
 
-impl Line {
+impl ControllerChannel {
     /// Returns a line on which no list was asked for.
     pub(super) fn new(sender: &mpsc::Sender<Message>) -> Self {
         Self {
@@ -84,12 +84,12 @@ pub(super) struct Relists(Arc<[Notify; Part::ALL.len()]>);
 
 impl Relists {
     /// Has a resource listed again.
-    pub(super) fn ask(&self, part: Part) {
+    pub(super) fn request(&self, part: Part) {
         self.0[part as usize].notify_one();
     }
 
     /// Returns when a resource is to be listed again.
-    async fn asked(&self, watched: Watched) {
+    async fn requested(&self, watched: Watched) {
         let part = match watched {
             Watched::Exports => Part::Exports,
             Watched::Services => Part::Services,
@@ -170,13 +170,13 @@ impl Watch {
 
     /// Lists and watches. Returns when the resource is not served any more, which only
     /// those that are found by discovery may do.
-    async fn follow(&self, resource: &'static Names) {
+    async fn follow(&self, resource: &'static ApiResource) {
         let scope = Scope {
             resource,
             namespace: None,
             selector: LabelSelector::default(),
         };
-        let reader = Reader::new(self.client.clone(), scope, Limits::default());
+        let reader = Watcher::new(self.client.clone(), scope, Limits::default());
         let mut reader = match &self.identity {
             Some(identity) => reader.guarded(identity.guard()),
             None => reader,
@@ -184,7 +184,7 @@ impl Watch {
         loop {
             let event = tokio::select! {
                 event = reader.next() => event,
-                () = self.line.relists.asked(self.watched) => {
+                () = self.line.relists.requested(self.watched) => {
                     reader.list_again();
                     continue;
                 }
@@ -193,7 +193,7 @@ impl Watch {
             let is_gone = match &event {
                 Event::Failed(failure) => {
                     warn!(cluster = %self.cluster, %resource, reason = failure.reason(), "lost the watch: {failure}");
-                    is_custom && matches!(failure.cause, Cause::NotServed(_))
+                    is_custom && matches!(failure.cause, FailureCause::NotServed(_))
                 }
                 _ => false,
             };
@@ -217,7 +217,7 @@ impl Watch {
             Event::Listed(_) | Event::Connected => Some(Message::Heard(cluster, self.watched)),
             Event::Failed(failure) => match failure.cause {
                 // A watch that ends is opened again at once.
-                Cause::Cut(_) | Cause::Brief => None,
+                FailureCause::Cut(_) | FailureCause::Brief => None,
                 _ => Some(Message::Failed(cluster, self.watched, failure.to_string())),
             },
             Event::Applied(_) | Event::Deleted(_) | Event::Progress(_) => None,
@@ -292,7 +292,7 @@ fn change<K, T>(
         Event::Progress(_) => None,
         Event::Failed(failure) => match failure.cause {
             // A watch that ends is opened again at once.
-            Cause::Cut(_) | Cause::Brief => None,
+            FailureCause::Cut(_) | FailureCause::Brief => None,
             _ => Some(Change::Disconnected),
         },
     }

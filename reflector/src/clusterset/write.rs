@@ -7,7 +7,7 @@ use reflector_clusterset::{Action, Request, Schema};
 use serde_json::Value;
 use tracing::debug;
 
-use crate::queue::Again;
+use crate::queue::Requeue;
 use crate::write::rejection::{RejectedField, optional_fields};
 use crate::write::{Failure, Writer};
 
@@ -17,7 +17,7 @@ pub(super) struct Done {
     /// The import.
     pub(super) key: ObjectKey,
     /// Delay of the retry, if a step failed.
-    pub(super) again: Option<Again>,
+    pub(super) again: Option<Requeue>,
     /// Reason for which the API server rejected an object.
     pub(super) rejected: Option<String>,
     /// Values of optional fields that the API server rejected.
@@ -46,16 +46,16 @@ pub(super) async fn perform(writer: Writer, key: ObjectKey, actions: Vec<Action>
             Err(failure) => {
                 debug!(%resource, key = %object, verb, %failure, "could not write");
                 done.again = Some(match failure {
-                    Failure::Conflict(_) => Again::Soon,
-                    Failure::Standby | Failure::Unavailable(_) => Again::Later,
+                    Failure::Conflict(_) => Requeue::Now,
+                    Failure::Standby | Failure::Unavailable(_) => Requeue::WithBackoff,
                     Failure::Rejected(status) => {
                         done.fields = fields(&action, &status);
                         if done.fields.is_empty() {
                             let (kind, why) = (resource.kind, &status.message);
                             done.rejected = Some(format!("cannot {verb} {kind} {object}: {why}"));
-                            Again::Later
+                            Requeue::WithBackoff
                         } else {
-                            Again::Soon
+                            Requeue::Now
                         }
                     }
                 });

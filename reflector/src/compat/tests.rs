@@ -8,8 +8,8 @@ use std::io::Write;
 use tempfile::NamedTempFile;
 
 use super::{Environment, parse};
-use crate::ask::servers;
-use crate::config::{Args, Command, Config, Shown};
+use crate::admin_client::servers;
+use crate::config::{Args, Command, Config, EffectiveConfig};
 
 /// As semaphore-service-mirror documents it, every key that it reads.
 const SEMAPHORE: &str = r#"{
@@ -50,7 +50,7 @@ fn config(words: &[&str], environment: &[(&str, &str)]) -> Result<Config, String
 }
 
 fn shown(words: &[&str], environment: &[(&str, &str)]) -> String {
-    Shown::from(&config(words, environment).unwrap()).to_string()
+    EffectiveConfig::from(&config(words, environment).unwrap()).to_string()
 }
 
 #[track_caller]

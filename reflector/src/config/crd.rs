@@ -6,7 +6,7 @@
 
 mod structural;
 
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
@@ -53,7 +53,7 @@ const MAX_CONDITIONS: u32 = 8;
 /// Longest message of a condition in characters.
 pub(crate) const MAX_MESSAGE: usize = 1024;
 
-const NAMES: &Names = ObjectKind::Source.names();
+const NAMES: &ApiResource = ObjectKind::Source.names();
 
 /// The manifest of the CustomResourceDefinition.
 #[must_use]

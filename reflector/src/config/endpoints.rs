@@ -19,7 +19,7 @@ pub enum EndpointsFrom {
 
 impl EndpointsFrom {
     /// For people.
-    pub(super) const fn in_words(self) -> &'static str {
+    pub(super) const fn describe(self) -> &'static str {
         match self {
             Self::EndpointSlices => "EndpointSlices",
             Self::Endpoints => "core/v1 Endpoints",

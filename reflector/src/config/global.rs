@@ -261,7 +261,7 @@ impl GlobalConfig {
     /// The selector that a server evaluates: never what is a mirror there.
     #[must_use]
     pub fn full_selector(&self) -> LabelSelector {
-        let never: LabelSelector = label::never_mirrored()
+        let never: LabelSelector = label::exclude_mirrors_selector()
             .parse()
             .expect("a constant selector parses");
         self.selector.clone().and(never)

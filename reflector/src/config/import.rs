@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use reflector_planner::import::{Carry, NameRules, Nodes, Pattern, Ports, may_come};
+use reflector_planner::import::{MetadataFilter, NameRules, Nodes, Pattern, Ports, may_come};
 use reflector_planner::{Import, PolicyRight};
 use schemars::JsonSchema;
 use serde::de::Error;
@@ -143,7 +143,7 @@ impl ImportEntry {
             hosts: parsed("import.externalNames", &self.external_names)?,
             max_services: Some(self.max_services.unwrap_or(limits::MAX_SERVICES)),
             max_endpoints: Some(self.max_endpoints.unwrap_or(limits::MAX_ENDPOINTS)),
-            carry: Carry {
+            carry: MetadataFilter {
                 labels: carried("import.labels", &self.labels)?,
                 annotations: carried("import.annotations", &self.annotations)?,
             },

@@ -112,7 +112,7 @@ mod tests {
         const PROGRAM: usize = 64 << 20;
         // Events have a limit each, and are read as they come.
         const EVENTS: usize = 64 << 20;
-        const FORMER_VERSIONS: usize = runtime::follow::MAX_FORMER_BYTES;
+        const FORMER_VERSIONS: usize = runtime::watcher::MAX_FORMER_BYTES;
         let (_, limits) = MANIFEST.split_once("limits:").unwrap();
         let (_, limit) = limits.split_once("memory: ").unwrap();
         let limit = limit.split_whitespace().next().unwrap();

@@ -2,7 +2,7 @@
 
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 use serde_json::{Value, json};
 
 /// Name of the property of a ClusterProfile that is the URL of the cluster's emitter.
@@ -28,7 +28,7 @@ pub struct ObjectPlace {
     pub selector: LabelSelector,
 }
 
-const SOURCES: Names = Names {
+const SOURCES: ApiResource = ApiResource {
     plural: "sources",
     singular: "source",
     short: Some("hsrc"),
@@ -40,7 +40,7 @@ const SOURCES: Names = Names {
     object_head: r#"{"kind":"Source","apiVersion":"heliograph.dev/v1alpha1","#,
 };
 
-const PROFILES: Names = Names {
+const PROFILES: ApiResource = ApiResource {
     plural: "clusterprofiles",
     singular: "clusterprofile",
     short: None,
@@ -54,7 +54,7 @@ const PROFILES: Names = Names {
 
 impl ObjectKind {
     /// Returns the names of the resource.
-    pub(crate) const fn names(self) -> &'static Names {
+    pub(crate) const fn names(self) -> &'static ApiResource {
         match self {
             Self::Source => &SOURCES,
             Self::ClusterProfile => &PROFILES,

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use clap::Parser;
 
-use super::{Args, Config, Shown};
+use super::{Args, Config, EffectiveConfig};
 
 fn config(flags: &[&str]) -> Result<Config, String> {
     let flags = std::iter::once("reflector").chain(flags.iter().copied());
@@ -82,7 +82,7 @@ fn the_effective_configuration_is_shown_with_its_defaults() {
     ])
     .unwrap();
     assert_eq!(
-        Shown::from(&config).to_string(),
+        EffectiveConfig::from(&config).to_string(),
         "\
 local cluster: the cluster around this process
 listen: 0.0.0.0:9090
@@ -108,7 +108,7 @@ fn staleness_is_otherwise_for_some_services() {
         ))
     };
     let config = file("[demo/db-*, prod/web]").unwrap();
-    let shown = Shown::from(&config).to_string();
+    let shown = EffectiveConfig::from(&config).to_string();
     let line = "    but of demo/db-*, prod/web: dropped after 5s\n";
     assert!(shown.contains(line), "{shown}");
     let words = file("[web]").unwrap_err();
@@ -120,7 +120,8 @@ fn staleness_is_otherwise_for_some_services() {
 
 #[test]
 fn staleness_is_said_in_a_file_and_behind_a_flag() {
-    let shown = |config: Result<Config, String>| Shown::from(&config.unwrap()).to_string();
+    let shown =
+        |config: Result<Config, String>| EffectiveConfig::from(&config.unwrap()).to_string();
     let flag = shown(config(&[
         "--source",
         "name=a,url=http://a,sameName=true,namespace=demo,notReadyAfter=5m,dropAfter=1h",
@@ -164,7 +165,7 @@ sources:
 #[test]
 fn global_services_are_of_this_cluster_and_of_all_sources_that_take_part() {
     let config = from_file(&with_global("cluster: home, selector: shared=true")).unwrap();
-    let shown = Shown::from(&config).to_string();
+    let shown = EffectiveConfig::from(&config).to_string();
     let expected = "\
 global Services: m/gl-NAMESPACE-73736d-NAME
   this cluster: home
@@ -184,7 +185,7 @@ global Services: m/gl-NAMESPACE-73736d-NAME
     );
     let same = same.replace("url:", "namespace: demo, url:");
     let same = from_file(&same).unwrap();
-    let shown = Shown::from(&same).to_string();
+    let shown = EffectiveConfig::from(&same).to_string();
     assert!(shown.contains("global Services: NAMESPACE/NAME"), "{shown}");
     assert!(
         shown.contains("heliograph.dev/global-service=true"),
@@ -242,7 +243,7 @@ fn a_source_is_never_asked_for_mirrors() {
         "name=a,url=http://a,sameName=true,namespaces=b,c-*,selector=x=y",
     ])
     .unwrap();
-    let import = Shown::from(&config).to_string();
+    let import = EffectiveConfig::from(&config).to_string();
     assert!(import.contains("namespaces: b, c-*"), "{import}");
     let selector = config.sources[0].full_selector().to_string();
     assert_eq!(selector, "!heliograph.dev/source,x=y");
@@ -356,7 +357,7 @@ fn a_missing_setting_is_named_with_its_remedy() {
         &["no sources: name them with --source"],
     );
     let empty = from_file("{mirrorNamespace: m, sources: []}").unwrap();
-    let shown = Shown::from(&empty).to_string();
+    let shown = EffectiveConfig::from(&empty).to_string();
     assert!(shown.contains("note: no sources are configured"), "{shown}");
     check(
         config(&["--source", "name=a,url=http://a,prefix=p"]),

@@ -3,7 +3,7 @@
 use reflector_planner::{explain, inspect};
 
 use super::Controller;
-use crate::questions::Question;
+use crate::queries::Question;
 use crate::source_objects::mirrored;
 
 impl Controller {
@@ -12,24 +12,24 @@ impl Controller {
         match question {
             Question::Status(asker) => {
                 let leads = self.leadership.holds();
-                let mut status = self.report.status(&self.world, self.queue.len(), leads);
+                let mut status = self.report.status(&self.index, self.queue.len(), leads);
                 status.identify(self.following.identities());
                 status.write_error.clone_from(&self.unavailable);
                 let lease = self.leadership.lease();
                 (status.writer, status.lease_error) = (lease.holder, lease.error);
                 let _ = asker.send(status);
             }
-            Question::Mirrored(asker) => drop(asker.send(mirrored(&self.world))),
+            Question::Mirrored(asker) => drop(asker.send(mirrored(&self.index))),
             Question::Explain(service, asker) => {
-                let mut explanations = explain(&self.world, &service);
+                let mut explanations = explain(&self.index, &service);
                 for explanation in &mut explanations {
                     explanation.reasons.extend(self.why_not_written());
                 }
                 let _ = asker.send(explanations);
             }
-            Question::Find(search, asker) => drop(asker.send(inspect::find(&self.world, &search))),
+            Question::Find(search, asker) => drop(asker.send(inspect::find(&self.index, &search))),
             Question::Members(service, n, asker) => {
-                let _ = asker.send(inspect::members(&self.world, &service, n));
+                let _ = asker.send(inspect::members(&self.index, &service, n));
             }
         }
     }

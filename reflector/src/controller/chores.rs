@@ -1,6 +1,6 @@
 //! What is done from time to time, beside the loop.
 
-use reflector_planner::{Moment, Reason, Update};
+use reflector_planner::{MonotonicTime, Reason, Update};
 use tracing::{info, warn};
 
 use super::{Controller, count};
@@ -11,23 +11,23 @@ use crate::status::NO_WRITES;
 impl Controller {
     /// Time passed.
     pub(super) fn tick(&mut self) {
-        let now = Moment(self.started.elapsed());
-        let touched = self.world.update(Update::Tick(now));
-        self.touch(&None, touched);
-        for doubt in self.world.doubts() {
+        let now = MonotonicTime(self.started.elapsed());
+        let affected = self.index.update(Update::Tick(now));
+        self.enqueue(&None, affected);
+        for doubt in self.index.relist_requests() {
             info!(source = %doubt.source, resource = %doubt.resource,
                 "deletion hold is over; relisting");
-            self.following.doubt(doubt);
+            self.following.request_relist(doubt);
         }
-        self.following.settle(&self.world);
+        self.following.settle(&self.index);
         self.following.record();
-        self.report.held(&self.world);
+        self.report.held(&self.index);
         self.sweep();
         self.report.leads(self.leadership.holds());
         let local = self.following.local_cluster();
         self.report
             .identified(self.following.identities(), local.as_deref());
-        self.report.tell(self.world.policy());
+        self.report.log(self.index.policy());
         self.measure();
         self.measure_as_semaphore();
     }
@@ -52,9 +52,9 @@ impl Controller {
 
     pub(super) fn measure_as_semaphore(&self) {
         if let Some(semaphore) = &self.metrics.semaphore {
-            semaphore.count(&self.world);
+            semaphore.count(&self.index);
             let mut loads = self.queue.loads();
-            let sources = names(self.world.policy()).into_iter().map(Some);
+            let sources = names(self.index.policy()).into_iter().map(Some);
             for lane in sources.chain([None]) {
                 loads.entry(lane).or_default();
             }
@@ -65,10 +65,10 @@ impl Controller {
     /// Looks for what a predecessor left, when all else is done.
     pub(super) fn sweep(&mut self) {
         let is_idle = self.queue.is_empty() && self.inbox.writes.is_empty();
-        if !is_idle || !self.world.local().is_listed() || !self.leadership.holds() {
+        if !is_idle || !self.index.local().is_listed() || !self.leadership.holds() {
             return;
         }
-        if let Some((source, namespace, selector)) = self.sweep.due(&self.world) {
+        if let Some((source, namespace, selector)) = self.sweep.due(&self.index) {
             let list = self.writer.clone().left_behind(source, namespace, selector);
             self.inbox.writes.spawn(list);
         }

@@ -2,15 +2,17 @@
 
 use futures::stream::{BoxStream, SelectAll};
 
-use super::{Interval, JoinError, JoinSet, News, Question, Reload, StreamExt, Written, mpsc};
-use crate::following::Heard;
+use super::{
+    InformerEvent, Interval, JoinError, JoinSet, Question, Reload, StreamExt, WriteResult, mpsc,
+};
+use crate::informers::InformerStreams;
 
 /// Everything that may happen.
 pub(super) enum Event {
     /// A feed heard something.
-    News(Box<News>),
+    News(Box<InformerEvent>),
     /// Writes ended.
-    Written(Result<Written, JoinError>),
+    Written(Result<WriteResult, JoinError>),
     /// A key is due again.
     Retry,
     /// The leadership of this process may have changed.
@@ -32,12 +34,12 @@ pub(super) enum Event {
 /// Sources of events.
 pub(super) struct Inbox {
     /// All feeds, polled in turns, so that none can keep the others from being heard.
-    feeds: SelectAll<BoxStream<'static, News>>,
+    feeds: SelectAll<BoxStream<'static, InformerEvent>>,
     questions: mpsc::Receiver<Question>,
     /// None where the configuration does not change.
     reloads: Option<mpsc::Receiver<Reload>>,
     tick: Interval,
-    pub(super) writes: JoinSet<Written>,
+    pub(super) writes: JoinSet<WriteResult>,
 }
 
 impl Inbox {
@@ -56,7 +58,7 @@ impl Inbox {
     }
 
     /// Listens to these too, until they end.
-    pub(super) fn add(&mut self, feeds: Heard) {
+    pub(super) fn add(&mut self, feeds: InformerStreams) {
         self.feeds.extend(feeds);
     }
 

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use reflector_planner::LocalKey;
+use reflector_planner::MirrorKey;
 
-use crate::queue::Again;
+use crate::queue::Requeue;
 
 /// So many Services in a row, none of which was written between them, are evidence that
 /// the server has a problem, and not an admission webhook with each object.
@@ -18,16 +18,16 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Services for which the server lately asked for a pause.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
-    asked: HashSet<LocalKey>,
+    asked: HashSet<MirrorKey>,
 }
 
 impl Pressure {
     /// Notes the outcome of writes for a key, and returns the pause of all writes, if
     /// there is to be one.
-    pub(super) fn note(&mut self, key: &LocalKey, again: Option<Again>) -> Option<Duration> {
+    pub(super) fn note(&mut self, key: &MirrorKey, again: Option<Requeue>) -> Option<Duration> {
         match again {
-            Some(Again::Busy(delay)) => Some(delay),
-            Some(Again::After(delay)) => {
+            Some(Requeue::Busy(delay)) => Some(delay),
+            Some(Requeue::After(delay)) => {
                 self.asked.insert(key.clone());
                 if self.asked.len() < EVIDENCE {
                     return None;
@@ -39,7 +39,7 @@ impl Pressure {
                 self.asked.clear();
                 None
             }
-            Some(Again::Soon | Again::Later) => None,
+            Some(Requeue::Now | Requeue::WithBackoff) => None,
         }
     }
 }
@@ -52,35 +52,35 @@ mod tests {
 
     const MINUTES: Duration = Duration::from_secs(300);
 
-    fn key(i: usize) -> LocalKey {
-        LocalKey::new(ObjectKey::new("demo", &format!("s{i}")))
+    fn key(i: usize) -> MirrorKey {
+        MirrorKey::new(ObjectKey::new("demo", &format!("s{i}")))
     }
 
     #[test]
     fn a_pause_for_one_object_delays_no_other() {
         let mut pressure = Pressure::default();
         for _ in 0..100 {
-            assert_eq!(pressure.note(&key(0), Some(Again::After(MINUTES))), None);
+            assert_eq!(pressure.note(&key(0), Some(Requeue::After(MINUTES))), None);
         }
     }
 
     #[test]
     fn a_busy_server_is_left_alone_at_once() {
         let mut pressure = Pressure::default();
-        let busy = Some(Again::Busy(MINUTES));
+        let busy = Some(Requeue::Busy(MINUTES));
         assert_eq!(pressure.note(&key(0), busy), Some(MINUTES));
     }
 
     #[test]
     fn many_objects_in_a_row_are_evidence_unless_one_is_written() {
         let mut pressure = Pressure::default();
-        let mut ask = |i: usize| pressure.note(&key(i), Some(Again::After(MINUTES)));
+        let mut ask = |i: usize| pressure.note(&key(i), Some(Requeue::After(MINUTES)));
         for i in 0..7 {
             assert_eq!(ask(i), None);
         }
         assert_eq!(ask(7), Some(LONGEST));
         for i in 0..100 {
-            assert_eq!(pressure.note(&key(i), Some(Again::After(MINUTES))), None);
+            assert_eq!(pressure.note(&key(i), Some(Requeue::After(MINUTES))), None);
             assert_eq!(pressure.note(&key(1000), None), None);
         }
     }

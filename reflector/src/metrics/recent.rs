@@ -72,7 +72,7 @@ impl Recent {
     }
 
     /// Forgets a source.
-    pub(super) fn forget(&self, source: &SourceName) {
+    pub(super) fn remove(&self, source: &SourceName) {
         self.0.lock().remove(source.as_str());
     }
 
@@ -165,7 +165,7 @@ mod tests {
         add(&recent, -9 * WINDOW, 900);
         assert_eq!(p99(&recent), 1_000);
         assert_eq!(recent.0.lock()["east"].len(), 1);
-        recent.forget(&"east".parse().unwrap());
+        recent.remove(&"east".parse().unwrap());
         assert_eq!(recent.of("east"), None);
     }
 

@@ -11,10 +11,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use proto_types::{ObjectKey, Resource};
 use reflector_planner::{
-    Change, Exported, LocalChange, LocalKey, Mirror, Observed, Role, Seen, SourceName, Update,
-    World,
+    Change, Exported, Index, LocalChange, LocalObject, Mirror, MirrorKey, Observed, Role,
+    SourceName, Update,
 };
-use runtime::client::Exchange;
+use runtime::client::RequestOutcome;
 
 use super::{Filling, Labels, durations};
 
@@ -109,7 +109,7 @@ impl Semaphore {
         }
     }
 
-    pub(super) fn asked(&self, host: &str, exchange: &Exchange<'_>) {
+    pub(super) fn record_request(&self, host: &str, exchange: &RequestOutcome<'_>) {
         // As client-go writes what got no answer.
         let code = exchange
             .code
@@ -166,12 +166,12 @@ impl Semaphore {
     }
 
     /// Counts what is known now of each source, there and here.
-    pub(crate) fn count(&self, world: &World) {
+    pub(crate) fn count(&self, index: &Index) {
         let mut counts: BTreeMap<Watcher, i64> = BTreeMap::new();
-        for rank in world.policy().ranks() {
-            let it = world.source(rank);
+        for rank in index.policy().ranks() {
+            let it = index.source(rank);
             let services = it.services.known().map_or(0, |it| it.len());
-            let role = world.policy().role(rank);
+            let role = index.policy().role(rank);
             let slices = it.slices.known().map_or(0, |it| match role {
                 Role::Mirror => it.services().count(),
                 Role::Member => it.len(),
@@ -180,7 +180,7 @@ impl Semaphore {
                 (Resource::Services, services),
                 (Resource::EndpointSlices, slices),
             ] {
-                let source = world.policy().source(rank).name.clone();
+                let source = index.policy().source(rank).name.clone();
                 let there = Watcher {
                     source,
                     role,
@@ -195,13 +195,13 @@ impl Semaphore {
                 counts.entry(here).or_default();
             }
         }
-        for (_, it) in world.local().services() {
+        for (_, it) in index.local().services() {
             if let Some(here) = Watcher::here(it) {
                 *counts.entry(here).or_default() += 1;
             }
         }
         let mut endpoints = BTreeSet::new();
-        for (_, it) in world.local().slices() {
+        for (_, it) in index.local().slices() {
             let is_new = match it.owner.role {
                 Role::Mirror => endpoints.insert(&it.owner.attached_to),
                 Role::Member => true,
@@ -216,16 +216,16 @@ impl Semaphore {
         }
     }
 
-    /// Counts what an update tells that the world does not know yet.
-    pub(crate) fn heard(&self, world: &World, update: &Update) {
+    /// Counts what an update tells that the index does not know yet.
+    pub(crate) fn record_event(&self, index: &Index, update: &Update) {
         match update {
             Update::Services(source, change) | Update::MemberServices(source, change) => {
                 let role = match update {
                     Update::MemberServices(..) => Role::Member,
                     _ => Role::Mirror,
                 };
-                let rank = world.policy().rank(source, role);
-                let known = rank.and_then(|it| world.source(it).services.known());
+                let rank = index.policy().rank(source, role);
+                let known = rank.and_then(|it| index.source(it).services.known());
                 let knows = |key: &ObjectKey| known.is_some_and(|it| it.contains_key(key));
                 let n_known = known.map_or(0, |it| it.len());
                 let watcher = Watcher::there(source, role, Resource::Services);
@@ -236,26 +236,26 @@ impl Semaphore {
                     Update::MemberSlices(..) => Role::Member,
                     _ => Role::Mirror,
                 };
-                let rank = world.policy().rank(source, role);
-                let known = rank.and_then(|it| world.source(it).slices.known());
+                let rank = index.policy().rank(source, role);
+                let known = rank.and_then(|it| index.source(it).slices.known());
                 let knows = |key: &ObjectKey| known.is_some_and(|it| it.contains(key));
                 let n_known = known.map_or(0, |it| it.len());
                 let watcher = Watcher::there(source, role, Resource::EndpointSlices);
                 self.changed(&watcher, change, n_known, knows);
             }
             Update::LocalServices(change) => self.changed_here(change, |key| {
-                world.local().service(&LocalKey::new(key.clone()))
+                index.local().service(&MirrorKey::new(key.clone()))
             }),
             Update::LocalSlices(change) => {
-                self.changed_here(change, |key| world.local().slice(key));
+                self.changed_here(change, |key| index.local().slice(key));
             }
             Update::Endpoints(source, change) | Update::MemberEndpoints(source, change) => {
                 let role = match update {
                     Update::MemberEndpoints(..) => Role::Member,
                     _ => Role::Mirror,
                 };
-                let rank = world.policy().rank(source, role);
-                let known = rank.and_then(|it| world.source(it).slices.known());
+                let rank = index.policy().rank(source, role);
+                let known = rank.and_then(|it| index.source(it).slices.known());
                 let knows = |key: &ObjectKey| known.is_some_and(|it| it.of(key).next().is_some());
                 let n_known = known.map_or(0, |it| it.services().count());
                 let watcher = Watcher::there(source, role, Resource::EndpointSlices);
@@ -309,8 +309,8 @@ impl Semaphore {
         change: &LocalChange<T>,
         known: impl Fn(&ObjectKey) -> Option<&'a Observed<T>>,
     ) {
-        let applied = |key: &ObjectKey, seen: &Seen<T>| {
-            let Seen::Ours(now) = seen else {
+        let applied = |key: &ObjectKey, seen: &LocalObject<T>| {
+            let LocalObject::Managed(now) = seen else {
                 return;
             };
             let event = match known(key) {

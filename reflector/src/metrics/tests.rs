@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
 
-use runtime::client::Exchange;
+use runtime::client::RequestOutcome;
 
 use super::Metrics;
 use super::propagation::took;
@@ -88,10 +88,10 @@ fn documented_metrics_are_exported_and_no_others() {
 #[test]
 fn a_scrape_has_the_names_that_are_counted_by() {
     let (metrics, registry) = Metrics::registered(true);
-    metrics.asked(
+    metrics.record_request(
         "local",
         Some("10.0.0.1:6443"),
-        &Exchange {
+        &RequestOutcome {
             verb: "list",
             method: &Method::GET,
             code: Some(StatusCode::OK),

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use proto_types::ObjectKey;
 use reflector_planner::Explanation;
-use reflector_planner::inspect::{Count, Found, Listed, Member};
+use reflector_planner::inspect::{Count, Found, ListedService, Member};
 use reflector_planner::slice::Endpoint;
 use runtime::page::Column::{Number, Text};
 use runtime::page::{Content, Level, Paging, Params, n_of, segment, text, wide_table};
@@ -46,7 +46,7 @@ pub(super) fn list(found: &Found, params: &Params) -> Content {
     Content { title, parts }
 }
 
-fn table(services: &[Listed]) -> Markup {
+fn table(services: &[ListedService]) -> Markup {
     let columns = [
         Text("Service"),
         Text("Sources"),
@@ -71,7 +71,7 @@ fn table(services: &[Listed]) -> Markup {
     wide_table("Table of Services", &columns, &rows)
 }
 
-fn level(listed: &Listed) -> Level {
+fn level(listed: &ListedService) -> Level {
     match (listed.exists, listed.endpoints.ready) {
         (false, _) => Level::Bad,
         (true, 0) => Level::Warning,

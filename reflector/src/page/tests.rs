@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proto_types::ObjectKey;
-use reflector_planner::inspect::{Count, Found, Listed, Member};
+use reflector_planner::inspect::{Count, Found, ListedService, Member};
 use runtime::page::Params;
 
 use super::propagation::Propagated;
@@ -103,7 +103,7 @@ fn hostile_services_are_shown_as_text() {
     let html = service::one(&key, &[member], &[]).parts.into_string();
     is_harmless(&html);
     let found = Found {
-        services: vec![Listed {
+        services: vec![ListedService {
             service: key,
             sources: vec![HOSTILE.to_owned()],
             endpoints: Count::default(),

@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use proto_types::{LabelSelector, ObjectKey, RawObject, Resource, Revision};
-use reflector_planner::{Met, Obstacle, Step, Update, World, Write};
+use proto_types::{LabelSelector, ObjectKey, RawObject, Resource, ResourceVersion};
+use reflector_planner::{ExistingObject, Index, Step, Update, Write, WriteFailure};
 use runtime::{Event, Listing};
 use serde_json::{Value, json};
 
 use super::{Imports, Lost, PlanReport, intended, without_namespaces};
 use crate::clusterset;
 use crate::config::{Config, SourceConfig, SourceFile, our_selector};
-use crate::feed::Feed;
-use crate::following::feeds;
-use crate::identity::Identity;
+use crate::identity::ExpectedIdentity;
+use crate::informers::feeds;
+use crate::watch_target::WatchTarget;
 
 /// The objects of one cluster.
 #[derive(Debug, Default)]
@@ -54,24 +54,24 @@ pub(crate) fn by_files(
         global,
         ..
     } = config;
-    let mut world = World::new(policy);
+    let mut index = Index::new(policy);
     let mut lost = Lost::new();
     let mut read = BTreeMap::new();
-    for feed in [Feed::LocalServices, Feed::LocalSlices] {
+    for feed in [WatchTarget::LocalServices, WatchTarget::LocalSlices] {
         let selector = our_selector(feed.resource(), global.as_ref());
-        here.tell(&mut world, &feed, &selector, namespace.as_deref());
+        here.apply_list(&mut index, &feed, &selector, namespace.as_deref());
     }
     for source in &sources {
         let file = files.iter().find(|it| it.source == source.name);
         let told = match file {
             None => Err("no file is given for it".to_owned()),
-            Some(it) => Objects::read(&it.path)?.identified(&mut world, source),
+            Some(it) => Objects::read(&it.path)?.identified(&mut index, source),
         };
         for (feed, selector) in feeds(source, global.as_ref()) {
             let namespace = source.namespace.as_ref().map(ToString::to_string);
             let result = told.as_ref().map_err(Clone::clone).and_then(|objects| {
                 objects.needs(feed.resource())?;
-                objects.tell(&mut world, &feed, &selector, namespace.as_deref());
+                objects.apply_list(&mut index, &feed, &selector, namespace.as_deref());
                 Ok(())
             });
             if let Err(why) = result {
@@ -82,15 +82,18 @@ pub(crate) fn by_files(
     }
     if let Some(global) = &global {
         let name = || global.cluster.clone();
-        for feed in [Feed::MemberServices(name()), Feed::MemberSlices(name())] {
-            here.tell(&mut world, &feed, &global.full_selector(), None);
+        for feed in [
+            WatchTarget::MemberServices(name()),
+            WatchTarget::MemberSlices(name()),
+        ] {
+            here.apply_list(&mut index, &feed, &global.full_selector(), None);
         }
     }
-    let created = here.meet(&mut world);
+    let created = here.adopt_existing(&mut index);
     let set = set.map(|it| exports::read(it, &here, &read));
     let import = explained.and_then(|key| set.as_ref()?.explained(key));
-    let report = PlanReport::of(&world, &lost, created, set.map(Imports::of));
-    Ok(report.explaining(&world, import, explained))
+    let report = PlanReport::of(&index, &lost, created, set.map(Imports::of));
+    Ok(report.explaining(&index, import, explained))
 }
 
 impl Objects {
@@ -171,24 +174,25 @@ impl Objects {
 
     /// Says which cluster a source is, where that is known; refuses another one than it is
     /// to be.
-    fn identified(self, world: &mut World, source: &SourceConfig) -> Result<Self, String> {
+    fn identified(self, index: &mut Index, source: &SourceConfig) -> Result<Self, String> {
         let Some(cluster) = self.cluster.clone() else {
             return Ok(self);
         };
-        let identity = Identity::new(source);
-        identity.expect(world.clusters_of(&source.name).map(Into::into).collect());
-        let verdict =
-            std::sync::Arc::new(identity).guard()(runtime::Identity::Known(cluster.clone()));
+        let identity = ExpectedIdentity::new(source);
+        identity.expect(index.clusters_of(&source.name).map(Into::into).collect());
+        let verdict = std::sync::Arc::new(identity).guard()(runtime::ReportedIdentity::Known(
+            cluster.clone(),
+        ));
         verdict.map_err(|why| why.to_string())?;
-        world.update(Update::Identified(source.name.clone(), cluster));
+        index.update(Update::Identified(source.name.clone(), cluster));
         Ok(self)
     }
 
     /// Tells what a list of these would tell.
-    fn tell(
+    fn apply_list(
         &self,
-        world: &mut World,
-        feed: &Feed,
+        index: &mut Index,
+        feed: &WatchTarget,
         selector: &LabelSelector,
         namespace: Option<&str>,
     ) {
@@ -197,32 +201,32 @@ impl Objects {
             let is_there = namespace.is_none_or(|namespace| it.key.namespace() == namespace);
             is_there && selector.matches(&it.labels)
         });
-        let listing = Listing::confirmed(Revision::new(1), listed.cloned().collect());
+        let listing = Listing::confirmed(ResourceVersion::new(1), listed.cloned().collect());
         if let Some(update) = feed
             .news(Event::Listed(listing), feed.resource().names())
             .update
         {
-            world.update(update);
+            index.update(update);
         }
     }
 
     /// Finds what stands in the way; returns the namespaces that would be created.
-    fn meet(&self, world: &mut World) -> BTreeSet<String> {
-        let met: Vec<_> = intended(world)
+    fn adopt_existing(&self, index: &mut Index) -> BTreeSet<String> {
+        let met: Vec<_> = intended(index)
             .iter()
             .filter_map(|step| self.in_the_way(step))
             .collect();
         for update in met {
-            world.update(update);
+            index.update(update);
         }
         let Some(known) = &self.namespaces else {
             return BTreeSet::new();
         };
-        let steps = intended(world);
+        let steps = intended(index);
         let wanted = steps.iter().map(|it| it.key.namespace());
         let missing = wanted.filter(|it| !known.contains(*it));
         let missing = missing.map(ToOwned::to_owned).collect();
-        without_namespaces(world, &missing)
+        without_namespaces(index, &missing)
     }
 
     fn in_the_way(&self, step: &Step) -> Option<Update> {
@@ -231,12 +235,12 @@ impl Objects {
         }
         let service = self.object(step.resource, &step.key)?;
         if step.resource != Resource::Services {
-            let occupied = Obstacle::Occupied;
+            let occupied = WriteFailure::Occupied;
             return Some(Update::Blocked(step.resource, step.key.clone(), occupied));
         }
         let endpoints = self.object(Resource::Endpoints, &step.key).cloned();
         let service = service.clone();
-        Some(Update::Met(Box::new(Met { service, endpoints })))
+        Some(Update::Met(Box::new(ExistingObject { service, endpoints })))
     }
 
     fn object(&self, resource: Resource, key: &ObjectKey) -> Option<&RawObject> {

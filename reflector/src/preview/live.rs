@@ -7,21 +7,21 @@ use anyhow::bail;
 use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use proto_types::ObjectKey;
-use reflector_planner::{Update, World};
+use reflector_planner::{Index, Update};
 use runtime::Network;
 use tokio::time::Instant;
 
 use super::{Imports, Lost, PlanReport, intended, without_namespaces};
 use crate::clusterset;
 use crate::config::Config;
-use crate::feed::{Feed, News, Sign};
-use crate::following::Following;
-use crate::lease::Leadership;
+use crate::informers::Informers;
+use crate::leader_election::Leadership;
 use crate::local_ranges::LocalRanges;
 use crate::metrics::Metrics;
 use crate::pins::Pins;
 use crate::reload;
 use crate::report::{known, names};
+use crate::watch_target::{ConnectionState, InformerEvent, WatchTarget};
 use crate::write::Writer;
 
 // What fails for a moment is asked again; what is not there is not waited for.
@@ -50,22 +50,22 @@ pub(crate) async fn by_clusters(
         Some(clusterset::read(configuration, client.clone()).await)
     };
     let opened = reload::open(&Network::System, config.sources).await?;
-    let mut world = World::new(config.policy);
-    world.update(Update::LocalRanges(learned.clone()));
+    let mut index = Index::new(config.policy);
+    index.update(Update::LocalRanges(learned.clone()));
     let metrics = Metrics::registered(false).0;
-    let mut following = Following::new(
+    let mut following = Informers::new(
         client.clone(),
         config.global,
         metrics.clone(),
         Pins::unavailable(),
     );
-    let mut reading = Reading::new(&world);
+    let mut reading = Reading::new(&index);
     reading.add(following.follow_local(namespace.as_ref()));
     reading.add(following.follow_local_members());
     for source in opened {
-        reading.add(following.follow(source, &world));
+        reading.add(following.follow(source, &index));
     }
-    let (outcome, read) = tokio::join!(reading.run(&mut world, &mut following), imports);
+    let (outcome, read) = tokio::join!(reading.run(&mut index, &mut following), imports);
     outcome?;
     let writer = Writer {
         client: client.clone(),
@@ -73,24 +73,24 @@ pub(crate) async fn by_clusters(
         leadership: Leadership::always(),
         reaps_namespaces: false,
     };
-    let created = look_ahead(&mut world, &writer).await;
+    let created = adopt_existing(&mut index, &writer).await;
     let import = explained.and_then(|key| read.as_ref()?.explained(key));
     let imports = read.map(Imports::of);
-    let report = PlanReport::of(&world, &reading.lost, created, imports);
-    Ok(report.explaining(&world, import, explained))
+    let report = PlanReport::of(&index, &reading.lost, created, imports);
+    Ok(report.explaining(&index, import, explained))
 }
 
 /// Finds what stands in the way; returns the namespaces that would be created.
-async fn look_ahead(world: &mut World, writer: &Writer) -> BTreeSet<String> {
-    let looks = stream::iter(intended(world)).map(|step| {
+async fn adopt_existing(index: &mut Index, writer: &Writer) -> BTreeSet<String> {
+    let looks = stream::iter(intended(index)).map(|step| {
         let writer = writer.clone();
         async move { writer.preview(&step).await }
     });
     let looks: Vec<_> = looks.buffered(LOOKS).collect().await;
     for update in looks.into_iter().flatten() {
-        world.update(update);
+        index.update(update);
     }
-    let steps = intended(world);
+    let steps = intended(index);
     let namespaces: BTreeSet<_> = steps.iter().map(|it| it.key.namespace()).collect();
     let mut missing = BTreeSet::new();
     for namespace in namespaces {
@@ -98,22 +98,24 @@ async fn look_ahead(world: &mut World, writer: &Writer) -> BTreeSet<String> {
             missing.insert(namespace.to_owned());
         }
     }
-    without_namespaces(world, &missing)
+    without_namespaces(index, &missing)
 }
 
 /// Watches, until each has listed its resource or has failed for good.
 struct Reading {
-    feeds: SelectAll<BoxStream<'static, News>>,
-    open: BTreeSet<Feed>,
-    failures: BTreeMap<Feed, usize>,
+    feeds: SelectAll<BoxStream<'static, InformerEvent>>,
+    open: BTreeSet<WatchTarget>,
+    failures: BTreeMap<WatchTarget, usize>,
     lost: Lost,
 }
 
 impl Reading {
-    fn new(world: &World) -> Self {
-        let names = names(world.policy());
-        let all = names.iter().flat_map(|it| Feed::all_of(it, world.policy()));
-        let open = all.chain([Feed::LocalServices, Feed::LocalSlices]);
+    fn new(index: &Index) -> Self {
+        let names = names(index.policy());
+        let all = names
+            .iter()
+            .flat_map(|it| WatchTarget::all_of(it, index.policy()));
+        let open = all.chain([WatchTarget::LocalServices, WatchTarget::LocalSlices]);
         Self {
             feeds: SelectAll::new(),
             open: open.collect(),
@@ -122,18 +124,18 @@ impl Reading {
         }
     }
 
-    fn add(&mut self, feeds: Vec<BoxStream<'static, News>>) {
+    fn add(&mut self, feeds: Vec<BoxStream<'static, InformerEvent>>) {
         self.feeds.extend(feeds);
     }
 
-    async fn run(&mut self, world: &mut World, following: &mut Following) -> anyhow::Result<()> {
+    async fn run(&mut self, index: &mut Index, following: &mut Informers) -> anyhow::Result<()> {
         let deadline = Instant::now() + TIMEOUT;
         while !self.open.is_empty() {
             let Ok(Some(news)) = tokio::time::timeout_at(deadline, self.feeds.next()).await else {
                 break;
             };
-            self.hear(news, world);
-            following.settle(world);
+            self.handle(news, index);
+            following.settle(index);
             if let Some(error) = following.failure().now_or_never() {
                 return Err(error.into());
             }
@@ -142,19 +144,19 @@ impl Reading {
             let why = || format!("no answer in {TIMEOUT:?}");
             self.lost.entry(feed.clone()).or_insert_with(why);
         }
-        match [Feed::LocalServices, Feed::LocalSlices].map(|it| self.lost.get(&it)) {
+        match [WatchTarget::LocalServices, WatchTarget::LocalSlices].map(|it| self.lost.get(&it)) {
             [Some(why), _] | [None, Some(why)] => bail!("cannot read the local cluster: {why}"),
             [None, None] => Ok(()),
         }
     }
 
-    fn hear(&mut self, news: News, world: &mut World) {
-        let News { feed, sign, update } = news;
+    fn handle(&mut self, news: InformerEvent, index: &mut Index) {
+        let InformerEvent { feed, sign, update } = news;
         if let Some(update) = update {
-            world.update(update);
+            index.update(update);
         }
         match sign {
-            Sign::Lost(failure) => {
+            ConnectionState::Disconnected(failure) => {
                 let n_failures = self.failures.entry(feed.clone()).or_default();
                 *n_failures += 1;
                 // A source is not asked before the local cluster has answered.
@@ -163,15 +165,15 @@ impl Reading {
                 }
                 self.lost.insert(feed, failure.to_string());
             }
-            Sign::Aside | Sign::Behind(_) => {}
-            Sign::Alive | Sign::Rewound => {
+            ConnectionState::Unrelated | ConnectionState::Upstream(_) => {}
+            ConnectionState::Connected | ConnectionState::Rewound => {
                 self.lost.remove(&feed);
-                if is_listed(&feed, world) {
+                if is_listed(&feed, index) {
                     self.open.remove(&feed);
                 }
-                if world.local().is_listed() {
-                    self.open.remove(&Feed::LocalServices);
-                    self.open.remove(&Feed::LocalSlices);
+                if index.local().is_listed() {
+                    self.open.remove(&WatchTarget::LocalServices);
+                    self.open.remove(&WatchTarget::LocalSlices);
                 }
             }
         }
@@ -179,6 +181,6 @@ impl Reading {
 }
 
 /// Returns whether the watch of a source has listed its resource.
-fn is_listed(feed: &Feed, world: &World) -> bool {
-    feed.source().is_some() && known(feed, world).0 == "synced"
+fn is_listed(feed: &WatchTarget, index: &Index) -> bool {
+    feed.source().is_some() && known(feed, index).0 == "synced"
 }

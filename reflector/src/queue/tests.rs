@@ -1,10 +1,10 @@
-use super::{Again, LocalKey, Queue, QueueId};
+use super::{MirrorKey, Queue, QueueId, Requeue};
 use proto_types::ObjectKey;
 use std::time::Duration;
 use tokio::time::{self, Instant};
 
-fn key(name: &str) -> LocalKey {
-    LocalKey::new(ObjectKey::new("demo", name))
+fn key(name: &str) -> MirrorKey {
+    MirrorKey::new(ObjectKey::new("demo", name))
 }
 
 fn lane(name: &str) -> QueueId {
@@ -21,9 +21,9 @@ fn pop_all(queue: &mut Queue) -> Vec<String> {
 async fn sources_take_turns() {
     let mut queue = Queue::default();
     for name in ["a1", "a2", "a3"] {
-        queue.touch(&lane("a"), key(name));
+        queue.add(&lane("a"), key(name));
     }
-    queue.touch(&lane("b"), key("b1"));
+    queue.add(&lane("b"), key("b1"));
     assert_eq!(pop_all(&mut queue), ["a1", "b1", "a2", "a3"]);
 }
 
@@ -32,7 +32,7 @@ async fn a_source_that_had_its_writes_delays_no_other() {
     let mut queue = Queue::default();
     queue.limit(&"a".parse().unwrap(), 10);
     for i in 0..300 {
-        queue.touch(&lane("a"), key(&format!("a{i}")));
+        queue.add(&lane("a"), key(&format!("a{i}")));
     }
     let mut n_worked = 0;
     while let Some(key) = queue.pop() {
@@ -40,7 +40,7 @@ async fn a_source_that_had_its_writes_delays_no_other() {
         n_worked += 1;
     }
     assert_eq!(n_worked, 100, "a burst of ten seconds");
-    queue.touch(&lane("b"), key("b1"));
+    queue.add(&lane("b"), key("b1"));
     assert!(queue.ready_at().unwrap() <= Instant::now());
     assert_eq!(pop_all(&mut queue), ["b1"]);
     let begin = Instant::now();
@@ -58,7 +58,7 @@ async fn a_source_that_had_its_writes_delays_no_other() {
 async fn a_lane_without_a_rate_never_waits() {
     let mut queue = Queue::default();
     for i in 0..100 {
-        queue.touch(&None, key(&format!("local{i}")));
+        queue.add(&None, key(&format!("local{i}")));
     }
     let now = Instant::now();
     assert!(queue.ready_at().is_some_and(|it| it <= now));
@@ -68,17 +68,17 @@ async fn a_lane_without_a_rate_never_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_key_waits_once() {
     let mut queue = Queue::default();
-    queue.touch(&lane("a"), key("x"));
-    queue.touch(&lane("b"), key("x"));
+    queue.add(&lane("a"), key("x"));
+    queue.add(&lane("b"), key("x"));
     assert_eq!(pop_all(&mut queue), ["x"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_key_in_work_waits_for_its_end() {
     let mut queue = Queue::default();
-    queue.touch(&lane("a"), key("x"));
+    queue.add(&lane("a"), key("x"));
     queue.pop();
-    queue.touch(&lane("a"), key("x"));
+    queue.add(&lane("a"), key("x"));
     assert!(queue.is_empty());
     queue.settled(&key("x"));
     assert_eq!(pop_all(&mut queue), ["x"]);
@@ -89,10 +89,10 @@ async fn a_key_in_work_waits_for_its_end() {
 #[tokio::test(start_paused = true)]
 async fn failures_are_tried_again_ever_later_until_one_settles() {
     let mut queue = Queue::default();
-    queue.touch(&lane("a"), key("x"));
+    queue.add(&lane("a"), key("x"));
     for delay in [1, 2, 4, 8, 16, 32, 60, 60] {
         queue.pop().unwrap();
-        queue.failed(key("x"), Again::Later);
+        queue.failed(key("x"), Requeue::WithBackoff);
         let before = Instant::now();
         queue.retry().await;
         assert_eq!(before.elapsed().as_secs(), delay);
@@ -109,10 +109,10 @@ async fn failures_are_tried_again_ever_later_until_one_settles() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_asks_for_years_is_asked_after_minutes() {
     let mut queue = Queue::default();
-    queue.touch(&lane("a"), key("x"));
+    queue.add(&lane("a"), key("x"));
     queue.pop().unwrap();
     let years = Duration::from_secs(u64::from(u32::MAX));
-    queue.failed(key("x"), Again::After(years));
+    queue.failed(key("x"), Requeue::After(years));
     let before = Instant::now();
     queue.retry().await;
     assert_eq!(before.elapsed(), super::LONGEST_ASKED);
@@ -121,10 +121,10 @@ async fn a_server_that_asks_for_years_is_asked_after_minutes() {
 #[tokio::test(start_paused = true)]
 async fn a_change_brings_a_retry_forward() {
     let mut queue = Queue::default();
-    queue.touch(&lane("a"), key("x"));
+    queue.add(&lane("a"), key("x"));
     queue.pop().unwrap();
-    queue.failed(key("x"), Again::After(Duration::from_secs(30)));
-    queue.touch(&lane("a"), key("x"));
+    queue.failed(key("x"), Requeue::After(Duration::from_secs(30)));
+    queue.add(&lane("a"), key("x"));
     assert!(queue.is_empty());
     let before = Instant::now();
     queue.retry().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reflector_planner::SourceName;
 
 use super::doubles::DUPLICATE_CLUSTER;
-use crate::announce::{Notice, Subject};
+use crate::events::{ProblemEvent, Subject};
 use crate::metrics::SOURCE_NOT_FOLLOWED;
 use crate::status::{ProblemStatus, SOURCE_DISCONNECTED};
 
@@ -19,7 +19,7 @@ pub(super) struct Conditions(BTreeMap<(SourceName, String), String>);
 
 impl Conditions {
     /// Returns what to announce of those that have begun and not ended.
-    pub(super) fn all(&self) -> impl Iterator<Item = Notice> + '_ {
+    pub(super) fn all(&self) -> impl Iterator<Item = ProblemEvent> + '_ {
         let all = self.0.iter();
         all.map(|((source, reason), note)| notice(source, reason, note, true))
     }
@@ -29,7 +29,7 @@ impl Conditions {
         &mut self,
         lost: impl Iterator<Item = (&'a SourceName, &'a str, Duration)>,
         lasting: impl Iterator<Item = ProblemStatus>,
-    ) -> Vec<Notice> {
+    ) -> Vec<ProblemEvent> {
         let mut now: BTreeMap<_, _> = lasting
             .filter_map(|it| Some(((it.source.parse().ok()?, it.reason), it.message)))
             .collect();
@@ -56,8 +56,8 @@ impl Conditions {
     }
 }
 
-fn notice(source: &SourceName, reason: &str, note: &str, is_warning: bool) -> Notice {
-    Notice {
+fn notice(source: &SourceName, reason: &str, note: &str, is_warning: bool) -> ProblemEvent {
+    ProblemEvent {
         subject: Subject::Source(source.clone()),
         reason: reason.to_owned(),
         note: note.to_owned(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use reflector_planner::SourceName;
 use tracing::{info, warn};
 
-use super::Report;
-use crate::identity::Identity;
+use super::StatusReporter;
+use crate::identity::ExpectedIdentity;
 use crate::metrics::{Metrics, of_problem};
 use crate::status::ProblemStatus;
 
@@ -17,11 +17,11 @@ pub(super) const DUPLICATE_CLUSTER: &str = "DuplicateCluster";
 #[derive(Debug, Default)]
 pub(super) struct Doubles(BTreeMap<SourceName, String>);
 
-impl Report {
+impl StatusReporter {
     /// Takes note of the cluster that each source is, and of the local one.
     pub(crate) fn identified<'a>(
         &mut self,
-        identities: impl Iterator<Item = (&'a SourceName, &'a Identity)>,
+        identities: impl Iterator<Item = (&'a SourceName, &'a ExpectedIdentity)>,
         local: Option<&str>,
     ) {
         let clusters: BTreeMap<_, _> = identities

@@ -2,34 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use runtime::{Cause, Failure};
+use runtime::{Failure, FailureCause};
 
-use super::behind::Behind;
 use super::doubles::Doubles;
-use crate::feed::{Feed, Sign};
+use super::upstream_monitor::UpstreamMonitor;
 use crate::metrics::{LASTING_REASONS, Metrics, of_problem};
 use crate::status::ProblemStatus;
+use crate::watch_target::{ConnectionState, WatchTarget};
 
 /// Remembers which feeds have a failure that does not end by itself.
 pub(super) fn note(
-    lasting: &mut BTreeMap<Feed, Cause>,
+    lasting: &mut BTreeMap<WatchTarget, FailureCause>,
     metrics: &Metrics,
-    feed: &Feed,
-    sign: &Sign,
+    feed: &WatchTarget,
+    sign: &ConnectionState,
 ) {
     let why = match sign {
-        Sign::Lost(Failure {
+        ConnectionState::Disconnected(Failure {
             cause:
-                why @ (Cause::Replaced(_)
-                | Cause::Unidentified(_)
-                | Cause::TooLarge(_)
-                | Cause::OverBudget(_)
-                | Cause::Panicked(_)),
+                why @ (FailureCause::Replaced(_)
+                | FailureCause::Unidentified(_)
+                | FailureCause::TooLarge(_)
+                | FailureCause::OverBudget(_)
+                | FailureCause::Panicked(_)),
             ..
         }) => Some(why.clone()),
         // Another failure does not end this one.
-        Sign::Lost(_) | Sign::Aside | Sign::Behind(_) => return,
-        Sign::Alive | Sign::Rewound => None,
+        ConnectionState::Disconnected(_)
+        | ConnectionState::Unrelated
+        | ConnectionState::Upstream(_) => return,
+        ConnectionState::Connected | ConnectionState::Rewound => None,
     };
     let Some(source) = feed.source() else {
         return;
@@ -39,8 +41,9 @@ pub(super) fn note(
         None => lasting.remove(feed),
     };
     for reason in LASTING_REASONS {
-        let matches =
-            |(feed, why): &(&Feed, &Cause)| feed.source() == Some(source) && why.reason() == reason;
+        let matches = |(feed, why): &(&WatchTarget, &FailureCause)| {
+            feed.source() == Some(source) && why.reason() == reason
+        };
         let count = lasting.iter().filter(matches).count();
         let labels = of_problem(source, reason);
         let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -50,8 +53,8 @@ pub(super) fn note(
 
 /// Problems of whole sources.
 pub(super) fn of_sources(
-    lasting: &BTreeMap<Feed, Cause>,
-    behind: &Behind,
+    lasting: &BTreeMap<WatchTarget, FailureCause>,
+    behind: &UpstreamMonitor,
     doubles: &Doubles,
 ) -> impl Iterator<Item = ProblemStatus> {
     let lasting = lasting.iter();
@@ -59,7 +62,7 @@ pub(super) fn of_sources(
     lasting.chain(behind.problems()).chain(doubles.problems())
 }
 
-fn lasting_problem(feed: &Feed, why: &Cause) -> ProblemStatus {
+fn lasting_problem(feed: &WatchTarget, why: &FailureCause) -> ProblemStatus {
     let source = feed.source().map(ToString::to_string).unwrap_or_default();
     ProblemStatus {
         reason: why.reason().to_owned(),

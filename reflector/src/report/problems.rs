@@ -2,28 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use reflector_planner::{LocalKey, Problem};
+use reflector_planner::{MirrorKey, Problem};
 
-use super::Report;
-use crate::announce::Notice;
+use super::StatusReporter;
+use crate::events::ProblemEvent;
 use crate::metrics::{Labels, of_problem};
 
-impl Report {
+impl StatusReporter {
     /// A plan has these problems, about a mirror that may exist.
-    pub(crate) fn planned(&mut self, key: &LocalKey, uid: Option<&str>, problems: Vec<Problem>) {
+    pub(crate) fn planned(&mut self, key: &MirrorKey, uid: Option<&str>, problems: Vec<Problem>) {
         let now: BTreeSet<_> = problems.into_iter().collect();
         let before = self.problems.remove(key).unwrap_or_default();
         for problem in now.difference(&before) {
             self.digest.came(problem);
             if self.leads {
-                self.announcer.announce(Notice::of(problem, key, uid));
+                self.announcer.announce(ProblemEvent::of(problem, key, uid));
                 self.metrics.problems.get_or_create(&label(problem)).inc();
             }
         }
         for problem in before.difference(&now) {
             self.digest.went(problem);
             if self.leads {
-                self.announcer.withdraw(&Notice::of(problem, key, uid));
+                self.announcer
+                    .withdraw(&ProblemEvent::of(problem, key, uid));
                 self.metrics.problems.get_or_create(&label(problem)).dec();
             }
         }
@@ -50,7 +51,8 @@ impl Report {
                 let gauge = self.metrics.problems.get_or_create(&label(problem));
                 if leads {
                     gauge.inc();
-                    self.announcer.announce(Notice::of(problem, key, None));
+                    self.announcer
+                        .announce(ProblemEvent::of(problem, key, None));
                 } else {
                     gauge.dec();
                 }

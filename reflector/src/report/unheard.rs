@@ -7,8 +7,8 @@ use reflector_planner::{Policy, SourceName};
 use tokio::time::Instant;
 
 use super::Contact;
-use crate::feed::Feed;
 use crate::metrics::Metrics;
+use crate::watch_target::WatchTarget;
 
 /// Times since which sources are followed.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Since {
     }
 
     /// A source is followed anew.
-    pub(super) fn forget(&mut self, source: &SourceName) {
+    pub(super) fn restart(&mut self, source: &SourceName) {
         self.0.remove(source);
     }
 
@@ -33,15 +33,15 @@ impl Since {
     /// followed.
     pub(super) fn unheard(
         &self,
-        feeds: &HashMap<Feed, Contact>,
+        feeds: &HashMap<WatchTarget, Contact>,
         policy: &Policy,
     ) -> impl Iterator<Item = (&SourceName, Duration)> {
-        let is_unheard = |feed: &Feed| {
+        let is_unheard = |feed: &WatchTarget| {
             let contact = feeds.get(feed);
             contact.is_none_or(|it| it.last.is_none() && it.lost.is_none())
         };
         let all = self.0.iter();
-        all.filter(move |(name, _)| Feed::all_of(name, policy).iter().any(is_unheard))
+        all.filter(move |(name, _)| WatchTarget::all_of(name, policy).iter().any(is_unheard))
             .map(|(name, since)| (name, since.elapsed()))
     }
 }
@@ -49,12 +49,12 @@ impl Since {
 /// Shows the resources of sources that are not heard yet in the metrics.
 pub(super) fn measure(
     sources: &[SourceName],
-    feeds: &HashMap<Feed, Contact>,
+    feeds: &HashMap<WatchTarget, Contact>,
     policy: &Policy,
     metrics: &Metrics,
 ) {
     for name in sources {
-        let new = Feed::all_of(name, policy).into_iter();
+        let new = WatchTarget::all_of(name, policy).into_iter();
         for feed in new.filter(|it| !feeds.contains_key(it)) {
             metrics.set_state(name, feed.resource_name(), "unsynced");
         }

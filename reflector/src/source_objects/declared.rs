@@ -75,7 +75,7 @@ impl Declared {
 
     /// Judges the Sources whose time is over, with the UID of a CRD that is whole. Returns those
     /// that were deleted, and those that are held.
-    pub(super) fn judge(&mut self, crd: &str, now: Instant) -> (Vec<Box<str>>, Vec<Box<str>>) {
+    pub(super) fn evaluate(&mut self, crd: &str, now: Instant) -> (Vec<Box<str>>, Vec<Box<str>>) {
         let over = self.due.iter().filter(|(_, due)| **due <= now);
         let over: Vec<_> = over.map(|(name, _)| name.clone()).collect();
         let of = |name: &str| self.crds.get(name).map(|it| &**it);
@@ -140,9 +140,9 @@ mod tests {
         let (mut declared, due) = missing(Some("one"));
         assert_eq!(declared.due(), Some(due));
         let early = due.checked_sub(Duration::from_millis(1)).unwrap();
-        assert_eq!(declared.judge("one", early), (names(&[]), names(&[])));
+        assert_eq!(declared.evaluate("one", early), (names(&[]), names(&[])));
         assert!(declared.is_missing("b"));
-        assert_eq!(declared.judge("one", due), (names(&["b"]), names(&[])));
+        assert_eq!(declared.evaluate("one", due), (names(&["b"]), names(&[])));
         assert_eq!(declared.names().collect::<Vec<_>>(), [&"a".into()]);
         assert_eq!(declared.due(), None);
     }
@@ -150,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_is_missing_under_another_crd_is_held_until_it_is_seen_and_deleted() {
         let (mut declared, due) = missing(Some("one"));
-        assert_eq!(declared.judge("two", due), (names(&[]), names(&["b"])));
+        assert_eq!(declared.evaluate("two", due), (names(&[]), names(&["b"])));
         assert_eq!(declared.held().len(), 1);
         // Another list that lacks it is no evidence either.
         declared.missing("b", due);
@@ -159,7 +159,7 @@ mod tests {
         assert!(declared.held().is_empty());
         declared.missing("b", due);
         let due = due + DELETED_AFTER;
-        assert_eq!(declared.judge("two", due), (names(&["b"]), names(&[])));
+        assert_eq!(declared.evaluate("two", due), (names(&["b"]), names(&[])));
     }
 
     #[tokio::test]
@@ -168,7 +168,7 @@ mod tests {
         declared.postpone(due);
         assert_eq!(declared.due(), Some(due + DELETED_AFTER));
         let due = due + DELETED_AFTER;
-        assert_eq!(declared.judge("one", due), (names(&[]), names(&["b"])));
+        assert_eq!(declared.evaluate("one", due), (names(&[]), names(&["b"])));
     }
 
     #[tokio::test]
@@ -187,7 +187,7 @@ mod tests {
             declared.recall(&record);
             declared.missing("b", due);
             let due = due + DELETED_AFTER;
-            assert_eq!(declared.judge(crd, due), (deleted, held));
+            assert_eq!(declared.evaluate(crd, due), (deleted, held));
         }
         let mut declared = Declared::default();
         declared.recall("no record");
@@ -197,13 +197,13 @@ mod tests {
     #[tokio::test]
     async fn a_source_that_is_held_is_held_after_a_restart_too() {
         let (mut declared, due) = missing(Some("one"));
-        declared.judge("two", due);
+        declared.evaluate("two", due);
         declared.seen("a", Some("two"));
         let mut again = Declared::default();
         again.recall(&declared.record());
         again.seen("a", Some("two"));
         again.missing("b", due);
         let due = due + DELETED_AFTER;
-        assert_eq!(again.judge("two", due), (names(&[]), names(&["b"])));
+        assert_eq!(again.evaluate("two", due), (names(&[]), names(&["b"])));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use http::Method;
 use jiff::Timestamp;
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -16,13 +16,13 @@ use super::conditions::Difference;
 use super::record::Recorder;
 use super::{Known, Mirrored, Set, conditions, propagation};
 use crate::config::{ObjectKind, RecordKey, Verdict};
-use crate::questions::{Question, Questions};
+use crate::queries::{QueryChannels, Question};
 use crate::status::Status;
 use crate::write::{Failure, Writer};
 
 const KIND: ObjectKind = ObjectKind::Source;
 
-const NAMES: &Names = KIND.names();
+const NAMES: &ApiResource = KIND.names();
 
 /// Interval at which statuses are compared.
 const LOOK: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ pub(super) struct Publisher {
     set: watch::Receiver<Set>,
     verdicts: watch::Receiver<Vec<Verdict>>,
     writer: Writer,
-    questions: Questions,
+    questions: QueryChannels,
     recorder: Option<Recorder>,
     /// Time since which this process is the leader.
     leads_since: Option<Instant>,
@@ -77,7 +77,7 @@ impl Publisher {
         (namespace, record): (&str, Option<RecordKey>),
         (set, verdicts): (watch::Receiver<Set>, watch::Receiver<Vec<Verdict>>),
         writer: Writer,
-        questions: Questions,
+        questions: QueryChannels,
     ) -> Self {
         Self {
             path: NAMES.collection(Some(namespace)),
@@ -111,7 +111,7 @@ impl Publisher {
             if self.verdicts.borrow().is_empty() {
                 continue;
             }
-            let Some((status, mirrored)) = self.ask().await else {
+            let Some((status, mirrored)) = self.request_status().await else {
                 continue;
             };
             // Plans find problems, and are made after the lists.
@@ -121,9 +121,9 @@ impl Publisher {
         }
     }
 
-    async fn ask(&self) -> Option<(Status, Mirrored)> {
+    async fn request_status(&self) -> Option<(Status, Mirrored)> {
         let status = self.questions.status().await?;
-        Some((status, self.questions.ask(Question::Mirrored).await?))
+        Some((status, self.questions.query(Question::Mirrored).await?))
     }
 
     fn due(&mut self, status: &Status, mirrored: &Mirrored) -> Vec<Due> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proto_types::RawObject;
 use proto_types::evidence::Ruling;
-use runtime::{Cause, Event, Limits, Reader, Scope};
+use runtime::{Event, FailureCause, Limits, Scope, Watcher};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -27,7 +27,7 @@ pub(super) struct Watch {
     kind: ObjectKind,
     client: kube::Client,
     scope: Scope,
-    reader: Reader,
+    reader: Watcher,
     /// UID of the CRD, as it was before the reader began.
     crd: Option<Box<str>>,
     /// Record of the Sources that were declared before a restart, until it is read.
@@ -86,7 +86,7 @@ impl Watch {
     /// Reads for ever.
     pub(super) async fn run(mut self) {
         self.recall().await;
-        self.learn().await;
+        self.read_crd().await;
         let mut recall_at = Instant::now() + RETRY;
         loop {
             let recall = self.record.as_ref().map(|_| recall_at);
@@ -96,10 +96,10 @@ impl Watch {
                     let is_list = matches!(event, Event::Listed(_));
                     self.take(event);
                     if is_list {
-                        self.learn().await;
+                        self.read_crd().await;
                     }
                 }
-                () = at(due) => self.judge().await,
+                () = at(due) => self.evaluate().await,
                 () = at(recall) => {
                     self.recall().await;
                     recall_at = Instant::now() + RETRY;
@@ -130,7 +130,7 @@ impl Watch {
     }
 
     /// Reads which CRD is served. What was listed under another one is no evidence.
-    async fn learn(&mut self) {
+    async fn read_crd(&mut self) {
         if let Ok(uid) = crd(&self.client, self.kind).await {
             self.serves(uid);
         }
@@ -166,8 +166,8 @@ impl Watch {
             Event::Progress(_) => {}
             Event::Failed(failure) => match &failure.cause {
                 // A watch that ends is opened again at once.
-                Cause::Cut(_) | Cause::Brief => {}
-                Cause::NotServed(_) => self.fails(Some(not_served(self.kind))),
+                FailureCause::Cut(_) | FailureCause::Brief => {}
+                FailureCause::NotServed(_) => self.fails(Some(not_served(self.kind))),
                 _ => {
                     let name = self.kind.names().qualified;
                     self.fails(Some(format!("cannot read {name}: {failure}")));
@@ -209,7 +209,7 @@ impl Watch {
     }
 
     /// Judges the objects that are missing, if the CRD can be read.
-    async fn judge(&mut self) {
+    async fn evaluate(&mut self) {
         let uid = match crd(&self.client, self.kind).await {
             Ok(uid) => uid,
             Err(why) => {
@@ -222,7 +222,7 @@ impl Watch {
         self.fails(None);
         let plural = self.kind.plural();
         self.set.send_modify(|it| {
-            let (deleted, held) = it.declared.judge(&uid, Instant::now());
+            let (deleted, held) = it.declared.evaluate(&uid, Instant::now());
             if !deleted.is_empty() {
                 info!(
                     names = deleted.join(", "),
@@ -244,12 +244,12 @@ impl Watch {
     }
 }
 
-fn reader(client: &kube::Client, scope: &Scope) -> Reader {
+fn reader(client: &kube::Client, scope: &Scope) -> Watcher {
     let limits = Limits {
         longest_delay: RETRY,
         ..Limits::default()
     };
-    Reader::new(client.clone(), scope.clone(), limits)
+    Watcher::new(client.clone(), scope.clone(), limits)
 }
 
 async fn at(due: Option<Instant>) {

@@ -1,9 +1,9 @@
 //! What is known of an object by an answer about it.
 
 use proto_types::{ObjectKey, RawObject, Resource};
-use reflector_planner::{LocalChange, Mirror, Obstacle, Seen, Step, Update, Version};
+use reflector_planner::{LocalChange, LocalObject, Mirror, Step, Update, Version, WriteFailure};
 
-use super::Look;
+use super::ObjectLookup;
 
 /// Returns the change of the object that a step wrote.
 pub(super) fn applied(step: &Step, answer: &RawObject) -> Option<Update> {
@@ -24,7 +24,7 @@ pub(super) fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
     };
     let mut updates = vec![update];
     if !step.satisfied_by(answer) {
-        let overruled = Obstacle::Overruled;
+        let overruled = WriteFailure::Overruled;
         updates.push(Update::Blocked(step.resource, step.key.clone(), overruled));
     }
     updates
@@ -32,9 +32,9 @@ pub(super) fn stored(step: &Step, answer: &RawObject) -> Vec<Update> {
 
 /// Returns the change that a response shows. An object without the mark is not managed any more.
 pub(super) fn now<T: Mirror>(key: ObjectKey, answer: &RawObject) -> LocalChange<T> {
-    match Seen::read(answer) {
-        Seen::Foreign => LocalChange::Deleted(key, answer.revision),
-        ours @ Seen::Ours(_) => LocalChange::Applied(key, ours),
+    match LocalObject::read(answer) {
+        LocalObject::Unmanaged => LocalChange::Deleted(key, answer.revision),
+        ours @ LocalObject::Managed(_) => LocalChange::Applied(key, ours),
     }
 }
 
@@ -56,12 +56,12 @@ pub(super) fn seen<T: Mirror>(
     step: &Step,
     answer: &RawObject,
     update: fn(LocalChange<T>) -> Update,
-) -> Look {
-    match Seen::read(answer) {
-        ours @ Seen::Ours(_) => {
+) -> ObjectLookup {
+    match LocalObject::read(answer) {
+        ours @ LocalObject::Managed(_) => {
             let change = LocalChange::Applied(answer.key.clone(), ours);
-            Look::Ours(Some(update(change)))
+            ObjectLookup::Ours(Some(update(change)))
         }
-        Seen::Foreign => Look::Foreign(forgotten(step), answer.clone()),
+        LocalObject::Unmanaged => ObjectLookup::Foreign(forgotten(step), answer.clone()),
     }
 }

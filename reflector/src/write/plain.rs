@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use proto_types::Status;
 
 use super::Writer;
-use super::refusal::{Refusal, is_transient};
+use super::error::{WriteError, is_transient};
 
 /// Reason why a request has no result.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +35,13 @@ impl Writer {
         self.send(method, path, body)
             .await
             .map_err(|refusal| match refusal {
-                Refusal::Unavailable(why) => Failure::Unavailable(why),
-                Refusal::Busy(_) => Failure::Unavailable("the API server is busy".to_owned()),
-                Refusal::StandingBy => Failure::Standby,
-                Refusal::Namespace(why) => {
+                WriteError::Unavailable(why) => Failure::Unavailable(why),
+                WriteError::Busy(_) => Failure::Unavailable("the API server is busy".to_owned()),
+                WriteError::StandingBy => Failure::Standby,
+                WriteError::Namespace(why) => {
                     Failure::Rejected(Box::new(Status::failure(403, "Forbidden", why)))
                 }
-                Refusal::Status(code, status) => match code {
+                WriteError::Status(code, status) => match code {
                     StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
                         Failure::Conflict(status.message)
                     }

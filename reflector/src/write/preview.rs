@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use reflector_planner::{LocalKey, Step, Update, Write};
+use reflector_planner::{MirrorKey, Step, Update, Write};
 
-use super::{Look, NAMESPACES, Refusal, Writer, Written};
+use super::{NAMESPACES, ObjectLookup, WriteError, WriteResult, Writer};
 
 impl Writer {
     /// Reads the object that a step would create.
@@ -12,15 +12,15 @@ impl Writer {
         if !matches!(step.write, Write::Create(_)) {
             return Vec::new();
         }
-        let mut written = Written::of(LocalKey::new(step.key.clone()), Vec::new());
-        match self.look(step).await {
-            Ok(Look::Ours(update)) => written.updates.extend(update),
-            Ok(Look::Foreign(update, object)) => {
+        let mut written = WriteResult::of(MirrorKey::new(step.key.clone()), Vec::new());
+        match self.lookup(step).await {
+            Ok(ObjectLookup::Ours(update)) => written.updates.extend(update),
+            Ok(ObjectLookup::Foreign(update, object)) => {
                 written.updates.extend(update);
-                self.meet(step, object, &mut written).await;
+                self.handle_existing(step, object, &mut written).await;
             }
             // Without permission to read, the write will show it.
-            Ok(Look::Gone(_)) | Err(_) => {}
+            Ok(ObjectLookup::Gone(_)) | Err(_) => {}
         }
         written.updates
     }
@@ -29,6 +29,6 @@ impl Writer {
     pub(crate) async fn lacks_namespace(&self, name: &str) -> bool {
         let path = format!("{NAMESPACES}/{name}");
         let answer = self.send(Method::GET, &path, Bytes::new()).await;
-        matches!(answer, Err(Refusal::Status(StatusCode::NOT_FOUND, _)))
+        matches!(answer, Err(WriteError::Status(StatusCode::NOT_FOUND, _)))
     }
 }

@@ -12,7 +12,7 @@ use proto_types::object::Fields;
 use runtime::client::retry_after;
 
 use super::Writer;
-use super::refusal::{Refusal, chain};
+use super::error::{WriteError, chain};
 
 // An API server ends a request itself after a minute; one that takes half of it is
 // in trouble, and another attempt is as good.
@@ -27,31 +27,31 @@ impl Writer {
         method: Method,
         path: &str,
         body: Bytes,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, WriteError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(body))
-            .map_err(|error| Refusal::Unavailable(format!("{path}: {error}")))?;
+            .map_err(|error| WriteError::Unavailable(format!("{path}: {error}")))?;
         let exchange = async {
             let response = self.client.send(request).await;
-            let response = response.map_err(|error| Refusal::Unavailable(chain(&error)))?;
+            let response = response.map_err(|error| WriteError::Unavailable(chain(&error)))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await;
-            let body = body.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+            let body = body.map_err(|error| WriteError::Unavailable(error.to_string()))?;
             Ok((head, body.to_bytes()))
         };
         if !self.leadership.holds() {
-            return Err(Refusal::StandingBy);
+            return Err(WriteError::StandingBy);
         }
         let exchange = tokio::time::timeout(TIMEOUT, exchange);
         let answer = tokio::select! {
             answer = exchange => answer,
-            () = self.leadership.clone().ended() => return Err(Refusal::StandingBy),
+            () = self.leadership.clone().ended() => return Err(WriteError::StandingBy),
         };
-        let late = |_| Err(Refusal::Unavailable(format!("no answer in {TIMEOUT:?}")));
+        let late = |_| Err(WriteError::Unavailable(format!("no answer in {TIMEOUT:?}")));
         let (head, body) = answer.unwrap_or_else(late)?;
         let code = head.status;
         let is_object = serde_json::from_slice::<Fields<'_>>(&body).is_ok();
@@ -59,7 +59,7 @@ impl Writer {
         if !is_object && (code.is_success() || code == StatusCode::NOT_FOUND) {
             let text = String::from_utf8_lossy(&body[..body.len().min(100)]).into_owned();
             let why = format!("{code}, but not from an API server: {text}");
-            return Err(Refusal::Unavailable(why));
+            return Err(WriteError::Unavailable(why));
         }
         if code.is_success() {
             return Ok(body);
@@ -67,8 +67,8 @@ impl Writer {
         let is_busy = is_busy(&head, &body);
         let status = status(&head, &body);
         match is_busy {
-            true => Err(Refusal::Busy(status)),
-            false => Err(Refusal::Status(code, status)),
+            true => Err(WriteError::Busy(status)),
+            false => Err(WriteError::Status(code, status)),
         }
     }
 }

@@ -9,8 +9,8 @@ use axum::extract::State;
 use parking_lot::Mutex;
 use proto_types::Status;
 use reflector_planner::{
-    Change, Exported, LocalChange, LocalList, MissingNamespaces, Placement, Policy, Seen,
-    SourcePolicy, World,
+    Change, Exported, Index, LocalChange, LocalList, LocalObject, MissingNamespaces, Placement,
+    Policy, SourcePolicy,
 };
 use reflector_planner::{plan, steps};
 use runtime::Access;
@@ -46,8 +46,8 @@ async fn answer(
 
 /// What came of performing a plan against those answers.
 struct Outcome {
-    world: World,
-    written: Written,
+    index: Index,
+    written: WriteResult,
     bodies: Vec<Value>,
     script: Script,
 }
@@ -77,46 +77,46 @@ fn raw(object: &Value) -> RawObject {
 }
 
 /// East exports demo/web, and `local` is here.
-fn world(exports: &[Value], local: &[Value]) -> World {
+fn index(exports: &[Value], local: &[Value]) -> Index {
     world_with(MissingNamespaces::Reported, exports, local)
 }
 
-fn world_with(missing: MissingNamespaces, exports: &[Value], local: &[Value]) -> World {
+fn world_with(missing: MissingNamespaces, exports: &[Value], local: &[Value]) -> Index {
     let mut east = SourcePolicy::new("east".parse().unwrap(), Placement::SameName);
     east.missing_namespaces = missing;
-    let mut world = World::new(Policy::new(vec![east]).unwrap());
+    let mut index = Index::new(Policy::new(vec![east]).unwrap());
     let seen = local
         .iter()
         .map(raw)
-        .map(|it| (it.key.clone(), Seen::read(&it)));
-    world.update(Update::LocalServices(LocalChange::Listed(list(
+        .map(|it| (it.key.clone(), LocalObject::read(&it)));
+    index.update(Update::LocalServices(LocalChange::Listed(list(
         seen.collect(),
     ))));
-    world.update(Update::LocalSlices(LocalChange::Listed(list(Vec::new()))));
+    index.update(Update::LocalSlices(LocalChange::Listed(list(Vec::new()))));
     let exports = exports.iter().map(raw);
     let listed = Change::Listed(exports.map(|it| Exported::service(&it)).collect());
-    world.update(Update::Services("east".parse().unwrap(), listed));
-    world
+    index.update(Update::Services("east".parse().unwrap(), listed));
+    index
 }
 
 /// East exported demo/web, of which there is a mirror, and deleted it.
-fn world_without() -> World {
-    let mut world = world(&[service(Value::Null)], &[mirror()]);
+fn world_without() -> Index {
+    let mut index = index(&[service(Value::Null)], &[mirror()]);
     let deleted = Change::Deleted(ObjectKey::new("demo", "web"));
-    world.update(Update::Services("east".parse().unwrap(), deleted));
-    world
+    index.update(Update::Services("east".parse().unwrap(), deleted));
+    index
 }
 
-fn list<T>(objects: Vec<(ObjectKey, Seen<T>)>) -> LocalList<T> {
+fn list<T>(objects: Vec<(ObjectKey, LocalObject<T>)>) -> LocalList<T> {
     LocalList {
-        revision: proto_types::Revision::new(1),
+        revision: proto_types::ResourceVersion::new(1),
         rewound: false,
         objects,
     }
 }
 
 /// Performs the plan for demo/web against the answers, all of which must be asked for.
-async fn perform(mut world: World, answers: Vec<Answer>) -> Outcome {
+async fn perform(mut index: Index, answers: Vec<Answer>) -> Outcome {
     let script = Script::default();
     script.answers.lock().extend(answers);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -135,19 +135,19 @@ async fn perform(mut world: World, answers: Vec<Answer>) -> Outcome {
     let writer = Writer {
         client: runtime::connect(&access, "test").await.unwrap(),
         metrics: Metrics::registered(false).0,
-        leadership: crate::lease::Leadership::always(),
+        leadership: crate::leader_election::Leadership::always(),
         reaps_namespaces: false,
     };
-    let key = LocalKey::new(ObjectKey::new("demo", "web"));
-    let steps = steps(&plan(&world, &key), &key, world.local());
+    let key = MirrorKey::new(ObjectKey::new("demo", "web"));
+    let steps = steps(&plan(&index, &key), &key, index.local());
     let mut written = writer.perform(key, steps).await;
     for update in written.updates.drain(..) {
-        world.update(update);
+        index.update(update);
     }
     assert!(script.answers.lock().is_empty(), "not all was asked for");
     let bodies = script.bodies.lock().clone();
     Outcome {
-        world,
+        index,
         written,
         bodies,
         script,
@@ -156,22 +156,22 @@ async fn perform(mut world: World, answers: Vec<Answer>) -> Outcome {
 
 impl Outcome {
     fn left(&self) -> Vec<&'static str> {
-        let key = LocalKey::new(ObjectKey::new("demo", "web"));
-        let steps = steps(&plan(&self.world, &key), &key, self.world.local());
+        let key = MirrorKey::new(ObjectKey::new("demo", "web"));
+        let steps = steps(&plan(&self.index, &key), &key, self.index.local());
         steps.iter().map(|step| step.write.verb()).collect()
     }
 
     fn problems(&self) -> Vec<&'static str> {
-        let key = LocalKey::new(ObjectKey::new("demo", "web"));
-        let problems = plan(&self.world, &key).problems;
+        let key = MirrorKey::new(ObjectKey::new("demo", "web"));
+        let problems = plan(&self.index, &key).problems;
         problems.iter().map(|it| it.cause.reason()).collect()
     }
 }
 
 impl Outcome {
     fn messages(&self) -> Vec<String> {
-        let key = LocalKey::new(ObjectKey::new("demo", "web"));
-        let problems = plan(&self.world, &key).problems;
+        let key = MirrorKey::new(ObjectKey::new("demo", "web"));
+        let problems = plan(&self.index, &key).problems;
         problems.iter().map(ToString::to_string).collect()
     }
 }
@@ -187,8 +187,8 @@ fn status(code: u16, message: &str) -> Value {
 
 #[tokio::test]
 async fn the_stored_object_is_known_at_once() {
-    let world = world(&[service(Value::Null)], &[]);
-    let outcome = perform(world, vec![(POST, 201, mirror())]).await;
+    let index = index(&[service(Value::Null)], &[]);
+    let outcome = perform(index, vec![(POST, 201, mirror())]).await;
     assert_eq!(outcome.written.again, None);
     assert!(outcome.left().is_empty());
     assert!(outcome.problems().is_empty());
@@ -198,7 +198,7 @@ async fn the_stored_object_is_known_at_once() {
 
 #[tokio::test]
 async fn an_unmanaged_object_is_a_problem_and_left_alone() {
-    let world = world(&[service(Value::Null)], &[]);
+    let index = index(&[service(Value::Null)], &[]);
     let answers = vec![
         (POST, 409, status(409, "exists")),
         (GET, 200, service(Value::Null)),
@@ -208,17 +208,17 @@ async fn an_unmanaged_object_is_a_problem_and_left_alone() {
             status(404, "none"),
         ),
     ];
-    let outcome = perform(world, answers).await;
-    assert_eq!(outcome.written.again, Some(Again::Later));
+    let outcome = perform(index, answers).await;
+    assert_eq!(outcome.written.again, Some(Requeue::WithBackoff));
     assert_eq!(outcome.problems(), ["AlreadyExists"]);
 }
 
 #[tokio::test]
 async fn a_mirror_that_the_watch_has_not_shown_yet_is_taken_as_ours() {
-    let world = world(&[service(Value::Null)], &[]);
+    let index = index(&[service(Value::Null)], &[]);
     let answers = vec![(POST, 409, status(409, "exists")), (GET, 200, mirror())];
-    let outcome = perform(world, answers).await;
-    assert_eq!(outcome.written.again, Some(Again::Soon));
+    let outcome = perform(index, answers).await;
+    assert_eq!(outcome.written.again, Some(Requeue::Now));
     assert!(outcome.left().is_empty());
 }
 
@@ -228,20 +228,20 @@ async fn a_lost_race_is_looked_into_and_planned_anew() {
     stale["spec"]["ports"][0]["port"] = json!(81);
     let mut newer = stale.clone();
     newer["metadata"]["resourceVersion"] = json!("9");
-    let world = world(&[service(Value::Null)], &[stale]);
+    let index = index(&[service(Value::Null)], &[stale]);
     let answers = vec![(PUT, 409, status(409, "conflict")), (GET, 200, newer)];
-    let outcome = perform(world, answers).await;
+    let outcome = perform(index, answers).await;
     assert_eq!(outcome.bodies[0]["metadata"]["resourceVersion"], "7");
     assert_eq!(outcome.bodies[0]["metadata"]["uid"], "u1");
-    assert_eq!(outcome.written.again, Some(Again::Soon));
+    assert_eq!(outcome.written.again, Some(Requeue::Now));
     assert_eq!(outcome.left(), ["update"]);
 }
 
 #[tokio::test]
 async fn only_an_api_server_can_say_that_something_is_gone() {
     for code in [200, 404] {
-        let world = world_without();
-        let outcome = perform(world, vec![(DELETE, code, json!("It works!"))]).await;
+        let index = world_without();
+        let outcome = perform(index, vec![(DELETE, code, json!("It works!"))]).await;
         assert!(outcome.written.unavailable.is_some(), "{code}");
         assert!(!outcome.left().is_empty(), "{code}");
     }
@@ -249,12 +249,12 @@ async fn only_an_api_server_can_say_that_something_is_gone() {
 
 #[tokio::test]
 async fn an_unreadable_object_is_not_overwritten() {
-    let world = world(&[service(Value::Null)], &[]);
+    let index = index(&[service(Value::Null)], &[]);
     let answers = vec![
         (POST, 409, status(409, "already exists")),
         (GET, 500, status(500, "etcd is away")),
     ];
-    let outcome = perform(world, answers).await;
+    let outcome = perform(index, answers).await;
     assert!(outcome.written.again.is_some());
     // Which is refused where there is one.
     assert_eq!(outcome.left(), ["create"]);
@@ -262,8 +262,8 @@ async fn an_unreadable_object_is_not_overwritten() {
 
 #[tokio::test]
 async fn a_delete_names_the_version_it_is_about() {
-    let world = world_without();
-    let outcome = perform(world, vec![(DELETE, 200, json!({"kind": "Status"}))]).await;
+    let index = world_without();
+    let outcome = perform(index, vec![(DELETE, 200, json!({"kind": "Status"}))]).await;
     assert_eq!(
         outcome.bodies[0]["preconditions"],
         json!({"uid": "u1", "resourceVersion": "7"})
@@ -275,18 +275,18 @@ async fn a_delete_names_the_version_it_is_about() {
 async fn a_delete_of_what_became_somebody_elses_is_forgotten() {
     let mut theirs = service(Value::Null);
     theirs["metadata"]["uid"] = json!("u2");
-    let world = world_without();
+    let index = world_without();
     let answers = vec![
         (DELETE, 409, status(409, "precondition")),
         (GET, 200, theirs),
     ];
-    let outcome = perform(world, answers).await;
+    let outcome = perform(index, answers).await;
     assert!(outcome.left().is_empty());
 }
 
 #[tokio::test]
 async fn refusals_are_problems_in_the_servers_words() {
-    let exported = || world(&[service(Value::Null)], &[]);
+    let exported = || index(&[service(Value::Null)], &[]);
     let missing = vec![(POST, 404, status(404, "namespaces \"demo\" not found"))];
     assert_eq!(
         perform(exported(), missing).await.problems(),
@@ -308,9 +308,9 @@ async fn refusals_are_problems_in_the_servers_words() {
 async fn a_server_in_trouble_is_no_problem_of_the_object() {
     let mut throttled = status(429, "later");
     throttled["details"] = json!({"retryAfterSeconds": 3});
-    let world = world(&[service(Value::Null)], &[]);
-    let outcome = perform(world, vec![(POST, 429, throttled)]).await;
-    let after = Again::After(Duration::from_secs(3));
+    let index = index(&[service(Value::Null)], &[]);
+    let outcome = perform(index, vec![(POST, 429, throttled)]).await;
+    let after = Requeue::After(Duration::from_secs(3));
     assert_eq!(outcome.written.again, Some(after));
     assert_eq!(outcome.written.unavailable.as_deref(), Some("later"));
     assert!(outcome.problems().is_empty());
@@ -320,9 +320,9 @@ async fn a_server_in_trouble_is_no_problem_of_the_object() {
 async fn a_webhook_that_changes_our_writes_is_named_and_not_fought() {
     let mut changed = mirror();
     changed["spec"]["publishNotReadyAddresses"] = json!(true);
-    let world = world(&[service(Value::Null)], &[]);
-    let outcome = perform(world, vec![(POST, 201, changed)]).await;
-    assert_eq!(outcome.written.again, Some(Again::Later));
+    let index = index(&[service(Value::Null)], &[]);
+    let outcome = perform(index, vec![(POST, 201, changed)]).await;
+    assert_eq!(outcome.written.again, Some(Requeue::WithBackoff));
     assert_eq!(outcome.problems(), ["MutatedOnWrite"]);
 }
 
@@ -334,9 +334,9 @@ async fn a_flip_deletes_and_creates() {
     stored["spec"]["clusterIP"] = json!("None");
     stored["metadata"]["uid"] = json!("u2");
     stored["metadata"]["resourceVersion"] = json!("9");
-    let world = world(&[headless], &[mirror()]);
+    let index = index(&[headless], &[mirror()]);
     let answers = vec![(DELETE, 200, json!({})), (POST, 201, stored)];
-    let outcome = perform(world, answers).await;
+    let outcome = perform(index, answers).await;
     assert_eq!(outcome.written.again, None);
     assert!(outcome.left().is_empty());
 }
@@ -368,7 +368,7 @@ async fn a_missing_namespace_is_created_where_that_is_wanted() {
     let forbidden = (POST_NAMESPACE, 403, status(403, "may not"));
     let outcome = perform(exported(), vec![missing(), forbidden]).await;
     assert_eq!(outcome.problems(), ["NamespaceCreationFailed"]);
-    assert_eq!(outcome.written.again, Some(Again::Later));
+    assert_eq!(outcome.written.again, Some(Requeue::WithBackoff));
 
     let down = (POST_NAMESPACE, 503, status(503, "etcd is away"));
     let outcome = perform(exported(), vec![missing(), down]).await;

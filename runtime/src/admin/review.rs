@@ -88,7 +88,7 @@ impl Reviewer {
         };
         let verdict = async {
             let _turn = self.all.acquire().await;
-            self.ask(token, path).await
+            self.request(token, path).await
         };
         match tokio::time::timeout(PATIENCE, verdict).await {
             Ok(Ok(Verdict::Unknown)) => {
@@ -114,7 +114,7 @@ impl Reviewer {
         })
     }
 
-    async fn ask(&self, token: &str, path: &str) -> Result<Verdict, String> {
+    async fn request(&self, token: &str, path: &str) -> Result<Verdict, String> {
         let mut status = self
             .post(TOKEN_REVIEWS, "TokenReview", json!({"token": token}))
             .await?;

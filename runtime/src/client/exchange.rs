@@ -11,7 +11,7 @@ use tower::service_fn;
 
 /// A request, up to the head of its answer.
 #[derive(Debug)]
-pub struct Exchange<'a> {
+pub struct RequestOutcome<'a> {
     /// Kubernetes verb of the request.
     pub verb: &'static str,
     /// The method.
@@ -24,7 +24,10 @@ pub struct Exchange<'a> {
 
 /// Returns a client that reports each request. A request that was dropped is reported without a
 /// response.
-pub fn observed(client: Client, observe: impl Fn(&Exchange<'_>) + Send + Sync + 'static) -> Client {
+pub fn observed(
+    client: Client,
+    observe: impl Fn(&RequestOutcome<'_>) + Send + Sync + 'static,
+) -> Client {
     let namespace = client.default_namespace().to_owned();
     let observe = Arc::new(observe);
     let service = service_fn(move |request: Request<Body>| {
@@ -55,7 +58,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds.parse().ok()?))
 }
 
-struct Pending<F: Fn(&Exchange<'_>)> {
+struct Pending<F: Fn(&RequestOutcome<'_>)> {
     verb: &'static str,
     method: Method,
     code: Option<StatusCode>,
@@ -63,9 +66,9 @@ struct Pending<F: Fn(&Exchange<'_>)> {
     observe: Arc<F>,
 }
 
-impl<F: Fn(&Exchange<'_>)> Drop for Pending<F> {
+impl<F: Fn(&RequestOutcome<'_>)> Drop for Pending<F> {
     fn drop(&mut self) {
-        (self.observe)(&Exchange {
+        (self.observe)(&RequestOutcome {
             verb: self.verb,
             method: &self.method,
             code: self.code,
@@ -103,7 +106,7 @@ fn is_collection(path: &str) -> bool {
 mod tests {
     use super::*;
     use crate::client::connect;
-    use crate::scripted::{Answer, Scripted};
+    use crate::mock_server::{Answer, MockServer};
     use parking_lot::Mutex;
 
     #[test]
@@ -137,11 +140,11 @@ mod tests {
     #[tokio::test]
     async fn each_request_is_told_of_once_with_its_answer() {
         let busy = Answer::refusal("429 Too Many Requests", "");
-        let server = Scripted::start(vec![Answer::ok("{}"), busy]).await;
+        let server = MockServer::start(vec![Answer::ok("{}"), busy]).await;
         let client = connect(&server.access(), "test").await.unwrap();
         let told = Arc::new(Mutex::new(Vec::new()));
         let said = Arc::clone(&told);
-        let client = observed(client, move |it: &Exchange<'_>| {
+        let client = observed(client, move |it: &RequestOutcome<'_>| {
             said.lock().push((it.verb, it.code.map(|it| it.as_u16())));
         });
         for _ in 0..2 {

@@ -95,18 +95,18 @@ fn token(config: &mut Config) -> Result<Option<TokenSource>, Error> {
 
 /// Values of a cluster in the file in whose place another one is used.
 #[derive(Default)]
-struct Written {
+struct Overrides {
     server: Option<String>,
     proxy: Option<String>,
 }
 
 /// Makes what kube takes literally mean what client-go reads, for the cluster and the user
 /// of a context.
-fn settle(kubeconfig: &mut Kubeconfig, context: &str) -> Result<Written, Invalid> {
+fn settle(kubeconfig: &mut Kubeconfig, context: &str) -> Result<Overrides, Invalid> {
     let mut contexts = kubeconfig.contexts.iter();
     let chosen = contexts.find(|it| it.name == context);
     let Some(chosen) = chosen.and_then(|it| it.context.clone()) else {
-        return Ok(Written::default());
+        return Ok(Overrides::default());
     };
     let mut users = kubeconfig.auth_infos.iter_mut();
     let user = users.find(|it| Some(&it.name) == chosen.user.as_ref());
@@ -115,7 +115,7 @@ fn settle(kubeconfig: &mut Kubeconfig, context: &str) -> Result<Written, Invalid
     let cluster = clusters.find(|it| it.name == chosen.cluster);
     let Some(cluster) = cluster.and_then(|it| it.cluster.as_mut()) else {
         // kube reports it.
-        return Ok(Written::default());
+        return Ok(Overrides::default());
     };
     let has_certificate = user
         .as_ref()
@@ -131,7 +131,7 @@ fn settle_cluster(
     cluster: &mut Cluster,
     name: &str,
     has_certificate: bool,
-) -> Result<Written, Invalid> {
+) -> Result<Overrides, Invalid> {
     let has_authority =
         cluster.certificate_authority.is_some() || cluster.certificate_authority_data.is_some();
     let is_insecure = cluster.insecure_skip_tls_verify == Some(true);
@@ -148,7 +148,7 @@ fn settle_cluster(
     };
     cluster.server = Some(server::normalized(&server, scheme)?);
     settle_authority(cluster, name)?;
-    Ok(Written {
+    Ok(Overrides {
         server: Some(server),
         proxy: cluster.proxy_url.take(),
     })

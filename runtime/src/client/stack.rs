@@ -31,7 +31,7 @@ pub(super) fn build(config: &Config, token: Option<TokenSource>) -> Result<Clien
     http.enforce_http(false);
     let https = https(config)?;
     let has_certificate = https.config.client_auth_cert_resolver.has_certs();
-    let way = Way {
+    let way = ClientSettings {
         config,
         token,
         has_certificate,
@@ -82,13 +82,13 @@ fn credentials(proxy: &http::Uri) -> Option<HeaderValue> {
 const READ: usize = 16 << 10;
 
 /// Settings of a client that do not depend on the way to its server.
-struct Way<'a> {
+struct ClientSettings<'a> {
     config: &'a Config,
     token: Option<TokenSource>,
     has_certificate: bool,
 }
 
-impl Way<'_> {
+impl ClientSettings<'_> {
     /// Builds a client over a connector. Requests are sent to a proxy that forwards them, if there
     /// is one.
     fn over<C>(

@@ -5,7 +5,7 @@ use http::Request;
 use kube::client::Body;
 
 use super::*;
-use crate::scripted::{Answer, Scripted};
+use crate::mock_server::{Answer, MockServer};
 
 const KUBECONFIG: &str = "\
 apiVersion: v1
@@ -230,7 +230,7 @@ async fn a_url_must_be_one_of_a_server() {
 #[tokio::test]
 async fn requests_carry_the_token_and_the_url_s_own_path() {
     let files = Files::new();
-    let server = Scripted::start(vec![Answer::ok("{}")]).await;
+    let server = MockServer::start(vec![Answer::ok("{}")]).await;
     let access = Access::Url {
         url: server.url("/clusters/east/"),
         authority: None,
@@ -241,7 +241,7 @@ async fn requests_carry_the_token_and_the_url_s_own_path() {
     let client = connect(&access, "heliograph/1").await.unwrap();
     let request = Request::get("/api/v1/services?limit=1").body(Body::empty());
     client.send(request.unwrap()).await.unwrap();
-    let head = &server.asked()[0];
+    let head = &server.requests()[0];
     assert!(
         head.starts_with("GET /clusters/east/api/v1/services?limit=1 "),
         "{head}"
@@ -254,12 +254,12 @@ async fn requests_carry_the_token_and_the_url_s_own_path() {
 async fn a_client_does_not_ask_again_by_itself() {
     for busy in ["429 Too Many Requests", "503 Service Unavailable"] {
         let busy = Answer::refusal(busy, "");
-        let server = Scripted::start(vec![busy, Answer::ok("{}")]).await;
+        let server = MockServer::start(vec![busy, Answer::ok("{}")]).await;
         let client = connect(&server.access(), "test").await.unwrap();
         let request = Request::get("/version").body(Body::empty()).unwrap();
         let status = client.send(request).await.unwrap().status();
         assert!(!status.is_success(), "{status}");
-        assert_eq!(server.asked().len(), 1);
+        assert_eq!(server.requests().len(), 1);
     }
 }
 

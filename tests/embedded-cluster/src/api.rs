@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use emitter::api::{Asked, Context, Place, WatchPath, read, respond};
+use emitter::api::{Context, Place, RequestContext, WatchPath, read, response};
 use emitter::metrics::Metrics;
 use emitter_cache::Scope;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -49,10 +49,10 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
 const MAX_BODY: usize = 3 << 20;
 
 async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let asked = Asked::new(&request);
+    let asked = RequestContext::new(&request);
     let path = percent_encoding::percent_decode_str(request.uri().path()).decode_utf8();
     let Ok(path) = path.map(std::borrow::Cow::into_owned) else {
-        return respond::refusal(&asked, &Status::bad_request("the path is not UTF-8"));
+        return response::refusal(&asked, &Status::bad_request("the path is not UTF-8"));
     };
     let route = Route::parse(&path);
     let (call, body) = Call::new(request);
@@ -62,11 +62,11 @@ async fn answer(State(api): State<Arc<Api>>, request: Request) -> Response {
         Some(response) => response,
         None if route != Route::Probe && !api.admits(&call.headers) => {
             let status = Status::failure(401, "Unauthorized", "Unauthorized");
-            respond::refusal(&asked, &status)
+            response::refusal(&asked, &status)
         }
         None => {
             let answer = api.perform(&asked, &call, route, body).await;
-            answer.unwrap_or_else(|status| respond::refusal(&asked, &status))
+            answer.unwrap_or_else(|status| response::refusal(&asked, &status))
         }
     };
     if let Some((verb, kind)) = subject {
@@ -87,7 +87,7 @@ fn key_of(route: &Route) -> ObjectKey {
 
 impl Api {
     /// The answer of a fault that the request meets. Some never give one.
-    async fn fails(&self, asked: &Asked, subject: Option<Subject>) -> Option<Response> {
+    async fn fails(&self, asked: &RequestContext, subject: Option<Subject>) -> Option<Response> {
         for fault in self.faults.met(subject) {
             if let Some(response) = disturbance::before(&fault, asked).await {
                 return Some(response);
@@ -121,7 +121,7 @@ impl Api {
 
     async fn perform(
         &self,
-        asked: &Asked,
+        asked: &RequestContext,
         call: &Call,
         route: Route,
         body: axum::body::Body,
@@ -146,7 +146,7 @@ impl Api {
                 _ => Err(not_allowed()),
             },
             Route::Object { kind, key, part } => match call.method {
-                Method::GET => read::object(asked, self.storage.hub(kind), &key).await,
+                Method::GET => read::object(asked, self.storage.cache(kind), &key).await,
                 Method::PUT => self.update(asked, call, (kind, &key, part), &body),
                 Method::PATCH => self.patch(asked, call, (kind, &key, part), &body),
                 Method::DELETE if part == Part::Main => self.delete(asked, call, kind, &key, &body),
@@ -158,7 +158,7 @@ impl Api {
             Route::Document(_) => Err(not_allowed()),
             Route::Probe => {
                 let plain = "text/plain; charset=utf-8";
-                Ok(respond::with_type(asked, StatusCode::OK, plain, "ok"))
+                Ok(response::with_type(asked, StatusCode::OK, plain, "ok"))
             }
             Route::UnknownResource => Err(Status::failure(
                 404,
@@ -166,13 +166,13 @@ impl Api {
                 "the server could not find the requested resource",
             )
             .about(Details::default())),
-            Route::Unknown => Ok(respond::page_not_found(asked)),
+            Route::Unknown => Ok(response::page_not_found(asked)),
         }
     }
 
     async fn read(
         &self,
-        asked: &Asked,
+        asked: &RequestContext,
         call: &Call,
         kind: Kind,
         place: Place,
@@ -183,31 +183,31 @@ impl Api {
             shutdown: self.shutdown.clone(),
             metrics: Arc::clone(&self.metrics),
         };
-        let hub = match lacks_everything && call.wants_state(&place.watch) {
+        let cache = match lacks_everything && call.wants_state(&place.watch) {
             true => self.storage.empty_hub(kind),
-            false => Arc::clone(self.storage.hub(kind)),
+            false => Arc::clone(self.storage.cache(kind)),
         };
-        read::collection(asked, &hub, place, context).await
+        read::collection(asked, &cache, place, context).await
     }
 
-    fn document(&self, asked: &Asked, document: &Document) -> Response {
+    fn document(&self, asked: &RequestContext, document: &Document) -> Response {
         let plain = || discovery::plain(document, &self.address);
         match document {
             Document::CoreVersions | Document::Groups => {
-                respond::discovered(asked, plain, || discovery::aggregated(document))
+                response::discovered(asked, plain, || discovery::aggregated(document))
             }
             Document::Root
             | Document::Version
             | Document::Group(_)
             | Document::Resources(_)
             | Document::Schemas
-            | Document::Schema(_) => respond::document(asked, StatusCode::OK, plain()),
+            | Document::Schema(_) => response::document(asked, StatusCode::OK, plain()),
         }
     }
 
     fn create(
         &self,
-        asked: &Asked,
+        asked: &RequestContext,
         call: &Call,
         kind: Kind,
         namespace: &str,
@@ -221,7 +221,7 @@ impl Api {
 
     fn update(
         &self,
-        asked: &Asked,
+        asked: &RequestContext,
         call: &Call,
         (kind, key, part): (Kind, &ObjectKey, Part),
         body: &Bytes,
@@ -234,7 +234,7 @@ impl Api {
 
     fn patch(
         &self,
-        asked: &Asked,
+        asked: &RequestContext,
         call: &Call,
         (kind, key, part): (Kind, &ObjectKey, Part),
         body: &Bytes,
@@ -257,13 +257,18 @@ impl Api {
         self.written(asked, kind, &outcome)
     }
 
-    fn written(&self, asked: &Asked, kind: Kind, outcome: &Outcome) -> Result<Response, Status> {
+    fn written(
+        &self,
+        asked: &RequestContext,
+        kind: Kind,
+        outcome: &Outcome,
+    ) -> Result<Response, Status> {
         let code = match outcome.is_new {
             true => StatusCode::CREATED,
             false => StatusCode::OK,
         };
-        let hub = self.storage.hub(kind);
-        let mut response = read::written(asked, hub, &outcome.entry, code)?;
+        let cache = self.storage.cache(kind);
+        let mut response = read::written(asked, cache, &outcome.entry, code)?;
         for warning in &outcome.warnings {
             let warning = warning.replace('\\', "\\\\").replace('"', "\\\"");
             if let Ok(warning) = HeaderValue::try_from(format!("299 - \"{warning}\"")) {
@@ -275,7 +280,7 @@ impl Api {
 
     fn delete(
         &self,
-        asked: &Asked,
+        asked: &RequestContext,
         call: &Call,
         kind: Kind,
         key: &ObjectKey,
@@ -283,17 +288,17 @@ impl Api {
     ) -> Result<Response, Status> {
         let options = delete_options(call, body)?;
         let entry = self.storage.delete(kind, key, &options)?;
-        let is_left = self.storage.hub(kind).get(key).is_some();
+        let is_left = self.storage.cache(kind).get(key).is_some();
         if is_left || matches!(kind, Kind::Services | Kind::Namespaces) {
-            return read::written(asked, self.storage.hub(kind), &entry, StatusCode::OK);
+            return read::written(asked, self.storage.cache(kind), &entry, StatusCode::OK);
         }
         let status = gone(kind, key.name(), &entry.object().uid).to_string();
-        Ok(respond::document(asked, StatusCode::OK, status))
+        Ok(response::document(asked, StatusCode::OK, status))
     }
 
     fn delete_all(
         &self,
-        asked: &Asked,
+        asked: &RequestContext,
         call: &Call,
         kind: Kind,
         scope: &Scope,
@@ -315,7 +320,7 @@ impl Api {
         let names = kind.names();
         let revision = self
             .storage
-            .hub(kind)
+            .cache(kind)
             .progress()
             .borrow()
             .unwrap_or_default();
@@ -325,7 +330,7 @@ impl Api {
             "metadata": { "resourceVersion": revision.to_string() },
             "items": deleted,
         });
-        Ok(respond::document(asked, StatusCode::OK, list.to_string()))
+        Ok(response::document(asked, StatusCode::OK, list.to_string()))
     }
 }
 

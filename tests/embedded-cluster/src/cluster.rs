@@ -263,7 +263,9 @@ impl EmbeddedCluster {
     /// Becomes another cluster behind the same URL: new uids, nothing in it.
     pub fn become_another(&self) {
         self.door.cut();
-        self.api.storage.begin(proto_types::Revision::new(1), &[]);
+        self.api
+            .storage
+            .begin(proto_types::ResourceVersion::new(1), &[]);
         self.found();
         self.door.cut();
     }

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use emitter_cache::Form;
-use emitter_cache::fields::Keep;
-use emitter_cache::form::{NAMESPACES, SERVICE_EXPORTS, select_nothing};
+use emitter_cache::ResourceDescriptor;
+use emitter_cache::descriptor::{NAMESPACES, SERVICE_EXPORTS, select_nothing};
+use emitter_cache::fields::FieldFilter;
 use emitter_cache::protobuf::Message;
 use proto_types::Resource;
 use proto_types::multicluster::Version;
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 
 use crate::{rows, schema};
 
@@ -57,7 +57,7 @@ impl Kind {
 
     /// How its objects are stored, written and shown.
     #[must_use]
-    pub fn form(self) -> &'static Form {
+    pub fn form(self) -> &'static ResourceDescriptor {
         match self {
             Self::ConfigMaps => &CONFIG_MAPS,
             Self::Endpoints => Resource::Endpoints.into(),
@@ -75,7 +75,7 @@ impl Kind {
 
     /// What it is called.
     #[must_use]
-    pub fn names(self) -> &'static Names {
+    pub fn names(self) -> &'static ApiResource {
         self.form().names
     }
 
@@ -129,7 +129,7 @@ impl fmt::Display for Kind {
     }
 }
 
-const CORE: Names = Names {
+const CORE: ApiResource = ApiResource {
     plural: "",
     singular: "",
     short: None,
@@ -141,8 +141,8 @@ const CORE: Names = Names {
     object_head: "",
 };
 
-static CONFIG_MAPS: Form = Form {
-    names: &Names {
+static CONFIG_MAPS: ResourceDescriptor = ResourceDescriptor {
+    names: &ApiResource {
         plural: "configmaps",
         singular: "configmap",
         short: Some("cm"),
@@ -152,7 +152,7 @@ static CONFIG_MAPS: Form = Form {
         ..CORE
     },
     package: "core",
-    keep: Keep::Whole,
+    keep: FieldFilter::Whole,
     selectable: &[],
     select: select_nothing,
     empty_tail: "}",
@@ -162,8 +162,8 @@ static CONFIG_MAPS: Form = Form {
     warning: None,
 };
 
-static SECRETS: Form = Form {
-    names: &Names {
+static SECRETS: ResourceDescriptor = ResourceDescriptor {
+    names: &ApiResource {
         plural: "secrets",
         singular: "secret",
         short: None,
@@ -173,7 +173,7 @@ static SECRETS: Form = Form {
         ..CORE
     },
     package: "core",
-    keep: Keep::Whole,
+    keep: FieldFilter::Whole,
     selectable: &["type"],
     select: rows::select_secret,
     empty_tail: "}",
@@ -183,8 +183,8 @@ static SECRETS: Form = Form {
     warning: None,
 };
 
-static LEASES: Form = Form {
-    names: &Names {
+static LEASES: ResourceDescriptor = ResourceDescriptor {
+    names: &ApiResource {
         plural: "leases",
         singular: "lease",
         short: None,
@@ -196,7 +196,7 @@ static LEASES: Form = Form {
         object_head: r#"{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","#,
     },
     package: "coordination",
-    keep: Keep::Whole,
+    keep: FieldFilter::Whole,
     selectable: &[],
     select: select_nothing,
     empty_tail: r#","spec":{}}"#,
@@ -206,8 +206,8 @@ static LEASES: Form = Form {
     warning: None,
 };
 
-static CORE_EVENTS: Form = Form {
-    names: &Names {
+static CORE_EVENTS: ResourceDescriptor = ResourceDescriptor {
+    names: &ApiResource {
         plural: "events",
         singular: "event",
         short: Some("ev"),
@@ -217,7 +217,7 @@ static CORE_EVENTS: Form = Form {
         ..CORE
     },
     package: "core",
-    keep: Keep::Whole,
+    keep: FieldFilter::Whole,
     selectable: rows::CORE_EVENT_FIELDS,
     select: rows::select_core_event,
     empty_tail: r#","involvedObject":{},"source":{},"firstTimestamp":null,"lastTimestamp":null,"eventTime":null,"reportingComponent":"","reportingInstance":""}"#,
@@ -227,8 +227,8 @@ static CORE_EVENTS: Form = Form {
     warning: None,
 };
 
-static EVENTS: Form = Form {
-    names: &Names {
+static EVENTS: ResourceDescriptor = ResourceDescriptor {
+    names: &ApiResource {
         plural: "events",
         singular: "event",
         short: Some("ev"),
@@ -240,7 +240,7 @@ static EVENTS: Form = Form {
         object_head: r#"{"kind":"Event","apiVersion":"events.k8s.io/v1","#,
     },
     package: "core",
-    keep: Keep::Whole,
+    keep: FieldFilter::Whole,
     selectable: rows::EVENT_FIELDS,
     select: rows::select_event,
     empty_tail: r#","eventTime":null,"regarding":{},"deprecatedSource":{}}"#,
@@ -250,10 +250,10 @@ static EVENTS: Form = Form {
     warning: None,
 };
 
-static SERVICE_IMPORTS: Form = Form {
+static SERVICE_IMPORTS: ResourceDescriptor = ResourceDescriptor {
     names: Version::V1Beta1.imports(),
     package: "v1beta1",
-    keep: Keep::Whole,
+    keep: FieldFilter::Whole,
     selectable: &[],
     select: select_nothing,
     empty_tail: "}",

@@ -1,7 +1,7 @@
 //! Refusals of writes, in the words of a kube-apiserver.
 
 use proto_types::Status;
-use proto_types::status::{Cause, Details};
+use proto_types::status::{Details, StatusCause};
 
 use crate::Kind;
 
@@ -83,7 +83,7 @@ pub(crate) fn invalid(kind: Kind, name: &str, wrongs: Vec<Wrong>) -> Status {
         "" => names.kind.to_owned(),
         group => format!("{}.{group}", names.kind),
     };
-    let causes = wrongs.into_iter().map(|it| Cause {
+    let causes = wrongs.into_iter().map(|it| StatusCause {
         reason: it.reason.to_owned(),
         message: it.message,
         field: it.field,

@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use emitter::hub::Hub;
+use emitter::watch_cache::WatchCache;
 use emitter_cache::{Encoding, Entry, Fields, Limits, Scope, View};
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use proto_types::status::escape_html;
-use proto_types::{FieldSelector, LabelSelector, ObjectKey, RawObject, Revision};
-use runtime::follow::{Event, Listing};
+use proto_types::{FieldSelector, LabelSelector, ObjectKey, RawObject, ResourceVersion};
+use runtime::watcher::{Event, Listing};
 use serde_json::Value;
 
 use crate::Kind;
@@ -20,14 +20,14 @@ use crate::service::Addresses;
 
 /// The objects, for reading by many; who writes holds [`State`].
 pub(crate) struct Storage {
-    hubs: Vec<Arc<Hub>>,
+    caches: Vec<Arc<WatchCache>>,
     observer: OnceLock<Observer>,
     state: Mutex<State>,
 }
 
 /// What only writers need.
 pub(crate) struct State {
-    revision: Revision,
+    revision: ResourceVersion,
     pub(crate) addresses: Addresses,
     /// What goes when its last owner has gone, by the owner's uid.
     owned: HashMap<String, HashSet<(Kind, ObjectKey)>>,
@@ -51,20 +51,21 @@ pub type Observer = Box<dyn Fn(Change<'_>) + Send + Sync>;
 /// Everything at one moment, to go back to.
 #[derive(Debug, Clone)]
 pub struct Backup {
-    revision: Revision,
+    revision: ResourceVersion,
     objects: Vec<(Kind, Bytes)>,
 }
 
 impl Storage {
     /// Nothing, at a revision from which history goes on.
     pub(crate) fn new(addresses: Addresses, limits: Limits) -> Self {
-        let hubs = Kind::ALL.map(|kind| Arc::new(Hub::new(kind.form(), Fields::All, limits)));
+        let caches =
+            Kind::ALL.map(|kind| Arc::new(WatchCache::new(kind.form(), Fields::All, limits)));
         let storage = Self {
-            hubs: hubs.into(),
+            caches: caches.into(),
             observer: OnceLock::new(),
             state: Mutex::new(State::new(addresses)),
         };
-        storage.begin(Revision::new(1), &[]);
+        storage.begin(ResourceVersion::new(1), &[]);
         storage
     }
 
@@ -96,22 +97,25 @@ impl Storage {
     }
 
     /// The objects of one kind.
-    pub(crate) fn hub(&self, kind: Kind) -> &Arc<Hub> {
-        let hub = self.hubs.iter().find(|hub| hub.names() == kind.names());
-        hub.expect("there is a hub for every kind")
+    pub(crate) fn cache(&self, kind: Kind) -> &Arc<WatchCache> {
+        let cache = self
+            .caches
+            .iter()
+            .find(|cache| cache.names() == kind.names());
+        cache.expect("there is a hub for every kind")
     }
 
-    /// A hub that has nothing at the same revision.
-    pub(crate) fn empty_hub(&self, kind: Kind) -> Arc<Hub> {
-        let hub = Hub::new(kind.form(), Fields::All, Limits::default());
-        let revision = self.hub(kind).progress().borrow().unwrap_or_default();
-        hub.ingest(listed(revision, Vec::new()), Timestamp::now());
-        Arc::new(hub)
+    /// A cache that has nothing at the same revision.
+    pub(crate) fn empty_hub(&self, kind: Kind) -> Arc<WatchCache> {
+        let cache = WatchCache::new(kind.form(), Fields::All, Limits::default());
+        let revision = self.cache(kind).progress().borrow().unwrap_or_default();
+        cache.ingest(listed(revision, Vec::new()), Timestamp::now());
+        Arc::new(cache)
     }
 
     /// An object as it is.
     pub(crate) fn get(&self, kind: Kind, key: &ObjectKey) -> Option<Value> {
-        self.hub(kind).get(key).map(|entry| value(&entry))
+        self.cache(kind).get(key).map(|entry| value(&entry))
     }
 
     /// The objects of a kind that are in scope, as they are.
@@ -121,9 +125,9 @@ impl Storage {
             labels: labels.clone(),
             fields: FieldSelector::default(),
             encoding: Encoding::Object,
-            grant: emitter_cache::Grant::default(),
+            grant: emitter_cache::ViewFilter::default(),
         };
-        self.hub(kind).snapshot(&view).entries
+        self.cache(kind).snapshot(&view).entries
     }
 
     /// Stores an object at the next revision.
@@ -139,7 +143,7 @@ impl Storage {
             self.ingest(kind, Event::Applied(raw(kind, twin)));
         }
         self.progress(revision);
-        let stored = self.hub(kind).get(&key);
+        let stored = self.cache(kind).get(&key);
         stored.expect("what was stored under the lock is there")
     }
 
@@ -199,11 +203,11 @@ impl Storage {
 
     /// Forgets that there was another history.
     pub(crate) fn trust_all(&self) {
-        self.hubs.iter().for_each(|hub| hub.trust_all());
+        self.caches.iter().for_each(|cache| cache.trust_all());
     }
 
     /// Begins a history with these objects.
-    pub(crate) fn begin(&self, revision: Revision, objects: &[(Kind, Value)]) {
+    pub(crate) fn begin(&self, revision: ResourceVersion, objects: &[(Kind, Value)]) {
         let mut state = self.lock();
         self.tell_of_beginning(objects);
         *state = State::new(state.addresses.emptied());
@@ -224,7 +228,7 @@ impl Storage {
             let objects = listings.remove(&kind).unwrap_or_default();
             self.ingest(kind, listed(revision, objects));
             // What was before may not be told as if it led here.
-            self.hub(kind).compact();
+            self.cache(kind).compact();
         }
     }
 
@@ -254,18 +258,18 @@ impl Storage {
     /// Forgets history: a watch can begin nowhere but now.
     pub(crate) fn compact(&self) {
         let _state = self.lock();
-        for hub in &self.hubs {
-            hub.compact();
+        for cache in &self.caches {
+            cache.compact();
         }
     }
 
     fn ingest(&self, kind: Kind, event: Event) {
-        self.hub(kind).ingest(event, Timestamp::now());
+        self.cache(kind).ingest(event, Timestamp::now());
     }
 
-    fn progress(&self, revision: Revision) {
-        for hub in &self.hubs {
-            hub.ingest(Event::Progress(revision), Timestamp::now());
+    fn progress(&self, revision: ResourceVersion) {
+        for cache in &self.caches {
+            cache.ingest(Event::Progress(revision), Timestamp::now());
         }
     }
 }
@@ -273,7 +277,7 @@ impl Storage {
 impl State {
     fn new(addresses: Addresses) -> Self {
         Self {
-            revision: Revision::new(1),
+            revision: ResourceVersion::new(1),
             addresses,
             owned: HashMap::new(),
             alive: HashSet::new(),
@@ -281,12 +285,12 @@ impl State {
     }
 
     /// Resource version of the last change.
-    pub(crate) const fn revision(&self) -> Revision {
+    pub(crate) const fn revision(&self) -> ResourceVersion {
         self.revision
     }
 
-    fn next(&mut self) -> Revision {
-        self.revision = Revision::new(self.revision.number() + 1);
+    fn next(&mut self) -> ResourceVersion {
+        self.revision = ResourceVersion::new(self.revision.number() + 1);
         self.revision
     }
 
@@ -323,7 +327,7 @@ pub(crate) fn value(entry: &Entry) -> Value {
     serde_json::from_slice(entry.json()).expect("what is stored is JSON")
 }
 
-fn listed(revision: Revision, objects: Vec<RawObject>) -> Event {
+fn listed(revision: ResourceVersion, objects: Vec<RawObject>) -> Event {
     Event::Listed(Listing::confirmed(revision, objects))
 }
 

@@ -86,7 +86,7 @@ impl Storage {
             remove(&mut new, "status");
         }
         refuse(kind, &name, validate::check(kind, &new))?;
-        if self.hub(kind).get(&key).is_some() {
+        if self.cache(kind).get(&key).is_some() {
             return Err(already_exists(kind, &name));
         }
         let entry = self.settle(&mut state, kind, &Value::Null, new, intent)?;
@@ -243,7 +243,7 @@ impl Storage {
             return Ok(Self::pretend(kind, new));
         }
         if is_same {
-            let stored = self.hub(kind).get(&key);
+            let stored = self.cache(kind).get(&key);
             return Ok(stored.expect("the old version is there under the lock"));
         }
         state.addresses = addresses;
@@ -257,7 +257,7 @@ impl Storage {
 
     fn has_namespace(&self, kind: Kind, namespace: &str) -> Result<(), Status> {
         let key = ObjectKey::new("", namespace);
-        let is_there = !kind.is_namespaced() || self.hub(Kind::Namespaces).get(&key).is_some();
+        let is_there = !kind.is_namespaced() || self.cache(Kind::Namespaces).get(&key).is_some();
         match is_there {
             true => Ok(()),
             false => Err(Status::not_found(Kind::Namespaces.names(), namespace)),

@@ -1,12 +1,14 @@
 //! Objects that an upstream sends: taken in, and told to consumers.
 
 use bytes::Bytes;
-use emitter::hub::Hub;
-use emitter_cache::{Encoding, Entry, Fields, Grant, Limits, Part, Scope, View, protobuf_body};
+use emitter::watch_cache::WatchCache;
+use emitter_cache::{
+    Encoding, Entry, Fields, Limits, Part, Scope, View, ViewFilter, protobuf_body,
+};
 use jiff::Timestamp;
 use proto_types::frame::{EventType, WatchEvent};
-use proto_types::{RawObject, Resource, Revision};
-use runtime::follow::{Event, Listing};
+use proto_types::{RawObject, Resource, ResourceVersion};
+use runtime::watcher::{Event, Listing};
 use serde_json::Value;
 
 pub(crate) const LINES: &[&str] = &[
@@ -58,13 +60,13 @@ pub(crate) fn watch_lines(data: &[u8]) {
 }
 
 fn tell(resource: Resource, fields: Fields, event_type: EventType, object: RawObject) {
-    let hub = Hub::new(resource, fields, Limits::default());
+    let cache = WatchCache::new(resource, fields, Limits::default());
     let now = Timestamp::UNIX_EPOCH;
-    let listing = Listing::confirmed(Revision::new(1), Vec::new());
-    hub.ingest(Event::Listed(listing), now);
+    let listing = Listing::confirmed(ResourceVersion::new(1), Vec::new());
+    cache.ingest(Event::Listed(listing), now);
     let name = object.key.name().to_owned();
     let is_there = matches!(event_type, EventType::Added | EventType::Modified);
-    hub.ingest(
+    cache.ingest(
         match event_type {
             EventType::Added | EventType::Modified => Event::Applied(object),
             EventType::Deleted => Event::Deleted(object),
@@ -79,9 +81,9 @@ fn tell(resource: Resource, fields: Fields, event_type: EventType, object: RawOb
             labels: proto_types::LabelSelector::default(),
             fields: proto_types::FieldSelector::default(),
             encoding,
-            grant: Grant::default(),
+            grant: ViewFilter::default(),
         };
-        let listed = hub.list(&view, now);
+        let listed = cache.list(&view, now);
         // As Go writes an empty list of partial objects.
         let items: Option<Vec<Value>> =
             serde_json::from_slice(&listed.items).expect("a list is JSON");

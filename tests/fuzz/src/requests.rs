@@ -9,15 +9,15 @@ use emitter::access::{Access, Credentials, Parts, Settings};
 use emitter::api::{self, Api};
 use emitter::attributes::Attributes;
 use emitter::documents::Documents;
-use emitter::hub::Hub;
 use emitter::metrics::Metrics;
+use emitter::watch_cache::WatchCache;
 use emitter_cache::{Fields, Limits};
 use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
-use proto_types::{RawObject, Resource, Revision};
-use runtime::follow::{Event, Listing};
+use proto_types::{RawObject, Resource, ResourceVersion};
+use runtime::watcher::{Event, Listing};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -141,10 +141,10 @@ impl Lab {
 /// An emitter whose upstream has told of some Services. Needs the runtime around it.
 pub(crate) fn emitter() -> Emitter {
     runtime::client::install_crypto();
-    let hubs = Resource::ALL.map(|resource| {
-        let hub = Hub::new(resource, Fields::All, Limits::default());
-        hub.ingest(Event::Listed(listing(resource)), Timestamp::UNIX_EPOCH);
-        Arc::new(hub)
+    let caches = Resource::ALL.map(|resource| {
+        let cache = WatchCache::new(resource, Fields::All, Limits::default());
+        cache.ingest(Event::Listed(listing(resource)), Timestamp::UNIX_EPOCH);
+        Arc::new(cache)
     });
     let nowhere = kube::Config::new(Uri::from_static("http://127.0.0.1:1"));
     let client = kube::Client::try_from(nowhere).expect("a client");
@@ -156,11 +156,11 @@ pub(crate) fn emitter() -> Emitter {
         certificates: None,
         client: client.clone(),
         owners: Arc::default(),
-        hubs: hubs.to_vec(),
+        caches: caches.to_vec(),
         metrics: Arc::clone(&metrics),
     });
     let api = Api {
-        hubs: hubs.to_vec(),
+        caches: caches.to_vec(),
         documents: Documents::new(client),
         metrics: Arc::clone(&metrics),
         shutdown: CancellationToken::new(),
@@ -183,7 +183,7 @@ fn listing(resource: Resource) -> Listing {
         RawObject::parse(resource, &json.into()).expect("an object")
     };
     Listing::confirmed(
-        Revision::new(100),
+        ResourceVersion::new(100),
         ["web", "shop", "a"].map(object).to_vec(),
     )
 }

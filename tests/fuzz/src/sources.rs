@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use proto_types::frame::{List, WatchEvent};
 use proto_types::object::{MAX_NAME, MAX_NAMESPACE};
-use proto_types::{RawObject, Resource, Revision};
+use proto_types::{RawObject, Resource, ResourceVersion};
 use reflector_planner::{
-    Change, Exported, LocalChange, LocalList, Placement, Policy, SourcePolicy, Update, World,
+    Change, Exported, Index, LocalChange, LocalList, Placement, Policy, SourcePolicy, Update,
     explain, plan, steps,
 };
 
@@ -69,18 +69,18 @@ pub(crate) fn lists(data: &[u8]) {
             Err(_) => serde_json::from_slice(&text).into_iter().collect(),
         },
     };
-    let mut world = world();
+    let mut index = index();
     for json in objects {
         let json = Bytes::copy_from_slice(json.get().as_bytes());
         for resource in Resource::ALL {
             if let Ok(object) = RawObject::parse(resource, &json) {
-                take_in(&mut world, resource, &object);
+                take_in(&mut index, resource, &object);
             }
         }
     }
 }
 
-fn world() -> World {
+fn index() -> Index {
     let source = |name: &str, placement| {
         let name = name.parse().expect("it is a label");
         SourcePolicy::new(name, placement)
@@ -94,24 +94,24 @@ fn world() -> World {
         source("east", prefixed),
         source("west", Placement::SameName),
     ];
-    let mut world = World::new(Policy::new(sources).expect("they go together"));
+    let mut index = Index::new(Policy::new(sources).expect("they go together"));
     let nothing = || LocalList {
-        revision: Revision::new(1),
+        revision: ResourceVersion::new(1),
         rewound: false,
         objects: Vec::new(),
     };
-    world.update(Update::LocalServices(LocalChange::Listed(nothing())));
+    index.update(Update::LocalServices(LocalChange::Listed(nothing())));
     let slices = LocalList {
-        revision: Revision::new(1),
+        revision: ResourceVersion::new(1),
         rewound: false,
         objects: Vec::new(),
     };
-    world.update(Update::LocalSlices(LocalChange::Listed(slices)));
-    world
+    index.update(Update::LocalSlices(LocalChange::Listed(slices)));
+    index
 }
 
 /// Takes an object in from two sources, and plans all that it touches.
-fn take_in(world: &mut World, resource: Resource, object: &RawObject) {
+fn take_in(index: &mut Index, resource: Resource, object: &RawObject) {
     assert!(object.key.name().len() <= MAX_NAME, "{}", object.key);
     assert!(object.key.namespace().len() <= MAX_NAMESPACE);
     assert!(object.json.len() <= object.cost());
@@ -128,16 +128,16 @@ fn take_in(world: &mut World, resource: Resource, object: &RawObject) {
                 Update::Endpoints(name(), Change::Listed(vec![Exported::endpoints(object)]))
             }
         };
-        for key in world.update(listed) {
-            let plan = plan(world, &key);
-            let steps = steps(&plan, &key, world.local());
+        for key in index.update(listed) {
+            let plan = plan(index, &key);
+            let steps = steps(&plan, &key, index.local());
             for problem in &plan.problems {
                 assert!(problem.to_string().len() < 100_000, "a message has a limit");
             }
             for step in steps {
                 assert!(step.key.name().len() <= MAX_NAME, "{}", step.key);
             }
-            let _ = explain(world, key.object());
+            let _ = explain(index, key.object());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The fleet, its faults, and how it goes on.
 
-use proto_types::evidence::{Evidence, Expected, Read, Ruling, judge};
+use proto_types::evidence::{Evidence, Expected, Read, Ruling, evaluate};
 
 use crate::Judge;
 use crate::node::{Node, OTHER, SOURCE, evidence};
@@ -100,9 +100,9 @@ impl Fleet {
             may_go: 0,
             has_deleted_wrongly: false,
         };
-        EMITTERS.iter().for_each(|it| fleet.emit(*it, judge));
-        fleet.relay(0, judge);
-        fleet.reflect(RELAY, judge);
+        EMITTERS.iter().for_each(|it| fleet.emit(*it, evaluate));
+        fleet.relay(0, evaluate);
+        fleet.reflect(RELAY, evaluate);
         fleet
     }
 

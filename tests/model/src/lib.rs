@@ -1,7 +1,7 @@
 //! Exhaustive model of the protocol of evidence: one source cluster with two emitter replicas,
 //! a relay, a reflector and two objects.
 //!
-//! Every program decides by [`proto_types::evidence::judge`], the function that production
+//! Every program decides by [`proto_types::evidence::evaluate`], the function that production
 //! uses. A model takes the function as a value, so that a test can plant a defect in it.
 //! [`stateright`] visits every state that the faults of a [`Budget`] can reach.
 //!
@@ -13,7 +13,7 @@ mod fleet;
 mod node;
 mod truth;
 
-use proto_types::evidence::{Evidence, Known, Ruling, judge};
+use proto_types::evidence::{Evidence, Known, Ruling, evaluate};
 use stateright::{Model, Property};
 
 pub use fleet::{Budget, Fleet, Server, Step};
@@ -34,7 +34,10 @@ impl Protocol {
     /// Fleet that decides as production does.
     #[must_use]
     pub fn new(budget: Budget) -> Self {
-        Self { judge, budget }
+        Self {
+            judge: evaluate,
+            budget,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! An emitter, a relay or a reflector: what it knows and whether it is connected.
 
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 use proto_types::evidence::{Evidence, Expected, Known, Objection, Read, Ruling, Upstream};
 
 use crate::Judge;
@@ -67,7 +67,7 @@ impl Node {
     }
 
     pub(crate) fn advance(&mut self, at: u8) {
-        self.known.advance(Revision::new(at.into()));
+        self.known.advance(ResourceVersion::new(at.into()));
     }
 
     /// Whether it reports that it is connected to its upstream.
@@ -85,6 +85,6 @@ pub(crate) fn evidence(cluster: &str, is_connected: bool, read: Read, at: u8) ->
             false => Upstream::Disconnected("lost".into()),
         },
         read,
-        ..Evidence::confirmed(Revision::new(at.into()))
+        ..Evidence::confirmed(ResourceVersion::new(at.into()))
     }
 }

@@ -63,7 +63,7 @@ fn a_decision_without_the_known_position_is_found() {
             Read::Cached => Read::Confirmed,
             other => other,
         };
-        judge(&known, &offered)
+        evaluate(&known, &offered)
     }));
 }
 
@@ -75,7 +75,7 @@ fn a_decision_that_believes_a_disconnected_server_is_found() {
             offered.upstream = Upstream::Connected;
             offered.read = Read::Confirmed;
         }
-        judge(known, &offered)
+        evaluate(known, &offered)
     }));
 }
 
@@ -86,13 +86,13 @@ fn a_decision_that_believes_any_cluster_is_found() {
             expected: Expected::Any,
             ..known.clone()
         };
-        judge(&known, offered)
+        evaluate(&known, offered)
     }));
 }
 
 #[test]
 fn a_decision_that_never_accepts_a_restore_is_found() {
-    assert!(is_found(|known, offered| match judge(known, offered) {
+    assert!(is_found(|known, offered| match evaluate(known, offered) {
         Ruling::Rewound => Ruling::Ignore(proto_types::evidence::Objection::Stale),
         other => other,
     }));

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand, value_parser};
-use reflector::compat::{Environment, Line};
+use reflector::compat::{CommandLine, Environment};
 
 use crate::scene::Fault;
 
@@ -15,12 +15,12 @@ pub(crate) struct Args {
     pub(crate) command: Option<Command>,
 
     #[command(flatten)]
-    pub(crate) wishes: Wishes,
+    pub(crate) wishes: PlaygroundOptions,
 }
 
 /// What the playground should be like.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Wishes {
+pub(crate) struct PlaygroundOptions {
     /// How many clusters export Services
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u16).range(1..=100))]
     pub(crate) sources: u16,
@@ -92,9 +92,9 @@ impl Words {
     }
 
     /// The same, for a program that reads what was typed more than once.
-    pub(crate) fn into_line(self) -> Line {
+    pub(crate) fn into_line(self) -> CommandLine {
         let words = self.words.into_iter();
-        Line {
+        CommandLine {
             words: words.map(|it| it.to_string_lossy().into_owned()).collect(),
             environment: Environment::new(),
         }

@@ -11,12 +11,12 @@
 //! |---|---|
 //! | `play` | the run: starts, shows, does what is asked, leaves nothing |
 //! | `scene` | what is played with, and how it is broken |
-//! | `observe`, `picture` | what is seen, by the ways that anybody has |
+//! | `observe`, `playground_view` | what is seen, by the ways that anybody has |
 //! | `view` | from what is seen to lines; pure |
 //! | `terminal` | keys, and the screen |
 //! | `control` | how a second process asks |
 //! | `advice` | the lines to try |
-//! | `wrong-server` | something else that answers where an emitter was |
+//! | `wrong_server` | something else that answers where an emitter was |
 //!
 //! Invariants: the view knows nothing but what the reflector and the clusters say; every
 //! process and file goes with the run, however it ends. Emitters and the reflector are
@@ -27,12 +27,12 @@ mod advice;
 mod args;
 mod control;
 mod observe;
-mod picture;
 mod play;
+mod playground_view;
 mod scene;
-mod stranger;
 mod terminal;
 mod view;
+mod wrong_server;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
         Some(Command::Status) => ask(Request::Status).await,
         Some(Command::Emitter(words)) => emitter::main(words.read_as("emitter")).await,
         Some(Command::Reflector(words)) => reflector::main(words.into_line()).await.map(drop),
-        Some(Command::WrongServer { port }) => stranger::run(port).await,
+        Some(Command::WrongServer { port }) => wrong_server::run(port).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

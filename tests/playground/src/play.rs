@@ -15,10 +15,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::advice::{self, Advice};
-use crate::args::Wishes;
+use crate::args::PlaygroundOptions;
 use crate::control::{self, Asked, Request};
 use crate::observe;
-use crate::picture::{Moment, News, Picture};
+use crate::playground_view::{Moment, PlaygroundView, ViewUpdate};
 use crate::scene::{self, Fault, Kind, Order, Ordered, Outcome, Places, Scene};
 use crate::terminal::{self, Input, Key, Screen};
 use crate::view::plain::{self, Told};
@@ -30,7 +30,7 @@ const NOTHING_LEFT: &str = "nothing is left of the playground";
 const FRAME: Duration = Duration::from_millis(100);
 
 /// Plays until told to end.
-pub(crate) async fn play(wishes: &Wishes) -> anyhow::Result<()> {
+pub(crate) async fn play(wishes: &PlaygroundOptions) -> anyhow::Result<()> {
     let is_plain = wishes.plain || !terminal::is_there();
     if !is_plain {
         let size = terminal::size().context("cannot learn the terminal's size; use --plain")?;
@@ -62,7 +62,7 @@ pub(crate) async fn play(wishes: &Wishes) -> anyhow::Result<()> {
     });
     let page = advice::page(&places);
     let player = Player::new(wishes, orders, advice, page);
-    let ears = Ears { news, asked };
+    let ears = EventChannels { news, asked };
     let stop = shutdown.clone();
     tasks.spawn("the view", async move {
         let played = if is_plain {
@@ -88,7 +88,7 @@ const GRACE: Duration = Duration::from_secs(5);
 async fn spawn_all(
     tasks: &mut Tasks,
     places: &Places,
-    told: &mpsc::Sender<News>,
+    told: &mpsc::Sender<ViewUpdate>,
     requests: mpsc::Sender<Asked>,
 ) -> anyhow::Result<()> {
     let shutdown = tasks.shutdown().clone();
@@ -130,14 +130,14 @@ fn end_with_the_terminal(tasks: &mut Tasks) -> anyhow::Result<()> {
 }
 
 /// What the player hears.
-struct Ears {
-    news: mpsc::Receiver<News>,
+struct EventChannels {
+    news: mpsc::Receiver<ViewUpdate>,
     asked: mpsc::Receiver<Asked>,
 }
 
 /// Sees what there is, shows it, and passes on what is asked.
 struct Player {
-    picture: Picture,
+    picture: PlaygroundView,
     began: Instant,
     orders: mpsc::Sender<Ordered>,
     /// What was ordered by keys, and is under way.
@@ -150,7 +150,7 @@ struct Player {
 
 impl Player {
     fn new(
-        wishes: &Wishes,
+        wishes: &PlaygroundOptions,
         orders: mpsc::Sender<Ordered>,
         advice: Vec<Advice>,
         page: String,
@@ -163,7 +163,7 @@ impl Player {
             clusters: Kind::of(wishes).name(),
         };
         Self {
-            picture: Picture::default(),
+            picture: PlaygroundView::default(),
             began: Instant::now(),
             orders,
             ordered: FuturesUnordered::new(),
@@ -174,7 +174,11 @@ impl Player {
     }
 
     /// Prints plain lines.
-    async fn print(mut self, mut ears: Ears, stop: &CancellationToken) -> anyhow::Result<()> {
+    async fn print(
+        mut self,
+        mut ears: EventChannels,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
         let mut told = Told::default();
         let mut is_advised = false;
         loop {
@@ -198,7 +202,11 @@ impl Player {
     }
 
     /// Shows the view.
-    async fn show(mut self, mut ears: Ears, stop: &CancellationToken) -> anyhow::Result<()> {
+    async fn show(
+        mut self,
+        mut ears: EventChannels,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
         let (sender, mut inputs) = mpsc::channel(8);
         let mut screen = Screen::open(sender).context("cannot use the terminal; use --plain")?;
         let mut frames = tokio::time::interval(FRAME);
@@ -228,7 +236,7 @@ impl Player {
         }
     }
 
-    fn take_in(&mut self, news: News) {
+    fn take_in(&mut self, news: ViewUpdate) {
         let now = Moment {
             elapsed: self.began.elapsed(),
             time: Timestamp::now(),

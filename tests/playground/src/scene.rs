@@ -23,7 +23,7 @@ use runtime::{Access, Tasks};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::args::Wishes;
+use crate::args::PlaygroundOptions;
 
 use churn::Population;
 use cluster::Cluster;
@@ -96,7 +96,7 @@ fn kubeconfig_in(folder: &Path) -> PathBuf {
 impl Scene {
     /// Starts everything. What changes the sources runs among `tasks`.
     pub(crate) async fn start(
-        wishes: &Wishes,
+        wishes: &PlaygroundOptions,
         tasks: &mut Tasks,
         say: fn(&str),
     ) -> anyhow::Result<(Self, Places)> {
@@ -188,7 +188,7 @@ impl Scene {
 /// Fills the clusters; what changes the sources runs among `tasks`.
 async fn fill(
     folder: &Path,
-    wishes: &Wishes,
+    wishes: &PlaygroundOptions,
     (names, api): (&[String], &Option<exports::Api>),
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ pub(crate) mod text;
 use std::time::Duration;
 
 use crate::advice::Advice;
-use crate::picture::{Change, Picture, Row, What};
+use crate::playground_view::{Change, PlaygroundView, Row, What};
 
 use text::{fit, width, wrap};
 
@@ -108,7 +108,12 @@ impl Line {
 }
 
 /// What the screen shows: exactly as many lines as it has, none wider than it is.
-pub(crate) fn draw(picture: &Picture, advice: &[Advice], look: &Look, size: Size) -> Vec<Line> {
+pub(crate) fn draw(
+    picture: &PlaygroundView,
+    advice: &[Advice],
+    look: &Look,
+    size: Size,
+) -> Vec<Line> {
     let lines = match (size.lack(), look.page) {
         (Some(lack), _) => {
             let lines = wrap(&lack, size.columns, size.rows);
@@ -128,7 +133,7 @@ pub(crate) fn draw(picture: &Picture, advice: &[Advice], look: &Look, size: Size
 /// As wide as the smallest screen.
 const KEYS: &str = "s stop h hang c corrupt e empty a API b heal  t try q quit";
 
-fn overview(picture: &Picture, look: &Look, size: Size) -> Vec<Line> {
+fn overview(picture: &PlaygroundView, look: &Look, size: Size) -> Vec<Line> {
     let rows = picture.rows();
     let problems = problem_lines(picture, size.columns);
     // Title, three headings with a line above each, and two lines of keys.
@@ -156,7 +161,7 @@ fn overview(picture: &Picture, look: &Look, size: Size) -> Vec<Line> {
     lines
 }
 
-fn title(picture: &Picture, look: &Look) -> Line {
+fn title(picture: &PlaygroundView, look: &Look) -> Line {
     let rows = picture
         .status
         .as_ref()
@@ -226,7 +231,7 @@ fn source_lines(rows: &[Row], chosen: usize, columns: usize, n_lines: usize) -> 
     std::iter::once(heading).chain(shown).collect()
 }
 
-fn problem_lines(picture: &Picture, columns: usize) -> Vec<Line> {
+fn problem_lines(picture: &PlaygroundView, columns: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     for problem in picture.problems() {
         let text = format!("{}: {}", problem.reason, problem.message);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reflector::compat::Line;
+use reflector::compat::CommandLine;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -76,7 +76,7 @@ impl Program {
             }),
             Role::Reflector => tasks.spawn(async move {
                 let environment = reflector::compat::Environment::new();
-                let line = Line { words, environment };
+                let line = CommandLine { words, environment };
                 reflector::run_on(network, line, stop).await
             }),
         };

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 use proto_types::delta::{self, Form, Former, Head, MAX_GROWTH, MAX_HEAD};
 
 use crate::Entry;
@@ -15,7 +15,7 @@ pub(super) struct Records {
     difference: OnceLock<Option<Bytes>>,
     /// Version of the object before, if the watches of the event were sent exactly that. History
     /// holds it: without it there is no difference.
-    former: Option<(Revision, Weak<Entry>)>,
+    former: Option<(ResourceVersion, Weak<Entry>)>,
 }
 
 impl Records {
@@ -40,7 +40,7 @@ impl Records {
     pub(super) fn difference(
         &self,
         frame: &[u8],
-        held_since: Revision,
+        held_since: ResourceVersion,
         count: impl FnOnce(usize),
     ) -> Option<Bytes> {
         let (revision, former) = self.former.as_ref()?;

@@ -118,7 +118,7 @@ fn frame(entry: &Entry) -> Bytes {
     let encoder = crate::encode::Encoder::new(form);
     let now = jiff::Timestamp::UNIX_EPOCH;
     encoder.seen(
-        crate::Seen::Modified(entry),
+        crate::ViewEvent::Modified(entry),
         entry.revision(),
         crate::Encoding::Object,
         now,
@@ -128,7 +128,7 @@ fn frame(entry: &Entry) -> Bytes {
 #[test]
 fn a_rolling_update_is_a_hundredth_of_its_bytes_for_a_reader_that_holds_former_versions() {
     let held = Arc::new(AtomicUsize::new(0));
-    let since = Some(Revision::new(1));
+    let since = Some(ResourceVersion::new(1));
     let (mut plain, mut sent) = (0, 0);
     let mut former: Option<Arc<Entry>> = None;
     for i in 1..=100 {
@@ -151,12 +151,12 @@ fn a_reader_is_sent_no_difference_from_what_it_does_not_hold() {
     let (former, entry) = (entry(5), entry(6));
     let encoded = Encoded::counted(frame(&entry), &held, Some(&former));
     let form = |since: Option<u64>| {
-        let record = encoded.record(since.map(Revision::new));
+        let record = encoded.record(since.map(ResourceVersion::new));
         let (head, _) = Head::read(&record).unwrap().unwrap();
         head.form
     };
     let difference = Form::Difference(Former {
-        revision: Revision::new(5),
+        revision: ResourceVersion::new(5),
         length: former.json().len(),
         checksum: crc32fast::hash(former.json()),
     });
@@ -168,7 +168,7 @@ fn a_reader_is_sent_no_difference_from_what_it_does_not_hold() {
     // History forgot it before the first who could be sent the difference came.
     let late = Encoded::counted(frame(&entry), &held, Some(&former));
     drop(former);
-    let record = late.record(Some(Revision::new(5)));
+    let record = late.record(Some(ResourceVersion::new(5)));
     let (head, payload) = Head::read(&record).unwrap().unwrap();
     assert_eq!((head.form, head.payload), (Form::Deflated, payload.len()));
     drop((late, encoded));

@@ -6,14 +6,14 @@
 //! that revision gets all of them again, a consumer at the revision of the list has them
 //! all, and a consumer between the two may lack some: it has to list.
 
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 
 /// One range; both of its ends are outside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Gap {
-    after: Revision,
+    after: ResourceVersion,
     /// `None` until a bookmark or a list says that nothing else was missed.
-    until: Option<Revision>,
+    until: Option<ResourceVersion>,
 }
 
 /// All ranges within history, oldest first.
@@ -25,7 +25,7 @@ const MAX_GAPS: usize = 100;
 
 impl Gaps {
     /// Notes a range that ends at a known revision.
-    pub(super) fn push(&mut self, after: Revision, until: Revision) {
+    pub(super) fn push(&mut self, after: ResourceVersion, until: ResourceVersion) {
         self.close(after);
         if after < until {
             self.0.push(Gap {
@@ -36,7 +36,7 @@ impl Gaps {
     }
 
     /// Notes a range whose end is not known yet.
-    pub(super) fn open(&mut self, after: Revision) {
+    pub(super) fn open(&mut self, after: ResourceVersion) {
         let open = Gap { after, until: None };
         if self.0.last() != Some(&open) {
             self.close(after);
@@ -45,7 +45,7 @@ impl Gaps {
     }
 
     /// Ends the open range, if there is one. Returns whether there was.
-    pub(super) fn close(&mut self, until: Revision) -> bool {
+    pub(super) fn close(&mut self, until: ResourceVersion) -> bool {
         match self.0.last_mut() {
             Some(last) if last.until.is_none() => {
                 last.until = Some(until.max(last.after));
@@ -57,7 +57,7 @@ impl Gaps {
 
     /// Returns the end of the range that a revision is in; the revision itself where the
     /// end is not known.
-    pub(super) fn around(&self, revision: Revision) -> Option<Revision> {
+    pub(super) fn around(&self, revision: ResourceVersion) -> Option<ResourceVersion> {
         let mut around = self
             .0
             .iter()
@@ -66,20 +66,20 @@ impl Gaps {
     }
 
     /// Returns the end of the range after a revision, where it is known.
-    pub(super) fn end(&self, after: Revision) -> Option<Revision> {
+    pub(super) fn end(&self, after: ResourceVersion) -> Option<ResourceVersion> {
         let gap = self.0.iter().rev().find(|gap| gap.after == after)?;
         gap.until
     }
 
     /// Returns the last revision before the range that a revision is in.
-    pub(super) fn before(&self, revision: Revision) -> Option<Revision> {
+    pub(super) fn before(&self, revision: ResourceVersion) -> Option<ResourceVersion> {
         let is_around =
             |gap: &&Gap| gap.after < revision && gap.until.is_none_or(|until| revision < until);
         self.0.iter().find(is_around).map(|gap| gap.after)
     }
 
     /// Forgets ranges before a revision. Returns whether there are too many others.
-    pub(super) fn forget(&mut self, floor: Revision) -> bool {
+    pub(super) fn drop_before(&mut self, floor: ResourceVersion) -> bool {
         self.0
             .retain(|gap| gap.until.is_none_or(|until| floor < until));
         MAX_GAPS < self.0.len()
@@ -92,10 +92,10 @@ impl Gaps {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gaps, MAX_GAPS, Revision};
+    use super::{Gaps, MAX_GAPS, ResourceVersion};
 
-    fn at(number: u64) -> Revision {
-        Revision::new(number)
+    fn at(number: u64) -> ResourceVersion {
+        ResourceVersion::new(number)
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(gaps.around(at(99)), Some(at(99)));
         assert!(gaps.close(at(40)) && !gaps.close(at(50)));
         assert_eq!(gaps.around(at(40)), None);
-        gaps.forget(at(20));
+        gaps.drop_before(at(20));
         assert_eq!(gaps.around(at(15)), None);
         assert_eq!(gaps.around(at(35)), Some(at(40)));
     }
@@ -125,9 +125,9 @@ mod tests {
     fn no_more_gaps_are_kept_than_a_limit() {
         let mut gaps = Gaps::default();
         for number in 0..=MAX_GAPS as u64 {
-            assert!(!gaps.forget(at(0)));
+            assert!(!gaps.drop_before(at(0)));
             gaps.push(at(10 * number + 1), at(10 * number + 5));
         }
-        assert!(gaps.forget(at(0)));
+        assert!(gaps.drop_before(at(0)));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use proto_types::object::ParseError;
-use proto_types::{ObjectKey, RawObject, Revision};
+use proto_types::{ObjectKey, RawObject, ResourceVersion};
 
 use super::{Entry, OrdMap, Store};
 use crate::Change;
@@ -12,7 +12,7 @@ use crate::change::{Placed, Step};
 
 /// Effect of a list on a store.
 #[derive(Debug)]
-pub enum Replaced {
+pub enum RelistOutcome {
     /// History starts anew, and every consumer must list.
     Fresh(Beginning),
     /// The list continues the history. These changes were missed.
@@ -20,7 +20,7 @@ pub enum Replaced {
         /// In the order in which consumers receive them.
         changes: Vec<Arc<Change>>,
         /// Former progress: between it and the list, revisions cannot be resumed.
-        after: Revision,
+        after: ResourceVersion,
     },
 }
 
@@ -73,30 +73,30 @@ impl Store {
     /// of the list where nothing follows it.
     pub fn replace(
         &mut self,
-        revision: Revision,
+        revision: ResourceVersion,
         objects: Vec<RawObject>,
         now: Timestamp,
-    ) -> (Replaced, Vec<ParseError>) {
+    ) -> (RelistOutcome, Vec<ParseError>) {
         self.take(revision, objects, now, Absences::Count)
     }
 
     /// Takes a list as true in what it has, and as unknown in what it lacks.
     pub fn add(
         &mut self,
-        revision: Revision,
+        revision: ResourceVersion,
         objects: Vec<RawObject>,
         now: Timestamp,
-    ) -> (Replaced, Vec<ParseError>) {
+    ) -> (RelistOutcome, Vec<ParseError>) {
         self.take(revision, objects, now, Absences::Ignored)
     }
 
     fn take(
         &mut self,
-        revision: Revision,
+        revision: ResourceVersion,
         objects: Vec<RawObject>,
         now: Timestamp,
         absences: Absences,
-    ) -> (Replaced, Vec<ParseError>) {
+    ) -> (RelistOutcome, Vec<ParseError>) {
         let mut unreadable = Vec::new();
         let entries = objects.into_iter().filter_map(|object| {
             let key = object.key.clone();
@@ -118,11 +118,11 @@ impl Store {
             Some(beginning) => {
                 self.begin_anew(revision);
                 match beginning {
-                    Beginning::Rewound | Beginning::Contradicted => self.doubt_all(now),
+                    Beginning::Rewound | Beginning::Contradicted => self.distrust_all(now),
                     Beginning::First | Beginning::Relabelled | Beginning::Lost { .. } => {}
                 }
                 self.objects = listed;
-                Replaced::Fresh(beginning)
+                RelistOutcome::Fresh(beginning)
             }
             None => self.catch_up(revision, &listed, now),
         };
@@ -133,7 +133,7 @@ impl Store {
     /// Returns why a list cannot continue the history; `None` if it can.
     fn beginning(
         &self,
-        revision: Revision,
+        revision: ResourceVersion,
         listed: &OrdMap<ObjectKey, Arc<Entry>>,
     ) -> Option<Beginning> {
         let Some(progress) = self.progress else {
@@ -166,10 +166,10 @@ impl Store {
 
     fn catch_up(
         &mut self,
-        revision: Revision,
+        revision: ResourceVersion,
         listed: &OrdMap<ObjectKey, Arc<Entry>>,
         now: Timestamp,
-    ) -> Replaced {
+    ) -> RelistOutcome {
         let mut newer: Vec<&Arc<Entry>> = listed
             .iter()
             .filter(|(key, entry)| self.objects.get(*key) != Some(*entry))
@@ -213,7 +213,7 @@ impl Store {
         }
         // Changes between the two are unknown.
         self.gaps.push(progress, revision);
-        Replaced::Continued {
+        RelistOutcome::Continued {
             changes,
             after: progress,
         }

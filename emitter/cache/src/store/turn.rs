@@ -44,7 +44,7 @@ impl Store {
         now: Timestamp,
     ) -> Option<Arc<Change>> {
         let revision = self.progress?;
-        self.doubt_all(now);
+        self.distrust_all(now);
         let step = Step {
             revision,
             placed: Placed::After,
@@ -58,11 +58,11 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use proto_types::{Resource, Revision};
+    use proto_types::{Resource, ResourceVersion};
 
     use super::*;
     use crate::store::Limits;
-    use crate::{Encoding, Fields, Grant, Scope, View};
+    use crate::{Encoding, Fields, Scope, View, ViewFilter};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -75,7 +75,7 @@ mod tests {
 
     fn store() -> Store {
         let mut store = Store::new(Resource::Services, Fields::All, Limits::default());
-        store.replace(Revision::new(10), vec![object("a", 5)], NOW);
+        store.replace(ResourceVersion::new(10), vec![object("a", 5)], NOW);
         store
     }
 
@@ -85,7 +85,7 @@ mod tests {
             labels: "".parse().unwrap(),
             fields: "".parse().unwrap(),
             encoding: Encoding::Object,
-            grant: Grant::default(),
+            grant: ViewFilter::default(),
         }
     }
 
@@ -104,36 +104,36 @@ mod tests {
         let change = store.show(object("b", 3), NOW).unwrap().unwrap();
         assert_eq!(
             (change.revision, change.placed),
-            (Revision::new(10), Placed::After)
+            (ResourceVersion::new(10), Placed::After)
         );
         assert_eq!(store.epoch(), epoch, "watches go on");
         assert_eq!(names(&store), ["a", "b"]);
         // Whoever has everything up to the last revision receives it.
-        assert_eq!(store.since(Revision::new(10)).unwrap().count(), 1);
+        assert_eq!(store.since(ResourceVersion::new(10)).unwrap().count(), 1);
         assert!(store.hide(&ObjectKey::new("demo", "b"), NOW).is_some());
         assert!(store.hide(&ObjectKey::new("demo", "b"), NOW).is_none());
         assert_eq!(names(&store), ["a"]);
-        assert_eq!(store.since(Revision::new(10)).unwrap().count(), 2);
+        assert_eq!(store.since(ResourceVersion::new(10)).unwrap().count(), 2);
         let events = store.set(object("c", 12), NOW).unwrap();
         assert!(matches!(events, crate::store::Applied::Changed(_)));
         // Who listed after that goes on: nothing is missing between the two.
-        assert_eq!(store.since(Revision::new(11)).unwrap().count(), 1);
-        assert_eq!(store.since(Revision::new(12)).unwrap().count(), 0);
+        assert_eq!(store.since(ResourceVersion::new(11)).unwrap().count(), 1);
+        assert_eq!(store.since(ResourceVersion::new(12)).unwrap().count(), 0);
     }
 
     #[test]
     fn a_revision_is_doubtful_for_consumers_of_other_replicas() {
         let mut store = store();
-        assert!(!store.is_doubtful(Revision::new(10)));
+        assert!(!store.is_doubtful(ResourceVersion::new(10)));
         store.show(object("b", 3), NOW).unwrap();
-        assert!(store.is_doubtful(Revision::new(10)));
+        assert!(store.is_doubtful(ResourceVersion::new(10)));
         assert!(
-            store.is_doubtful(Revision::new(99)),
+            store.is_doubtful(ResourceVersion::new(99)),
             "a replica may be ahead"
         );
         store.set(object("c", 12), NOW).unwrap();
         store.settle_doubts(Timestamp::from_second(1000).unwrap());
-        assert!(!store.is_doubtful(Revision::new(13)));
+        assert!(!store.is_doubtful(ResourceVersion::new(13)));
     }
 
     #[test]

@@ -299,12 +299,12 @@ fn unknown() -> String {
 #[cfg(test)]
 mod tests {
     use super::Timestamp;
-    use crate::Form;
+    use crate::ResourceDescriptor;
     use proto_types::Resource;
 
     fn check(resource: Resource, json: &str, cells: &str) {
         let now: Timestamp = "2026-01-01T00:02:30Z".parse().unwrap();
-        let form: &Form = resource.into();
+        let form: &ResourceDescriptor = resource.into();
         let cells: Vec<super::Value> = serde_json::from_str(cells).unwrap();
         assert_eq!((form.cells)(json.as_bytes(), now), cells);
     }

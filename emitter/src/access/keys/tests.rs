@@ -49,7 +49,7 @@ impl Server {
         self.asked.lock().len()
     }
 
-    fn keys(&self, change: impl FnOnce(&mut Issuer)) -> Keys {
+    fn keys(&self, change: impl FnOnce(&mut Issuer)) -> JwksSource {
         let mut issuer = Issuer {
             issuer: self.url.clone(),
             audiences: vec!["a".to_owned()],
@@ -57,10 +57,10 @@ impl Server {
             user_prefix: String::new(),
         };
         change(&mut issuer);
-        Keys::open(&issuer).unwrap()
+        JwksSource::open(&issuer).unwrap()
     }
 
-    fn by_url(&self) -> Keys {
+    fn by_url(&self) -> JwksSource {
         let url = format!("{}{JWKS}", self.url).parse().ok();
         self.keys(|issuer| issuer.keys.url = url)
     }
@@ -87,7 +87,7 @@ fn set(names: &[&str]) -> serde_json::Value {
     json!({ "keys": names.iter().map(key).collect::<Vec<_>>() })
 }
 
-const AT_ONCE: Pace = Pace {
+const AT_ONCE: FetchBackoff = FetchBackoff {
     refresh: Duration::ZERO,
     ask_again: Duration::ZERO,
 };
@@ -110,7 +110,7 @@ async fn a_key_is_asked_for_when_a_token_needs_it_and_not_too_often() {
     );
     assert_eq!(keys.refresh().await, None);
     assert_eq!(server.n_asked(), 1);
-    let rotated = Keys {
+    let rotated = JwksSource {
         pace: AT_ONCE,
         ..keys
     };
@@ -125,7 +125,7 @@ async fn a_key_is_asked_for_when_a_token_needs_it_and_not_too_often() {
 async fn an_issuer_that_fails_keeps_nobody_out() {
     let server = Server::start().await;
     server.has_keys(&["one"]);
-    let keys = Keys {
+    let keys = JwksSource {
         pace: AT_ONCE,
         ..server.by_url()
     };
@@ -159,7 +159,7 @@ async fn a_discovery_document_leads_to_the_keys() {
     let token = directory.path().join("token");
     std::fs::write(&token, "secret").unwrap();
     let keys = server.keys(|issuer| issuer.keys.token_file = Some(token));
-    let keys = Keys {
+    let keys = JwksSource {
         pace: AT_ONCE,
         ..keys
     };
@@ -192,7 +192,7 @@ fn keys_are_found_nowhere_for_an_issuer_that_is_no_url() {
         user_prefix: String::new(),
     };
     let none = policy::Keys::default;
-    let open = |it: &Issuer| Keys::open(it).err();
+    let open = |it: &Issuer| JwksSource::open(it).err();
     assert_eq!(open(&issuer("https://a.example/b/", none())), None);
     let document = issuer("https://a.example/b/", none()).document().unwrap();
     let path = "https://a.example/b/.well-known/openid-configuration";
@@ -237,7 +237,7 @@ fn a_key_says_by_which_algorithm_it_signs() {
 async fn a_key_of_an_unknown_curve_does_not_keep_withdrawn_keys_in_use() {
     let server = Server::start().await;
     server.has_keys(&["stolen", "kept"]);
-    let keys = Keys {
+    let keys = JwksSource {
         pace: AT_ONCE,
         ..server.by_url()
     };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 use proto_types::quote::quote;
 
 /// Reason why a text is no number, in the words of `strconv`.
@@ -35,8 +35,8 @@ fn parse_uint(text: &str) -> Result<u64, NoNumber> {
 }
 
 /// Reads a resource version; the error is in Go's words.
-pub(in super::super) fn revision(text: &str) -> Result<Revision, String> {
-    parse_uint(text).map(Revision::new).map_err(|why| {
+pub(in super::super) fn revision(text: &str) -> Result<ResourceVersion, String> {
+    parse_uint(text).map(ResourceVersion::new).map_err(|why| {
         let text = quote(text);
         format!("resourceVersion: Invalid value: {text}: strconv.ParseUint: parsing {text}: {why}")
     })

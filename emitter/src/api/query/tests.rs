@@ -1,4 +1,4 @@
-use super::{Duration, Options, Query, Revision, RevisionMatch, Status};
+use super::{Duration, Options, Query, ResourceVersion, RevisionMatch, Status};
 
 fn parse(query: &str) -> Result<Options, Status> {
     Options::parse(
@@ -84,7 +84,7 @@ fn resource_versions_are_numbers() {
     assert_eq!(parse("watch=1&resourceVersion=abc").unwrap_err().code, 500);
     assert_eq!(
         parse("resourceVersion=7").unwrap().revision,
-        Some(Revision::new(7))
+        Some(ResourceVersion::new(7))
     );
 }
 

@@ -1,10 +1,10 @@
 //! How watches end that could have gone on.
 
 use http_body_util::BodyExt;
-use proto_types::Revision;
-use runtime::follow::Event;
+use proto_types::ResourceVersion;
+use runtime::watcher::Event;
 
-use crate::health::Health;
+use crate::health::UpstreamHealth;
 
 use super::{Arc, Body, Duration, Lab, Request, Stream};
 
@@ -20,7 +20,7 @@ async fn shutdown_ends_watches_cleanly() {
 async fn shutdown_leaves_a_bookmark_to_resume_from_where_that_is_allowed() {
     let lab = Lab::with(&["a"]);
     let mut watch = lab.watch("resourceVersion=100&allowWatchBookmarks=1").await;
-    lab.tell(Event::Progress(Revision::new(150)));
+    lab.tell(Event::Progress(ResourceVersion::new(150)));
     lab.shutdown.cancel();
     assert_eq!(watch.events().await, ["BOOKMARK @150"]);
     assert_eq!(watch.line().await, None);
@@ -39,7 +39,7 @@ async fn a_client_that_is_ahead_gets_no_bookmark() {
 #[tokio::test(start_paused = true)]
 async fn a_bookmark_tells_whether_the_upstream_is_disconnected() {
     let lab = Lab::with(&["a"]);
-    let health = Arc::new(Health::default());
+    let health = Arc::new(UpstreamHealth::default());
     health.mark_disconnected("services", "no connection".to_owned());
     let path = "/api/v1/services?watch=1&resourceVersion=100&allowWatchBookmarks=1";
     let mut request = Request::get(path).body(Body::empty()).unwrap();

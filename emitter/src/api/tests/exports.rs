@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use emitter_cache::form::SERVICE_EXPORTS;
-use emitter_cache::grant::Rules;
-use emitter_cache::{Fields, Grant, Limits};
+use emitter_cache::descriptor::SERVICE_EXPORTS;
+use emitter_cache::view_filter::Rules;
+use emitter_cache::{Fields, Limits, ViewFilter};
 use http::Request;
 use jiff::Timestamp;
 use proto_types::multicluster::Version;
-use proto_types::{ObjectKey, RawObject, Revision};
-use runtime::follow::{Event, Listing};
+use proto_types::{ObjectKey, RawObject, ResourceVersion};
+use runtime::watcher::{Event, Listing};
 use serde_json::Value;
 
-use super::{Hub, Lab, TABLE, labelled, service, text};
+use super::{Lab, TABLE, WatchCache, labelled, service, text};
 use crate::consumers::{Caller, Consumers};
 use crate::exposure::Turned;
 use crate::limits::RequestLimits;
@@ -61,12 +61,16 @@ async fn watches_go_on_while_exports_show_and_hide_services() {
 
 #[tokio::test]
 async fn exports_are_discovered_and_read() {
-    let hub = Arc::new(Hub::new(&SERVICE_EXPORTS, Fields::All, Limits::default()));
-    let lab = Lab::serving(&[Arc::clone(&hub)]);
+    let cache = Arc::new(WatchCache::new(
+        &SERVICE_EXPORTS,
+        Fields::All,
+        Limits::default(),
+    ));
+    let lab = Lab::serving(&[Arc::clone(&cache)]);
     let (code, _) = lab.get(EXPORTS).await;
     assert_eq!(code, 429, "before they were listed");
-    let listing = Listing::confirmed(Revision::new(100), vec![export("web", 9)]);
-    hub.ingest(Event::Listed(listing), Timestamp::now());
+    let listing = Listing::confirmed(ResourceVersion::new(100), vec![export("web", 9)]);
+    cache.ingest(Event::Listed(listing), Timestamp::now());
     let (_, groups) = lab.get("/apis").await;
     assert!(
         groups.contains(r#""name":"multicluster.x-k8s.io""#),
@@ -97,7 +101,7 @@ async fn exports_are_discovered_and_read() {
     let request = Request::get(format!("{EXPORTS}?watch=1&resourceVersion=100"));
     let (_, _, body) = lab.send(request.body(Body::empty()).unwrap()).await;
     let mut watch = super::Stream(body);
-    hub.ingest(Event::Applied(export("db", 101)), Timestamp::now());
+    cache.ingest(Event::Applied(export("db", 101)), Timestamp::now());
     assert_eq!(watch.events().await, ["ADDED db@101"]);
 }
 
@@ -115,16 +119,20 @@ async fn exports_are_not_served_unless_they_are_followed() {
 
 #[tokio::test]
 async fn an_export_is_seen_by_who_sees_its_service() {
-    let hub = Arc::new(Hub::new(&SERVICE_EXPORTS, Fields::All, Limits::default()));
-    let lab = Lab::serving(&[Arc::clone(&hub)]);
+    let cache = Arc::new(WatchCache::new(
+        &SERVICE_EXPORTS,
+        Fields::All,
+        Limits::default(),
+    ));
+    let lab = Lab::serving(&[Arc::clone(&cache)]);
     lab.list(100, vec![labelled("web", 1, "x"), labelled("db", 2, "y")]);
     let exports = vec![export("web", 3), export("db", 4), export("unborn", 5)];
-    let listing = Listing::confirmed(Revision::new(100), exports);
-    hub.ingest(Event::Listed(listing), Timestamp::now());
+    let listing = Listing::confirmed(ResourceVersion::new(100), exports);
+    cache.ingest(Event::Listed(listing), Timestamp::now());
     let seen = async |rules: Rules| {
         let caller = Caller {
             name: "somebody".into(),
-            grant: Grant::new(rules, Arc::clone(&lab.owners)),
+            grant: ViewFilter::new(rules, Arc::clone(&lab.owners)),
             right: None,
             connection: None,
             consumers: Consumers::new(RequestLimits::standard(), Arc::new(Metrics::default())),

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use emitter_cache::Grant;
-use emitter_cache::grant::{Port, Rules};
+use emitter_cache::ViewFilter;
+use emitter_cache::view_filter::{Port, Rules};
 use http::Request;
-use runtime::follow::Event;
+use runtime::watcher::Event;
 
 use super::{Lab, Stream, labelled, service, text};
 use crate::consumers::{Caller, Consumers};
@@ -17,7 +17,7 @@ fn caller(rules: Rules) -> Caller {
     let metrics = Arc::new(Metrics::default());
     Caller {
         name: "somebody".into(),
-        grant: Grant::new(rules, Arc::default()),
+        grant: ViewFilter::new(rules, Arc::default()),
         right: None,
         connection: None,
         consumers: Consumers::new(RequestLimits::standard(), metrics),

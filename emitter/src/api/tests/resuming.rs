@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use emitter_cache::Grant;
-use emitter_cache::grant::Rules;
+use emitter_cache::ViewFilter;
+use emitter_cache::view_filter::Rules;
 use http::Request;
 use jiff::Timestamp;
-use proto_types::{RawObject, Resource, Revision};
-use runtime::follow::{Event, Listing};
+use proto_types::{RawObject, Resource, ResourceVersion};
+use runtime::watcher::{Event, Listing};
 
 use super::{Lab, Stream, service, text};
 use crate::consumers::{Caller, Consumers};
@@ -122,7 +122,7 @@ async fn a_relay_tells_deletions_that_its_upstream_missed() {
         lab.watch("resourceVersion=110").await.events().await,
         [GONE]
     );
-    lab.tell(Event::Progress(Revision::new(120)));
+    lab.tell(Event::Progress(ResourceVersion::new(120)));
     assert_eq!(
         lab.watch("resourceVersion=110").await.events().await,
         [GONE]
@@ -211,14 +211,14 @@ impl Lab {
 
     /// Both resources are known up to that revision.
     fn progress(&self, revision: u64) {
-        self.tell(Event::Progress(Revision::new(revision)));
-        self.tell_slices(Event::Progress(Revision::new(revision)));
+        self.tell(Event::Progress(ResourceVersion::new(revision)));
+        self.tell_slices(Event::Progress(ResourceVersion::new(revision)));
     }
 
     fn joined(team: &str) -> Self {
         let lab = Self::unsynced();
         lab.list(100, vec![labelled(team, 10)]);
-        let slices = Listing::confirmed(Revision::new(100), vec![slice(20)]);
+        let slices = Listing::confirmed(ResourceVersion::new(100), vec![slice(20)]);
         lab.tell_slices(Event::Listed(slices));
         lab
     }
@@ -230,7 +230,7 @@ impl Lab {
         };
         let caller = Caller {
             name: "restricted".into(),
-            grant: Grant::new(rules, Arc::clone(&self.owners)),
+            grant: ViewFilter::new(rules, Arc::clone(&self.owners)),
             right: None,
             connection: None,
             consumers: Consumers::new(RequestLimits::standard(), Arc::new(Metrics::default())),
@@ -297,9 +297,9 @@ async fn restricted_clients_go_on_after_a_restored_backup() {
     let lab = Lab::joined("a");
     lab.tell(Event::Applied(labelled("b", 140)));
     lab.progress(150);
-    let services = Listing::confirmed(Revision::new(50), vec![labelled("a", 10)]);
+    let services = Listing::confirmed(ResourceVersion::new(50), vec![labelled("a", 10)]);
     lab.tell(Event::Listed(services));
-    let slices = Listing::confirmed(Revision::new(50), vec![slice(20)]);
+    let slices = Listing::confirmed(ResourceVersion::new(50), vec![slice(20)]);
     lab.tell_slices(Event::Listed(slices));
     assert_eq!(lab.list_slices().await, ("50".to_owned(), true));
     let mut watch = lab.watch_slices("50").await;

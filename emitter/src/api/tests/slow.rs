@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Body, Duration, Event, Lab, Request, Resource, ServiceExt, labelled};
-use crate::health::Health;
+use crate::health::UpstreamHealth;
 use crate::probe::{self, Prober};
 use crate::upstream::exported;
 
@@ -57,7 +57,7 @@ impl Upstream {
 /// An emitter in front of such an upstream.
 struct Slow {
     lab: Lab,
-    health: super::Arc<Health>,
+    health: super::Arc<UpstreamHealth>,
     _tasks: JoinSet<()>,
 }
 
@@ -70,9 +70,9 @@ async fn lab(upstream: Upstream, told: Duration) -> Slow {
     });
     let client = kube::Client::new(service, "default");
     let scope = exported(Resource::Services, &LabelSelector::default(), None);
-    let health = super::Arc::<Health>::default();
+    let health = super::Arc::<UpstreamHealth>::default();
     let prober = Prober::new(client, scope, super::Arc::new(|_| Ok(Expected::Any)));
-    let prober = prober.hearing(super::Arc::clone(&health));
+    let prober = prober.connected(super::Arc::clone(&health));
     let mut tasks = JoinSet::new();
     tasks.spawn(probe::answer(super::Arc::clone(&lab.services), prober));
     let services = super::Arc::clone(&lab.services);

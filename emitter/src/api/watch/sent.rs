@@ -7,14 +7,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use emitter_cache::packed::Stream;
 use hyper::body::{Body, Frame};
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 
 use super::super::gzip::Coding;
-use super::watcher::Watcher;
+use super::watcher::WatchStream;
 
 /// Numbers of sent events and bytes of a watch.
 pub(super) struct Sent {
-    watcher: Watcher,
+    watcher: WatchStream,
     form: Form,
 }
 
@@ -25,12 +25,12 @@ enum Form {
     Unopened,
     Gzip(Stream),
     /// Records for a reader that holds what it was sent since a resource version.
-    Records(Option<Revision>),
+    Records(Option<ResourceVersion>),
     Ended,
 }
 
 impl Sent {
-    pub(super) const fn new(watcher: Watcher, coding: Coding) -> Self {
+    pub(super) const fn new(watcher: WatchStream, coding: Coding) -> Self {
         let form = match coding {
             Coding::Plain => Form::Plain,
             Coding::Gzip => Form::Unopened,

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use emitter_cache::ring::{self, Cursor, FrameKind, Read, Treatment};
+use emitter_cache::event_buffer::{self, Cursor, FrameKind, Read, Treatment};
 use emitter_cache::{Encoded, Encoding, Entry, Note, encode};
 use jiff::Timestamp;
-use proto_types::{Revision, Status};
+use proto_types::{ResourceVersion, Status};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::super::query::Options;
 use crate::consumers::Session;
-use crate::health::Health;
-use crate::hub::{Hub, Listener, Subscription};
+use crate::health::UpstreamHealth;
 use crate::metrics::{Eviction, Metrics, Watched};
 use crate::notify::Notifier;
+use crate::watch_cache::{Listener, Subscription, WatchCache};
 
 /// A bookmark this often, as from a kube-apiserver, tells a consumer that its
 /// stream is alive and moves the revision from which it can resume.
@@ -36,14 +36,14 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 const AHEAD: Duration = Duration::from_secs(150);
 
 /// One watch.
-pub(super) struct Watcher {
-    hub: Arc<Hub>,
+pub(super) struct WatchStream {
+    cache: Arc<WatchCache>,
     listener: Listener,
     cursor: Cursor,
     /// Initial events, until they were sent.
     beginning: Option<Box<Beginning>>,
     /// Events up to here are known to the consumer and are not sent.
-    known: Revision,
+    known: ResourceVersion,
     /// Bookmarks, where they are allowed: the time of the next one.
     next_bookmark: Option<Instant>,
     deadline: Instant,
@@ -56,7 +56,7 @@ pub(super) struct Watcher {
     has_ended: bool,
     ending: Ending,
     /// Connection to the upstream, where bookmarks tell of it.
-    health: Option<Arc<Health>>,
+    health: Option<Arc<UpstreamHealth>>,
     metrics: Arc<Metrics>,
     watched: Watched,
 }
@@ -82,9 +82,9 @@ enum Due {
     End,
 }
 
-impl Watcher {
+impl WatchStream {
     pub(super) fn new(
-        hub: &Arc<Hub>,
+        cache: &Arc<WatchCache>,
         subscription: Subscription,
         options: &Options,
         ending: Ending,
@@ -101,15 +101,15 @@ impl Watcher {
         if options.bookmarks && options.send_initial_events == Some(true) {
             let encoding = feed.view().encoding;
             let note = Note::InitialEventsEnd;
-            backlog.push(hub.encoder().bookmark(encoding, revision, note).into());
+            backlog.push(cache.encoder().bookmark(encoding, revision, note).into());
         }
         let timeout = options.timeout.unwrap_or_else(|| {
             DEFAULT_TIMEOUT + Duration::from_secs(fastrand::u64(..DEFAULT_TIMEOUT.as_secs()))
         });
         let deadline = now + timeout;
-        let progress = hub.progress_of(feed.view());
+        let progress = cache.progress_of(feed.view());
         Self {
-            hub: Arc::clone(hub),
+            cache: Arc::clone(cache),
             listener: feed.listen(ending.notifier()),
             cursor,
             beginning: Some(Box::new(Beginning {
@@ -125,13 +125,13 @@ impl Watcher {
             has_ended: false,
             ending,
             health: None,
-            watched: metrics.watch_opened(hub.names()),
+            watched: metrics.watch_opened(cache.names()),
             metrics,
         }
     }
 
     /// Tells of the connection to the upstream with each bookmark.
-    pub(super) fn telling_of(mut self, health: Option<Arc<Health>>) -> Self {
+    pub(super) fn reporting(mut self, health: Option<Arc<UpstreamHealth>>) -> Self {
         self.health = health;
         self
     }
@@ -189,7 +189,8 @@ impl Watcher {
                     }
                 }
                 Read::Lost => {
-                    self.metrics.watch_evicted(self.hub.names(), Eviction::Slow);
+                    self.metrics
+                        .watch_evicted(self.cache.names(), Eviction::Slow);
                     return Poll::Ready(None);
                 }
                 Read::Closed => return Poll::Ready(Some(self.expire())),
@@ -202,7 +203,7 @@ impl Watcher {
         let encoding = self.encoding();
         let beginning = self.beginning.as_mut()?;
         if let Some(entry) = beginning.state.next() {
-            let encoder = self.hub.encoder();
+            let encoder = self.cache.encoder();
             return Some(encoder.added(&entry, encoding, Timestamp::now()).into());
         }
         let frame = beginning.backlog.next();
@@ -213,7 +214,7 @@ impl Watcher {
     }
 
     /// Returns what a frame of the feed is for this consumer.
-    fn take(&mut self, frame: ring::Frame) -> Option<Encoded> {
+    fn take(&mut self, frame: event_buffer::EncodedEvent) -> Option<Encoded> {
         match (frame.treatment(self.known), frame.kind) {
             (Treatment::Skip, _) | (Treatment::Deliver, FrameKind::Gap { .. }) => None,
             (Treatment::Expire, _) => Some(self.expire()),
@@ -228,7 +229,7 @@ impl Watcher {
 
     /// Says that what is known is too old, and ends.
     fn expire(&mut self) -> Encoded {
-        let oldest = self.hub.progress().borrow().unwrap_or_default();
+        let oldest = self.cache.progress().borrow().unwrap_or_default();
         self.has_ended = true;
         encode::error(self.encoding(), &Status::too_old(self.known, oldest)).into()
     }
@@ -236,24 +237,24 @@ impl Watcher {
     /// The consumer sees something else from now on, and must list again to know what.
     fn gone(&mut self) -> Encoded {
         let why = Eviction::Access;
-        self.metrics.watch_evicted(self.hub.names(), why);
+        self.metrics.watch_evicted(self.cache.names(), why);
         self.beginning = None;
         self.expire()
     }
 
     /// Ends with a bookmark, if bookmarks are allowed and all events were sent: the client resumes
     /// at another replica, and must not get any event twice.
-    fn leave(&mut self, progress: Option<Revision>) -> Option<Encoded> {
+    fn leave(&mut self, progress: Option<ResourceVersion>) -> Option<Encoded> {
         let why = Eviction::Shutdown;
-        self.metrics.watch_evicted(self.hub.names(), why);
+        self.metrics.watch_evicted(self.cache.names(), why);
         self.has_ended = true;
         self.next_bookmark?;
         Some(self.bookmark(progress?))
     }
 
-    fn bookmark(&self, progress: Revision) -> Encoded {
+    fn bookmark(&self, progress: ResourceVersion) -> Encoded {
         let revision = progress.max(self.known);
-        let encoder = self.hub.encoder();
+        let encoder = self.cache.encoder();
         let is_disconnected = self.health.as_ref().is_some_and(|it| it.is_disconnected());
         let note = match is_disconnected {
             true => Note::Disconnected,
@@ -279,7 +280,7 @@ impl Watcher {
         self.next_bookmark.map_or(end, |due| due.min(end))
     }
 
-    fn due(&mut self, progress: Revision) -> Due {
+    fn due(&mut self, progress: ResourceVersion) -> Due {
         let now = Instant::now();
         if self.deadline <= now {
             return Due::End;
@@ -314,7 +315,7 @@ impl Watcher {
         let is_first = std::mem::replace(&mut self.is_first, false);
         match self.encoding() {
             Encoding::Table(_) if is_first => {
-                encode::with_columns(self.hub.form(), frame.bytes()).into()
+                encode::with_columns(self.cache.form(), frame.bytes()).into()
             }
             Encoding::Table(_) | Encoding::Object | Encoding::Metadata | Encoding::Protobuf(_) => {
                 frame
@@ -348,7 +349,7 @@ impl Ending {
 
     fn asked(&self) {
         if let Self::Session(session) = self {
-            session.asked();
+            session.mark_ready();
         }
     }
 

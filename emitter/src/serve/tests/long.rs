@@ -2,7 +2,7 @@
 
 use futures::Stream;
 
-use super::super::long::LongAnswer;
+use super::super::chunked_response::LongAnswer;
 use super::*;
 
 /// More than what is taken at once, in every way.
@@ -161,7 +161,7 @@ async fn the_state_of_a_waiting_watch_is_small() {
     let lab = Lab::plain(|_| {}).await;
     let client = lab.connect().await;
     let place = match lab.connections.admit("10.0.0.1:1".parse().unwrap()) {
-        Admission::Serve(place) => place,
+        AcceptDecision::Serve(place) => place,
         other => unreachable!("{other:?}"),
     };
     let server = Server {

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, HashSet};
 use proto_types::ObjectKey;
 use proto_types::label::RELEASE;
 use reflector_planner::hold::{Judged, Left, Mirrored};
-use reflector_planner::{HoldReason, LocalKey};
+use reflector_planner::{HoldReason, MirrorKey};
 
-use super::{ClusterSet, Touched};
+use super::{AffectedKeys, ClusterSet};
 use crate::cluster::{Cluster, Contribution};
 use crate::id::ClusterId;
 use crate::known::Change;
-use crate::local::Local;
+use crate::local::LocalState;
 use crate::losses::Part;
 
 /// Request to list a resource of a cluster again, because deletions are held.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doubt {
+pub struct RelistRequest {
     /// The cluster.
     pub cluster: ClusterId,
     /// The resource.
@@ -46,7 +46,7 @@ impl By {
 
 impl ClusterSet {
     /// Returns the lists to ask for again since the last call.
-    pub fn doubts(&mut self) -> Vec<Doubt> {
+    pub fn relist_requests(&mut self) -> Vec<RelistRequest> {
         std::mem::take(&mut self.doubts)
     }
 
@@ -73,7 +73,7 @@ impl ClusterSet {
         id: &ClusterId,
         part: Part,
         by: By,
-        touched: &[ObjectKey],
+        affected: &[ObjectKey],
     ) -> Vec<ObjectKey> {
         // The local API server speaks for itself.
         if *id == self.settings.local {
@@ -82,9 +82,9 @@ impl ClusterSet {
         let mut held = Vec::new();
         match by {
             By::Contact => return held,
-            By::List => self.judge(id, part, true),
+            By::List => self.evaluate(id, part, true),
             By::Event => {
-                for key in touched {
+                for key in affected {
                     held.extend(self.weigh_one(id, part, key));
                 }
             }
@@ -118,7 +118,7 @@ impl ClusterSet {
         }
         let left = Left {
             n: n_left(cluster, part),
-            exists: |key: &ObjectKey, _: &LocalKey| has_contributed(local, id, part, key),
+            exists: |key: &ObjectKey, _: &MirrorKey| has_contributed(local, id, part, key),
             confirms: self.settings.confirm_deletions,
         };
         let hold = cluster.losses.hold_mut(part);
@@ -130,7 +130,7 @@ impl ClusterSet {
     }
 
     /// Compares the last list of a resource with what the cluster contributed to imports.
-    fn judge(&mut self, id: &ClusterId, part: Part, is_new: bool) {
+    fn evaluate(&mut self, id: &ClusterId, part: Part, is_new: bool) {
         let local = &self.local;
         let Some(cluster) = self.clusters.get_mut(id) else {
             return;
@@ -149,7 +149,7 @@ impl ClusterSet {
         let released = gone.iter().filter(|it| is_released(local, &it.service));
         let released: Vec<_> = released.map(|it| it.service.clone()).collect();
         let mut hold = std::mem::take(cluster.losses.hold_mut(part));
-        hold.forget(|it| cluster.has(part, it));
+        hold.clear(|it| cluster.has(part, it));
         let list = Judged {
             gone: &gone,
             n_left: n_contributed - gone.len(),
@@ -164,17 +164,17 @@ impl ClusterSet {
     }
 
     /// Judges the lists that came before the local cluster was listed.
-    pub(super) fn judge_all(&mut self) {
+    pub(super) fn evaluate_all(&mut self) {
         let ids: Vec<_> = self.clusters.keys().cloned().collect();
         for id in &ids {
             for part in Part::ALL {
-                self.judge(id, part, false);
+                self.evaluate(id, part, false);
             }
         }
     }
 
     /// Lets the deletion of imports go on that are annotated so.
-    pub(super) fn release(&mut self, imports: &Touched) {
+    pub(super) fn release(&mut self, imports: &AffectedKeys) {
         let local = &self.local;
         for key in imports.iter().filter(|it| is_released(local, it)) {
             for cluster in self.clusters.values_mut() {
@@ -186,12 +186,12 @@ impl ClusterSet {
     }
 
     /// Asks again for the lists that held deletions long enough.
-    pub(super) fn doubt_what_was_held(&mut self) {
+    pub(super) fn request_relists_of_held(&mut self) {
         let (now, hold) = (self.now, self.settings.deletion_hold);
         for (id, cluster) in &mut self.clusters {
             for part in Part::ALL {
                 if cluster.losses.hold_mut(part).tick(now, hold) {
-                    self.doubts.push(Doubt {
+                    self.doubts.push(RelistRequest {
                         cluster: id.clone(),
                         part,
                     });
@@ -203,7 +203,7 @@ impl ClusterSet {
 }
 
 /// Returns whether an import has something of a cluster, as the local cluster records it.
-fn has_contributed(local: &Local, id: &ClusterId, part: Part, import: &ObjectKey) -> bool {
+fn has_contributed(local: &LocalState, id: &ClusterId, part: Part, import: &ObjectKey) -> bool {
     let is_its = |it: &crate::local::CopiedSlice| it.cluster.as_ref() == Some(id);
     let mut slices = local.slices_of(import);
     let has_slices = slices.any(|(_, it)| it.shows.as_ref().is_some_and(is_its));
@@ -224,7 +224,7 @@ fn n_left(cluster: &Cluster, part: Part) -> usize {
     }
 }
 
-fn is_released(local: &Local, import: &ObjectKey) -> bool {
+fn is_released(local: &LocalState, import: &ObjectKey) -> bool {
     let import = local.imports.data().and_then(|it| it.get(import));
     import.is_some_and(|it| it.annotations.get(RELEASE).map(String::as_str) == Some("true"))
 }
@@ -232,6 +232,6 @@ fn is_released(local: &Local, import: &ObjectKey) -> bool {
 fn lost(import: &ObjectKey) -> Mirrored {
     Mirrored {
         service: import.clone(),
-        local: LocalKey::new(import.clone()),
+        local: MirrorKey::new(import.clone()),
     }
 }

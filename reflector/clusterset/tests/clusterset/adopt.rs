@@ -97,7 +97,7 @@ fn lab(write: fn(&mut Lab), adopt: Option<Predecessor>) -> Lab {
     lab
 }
 
-fn services() -> &'static proto_types::resource::Names {
+fn services() -> &'static proto_types::resource::ApiResource {
     proto_types::Resource::Services.names()
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto_types::ObjectKey;
 use reflector_clusterset::{ImportExplanation, Update, explain, name, plan};
-use reflector_planner::{Moment, OptionalField, RemovedSources};
+use reflector_planner::{MonotonicTime, OptionalField, RemovedSources};
 use serde_json::json;
 
 use crate::lab::{Lab, exported, http, id, service, web};
@@ -173,6 +173,6 @@ fn a_value_that_the_local_api_server_rejects_does_not_cost_the_import() {
     let derived = &lab.objects[&("services", name::derived_service(&web()))];
     assert_eq!(derived["spec"]["trafficDistribution"], "PreferClose");
     let one_hour = Duration::from_secs(3600);
-    lab.set.update(Update::Tick(Moment(one_hour)));
+    lab.set.update(Update::Tick(MonotonicTime(one_hour)));
     assert!(explained(&lab, &web()).problems.is_empty());
 }

@@ -100,7 +100,7 @@ fn n_left(lab: &Lab, part: Part) -> usize {
 }
 
 fn doubts(lab: &mut Lab) -> Vec<Part> {
-    let doubts = lab.set.doubts().into_iter();
+    let doubts = lab.set.relist_requests().into_iter();
     doubts
         .map(|it| {
             assert_eq!(it.cluster, id("west"));

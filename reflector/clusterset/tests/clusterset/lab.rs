@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
@@ -12,7 +12,7 @@ use reflector_clusterset::{
     Schema, Settings, Update, actions, export, plan,
 };
 use reflector_planner::import::LocalAddresses;
-use reflector_planner::{Moment, RemovedSources};
+use reflector_planner::{MonotonicTime, RemovedSources};
 use serde_json::{Value, json};
 
 pub(crate) const NOW: &str = "2026-01-01T00:00:00Z";
@@ -35,7 +35,7 @@ pub(crate) fn web() -> ObjectKey {
     ObjectKey::new("demo", "web")
 }
 
-pub(crate) fn raw(names: &'static Names, object: &Value) -> RawObject {
+pub(crate) fn raw(names: &'static ApiResource, object: &Value) -> RawObject {
     let json = Bytes::from(object.to_string());
     RawObject::parse(names, &json).unwrap()
 }
@@ -123,7 +123,7 @@ impl Lab {
             "demo".into(),
             true,
         )])));
-        let all = |plural: &'static str, names: &'static Names, lab: &Self| {
+        let all = |plural: &'static str, names: &'static ApiResource, lab: &Self| {
             let objects = lab.objects.iter().filter(|((it, _), _)| *it == plural);
             objects.map(|(_, it)| raw(names, it)).collect::<Vec<_>>()
         };
@@ -211,7 +211,7 @@ impl Lab {
     }
 
     pub(crate) fn tick(&mut self, seconds: u64) {
-        let now = Moment(Duration::from_secs(seconds));
+        let now = MonotonicTime(Duration::from_secs(seconds));
         self.set.update(Update::Tick(now));
     }
 
@@ -314,7 +314,7 @@ impl Lab {
     }
 
     /// Tells the reflector what there is now under a key of the local cluster.
-    pub(crate) fn tell(&mut self, resource: &'static Names, key: &ObjectKey) {
+    pub(crate) fn tell(&mut self, resource: &'static ApiResource, key: &ObjectKey) {
         let revision = self.revision.to_string();
         let object = self.objects.get_mut(&(resource.plural, key.clone()));
         let object = object.map(|it| {

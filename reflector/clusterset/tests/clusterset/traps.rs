@@ -1,6 +1,6 @@
 //! Mistakes that other implementations made.
 
-use reflector_clusterset::conflict::{self, Conflict, Kind};
+use reflector_clusterset::conflict::{self, Conflict, ConflictKind};
 use serde_json::json;
 
 use crate::lab::{Lab, exported, http, id, service, slice};
@@ -190,15 +190,15 @@ fn a_union_has_no_port_twice() {
 #[test]
 fn reasons_are_what_the_api_takes() {
     let all = [
-        Kind::Port,
-        Kind::Type,
-        Kind::SessionAffinity,
-        Kind::SessionAffinityConfig,
-        Kind::Annotations,
-        Kind::Labels,
-        Kind::InternalTrafficPolicy,
-        Kind::TrafficDistribution,
-        Kind::IpFamily,
+        ConflictKind::Port,
+        ConflictKind::Type,
+        ConflictKind::SessionAffinity,
+        ConflictKind::SessionAffinityConfig,
+        ConflictKind::Annotations,
+        ConflictKind::Labels,
+        ConflictKind::InternalTrafficPolicy,
+        ConflictKind::TrafficDistribution,
+        ConflictKind::IpFamily,
     ];
     let conflicts = (0..50).flat_map(|n| all.map(|kind| (n, kind)));
     let conflicts = conflicts.map(|(n, kind)| Conflict {

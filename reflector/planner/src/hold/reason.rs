@@ -18,7 +18,7 @@ pub enum HoldReason {
 impl HoldReason {
     /// The same as a clause.
     #[must_use]
-    pub const fn in_words(self) -> &'static str {
+    pub const fn describe(self) -> &'static str {
         match self {
             Self::ListEmpty => "the last list of the source lacks everything that is mirrored",
             Self::ListShort => {

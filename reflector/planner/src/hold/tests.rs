@@ -3,19 +3,19 @@ use std::time::Duration;
 
 use proto_types::ObjectKey;
 
-use super::{DeletionHold, FLOOR, HoldReason, Judged, Left, Mirrored, Moment};
-use crate::name::LocalKey;
+use super::{DeletionHold, FLOOR, HoldReason, Judged, Left, Mirrored, MonotonicTime};
+use crate::name::MirrorKey;
 
 const HOLD: Duration = Duration::from_secs(60);
 
-fn at(seconds: u64) -> Moment {
-    Moment(Duration::from_secs(seconds))
+fn at(seconds: u64) -> MonotonicTime {
+    MonotonicTime(Duration::from_secs(seconds))
 }
 
 fn nth(i: usize) -> Mirrored {
     Mirrored {
         service: ObjectKey::new("demo", &format!("s{i}")),
-        local: LocalKey::new(ObjectKey::new("mirrors", &format!("m{i}"))),
+        local: MirrorKey::new(ObjectKey::new("mirrors", &format!("m{i}"))),
     }
 }
 
@@ -23,7 +23,7 @@ fn services(n: usize) -> HashSet<Mirrored> {
     (0..n).map(nth).collect()
 }
 
-fn list(hold: &mut DeletionHold, gone: &HashSet<Mirrored>, n_left: usize, now: Moment) {
+fn list(hold: &mut DeletionHold, gone: &HashSet<Mirrored>, n_left: usize, now: MonotonicTime) {
     judge(hold, gone, n_left, now, true);
 }
 
@@ -31,7 +31,7 @@ fn judge(
     hold: &mut DeletionHold,
     gone: &HashSet<Mirrored>,
     n_left: usize,
-    now: Moment,
+    now: MonotonicTime,
     is_new: bool,
 ) {
     let list = Judged {
@@ -49,7 +49,7 @@ fn is_held(hold: &DeletionHold, i: usize) -> bool {
 
 /// Deletes the i-th of `n` by an event; its mirror still exists, as those from `first` do.
 fn event(hold: &mut DeletionHold, i: usize, n: usize, first: usize) -> usize {
-    let exists = |service: &ObjectKey, _: &LocalKey| {
+    let exists = |service: &ObjectKey, _: &MirrorKey| {
         let i: usize = service.name()[1..].parse().unwrap();
         first <= i
     };
@@ -183,7 +183,7 @@ fn another_list_of_the_same_kind_does_not_prolong_the_hold() {
 fn a_list_that_has_them_again_ends_the_hold() {
     let mut hold = DeletionHold::default();
     list(&mut hold, &services(20), 0, at(0));
-    hold.forget(|_| true);
+    hold.clear(|_| true);
     list(&mut hold, &services(0), 20, at(1));
     assert_eq!(hold, DeletionHold::default());
 }

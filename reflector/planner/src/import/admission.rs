@@ -3,10 +3,10 @@
 use ipnet::IpNet;
 use proto_types::ObjectKey;
 
-use super::endpoints::Gate;
-use super::{Import, Own, Refusal};
+use super::endpoints::EndpointFilter;
+use super::{Import, ImportViolation, Own};
 use crate::service::ServiceSpec;
-use crate::slice::SliceSpec;
+use crate::slice::EndpointSliceSpec;
 
 /// Addresses and domains of the local cluster, which no other cluster may lead to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,19 +42,19 @@ impl Import {
         service: &ObjectKey,
         spec: &ServiceSpec,
         local: &LocalAddresses,
-    ) -> Result<(ServiceSpec, Option<Refusal>), Refusal> {
+    ) -> Result<(ServiceSpec, Option<ImportViolation>), ImportViolation> {
         self.admit(service, Some(spec), local.own())?;
-        Ok(self.cut(spec))
+        Ok(self.filter_ports(spec))
     }
 
     /// Returns the admitted part of each EndpointSlice of a Service, and what is left out.
     #[must_use]
     pub fn admit_slices<'s>(
         &self,
-        slices: impl Iterator<Item = (&'s str, &'s SliceSpec)> + Clone,
+        slices: impl Iterator<Item = (&'s str, &'s EndpointSliceSpec)> + Clone,
         local: &LocalAddresses,
-    ) -> (Vec<SliceSpec>, Vec<Refusal>) {
-        let mut gate = Gate::new(self, local.own(), slices.clone().map(|(_, it)| it));
+    ) -> (Vec<EndpointSliceSpec>, Vec<ImportViolation>) {
+        let mut gate = EndpointFilter::new(self, local.own(), slices.clone().map(|(_, it)| it));
         let mut refusals = Vec::new();
         let passed = slices.map(|(name, spec)| {
             let (spec, refused) = gate.pass(name, spec);

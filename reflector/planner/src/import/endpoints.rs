@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Import, Nodes, Own, Refusal};
+use super::{Import, ImportViolation, Nodes, Own};
 use crate::address;
-use crate::slice::{Endpoint, SlicePort, SliceSpec};
+use crate::slice::{Endpoint, EndpointSliceSpec, SlicePort};
 
 /// Filter of the endpoints of one Service, EndpointSlice by EndpointSlice.
 #[derive(Debug)]
-pub(crate) struct Gate<'a> {
+pub(crate) struct EndpointFilter<'a> {
     import: &'a Import,
     own: Own<'a>,
     room: Option<Room>,
@@ -30,13 +30,13 @@ enum Bar<'a> {
     Own(&'a IpNet),
 }
 
-impl<'a> Gate<'a> {
+impl<'a> EndpointFilter<'a> {
     /// For a Service with these slices. Where there are too many endpoints, the ready
     /// ones pass first.
     pub(crate) fn new<'s>(
         import: &'a Import,
         own: Own<'a>,
-        slices: impl Iterator<Item = &'s SliceSpec>,
+        slices: impl Iterator<Item = &'s EndpointSliceSpec>,
     ) -> Self {
         let mut gate = Self {
             import,
@@ -58,7 +58,11 @@ impl<'a> Gate<'a> {
     }
 
     /// Returns the allowed part of an EndpointSlice, and the violations.
-    pub(crate) fn pass(&mut self, name: &str, spec: &SliceSpec) -> (SliceSpec, Vec<Refusal>) {
+    pub(crate) fn pass(
+        &mut self,
+        name: &str,
+        spec: &EndpointSliceSpec,
+    ) -> (EndpointSliceSpec, Vec<ImportViolation>) {
         let mut refusals = Vec::new();
         let mut endpoints = Vec::with_capacity(spec.endpoints.len());
         for endpoint in &spec.endpoints {
@@ -73,11 +77,11 @@ impl<'a> Gate<'a> {
             None => self.import.target_ports.is_open(),
         };
         let refused = spec.ports.iter().find(|it| !admits(it));
-        refusals.extend(refused.map(|it| Refusal::TargetPort {
+        refusals.extend(refused.map(|it| ImportViolation::TargetPort {
             slice: name.into(),
             port: it.port,
         }));
-        let passed = SliceSpec {
+        let passed = EndpointSliceSpec {
             address_type: spec.address_type.clone(),
             ports: spec.ports.iter().filter(admits).cloned().collect(),
             // A slice without ports would lead to all ports of its endpoints.
@@ -91,9 +95,9 @@ impl<'a> Gate<'a> {
     }
 
     /// Returns the violation that only all EndpointSlices together show.
-    pub(crate) fn close(self) -> Option<Refusal> {
+    pub(crate) fn close(self) -> Option<ImportViolation> {
         let limit = self.import.max_endpoints?;
-        (0 < self.n_over).then_some(Refusal::TooManyEndpoints {
+        (0 < self.n_over).then_some(ImportViolation::TooManyEndpoints {
             limit,
             n_endpoints: self.n_over,
         })
@@ -156,11 +160,11 @@ fn is_ready(endpoint: &Endpoint) -> bool {
     endpoint.ready != Some(false)
 }
 
-fn count(refusals: &mut Vec<Refusal>, slice: &str, (address, bar): (&str, Bar<'_>)) {
+fn count(refusals: &mut Vec<ImportViolation>, slice: &str, (address, bar): (&str, Bar<'_>)) {
     for refusal in &mut *refusals {
         match (refusal, &bar) {
-            (Refusal::Address { n_endpoints, .. }, Bar::Elsewhere)
-            | (Refusal::OwnAddress { n_endpoints, .. }, Bar::Own(_)) => {
+            (ImportViolation::Address { n_endpoints, .. }, Bar::Elsewhere)
+            | (ImportViolation::OwnAddress { n_endpoints, .. }, Bar::Own(_)) => {
                 *n_endpoints += 1;
                 return;
             }
@@ -169,12 +173,12 @@ fn count(refusals: &mut Vec<Refusal>, slice: &str, (address, bar): (&str, Bar<'_
     }
     let (slice, address) = (slice.into(), address.into());
     refusals.push(match bar {
-        Bar::Elsewhere => Refusal::Address {
+        Bar::Elsewhere => ImportViolation::Address {
             slice,
             address,
             n_endpoints: 1,
         },
-        Bar::Own(range) => Refusal::OwnAddress {
+        Bar::Own(range) => ImportViolation::OwnAddress {
             slice,
             address,
             range: range.to_string().into(),

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use proto_types::{ObjectKey, Resource, Revision};
+use proto_types::{ObjectKey, Resource, ResourceVersion};
 
 use super::{LocalChange, LocalList};
-use crate::mirror::{Mirror, Observed, Owner, Seen};
-use crate::name::LocalKey;
+use crate::mirror::{LocalObject, Mirror, Observed, SourceReference};
+use crate::name::MirrorKey;
 use crate::policy::Policy;
 
 /// One resource's objects, and where each belongs.
@@ -15,7 +15,7 @@ pub(super) struct Store<T> {
     pub(super) listed: bool,
     /// Apart from the table, which has room for twice as many.
     pub(super) objects: HashMap<ObjectKey, Box<Observed<T>>>,
-    pub(super) by_home: HashMap<LocalKey, BTreeSet<ObjectKey>>,
+    pub(super) by_home: HashMap<MirrorKey, BTreeSet<ObjectKey>>,
     /// Services that are not where their Service's mirror usually is, by that Service.
     pub(super) strays: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
@@ -43,16 +43,16 @@ impl<T: Mirror> Store<T> {
     /// Takes over a change; returns the Services that it concerns. An older
     /// version never replaces a newer one: the answer to a write may overtake
     /// the watch.
-    pub(super) fn update(&mut self, change: LocalChange<T>, policy: &Policy) -> Vec<LocalKey> {
+    pub(super) fn update(&mut self, change: LocalChange<T>, policy: &Policy) -> Vec<MirrorKey> {
         match change {
             LocalChange::Listed(list) => self.list(list, policy),
-            LocalChange::Applied(key, Seen::Ours(observed)) => {
+            LocalChange::Applied(key, LocalObject::Managed(observed)) => {
                 if self.is_news(&key, observed.revision) {
                     return self.insert(key, Box::new(observed), policy);
                 }
                 Vec::new()
             }
-            LocalChange::Applied(_, Seen::Foreign) => Vec::new(),
+            LocalChange::Applied(_, LocalObject::Unmanaged) => Vec::new(),
             LocalChange::Deleted(key, revision) => match self.objects.get(&key) {
                 Some(observed) if observed.revision <= revision => self.remove(&key, policy),
                 Some(_) | None => Vec::new(),
@@ -65,24 +65,24 @@ impl<T: Mirror> Store<T> {
     }
 
     /// The object of which a change shows a version that was not known.
-    pub(super) fn news_of(&self, change: &LocalChange<T>) -> Option<ObjectKey> {
+    pub(super) fn changed_key(&self, change: &LocalChange<T>) -> Option<ObjectKey> {
         match change {
-            LocalChange::Applied(key, Seen::Ours(observed)) => {
+            LocalChange::Applied(key, LocalObject::Managed(observed)) => {
                 self.is_news(key, observed.revision).then(|| key.clone())
             }
             LocalChange::Listed(_)
-            | LocalChange::Applied(_, Seen::Foreign)
+            | LocalChange::Applied(_, LocalObject::Unmanaged)
             | LocalChange::Deleted(..)
             | LocalChange::Gone(..) => None,
         }
     }
 
-    fn is_news(&self, key: &ObjectKey, revision: Revision) -> bool {
+    fn is_news(&self, key: &ObjectKey, revision: ResourceVersion) -> bool {
         let known = self.objects.get(key);
         known.is_none_or(|known| known.revision < revision)
     }
 
-    fn list(&mut self, list: LocalList<T>, policy: &Policy) -> Vec<LocalKey> {
+    fn list(&mut self, list: LocalList<T>, policy: &Policy) -> Vec<MirrorKey> {
         self.listed = true;
         let LocalList {
             revision,
@@ -93,7 +93,7 @@ impl<T: Mirror> Store<T> {
         self.strays.clear();
         let mut concerned: Vec<_> = std::mem::take(&mut self.by_home).into_keys().collect();
         for (key, seen) in objects {
-            if let Seen::Ours(observed) = seen {
+            if let LocalObject::Managed(observed) = seen {
                 concerned.extend(self.insert(key, Box::new(observed), policy));
             }
         }
@@ -112,9 +112,9 @@ impl<T: Mirror> Store<T> {
         key: ObjectKey,
         observed: Box<Observed<T>>,
         policy: &Policy,
-    ) -> Vec<LocalKey> {
+    ) -> Vec<MirrorKey> {
         let mut concerned = self.remove(&key, policy);
-        if let Some(home) = home::<T>(&key, &observed.owner, policy) {
+        if let Some(home) = key_of::<T>(&key, &observed.owner, policy) {
             let homed = self.by_home.entry(home.clone()).or_default();
             homed.insert(key.clone());
             concerned.push(home);
@@ -129,7 +129,7 @@ impl<T: Mirror> Store<T> {
             }
             // They may have waited for this one.
             let strays = self.strays.get(service).into_iter().flatten();
-            concerned.extend(strays.cloned().map(LocalKey::new));
+            concerned.extend(strays.cloned().map(MirrorKey::new));
         }
         concerned.extend(made_for);
         self.objects.insert(key, observed);
@@ -137,7 +137,7 @@ impl<T: Mirror> Store<T> {
     }
 
     /// Service of a mirror, if these are mirror Services.
-    fn is_service<'o>(&self, owner: &'o Owner) -> Option<&'o ObjectKey> {
+    fn is_service<'o>(&self, owner: &'o SourceReference) -> Option<&'o ObjectKey> {
         owner.source.as_ref()?;
         match T::RESOURCE {
             Resource::Services => owner.service.as_ref(),
@@ -145,7 +145,7 @@ impl<T: Mirror> Store<T> {
         }
     }
 
-    fn remove(&mut self, key: &ObjectKey, policy: &Policy) -> Vec<LocalKey> {
+    fn remove(&mut self, key: &ObjectKey, policy: &Policy) -> Vec<MirrorKey> {
         let Some(observed) = self.objects.remove(key) else {
             return Vec::new();
         };
@@ -157,7 +157,7 @@ impl<T: Mirror> Store<T> {
                 self.strays.remove(service);
             }
         }
-        let Some(home) = home::<T>(key, &observed.owner, policy) else {
+        let Some(home) = key_of::<T>(key, &observed.owner, policy) else {
             return Vec::new();
         };
         if let Some(homed) = self.by_home.get_mut(&home) {
@@ -171,9 +171,13 @@ impl<T: Mirror> Store<T> {
 }
 
 /// The local Service that an object is part of.
-pub(super) fn home<T: Mirror>(key: &ObjectKey, owner: &Owner, policy: &Policy) -> Option<LocalKey> {
+pub(super) fn key_of<T: Mirror>(
+    key: &ObjectKey,
+    owner: &SourceReference,
+    policy: &Policy,
+) -> Option<MirrorKey> {
     match T::RESOURCE {
-        Resource::Services | Resource::Endpoints => Some(LocalKey::new(key.clone())),
+        Resource::Services | Resource::Endpoints => Some(MirrorKey::new(key.clone())),
         Resource::EndpointSlices => {
             let attached = owner.attached_to.clone();
             attached.or_else(|| made_for(owner, policy))
@@ -182,7 +186,7 @@ pub(super) fn home<T: Mirror>(key: &ObjectKey, owner: &Owner, policy: &Policy) -
 }
 
 /// The local Service that an object was made for, by its marks.
-fn made_for(owner: &Owner, policy: &Policy) -> Option<LocalKey> {
+fn made_for(owner: &SourceReference, policy: &Policy) -> Option<MirrorKey> {
     let rank = policy.rank_of(owner)?;
     Some(policy.local(rank, owner.service.as_ref()?))
 }

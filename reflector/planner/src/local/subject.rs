@@ -2,19 +2,19 @@
 
 use proto_types::{ObjectKey, Resource};
 
-use super::store::{Store, home};
-use super::{Local, LocalChange};
-use crate::mirror::{Mirror, MirrorEndpoints, MirrorService, MirrorSlice, Seen};
-use crate::name::LocalKey;
+use super::store::{Store, key_of};
+use super::{LocalChange, LocalState};
+use crate::mirror::{LocalObject, Mirror, MirrorEndpoints, MirrorService, MirrorSlice};
+use crate::name::MirrorKey;
 use crate::policy::Policy;
 
-impl Local {
+impl LocalState {
     /// Returns the managed Service that a change modifies, if it modifies one.
     pub(crate) fn subject_of_service(
         &self,
         change: &LocalChange<MirrorService>,
         policy: &Policy,
-    ) -> Option<(LocalKey, (Resource, ObjectKey))> {
+    ) -> Option<(MirrorKey, (Resource, ObjectKey))> {
         self.services.subject(change, policy)
     }
 
@@ -23,7 +23,7 @@ impl Local {
         &self,
         change: &LocalChange<MirrorSlice>,
         policy: &Policy,
-    ) -> Option<(LocalKey, (Resource, ObjectKey))> {
+    ) -> Option<(MirrorKey, (Resource, ObjectKey))> {
         self.slices.subject(change, policy)
     }
 
@@ -32,7 +32,7 @@ impl Local {
         &self,
         change: &LocalChange<MirrorEndpoints>,
         policy: &Policy,
-    ) -> Option<(LocalKey, (Resource, ObjectKey))> {
+    ) -> Option<(MirrorKey, (Resource, ObjectKey))> {
         self.endpoints.subject(change, policy)
     }
 }
@@ -44,16 +44,16 @@ impl<T: Mirror> Store<T> {
         &self,
         change: &LocalChange<T>,
         policy: &Policy,
-    ) -> Option<(LocalKey, (Resource, ObjectKey))> {
+    ) -> Option<(MirrorKey, (Resource, ObjectKey))> {
         let (key, revision) = match change {
-            LocalChange::Applied(key, Seen::Ours(observed)) => (key, observed.revision),
+            LocalChange::Applied(key, LocalObject::Managed(observed)) => (key, observed.revision),
             LocalChange::Deleted(key, revision) => (key, *revision),
-            LocalChange::Applied(_, Seen::Foreign)
+            LocalChange::Applied(_, LocalObject::Unmanaged)
             | LocalChange::Listed(_)
             | LocalChange::Gone(..) => return None,
         };
         let known = self.objects.get(key).filter(|it| it.revision < revision)?;
-        let home = home::<T>(key, &known.owner, policy)?;
+        let home = key_of::<T>(key, &known.owner, policy)?;
         Some((home, (T::RESOURCE, key.clone())))
     }
 }

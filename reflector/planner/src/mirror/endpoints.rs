@@ -10,17 +10,17 @@ use proto_types::{RawObject, Resource};
 use serde_json::{Map, Value, json};
 
 use super::kept::kept;
-use super::marks::ENDPOINTS_LABELS;
-use super::{Marks, Mirror, Observed, Owner, child};
+use super::ownership::ENDPOINTS_LABELS;
+use super::{Mirror, Observed, OwnershipMetadata, SourceReference, child};
 use crate::service::Family;
-use crate::slice::{Endpoint, SlicePort, SliceSpec};
+use crate::slice::{Endpoint, EndpointSliceSpec, SlicePort};
 use crate::wire;
 
 /// The Endpoints of a mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MirrorEndpoints {
     /// Its marks.
-    pub marks: Marks,
+    pub marks: OwnershipMetadata,
     /// Content.
     pub spec: EndpointsSpec,
     /// `true` if observed Endpoints have fields that a mirror never has. Desired ones never do.
@@ -70,7 +70,7 @@ impl EndpointsSpec {
     /// Returns the Endpoints that EndpointSlices of one family amount to.
     pub(crate) fn of_slices<'a>(
         family: Family,
-        slices: impl Iterator<Item = &'a SliceSpec>,
+        slices: impl Iterator<Item = &'a EndpointSliceSpec>,
     ) -> Self {
         let mut ports_of: BTreeMap<(State, Address), BTreeSet<Port>> = BTreeMap::new();
         for slice in slices.filter(|it| &*it.address_type == family.as_str()) {
@@ -131,7 +131,7 @@ impl EndpointsSpec {
 impl Mirror for MirrorEndpoints {
     const RESOURCE: Resource = Resource::Endpoints;
 
-    fn observe(json: &[u8]) -> Result<(Self, Option<Owner>), serde_json::Error> {
+    fn observe(json: &[u8]) -> Result<(Self, Option<SourceReference>), serde_json::Error> {
         let wire::Endpoints { metadata, subsets } = serde_json::from_slice(json)?;
         let subsets = subsets.unwrap_or_default();
         let has_strays = subsets.iter().any(wire::Subset::has_strays);
@@ -145,7 +145,7 @@ impl Mirror for MirrorEndpoints {
         Ok((endpoints, owner))
     }
 
-    fn marks(&self) -> &Marks {
+    fn marks(&self) -> &OwnershipMetadata {
         &self.marks
     }
 
@@ -170,7 +170,7 @@ impl Mirror for MirrorEndpoints {
 
 impl Observed<MirrorEndpoints> {
     /// Endpoints that are taken over; nothing, if they cannot be read.
-    pub(crate) fn adopted(object: &RawObject, owner: Owner) -> Option<Self> {
+    pub(crate) fn adopted(object: &RawObject, owner: SourceReference) -> Option<Self> {
         let (shows, _) = MirrorEndpoints::observe(&object.json).ok()?;
         Some(Self {
             uid: object.uid.clone(),

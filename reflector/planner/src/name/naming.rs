@@ -6,7 +6,7 @@ use std::fmt;
 use proto_types::ObjectKey;
 use proto_types::name::{DnsLabel, MAX_LABEL};
 
-use super::{LocalKey, Placement, READABLE, SourceName, Template, hash};
+use super::{MirrorKey, Placement, READABLE, SourceName, Template, hash};
 
 /// Naming of the mirrors of a source. The default follows its placement.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,7 +48,7 @@ impl Naming {
         placement: &Placement,
         source: &SourceName,
         service: &ObjectKey,
-    ) -> LocalKey {
+    ) -> MirrorKey {
         let usual = placement.local(service);
         let prefix = match placement {
             Placement::Prefixed { prefix, .. } => Some(prefix),
@@ -65,7 +65,7 @@ impl Naming {
         let namespace = self
             .moved_to(service.namespace())
             .unwrap_or(usual.object().namespace());
-        LocalKey::new(ObjectKey::new(namespace, name))
+        MirrorKey::new(ObjectKey::new(namespace, name))
     }
 
     /// Returns the key of the mirror of a source Service with that alias.
@@ -74,12 +74,12 @@ impl Naming {
         placement: &Placement,
         service: &ObjectKey,
         alias: &DnsLabel,
-    ) -> LocalKey {
+    ) -> MirrorKey {
         let usual = placement.local(service);
         let namespace = self
             .moved_to(service.namespace())
             .unwrap_or(usual.object().namespace());
-        LocalKey::new(ObjectKey::new(namespace, alias.as_str()))
+        MirrorKey::new(ObjectKey::new(namespace, alias.as_str()))
     }
 
     /// Returns the local namespace that the operator chose for a namespace of the source.

@@ -2,25 +2,25 @@
 
 use proto_types::label;
 
-use super::{Case, Fate, Plan, fate};
-use crate::diff::Verdict;
-use crate::local::Obstacle;
-use crate::mirror::{EndpointsSpec, Marks, MirrorEndpoints, MirrorService, Observed};
+use super::{OrphanAction, Plan, PlanContext, orphan_action};
+use crate::diff::Desired;
+use crate::local::WriteFailure;
+use crate::mirror::{EndpointsSpec, MirrorEndpoints, MirrorService, Observed, OwnershipMetadata};
 use crate::policy::CoreEndpoints;
-use crate::service::{Family, Kind};
-use crate::slice::SliceSpec;
+use crate::service::{Family, ServiceKind};
+use crate::slice::EndpointSliceSpec;
 
 use proto_types::Resource;
 
 /// Plans the Endpoints by what was planned for Service and slices, and marks the Service
 /// that has some: after a restart it says where to look for those to be removed.
-pub(super) fn endpoints(case: &Case<'_>, plan: &mut Plan) {
-    let local = case.world.local();
-    let observed = local.endpoints(case.key);
-    let verdict = verdict(case, plan, observed);
-    let has_some = observed.is_some() || (!local.knows_endpoints() && local.is_marked(case.key));
-    if let Verdict::Want(service) = &mut plan.service
-        && (has_some || matches!(verdict, Verdict::Want(_)))
+pub(super) fn endpoints(context: &PlanContext<'_>, plan: &mut Plan) {
+    let local = context.index.local();
+    let observed = local.endpoints(context.key);
+    let verdict = verdict(context, plan, observed);
+    let has_some = observed.is_some() || (!local.knows_endpoints() && local.is_marked(context.key));
+    if let Desired::Present(service) = &mut plan.service
+        && (has_some || matches!(verdict, Desired::Present(_)))
     {
         let marks = std::mem::take(&mut service.marks);
         service.marks = marks.annotation(label::CORE_ENDPOINTS, "true");
@@ -29,84 +29,89 @@ pub(super) fn endpoints(case: &Case<'_>, plan: &mut Plan) {
 }
 
 fn verdict(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     plan: &Plan,
     observed: Option<&Observed<MirrorEndpoints>>,
-) -> Verdict<MirrorEndpoints> {
-    if !case.world.local().knows_endpoints() {
-        return Verdict::Unknown;
+) -> Desired<MirrorEndpoints> {
+    if !context.index.local().knows_endpoints() {
+        return Desired::Unknown;
     }
     match (&plan.service, observed) {
-        (Verdict::Want(service), _) if may_have_some(case, service) => {
-            let family = family(case, service);
-            case.note("EndpointsWritten", || {
+        (Desired::Present(service), _) if may_have_some(context, service) => {
+            let family = family(context, service);
+            context.note("EndpointsWritten", || {
                 let family = family.as_str();
                 format!("Endpoints are wanted beside the slices, and show the {family} ones")
             });
-            let marks = Marks::endpoints(&service.marks, &service.spec.kind);
-            Verdict::Want(shown(case, plan, marks, family))
+            let marks = OwnershipMetadata::endpoints(&service.marks, &service.spec.kind);
+            Desired::Present(shown(context, plan, marks, family))
         }
-        (Verdict::Want(_) | Verdict::Absent, Some(_)) => {
-            case.note("EndpointsNotRequired", || {
+        (Desired::Present(_) | Desired::Absent, Some(_)) => {
+            context.note("EndpointsNotRequired", || {
                 "the Endpoints go: none are wanted beside the slices".to_owned()
             });
-            Verdict::Absent
+            Desired::Absent
         }
-        (Verdict::Want(_) | Verdict::Absent, None) => Verdict::Absent,
-        (Verdict::Unknown, Some(observed)) => left(case, plan, observed),
-        (Verdict::Unknown, None) => Verdict::Unknown,
+        (Desired::Present(_) | Desired::Absent, None) => Desired::Absent,
+        (Desired::Unknown, Some(observed)) => left(context, plan, observed),
+        (Desired::Unknown, None) => Desired::Unknown,
     }
 }
 
 /// Nothing is decided about the Service. Its slices may have aged, though; and where
 /// there is none, its Endpoints are of no use.
 fn left(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     plan: &Plan,
     observed: &Observed<MirrorEndpoints>,
-) -> Verdict<MirrorEndpoints> {
-    let service = case.world.local().service(case.key);
+) -> Desired<MirrorEndpoints> {
+    let service = context.index.local().service(context.key);
     let Some(service) = service else {
-        return match fate(case, &observed.owner) {
-            Fate::Goes => Verdict::Absent,
-            Fate::Stays | Fate::StaysBecause(_) => Verdict::Unknown,
+        return match orphan_action(context, &observed.owner) {
+            OrphanAction::Delete => Desired::Absent,
+            OrphanAction::Keep | OrphanAction::KeepBecause(_) => Desired::Unknown,
         };
     };
     let (Some(service), Some(shows), false) =
         (&service.shows, &observed.shows, plan.slices.is_empty())
     else {
-        return Verdict::Unknown;
+        return Desired::Unknown;
     };
-    let family = family(case, service);
-    Verdict::Want(shown(case, plan, shows.marks.clone(), family))
+    let family = family(context, service);
+    Desired::Present(shown(context, plan, shows.marks.clone(), family))
 }
 
-fn may_have_some(case: &Case<'_>, service: &MirrorService) -> bool {
-    let local = case.world.local();
-    let obstacle = local.obstacle(Resource::Services, case.key.object());
-    let policy = case.world.policy();
-    let mut claims = case.world.claims(case.key);
+fn may_have_some(context: &PlanContext<'_>, service: &MirrorService) -> bool {
+    let local = context.index.local();
+    let write_failure = local.write_failure(Resource::Services, context.key.object());
+    let policy = context.index.policy();
+    let mut claims = context.index.claims(context.key);
     let is_wanted = claims
         .next()
         .is_some_and(|it| policy.source(it.rank).endpoints == CoreEndpoints::Written);
     is_wanted
-        && !matches!(service.spec.kind, Kind::External(_))
-        && obstacle != Some(&Obstacle::Occupied)
+        && !matches!(service.spec.kind, ServiceKind::External(_))
+        && write_failure != Some(&WriteFailure::Occupied)
 }
 
 /// Returns the Endpoints that the EndpointSlices of the plan amount to.
-fn shown(case: &Case<'_>, plan: &Plan, marks: Marks, family: Family) -> MirrorEndpoints {
+fn shown(
+    context: &PlanContext<'_>,
+    plan: &Plan,
+    marks: OwnershipMetadata,
+    family: Family,
+) -> MirrorEndpoints {
     let wanted = plan.slices.values().filter_map(|verdict| match verdict {
-        Verdict::Want(slice) => Some(&slice.spec),
-        Verdict::Absent | Verdict::Unknown => None,
+        Desired::Present(slice) => Some(&slice.spec),
+        Desired::Absent | Desired::Unknown => None,
     });
-    let stays = case.world.local().slices_of(case.key);
+    let stays = context.index.local().slices_of(context.key);
     let stays = stays.filter(|(slice, _)| {
         let verdict = plan.slices.get(*slice);
-        matches!(verdict, None | Some(Verdict::Unknown))
+        matches!(verdict, None | Some(Desired::Unknown))
     });
     let stays = stays.filter_map(|(_, it)| Some(&it.shows.as_ref()?.spec));
-    let slices: Vec<&SliceSpec> = wanted.chain(stays).collect();
+    let slices: Vec<&EndpointSliceSpec> = wanted.chain(stays).collect();
     MirrorEndpoints {
         marks,
         spec: EndpointsSpec::of_slices(family, slices.into_iter()),
@@ -115,8 +120,8 @@ fn shown(case: &Case<'_>, plan: &Plan, marks: Marks, family: Family) -> MirrorEn
 }
 
 /// The family that comes first in the Service here, as its API server has decided.
-fn family(case: &Case<'_>, service: &MirrorService) -> Family {
-    let here = case.world.local().service(case.key);
+fn family(context: &PlanContext<'_>, service: &MirrorService) -> Family {
+    let here = context.index.local().service(context.key);
     let here = here.and_then(|it| it.shows.as_ref()?.spec.kind.family());
     here.or_else(|| service.spec.kind.family())
         .unwrap_or(Family::V4)

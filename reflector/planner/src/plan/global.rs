@@ -30,23 +30,23 @@ use proto_types::name::MAX_LABEL;
 use proto_types::{ObjectKey, Resource, label};
 
 use super::slices::{Shape, leftover, wanted_slices};
-use super::{Case, Fate, Plan, collision, fate, problem_of};
-use crate::diff::Verdict;
-use crate::local::Obstacle;
+use super::{OrphanAction, Plan, PlanContext, collision, orphan_action, problem_of};
+use crate::diff::Desired;
+use crate::index::Claim;
+use crate::local::WriteFailure;
 use crate::mirror::{
-    GLOBAL_CLUSTERS, Marks, MirrorService, MirrorSlice, Observed, Role, TOPOLOGY_HINTS,
+    GLOBAL_CLUSTERS, MirrorService, MirrorSlice, Observed, OwnershipMetadata, Role, TOPOLOGY_HINTS,
     TOPOLOGY_MODE,
 };
 use crate::name::{GlobalPlacement, Placement, SourceName};
 use crate::policy::MissingNamespaces;
-use crate::problem::{Cause, Problem};
-use crate::service::{Kind, ServiceSpec};
-use crate::world::Claim;
+use crate::problem::{Problem, ProblemCause};
+use crate::service::{ServiceKind, ServiceSpec};
 
 use member::{Member, Members};
 use merge::{Merged, merge};
 pub(crate) use modes::{adoption, is_announced};
-use ports::Frame;
+use ports::NewPorts;
 
 /// Owner of the Service under a global name.
 enum Holder {
@@ -59,24 +59,24 @@ enum Holder {
 }
 
 /// Returns the desired state under the key of a global Service, or `None` if it is none.
-pub(crate) fn plan(case: &Case<'_>) -> Option<Plan> {
-    let mut members = collect::members(case)?;
-    if let Some(frozen) = modes::frozen(case) {
+pub(crate) fn plan(context: &PlanContext<'_>) -> Option<Plan> {
+    let mut members = collect::members(context)?;
+    if let Some(frozen) = modes::frozen(context) {
         return Some(frozen);
     }
-    modes::settle(case, &mut members);
-    let holder = holder(case, &members);
+    modes::settle(context, &mut members);
+    let holder = holder(context, &members);
     let mut plan = match holder {
         Holder::Unknown => Plan::default(),
-        Holder::Ours | Holder::Local if members.all.is_empty() => vacant(case, &members),
-        Holder::Ours | Holder::Local => inhabited(case, &members, &holder),
+        Holder::Ours | Holder::Local if members.all.is_empty() => vacant(context, &members),
+        Holder::Ours | Holder::Local => inhabited(context, &members, &holder),
     };
     plan.problems.extend(members.problems);
-    if let Some(first) = case.member_claims().next() {
-        let policy = case.world.policy();
-        let mirrors = case.world.claims(case.key);
+    if let Some(first) = context.member_claims().next() {
+        let policy = context.index.policy();
+        let mirrors = context.index.claims(context.key);
         let mirrors = mirrors.filter(|it| policy.role(it.rank) == Role::Mirror);
-        let losers = mirrors.map(|loser| collision(case, first, loser));
+        let losers = mirrors.map(|loser| collision(context, first, loser));
         plan.problems.extend(losers);
     }
     Some(plan)
@@ -84,8 +84,8 @@ pub(crate) fn plan(case: &Case<'_>) -> Option<Plan> {
 
 /// Returns the owner. If global Services have the names of their members, the Service of the local
 /// cluster can have that name.
-fn holder(case: &Case<'_>, members: &Members<'_>) -> Holder {
-    let policy = case.world.policy();
+fn holder(context: &PlanContext<'_>, members: &Members<'_>) -> Holder {
+    let policy = context.index.policy();
     let same_name = policy
         .global()
         .is_some_and(|it| it.placement == GlobalPlacement::SameName);
@@ -94,92 +94,92 @@ fn holder(case: &Case<'_>, members: &Members<'_>) -> Holder {
     }
     let is_local = |member: &Member<'_>| member.rank.is_some_and(|rank| policy.is_local(rank));
     if members.all.iter().any(is_local) {
-        case.note("LocalMember", || {
+        context.note("LocalMember", || {
             "the local cluster's own Service is a member, and is left to it".to_owned()
         });
         return Holder::Local;
     }
     let mut local = policy.member_ranks().filter(|rank| policy.is_local(*rank));
-    let is_known = local.all(|rank| case.world.source(rank).services.is_synced());
-    if is_known || case.world.local().service(case.key).is_some() {
+    let is_known = local.all(|rank| context.index.source(rank).services.is_synced());
+    if is_known || context.index.local().service(context.key).is_some() {
         return Holder::Ours;
     }
-    case.note("LocalUnknown", || {
+    context.note("LocalUnknown", || {
         "nothing is decided before the local cluster's own Services are listed".to_owned()
     });
     Holder::Unknown
 }
 
 /// Plans for a global Service without known members.
-fn vacant(case: &Case<'_>, members: &Members<'_>) -> Plan {
+fn vacant(context: &PlanContext<'_>, members: &Members<'_>) -> Plan {
     let mut plan = Plan::default();
     if !members.unknown.is_empty() {
-        case.note("MayHaveMembers", || {
+        context.note("MayHaveMembers", || {
             "it stays: a source that cannot be asked may be a member".to_owned()
         });
-    } else if case.world.local().service(case.key).is_some() {
-        case.note("NoMembers", || {
+    } else if context.index.local().service(context.key).is_some() {
+        context.note("NoMembers", || {
             "it goes: every source was asked, and none has it".to_owned()
         });
-        plan.service = Verdict::Absent;
+        plan.service = Desired::Absent;
     }
-    leave(case, members, &mut plan);
+    leave(context, members, &mut plan);
     plan
 }
 
-fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
+fn inhabited(context: &PlanContext<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
     let mut plan = Plan::default();
-    let name = case.key.object().name();
+    let name = context.key.object().name();
     if MAX_LABEL < name.len() {
-        case.note("NameTooLong", || {
+        context.note("NameTooLong", || {
             format!("{MAX_LABEL} characters are allowed")
         });
         let too_long = |member: &Member<'_>| Problem {
             source: member.name.clone().into_owned(),
             object: members.service.clone(),
-            cause: Cause::NameTooLong { name: name.into() },
+            cause: ProblemCause::NameTooLong { name: name.into() },
         };
         plan.problems.extend(members.all.iter().map(too_long));
         return plan;
     }
-    let ordered = ordered(case, members, holder);
+    let ordered = ordered(context, members, holder);
     let specs: Vec<&ServiceSpec> = ordered.iter().map(|it| &*it.spec).collect();
     let frame = match holder {
-        Holder::Local => Frame::Fixed,
-        Holder::Ours | Holder::Unknown => Frame::Union,
+        Holder::Local => NewPorts::Fixed,
+        Holder::Ours | Holder::Unknown => NewPorts::Union,
     };
     let Some(merged) = merge(&specs, frame) else {
         return plan;
     };
-    report(case, members, &ordered, &merged, &mut plan);
+    report(context, members, &ordered, &merged, &mut plan);
     if let Holder::Ours = holder {
-        plan.service = Verdict::Want(service(case, members, &merged.spec));
-        plan.namespace_for = creator(case, members);
-        let local = case.world.local();
-        let occupied = local.obstacle(Resource::Services, case.key.object());
-        if occupied == Some(&Obstacle::Occupied) {
+        plan.service = Desired::Present(service(context, members, &merged.spec));
+        plan.namespace_for = creator(context, members);
+        let local = context.index.local();
+        let occupied = local.write_failure(Resource::Services, context.key.object());
+        if occupied == Some(&WriteFailure::Occupied) {
             // Managed EndpointSlices would become part of an unmanaged Service.
-            case.note("AlreadyExists", || {
+            context.note("AlreadyExists", || {
                 "a Service that is not ours has the name: our slices leave it".to_owned()
             });
-            let ours = local.slices_of(case.key);
-            plan.slices = ours.map(|(it, _)| (it.clone(), Verdict::Absent)).collect();
+            let ours = local.slices_of(context.key);
+            plan.slices = ours.map(|(it, _)| (it.clone(), Desired::Absent)).collect();
             return plan;
         }
     }
-    slices(case, members, (&ordered, &merged), &mut plan);
-    let recalled = tiers::stand_by(case, members, &mut plan);
+    slices(context, members, (&ordered, &merged), &mut plan);
+    let recalled = tiers::stand_by(context, members, &mut plan);
     topology::prefer(
-        case,
+        context,
         members,
         merged.spec.traffic_distribution.as_deref(),
         &mut plan,
     );
-    leave(case, members, &mut plan);
+    leave(context, members, &mut plan);
     for (slice, recalled) in recalled {
-        let is_left = plan.slices.get(&slice) != Some(&Verdict::Absent);
+        let is_left = plan.slices.get(&slice) != Some(&Desired::Absent);
         if is_left {
-            plan.slices.insert(slice, Verdict::Want(recalled));
+            plan.slices.insert(slice, Desired::Present(recalled));
         }
     }
     plan
@@ -187,13 +187,13 @@ fn inhabited(case: &Case<'_>, members: &Members<'_>, holder: &Holder) -> Plan {
 
 /// The members, with the local cluster's own Service first where it stays as it is.
 fn ordered<'m, 'a>(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     members: &'m Members<'a>,
     holder: &Holder,
 ) -> Vec<&'m Member<'a>> {
     let mut ordered: Vec<_> = members.all.iter().collect();
     if let Holder::Local = holder {
-        let policy = case.world.policy();
+        let policy = context.index.policy();
         // Stable, so that the others stay in their order.
         ordered.sort_by_key(|it| !it.rank.is_some_and(|rank| policy.is_local(rank)));
     }
@@ -201,7 +201,7 @@ fn ordered<'m, 'a>(
 }
 
 fn report(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     members: &Members<'_>,
     ordered: &[&Member<'_>],
     merged: &Merged,
@@ -213,54 +213,54 @@ fn report(
         let problem = Problem {
             source,
             object: members.service.clone(),
-            cause: Cause::Conflict {
-                global: case.key.object().clone(),
+            cause: ProblemCause::Conflict {
+                global: context.key.object().clone(),
                 winner,
                 conflict: difference.conflict.clone(),
             },
         };
-        case.note("Conflict", || problem.to_string());
+        context.note("Conflict", || problem.to_string());
         plan.problems.push(problem);
     }
 }
 
 /// Returns the member for whose mirror a missing namespace is created.
-fn creator(case: &Case<'_>, members: &Members<'_>) -> Option<SourceName> {
+fn creator(context: &PlanContext<'_>, members: &Members<'_>) -> Option<SourceName> {
     let ranks = members.all.iter().filter_map(|it| it.rank);
-    let mut policies = ranks.map(|rank| case.world.policy().source(rank));
+    let mut policies = ranks.map(|rank| context.index.policy().source(rank));
     let creator = policies.find(|it| it.missing_namespaces == MissingNamespaces::Created);
     creator.map(|it| it.name.clone())
 }
 
-fn service(case: &Case<'_>, members: &Members<'_>, spec: &ServiceSpec) -> MirrorService {
+fn service(context: &PlanContext<'_>, members: &Members<'_>, spec: &ServiceSpec) -> MirrorService {
     let mut clusters: Vec<_> = members.all.iter().map(|it| it.name.as_str()).collect();
     clusters.sort_unstable();
     let mut spec = spec.clone();
-    let observed = case.world.local().service(case.key);
+    let observed = context.index.local().service(context.key);
     if let Some(shows) = observed.and_then(|it| it.shows.as_ref()) {
         merge::keep_address(&mut spec, &shows.spec);
     }
-    case.note("Merged", || {
+    context.note("Merged", || {
         let (first, clusters) = (&members.all[0].name, clusters.join(", "));
         format!("it shows what {clusters} have, and where they differ what {first} says")
     });
-    let marks = Marks::global_service(&members.service)
+    let marks = OwnershipMetadata::global_service(&members.service)
         .annotation(GLOBAL_CLUSTERS, &clusters.join(","))
         .annotation(label::MEMBERS, &record::written(&members.all));
-    let marks = match topology::is_local_first(case, members) {
+    let marks = match topology::is_local_first(context, members) {
         true => marks
             // The same in both, or an API server refuses them.
             .annotation(TOPOLOGY_HINTS, "Auto")
             .annotation(TOPOLOGY_MODE, "Auto"),
         false => marks,
     };
-    let hand_over = modes::hand_over(case, members);
+    let hand_over = modes::hand_over(context, members);
     let marks = match &hand_over {
-        _ if !case.world.policy().is_by_mode() => marks,
-        None => modes::marks(marks, modes::labels(case, members)),
-        Some(_) => Marks {
-            labels: modes::labels(case, members),
-            ..Marks::default()
+        _ if !context.index.policy().is_by_mode() => marks,
+        None => modes::marks(marks, modes::labels(context, members)),
+        Some(_) => OwnershipMetadata {
+            labels: modes::labels(context, members),
+            ..OwnershipMetadata::default()
         },
     };
     MirrorService {
@@ -273,19 +273,19 @@ fn service(case: &Case<'_>, members: &Members<'_>, spec: &ServiceSpec) -> Mirror
 
 /// The slices of those members that are known.
 fn slices(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     members: &Members<'_>,
     (ordered, merged): (&[&Member<'_>], &Merged),
     plan: &mut Plan,
 ) {
-    let policy = case.world.policy();
-    let doubles = doubles(case, members);
+    let policy = context.index.policy();
+    let doubles = doubles(context, members);
     for (member, routes) in ordered.iter().zip(&merged.routes) {
         let (Some(rank), true) = (member.rank, member.serves) else {
             continue;
         };
         if let Some(problem) = doubles.iter().find(|it| it.source == *member.name) {
-            case.note("DuplicateCluster", || problem.to_string());
+            context.note("DuplicateCluster", || problem.to_string());
             plan.problems.push(problem.clone());
             continue;
         }
@@ -302,17 +302,17 @@ fn slices(
             kind: &merged.spec.kind,
             routes: Some(routes),
         };
-        wanted_slices(case, &claim, plan, shape);
+        wanted_slices(context, &claim, plan, shape);
     }
 }
 
 /// Members whose cluster is another member's too: the local one, or else the first of the
 /// configuration publishes its endpoints.
-fn doubles(case: &Case<'_>, members: &Members<'_>) -> Vec<Problem> {
-    let policy = case.world.policy();
+fn doubles(context: &PlanContext<'_>, members: &Members<'_>) -> Vec<Problem> {
+    let policy = context.index.policy();
     let known = members.all.iter().filter_map(|member| {
         let rank = member.rank?;
-        let cluster = case.world.source(rank).cluster.as_deref()?;
+        let cluster = context.index.source(rank).cluster.as_deref()?;
         Some((!policy.is_local(rank), rank, cluster, &*member.name))
     });
     let mut known: Vec<_> = known.collect();
@@ -323,7 +323,7 @@ fn doubles(case: &Case<'_>, members: &Members<'_>) -> Vec<Problem> {
         Some(Problem {
             source: name.clone(),
             object: members.service.clone(),
-            cause: Cause::DuplicateCluster {
+            cause: ProblemCause::DuplicateCluster {
                 other: format!("source {}", first.3).into(),
                 cluster: cluster.into(),
             },
@@ -333,18 +333,18 @@ fn doubles(case: &Case<'_>, members: &Members<'_>) -> Vec<Problem> {
 }
 
 /// Decides about EndpointSlices that no member requests.
-fn leave(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) {
-    for (slice, observed) in case.world.local().slices_of(case.key) {
+fn leave(context: &PlanContext<'_>, members: &Members<'_>, plan: &mut Plan) {
+    for (slice, observed) in context.index.local().slices_of(context.key) {
         if plan.slices.contains_key(slice) {
             continue;
         }
-        match leaves(case, members, (slice, observed)) {
-            Fate::Goes => {
-                plan.slices.insert(slice.clone(), Verdict::Absent);
+        match leaves(context, members, (slice, observed)) {
+            OrphanAction::Delete => {
+                plan.slices.insert(slice.clone(), Desired::Absent);
             }
-            Fate::Stays => {}
-            Fate::StaysBecause(cause) => {
-                let problem = problem_of(&observed.owner, case.key, cause);
+            OrphanAction::Keep => {}
+            OrphanAction::KeepBecause(cause) => {
+                let problem = problem_of(&observed.owner, context.key, cause);
                 plan.problems.extend(problem);
             }
         }
@@ -352,23 +352,23 @@ fn leave(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) {
 }
 
 fn leaves(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     members: &Members<'_>,
     (slice, observed): (&ObjectKey, &Observed<MirrorSlice>),
-) -> Fate {
+) -> OrphanAction {
     let owner = &observed.owner;
     let member = members.all.iter();
     let member = member
         .clone()
         .find(|it| Some(&*it.name) == owner.source.as_ref());
     if owner.role == Role::Mirror {
-        return fate(case, owner);
+        return orphan_action(context, owner);
     }
-    if owner.slice.is_none() && case.world.local().service(case.key).is_none() {
-        case.note("AdoptionPending", || {
+    if owner.slice.is_none() && context.index.local().service(context.key).is_none() {
+        context.note("AdoptionPending", || {
             format!("slice {slice} of a replaced program stays until its Service is ours")
         });
-        return Fate::Stays;
+        return OrphanAction::Keep;
     }
     match member.map(|it| it.rank) {
         Some(Some(rank)) => {
@@ -376,22 +376,22 @@ fn leaves(
                 rank,
                 service: members.service.clone(),
             };
-            let kind = Kind::Virtual(crate::service::Families::Unstated);
-            leftover(case, &claim, (slice, observed), &kind)
+            let kind = ServiceKind::Virtual(crate::service::Families::Unstated);
+            leftover(context, &claim, (slice, observed), &kind)
         }
         Some(None) => {
-            case.note("LastKnownSliceUsed", || {
+            context.note("LastKnownSliceUsed", || {
                 format!("slice {slice} stays: its source cannot be asked")
             });
-            Fate::Stays
+            OrphanAction::Keep
         }
         None if owner
             .source
             .as_ref()
             .is_some_and(|it| members.unknown.contains(it)) =>
         {
-            Fate::Stays
+            OrphanAction::Keep
         }
-        None => fate(case, owner),
+        None => orphan_action(context, owner),
     }
 }

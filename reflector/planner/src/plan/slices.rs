@@ -3,53 +3,54 @@
 use proto_types::{ObjectKey, Resource, label};
 
 use super::routes::Routes;
-use super::{Case, Fate, Plan, fate, held_because};
-use crate::diff::Verdict;
-use crate::import::Gate;
-use crate::local::Obstacle;
-use crate::mirror::{Marks, MirrorSlice, Observed, Role};
+use super::{OrphanAction, Plan, PlanContext, held_because, orphan_action};
+use crate::diff::Desired;
+use crate::import::EndpointFilter;
+use crate::index::Claim;
+use crate::local::WriteFailure;
+use crate::mirror::{MirrorSlice, Observed, OwnershipMetadata, Role};
 use crate::name::{global_slice_name, slice_name};
-use crate::problem::Cause;
-use crate::service::Kind;
+use crate::problem::ProblemCause;
+use crate::service::ServiceKind;
 use crate::source::{SliceContent, Source};
-use crate::world::Claim;
 
 /// Plans the slices of a Service that is wanted.
-pub(super) fn slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan) {
-    let occupied = case
-        .world
+pub(super) fn slices(context: &PlanContext<'_>, winner: &Claim, plan: &mut Plan) {
+    let occupied = context
+        .index
         .local()
-        .obstacle(Resource::Services, case.key.object());
-    let (Verdict::Want(service), false) = (&plan.service, occupied == Some(&Obstacle::Occupied))
+        .write_failure(Resource::Services, context.key.object());
+    let (Desired::Present(service), false) =
+        (&plan.service, occupied == Some(&WriteFailure::Occupied))
     else {
         // Managed EndpointSlices would become part of an unmanaged Service.
-        case.note("AlreadyExists", || {
+        context.note("AlreadyExists", || {
             "a Service that is not ours has the name: our slices leave it".to_owned()
         });
-        let ours = case.world.local().slices_of(case.key);
-        let ours = ours.map(|(slice, _)| (slice.clone(), Verdict::Absent));
+        let ours = context.index.local().slices_of(context.key);
+        let ours = ours.map(|(slice, _)| (slice.clone(), Desired::Absent));
         plan.slices = ours.collect();
         return;
     };
     let kind = service.spec.kind.clone();
-    if !matches!(kind, Kind::External(_)) {
+    if !matches!(kind, ServiceKind::External(_)) {
         let shape = Shape {
             kind: &kind,
             routes: None,
         };
-        wanted_slices(case, winner, plan, shape);
+        wanted_slices(context, winner, plan, shape);
     }
-    for (slice, observed) in case.world.local().slices_of(case.key) {
+    for (slice, observed) in context.index.local().slices_of(context.key) {
         if plan.slices.contains_key(slice) {
             continue;
         }
-        match leftover(case, winner, (slice, observed), &kind) {
-            Fate::Goes => {
-                plan.slices.insert(slice.clone(), Verdict::Absent);
+        match leftover(context, winner, (slice, observed), &kind) {
+            OrphanAction::Delete => {
+                plan.slices.insert(slice.clone(), Desired::Absent);
             }
-            Fate::Stays => {}
-            Fate::StaysBecause(cause) => {
-                plan.report(case.world.policy().source(winner.rank), winner, cause);
+            OrphanAction::Keep => {}
+            OrphanAction::KeepBecause(cause) => {
+                plan.report(context.index.policy().source(winner.rank), winner, cause);
             }
         }
     }
@@ -59,34 +60,39 @@ pub(super) fn slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan) {
 #[derive(Clone, Copy)]
 pub(crate) struct Shape<'a> {
     /// Kind of their Service.
-    pub(crate) kind: &'a Kind,
+    pub(crate) kind: &'a ServiceKind,
     /// Mapping of their ports, if it is not the identity.
     pub(super) routes: Option<&'a Routes>,
 }
 
 /// Plans the slices that a source has for a Service.
-pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, shape: Shape<'_>) {
-    let source: &Source = case.world.source(winner.rank);
-    let policy = case.world.policy().source(winner.rank);
+pub(crate) fn wanted_slices(
+    context: &PlanContext<'_>,
+    winner: &Claim,
+    plan: &mut Plan,
+    shape: Shape<'_>,
+) {
+    let source: &Source = context.index.source(winner.rank);
+    let policy = context.index.policy().source(winner.rank);
     let known = source.slices.known().into_iter();
     let known: Vec<_> = known.flat_map(|it| it.of(&winner.service)).collect();
     let specs = known
         .iter()
         .filter_map(|(_, it)| Some(&it.as_ref().ok()?.spec));
-    let own = case.world.policy().own(winner.rank);
-    let mut gate = Gate::new(&policy.import, own, specs);
+    let own = context.index.policy().own(winner.rank);
+    let mut gate = EndpointFilter::new(&policy.import, own, specs);
     let mut is_truncated = false;
-    report_none(case, winner, known.len(), plan);
+    report_none(context, winner, known.len(), plan);
     for (original, content) in known {
-        let name = match case.world.policy().role(winner.rank) {
+        let name = match context.index.policy().role(winner.rank) {
             Role::Mirror => slice_name(&policy.name, original),
             Role::Member => global_slice_name(&policy.name, original),
         };
-        let slice = ObjectKey::new(case.key.object().namespace(), &name);
-        if taken(case, winner, &slice, original) {
+        let slice = ObjectKey::new(context.key.object().namespace(), &name);
+        if taken(context, winner, &slice, original) {
             let local = (Resource::EndpointSlices, slice.clone());
-            plan.report(policy, winner, Cause::AlreadyExists { local });
-            plan.slices.insert(slice, Verdict::Unknown);
+            plan.report(policy, winner, ProblemCause::AlreadyExists { local });
+            plan.slices.insert(slice, Desired::Unknown);
             continue;
         }
         let verdict = match content {
@@ -95,9 +101,9 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
                 is_truncated |= content.is_truncated;
                 let (spec, refusals) = gate.pass(original.name(), &content.spec);
                 for refusal in refusals {
-                    plan.refuse(case, winner, refusal);
+                    plan.refuse(context, winner, refusal);
                 }
-                case.note("SliceMirrored", || {
+                context.note("SliceMirrored", || {
                     let n = spec.endpoints.len();
                     format!("slice {slice} shows {n} endpoints of the source's {original}")
                 });
@@ -105,31 +111,35 @@ pub(crate) fn wanted_slices(case: &Case<'_>, winner: &Claim, plan: &mut Plan, sh
                     spec,
                     ..content.without_left_out()
                 };
-                Verdict::Want(mirror(case, winner, (original, content), shape))
+                Desired::Present(mirror(context, winner, (original, content), shape))
             }
             Err(error) => {
-                case.note("InvalidSourceEndpointSlice", || {
+                context.note("InvalidSourceEndpointSlice", || {
                     format!("slice {slice} stays as it is: {original} cannot be read: {error}")
                 });
                 let object = (Resource::EndpointSlices, original.clone());
                 let error = error.clone();
-                plan.report(policy, winner, Cause::InvalidSourceObject { object, error });
-                Verdict::Unknown
+                plan.report(
+                    policy,
+                    winner,
+                    ProblemCause::InvalidSourceObject { object, error },
+                );
+                Desired::Unknown
             }
         };
         plan.slices.insert(slice, verdict);
     }
     if let Some(refusal) = gate.close() {
-        plan.refuse(case, winner, refusal);
+        plan.refuse(context, winner, refusal);
     }
     if is_truncated {
-        plan.report(policy, winner, Cause::EndpointsTruncated);
+        plan.report(policy, winner, ProblemCause::EndpointsTruncated);
     }
 }
 
 /// Reports that a source exports no slice of a Service, if it is sure and stays so.
-fn report_none(case: &Case<'_>, winner: &Claim, n_known: usize, plan: &mut Plan) {
-    let source = case.world.source(winner.rank);
+fn report_none(context: &PlanContext<'_>, winner: &Claim, n_known: usize, plan: &mut Plan) {
+    let source = context.index.source(winner.rank);
     let is_synced = source.slices.is_synced();
     let known = source.services.known();
     let content = known.and_then(|it| it.get(&winner.service)?.as_ref().ok());
@@ -139,37 +149,37 @@ fn report_none(case: &Case<'_>, winner: &Claim, n_known: usize, plan: &mut Plan)
     // The problem of a mirror that cannot be written suffices.
     if n_known == 0
         && is_synced
-        && case.world.local().service(case.key).is_some()
-        && !case
-            .world
+        && context.index.local().service(context.key).is_some()
+        && !context
+            .index
             .may_have_slices_soon(winner.rank, &winner.service)
     {
-        case.note("EndpointsNotExported", || {
+        context.note("EndpointsNotExported", || {
             "the source exports no EndpointSlice of it".to_owned()
         });
-        let policy = case.world.policy().source(winner.rank);
-        plan.report(policy, winner, Cause::EndpointsNotExported);
+        let policy = context.index.policy().source(winner.rank);
+        plan.report(policy, winner, ProblemCause::EndpointsNotExported);
     }
 }
 
 fn mirror(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     winner: &Claim,
     (original, content): (&ObjectKey, SliceContent),
     shape: Shape<'_>,
 ) -> MirrorSlice {
-    let source = case.source(winner);
-    let marks = match case.world.policy().role(winner.rank) {
-        Role::Mirror => Marks::slice(source, &winner.service, case.key),
-        Role::Member => Marks::global_slice(source, &winner.service, case.key),
+    let source = context.source(winner);
+    let marks = match context.index.policy().role(winner.rank) {
+        Role::Mirror => OwnershipMetadata::slice(source, &winner.service, context.key),
+        Role::Member => OwnershipMetadata::global_slice(source, &winner.service, context.key),
     };
     let marks = marks.annotation(label::SOURCE_SLICE, original.name());
     let marks = match shape.kind {
-        Kind::Headless(_) => marks.label(label::HEADLESS, ""),
-        Kind::Virtual(_) | Kind::External(_) => marks,
+        ServiceKind::Headless(_) => marks.label(label::HEADLESS, ""),
+        ServiceKind::Virtual(_) | ServiceKind::External(_) => marks,
     };
-    let mut spec = case
-        .world
+    let mut spec = context
+        .index
         .age(winner.rank, &winner.service)
         .of(&content.spec);
     if let Some(routes) = shape.routes {
@@ -185,60 +195,65 @@ fn mirror(
 
 /// Returns whether a slice's name is another source's already. The hash in the name makes that an
 /// accident or an attack; either must not cost the other its slice.
-fn taken(case: &Case<'_>, winner: &Claim, slice: &ObjectKey, original: &ObjectKey) -> bool {
-    let Some(Observed { owner, .. }) = case.world.local().slice(slice) else {
+fn taken(
+    context: &PlanContext<'_>,
+    winner: &Claim,
+    slice: &ObjectKey,
+    original: &ObjectKey,
+) -> bool {
+    let Some(Observed { owner, .. }) = context.index.local().slice(slice) else {
         return false;
     };
-    let rank = case.world.policy().rank_of(owner);
+    let rank = context.index.policy().rank_of(owner);
     let other = rank.is_some_and(|rank| rank != winner.rank);
     other && owner.slice.as_ref() != Some(original)
 }
 
 /// Decides about an EndpointSlice that is not planned.
 pub(crate) fn leftover(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     winner: &Claim,
     (slice, observed): (&ObjectKey, &Observed<MirrorSlice>),
-    kind: &Kind,
-) -> Fate {
-    let source = case.world.source(winner.rank);
-    let others = case.world.policy().rank_of(&observed.owner) != Some(winner.rank);
-    let external = matches!(kind, Kind::External(_));
+    kind: &ServiceKind,
+) -> OrphanAction {
+    let source = context.index.source(winner.rank);
+    let others = context.index.policy().rank_of(&observed.owner) != Some(winner.rank);
+    let external = matches!(kind, ServiceKind::External(_));
     if !external && !source.slices.is_synced() {
         // What would take its place is not known yet.
-        case.note("EndpointSlicesDisconnected", || {
+        context.note("EndpointSlicesDisconnected", || {
             let state = source.slices.as_str();
             format!("slice {slice} stays: the source's slices are {state}")
         });
-        return Fate::Stays;
+        return OrphanAction::Keep;
     }
     if others {
-        return match fate(case, &observed.owner) {
+        return match orphan_action(context, &observed.owner) {
             // EndpointSlices of a source that lost the Service are of no use.
-            Fate::Goes
-            | Fate::StaysBecause(Cause::SourceRemoved | Cause::SourceMayBeRenamed { .. }) => {
-                Fate::Goes
-            }
-            fate @ (Fate::Stays | Fate::StaysBecause(_)) => fate,
+            OrphanAction::Delete
+            | OrphanAction::KeepBecause(
+                ProblemCause::SourceRemoved | ProblemCause::SourceMayBeRenamed { .. },
+            ) => OrphanAction::Delete,
+            fate @ (OrphanAction::Keep | OrphanAction::KeepBecause(_)) => fate,
         };
     }
     if !external && are_unreadable(source, &winner.service) {
-        case.note("InvalidSourceEndpoints", || {
+        context.note("InvalidSourceEndpoints", || {
             format!("slice {slice} stays: what is in its place cannot be read")
         });
-        return Fate::Stays;
+        return OrphanAction::Keep;
     }
     let held = source.slice_hold.holds(&winner.service);
     if let (Some(why), false, false) = (held, external, observed.owner.is_released) {
         let local = (Resource::EndpointSlices, slice.clone());
-        let cause = held_because(case, local, why);
-        case.note("SliceDeletionHeld", || cause.to_string());
-        return Fate::StaysBecause(cause);
+        let cause = held_because(context, local, why);
+        context.note("SliceDeletionHeld", || cause.to_string());
+        return OrphanAction::KeepBecause(cause);
     }
-    case.note("SliceNotExported", || {
+    context.note("SliceNotExported", || {
         format!("slice {slice} goes: no slice of the source asks for it")
     });
-    Fate::Goes
+    OrphanAction::Delete
 }
 
 /// Returns whether nothing that the source has of a Service's endpoints can be read, or its

@@ -4,7 +4,7 @@ use proto_types::label;
 use proto_types::name::DnsLabel;
 
 use super::{Policy, Rank, names};
-use crate::import::Refusal;
+use crate::import::ImportViolation;
 use crate::mirror::Role;
 use crate::name::{Aliases, RESERVED_PREFIX};
 use crate::source::ServiceContent;
@@ -16,12 +16,12 @@ impl Policy {
         &self,
         rank: Rank,
         service: &ServiceContent,
-    ) -> Result<Option<DnsLabel>, Refusal> {
+    ) -> Result<Option<DnsLabel>, ImportViolation> {
         let alias = service.annotations.get(label::ALIAS);
         let (Some(alias), Role::Mirror) = (alias, self.role(rank)) else {
             return Ok(None);
         };
-        let refused = |why| Refusal::Alias {
+        let refused = |why| ImportViolation::Alias {
             alias: alias.as_str().into(),
             why,
         };

@@ -11,8 +11,8 @@ use std::sync::LazyLock;
 use proto_types::ObjectKey;
 
 use super::{Policy, Rank, names};
-use crate::import::Refusal;
-use crate::name::{GlobalPlacement, LocalKey, Placement, RESERVED_PREFIX};
+use crate::import::ImportViolation;
+use crate::name::{GlobalPlacement, MirrorKey, Placement, RESERVED_PREFIX};
 
 /// The namespace that the manifests install the programs in.
 pub(super) const OWN_NAMESPACE: &str = "heliograph";
@@ -51,8 +51,8 @@ impl Policy {
         &self,
         rank: Rank,
         service: &ObjectKey,
-        key: &LocalKey,
-    ) -> Result<(), Refusal> {
+        key: &MirrorKey,
+    ) -> Result<(), ImportViolation> {
         if self.is_local(rank) {
             return Ok(());
         }
@@ -62,7 +62,7 @@ impl Policy {
         }
         match self.reserved_for(rank, namespace, name) {
             None => Ok(()),
-            Some(whose) => Err(Refusal::ReservedName {
+            Some(whose) => Err(ImportViolation::ReservedName {
                 namespace: namespace.into(),
                 name: name.into(),
                 whose,
@@ -82,7 +82,7 @@ impl Policy {
         rank: Rank,
         service: &ObjectKey,
         namespace: &str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ImportViolation> {
         let is_opened = self.opened_namespaces.iter().any(|it| **it == *namespace)
             || self
                 .source(rank)
@@ -90,7 +90,7 @@ impl Policy {
                 .namespaces
                 .allow_exactly(service.namespace());
         match self.why_closed(namespace) {
-            Some(why) if !is_opened => Err(Refusal::ClosedNamespace {
+            Some(why) if !is_opened => Err(ImportViolation::ClosedNamespace {
                 namespace: namespace.into(),
                 why,
             }),

@@ -46,7 +46,7 @@ pub enum Sharing {
     /// All of them.
     #[default]
     All,
-    /// Those that say so by [`label::MODE`](proto_types::label::MODE), else the first one
+    /// Those that say so by [`label::SYNDICATE_MODE`](proto_types::label::SYNDICATE_MODE), else the first one
     /// alone.
     ByMode,
 }

@@ -144,7 +144,7 @@ pub enum HandoverBlocker {
 impl HandoverBlocker {
     /// Returns the reason as a clause of a message.
     #[must_use]
-    pub const fn in_words(self) -> &'static str {
+    pub const fn describe(self) -> &'static str {
         match self {
             Self::Exposed => "it is reached from outside, which a replica is not",
             Self::Kind => "one is headless and the other is not, or of other address families",

@@ -1,8 +1,8 @@
 //! The reasons of problems, as metrics and machines read them.
 
-use super::Cause;
+use super::ProblemCause;
 
-impl Cause {
+impl ProblemCause {
     /// For metrics and machines.
     #[must_use]
     pub const fn reason(&self) -> &'static str {

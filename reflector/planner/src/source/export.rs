@@ -5,7 +5,7 @@ use proto_types::{Labels, ObjectKey, RawObject, label};
 use super::{Exported, ServiceContent, SliceContent, SourceService, SourceSlice};
 use crate::import::may_come;
 use crate::service::ServiceSpec;
-use crate::slice::SliceSpec;
+use crate::slice::EndpointSliceSpec;
 use crate::wire;
 
 impl Exported<SourceService> {
@@ -63,7 +63,7 @@ impl Exported<SourceSlice> {
         let content = read
             .map(|slice: wire::Slice| {
                 let last_change = slice.metadata.last_change();
-                let (spec, left_out) = SliceSpec::of_source(slice);
+                let (spec, left_out) = EndpointSliceSpec::of_source(slice);
                 SliceContent {
                     spec,
                     left_out,
@@ -108,5 +108,5 @@ pub(crate) fn is_mirror(metadata: &wire::Meta) -> bool {
     let none = Labels::new();
     let labels = metadata.labels.as_ref().unwrap_or(&none);
     let annotations = metadata.annotations.as_ref().unwrap_or(&none);
-    label::is_ours(labels, annotations) || label::is_predecessors(labels, annotations)
+    label::is_managed(labels, annotations) || label::is_predecessors(labels, annotations)
 }

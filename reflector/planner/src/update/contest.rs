@@ -1,25 +1,25 @@
 //! External modifications: changes of managed objects that were as planned.
 
-use crate::local::Local;
-use crate::name::LocalKey;
+use crate::index::{AffectedKeys, Index, Subject};
+use crate::local::LocalState;
+use crate::name::MirrorKey;
 use crate::plan::plan;
 use crate::policy::Policy;
 use crate::step::steps;
-use crate::world::{Subject, Touched, World};
 
-impl World {
+impl Index {
     /// Applies a change to a local object, and counts it if another writer made it: if the object
     /// was as planned before, and is not any more.
     pub(super) fn update_ours(
         &mut self,
         subject: Option<Subject>,
-        update: impl FnOnce(&mut Local, &Policy) -> Vec<LocalKey>,
-    ) -> Touched {
+        update: impl FnOnce(&mut LocalState, &Policy) -> Vec<MirrorKey>,
+    ) -> AffectedKeys {
         let subject = subject.filter(|it| self.is_as_planned(it));
-        let mut touched = self.update_local(update);
+        let mut affected = self.update_local(update);
         let changed = subject.filter(|it| !self.is_as_planned(it));
-        touched.extend(changed.into_iter().flat_map(|it| self.count_change(it)));
-        touched
+        affected.extend(changed.into_iter().flat_map(|it| self.count_change(it)));
+        affected
     }
 
     /// Returns whether the plan has no write for an object.

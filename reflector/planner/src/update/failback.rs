@@ -1,14 +1,14 @@
 //! Failbacks that plans begin and end.
 
-use crate::plan::{Case, global};
-use crate::world::{Touched, World};
+use crate::index::{AffectedKeys, Index};
+use crate::plan::{PlanContext, global};
 
-impl World {
+impl Index {
     /// Records for each key which clusters still serve though earlier ones suffice.
-    pub(super) fn update_failbacks(&mut self, touched: &Touched) {
-        let keys = touched.iter().filter(|key| self.may_fail_back(key));
+    pub(super) fn update_failbacks(&mut self, affected: &AffectedKeys) {
+        let keys = affected.iter().filter(|key| self.may_fail_back(key));
         for key in keys.cloned().collect::<Vec<_>>() {
-            let plan = global::plan(&Case::new(self, &key));
+            let plan = global::plan(&PlanContext::new(self, &key));
             let failing_back = plan.map(|it| it.failing_back).unwrap_or_default();
             self.set_failback(key, failing_back);
         }

@@ -1,6 +1,6 @@
 //! What comes along with a Service and its endpoints.
 
-use reflector_planner::import::{Carry, Nodes};
+use reflector_planner::import::{MetadataFilter, Nodes};
 use reflector_planner::{Import, SourcePolicy};
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::object::{service, slice, with};
 
 fn carrying(labels: &[&str], annotations: &[&str]) -> SourcePolicy {
     let patterns = |texts: &[&str]| texts.iter().map(|it| it.parse().unwrap()).collect();
-    let carry = Carry {
+    let carry = MetadataFilter {
         labels: patterns(labels),
         annotations: patterns(annotations),
     };

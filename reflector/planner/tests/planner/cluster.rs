@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use proto_types::{ObjectKey, Resource, Revision};
-use reflector_planner::{LocalChange, Met, Mirror, Obstacle, Seen, Step, Update, Version, Write};
+use proto_types::{ObjectKey, Resource, ResourceVersion};
+use reflector_planner::{
+    ExistingObject, LocalChange, LocalObject, Mirror, Step, Update, Version, Write, WriteFailure,
+};
 use serde_json::{Value, json};
 
 use crate::object::raw;
@@ -47,10 +49,10 @@ impl Cluster {
 
     fn met(&self, id: &(Resource, ObjectKey), there: &Value) -> Update {
         if id.0 != Resource::Services {
-            return Update::Blocked(id.0, id.1.clone(), Obstacle::Occupied);
+            return Update::Blocked(id.0, id.1.clone(), WriteFailure::Occupied);
         }
         let endpoints = self.objects.get(&(Resource::Endpoints, id.1.clone()));
-        Update::Met(Box::new(Met {
+        Update::Met(Box::new(ExistingObject {
             service: raw(id.0, there),
             endpoints: endpoints.map(|it| raw(Resource::Endpoints, it)),
         }))
@@ -106,7 +108,7 @@ impl Cluster {
         let before = self.objects.insert(id.clone(), object);
         let was_ours = before.is_some_and(|it| applied(id, &it).is_some());
         if was_ours && update.is_none() && id.0 == Resource::Services {
-            let revision = Revision::new(self.revision);
+            let revision = ResourceVersion::new(self.revision);
             let lost = LocalChange::Deleted(id.1.clone(), revision);
             return vec![Update::LocalServices(lost)];
         }
@@ -114,7 +116,7 @@ impl Cluster {
     }
 
     /// All objects of a resource that a watch for ours would list.
-    pub(crate) fn list<T: Mirror>(&self) -> Vec<(ObjectKey, Seen<T>)> {
+    pub(crate) fn list<T: Mirror>(&self) -> Vec<(ObjectKey, LocalObject<T>)> {
         let objects = self.objects.iter().filter(|((it, _), object)| {
             *it == T::RESOURCE
                 && object["metadata"]["labels"]
@@ -122,7 +124,7 @@ impl Cluster {
                     .is_some()
         });
         objects
-            .map(|((_, key), object)| (key.clone(), Seen::read(&raw(T::RESOURCE, object))))
+            .map(|((_, key), object)| (key.clone(), LocalObject::read(&raw(T::RESOURCE, object))))
             .collect()
     }
 }
@@ -130,23 +132,23 @@ impl Cluster {
 fn applied((resource, key): &(Resource, ObjectKey), object: &Value) -> Option<Update> {
     let raw = raw(*resource, object);
     match resource {
-        Resource::Services => match Seen::read(&raw) {
-            Seen::Foreign => None,
-            ours @ Seen::Ours(_) => Some(Update::LocalServices(LocalChange::Applied(
+        Resource::Services => match LocalObject::read(&raw) {
+            LocalObject::Unmanaged => None,
+            ours @ LocalObject::Managed(_) => Some(Update::LocalServices(LocalChange::Applied(
                 key.clone(),
                 ours,
             ))),
         },
-        Resource::Endpoints => match Seen::read(&raw) {
-            Seen::Foreign => None,
-            ours @ Seen::Ours(_) => Some(Update::LocalEndpoints(LocalChange::Applied(
+        Resource::Endpoints => match LocalObject::read(&raw) {
+            LocalObject::Unmanaged => None,
+            ours @ LocalObject::Managed(_) => Some(Update::LocalEndpoints(LocalChange::Applied(
                 key.clone(),
                 ours,
             ))),
         },
-        Resource::EndpointSlices => match Seen::read(&raw) {
-            Seen::Foreign => None,
-            ours @ Seen::Ours(_) => {
+        Resource::EndpointSlices => match LocalObject::read(&raw) {
+            LocalObject::Unmanaged => None,
+            ours @ LocalObject::Managed(_) => {
                 Some(Update::LocalSlices(LocalChange::Applied(key.clone(), ours)))
             }
         },

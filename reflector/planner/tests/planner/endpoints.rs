@@ -3,7 +3,7 @@
 mod reading;
 
 use proto_types::{ObjectKey, Resource};
-use reflector_planner::{CoreEndpoints, Moment, SourcePolicy, Update};
+use reflector_planner::{CoreEndpoints, MonotonicTime, SourcePolicy, Update};
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, policy, prefixed};
@@ -185,7 +185,7 @@ fn objects_of_a_disabled_setting_are_deleted_also_after_a_restart() {
             format!("update Service {WEB}"),
         ];
         assert_eq!(lab.settle(), writes, "restarts: {restarts}");
-        assert!(!lab.world.concerns_endpoints());
+        assert!(!lab.index.concerns_endpoints());
     }
 }
 
@@ -262,7 +262,9 @@ fn a_silent_sources_endpoints_age_with_its_slices() {
     lab.settle();
     lab.lose("east");
     // Nobody has heard of it, so that nothing but time decides.
-    lab.update(Update::Tick(Moment(std::time::Duration::from_secs(61))));
+    lab.update(Update::Tick(MonotonicTime(std::time::Duration::from_secs(
+        61,
+    ))));
     lab.settle();
     let subset = &lab.endpoints().unwrap()["subsets"][0];
     assert_eq!(subset["notReadyAddresses"][0]["ip"], "10.0.0.1");

@@ -1,7 +1,7 @@
 //! What people bring: odd addresses, edited mirrors, leftovers of other programs.
 
 use proto_types::{ObjectKey, Resource};
-use reflector_planner::{Met, Obstacle, Update};
+use reflector_planner::{ExistingObject, Update, WriteFailure};
 use serde_json::{Value, json};
 
 use crate::lab::{Lab, name, prefixed, same_name};
@@ -145,24 +145,24 @@ fn obstacles_of_services_that_vanish_are_forgotten() {
         let key = format!("demo/s{i}");
         lab.apply_service("east", &service(&key));
         let local = ObjectKey::new("mirrors", &format!("east-demo-73736d-s{i}"));
-        let refused = Obstacle::Refused("no".into());
+        let refused = WriteFailure::Refused("no".into());
         lab.update(Update::Blocked(Resource::Services, local, refused));
         let slice = ObjectKey::new("mirrors", &format!("east-s{i}"));
-        let refused = Obstacle::Refused("no".into());
+        let refused = WriteFailure::Refused("no".into());
         lab.update(Update::Blocked(Resource::EndpointSlices, slice, refused));
         lab.delete_service("east", &key);
     }
-    assert_eq!(lab.world.local().n_obstacles(), 100, "of slices");
+    assert_eq!(lab.index.local().n_obstacles(), 100, "of slices");
     lab.wait(3600);
-    assert_eq!(lab.world.local().n_obstacles(), 0);
+    assert_eq!(lab.index.local().n_obstacles(), 0);
 }
 
-fn left_behind(name: &str) -> Met {
+fn left_behind(name: &str) -> ExistingObject {
     let labels = json!({"mirrored-svc": "true", "mirror-svc-prefix-sync": "east"});
     let key = format!("mirrors/{name}");
     let there = with(service(&key), "/metadata/labels", labels);
     let there = with(there, "/spec/selector", json!(null));
-    Met {
+    ExistingObject {
         service: raw(Resource::Services, &there),
         endpoints: None,
     }

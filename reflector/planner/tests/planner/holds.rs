@@ -37,7 +37,7 @@ fn reasons(lab: &Lab) -> Vec<&'static str> {
 
 /// Addresses of all slices in the local cluster.
 fn addresses(lab: &Lab) -> Vec<String> {
-    let all = lab.world.local().slices();
+    let all = lab.index.local().slices();
     let endpoints = all.flat_map(|(_, it)| &it.shows.as_ref().unwrap().spec.endpoints);
     let mut all: Vec<_> = endpoints.map(|it| it.addresses[0].to_string()).collect();
     all.sort();
@@ -107,7 +107,7 @@ fn a_burst_of_events_that_deletes_most_is_held_as_a_whole() {
         );
         // By its name in the source, which has it no more.
         let original = proto_types::ObjectKey::new("demo", "web-1");
-        let explained = reflector_planner::explain(&lab.world, &original);
+        let explained = reflector_planner::explain(&lab.index, &original);
         assert_eq!(explained.len(), 1, "{explained:?}");
         assert!(explained[0].objects[0].exists, "{explained:?}");
         assert_eq!(explained[0].problems.len(), 1, "{explained:?}");

@@ -82,7 +82,7 @@ fn only_admitted_namespaces_and_names_are_mirrored_and_the_rest_is_told() {
          one"
     );
     // The same words answer the question why.
-    let explained = explain(&lab.world, &ObjectKey::new("kube-system", "dns"));
+    let explained = explain(&lab.index, &ObjectKey::new("kube-system", "dns"));
     let words = problems[1].to_string();
     assert!(explained[0].problems.contains(&words), "{explained:?}");
     assert!(explained[0].reasons.iter().any(|it| it.text == words));

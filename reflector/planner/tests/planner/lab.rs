@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use proto_types::{ObjectKey, Resource, Revision};
+use proto_types::{ObjectKey, Resource, ResourceVersion};
 use reflector_planner::{
-    Change, Exported, LocalChange, LocalKey, LocalList, Moment, Placement, Policy, Problem, Role,
-    SourceName, SourcePolicy, SourceService, SourceSlice, Step, Update, World, plan, steps,
+    Change, Exported, Index, LocalChange, LocalList, MirrorKey, MonotonicTime, Placement, Policy,
+    Problem, Role, SourceName, SourcePolicy, SourceService, SourceSlice, Step, Update, plan, steps,
 };
 use serde_json::Value;
 
@@ -14,9 +14,9 @@ use crate::cluster::Cluster;
 use crate::object::raw;
 
 pub(crate) struct Lab {
-    pub(crate) world: World,
+    pub(crate) index: Index,
     pub(crate) cluster: Cluster,
-    dirty: BTreeSet<LocalKey>,
+    dirty: BTreeSet<MirrorKey>,
     seconds: u64,
     /// What sources are said to export: mirrors, or members of global Services.
     pub(crate) role: Role,
@@ -52,7 +52,7 @@ impl Lab {
     /// A reflector that starts on a cluster.
     pub(crate) fn over(cluster: Cluster, policy: Policy) -> Self {
         let mut lab = Self {
-            world: World::new(policy),
+            index: Index::new(policy),
             cluster,
             dirty: BTreeSet::new(),
             seconds: 0,
@@ -64,7 +64,7 @@ impl Lab {
 
     /// Lists the local cluster.
     pub(crate) fn list_local(&mut self) {
-        let revision = Revision::new(self.cluster.revision);
+        let revision = ResourceVersion::new(self.cluster.revision);
         let services = LocalList {
             revision,
             rewound: false,
@@ -77,7 +77,7 @@ impl Lab {
         };
         self.update(Update::LocalServices(LocalChange::Listed(services)));
         self.update(Update::LocalSlices(LocalChange::Listed(slices)));
-        if self.world.concerns_endpoints() {
+        if self.index.concerns_endpoints() {
             let endpoints = LocalList {
                 revision,
                 rewound: false,
@@ -89,7 +89,7 @@ impl Lab {
 
     /// The same cluster, and a reflector that starts anew.
     pub(crate) fn restarted(self) -> Self {
-        let policy = self.world.policy().clone();
+        let policy = self.index.policy().clone();
         Self {
             role: self.role,
             ..Self::over(self.cluster, policy)
@@ -97,11 +97,11 @@ impl Lab {
     }
 
     pub(crate) fn update(&mut self, update: Update) {
-        self.dirty.extend(self.world.update(update));
+        self.dirty.extend(self.index.update(update));
     }
 
     pub(crate) fn reconfigure(&mut self, policy: Policy, anew: &HashSet<SourceName>) {
-        self.dirty.extend(self.world.reconfigure(policy, anew));
+        self.dirty.extend(self.index.reconfigure(policy, anew));
     }
 
     pub(crate) fn identify(&mut self, source: &str, cluster: &str) {
@@ -208,7 +208,7 @@ impl Lab {
     /// The same, before anything was heard of it.
     pub(crate) fn lose_source(&mut self, source: &str) {
         self.lose(source);
-        assert!(self.world.policy().rank(&name(source), self.role).is_some());
+        assert!(self.index.policy().rank(&name(source), self.role).is_some());
     }
 
     /// It lived until now.
@@ -229,12 +229,12 @@ impl Lab {
     /// Since the start.
     pub(crate) fn pass(&mut self, seconds: u64) {
         self.seconds = seconds;
-        self.update(Update::Tick(Moment(Duration::from_secs(seconds))));
+        self.update(Update::Tick(MonotonicTime(Duration::from_secs(seconds))));
     }
 
     /// What is to be listed once more.
     pub(crate) fn doubts(&mut self) -> Vec<String> {
-        let doubts = self.world.doubts().into_iter();
+        let doubts = self.index.relist_requests().into_iter();
         let said = doubts.map(|it| format!("{:?} of {}", it.resource, it.source));
         said.collect()
     }
@@ -257,7 +257,7 @@ impl Lab {
             .remove(&(resource, key.clone()))
             .unwrap();
         self.cluster.revision += 1;
-        let revision = Revision::new(self.cluster.revision);
+        let revision = ResourceVersion::new(self.cluster.revision);
         self.update(match resource {
             Resource::Services => Update::LocalServices(LocalChange::Deleted(key, revision)),
             Resource::EndpointSlices => Update::LocalSlices(LocalChange::Deleted(key, revision)),
@@ -267,7 +267,7 @@ impl Lab {
 
     /// Tries again what was in vain.
     pub(crate) fn retry(&mut self, key: &ObjectKey) {
-        self.dirty.insert(LocalKey::new(key.clone()));
+        self.dirty.insert(MirrorKey::new(key.clone()));
     }
 
     /// How many keys are to be planned again.
@@ -308,7 +308,7 @@ impl Lab {
         }
     }
 
-    fn perform(&mut self, key: &LocalKey) {
+    fn perform(&mut self, key: &MirrorKey) {
         let mut has_service = true;
         for step in self.steps(key) {
             if step.needs_service() && !has_service {
@@ -325,35 +325,36 @@ impl Lab {
         }
     }
 
-    fn steps(&self, key: &LocalKey) -> Vec<Step> {
-        steps(&plan(&self.world, key), key, self.world.local())
+    fn steps(&self, key: &MirrorKey) -> Vec<Step> {
+        steps(&plan(&self.index, key), key, self.index.local())
     }
 
     fn is_blocked(&self, step: &Step) -> bool {
-        let obstacle = |resource, key| self.world.local().obstacle(resource, key).is_some();
-        obstacle(step.resource, &step.key)
+        let write_failure =
+            |resource, key| self.index.local().write_failure(resource, key).is_some();
+        write_failure(step.resource, &step.key)
     }
 
     /// Every key that anything belongs to.
-    fn keys(&self) -> BTreeSet<LocalKey> {
+    fn keys(&self) -> BTreeSet<MirrorKey> {
         let mut keys = BTreeSet::new();
-        for rank in self.world.policy().ranks() {
-            let services = self.world.source(rank).services.known();
+        for rank in self.index.policy().ranks() {
+            let services = self.index.source(rank).services.known();
             let services = services.into_iter().flat_map(|it| it.keys());
-            keys.extend(services.map(|it| self.world.policy().local(rank, it)));
+            keys.extend(services.map(|it| self.index.policy().local(rank, it)));
         }
         for (resource, key) in self.cluster.objects.keys() {
             if *resource == Resource::Services {
-                keys.insert(LocalKey::new(key.clone()));
+                keys.insert(MirrorKey::new(key.clone()));
             }
         }
-        let slices = self.world.local().slices();
+        let slices = self.index.local().slices();
         keys.extend(slices.filter_map(|(_, slice)| slice.owner.attached_to.clone()));
         keys
     }
 
     pub(crate) fn problems(&self) -> Vec<Problem> {
-        let plans = self.keys().into_iter().map(|key| plan(&self.world, &key));
+        let plans = self.keys().into_iter().map(|key| plan(&self.index, &key));
         let problems: BTreeSet<_> = plans.flat_map(|plan| plan.problems).collect();
         problems.into_iter().collect()
     }

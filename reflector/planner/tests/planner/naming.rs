@@ -156,7 +156,7 @@ fn a_service_may_choose_its_mirrors_name_where_that_is_allowed() {
         lab.slice()["metadata"]["labels"]["kubernetes.io/service-name"],
         "shop"
     );
-    let by_original = explain(&lab.world, &proto_types::ObjectKey::new("demo", "web"));
+    let by_original = explain(&lab.index, &proto_types::ObjectKey::new("demo", "web"));
     assert_eq!(by_original[0].service, "mirrors/shop");
     // It stays so while it changes, is edited here, and is lost sight of.
     lab.edit(

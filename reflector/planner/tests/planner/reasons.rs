@@ -8,7 +8,7 @@ use crate::object::{service, slice};
 
 #[track_caller]
 fn check(lab: &Lab, key: &str, rules: &[&str], to_do: &[&str]) -> String {
-    let explained = explain(&lab.world, &ObjectKey::parse(key).unwrap());
+    let explained = explain(&lab.index, &ObjectKey::parse(key).unwrap());
     let reasons = explained.iter().flat_map(|it| &it.reasons);
     let found: Vec<_> = reasons.map(|it| it.rule.as_str()).collect();
     assert_eq!(found, rules, "{explained:?}");

@@ -205,7 +205,7 @@ fn a_mirror_says_which_cluster_its_source_is() {
     let mut lab = east_and_west();
     let cluster = |lab: &Lab| {
         let east = name("east");
-        let clusters = lab.world.clusters_of(&east);
+        let clusters = lab.index.clusters_of(&east);
         clusters.map(str::to_owned).collect::<Vec<_>>()
     };
     assert!(cluster(&lab).is_empty());

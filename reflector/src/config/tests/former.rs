@@ -1,11 +1,11 @@
 //! Former spellings of flags and keys, which stay accepted.
 
-use super::{Config, Shown, config};
+use super::{Config, EffectiveConfig, config};
 use crate::config::File;
 
 #[track_caller]
-fn shown(config: Result<Config, String>) -> Shown {
-    Shown::from(&config.unwrap())
+fn shown(config: Result<Config, String>) -> EffectiveConfig {
+    EffectiveConfig::from(&config.unwrap())
 }
 
 #[test]

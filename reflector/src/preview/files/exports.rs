@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proto_types::resource::Names;
+use proto_types::resource::ApiResource;
 use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_clusterset::api::Version;
 use reflector_clusterset::{
@@ -13,7 +13,7 @@ use super::Objects;
 use crate::clusterset::{Configuration, Read};
 
 /// Returns the names of a kind of the Multi-Cluster Services API, in any version.
-pub(super) fn names(kind: &str) -> Option<&'static Names> {
+pub(super) fn names(kind: &str) -> Option<&'static ApiResource> {
     let version = Version::V1Beta1;
     let mut all = [version.exports(), version.imports()].into_iter();
     all.find(|it| it.kind == kind)
@@ -31,8 +31,8 @@ pub(super) fn read(
     let others: Vec<_> = settings.clusters.keys().cloned().collect();
     let mut set = ClusterSet::new(settings);
     let mut failures = BTreeMap::new();
-    here.tell_local(&mut set);
-    here.tell_cluster(&mut set, &local);
+    here.apply_local(&mut set);
+    here.apply_cluster(&mut set, &local);
     for cluster in others.into_iter().filter(|it| *it != local) {
         let objects = match sources.get(cluster.as_str()) {
             Some(Ok(objects)) => objects,
@@ -43,11 +43,11 @@ pub(super) fn read(
             None => continue,
         };
         match objects.needs_exports() {
-            Ok(()) => objects.tell_cluster(&mut set, &cluster),
+            Ok(()) => objects.apply_cluster(&mut set, &cluster),
             Err(why) => drop(failures.insert(cluster, why)),
         }
     }
-    tell_namespaces(here, &mut set);
+    apply_namespaces(here, &mut set);
     Read {
         set,
         version: Version::V1Beta1,
@@ -65,7 +65,7 @@ impl Objects {
         Err("its file has no serviceexports, which may not have been asked for".to_owned())
     }
 
-    fn tell_local(&self, set: &mut ClusterSet) {
+    fn apply_local(&self, set: &mut ClusterSet) {
         let imports = listed(self.of("ServiceImport"), |it| Some(Observed::import(it)));
         set.update(Update::Imports(imports));
         let services = self.by_resource.get(&Resource::Services);
@@ -76,7 +76,7 @@ impl Objects {
         set.update(Update::Copies(copies));
     }
 
-    fn tell_cluster(&self, set: &mut ClusterSet, cluster: &ClusterId) {
+    fn apply_cluster(&self, set: &mut ClusterSet, cluster: &ClusterId) {
         let exports = listed(self.of("ServiceExport"), |it| Some(Export::read(it)));
         set.update(Update::Exports(cluster.clone(), exports));
         let services = self.by_resource.get(&Resource::Services);
@@ -95,7 +95,7 @@ impl Objects {
 }
 
 /// Tells which namespaces there are. Where the local file has none, there are all.
-fn tell_namespaces(here: &Objects, set: &mut ClusterSet) {
+fn apply_namespaces(here: &Objects, set: &mut ClusterSet) {
     let exported: BTreeSet<_> = set.keys().into_iter().collect();
     let all = match &here.namespaces {
         Some(known) => known.iter().cloned().collect::<BTreeSet<String>>(),

@@ -27,7 +27,7 @@ fn feed(resource: &str, state: &str, error: Option<&str>) -> FeedStatus {
     }
 }
 
-fn world(feeds: Vec<FeedStatus>) -> Status {
+fn index(feeds: Vec<FeedStatus>) -> Status {
     let east = SourceStatus {
         name: "east".to_owned(),
         cluster: Some("cluster-uid".to_owned()),
@@ -45,7 +45,7 @@ fn world(feeds: Vec<FeedStatus>) -> Status {
 }
 
 fn well() -> Status {
-    world(vec![
+    index(vec![
         feed("services", "synced", None),
         feed("endpointslices", "synced", None),
     ])
@@ -95,10 +95,10 @@ fn a_source_that_is_well_has_its_conditions_and_counts() {
 #[test]
 fn the_same_state_later_is_the_same_status() {
     let verdict = verdict(Some(2), false);
-    let mut lost = world(vec![feed("services", "stale", Some("connection refused"))]);
-    for world in [&well(), &lost] {
-        let first = of(&verdict, world, &Value::Null, at(0));
-        assert_eq!(of(&verdict, world, &first, at(60)), first);
+    let mut lost = index(vec![feed("services", "stale", Some("connection refused"))]);
+    for index in [&well(), &lost] {
+        let first = of(&verdict, index, &Value::Null, at(0));
+        assert_eq!(of(&verdict, index, &first, at(60)), first);
     }
     let first = of(&verdict, &lost, &Value::Null, at(0));
     lost.sources[0].feeds[0].age_seconds = Some(3700);
@@ -119,37 +119,37 @@ fn the_same_state_later_is_the_same_status() {
 
 #[test]
 fn a_lost_source_is_neither_reachable_nor_synced_and_tells_since_when() {
-    let lost = world(vec![feed("services", "synced", Some("connection refused"))]);
+    let lost = index(vec![feed("services", "synced", Some("connection refused"))]);
     let status = of(&verdict(Some(2), false), &lost, &Value::Null, at(0));
     assert_eq!(condition(&status, "Reachable"), "False/Disconnected");
     assert_eq!(condition(&status, "Synced"), "False/Disconnected");
     assert_eq!(status["lastContactTime"], "2030-03-17T17:45:00Z");
-    let stale = world(vec![feed("services", "stale", Some("x"))]);
+    let stale = index(vec![feed("services", "stale", Some("x"))]);
     let status = of(&verdict(Some(2), false), &stale, &Value::Null, at(0));
     assert_eq!(condition(&status, "Synced"), "False/Stale");
 }
 
 #[test]
 fn problems_are_the_reasons_of_degraded_the_most_frequent_first() {
-    let mut world = well();
+    let mut index = well();
     let problem = |reason: &str, source: &str| ProblemStatus {
         reason: reason.to_owned(),
         object: "demo/web".to_owned(),
         source: source.to_owned(),
         message: "the message".to_owned(),
     };
-    world.problems = ["NameTooLong", "PortConflict", "PortConflict", MISMATCH]
+    index.problems = ["NameTooLong", "PortConflict", "PortConflict", MISMATCH]
         .map(|it| problem(it, "east"))
         .to_vec();
-    world.problems.push(problem("NameTooLong", "west"));
-    world.held.push(HeldStatus {
+    index.problems.push(problem("NameTooLong", "west"));
+    index.held.push(HeldStatus {
         source: "east".to_owned(),
         resource: "services".to_owned(),
         deletions: 7,
         reason: "r".to_owned(),
         until: "u".to_owned(),
     });
-    let status = of(&verdict(Some(2), false), &world, &Value::Null, at(0));
+    let status = of(&verdict(Some(2), false), &index, &Value::Null, at(0));
     assert_eq!(condition(&status, "Degraded"), "True/DeletionHeld");
     let message = status["conditions"][4]["message"].as_str().unwrap();
     assert!(
@@ -187,7 +187,7 @@ fn a_source_that_is_not_read_yet_is_starting() {
     new.age_seconds = None;
     let status = of(
         &verdict(Some(2), false),
-        &world(vec![new]),
+        &index(vec![new]),
         &Value::Null,
         at(0),
     );
@@ -210,10 +210,10 @@ fn a_source_that_is_not_read_yet_is_starting() {
 #[test]
 fn a_status_is_bounded() {
     let long = "x".repeat(100_000);
-    let lost = world(vec![feed("services", "stale", Some(&long))]);
+    let lost = index(vec![feed("services", "stale", Some(&long))]);
     let one = of(&verdict(Some(2), false), &lost, &Value::Null, at(0));
     assert!(one.to_string().len() < 5000, "{}", one.to_string().len());
-    let other = world(vec![feed("services", "stale", Some("y"))]);
+    let other = index(vec![feed("services", "stale", Some("y"))]);
     let other = of(&verdict(Some(2), false), &other, &Value::Null, at(0));
     assert_eq!(difference(&one, &other), Difference::Words);
     let well = of(&verdict(Some(2), false), &well(), &Value::Null, at(0));

@@ -14,17 +14,17 @@ async fn a_failure_of_one_object_is_its_problem_with_the_servers_message() {
         "failed to allocate a serviceIP: range is full",
         "failed calling webhook \"w\": connection refused",
     ] {
-        let world = world(&[service(Value::Null)], &[]);
-        let outcome = perform(world, vec![(POST, 500, internal(message))]).await;
+        let index = index(&[service(Value::Null)], &[]);
+        let outcome = perform(index, vec![(POST, 500, internal(message))]).await;
         assert_eq!(outcome.written.unavailable, None, "others are written");
-        assert_eq!(outcome.written.again, Some(Again::Later));
+        assert_eq!(outcome.written.again, Some(Requeue::WithBackoff));
         assert_eq!(outcome.problems(), ["WriteRejected"]);
         assert!(outcome.messages()[0].contains(message));
     }
     // Nothing can be written where etcd has no leader.
-    let world = world(&[service(Value::Null)], &[]);
+    let index = index(&[service(Value::Null)], &[]);
     let answers = vec![(POST, 500, status(500, "etcdserver: no leader"))];
-    let outcome = perform(world, answers).await;
+    let outcome = perform(index, answers).await;
     assert!(outcome.written.unavailable.is_some());
 }
 
@@ -36,11 +36,11 @@ async fn finalizers_that_keep_a_mirror_are_named() {
     kept["metadata"]["resourceVersion"] = json!("8");
     let mut headless = service(Value::Null);
     headless["spec"]["clusterIP"] = json!("None");
-    for world in [world(&[headless], &[mirror()]), world_without()] {
-        let outcome = perform(world, vec![(DELETE, 200, kept.clone())]).await;
+    for index in [index(&[headless], &[mirror()]), world_without()] {
+        let outcome = perform(index, vec![(DELETE, 200, kept.clone())]).await;
         assert_eq!(outcome.problems(), ["DeletionBlocked"]);
         assert!(outcome.messages()[0].contains("example.com/wait"));
-        assert_eq!(outcome.written.again, Some(Again::Later));
+        assert_eq!(outcome.written.again, Some(Requeue::WithBackoff));
     }
 }
 
@@ -54,13 +54,13 @@ async fn an_optional_field_that_the_server_rejects_does_not_cost_the_mirror() {
         "message": "Unsupported value: \"PreferSameZone\": supported values: \"PreferClose\"",
         "field": "spec.trafficDistribution",
     }]});
-    let world = world(&[exported], &[]);
-    let outcome = perform(world, vec![(POST, 422, rejected)]).await;
-    assert_eq!(outcome.written.again, Some(Again::Later));
+    let index = index(&[exported], &[]);
+    let outcome = perform(index, vec![(POST, 422, rejected)]).await;
+    assert_eq!(outcome.written.again, Some(Requeue::WithBackoff));
     assert_eq!(outcome.problems(), ["FieldNotSupported"]);
     assert!(outcome.messages()[0].contains("PreferClose"));
-    let key = LocalKey::new(ObjectKey::new("demo", "web"));
-    let steps = steps(&plan(&outcome.world, &key), &key, outcome.world.local());
+    let key = MirrorKey::new(ObjectKey::new("demo", "web"));
+    let steps = steps(&plan(&outcome.index, &key), &key, outcome.index.local());
     let Write::Create(body) = &steps[0].write else {
         panic!("{steps:?}");
     };

@@ -8,18 +8,18 @@ use http::Request;
 use kube::client::Body;
 
 use crate::client::{Access, connect};
-use crate::scripted::{Answer, Scripted};
+use crate::mock_server::{Answer, MockServer};
 
 struct Lab {
     directory: tempfile::TempDir,
-    server: Scripted,
+    server: MockServer,
 }
 
 impl Lab {
     async fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
-            server: Scripted::start((0..20).map(|_| Answer::ok("{}")).collect()).await,
+            server: MockServer::start((0..20).map(|_| Answer::ok("{}")).collect()).await,
         }
     }
 
@@ -51,7 +51,7 @@ impl Lab {
             .map_err(|why| why.to_string())?;
         let request = Request::get("/version").body(Body::empty()).unwrap();
         client.send(request).await.map_err(|why| why.to_string())?;
-        Ok(self.server.asked().last().unwrap().clone())
+        Ok(self.server.requests().last().unwrap().clone())
     }
 }
 

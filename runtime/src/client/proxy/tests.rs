@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{around, parse};
 use crate::client::{Access, connect};
-use crate::scripted::{Answer, Scripted};
+use crate::mock_server::{Answer, MockServer};
 
 #[track_caller]
 fn leads(server: &str, variables: &[(&str, &str)], proxy: Option<&str>) {
@@ -144,7 +144,7 @@ async fn ask(access: &Access) {
 
 #[tokio::test]
 async fn a_url_may_be_reached_through_a_proxy_of_its_own() {
-    let server = Scripted::start(vec![Answer::ok("{}")]).await;
+    let server = MockServer::start(vec![Answer::ok("{}")]).await;
     let Proxy {
         address,
         asked,
@@ -169,7 +169,7 @@ async fn a_url_may_be_reached_through_a_proxy_of_its_own() {
 
 #[tokio::test]
 async fn a_kubeconfig_names_its_proxy() {
-    let server = Scripted::start(vec![Answer::ok("{}")]).await;
+    let server = MockServer::start(vec![Answer::ok("{}")]).await;
     let Proxy {
         address,
         asked,

@@ -1,4 +1,4 @@
-//! Emitter replica without sockets: the hubs, the gate and the API of the real one.
+//! Emitter replica without sockets: the caches, the gate and the API of the real one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use emitter::access::{Access, Parts, Settings};
 use emitter::api::{self, Api};
 use emitter::consumers::Consumers;
 use emitter::documents::Documents;
-use emitter::hub::{self, Hub};
 use emitter::limits::RequestLimits;
 use emitter::metrics::Metrics;
 use emitter::request_filter::{self, RequestFilter};
+use emitter::watch_cache::{self, WatchCache};
 use emitter_cache::{Fields, Limits};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use proto_types::evidence::Ruling;
-use proto_types::{Resource, Revision};
-use runtime::follow::{Event, Listing};
+use proto_types::{Resource, ResourceVersion};
+use runtime::watcher::{Event, Listing};
 use tokio::task::JoinSet;
 
 use super::upstream::{Upstream, deleted};
@@ -31,7 +31,7 @@ struct Limited {
 }
 
 pub(crate) struct Replica {
-    hubs: Vec<Arc<Hub>>,
+    caches: Vec<Arc<WatchCache>>,
     pub(crate) router: Router,
     access: Arc<Access>,
     /// Number of the process.
@@ -45,10 +45,10 @@ pub(crate) struct Replica {
 
 impl Replica {
     pub(crate) fn start(directory: &Path, policy: usize, upstream: &Upstream) -> Self {
-        let hubs = Resource::ALL
-            .map(|resource| Arc::new(Hub::new(resource, Fields::All, Limits::default())));
+        let caches = Resource::ALL
+            .map(|resource| Arc::new(WatchCache::new(resource, Fields::All, Limits::default())));
         let owners = Arc::default();
-        hub::join(&hubs[0], &hubs[1..], &owners);
+        watch_cache::join(&caches[0], &caches[1..], &owners);
         let metrics = Metrics::register(&mut Registry::default());
         let nowhere = tower::service_fn(async |_: http::Request<kube::client::Body>| {
             Ok::<_, std::io::Error>(http::Response::new(kube::client::Body::empty()))
@@ -63,7 +63,7 @@ impl Replica {
             certificates: None,
             client: client.clone(),
             owners,
-            hubs: hubs.to_vec(),
+            caches: caches.to_vec(),
             metrics: Arc::clone(&metrics),
         })
         .unwrap();
@@ -77,7 +77,7 @@ impl Replica {
             access: Arc::clone(&access),
         });
         let api = Api {
-            hubs: hubs.to_vec(),
+            caches: caches.to_vec(),
             documents: Documents::new(client),
             metrics,
             shutdown: Default::default(),
@@ -88,7 +88,7 @@ impl Replica {
             request_filter::filter,
         ));
         let mut replica = Self {
-            hubs: hubs.to_vec(),
+            caches: caches.to_vec(),
             router,
             access,
             process: fastrand::u64(..),
@@ -105,23 +105,23 @@ impl Replica {
     fn begin(&mut self, upstream: &Upstream) {
         let past = upstream.revision - fastrand::u64(..40).min(upstream.revision - 1);
         for of in [0, 1] {
-            self.hubs[of].begin_in_the_past();
+            self.caches[of].begin_in_the_past();
             let objects = upstream.at(of, past);
-            let listing = Listing::confirmed(Revision::new(past), objects);
+            let listing = Listing::confirmed(ResourceVersion::new(past), objects);
             self.tell(of, Event::Listed(listing));
             let log = &upstream.log[of];
             self.read[of] = log.partition_point(|it| it.0 <= past);
         }
         for of in [0, 1] {
             while self.read(upstream, of) {}
-            self.hubs[of].settle();
+            self.caches[of].settle();
         }
-        let none = Listing::confirmed(Revision::new(past), Vec::new());
+        let none = Listing::confirmed(ResourceVersion::new(past), Vec::new());
         self.tell(2, Event::Listed(none));
     }
 
     fn tell(&self, of: usize, event: Event) {
-        self.hubs[of].ingest(event, Timestamp::now());
+        self.caches[of].ingest(event, Timestamp::now());
     }
 
     /// Reads the next change of a resource, or its progress. Returns whether there was one.
@@ -132,7 +132,7 @@ impl Replica {
         }
         let position = self.read[of];
         let Some((_, _, object)) = upstream.log[of].get(position) else {
-            self.tell(of, Event::Progress(Revision::new(upstream.revision)));
+            self.tell(of, Event::Progress(ResourceVersion::new(upstream.revision)));
             return false;
         };
         self.read[of] += 1;
@@ -156,7 +156,7 @@ impl Replica {
 
     fn replace(&mut self, upstream: &Upstream, of: usize, ruling: Ruling) {
         let objects = upstream.objects[of].values().cloned().collect();
-        let mut listing = Listing::confirmed(Revision::new(upstream.revision), objects);
+        let mut listing = Listing::confirmed(ResourceVersion::new(upstream.revision), objects);
         listing.ruling = ruling;
         self.read[of] = upstream.log[of].len();
         self.tell(of, Event::Listed(listing));

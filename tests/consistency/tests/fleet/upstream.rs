@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use consistency::truth::{Event, Version};
 use consistency::{History, Truth};
-use proto_types::{RawObject, Resource, Revision};
+use proto_types::{RawObject, Resource, ResourceVersion};
 
 pub(crate) const RESOURCES: [&str; 2] = ["services", "endpointslices"];
 pub(crate) const NAMESPACES: u8 = 3;
@@ -152,6 +152,6 @@ pub(crate) fn deleted(log: &[Logged], position: usize) -> RawObject {
     let (revision, key, _) = &log[position];
     let last = log[..position].iter().rev().find(|it| it.1 == *key);
     let mut object = last.and_then(|it| it.2.clone()).unwrap();
-    object.revision = Revision::new(*revision);
+    object.revision = ResourceVersion::new(*revision);
     object
 }

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use emitter::api::WatchPath;
 use http::{HeaderMap, Method, header};
 use proto_types::Status;
-use proto_types::status::{Cause, Details};
+use proto_types::status::{Details, StatusCause};
 use serde_json::Value;
 
 use super::patch;
@@ -167,7 +167,7 @@ fn invalid(options: &str, field: &str, reason: &str, why: String) -> Status {
     Status::failure(422, "Invalid", message).about(Details {
         group: "meta.k8s.io".to_owned(),
         kind: options.to_owned(),
-        causes: vec![Cause {
+        causes: vec![StatusCause {
             reason: reason.to_owned(),
             message: why,
             field: field.to_owned(),

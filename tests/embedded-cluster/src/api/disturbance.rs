@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use emitter::api::{Asked, respond};
+use emitter::api::{RequestContext, response};
 use futures::{Stream, StreamExt, stream};
 use http::StatusCode;
 
@@ -14,16 +14,16 @@ use crate::Verb;
 use crate::fault::{Fault, Subject, refusal};
 
 /// The answer that a fault gives instead of ours, if it gives one.
-pub(super) async fn before(fault: &Fault, asked: &Asked) -> Option<Response> {
+pub(super) async fn before(fault: &Fault, asked: &RequestContext) -> Option<Response> {
     match fault {
         // Who got in before the door closed is cut off in a moment.
         Fault::Refuse | Fault::Hang | Fault::HalfOpen => std::future::pending().await,
         Fault::Answer { code, retry_after } => {
-            Some(respond::refusal(asked, &refusal(*code, *retry_after)))
+            Some(response::refusal(asked, &refusal(*code, *retry_after)))
         }
         Fault::Garbage => {
             let html = "text/html; charset=utf-8";
-            Some(respond::with_type(asked, StatusCode::OK, html, GARBAGE))
+            Some(response::with_type(asked, StatusCode::OK, html, GARBAGE))
         }
         Fault::Slow { latency, .. } => {
             tokio::time::sleep(*latency).await;

@@ -1,7 +1,7 @@
 //! Server-side apply: what a configuration makes of an object, and of who owns it.
 
 use proto_types::Status;
-use proto_types::status::{Cause, Details};
+use proto_types::status::{Details, StatusCause};
 use serde_json::Value;
 
 use super::entries::{Entries, Manager, Operation};
@@ -141,7 +141,7 @@ fn prune(shape: Shape, merged: &Value, entries: &Entries, last: &Set) -> Value {
 }
 
 fn conflict(conflicts: &[Conflict]) -> Status {
-    let causes: Vec<Cause> = conflicts
+    let causes: Vec<StatusCause> = conflicts
         .iter()
         .flat_map(|it| {
             it.fields
@@ -149,7 +149,7 @@ fn conflict(conflicts: &[Conflict]) -> Status {
                 .into_iter()
                 .map(|path| (&it.manager, path))
         })
-        .map(|(manager, field)| Cause {
+        .map(|(manager, field)| StatusCause {
             reason: "FieldManagerConflict".to_owned(),
             message: format!("conflict with {manager}"),
             field,

@@ -39,7 +39,7 @@ impl Storage {
         options: &DeleteOptions,
     ) -> Result<Arc<Entry>, Status> {
         let mut state = self.lock();
-        let entry = self.hub(kind).get(key);
+        let entry = self.cache(kind).get(key);
         let entry = entry.ok_or_else(|| Status::not_found(kind.names(), key.name()))?;
         let mut object = value(&entry);
         check_preconditions(kind, &object, &options.preconditions)?;

@@ -6,7 +6,7 @@ use control_plane::assets::{self, Found};
 use embedded_cluster::{EmbeddedCluster, Fault, Options};
 use kube::config::Kubeconfig;
 
-use crate::args::Wishes;
+use crate::args::PlaygroundOptions;
 
 /// Which kind of clusters a playground has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ const MAX_REAL_SOURCES: u16 = 6;
 
 impl Kind {
     /// The kind that is wished for.
-    pub(crate) const fn of(wishes: &Wishes) -> Self {
+    pub(crate) const fn of(wishes: &PlaygroundOptions) -> Self {
         if wishes.real {
             Self::Real
         } else {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use reflector::status::ProblemStatus;
 
-use crate::picture::{Picture, Row};
+use crate::playground_view::{PlaygroundView, Row};
 
 use super::table;
 use super::text::harmless;
 
 /// What is seen, as lines.
-pub(crate) fn summary(picture: &Picture) -> String {
+pub(crate) fn summary(picture: &PlaygroundView) -> String {
     let mut text = overview(picture);
     for problem in picture.problems() {
         let _ = writeln!(text, "{}", sentence(problem));
@@ -21,7 +21,7 @@ pub(crate) fn summary(picture: &Picture) -> String {
 }
 
 /// The same without what is skipped.
-fn overview(picture: &Picture) -> String {
+fn overview(picture: &PlaygroundView) -> String {
     let rows = picture.rows();
     let mut text = format!(
         "{} sources, {} mirror Services here\n",
@@ -61,7 +61,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 
 impl Told {
     /// What is to be told now.
-    pub(crate) fn news(&mut self, picture: &Picture, elapsed: Duration) -> String {
+    pub(crate) fn news(&mut self, picture: &PlaygroundView, elapsed: Duration) -> String {
         let is_first = self.last_summary.is_none();
         // Until everything is known, or it takes long, there is nothing worth telling.
         if is_first && !picture.is_settled() && elapsed < PERIOD {
@@ -88,7 +88,7 @@ impl Told {
         text
     }
 
-    fn tell_sources(&self, picture: &Picture, text: &mut String) {
+    fn tell_sources(&self, picture: &PlaygroundView, text: &mut String) {
         for row in &picture.rows() {
             let now = state(row);
             if self.sources.get(&row.name) != Some(&now) {
@@ -97,7 +97,7 @@ impl Told {
         }
     }
 
-    fn tell_problems(&mut self, picture: &Picture, text: &mut String) {
+    fn tell_problems(&mut self, picture: &PlaygroundView, text: &mut String) {
         let problems = picture.problems().iter();
         let problems: BTreeMap<_, _> = problems.map(|it| (sentence(it), subject(it))).collect();
         for (new, _) in problems

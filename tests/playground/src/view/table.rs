@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::picture::{Change, Endpoints, Row, What};
+use crate::playground_view::{Change, Endpoints, Row, What};
 
 use super::text::{pad, width};
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::plain::{Told, summary};
 use super::*;
-use crate::picture::{Moment, News};
+use crate::playground_view::{Moment, ViewUpdate};
 
 const WHY: &str = "cannot watch services: no connection: Connection refused";
 
@@ -47,19 +47,19 @@ fn object(resource: Resource, object: &Value) -> RawObject {
     RawObject::parse(resource, &Bytes::from(object.to_string())).unwrap()
 }
 
-fn listed(resource: Resource, objects: &[Value]) -> News {
+fn listed(resource: Resource, objects: &[Value]) -> ViewUpdate {
     let objects = objects
         .iter()
         .map(|it| super::tests::object(resource, it))
         .collect();
     let revision = "7".parse().unwrap();
-    News::Mirrors(
+    ViewUpdate::Mirrors(
         resource,
         Event::Listed(Listing::confirmed(revision, objects)),
     )
 }
 
-fn status(sources: &[(&str, Option<&str>)], problems: &[&str]) -> News {
+fn status(sources: &[(&str, Option<&str>)], problems: &[&str]) -> ViewUpdate {
     let feeds = |why: Option<&str>| {
         let state = if why.is_some() { "stale" } else { "synced" };
         json!([
@@ -79,12 +79,12 @@ fn status(sources: &[(&str, Option<&str>)], problems: &[&str]) -> News {
         "sources": sources.collect::<Vec<_>>(), "problems": problems.collect::<Vec<_>>(),
         "mirrors": {"services": 0, "endpointSlices": 0}, "queueDepth": 0, "leader": true,
     });
-    News::Status(Ok(serde_json::from_value::<Status>(status).unwrap()))
+    ViewUpdate::Status(Ok(serde_json::from_value::<Status>(status).unwrap()))
 }
 
 /// Two sources, one of which is lost; a mirror each, and one that has just gone.
-fn picture() -> Picture {
-    let mut picture = Picture::default();
+fn picture() -> PlaygroundView {
+    let mut picture = PlaygroundView::default();
     let services = [
         service("east", "web"),
         service("west", "web"),
@@ -100,12 +100,12 @@ fn picture() -> Picture {
         &slice("west", "web", &[true, false]),
     );
     picture.apply(
-        News::Mirrors(Resource::EndpointSlices, Event::Applied(changed)),
+        ViewUpdate::Mirrors(Resource::EndpointSlices, Event::Applied(changed)),
         at(5),
     );
     let gone = object(Resource::Services, &service("west", "old"));
     picture.apply(
-        News::Mirrors(Resource::Services, Event::Deleted(gone)),
+        ViewUpdate::Mirrors(Resource::Services, Event::Deleted(gone)),
         at(6),
     );
     picture.apply(
@@ -129,7 +129,7 @@ fn look() -> Look {
 }
 
 #[track_caller]
-fn screen(picture: &Picture, look: &Look, columns: usize, rows: usize) -> Vec<String> {
+fn screen(picture: &PlaygroundView, look: &Look, columns: usize, rows: usize) -> Vec<String> {
     let advice = [Advice {
         line: "kubectl get services".to_owned(),
         shows: "Services".to_owned(),
@@ -230,7 +230,7 @@ fn lines_to_try_are_whole() {
 
 #[test]
 fn wide_names_stay_in_their_columns() {
-    let mut picture = Picture::default();
+    let mut picture = PlaygroundView::default();
     picture.apply(status(&[("日本", None), ("east", None)], &[]), at(0));
     let shown = screen(&picture, &look(), 80, 16);
     let column = |line: &str| width(&line[..line.find("synced").unwrap()]);
@@ -272,7 +272,10 @@ fn plain_lines_tell_only_what_is_new() {
 #[test]
 fn a_reflector_that_is_silent_is_told() {
     let mut picture = picture();
-    picture.apply(News::Status(Err("connection refused".to_owned())), at(9));
+    picture.apply(
+        ViewUpdate::Status(Err("connection refused".to_owned())),
+        at(9),
+    );
     let shown = screen(&picture, &look(), 120, 20);
     assert!(
         shown[0].ends_with("the reflector: connection refused"),

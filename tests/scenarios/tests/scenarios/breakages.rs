@@ -27,7 +27,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::lab::{Cluster, MIRRORS, Program, program};
-use crate::telling::events;
+use crate::reporting::events;
 
 use alerts::Shown;
 use table::View;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use control_plane::Scene;
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 
 use crate::lab::{Cluster, EXPORT, Lab, Program, eventually, free_port, get, program};
 use crate::stream::{SERVICES, Watch, client, state};
@@ -29,12 +29,12 @@ async fn relay_with(lab: &Lab, upstream: &str, further: &[String]) -> anyhow::Re
     Ok(relay)
 }
 
-pub(crate) async fn revision_of(url: &str) -> anyhow::Result<Revision> {
+pub(crate) async fn revision_of(url: &str) -> anyhow::Result<ResourceVersion> {
     Ok(state(&serde_json::from_str(&get(url, SERVICES).await?)?)?.0)
 }
 
 /// Objects come, change and go; returns the revision of the last change.
-pub(crate) async fn change(east: &Cluster, round: &str) -> anyhow::Result<Revision> {
+pub(crate) async fn change(east: &Cluster, round: &str) -> anyhow::Result<ResourceVersion> {
     for i in 0..5 {
         east.create_service(&format!("{round}-{i}")).await?;
         let patch = format!(r#"{{"metadata":{{"annotations":{{"round":"{round}-{i}"}}}}}}"#);
@@ -55,8 +55,8 @@ pub(crate) async fn change(east: &Cluster, round: &str) -> anyhow::Result<Revisi
 async fn tells_the_same(
     east: &Cluster,
     url: &str,
-    since: Revision,
-    last: Revision,
+    since: ResourceVersion,
+    last: ResourceVersion,
 ) -> anyhow::Result<()> {
     let query = format!("resourceVersion={since}&timeoutSeconds=60");
     let mut theirs = Watch::open(&east.client, &query).await?;

@@ -7,8 +7,8 @@ use control_plane::Scene;
 use serde_json::json;
 
 use crate::configuration::ByFile;
-use crate::foresight::plan;
 use crate::lab::Lab;
+use crate::plan_command::plan;
 
 pub(crate) async fn the_log_the_status_and_a_plan_name_them(
     scene: Arc<Scene>,

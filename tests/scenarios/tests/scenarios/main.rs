@@ -3,7 +3,7 @@
 //! | module | shows |
 //! |---|---|
 //! | `mirroring` | what a source does is done here: the main job |
-//! | `disturbance` | what breaks removes nothing, and what comes back converges |
+//! | `connection_failures` | what breaks removes nothing, and what comes back converges |
 //! | `backends` | one suite of reads and writes on a real and an embedded cluster |
 //! | `faults` | every way to fail, on clusters that fail on demand |
 //! | `scale` | many sources, and one that hurts |
@@ -16,25 +16,25 @@
 //! | `migration` | mirrors of a replaced program become ours as its page says |
 //! | `replicas` | what k8s-endpoints-sync-controller lost on the way arrives |
 //! | `namespaces` | missing namespaces are created where that is wanted, and stay |
-//! | `old_rights` | ours runs with the rights of the replaced programs' manifests |
+//! | `old_rbac` | ours runs with the rights of the replaced programs' manifests |
 //! | `global` | Services of many clusters become one, the same in each |
 //! | `configuration` | sources, credentials and clusters that change while all goes on |
 //! | `multi_cluster_services` | ServiceExports become ServiceImports |
-//! | `foresight` | what a configuration would make is told before |
+//! | `plan_command` | what a configuration would make is told before |
 //! | `renaming` | sources that get another name, and reflectors that contend |
 //! | `former_spellings` | former spellings of keys and flags are named with their replacement |
-//! | `found` | sources that are found: kubeconfigs in a directory, URLs in a ConfigMap |
+//! | `source_discovery` | sources that are found: kubeconfigs in a directory, URLs in a ConfigMap |
 //! | `sources` | sources that are objects of the CRD `Source` |
-//! | `telling` | what is wrong is told where people look |
+//! | `reporting` | what is wrong is told where people look |
 //! | `serving` | the emitter beside the kube-apiserver that it follows |
 //! | `access` | who may see what, as the API server or the access configuration says |
 //! | `views` | a consumer cannot learn that anything else exists |
-//! | `endings` | an emitter ends, or takes other files, without hurting who reads |
+//! | `graceful_shutdown` | an emitter ends, or takes other files, without hurting who reads |
 //! | `chart` | the chart is installed, upgraded and removed by the real helm |
 //! | `manifests` | what is installed is accepted and understood |
 //! | `walk` | the page about installing, by its commands: encrypted, and no secret carried |
 //! | `uninstall` | the page about uninstalling leaves nothing |
-//! | `rights` | what the manifests grant is enough, and none of it too much |
+//! | `rbac` | what the manifests grant is enough, and none of it too much |
 //! | `policy` | what comes in, what it is called, and what is released by hand |
 //! | `policies` | both policies for names give the verdicts of one table |
 //! | `conformance` | the same questions to both, item by item |
@@ -64,18 +64,16 @@ mod commands;
 mod compat;
 mod configuration;
 mod conformance;
+mod connection_failures;
 mod connections;
 mod continuity;
 mod coredns;
-mod disturbance;
 mod embedded;
-mod endings;
 mod endpoints;
 mod faults;
-mod foresight;
 mod former_spellings;
-mod found;
 mod global;
+mod graceful_shutdown;
 mod input;
 mod issuers;
 mod lab;
@@ -86,21 +84,23 @@ mod mirroring;
 mod multi_cluster_services;
 mod namespaces;
 mod old_flags;
-mod old_rights;
+mod old_rbac;
 mod ownership;
+mod plan_command;
 mod playground;
 mod policies;
 mod policy;
+mod rbac;
 mod renaming;
 mod replicas;
-mod rights;
+mod reporting;
 mod scale;
 mod serving;
 mod shapes;
+mod source_discovery;
 mod sources;
 mod staleness;
 mod stream;
-mod telling;
 mod tls;
 mod uninstall;
 mod versions;
@@ -166,8 +166,8 @@ fn of_source_objects() -> Vec<Scenario> {
         scenario!(sources::source_objects_come_change_and_go),
         scenario!(cluster_profiles::cluster_profiles_come_change_and_go),
         scenario!(sources::two_hundred_source_objects_that_are_quiet_cost_no_status),
-        scenario!(rights::objects::sources_need_the_rights_of_the_component_and_no_more),
-        scenario!(rights::profiles::profiles_need_the_rights_of_the_component_and_no_more),
+        scenario!(rbac::objects::sources_need_the_rights_of_the_component_and_no_more),
+        scenario!(rbac::profiles::profiles_need_the_rights_of_the_component_and_no_more),
     ]
 }
 
@@ -233,10 +233,10 @@ fn of_mirrors() -> Vec<Scenario> {
         scenario!(mirroring::services_that_cannot_be_mirrored_are_reported),
         scenario!(mirroring::a_service_keeps_its_name_where_that_is_wanted),
         scenario!(mirroring::mirrors_are_never_exported_again),
-        scenario!(disturbance::a_stopped_emitter_removes_nothing),
-        scenario!(disturbance::the_sources_api_server_may_restart),
-        scenario!(disturbance::history_may_be_compacted_under_a_watch),
-        scenario!(disturbance::a_reflector_makes_up_for_missed_changes),
+        scenario!(connection_failures::a_stopped_emitter_removes_nothing),
+        scenario!(connection_failures::the_sources_api_server_may_restart),
+        scenario!(connection_failures::history_may_be_compacted_under_a_watch),
+        scenario!(connection_failures::a_reflector_makes_up_for_missed_changes),
         scenario!(faults::ways::however_a_real_source_fails_its_mirrors_stay_and_come_right),
         scenario!(faults::here::a_real_api_server_may_turn_writes_away),
         scenario!(faults::here::races_ends_and_kills_lose_nothing_on_a_real_api_server),
@@ -244,8 +244,8 @@ fn of_mirrors() -> Vec<Scenario> {
         scenario!(faults::restored::a_restored_local_cluster_gets_its_mirrors_back),
         scenario!(faults::restored::a_restored_source_that_counted_on_is_followed),
         scenario!(faults::restored::an_emitter_of_a_restored_source_begins_anew),
-        scenario!(disturbance::a_dead_source_delays_nothing),
-        scenario!(disturbance::the_local_api_server_may_restart),
+        scenario!(connection_failures::a_dead_source_delays_nothing),
+        scenario!(connection_failures::the_local_api_server_may_restart),
         scenario!(ownership::changes_of_others_are_repaired),
         scenario!(ownership::objects_that_others_delete_come_back),
         scenario!(ownership::unmanaged_objects_are_left_alone),
@@ -261,7 +261,7 @@ fn of_shapes() -> Vec<Scenario> {
     vec![
         scenario!(namespaces::missing_namespaces_are_created_and_stay),
         scenario!(namespaces::creating_namespaces_needs_one_right),
-        scenario!(rights::beside::endpoints_need_the_rights_of_the_component_and_no_more),
+        scenario!(rbac::beside::endpoints_need_the_rights_of_the_component_and_no_more),
         scenario!(shapes::every_shape_of_service_has_its_mirror),
         scenario!(shapes::every_shape_of_slice_has_its_mirror),
         scenario!(shapes::extremes::the_most_that_a_service_may_have_is_mirrored),
@@ -284,9 +284,9 @@ fn of_replaced_programs() -> Vec<Scenario> {
         scenario!(migration::service_reflectors_mirrors_become_ours_with_two_more_rights),
         scenario!(migration::kube_service_mirrors_mirrors_become_ours_by_their_names),
         scenario!(migration::endpoints_sync_controllers_replicas_become_ours_by_its_directory),
-        scenario!(old_rights::semaphores_rights_are_enough_for_its_mirrors),
+        scenario!(old_rbac::semaphores_rights_are_enough_for_its_mirrors),
         scenario!(
-            old_rights::syncing::the_documented_permissions_suffice_and_missing_ones_are_reported
+            old_rbac::syncing::the_documented_permissions_suffice_and_missing_ones_are_reported
         ),
         scenario!(global::semaphore::semaphores_global_services_become_ours_with_their_addresses),
     ]
@@ -300,22 +300,22 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(configuration::another_cluster_behind_the_same_url_is_refused),
         scenario!(configuration::mirrors_in_a_former_namespace_are_told),
         scenario!(former_spellings::the_log_the_status_and_a_plan_name_them),
-        scenario!(found::a_directory_of_kubeconfigs_is_a_set_of_sources),
-        scenario!(found::source_api::urls_of_a_config_map_come_and_go),
-        scenario!(found::source_api::service_reflectors_mounted_urls_need_no_restart),
+        scenario!(source_discovery::a_directory_of_kubeconfigs_is_a_set_of_sources),
+        scenario!(source_discovery::source_api::urls_of_a_config_map_come_and_go),
+        scenario!(source_discovery::source_api::service_reflectors_mounted_urls_need_no_restart),
         scenario!(global::members_come_and_go_and_every_cluster_shows_the_same),
         scenario!(global::a_conflict_is_told_everywhere_and_ends),
         scenario!(global::a_global_service_may_have_its_members_own_name),
         scenario!(global::a_full_mesh_of_five_settles_and_stays_silent),
         scenario!(policy::the_imported_services_and_their_names_are_as_configured),
         scenario!(policy::a_mass_deletion_is_held_and_released_by_hand),
-        scenario!(foresight::the_planned_writes_are_those_that_follow),
-        scenario!(foresight::a_source_that_cannot_be_read_is_told_and_held),
-        scenario!(telling::a_problem_is_an_event_once),
-        scenario!(telling::counting::the_measured_time_is_that_of_the_change),
-        scenario!(telling::a_running_reflector_explains_itself),
-        scenario!(endings::an_emitter_ends_in_good_order),
-        scenario!(endings::certificates_are_exchanged_under_open_watches),
+        scenario!(plan_command::the_planned_writes_are_those_that_follow),
+        scenario!(plan_command::a_source_that_cannot_be_read_is_told_and_held),
+        scenario!(reporting::a_problem_is_an_event_once),
+        scenario!(reporting::counting::the_measured_time_is_that_of_the_change),
+        scenario!(reporting::a_running_reflector_explains_itself),
+        scenario!(graceful_shutdown::an_emitter_ends_in_good_order),
+        scenario!(graceful_shutdown::certificates_are_exchanged_under_open_watches),
         scenario!(client_certificates::a_client_certificate_says_who_asks),
         scenario!(client_certificates::urls_are_shown_client_certificates),
         scenario!(issuers::a_cluster_vouches_for_its_workloads),
@@ -323,15 +323,15 @@ fn of_the_programs() -> Vec<Scenario> {
         scenario!(manifests::manifests_are_accepted_without_a_warning),
         scenario!(uninstall::the_page_leaves_nothing),
         scenario!(chart::the_chart_is_installed_upgraded_rolled_back_and_uninstalled),
-        scenario!(rights::the_rights_are_enough_and_none_is_too_much),
-        scenario!(rights::clusterset::imports_need_the_rights_of_the_component_and_no_more),
+        scenario!(rbac::the_rights_are_enough_and_none_is_too_much),
+        scenario!(rbac::clusterset::imports_need_the_rights_of_the_component_and_no_more),
         scenario!(
-            rights::clusterset::a_cluster_that_is_read_grants_the_rights_of_its_reader_and_no_more
+            rbac::clusterset::a_cluster_that_is_read_grants_the_rights_of_its_reader_and_no_more
         ),
         scenario!(
-            rights::clusterset::an_emitter_of_service_exports_needs_the_rights_of_the_component_and_no_more
+            rbac::clusterset::an_emitter_of_service_exports_needs_the_rights_of_the_component_and_no_more
         ),
-        scenario!(rights::joining::members_here_need_the_rights_of_the_component_and_no_more),
+        scenario!(rbac::joining::members_here_need_the_rights_of_the_component_and_no_more),
         scenario!(policies::gator_and_admission_policy_agree_on_every_case),
         scenario!(policies::own::the_reflector_writes_its_own_objects_and_others_cannot_claim_to),
     ]

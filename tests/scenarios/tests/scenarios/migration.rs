@@ -11,8 +11,8 @@ use control_plane::{Keeper, Scene};
 use serde_json::{Value, json};
 
 use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, eventually, program};
-use crate::old_rights::{account, mirror_rules};
-use crate::rights::kubeconfig_of;
+use crate::old_rbac::{account, mirror_rules};
+use crate::rbac::kubeconfig_of;
 
 const KUBE_SERVICE_MIRROR: &str = "kube-service-mirror";
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::lab::{Cluster, EXPORT, Lab, Program, eventually, meanwhile, program};
 use crate::manifests::{install, quiet_cluster};
-use crate::rights::kubeconfig_of;
+use crate::rbac::kubeconfig_of;
 
 const ORDERS: &str = "/api/v1/namespaces/orders";
 

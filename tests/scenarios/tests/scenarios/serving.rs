@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use control_plane::Scene;
 use futures::TryStreamExt;
 use http::Request;
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::lab::{Cluster, EXPORT, Lab, eventually, get};
@@ -197,7 +197,7 @@ pub(crate) async fn a_watch_resumes_from_every_revision(scene: Arc<Scene>) -> an
     }
     east.create_service("last").await?;
     let last = east.service("demo/last").await?.context("it is there")?;
-    let last: Revision = last["metadata"]["resourceVersion"]
+    let last: ResourceVersion = last["metadata"]["resourceVersion"]
         .as_str()
         .context("it has one")?
         .parse()?;

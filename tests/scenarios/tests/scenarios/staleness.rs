@@ -7,7 +7,7 @@ use control_plane::Scene;
 use serde_json::Value;
 
 use crate::lab::{Cluster, Lab, MIRRORS, eventually, mirror};
-use crate::telling::events;
+use crate::reporting::events;
 
 async fn endpoint(local: &Cluster) -> anyhow::Result<Value> {
     let path = format!("/apis/discovery.k8s.io/v1/namespaces/{MIRRORS}/endpointslices");

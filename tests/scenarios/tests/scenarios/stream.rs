@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use http::Request;
 use http_body_util::BodyExt;
 use kube::client::Body;
-use proto_types::Revision;
+use proto_types::ResourceVersion;
 use proto_types::frame::EventType;
 use serde_json::Value;
 
@@ -47,7 +47,10 @@ impl Watch {
     }
 
     /// The next lines, up to the event of this revision.
-    pub(crate) async fn through(&mut self, revision: Revision) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn through(
+        &mut self,
+        revision: ResourceVersion,
+    ) -> anyhow::Result<Vec<String>> {
         let mut lines = Vec::new();
         loop {
             let line = self.line().await?;
@@ -63,7 +66,7 @@ impl Watch {
 pub(crate) struct Event {
     event_type: EventType,
     name: String,
-    pub(crate) revision: Revision,
+    pub(crate) revision: ResourceVersion,
 }
 
 impl Event {
@@ -82,7 +85,7 @@ impl Event {
 }
 
 /// Names and revisions: what a list or a replayed watch amounts to.
-pub(crate) type State = BTreeMap<String, Revision>;
+pub(crate) type State = BTreeMap<String, ResourceVersion>;
 
 pub(crate) fn apply(state: &mut State, event: &Event) -> anyhow::Result<()> {
     let known = state.contains_key(&event.name);
@@ -99,7 +102,7 @@ pub(crate) fn apply(state: &mut State, event: &Event) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(crate) fn state(list: &Value) -> anyhow::Result<(Revision, State)> {
+pub(crate) fn state(list: &Value) -> anyhow::Result<(ResourceVersion, State)> {
     let items = list["items"].as_array().context("a list has items")?;
     let entry = |item: &Value| {
         let name = item["metadata"]["name"].as_str()?.to_owned();

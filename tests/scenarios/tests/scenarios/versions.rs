@@ -14,9 +14,9 @@ use serde_json::json;
 
 use crate::breakages;
 use crate::configuration::ByFile;
-use crate::foresight;
 use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, eventually, mirror};
 use crate::multi_cluster_services as imports;
+use crate::plan_command;
 use crate::sources;
 
 /// Names the variable that asks for all versions.
@@ -272,7 +272,7 @@ async fn is_previewed(
     });
     let file = lab.file(&format!("preview-{name}.json"), &config.to_string())?;
     let file = file.display().to_string();
-    let (_, plan) = foresight::plan(&local.plane.kubeconfig(), &["--config", &file]).await?;
+    let (_, plan) = plan_command::plan(&local.plane.kubeconfig(), &["--config", &file]).await?;
     let weakened = DISTRIBUTIONS
         .into_iter()
         .filter(|(_, it)| knows(source_minor, it) && !knows(minor, it));

@@ -6,35 +6,35 @@ use std::collections::BTreeMap;
 use proto_types::{ObjectKey, Resource, label};
 
 use super::member::{Member, Members};
-use super::mode::{Mode, mode_or_plain};
+use super::mode::{SyndicateMode, mode_or_plain};
 use super::order::Order;
-use super::record::{self, Remembered};
+use super::record::{self, MemberRecord};
+use crate::index::Claim;
 use crate::mirror::{GLOBAL_CLUSTERS, MirrorService, Observed, Role};
 use crate::name::SourceName;
 use crate::plan::removed::{Orphan, awaited};
-use crate::plan::{Case, held_because};
+use crate::plan::{PlanContext, held_because};
 use crate::policy::{Rank, RemovedSources};
-use crate::problem::{Cause, Problem};
-use crate::service::{Kind, ServiceSpec};
+use crate::problem::{Problem, ProblemCause};
+use crate::service::{ServiceKind, ServiceSpec};
 use crate::source::ServiceContent;
-use crate::world::Claim;
 
 /// Returns the members of the global Service under a key, or `None` if there is no such Service
 /// and no member asks for one.
-pub(crate) fn members<'a>(case: &Case<'a>) -> Option<Members<'a>> {
-    let observed = case.world.local().service(case.key);
+pub(crate) fn members<'a>(context: &PlanContext<'a>) -> Option<Members<'a>> {
+    let observed = context.index.local().service(context.key);
     let observed = observed.filter(|it| it.owner.role == Role::Member);
-    let mut claims: Vec<_> = case.member_claims().collect();
+    let mut claims: Vec<_> = context.member_claims().collect();
     let there = observed.and_then(|it| it.owner.service.as_ref());
-    let order = Order::of(case.world.policy(), observed);
+    let order = Order::of(context.index.policy(), observed);
     claims.sort_by_key(|claim| {
         let is_new = there.is_some_and(|it| *it != claim.service);
-        let (created, source) = age_of(case, claim);
+        let (created, source) = age_of(context, claim);
         (is_new, order.place(source, created), &claim.service)
     });
     let service = claims.first().map(|it| &it.service).or(there)?.clone();
     let mut collected = Collected {
-        case,
+        context,
         observed: observed.filter(|it| it.owner.service.as_ref() == Some(&service)),
         names: BTreeMap::new(),
         members: Members {
@@ -45,7 +45,7 @@ pub(crate) fn members<'a>(case: &Case<'a>) -> Option<Members<'a>> {
         },
     };
     collected.sort_claims(claims);
-    for rank in case.world.policy().member_ranks() {
+    for rank in context.index.policy().member_ranks() {
         collected.ask(rank);
     }
     collected.add_removed();
@@ -57,13 +57,16 @@ pub(crate) fn members<'a>(case: &Case<'a>) -> Option<Members<'a>> {
     Some(members)
 }
 
-fn age_of<'a>(case: &Case<'a>, claim: &Claim) -> (Option<&'a str>, &'a SourceName) {
-    let created = content_of(case, claim).and_then(|it| it.ok()?.created.as_deref());
-    (created, case.source(claim))
+fn age_of<'a>(context: &PlanContext<'a>, claim: &Claim) -> (Option<&'a str>, &'a SourceName) {
+    let created = content_of(context, claim).and_then(|it| it.ok()?.created.as_deref());
+    (created, context.source(claim))
 }
 
-fn content_of<'a>(case: &Case<'a>, claim: &Claim) -> Option<Result<&'a ServiceContent, &'a str>> {
-    let services = case.world.source(claim.rank).services.known()?;
+fn content_of<'a>(
+    context: &PlanContext<'a>,
+    claim: &Claim,
+) -> Option<Result<&'a ServiceContent, &'a str>> {
+    let services = context.index.source(claim.rank).services.known()?;
     let content = services.get(&claim.service)?;
     Some(content.as_ref().map_err(|error| &**error))
 }
@@ -73,7 +76,7 @@ fn annotation(content: &ServiceContent, name: &str) -> Option<Box<str>> {
 }
 
 struct Collected<'c, 'a> {
-    case: &'c Case<'a>,
+    context: &'c PlanContext<'a>,
     observed: Option<&'a Observed<MirrorService>>,
     names: BTreeMap<Rank, &'a Claim>,
     members: Members<'a>,
@@ -91,55 +94,57 @@ impl<'a> Collected<'_, 'a> {
                 self.names.insert(claim.rank, claim);
                 continue;
             }
-            let cause = Cause::NameConflict {
-                local: self.case.key.object().clone(),
-                winner: self.case.source(first).clone(),
+            let cause = ProblemCause::NameConflict {
+                local: self.context.key.object().clone(),
+                winner: self.context.source(first).clone(),
                 service: first.service.clone(),
             };
-            self.tell(self.case.source(claim), &claim.service.clone(), cause);
+            self.report(self.context.source(claim), &claim.service.clone(), cause);
         }
     }
 
     fn ask(&mut self, rank: Rank) {
-        let name = &self.case.world.policy().source(rank).name;
-        let source = self.case.world.source(rank);
+        let name = &self.context.index.policy().source(rank).name;
+        let source = self.context.index.source(rank);
         let Some(claim) = self.names.get(&rank).copied() else {
             if !source.services.is_synced() {
-                self.case.note("MemberUnknown", || {
+                self.context.note("MemberUnknown", || {
                     let state = source.services.as_str();
                     format!("source {name} is {state}: what is here of it stays")
                 });
                 if source.services_in_part && self.observed.is_some_and(|it| it.names(name)) {
                     let service = self.members.service.clone();
-                    self.tell(name, &service, Cause::ListUnconfirmed);
+                    self.report(name, &service, ProblemCause::ListUnconfirmed);
                 }
                 self.remember(Cow::Borrowed(name));
             } else if let Some(why) = source.service_hold.holds(&self.members.service) {
-                let local = (Resource::Services, self.case.key.object().clone());
+                let local = (Resource::Services, self.context.key.object().clone());
                 let service = self.members.service.clone();
-                self.tell(name, &service, held_because(self.case, local, why));
+                self.report(name, &service, held_because(self.context, local, why));
                 self.remember(Cow::Borrowed(name));
             }
             return;
         };
-        match content_of(self.case, claim) {
+        match content_of(self.context, claim) {
             // A claim goes with its Service.
             None => {}
             Some(Err(error)) => {
                 let object = (Resource::Services, claim.service.clone());
                 let error = error.into();
-                self.tell(
+                self.report(
                     name,
                     &claim.service,
-                    Cause::InvalidSourceObject { object, error },
+                    ProblemCause::InvalidSourceObject { object, error },
                 );
                 self.remember(Cow::Borrowed(name));
             }
-            Some(Ok(ServiceContent { spec, .. })) if matches!(spec.kind, Kind::External(_)) => {
-                self.tell(name, &claim.service, Cause::InvalidServiceType);
+            Some(Ok(ServiceContent { spec, .. }))
+                if matches!(spec.kind, ServiceKind::External(_)) =>
+            {
+                self.report(name, &claim.service, ProblemCause::InvalidServiceType);
             }
             Some(Ok(content)) => {
-                self.case.note("Joins", || {
+                self.context.note("Joins", || {
                     let created = content.created.as_deref().unwrap_or("unknown");
                     format!(
                         "{} of source {name}, created {created}, joins",
@@ -164,27 +169,27 @@ impl<'a> Collected<'_, 'a> {
         }
     }
 
-    fn mode(&mut self, claim: &Claim, content: &ServiceContent) -> Mode {
-        if !self.case.world.policy().is_by_mode() {
-            return Mode::Plain;
+    fn mode(&mut self, claim: &Claim, content: &ServiceContent) -> SyndicateMode {
+        if !self.context.index.policy().is_by_mode() {
+            return SyndicateMode::Plain;
         }
-        let source = self.case.source(claim);
-        mode_or_plain(content, |cause| self.tell(source, &claim.service, cause))
+        let source = self.context.source(claim);
+        mode_or_plain(content, |cause| self.report(source, &claim.service, cause))
     }
 
     fn is_local_first(&self, content: &ServiceContent) -> bool {
-        let global = self.case.world.policy().global();
+        let global = self.context.index.policy().global();
         let selector = global.and_then(|it| it.local_first.as_ref());
         selector.is_some_and(|it| it.matches(&content.labels))
     }
 
     /// Returns the allowed part of a member's Service.
     fn admitted(&mut self, claim: &Claim, spec: &'a ServiceSpec) -> Cow<'a, ServiceSpec> {
-        let policy = self.case.world.policy().source(claim.rank);
-        match policy.import.cut(spec) {
+        let policy = self.context.index.policy().source(claim.rank);
+        match policy.import.filter_ports(spec) {
             (_, None) => Cow::Borrowed(spec),
             (cut, Some(refusal)) => {
-                self.tell(&policy.name, &claim.service, refusal.into());
+                self.report(&policy.name, &claim.service, refusal.into());
                 Cow::Owned(cut)
             }
         }
@@ -200,7 +205,7 @@ impl<'a> Collected<'_, 'a> {
         };
         let record = shows.marks.annotations.get(label::MEMBERS);
         let remembered = record.and_then(|it| record::read(it, name.as_str()));
-        let Remembered {
+        let MemberRecord {
             created,
             spec,
             local_first,
@@ -208,7 +213,7 @@ impl<'a> Collected<'_, 'a> {
             failover_min,
             mode,
         } = remembered.unwrap_or_default();
-        self.case.note("LastKnownStateUsed", || {
+        self.context.note("LastKnownStateUsed", || {
             format!("source {name} counts with what it said last")
         });
         self.members.all.push(Member {
@@ -227,7 +232,7 @@ impl<'a> Collected<'_, 'a> {
 
     /// Members here that are not configured any more.
     fn add_removed(&mut self) {
-        let policy = self.case.world.policy();
+        let policy = self.context.index.policy();
         let shows = self.observed.and_then(|it| it.shows.as_ref());
         let clusters = shows.and_then(|it| it.marks.annotations.get(GLOBAL_CLUSTERS));
         let names = clusters.into_iter().flat_map(|it| it.split(','));
@@ -238,7 +243,7 @@ impl<'a> Collected<'_, 'a> {
             match policy.removed_sources {
                 RemovedSources::Keep => {
                     let service = self.members.service.clone();
-                    self.tell(&name, &service, Cause::SourceRemoved);
+                    self.report(&name, &service, ProblemCause::SourceRemoved);
                     self.remember(Cow::Owned(name));
                 }
                 RemovedSources::Delete => {
@@ -248,8 +253,8 @@ impl<'a> Collected<'_, 'a> {
                         cluster: None,
                         service: Some(&service),
                     };
-                    if let Some(cause) = awaited(self.case, orphan) {
-                        self.tell(&name, &service, cause);
+                    if let Some(cause) = awaited(self.context, orphan) {
+                        self.report(&name, &service, cause);
                         self.remember(Cow::Owned(name));
                     }
                 }
@@ -257,13 +262,13 @@ impl<'a> Collected<'_, 'a> {
         }
     }
 
-    fn tell(&mut self, source: &SourceName, object: &ObjectKey, cause: Cause) {
+    fn report(&mut self, source: &SourceName, object: &ObjectKey, cause: ProblemCause) {
         let problem = Problem {
             source: source.clone(),
             object: object.clone(),
             cause,
         };
-        self.case.note("MemberProblem", || problem.to_string());
+        self.context.note("MemberProblem", || problem.to_string());
         self.members.problems.push(problem);
     }
 }

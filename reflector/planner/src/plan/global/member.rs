@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use proto_types::ObjectKey;
 
-use super::mode::Mode;
+use super::mode::SyndicateMode;
 use crate::name::SourceName;
 use crate::policy::Rank;
 use crate::problem::Problem;
@@ -27,7 +27,7 @@ pub(crate) struct Member<'a> {
     /// Failover threshold that it requests.
     pub(crate) failover_min: Option<Box<str>>,
     /// Mode while a workload moves.
-    pub(crate) mode: Mode,
+    pub(crate) mode: SyndicateMode,
     /// `true` if its endpoints are published.
     pub(crate) serves: bool,
     /// Rank of its source; `None` if only its last known state is used.

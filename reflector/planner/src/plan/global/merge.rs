@@ -1,10 +1,10 @@
 //! What a global Service shows: of its members' ports the union, and of the rest what
 //! the first member says, which is the oldest.
 
-use super::ports::{Frame, Union};
+use super::ports::{NewPorts, Union};
 use crate::plan::routes::Routes;
 use crate::problem::Conflict;
-use crate::service::{Affinity, Families, Family, Kind, ServiceSpec};
+use crate::service::{Affinity, Families, Family, ServiceKind, ServiceSpec};
 
 /// Result of a merge.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(crate) struct Difference {
 }
 
 /// Merges members in their order; nothing, where there are none.
-pub(crate) fn merge(members: &[&ServiceSpec], frame: Frame) -> Option<Merged> {
+pub(crate) fn merge(members: &[&ServiceSpec], frame: NewPorts) -> Option<Merged> {
     let first = members.first()?;
     let mut conflicts = Vec::new();
     let mut union = Union::default();
@@ -65,8 +65,8 @@ pub(crate) fn merge(members: &[&ServiceSpec], frame: Frame) -> Option<Merged> {
         }
     }
     let kind = match first.kind {
-        Kind::Headless(_) => Kind::Headless(families),
-        Kind::Virtual(_) | Kind::External(_) => Kind::Virtual(families),
+        ServiceKind::Headless(_) => ServiceKind::Headless(families),
+        ServiceKind::Virtual(_) | ServiceKind::External(_) => ServiceKind::Virtual(families),
     };
     let spec = ServiceSpec {
         kind,
@@ -91,17 +91,19 @@ fn families(members: &[&ServiceSpec]) -> Families {
     })
 }
 
-const fn of(kind: &Kind) -> Option<Families> {
+const fn of(kind: &ServiceKind) -> Option<Families> {
     match kind {
-        Kind::Virtual(families) | Kind::Headless(families) => Some(*families),
-        Kind::External(_) => None,
+        ServiceKind::Virtual(families) | ServiceKind::Headless(families) => Some(*families),
+        ServiceKind::External(_) => None,
     }
 }
 
 /// The same, where another family than the observed one's cannot lead: the primary
 /// family of a virtual address stays for its life.
 pub(crate) fn keep_address(spec: &mut ServiceSpec, observed: &ServiceSpec) {
-    let (Kind::Virtual(wanted), Kind::Virtual(observed)) = (&mut spec.kind, &observed.kind) else {
+    let (ServiceKind::Virtual(wanted), ServiceKind::Virtual(observed)) =
+        (&mut spec.kind, &observed.kind)
+    else {
         return;
     };
     let primary: Option<Family> = match observed {
@@ -140,7 +142,7 @@ fn scalars(first: &ServiceSpec, spec: &ServiceSpec) -> impl Iterator<Item = Conf
 }
 
 const fn is_headless(spec: &ServiceSpec) -> bool {
-    matches!(spec.kind, Kind::Headless(_))
+    matches!(spec.kind, ServiceKind::Headless(_))
 }
 
 fn affinity(affinity: Affinity) -> Box<str> {
@@ -152,10 +154,10 @@ fn affinity(affinity: Affinity) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, keep_address, merge};
-    use crate::service::{Affinity, Families, Family, Kind, ServiceSpec};
+    use super::{NewPorts, keep_address, merge};
+    use crate::service::{Affinity, Families, Family, ServiceKind, ServiceSpec};
 
-    fn spec(kind: Kind) -> ServiceSpec {
+    fn spec(kind: ServiceKind) -> ServiceSpec {
         ServiceSpec {
             kind,
             ports: Box::default(),
@@ -165,8 +167,8 @@ mod tests {
         }
     }
 
-    fn reasons(members: &[&ServiceSpec]) -> (Kind, Vec<(usize, &'static str)>) {
-        let merged = merge(members, Frame::Union).unwrap();
+    fn reasons(members: &[&ServiceSpec]) -> (ServiceKind, Vec<(usize, &'static str)>) {
+        let merged = merge(members, NewPorts::Union).unwrap();
         let conflicts = merged.conflicts.iter();
         let reasons = conflicts.map(|it| (it.member, it.conflict.reason()));
         (merged.spec.kind, reasons.collect())
@@ -178,13 +180,13 @@ mod tests {
 
     #[test]
     fn the_first_decides_what_is_not_merged_and_the_others_are_told() {
-        let first = spec(Kind::Headless(V4));
-        let mut second = spec(Kind::Virtual(V4));
+        let first = spec(ServiceKind::Headless(V4));
+        let mut second = spec(ServiceKind::Virtual(V4));
         second.affinity = Affinity::ClientIp(10);
         second.traffic_distribution = Some("PreferSameZone".into());
         second.publish_not_ready = true;
         let (kind, reasons) = reasons(&[&first, &second, &first]);
-        assert_eq!(kind, Kind::Headless(V4));
+        assert_eq!(kind, ServiceKind::Headless(V4));
         let expected = [
             (1, "TypeConflict"),
             (1, "SessionAffinityConflict"),
@@ -197,9 +199,12 @@ mod tests {
     #[test]
     fn families_are_those_of_all_members() {
         let check = |members: &[Families], expected: Families, n_conflicts: usize| {
-            let specs: Vec<_> = members.iter().map(|it| spec(Kind::Virtual(*it))).collect();
+            let specs: Vec<_> = members
+                .iter()
+                .map(|it| spec(ServiceKind::Virtual(*it)))
+                .collect();
             let (kind, reasons) = reasons(&specs.iter().collect::<Vec<_>>());
-            assert_eq!(kind, Kind::Virtual(expected), "{members:?}");
+            assert_eq!(kind, ServiceKind::Virtual(expected), "{members:?}");
             assert_eq!(reasons.len(), n_conflicts, "{members:?}");
         };
         check(&[V4, V4, Families::Unstated], V4, 0);
@@ -210,11 +215,11 @@ mod tests {
 
     #[test]
     fn an_address_outlives_the_members_of_its_family() {
-        let mut wanted = spec(Kind::Virtual(V6));
-        keep_address(&mut wanted, &spec(Kind::Virtual(DUAL)));
-        assert_eq!(wanted.kind, Kind::Virtual(DUAL));
-        let mut wanted = spec(Kind::Virtual(V4));
-        keep_address(&mut wanted, &spec(Kind::Virtual(DUAL)));
-        assert_eq!(wanted.kind, Kind::Virtual(V4));
+        let mut wanted = spec(ServiceKind::Virtual(V6));
+        keep_address(&mut wanted, &spec(ServiceKind::Virtual(DUAL)));
+        assert_eq!(wanted.kind, ServiceKind::Virtual(DUAL));
+        let mut wanted = spec(ServiceKind::Virtual(V4));
+        keep_address(&mut wanted, &spec(ServiceKind::Virtual(DUAL)));
+        assert_eq!(wanted.kind, ServiceKind::Virtual(V4));
     }
 }

@@ -2,13 +2,13 @@
 
 use proto_types::label;
 
-use crate::problem::Cause;
+use crate::problem::ProblemCause;
 use crate::source::ServiceContent;
 
 /// Role of a Service while a workload moves, as the annotation `vmware.com/syndicate-mode` states
 /// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Mode {
+pub(crate) enum SyndicateMode {
     /// No annotation.
     #[default]
     Plain,
@@ -22,7 +22,7 @@ pub(crate) enum Mode {
     Singular,
 }
 
-impl Mode {
+impl SyndicateMode {
     /// Reads the value of the annotation; returns `None` for an unknown one.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let all = [Self::Union, Self::Source, Self::Receiver, Self::Singular];
@@ -52,20 +52,23 @@ impl Mode {
 }
 
 /// Returns the mode of a Service, or the unknown value of its annotation.
-pub(super) fn mode_of(content: &ServiceContent) -> Option<Result<Mode, Box<str>>> {
-    let text = content.annotations.get(label::MODE);
+pub(super) fn mode_of(content: &ServiceContent) -> Option<Result<SyndicateMode, Box<str>>> {
+    let text = content.annotations.get(label::SYNDICATE_MODE);
     let text = text.filter(|it| !it.is_empty())?;
-    Some(Mode::parse(text).ok_or_else(|| text.as_str().into()))
+    Some(SyndicateMode::parse(text).ok_or_else(|| text.as_str().into()))
 }
 
 /// Returns the mode of a member. An unknown value is reported and counts as none.
-pub(super) fn mode_or_plain(content: &ServiceContent, tell: impl FnOnce(Cause)) -> Mode {
+pub(super) fn mode_or_plain(
+    content: &ServiceContent,
+    tell: impl FnOnce(ProblemCause),
+) -> SyndicateMode {
     match mode_of(content) {
-        None => Mode::Plain,
+        None => SyndicateMode::Plain,
         Some(Ok(mode)) => mode,
         Some(Err(value)) => {
-            tell(Cause::InvalidSyndicateMode { value });
-            Mode::Plain
+            tell(ProblemCause::InvalidSyndicateMode { value });
+            SyndicateMode::Plain
         }
     }
 }

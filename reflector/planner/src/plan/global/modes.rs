@@ -20,44 +20,52 @@ use proto_types::{Labels, label};
 
 use super::collect::members;
 use super::member::{Member, Members};
-use super::mode::{Mode, mode_of};
+use super::mode::{SyndicateMode, mode_of};
 use super::tiers;
-use crate::adopt::{Adoption, Met};
-use crate::mirror::{HandOver, Marks};
-use crate::name::LocalKey;
-use crate::plan::{Case, Plan};
-use crate::problem::{Cause, HandoverBlocker, Problem};
+use crate::adopt::{Adoption, ExistingObject};
+use crate::index::Index;
+use crate::mirror::{HandOver, OwnershipMetadata};
+use crate::name::MirrorKey;
+use crate::plan::{Plan, PlanContext};
+use crate::problem::{HandoverBlocker, Problem, ProblemCause};
 use crate::source::Exported;
-use crate::world::World;
 
 /// Modes in the order in which members serve.
-const TIERS: [&[Mode]; 3] = [
-    &[Mode::Source],
-    &[Mode::Union, Mode::Plain, Mode::Singular],
-    &[Mode::Receiver],
+const TIERS: [&[SyndicateMode]; 3] = [
+    &[SyndicateMode::Source],
+    &[
+        SyndicateMode::Union,
+        SyndicateMode::Plain,
+        SyndicateMode::Singular,
+    ],
+    &[SyndicateMode::Receiver],
 ];
 
 /// Suffix of the temporary Services of k8s-endpoints-sync-controller.
 const MAKESHIFT: &str = "-syndicate";
 
 /// Returns a plan without changes if the mode of the existing Service is `singular`.
-pub(super) fn frozen(case: &Case<'_>) -> Option<Plan> {
-    let observed = case.world.local().service(case.key)?;
-    let mode = observed.owner.mode.as_deref().and_then(Mode::parse);
-    if !case.world.policy().is_by_mode() || mode != Some(Mode::Singular) {
+pub(super) fn frozen(context: &PlanContext<'_>) -> Option<Plan> {
+    let observed = context.index.local().service(context.key)?;
+    let mode = observed
+        .owner
+        .mode
+        .as_deref()
+        .and_then(SyndicateMode::parse);
+    if !context.index.policy().is_by_mode() || mode != Some(SyndicateMode::Singular) {
         return None;
     }
-    case.note("ReplicationDisabled", || {
+    context.note("ReplicationDisabled", || {
         format!(
             "what is here stays as it is: it is annotated {}=singular",
-            label::MODE
+            label::SYNDICATE_MODE
         )
     });
-    let annotated = format!("{} here", case.key.object());
-    let problems = case.member_claims().map(|claim| Problem {
-        source: case.source(claim).clone(),
+    let annotated = format!("{} here", context.key.object());
+    let problems = context.member_claims().map(|claim| Problem {
+        source: context.source(claim).clone(),
         object: claim.service.clone(),
-        cause: Cause::ReplicationDisabled {
+        cause: ProblemCause::ReplicationDisabled {
             annotated: annotated.as_str().into(),
         },
     });
@@ -68,8 +76,8 @@ pub(super) fn frozen(case: &Case<'_>) -> Option<Plan> {
 }
 
 /// Removes members without a part in the global Service, and decides which of the others serve.
-pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
-    let policy = case.world.policy();
+pub(super) fn settle(context: &PlanContext<'_>, members: &mut Members<'_>) {
+    let policy = context.index.policy();
     if !policy.is_by_mode() {
         return;
     }
@@ -77,29 +85,29 @@ pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
     let mut told = Vec::new();
     if members.service.name().ends_with(MAKESHIFT) {
         let others = members.all.drain(..).filter(|it| !is_local(it));
-        told.extend(others.map(|it| (it.name.into_owned(), Cause::TemporaryService)));
-        return tell(case, members, told);
+        told.extend(others.map(|it| (it.name.into_owned(), ProblemCause::TemporaryService)));
+        return report(context, members, told);
     }
     members.all.retain(|it| {
-        let stays = it.mode != Mode::Singular || is_local(it);
+        let stays = it.mode != SyndicateMode::Singular || is_local(it);
         if !stays {
             let annotated = "it".into();
             told.push((
                 it.name.clone().into_owned(),
-                Cause::ReplicationDisabled { annotated },
+                ProblemCause::ReplicationDisabled { annotated },
             ));
         }
         stays
     });
     let own = members.all.iter().find(|it| is_local(it));
     let Some(lead) = own.or(members.all.first()).cloned() else {
-        return tell(case, members, told);
+        return report(context, members, told);
     };
     members.all.retain(|it| {
         let stays = it.name == lead.name || (lead.mode.shares() && it.mode.shares());
         if !stays {
-            let cause = Cause::DuplicateService {
-                local: case.key.object().clone(),
+            let cause = ProblemCause::DuplicateService {
+                local: context.key.object().clone(),
                 winner: lead.name.clone().into_owned(),
             };
             told.push((it.name.clone().into_owned(), cause));
@@ -108,12 +116,12 @@ pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
     });
     if let (Some(own), Some(successor)) = (
         members.all.iter().find(|it| is_local(it)),
-        successor(case, members),
+        successor(context, members),
     ) {
         match giving_up(own, successor) {
             None => {}
             Some(Ok(())) => {
-                case.note("HandoverStarted", || {
+                context.note("HandoverStarted", || {
                     let name = &successor.name;
                     format!("the local cluster's own Service gives itself up for that of {name}")
                 });
@@ -122,18 +130,18 @@ pub(super) fn settle(case: &Case<'_>, members: &mut Members<'_>) {
             Some(Err(why)) => {
                 told.push((
                     own.name.clone().into_owned(),
-                    Cause::HandoverBlocked { why },
+                    ProblemCause::HandoverBlocked { why },
                 ));
             }
         }
     }
-    choose(case, members);
-    tell(case, members, told);
+    choose(context, members);
+    report(context, members, told);
 }
 
 /// Decides which members serve: those up to the first position with a ready endpoint.
-fn choose(case: &Case<'_>, members: &mut Members<'_>) {
-    let is_ready = |it: &&Member<'_>| 0 < tiers::count(case, members, it).0;
+fn choose(context: &PlanContext<'_>, members: &mut Members<'_>) {
+    let is_ready = |it: &&Member<'_>| 0 < tiers::count(context, members, it).0;
     let tier = |it: &Member<'_>| TIERS.iter().position(|tier| tier.contains(&it.mode));
     let ready = members.all.iter().filter(is_ready).map(tier);
     let Some(last) = ready.min().flatten() else {
@@ -142,7 +150,7 @@ fn choose(case: &Case<'_>, members: &mut Members<'_>) {
     for member in &mut members.all {
         member.serves = tier(member) <= Some(last);
         if !member.serves {
-            case.note("MemberOnStandby", || {
+            context.note("MemberOnStandby", || {
                 let (name, mode) = (&member.name, member.mode.as_str());
                 format!("source {name} says {mode} and does not serve: another does")
             });
@@ -150,7 +158,11 @@ fn choose(case: &Case<'_>, members: &mut Members<'_>) {
     }
 }
 
-fn tell(case: &Case<'_>, members: &mut Members<'_>, told: Vec<(crate::SourceName, Cause)>) {
+fn report(
+    context: &PlanContext<'_>,
+    members: &mut Members<'_>,
+    told: Vec<(crate::SourceName, ProblemCause)>,
+) {
     for (source, cause) in told {
         let object = members.service.clone();
         let problem = Problem {
@@ -158,19 +170,25 @@ fn tell(case: &Case<'_>, members: &mut Members<'_>, told: Vec<(crate::SourceName
             object,
             cause,
         };
-        case.note(problem.cause.reason(), || problem.to_string());
+        context.note(problem.cause.reason(), || problem.to_string());
         members.problems.push(problem);
     }
 }
 
 /// A source that serves, as is known now.
-fn successor<'m, 'a>(case: &Case<'_>, members: &'m Members<'a>) -> Option<&'m Member<'a>> {
+fn successor<'m, 'a>(
+    context: &PlanContext<'_>,
+    members: &'m Members<'a>,
+) -> Option<&'m Member<'a>> {
     let is_followed = |it: &Member<'_>| {
-        let source = it.rank.map(|rank| case.world.source(rank));
+        let source = it.rank.map(|rank| context.index.source(rank));
         source.is_some_and(|it| it.services.is_synced() && it.slices.is_synced())
     };
-    let mut sources = members.all.iter().filter(|it| it.mode == Mode::Source);
-    sources.find(|it| is_followed(it) && 0 < tiers::count(case, members, it).0)
+    let mut sources = members
+        .all
+        .iter()
+        .filter(|it| it.mode == SyndicateMode::Source);
+    sources.find(|it| is_followed(it) && 0 < tiers::count(context, members, it).0)
 }
 
 /// Returns whether a Service gives itself up for another; if it would and cannot, why not.
@@ -188,29 +206,38 @@ fn giving_up(own: &Member<'_>, successor: &Member<'_>) -> Option<Result<(), Hand
 }
 
 /// Returns the handover of a managed Service to the local cluster, if its mode requests one.
-pub(super) fn hand_over(case: &Case<'_>, members: &Members<'_>) -> Option<HandOver> {
-    let local = case.world.local();
-    let observed = local.service(case.key)?;
-    if !case.world.policy().is_by_mode()
-        || local.adoption(case.key).is_some()
-        || members.all.iter().any(|it| it.mode == Mode::Source)
+pub(super) fn hand_over(context: &PlanContext<'_>, members: &Members<'_>) -> Option<HandOver> {
+    let local = context.index.local();
+    let observed = local.service(context.key)?;
+    if !context.index.policy().is_by_mode()
+        || local.adoption(context.key).is_some()
+        || members
+            .all
+            .iter()
+            .any(|it| it.mode == SyndicateMode::Source)
     {
         return None;
     }
-    let said = observed.owner.mode.as_deref().and_then(Mode::parse);
+    let said = observed
+        .owner
+        .mode
+        .as_deref()
+        .and_then(SyndicateMode::parse);
     let first = members.all.first()?;
     let is_followed = first
         .rank
-        .map(|rank| case.world.source(rank).services.is_synced());
+        .map(|rank| context.index.source(rank).services.is_synced());
     let content = first.content.filter(|_| is_followed == Some(true))?;
     let (mode, selector) = match first.mode {
         // Another cluster may have taken over already.
-        Mode::Union if said == Some(Mode::Source) => (Mode::Source, content.selector.clone()),
-        Mode::Union => (Mode::Union, content.selector.clone()),
-        Mode::Receiver => (Mode::Source, Labels::new()),
-        Mode::Plain | Mode::Source | Mode::Singular => return None,
+        SyndicateMode::Union if said == Some(SyndicateMode::Source) => {
+            (SyndicateMode::Source, content.selector.clone())
+        }
+        SyndicateMode::Union => (SyndicateMode::Union, content.selector.clone()),
+        SyndicateMode::Receiver => (SyndicateMode::Source, Labels::new()),
+        SyndicateMode::Plain | SyndicateMode::Source | SyndicateMode::Singular => return None,
     };
-    case.note("HandoverCompleted", || {
+    context.note("HandoverCompleted", || {
         let (name, said, mode) = (&first.name, first.mode.as_str(), mode.as_str());
         format!("source {name} says {said}: this becomes the local cluster's own, as {mode}")
     });
@@ -221,14 +248,14 @@ pub(super) fn hand_over(case: &Case<'_>, members: &Members<'_>) -> Option<HandOv
 }
 
 /// The labels of the first member, which come along as far as they may.
-pub(super) fn labels(case: &Case<'_>, members: &Members<'_>) -> Labels {
-    let observed = case.world.local().service(case.key);
+pub(super) fn labels(context: &PlanContext<'_>, members: &Members<'_>) -> Labels {
+    let observed = context.index.local().service(context.key);
     let observed = observed.and_then(|it| it.shows.as_ref());
     let first = members.all.first();
     let known = first.and_then(|it| Some((it.rank?, it.content?)));
     match known {
         Some((rank, content)) => {
-            let carry = &case.world.policy().source(rank).import.carry;
+            let carry = &context.index.policy().source(rank).import.carry;
             carry.labels_of(&content.labels)
         }
         None => observed
@@ -239,17 +266,17 @@ pub(super) fn labels(case: &Case<'_>, members: &Members<'_>) -> Labels {
 
 /// The marks of a Service that is ours, with its labels, and with the one by which
 /// k8s-endpoints-sync-controller knows a replica, which may still run elsewhere.
-pub(super) fn marks(marks: Marks, mut labels: Labels) -> Marks {
-    labels.insert(label::REPLICATED.to_owned(), "true".to_owned());
+pub(super) fn marks(marks: OwnershipMetadata, mut labels: Labels) -> OwnershipMetadata {
+    labels.insert(label::SYNDICATE_LABEL.to_owned(), "true".to_owned());
     marks.carrying(labels, Labels::new())
 }
 
 /// Returns the adoption of an existing Service: a replica of k8s-endpoints-sync-controller, or a
 /// Service that its mode hands over.
-pub(crate) fn adoption(world: &World, key: &LocalKey, met: &Met) -> Option<Adoption> {
+pub(crate) fn adoption(index: &Index, key: &MirrorKey, met: &ExistingObject) -> Option<Adoption> {
     let content = Exported::member(&met.service).object?.ok()?;
     let is_replica =
-        |labels: &Labels| labels.get(label::REPLICATED).map(String::as_str) == Some("true");
+        |labels: &Labels| labels.get(label::SYNDICATE_LABEL).map(String::as_str) == Some("true");
     if is_replica(&met.service.labels) {
         let endpoints = met.endpoints.as_ref().filter(|it| is_replica(&it.labels));
         return content
@@ -257,9 +284,9 @@ pub(crate) fn adoption(world: &World, key: &LocalKey, met: &Met) -> Option<Adopt
             .is_empty()
             .then(|| Adoption::with(endpoints));
     }
-    let case = Case::new(world, key);
-    let members = members(&case)?;
-    let successor = successor(&case, &members)?;
+    let context = PlanContext::new(index, key);
+    let members = members(&context)?;
+    let successor = successor(&context, &members)?;
     let own = Member {
         mode: mode_of(&content)?.ok()?,
         spec: std::borrow::Cow::Borrowed(&content.spec),
@@ -272,8 +299,8 @@ pub(crate) fn adoption(world: &World, key: &LocalKey, met: &Met) -> Option<Adopt
 
 /// Returns whether a Service that was met says of itself that it is a member, which is to be heard
 /// from its API server soon.
-pub(crate) fn is_announced(met: &Met) -> bool {
+pub(crate) fn is_announced(met: &ExistingObject) -> bool {
     let content = Exported::member(&met.service).object.and_then(Result::ok);
     let mode = content.and_then(|it| mode_of(&it)?.ok());
-    mode.is_some_and(Mode::shares)
+    mode.is_some_and(SyndicateMode::shares)
 }

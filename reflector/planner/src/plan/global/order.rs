@@ -24,17 +24,17 @@ pub(super) struct Order<'a> {
 
 /// Sort key of members; the least is the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place<'a> {
+pub(super) struct SortKey<'a> {
     configured: usize,
     recorded: usize,
-    seen: Seen,
+    seen: FirstSeen,
     has_no_age: bool,
     created: Option<&'a str>,
     name: &'a SourceName,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Seen {
+enum FirstSeen {
     Before,
     Never,
 }
@@ -56,17 +56,21 @@ impl<'a> Order<'a> {
     }
 
     /// Returns the place of a member.
-    pub(super) fn place<'m>(&self, name: &'m SourceName, created: Option<&'m str>) -> Place<'m> {
+    pub(super) fn place<'m>(&self, name: &'m SourceName, created: Option<&'m str>) -> SortKey<'m> {
         let created = created.filter(|it| is_time(it));
         let position = |mut names: Box<dyn Iterator<Item = &str> + '_>| {
             let position = names.position(|it| it == name.as_str());
             position.unwrap_or(usize::MAX)
         };
         let is_seen = self.seen.iter().any(|it| *it == name.as_str());
-        Place {
+        SortKey {
             configured: position(Box::new(self.configured.iter().map(SourceName::as_str))),
             recorded: position(Box::new(self.recorded.iter().map(|it| &**it))),
-            seen: if is_seen { Seen::Before } else { Seen::Never },
+            seen: if is_seen {
+                FirstSeen::Before
+            } else {
+                FirstSeen::Never
+            },
             has_no_age: created.is_none(),
             created,
             name,

@@ -14,7 +14,7 @@ pub(crate) const MAX_PORTS: usize = 100;
 
 /// Treatment of ports that the first member lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub(crate) enum NewPorts {
     /// They may.
     Union,
     /// Members may not: the first one is an unmanaged Service, which stays unchanged.
@@ -34,18 +34,18 @@ impl Union {
         &mut self,
         member: usize,
         ports: &[ServicePort],
-        frame: Frame,
+        frame: NewPorts,
     ) -> (Routes, Vec<(usize, Conflict)>) {
         let mut conflicts = Vec::new();
         let mut routes = Vec::with_capacity(ports.len());
         for port in ports {
             let to = match self.place(port) {
-                Place::Found(i) => {
+                PortSlot::Found(i) => {
                     let (there, whose) = &self.ports[i];
                     conflicts.extend(differences(port, there).map(|it| (*whose, it)));
                     Some(there.name.clone())
                 }
-                Place::Taken(i) => {
+                PortSlot::Taken(i) => {
                     let (there, whose) = &self.ports[i];
                     let conflict = Conflict::Port {
                         name: port.name.clone(),
@@ -55,17 +55,17 @@ impl Union {
                     conflicts.push((*whose, conflict));
                     None
                 }
-                Place::Free if frame == Frame::Fixed && member != 0 => {
+                PortSlot::Free if frame == NewPorts::Fixed && member != 0 => {
                     let name = port.name.clone();
                     conflicts.push((0, Conflict::PortUnknown { name }));
                     None
                 }
-                Place::Free if self.ports.len() == MAX_PORTS => {
+                PortSlot::Free if self.ports.len() == MAX_PORTS => {
                     let (name, limit) = (port.name.clone(), MAX_PORTS);
                     conflicts.push((0, Conflict::PortLimit { name, limit }));
                     None
                 }
-                Place::Free => {
+                PortSlot::Free => {
                     self.ports.push((port.clone(), member));
                     Some(port.name.clone())
                 }
@@ -76,15 +76,15 @@ impl Union {
         (Routes(routes), conflicts)
     }
 
-    fn place(&self, port: &ServicePort) -> Place {
+    fn place(&self, port: &ServicePort) -> PortSlot {
         let by_name = self.ports.iter().position(|(it, _)| it.name == port.name);
         let is_same = |it: &ServicePort| (&it.protocol, it.port) == (&port.protocol, port.port);
         match by_name {
-            Some(i) if is_same(&self.ports[i].0) => Place::Found(i),
-            Some(i) => Place::Taken(i),
+            Some(i) if is_same(&self.ports[i].0) => PortSlot::Found(i),
+            Some(i) => PortSlot::Taken(i),
             None => {
                 let by_number = self.ports.iter().position(|(it, _)| is_same(it));
-                by_number.map_or(Place::Free, Place::Found)
+                by_number.map_or(PortSlot::Free, PortSlot::Found)
             }
         }
     }
@@ -117,7 +117,7 @@ impl Union {
 }
 
 /// Position of a port in a union.
-enum Place {
+enum PortSlot {
     /// It is there.
     Found(usize),
     /// Its name is another port's.
@@ -147,7 +147,7 @@ fn number(port: &ServicePort) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Frame, MAX_PORTS, Union};
+    use super::{MAX_PORTS, NewPorts, Union};
     use crate::plan::routes::Routes;
     use crate::service::{ServicePort, Target};
     use crate::slice::SlicePort;
@@ -189,7 +189,7 @@ mod tests {
 
     /// Members' ports, and what comes of them: the union, and what each receives.
     #[track_caller]
-    fn check(frame: Frame, members: &[&str], expected: &[&str]) {
+    fn check(frame: NewPorts, members: &[&str], expected: &[&str]) {
         let mut union = Union::default();
         let members: Vec<_> = members.iter().map(|it| ports(it)).collect();
         let added = members
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn ports_are_known_by_name_and_then_by_number() {
-        let check = |members: &[&str], expected: &[&str]| check(Frame::Union, members, expected);
+        let check = |members: &[&str], expected: &[&str]| check(NewPorts::Union, members, expected);
         check(
             &["http:80", "http:80 metrics:9090"],
             &[
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_port_without_a_name_gets_one_where_it_needs_one() {
-        let check = |members: &[&str], expected: &[&str]| check(Frame::Union, members, expected);
+        let check = |members: &[&str], expected: &[&str]| check(NewPorts::Union, members, expected);
         check(&[":80", ":80"], &[":80", ":80 !0", ":80 !0"]);
         check(&[":80", ":81"], &[":80", ":80 !0", " !1"]);
         check(
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn ports_are_not_added_to_a_service_that_is_not_ours() {
         check(
-            Frame::Fixed,
+            NewPorts::Fixed,
             &[":80", "web:80 metrics:9090"],
             &[":80", ":80 !0", ":80 !2"],
         );
@@ -262,7 +262,7 @@ mod tests {
     fn a_union_has_a_limit() {
         let many: Vec<_> = (0..300).map(|i| port(&format!("p{i}"), i + 1)).collect();
         let mut union = Union::default();
-        let (_, conflicts) = union.add(0, &many, Frame::Union);
+        let (_, conflicts) = union.add(0, &many, NewPorts::Union);
         assert_eq!(conflicts.len(), 300 - MAX_PORTS);
         assert_eq!(union.finish(&mut []).len(), MAX_PORTS);
     }

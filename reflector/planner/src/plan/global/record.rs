@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::member::Member;
-use super::mode::Mode;
-use crate::service::{Families, Family, Kind, ServiceSpec};
+use super::mode::SyndicateMode;
+use crate::service::{Families, Family, ServiceKind, ServiceSpec};
 use crate::wire;
 
 /// Last known state of one member.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Remembered {
+pub(crate) struct MemberRecord {
     /// Creation time of its Service.
     pub(crate) created: Option<Box<str>>,
     /// Content of its Service; `None` if it was too long to be recorded.
@@ -23,7 +23,7 @@ pub(crate) struct Remembered {
     /// Failover threshold that it requested.
     pub(crate) failover_min: Option<Box<str>>,
     /// Mode while a workload moved.
-    pub(crate) mode: Mode,
+    pub(crate) mode: SyndicateMode,
 }
 
 /// All that was written down. Members mostly say the same, which is written once.
@@ -90,17 +90,17 @@ pub(crate) fn written(members: &[Member<'_>]) -> String {
 }
 
 /// Returns the recorded state of one member.
-pub(crate) fn read(text: &str, cluster: &str) -> Option<Remembered> {
+pub(crate) fn read(text: &str, cluster: &str) -> Option<MemberRecord> {
     let Record { members, specs } = serde_json::from_str(text).ok()?;
     let entry = members.into_iter().find(|it| *it.cluster == *cluster)?;
     let spec = entry.spec.and_then(|i| specs.get(i));
-    Some(Remembered {
+    Some(MemberRecord {
         created: entry.created,
         spec: spec.and_then(decoded),
         local_first: entry.local_first,
         failover: entry.failover,
         failover_min: entry.failover_min,
-        mode: Mode::parse(&entry.mode).unwrap_or_default(),
+        mode: SyndicateMode::parse(&entry.mode).unwrap_or_default(),
     })
 }
 
@@ -114,8 +114,8 @@ pub(crate) fn clusters(text: &str) -> Vec<Box<str>> {
 fn encoded(spec: &ServiceSpec) -> Value {
     let mut object = Map::new();
     spec.write(&mut object);
-    if let Kind::Virtual(Families::Dual(primary)) | Kind::Headless(Families::Dual(primary)) =
-        &spec.kind
+    if let ServiceKind::Virtual(Families::Dual(primary))
+    | ServiceKind::Headless(Families::Dual(primary)) = &spec.kind
     {
         let second = match primary {
             Family::V4 => Family::V6,
@@ -136,9 +136,11 @@ fn decoded(spec: &Value) -> Option<ServiceSpec> {
 mod tests {
     use std::borrow::Cow;
 
-    use super::{Mode, Remembered, read, written};
+    use super::{MemberRecord, SyndicateMode, read, written};
     use crate::plan::global::member::Member;
-    use crate::service::{Affinity, Families, Family, Kind, ServicePort, ServiceSpec, Target};
+    use crate::service::{
+        Affinity, Families, Family, ServiceKind, ServicePort, ServiceSpec, Target,
+    };
 
     fn port(i: u16) -> ServicePort {
         ServicePort {
@@ -150,7 +152,7 @@ mod tests {
         }
     }
 
-    fn spec(kind: Kind, n_ports: u16) -> ServiceSpec {
+    fn spec(kind: ServiceKind, n_ports: u16) -> ServiceSpec {
         ServiceSpec {
             kind,
             ports: (1..=n_ports).map(port).collect(),
@@ -167,7 +169,7 @@ mod tests {
             Families::Single(Family::V6),
             Families::Dual(Family::V6),
         ];
-        let kinds = families.map(|it| [Kind::Virtual(it), Kind::Headless(it)]);
+        let kinds = families.map(|it| [ServiceKind::Virtual(it), ServiceKind::Headless(it)]);
         for kind in kinds.as_flattened() {
             let names = ["east", "west"].map(|it| it.parse().unwrap());
             let spec = spec(kind.clone(), 2);
@@ -178,19 +180,19 @@ mod tests {
                 local_first: true,
                 failover: Some("here".into()),
                 failover_min: Some("2".into()),
-                mode: Mode::Union,
+                mode: SyndicateMode::Union,
                 serves: true,
                 rank: None,
                 content: None,
             });
             let text = written(&members);
-            let remembered = Remembered {
+            let remembered = MemberRecord {
                 created: Some("2026-01-01T00:00:00Z".into()),
                 spec: Some(spec.clone()),
                 local_first: true,
                 failover: Some("here".into()),
                 failover_min: Some("2".into()),
-                mode: Mode::Union,
+                mode: SyndicateMode::Union,
             };
             assert_eq!(read(&text, "west"), Some(remembered), "{text}");
             assert_eq!(read(&text, "north"), None);
@@ -202,7 +204,7 @@ mod tests {
     #[test]
     fn a_record_has_a_limit_and_names_the_members_nevertheless() {
         let name = Cow::Owned("east".parse().unwrap());
-        let spec = spec(Kind::Virtual(Families::Unstated), 3000);
+        let spec = spec(ServiceKind::Virtual(Families::Unstated), 3000);
         let text = written(&[Member {
             name,
             created: None,
@@ -210,18 +212,18 @@ mod tests {
             local_first: false,
             failover: None,
             failover_min: None,
-            mode: Mode::Plain,
+            mode: SyndicateMode::Plain,
             serves: true,
             rank: None,
             content: None,
         }]);
-        let nothing = Remembered {
+        let nothing = MemberRecord {
             created: None,
             spec: None,
             local_first: false,
             failover: None,
             failover_min: None,
-            mode: Mode::Plain,
+            mode: SyndicateMode::Plain,
         };
         assert_eq!(read(&text, "east"), Some(nothing));
     }

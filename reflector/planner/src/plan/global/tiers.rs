@@ -13,16 +13,16 @@ use std::collections::BTreeMap;
 use proto_types::{ObjectKey, label};
 
 use super::member::{Member, Members};
-use crate::diff::Verdict;
+use crate::diff::Desired;
+use crate::index::STEPS;
 use crate::mirror::MirrorSlice;
 use crate::name::SourceName;
-use crate::plan::age::shown_anew;
-use crate::plan::{Case, Plan};
+use crate::plan::staleness::shown_anew;
+use crate::plan::{Plan, PlanContext};
 use crate::policy::{PolicyRight, Rank};
-use crate::problem::{Cause, Problem};
-use crate::slice::SliceSpec;
+use crate::problem::{Problem, ProblemCause};
+use crate::slice::EndpointSliceSpec;
 use crate::source::Slices;
-use crate::world::STEPS;
 
 /// Name of the local cluster in a failover order.
 const LOCAL: &str = "local";
@@ -32,14 +32,14 @@ const HERE: &str = "here";
 
 /// Failover threshold: the ready endpoints that a position needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Enough {
+pub(crate) enum FailoverThreshold {
     /// So many endpoints.
     Ready(usize),
     /// That share of its endpoints, in hundredths.
     Share(usize),
 }
 
-impl Enough {
+impl FailoverThreshold {
     /// One endpoint, unless asked otherwise.
     const DEFAULT: Self = Self::Ready(1);
 
@@ -66,19 +66,23 @@ pub(super) type Recalled = BTreeMap<ObjectKey, MirrorSlice>;
 
 /// Takes endpoints of clusters that stand by out of service; returns what serves again, or
 /// not any more, of those that cannot be asked.
-pub(super) fn stand_by(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) -> Recalled {
-    let Some((order, enough)) = asked(case, members, plan) else {
+pub(super) fn stand_by(
+    context: &PlanContext<'_>,
+    members: &Members<'_>,
+    plan: &mut Plan,
+) -> Recalled {
+    let Some((order, enough)) = requested(context, members, plan) else {
         return Recalled::new();
     };
     let unheard = members
         .all
         .iter()
-        .filter(|it| slices_of(case, it).is_none());
-    let unheard = unheard.flat_map(|it| published(case, &it.name));
+        .filter(|it| slices_of(context, it).is_none());
+    let unheard = unheard.flat_map(|it| published(context, &it.name));
     let mut recalled: Recalled = unheard.collect();
-    choose(case, members, (&order, enough), plan, &mut recalled);
+    choose(context, members, (&order, enough), plan, &mut recalled);
     let is_shown = |slice: &ObjectKey, it: &MirrorSlice| {
-        let shown = case.world.local().slice(slice);
+        let shown = context.index.local().slice(slice);
         let shown = shown.and_then(|it| it.shows.as_ref());
         shown.is_some_and(|shown| shown.spec == it.spec)
     };
@@ -87,24 +91,26 @@ pub(super) fn stand_by(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) 
 }
 
 fn choose(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     members: &Members<'_>,
-    (order, enough): (&[SourceName], Enough),
+    (order, enough): (&[SourceName], FailoverThreshold),
     plan: &mut Plan,
     recalled: &mut Recalled,
 ) {
     let tiers = tiers(members, order);
-    let all_met = tiers.iter().map(|tier| met(case, members, (tier, enough)));
+    let all_met = tiers
+        .iter()
+        .map(|tier| met(context, members, (tier, enough)));
     let all_met: Vec<_> = all_met.collect();
     let found = all_met.iter().position(|it| *it != Met::No);
     let Some((n, met)) = found.map(|n| (n, all_met[n])) else {
-        case.note("AllServe", || {
+        context.note("AllServe", || {
             "no tier of clusters suffices, so that all of them serve".to_owned()
         });
         return;
     };
     if met == Met::Unknown {
-        case.note("ThresholdUnknown", || {
+        context.note("ThresholdUnknown", || {
             "the endpoints of a cluster are not listed yet: no later cluster begins to serve"
                 .to_owned()
         });
@@ -115,15 +121,15 @@ fn choose(
     for (tier, members) in tiers.iter().enumerate().skip(n + 1) {
         for member in members {
             let name = &*member.name;
-            let step = match (met, serves(case, name)) {
+            let step = match (met, serves(context, name)) {
                 (_, false) => STEPS, // Who was not serving does not begin to.
                 (Met::Unknown, true) => 0,
                 (Met::Yes | Met::No, true) => {
                     plan.failing_back.clusters.insert(name.clone(), tier);
-                    case.world.failback_step(case.key, name)
+                    context.index.failback_step(context.key, name)
                 }
             };
-            case.note("ClusterOnStandby", || {
+            context.note("ClusterOnStandby", || {
                 let done = 100 * step / STEPS;
                 format!("earlier clusters suffice: {done} % of the endpoints of {name} stand by")
             });
@@ -141,12 +147,16 @@ enum Met {
     Unknown,
 }
 
-fn met(case: &Case<'_>, members: &Members<'_>, (tier, enough): (&[&Member<'_>], Enough)) -> Met {
-    let counts = tier.iter().map(|it| count(case, members, it));
+fn met(
+    context: &PlanContext<'_>,
+    members: &Members<'_>,
+    (tier, enough): (&[&Member<'_>], FailoverThreshold),
+) -> Met {
+    let counts = tier.iter().map(|it| count(context, members, it));
     let (n_ready, n_all) = counts.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
     if enough.is_met(n_ready, n_all) {
         Met::Yes
-    } else if tier.iter().any(|it| is_awaited(case, it)) {
+    } else if tier.iter().any(|it| is_awaited(context, it)) {
         Met::Unknown
     } else {
         Met::No
@@ -156,33 +166,33 @@ fn met(case: &Case<'_>, members: &Members<'_>, (tier, enough): (&[&Member<'_>], 
 /// Returns whether nothing is known of the endpoints of a member, neither from it nor by what
 /// is published of it, and a list is still to be expected. Unknown is not zero, but it keeps
 /// other clusters from serving for a limited time.
-fn is_awaited(case: &Case<'_>, member: &Member<'_>) -> bool {
-    let is_listed = slices_of(case, member).is_some();
+fn is_awaited(context: &PlanContext<'_>, member: &Member<'_>) -> bool {
+    let is_listed = slices_of(context, member).is_some();
     let awaited = member.rank.filter(|_| !is_listed);
-    awaited.is_some_and(|rank| case.world.awaits_slices(rank))
-        && published(case, &member.name).next().is_none()
+    awaited.is_some_and(|rank| context.index.awaits_slices(rank))
+        && published(context, &member.name).next().is_none()
 }
 
 /// Returns whether endpoints of a member are published as ready.
-fn serves(case: &Case<'_>, name: &SourceName) -> bool {
-    let slices = case.world.local().slices_of(case.key);
+fn serves(context: &PlanContext<'_>, name: &SourceName) -> bool {
+    let slices = context.index.local().slices_of(context.key);
     let mut its = slices.filter(|(_, it)| it.owner.source.as_ref() == Some(name));
     its.any(|(_, it)| it.shows.as_ref().is_some_and(|it| 0 < n_ready(&it.spec)))
 }
 
 /// The order of clusters that is asked for, if one is, and what suffices.
-fn asked(
-    case: &Case<'_>,
+fn requested(
+    context: &PlanContext<'_>,
     members: &Members<'_>,
     plan: &mut Plan,
-) -> Option<(Vec<SourceName>, Enough)> {
-    let policy = case.world.policy();
+) -> Option<(Vec<SourceName>, FailoverThreshold)> {
+    let policy = context.index.policy();
     let global = policy.global()?;
-    tell_of_rights(case, members, plan);
+    report_missing_permission(context, members, plan);
     let may_decide = |it: &&Member<'_>| policy.has_right(&it.name, PolicyRight::Failover);
     let first = members.all.iter().find(may_decide);
     let Some(first) = first else {
-        return configured(case);
+        return configured(context);
     };
     let order = first.failover.as_ref().or(global.failover.as_ref())?;
     let mut tell = |cause| {
@@ -199,24 +209,24 @@ fn asked(
         } else {
             name
         };
-        let known = case
-            .world
+        let known = context
+            .index
             .policy()
             .members()
             .iter()
             .find(|it| it.name.as_str() == name);
         match known {
             Some(member) => clusters.push(member.name.clone()),
-            None => tell(Cause::UnknownFailoverCluster { name: name.into() }),
+            None => tell(ProblemCause::UnknownFailoverCluster { name: name.into() }),
         }
     }
     let enough = match &first.failover_min {
-        None => Enough::DEFAULT,
-        Some(text) => Enough::parse(text).unwrap_or_else(|| {
-            tell(Cause::InvalidFailoverThreshold {
+        None => FailoverThreshold::DEFAULT,
+        Some(text) => FailoverThreshold::parse(text).unwrap_or_else(|| {
+            tell(ProblemCause::InvalidFailoverThreshold {
                 value: text.clone(),
             });
-            Enough::DEFAULT
+            FailoverThreshold::DEFAULT
         }),
     };
     // Without any known cluster there is no order.
@@ -224,22 +234,22 @@ fn asked(
 }
 
 /// Reports members that ask for an order of clusters and may not.
-fn tell_of_rights(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) {
+fn report_missing_permission(context: &PlanContext<'_>, members: &Members<'_>, plan: &mut Plan) {
     for member in &members.all {
         let asked = [
             (label::FAILOVER, &member.failover),
             (label::FAILOVER_MIN, &member.failover_min),
         ];
         let asked = asked.into_iter().find(|(_, it)| it.is_some());
-        let has_right = case
-            .world
+        let has_right = context
+            .index
             .policy()
             .has_right(&member.name, PolicyRight::Failover);
         if let (Some((annotation, _)), false) = (asked, has_right) {
             plan.problems.push(Problem {
                 source: member.name.clone().into_owned(),
                 object: members.service.clone(),
-                cause: Cause::PolicyNotAllowed {
+                cause: ProblemCause::PolicyNotAllowed {
                     annotation,
                     right: PolicyRight::Failover,
                 },
@@ -249,8 +259,8 @@ fn tell_of_rights(case: &Case<'_>, members: &Members<'_>, plan: &mut Plan) {
 }
 
 /// The order of clusters that the configuration asks for.
-fn configured(case: &Case<'_>) -> Option<(Vec<SourceName>, Enough)> {
-    let policy = case.world.policy();
+fn configured(context: &PlanContext<'_>) -> Option<(Vec<SourceName>, FailoverThreshold)> {
+    let policy = context.index.policy();
     let global = policy.global()?;
     let names = global.failover.as_ref()?.split(',').map(str::trim);
     let clusters = names.filter_map(|name| {
@@ -264,7 +274,7 @@ fn configured(case: &Case<'_>) -> Option<(Vec<SourceName>, Enough)> {
         Some(member.name.clone())
     });
     let clusters: Vec<_> = clusters.collect();
-    (!clusters.is_empty()).then_some((clusters, Enough::DEFAULT))
+    (!clusters.is_empty()).then_some((clusters, FailoverThreshold::DEFAULT))
 }
 
 /// Members by tier. Those that are not named are the last one.
@@ -277,42 +287,46 @@ fn tiers<'m, 'a>(members: &'m Members<'a>, order: &[SourceName]) -> Vec<Vec<&'m 
 }
 
 /// Returns the numbers of ready endpoints and of all endpoints of a member.
-pub(super) fn count(case: &Case<'_>, members: &Members<'_>, member: &Member<'_>) -> (usize, usize) {
-    let counts = |spec: &SliceSpec| (n_ready(spec), spec.endpoints.len());
+pub(super) fn count(
+    context: &PlanContext<'_>,
+    members: &Members<'_>,
+    member: &Member<'_>,
+) -> (usize, usize) {
+    let counts = |spec: &EndpointSliceSpec| (n_ready(spec), spec.endpoints.len());
     let sum = |sum: (usize, usize), it: (usize, usize)| (sum.0 + it.0, sum.1 + it.1);
-    match slices_of(case, member) {
+    match slices_of(context, member) {
         Some((rank, slices)) => {
-            let age = case.world.age(rank, &members.service);
+            let age = context.index.age(rank, &members.service);
             let slices = slices.of(&members.service);
             let specs = slices.filter_map(|(_, it)| it.as_ref().ok());
             specs.map(|it| counts(&age.of(&it.spec))).fold((0, 0), sum)
         }
         None => {
-            let specs = published(case, &member.name);
+            let specs = published(context, &member.name);
             specs.map(|(_, it)| counts(&it.spec)).fold((0, 0), sum)
         }
     }
 }
 
 /// Returns the EndpointSlices of a member, if they were listed.
-fn slices_of<'a>(case: &Case<'a>, member: &Member<'_>) -> Option<(Rank, &'a Slices)> {
+fn slices_of<'a>(context: &PlanContext<'a>, member: &Member<'_>) -> Option<(Rank, &'a Slices)> {
     let rank = member.rank?;
-    Some((rank, case.world.source(rank).slices.known()?))
+    Some((rank, context.index.source(rank).slices.known()?))
 }
 
 /// Returns the published EndpointSlices of a member, as if it were active.
 fn published<'c>(
-    case: &'c Case<'_>,
+    context: &'c PlanContext<'_>,
     member: &'c SourceName,
 ) -> impl Iterator<Item = (ObjectKey, MirrorSlice)> + use<'c> {
-    let slices = case.world.local().slices_of(case.key);
+    let slices = context.index.local().slices_of(context.key);
     let its = slices.filter(move |(_, it)| it.owner.source.as_ref() == Some(member));
-    its.filter_map(|(slice, it)| Some((slice.clone(), shown_anew(case, it, recall)?)))
+    its.filter_map(|(slice, it)| Some((slice.clone(), shown_anew(context, it, recall)?)))
 }
 
 /// Endpoints that serve and are not ready without terminating are those that were taken
 /// out of service here: Kubernetes writes no others, nor do we for silence.
-fn recall(spec: &mut SliceSpec) {
+fn recall(spec: &mut EndpointSliceSpec) {
     for endpoint in &mut spec.endpoints {
         let is_withdrawn = endpoint.ready == Some(false)
             && endpoint.serving == Some(true)
@@ -323,7 +337,7 @@ fn recall(spec: &mut SliceSpec) {
     }
 }
 
-fn n_ready(spec: &SliceSpec) -> usize {
+fn n_ready(spec: &EndpointSliceSpec) -> usize {
     let endpoints = spec.endpoints.iter();
     endpoints.filter(|it| it.ready != Some(false)).count()
 }
@@ -335,8 +349,8 @@ fn withdraw(plan: &mut Plan, recalled: &mut Recalled, member: &SourceName, step:
         .slices
         .values_mut()
         .filter_map(|verdict| match verdict {
-            Verdict::Want(slice) => Some(slice),
-            Verdict::Absent | Verdict::Unknown => None,
+            Desired::Present(slice) => Some(slice),
+            Desired::Absent | Desired::Unknown => None,
         });
     let its = its.chain(recalled.values_mut());
     let its = its.filter(|it| {
@@ -355,11 +369,13 @@ fn withdraw(plan: &mut Plan, recalled: &mut Recalled, member: &SourceName, step:
 
 #[cfg(test)]
 mod tests {
-    use super::Enough;
+    use super::FailoverThreshold;
 
     #[test]
     fn a_threshold_is_a_number_or_a_share() {
-        let check = |text, n_ready, n_all| Enough::parse(text).map(|it| it.is_met(n_ready, n_all));
+        let check = |text, n_ready, n_all| {
+            FailoverThreshold::parse(text).map(|it| it.is_met(n_ready, n_all))
+        };
         assert_eq!(check("2", 1, 9), Some(false));
         assert_eq!(check(" 2 ", 2, 9), Some(true));
         assert_eq!(check("50%", 1, 3), Some(false));

@@ -6,10 +6,10 @@
 use proto_types::label;
 
 use super::member::Members;
-use crate::diff::Verdict;
+use crate::diff::Desired;
 use crate::mirror::{MirrorSlice, Role};
 use crate::name::SourceName;
-use crate::plan::{Case, Plan};
+use crate::plan::{Plan, PlanContext};
 use crate::policy::{GlobalPolicy, PolicyRight};
 use crate::slice::Endpoint;
 
@@ -30,7 +30,7 @@ enum Preference<'a> {
 /// Gives the endpoints of a global Service their zones here, and hints where there is
 /// something to prefer.
 pub(super) fn prefer(
-    case: &Case<'_>,
+    context: &PlanContext<'_>,
     members: &Members<'_>,
     distribution: Option<&str>,
     plan: &mut Plan,
@@ -39,21 +39,21 @@ pub(super) fn prefer(
         .slices
         .values_mut()
         .filter_map(|verdict| match verdict {
-            Verdict::Want(slice) => Some(slice),
-            Verdict::Absent | Verdict::Unknown => None,
+            Desired::Present(slice) => Some(slice),
+            Desired::Absent | Desired::Unknown => None,
         });
     let mut slices: Vec<_> = slices.collect();
     for slice in &mut slices {
-        translate(case, slice);
+        translate(context, slice);
     }
     let mut ready = slices.iter().flat_map(|it| it.spec.endpoints.iter());
-    let preference = preference(case, members, distribution);
-    let is_ours = matches!(plan.service, Verdict::Want(_));
+    let preference = preference(context, members, distribution);
+    let is_ours = matches!(plan.service, Desired::Present(_));
     let preference = match preference {
         // Kubernetes' own slices are there too, and have no such hints.
         Preference::Local(_) if !is_ours => Preference::None,
         Preference::SameZone if ready.any(|it| is_ready(it) && it.zone.is_none()) => {
-            case.note("NoHints", || {
+            context.note("NoHints", || {
                 "no endpoint gets a hint, because one has no zone".to_owned()
             });
             Preference::None
@@ -61,7 +61,7 @@ pub(super) fn prefer(
         preference => preference,
     };
     for slice in slices {
-        let is_local = case.world.policy().global().is_some_and(|global| {
+        let is_local = context.index.policy().global().is_some_and(|global| {
             slice.marks.labels.get(label::SOURCE).map(String::as_str)
                 == Some(global.cluster.as_str())
         });
@@ -82,8 +82,8 @@ fn is_ready(endpoint: &Endpoint) -> bool {
 
 /// Returns whether endpoints of the local cluster are preferred: the first member that may
 /// decide for all does.
-pub(super) fn is_local_first(case: &Case<'_>, members: &Members<'_>) -> bool {
-    let policy = case.world.policy();
+pub(super) fn is_local_first(context: &PlanContext<'_>, members: &Members<'_>) -> bool {
+    let policy = context.index.policy();
     let has_zones = policy.global().is_some_and(|it| !it.zones.is_empty());
     let mut all = members.all.iter();
     let first = all.find(|it| policy.has_right(&it.name, PolicyRight::Routing));
@@ -92,17 +92,17 @@ pub(super) fn is_local_first(case: &Case<'_>, members: &Members<'_>) -> bool {
 
 /// The first member that may decide for all does.
 fn preference<'a>(
-    case: &Case<'a>,
+    context: &PlanContext<'a>,
     members: &Members<'_>,
     distribution: Option<&str>,
 ) -> Preference<'a> {
-    let policy = case.world.policy();
+    let policy = context.index.policy();
     let mut all = members.all.iter();
     let first = all.find(|it| policy.has_right(&it.name, PolicyRight::Routing));
     let global = policy.global();
     match (first, global) {
-        (Some(first), Some(global)) if is_local_first(case, members) => {
-            case.note("LocalFirst", || {
+        (Some(first), Some(global)) if is_local_first(context, members) => {
+            context.note("LocalFirst", || {
                 let name = &first.name;
                 format!("source {name} asks for local endpoints first: they alone have hints for this cluster's zones")
             });
@@ -116,8 +116,8 @@ fn preference<'a>(
 }
 
 /// A source's zones are called otherwise here, where that is configured.
-fn translate(case: &Case<'_>, slice: &mut MirrorSlice) {
-    let policy = case.world.policy();
+fn translate(context: &PlanContext<'_>, slice: &mut MirrorSlice) {
+    let policy = context.index.policy();
     let source = slice.marks.labels.get(label::SOURCE);
     let source = source.and_then(|it| it.parse::<SourceName>().ok());
     let Some(rank) = source.and_then(|it| policy.rank(&it, Role::Member)) else {

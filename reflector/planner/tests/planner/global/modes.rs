@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use proto_types::{ObjectKey, Resource};
 use reflector_planner::policy::MissingNamespaces;
-use reflector_planner::{GlobalPlacement, LocalKey, Policy, Role, Sharing, plan};
+use reflector_planner::{GlobalPlacement, MirrorKey, Policy, Role, Sharing, plan};
 use serde_json::{Value, json};
 
 use super::{global_policy, pods, web};
@@ -358,13 +358,13 @@ fn temporary_services_of_the_predecessor_are_no_members() {
 #[test]
 fn a_namespace_is_created_for_a_member_that_may_have_it() {
     let mut lab = by_mode(&["east", "west"]);
-    let mut global = lab.world.policy().global().unwrap().clone();
+    let mut global = lab.index.policy().global().unwrap().clone();
     global.members[1].missing_namespaces = MissingNamespaces::Created;
     let policy = Policy::new(Vec::new()).unwrap();
     lab.reconfigure(policy.with_global(global).unwrap(), &HashSet::new());
     let namespace_for = |lab: &Lab| {
-        let key = LocalKey::new(ObjectKey::new("demo", "web"));
-        plan(&lab.world, &key)
+        let key = MirrorKey::new(ObjectKey::new("demo", "web"));
+        plan(&lab.index, &key)
             .namespace_for
             .map(|it| it.to_string())
     };

@@ -81,7 +81,7 @@ fn a_source_without_the_right_decides_on_its_own_traffic_alone() {
     lab.settle();
     assert_eq!(serving(&lab), [4, 4, 4], "all serve");
     assert_eq!(lab.reasons(), ["east PolicyNotAllowed"]);
-    let policy = lab.world.policy();
+    let policy = lab.index.policy();
     let mut global = policy.global().unwrap().clone();
     global.members[0].rights = [PolicyRight::Failover].into();
     let policy = Policy::new(Vec::new()).unwrap().with_global(global);
@@ -331,7 +331,7 @@ fn endpoints_that_are_not_listed_yet_are_not_taken_for_none() {
 
 #[test]
 fn a_cluster_that_was_silent_too_long_does_not_serve_from_memory() {
-    let policy = lab("1").world.policy().clone();
+    let policy = lab("1").index.policy().clone();
     let mut global = policy.global().unwrap().clone();
     for member in &mut global.members {
         member.staleness.not_ready_after = Some(Duration::from_secs(60));

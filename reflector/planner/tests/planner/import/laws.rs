@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use reflector_planner::import::NameRules;
-use reflector_planner::{Import, LocalKey, Verdict, plan};
+use reflector_planner::{Desired, Import, MirrorKey, plan};
 
 use super::{guarded, lab, patterns, ports};
 use crate::lab::Lab;
@@ -81,11 +81,11 @@ proptest! {
     fn no_refused_address_is_ever_planned(import in rules(), said in said()) {
         let mut lab = world_of(import.clone(), &said, false);
         lab.settle();
-        for key in lab.world.local().services().map(|(key, _)| LocalKey::new(key.clone())).collect::<Vec<_>>() {
-            let plan = plan(&lab.world, &key);
+        for key in lab.index.local().services().map(|(key, _)| MirrorKey::new(key.clone())).collect::<Vec<_>>() {
+            let plan = plan(&lab.index, &key);
             let wanted = plan.slices.values().filter_map(|it| match it {
-                Verdict::Want(slice) => Some(&slice.spec),
-                Verdict::Absent | Verdict::Unknown => None,
+                Desired::Present(slice) => Some(&slice.spec),
+                Desired::Absent | Desired::Unknown => None,
             });
             let endpoints: Vec<_> = wanted.flat_map(|it| &it.endpoints).collect();
             if let Some(limit) = import.max_endpoints {

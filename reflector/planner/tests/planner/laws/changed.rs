@@ -160,7 +160,7 @@ proptest! {
         for (source, operation) in &more {
             lab.suffer(source, operation);
         }
-        let previews = previews(&lab.world);
+        let previews = previews(&lab.index);
         let operations = previews.iter().flat_map(|it| &it.actions).filter(|it| it.is_write());
         let previewed = outcome(operations.map(|it| format!("{} {} {}", it.action, it.kind, it.object)));
         prop_assert_eq!(previewed, outcome(lab.settle().into_iter()));

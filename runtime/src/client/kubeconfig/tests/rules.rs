@@ -186,7 +186,7 @@ async fn compression_is_not_asked_for_where_the_cluster_disables_it() {
             .send(request.body(Body::empty()).unwrap())
             .await
             .unwrap();
-        let head = lab.server.asked().last().unwrap().clone();
+        let head = lab.server.requests().last().unwrap().clone();
         assert_eq!(head.contains("accept-encoding: gzip"), is_asked, "{head}");
     }
 }

@@ -14,7 +14,7 @@ use super::stub::{Answers, Stub, list};
 use crate::configuration::ByFile;
 use crate::lab::{Cluster, Lab, MIRRORS, Program};
 use crate::manifests::quiet_cluster;
-use crate::rights::kubeconfig_of;
+use crate::rbac::kubeconfig_of;
 use crate::tls::{Ca, Purpose};
 
 pub(crate) const BREAKAGES: [&str; 23] = [

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
-use proto_types::{Resource, Revision};
+use proto_types::{Resource, ResourceVersion};
 
 use super::odd;
 use super::world::World;
@@ -331,7 +331,7 @@ impl Question {
 }
 
 /// Puts what only a run knows into a query.
-fn fill(before: Revision, last: Revision) -> impl Fn(&str) -> String {
+fn fill(before: ResourceVersion, last: ResourceVersion) -> impl Fn(&str) -> String {
     let token = |rv: &str, start: &str| {
         let json = format!(r#"{{"v":"meta.k8s.io/v1","rv":{rv},"start":"{start}\u0000"}}"#);
         URL_SAFE_NO_PAD.encode(json)

@@ -3,7 +3,7 @@
 
 use anyhow::Context;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use proto_types::{Resource, Revision};
+use proto_types::{Resource, ResourceVersion};
 
 use crate::continuity::relay;
 use crate::lab::{Cluster, EXPORT, Lab, Program, eventually};
@@ -13,9 +13,9 @@ pub(super) struct World {
     pub(super) upstream: kube::Client,
     pub(super) emitter: kube::Client,
     /// What the emitter had seen before the changes, of each resource.
-    pub(super) before: Vec<Revision>,
+    pub(super) before: Vec<ResourceVersion>,
     /// What it has seen after them.
-    pub(super) last: Vec<Revision>,
+    pub(super) last: Vec<ResourceVersion>,
     _cluster: Cluster,
     _programs: Vec<Program>,
 }
@@ -158,7 +158,7 @@ async fn change(cluster: &Cluster) -> anyhow::Result<()> {
 }
 
 /// What the emitter has seen, and therefore its upstream too.
-async fn revisions(emitter: &kube::Client) -> anyhow::Result<Vec<Revision>> {
+async fn revisions(emitter: &kube::Client) -> anyhow::Result<Vec<ResourceVersion>> {
     let mut revisions = Vec::new();
     for resource in Resource::ALL {
         let path = format!("{}?resourceVersion=0", resource.collection(None));

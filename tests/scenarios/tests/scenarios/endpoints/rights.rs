@@ -7,8 +7,8 @@ use control_plane::{Keeper, Scene};
 use serde_json::{Value, json};
 
 use crate::lab::{Cluster, EXPORT, Lab, Program, eventually, mirror};
-use crate::old_rights::account;
-use crate::rights::kubeconfig_of;
+use crate::old_rbac::account;
+use crate::rbac::kubeconfig_of;
 
 const READER: &str = "reader";
 

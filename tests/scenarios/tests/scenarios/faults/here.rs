@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::real::{deleted, restarts_without_a_write};
 use crate::embedded::{World, set_service};
-use crate::foresight::plan;
 use crate::lab::{Cluster, EXPORT, Lab, MIRRORS, Program, eventually, mirror, program};
-use crate::old_rights::{account, mirror_rules};
-use crate::rights::kubeconfig_of;
+use crate::old_rbac::{account, mirror_rules};
+use crate::plan_command::plan;
+use crate::rbac::kubeconfig_of;
 
 const REFLECTOR: &str = "reflector";
 

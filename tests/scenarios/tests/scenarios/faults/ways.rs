@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::gate::{Gate, Mode};
 use super::real::{deleted, restarts_without_a_write};
-use crate::foresight::plan;
 use crate::lab::{Cluster, EXPORT, Lab, Program, eventually, meanwhile, mirror};
+use crate::plan_command::plan;
 
 /// A source cluster that is reached by one name for each way to fail.
 const NAMES: [&str; 6] = [

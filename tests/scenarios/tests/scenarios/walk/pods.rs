@@ -8,7 +8,7 @@ use control_plane::Keeper;
 use serde_json::Value;
 
 use crate::lab::{Cluster, Lab, Program, eventually, program};
-use crate::rights::kubeconfig_of;
+use crate::rbac::kubeconfig_of;
 
 /// A pod of one of our Deployments that runs.
 pub(super) struct Pod<'a> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proto_types::{ObjectKey, Resource};
-use reflector_planner::{LocalKey, Obstacle, Plan, Update, World, plan};
+use reflector_planner::{Index, MirrorKey, Plan, Update, WriteFailure, plan};
 use serde_json::json;
 
 use super::{by_mode, id, in_mode, pods, web};
@@ -23,18 +23,18 @@ fn replicating() -> Lab {
 // It had no queue: what failed waited for a resync, five minutes later.
 #[test]
 fn a_rejected_object_stays_desired_until_it_exists() {
-    for obstacle in [
-        Obstacle::Refused("no".into()),
-        Obstacle::NamespaceMissing,
-        Obstacle::NamespaceRefused("no".into()),
+    for write_failure in [
+        WriteFailure::Refused("no".into()),
+        WriteFailure::NamespaceMissing,
+        WriteFailure::NamespaceRefused("no".into()),
     ] {
         let mut lab = replicating();
         let (resource, key) = id();
-        lab.update(Update::Blocked(resource, key, obstacle.clone()));
-        assert_eq!(lab.reasons().len(), 1, "{obstacle:?}");
+        lab.update(Update::Blocked(resource, key, write_failure.clone()));
+        assert_eq!(lab.reasons().len(), 1, "{write_failure:?}");
         lab.settle();
-        assert_eq!(lab.members_here(), ["east"], "{obstacle:?}");
-        assert_eq!(lab.reasons(), NOTHING, "{obstacle:?}");
+        assert_eq!(lab.members_here(), ["east"], "{write_failure:?}");
+        assert_eq!(lab.reasons(), NOTHING, "{write_failure:?}");
     }
 }
 
@@ -120,13 +120,13 @@ fn a_missed_deletion_is_made_up_for_when_it_is_seen() {
 // It took what it could not read for what was not there, and wrote over it.
 #[test]
 fn nothing_is_taken_for_absent_that_could_not_be_read() {
-    let key = LocalKey::new(ObjectKey::new("demo", "web"));
+    let key = MirrorKey::new(ObjectKey::new("demo", "web"));
     // The local cluster's own is listed, and what is ours is not.
     let mut unread = by_mode(&["east"]);
-    unread.world = World::new(unread.world.policy().clone());
+    unread.index = Index::new(unread.index.policy().clone());
     unread.list("home", &[], &[]);
     unread.list("east", &[in_mode(web(2020), "union")], &[pods("10.1.0.1")]);
-    assert_eq!(plan(&unread.world, &key), Plan::default());
+    assert_eq!(plan(&unread.index, &key), Plan::default());
     // What is ours is listed, and the local cluster's own is not.
     let mut lab = by_mode(&["east"]);
     lab.list("east", &[web(2020)], &[pods("10.1.0.1")]);

@@ -1,0 +1,273 @@
+//! Encoded events of one view, shared by all its watches.
+
+use std::collections::VecDeque;
+
+use proto_types::ResourceVersion;
+
+use crate::Encoded;
+
+/// A bounded run of ready frames. A watcher is a [`Cursor`] into it and costs
+/// nothing else: no queue, no copy.
+#[derive(Debug)]
+pub struct EventBuffer {
+    /// The cursor of the oldest frame.
+    base: u64,
+    frames: VecDeque<EncodedEvent>,
+    bytes: usize,
+    progress: ResourceVersion,
+    closed: bool,
+}
+
+/// The position of the next frame to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor(u64);
+
+impl Cursor {
+    /// Returns the number of events before it.
+    #[must_use]
+    pub const fn position(self) -> u64 {
+        self.0
+    }
+}
+
+/// Ready frame with the revision that it brings its reader to.
+#[derive(Debug, Clone)]
+pub struct EncodedEvent {
+    /// Revision of the event.
+    pub revision: ResourceVersion,
+    /// Effect of the frame on its reader.
+    pub kind: FrameKind,
+    /// Encoded event; empty for a bookmark, which each watch encodes by itself.
+    pub bytes: Encoded,
+}
+
+/// Effect of a frame on its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// Change at the revision of the frame; readers that know the revision skip it.
+    Change,
+    /// Change after the revision of the frame, and not after the end of a gap, where
+    /// that is known. Readers that know the end skip it; readers whose revision is
+    /// within the gap cannot continue.
+    Missed {
+        /// End of the gap.
+        until: Option<ResourceVersion>,
+    },
+    /// Not sent: readers whose revision is between the revision of the frame and the end
+    /// of the gap cannot continue.
+    Gap {
+        /// End of the gap.
+        until: ResourceVersion,
+    },
+    /// Nothing else happened up to the revision of the frame.
+    Bookmark,
+}
+
+/// Treatment of a frame for one reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Treatment {
+    /// The reader needs it.
+    Deliver,
+    /// The reader has it.
+    Skip,
+    /// The reader may have it or not: it has to list.
+    Expire,
+}
+
+impl EncodedEvent {
+    /// Decides what becomes of the frame for a reader that had everything up to a revision
+    /// when it joined.
+    #[must_use]
+    pub fn treatment(&self, known: ResourceVersion) -> Treatment {
+        let is_news = match self.kind {
+            FrameKind::Change => known < self.revision,
+            FrameKind::Bookmark => known <= self.revision,
+            FrameKind::Gap { until } if self.revision < known && known < until => {
+                return Treatment::Expire;
+            }
+            FrameKind::Missed { .. } if known <= self.revision => true,
+            // The reader came from a replica that was ahead of this one.
+            FrameKind::Missed { until } if until.is_none_or(|until| known < until) => {
+                return Treatment::Expire;
+            }
+            FrameKind::Gap { .. } | FrameKind::Missed { .. } => false,
+        };
+        match is_news {
+            true => Treatment::Deliver,
+            false => Treatment::Skip,
+        }
+    }
+}
+
+/// Events from a cursor on.
+#[derive(Debug)]
+pub enum Read {
+    /// The next frame, and where to go on.
+    Frame(EncodedEvent, Cursor),
+    /// Nothing new: everything up to this revision has been read.
+    Nothing(ResourceVersion),
+    /// The reader was too slow; the ring has forgotten what it would need next.
+    Lost,
+    /// History has been replaced by another one: list again.
+    Closed,
+}
+
+/// Number of encoded events that a ring keeps for slow clients.
+///
+/// A reader that is 10 000 events behind is better served by a new list; at
+/// 1.5 KB an event this bounds what a ring alone can hold to 15 MB.
+pub const MAX_FRAMES: usize = 10_000;
+
+/// Maximum size in bytes of the frames that one ring keeps for readers that lag behind.
+pub const MAX_BYTES: usize = 32 << 20;
+
+/// Maximum size in bytes of the frames that all rings of one resource keep.
+pub const MAX_BYTES_OF_ALL: usize = 64 << 20;
+
+/// Returns the maximum size in bytes of one ring of several.
+#[must_use]
+pub fn share(n_rings: usize) -> usize {
+    (MAX_BYTES_OF_ALL / n_rings.max(1)).min(MAX_BYTES)
+}
+
+impl EventBuffer {
+    /// An empty ring at a revision.
+    #[must_use]
+    pub const fn new(progress: ResourceVersion) -> Self {
+        Self {
+            base: 0,
+            frames: VecDeque::new(),
+            bytes: 0,
+            progress,
+            closed: false,
+        }
+    }
+
+    /// The cursor that sees what comes next.
+    #[must_use]
+    pub fn head(&self) -> Cursor {
+        Cursor(self.base + self.frames.len() as u64)
+    }
+
+    /// Appends a frame; the oldest frames make room for it within `max_bytes`.
+    pub fn push(&mut self, frame: EncodedEvent, max_bytes: usize) {
+        // A gap may lie ahead of what the readers of a joined view have been sent.
+        if !matches!(frame.kind, FrameKind::Gap { .. }) {
+            self.progress = self.progress.max(frame.revision);
+        }
+        self.bytes += frame.bytes.len();
+        self.frames.push_back(frame);
+        while MAX_FRAMES < self.frames.len() || max_bytes < self.bytes {
+            let Some(oldest) = self.frames.pop_front() else {
+                break;
+            };
+            self.bytes -= oldest.bytes.len();
+            self.base += 1;
+        }
+    }
+
+    /// Notes that nothing else of interest happened up to a revision.
+    pub fn advance(&mut self, progress: ResourceVersion) {
+        self.progress = self.progress.max(progress);
+    }
+
+    /// Ends the reads of all watches, which reconnect and resume.
+    pub fn disconnect(&mut self) {
+        self.base += self.frames.len() as u64 + 1;
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
+    /// Ends all watches: what follows does not continue what was.
+    pub const fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Returns the events from a cursor on.
+    #[must_use]
+    pub fn read(&self, cursor: Cursor) -> Read {
+        if self.closed {
+            return Read::Closed;
+        }
+        let Some(skip) = cursor.0.checked_sub(self.base) else {
+            return Read::Lost;
+        };
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        match self.frames.get(skip) {
+            Some(frame) => Read::Frame(frame.clone(), Cursor(cursor.0 + 1)),
+            None => Read::Nothing(self.progress),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        EncodedEvent, EventBuffer, FrameKind, MAX_BYTES, MAX_FRAMES, Read, ResourceVersion, share,
+    };
+
+    fn frame(number: u64) -> EncodedEvent {
+        EncodedEvent {
+            revision: ResourceVersion::new(number),
+            kind: FrameKind::Change,
+            bytes: bytes::Bytes::from(number.to_string()).into(),
+        }
+    }
+
+    #[test]
+    fn a_cursor_reads_what_came_after_it_and_then_nothing() {
+        let mut ring = EventBuffer::new(ResourceVersion::new(5));
+        ring.push(frame(6), MAX_BYTES);
+        let cursor = ring.head();
+        ring.push(frame(7), MAX_BYTES);
+        ring.advance(ResourceVersion::new(9));
+        let Read::Frame(read, next) = ring.read(cursor) else {
+            unreachable!("one frame came");
+        };
+        assert_eq!(read.revision, ResourceVersion::new(7));
+        assert!(matches!(ring.read(next), Read::Nothing(at) if at == ResourceVersion::new(9)));
+    }
+
+    #[test]
+    fn a_gap_ahead_of_the_readers_is_no_progress() {
+        let mut ring = EventBuffer::new(ResourceVersion::new(5));
+        let mut gap = frame(9);
+        gap.kind = FrameKind::Gap {
+            until: ResourceVersion::new(12),
+        };
+        ring.push(gap, MAX_BYTES);
+        assert!(
+            matches!(ring.read(ring.head()), Read::Nothing(at) if at == ResourceVersion::new(5))
+        );
+    }
+
+    #[test]
+    fn a_reader_that_is_too_slow_is_told_so() {
+        let mut ring = EventBuffer::new(ResourceVersion::ZERO);
+        let slow = ring.head();
+        for number in 0..=MAX_FRAMES as u64 {
+            ring.push(frame(number), MAX_BYTES);
+        }
+        assert!(matches!(ring.read(slow), Read::Lost));
+        assert!(matches!(ring.read(ring.head()), Read::Nothing(_)));
+    }
+
+    #[test]
+    fn a_closed_ring_ends_every_reader() {
+        let mut ring = EventBuffer::new(ResourceVersion::ZERO);
+        ring.push(frame(1), MAX_BYTES);
+        ring.close();
+        assert!(matches!(ring.read(ring.head()), Read::Closed));
+    }
+
+    #[test]
+    fn all_rings_together_have_a_limit() {
+        for n_rings in [1, 2, 3, 100] {
+            assert!(share(n_rings) <= MAX_BYTES);
+            assert!(n_rings * share(n_rings) <= super::MAX_BYTES_OF_ALL);
+        }
+        let mut ring = EventBuffer::new(ResourceVersion::ZERO);
+        (10..20).for_each(|number| ring.push(frame(number), 6));
+        assert_eq!(ring.bytes, 6);
+    }
+}

@@ -1,0 +1,534 @@
+//! One resource's store, and the feeds that its watchers share.
+//!
+//! One task writes ([`WatchCache::ingest`]); all others read. A watch joins under the writer's lock, so
+//! its snapshot and its position in the feed are of one moment; from then on it reads the feed
+//! alone. The cost of ingesting depends on the number of distinct views, never on the number of
+//! watches.
+
+mod batching;
+mod broadcaster;
+mod cached_list;
+mod collector;
+mod publish;
+mod turn;
+mod visibility;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use emitter_cache::encode::Encoder;
+use emitter_cache::store::{
+    Applied, Beginning, CurrentObject, Expired, RelistOutcome, UnknownField,
+};
+use emitter_cache::view::Snapshot;
+use emitter_cache::{
+    Encoded, Encoding, Entry, Fields, Joined, Limits, ResourceDescriptor, Scope, Store, View,
+};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use proto_types::evidence::Ruling;
+use proto_types::resource::ApiResource;
+use proto_types::{ObjectKey, RawObject, ResourceVersion};
+use runtime::watcher;
+use tokio::sync::{Notify, watch};
+use tracing::{info, warn};
+
+use self::batching::UpdateBatcher;
+pub use self::broadcaster::{Broadcaster, Listener, Start, Subscription};
+pub use self::cached_list::CachedList;
+pub use self::collector::Collected;
+use self::publish::Publication;
+use self::visibility::Joining;
+pub use self::visibility::join;
+use crate::limits::MAX_LIST_BYTES;
+use crate::read_barrier::{ReadBarrier, Versions};
+use crate::sent_states::Told;
+
+/// The exported objects of one resource, for reading by many.
+pub struct WatchCache {
+    form: &'static ResourceDescriptor,
+    encoder: Encoder,
+    inner: Mutex<Inner>,
+    /// EndpointSlices and Endpoints that belong to the Services of this cache.
+    joining: OnceLock<Joining>,
+    /// The Services that the objects of this cache belong to.
+    services: OnceLock<Weak<Self>>,
+    cut: watch::Sender<Option<ResourceVersion>>,
+    lags: Notify,
+    ingested: watch::Sender<Option<ResourceVersion>>,
+    /// The same, as far as it may be served.
+    progress: watch::Sender<Option<ResourceVersion>>,
+    lists: Mutex<HashMap<View, CachedList>>,
+    /// Clients that listed in this history, where their resource versions do not show it.
+    told: Told<Client>,
+    list_hits: AtomicU64,
+    barrier: ReadBarrier,
+    pace: UpdateBatcher,
+}
+
+/// Name of a client, and what it lists.
+pub type Client = (Arc<str>, Scope);
+
+struct Inner {
+    store: Store,
+    joined: Option<Joined>,
+    feeds: HashMap<View, Weak<Broadcaster>>,
+    /// Number of times at which lists may have become others.
+    generation: u64,
+    /// `true` while the store catches up and nothing may be read.
+    is_past: bool,
+}
+
+/// Maximum number of views whose list is cached. Consumers of one kind share a view, so more than a
+/// few are ad-hoc queries.
+const MAX_LISTS: usize = 32;
+
+impl std::fmt::Debug for WatchCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hub({})", self.names())
+    }
+}
+
+impl WatchCache {
+    /// Creates a cache without any event.
+    #[must_use]
+    pub fn new(
+        form: impl Into<&'static ResourceDescriptor>,
+        fields: Fields,
+        limits: Limits,
+    ) -> Self {
+        let form = form.into();
+        Self {
+            form,
+            encoder: Encoder::new(form),
+            inner: Mutex::new(Inner {
+                store: Store::new(form, fields, limits),
+                joined: None,
+                feeds: HashMap::new(),
+                generation: 0,
+                is_past: false,
+            }),
+            joining: OnceLock::new(),
+            services: OnceLock::new(),
+            cut: watch::Sender::new(None),
+            lags: Notify::new(),
+            ingested: watch::Sender::new(None),
+            progress: watch::Sender::new(None),
+            lists: Mutex::new(HashMap::new()),
+            told: Told::default(),
+            list_hits: AtomicU64::new(0),
+            barrier: ReadBarrier::default(),
+            pace: UpdateBatcher::default(),
+        }
+    }
+
+    /// Returns the barrier of consistent reads.
+    #[must_use]
+    pub const fn barrier(&self) -> &ReadBarrier {
+        &self.barrier
+    }
+
+    /// Returns whether exactly these versions are there.
+    #[must_use]
+    pub fn holds(&self, versions: &Versions) -> bool {
+        let inner = self.inner.lock();
+        let is_held = |(key, (uid, revision)): (&ObjectKey, &(Box<str>, ResourceVersion))| {
+            let held = inner.store.get(key);
+            held.is_some_and(|it| it.revision() == *revision && it.object().uid == *uid)
+        };
+        inner.store.len() == versions.len() && versions.iter().all(is_held)
+    }
+
+    /// The form of its objects.
+    #[must_use]
+    pub const fn form(&self) -> &'static ResourceDescriptor {
+        self.form
+    }
+
+    /// Returns the names of the resource.
+    #[must_use]
+    pub const fn names(&self) -> &'static ApiResource {
+        self.form.names
+    }
+
+    /// Returns the encoder of the resource.
+    #[must_use]
+    pub const fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// The revision up to which everything is known; `None` before the first list.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Option<ResourceVersion>> {
+        self.progress.subscribe()
+    }
+
+    /// Returns the number of exported objects.
+    #[must_use]
+    pub fn objects(&self) -> usize {
+        self.inner.lock().store.len()
+    }
+
+    /// Returns the number of distinct views that are watched.
+    #[must_use]
+    pub fn feeds(&self) -> usize {
+        let inner = self.inner.lock();
+        inner
+            .feeds
+            .values()
+            .filter(|feed| 0 < feed.strong_count())
+            .count()
+    }
+
+    /// Takes in what the upstream says.
+    pub fn ingest(&self, event: watcher::Event, now: Timestamp) {
+        self.apply_services(&event);
+        self.serve(event, now);
+    }
+
+    /// Serves what the upstream says.
+    pub fn serve(&self, event: watcher::Event, now: Timestamp) {
+        let mut inner = self.inner.lock();
+        let has_misfit = inner.store.misfit().is_some();
+        let news = match event {
+            watcher::Event::Listed(listing) => inner.replace(self.names(), listing, now),
+            watcher::Event::Applied(object) => inner.set(self.names(), object, now),
+            watcher::Event::Deleted(object) => {
+                let change = inner.store.remove(&object.key, object.revision, now);
+                Publication::of(change)
+            }
+            watcher::Event::Progress(revision) => match inner.store.advance(revision) {
+                true => Publication::GapClosed,
+                false => Publication::Nothing,
+            },
+            watcher::Event::Connected | watcher::Event::Failed(_) => return,
+        };
+        inner.report_unknown_field(self.names(), has_misfit);
+        self.publish(inner, &news);
+    }
+
+    /// Begins with events of the past, until [`Self::settle`].
+    pub fn begin_in_the_past(&self) {
+        self.inner.lock().is_past = true;
+    }
+
+    /// Ends the events of the past: the state is current.
+    pub fn settle(&self) {
+        let mut inner = self.inner.lock();
+        let was_past = std::mem::replace(&mut inner.is_past, false);
+        let progress = inner.store.progress();
+        if was_past && let Some(revision) = progress {
+            let (resource, n_objects) = (self.names(), inner.store.len());
+            info!(%resource, n_objects, %revision, "serving the exported objects");
+        }
+        self.tell_cut(&inner);
+        drop(inner);
+        self.progress.send_replace(progress);
+    }
+
+    /// Returns the resource version up to which everything was reported, also while catching up.
+    #[must_use]
+    pub fn ingested(&self) -> watch::Receiver<Option<ResourceVersion>> {
+        self.ingested.subscribe()
+    }
+
+    /// Returns whether protobuf can say all that there is.
+    #[must_use]
+    pub fn fits_protobuf(&self) -> bool {
+        self.form.protobuf.is_some() && self.inner.lock().store.misfit().is_none()
+    }
+
+    /// Forgets what was before the present.
+    pub fn compact(&self) {
+        self.inner.lock().store.compact();
+    }
+
+    /// Forgets that another history was served, as a server that has started since.
+    pub fn trust_all(&self) {
+        self.inner.lock().store.trust_all();
+    }
+
+    /// The object of that key.
+    #[must_use]
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<Entry>> {
+        self.inner.lock().store.get(key).cloned()
+    }
+
+    /// Returns the current state of a view.
+    #[must_use]
+    pub fn snapshot(&self, view: &View) -> Snapshot {
+        let present = self.inner.lock().present(view, self);
+        present.snapshot(view)
+    }
+
+    /// Returns the state of a view at a resource version.
+    pub fn snapshot_at(&self, view: &View, revision: ResourceVersion) -> Result<Snapshot, Expired> {
+        self.inner.lock().store.snapshot_at(view, revision)
+    }
+
+    /// Returns a whole list that was encoded for another request already.
+    #[must_use]
+    pub fn listed(&self, view: &View) -> Option<CachedList> {
+        let inner = self.inner.lock();
+        let revision = inner.progress(view, self);
+        let listed = self.lists.lock().get(view).cloned()?;
+        drop(inner);
+        self.list_hits.fetch_add(1, Ordering::Relaxed);
+        Some(CachedList { revision, ..listed })
+    }
+
+    /// A whole list, encoded at most once for each change.
+    #[must_use]
+    pub fn list(&self, view: &View, now: Timestamp) -> CachedList {
+        if let Some(listed) = self.listed(view) {
+            return listed;
+        }
+        let inner = self.inner.lock();
+        let revision = inner.progress(view, self);
+        let generation = inner.generation;
+        let present = inner.present(view, self);
+        drop(inner);
+        let entries = present.snapshot(view).entries;
+        let entries = entries.iter().map(AsRef::as_ref);
+        let items = self.encoder.items(entries, view.encoding, now);
+        let listed = CachedList::new(items, revision);
+        self.keep(view, &listed, generation);
+        listed
+    }
+
+    /// Forgets all lists, and lists that are being encoded now.
+    fn forget_lists(&self, inner: &mut Inner) {
+        inner.generation += 1;
+        self.lists.lock().clear();
+    }
+
+    /// Returns the number of lists that were cached when they were requested.
+    #[must_use]
+    pub fn list_hits(&self) -> u64 {
+        self.list_hits.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a list for the next request, unless anything changed meanwhile on which it
+    /// depends: an object, or a Service that decides what the view shows.
+    fn keep(&self, view: &View, listed: &CachedList, generation: u64) {
+        let ages = matches!(view.encoding, Encoding::Table(_));
+        let inner = self.inner.lock();
+        if ages || inner.generation != generation {
+            return;
+        }
+        let mut lists = self.lists.lock();
+        let n_bytes: usize = lists.values().map(|it| it.items.len()).sum();
+        let is_much = !lists.is_empty() && MAX_LIST_BYTES < n_bytes + listed.items.len();
+        if lists.len() < MAX_LISTS && !is_much {
+            lists.insert(view.clone(), listed.clone());
+        }
+    }
+
+    /// Returns the number of the history, and the revision up to which it is known.
+    #[must_use]
+    pub fn position(&self) -> (u64, ResourceVersion) {
+        let inner = self.inner.lock();
+        let progress = inner.store.progress().unwrap_or_default();
+        (inner.store.epoch(), progress)
+    }
+
+    /// Returns the revision up to which a view shows everything.
+    #[must_use]
+    pub fn progress_of(&self, view: &View) -> ResourceVersion {
+        self.inner.lock().progress(view, self)
+    }
+
+    /// Notes that a client is sent the state at a revision.
+    pub fn record_sent(&self, client: impl FnOnce() -> Client, revision: ResourceVersion) {
+        let mut inner = self.inner.lock();
+        inner.store.settle_doubts(Timestamp::now());
+        if inner.store.is_doubtful(revision) {
+            self.told.note(client(), revision);
+        }
+    }
+
+    /// Checks that a client can hold a revision with a state of this history only.
+    pub fn admits(
+        &self,
+        client: impl FnOnce() -> Client,
+        revision: ResourceVersion,
+    ) -> Result<(), Expired> {
+        let mut inner = self.inner.lock();
+        inner.store.settle_doubts(Timestamp::now());
+        let is_known = !inner.store.is_doubtful(revision) || self.told.knows(&client(), revision);
+        let oldest = inner.store.progress().unwrap_or_default();
+        is_known.then_some(()).ok_or(Expired { oldest })
+    }
+
+    /// Joins the watchers of a view.
+    pub fn subscribe(&self, view: &View, start: Start) -> Result<Subscription, Expired> {
+        let mut inner = self.inner.lock();
+        let progress = inner.progress(view, self);
+        let (state, backlog, revision) = match start {
+            Start::Now => (None, Vec::new(), progress),
+            Start::State => (Some(inner.present(view, self)), Vec::new(), progress),
+            Start::After(revision) => {
+                let backlog = inner.backlog(view, revision, self)?;
+                (None, backlog, revision.max(progress))
+            }
+        };
+        let feed = inner.feed(view, progress);
+        let cursor = feed.ring.read().head();
+        // The writer does not wait while a view is computed of what was taken.
+        drop(inner);
+        let state = state.map_or_else(Vec::new, |it| it.snapshot(view).entries);
+        Ok(Subscription {
+            feed,
+            cursor,
+            state,
+            backlog,
+            revision,
+        })
+    }
+}
+
+/// State of a view at one moment.
+enum Moment {
+    /// All objects, of which the view is computed apart from the cache.
+    Free(CurrentObject),
+    /// The view, which depends on Services too.
+    Made(Snapshot),
+}
+
+impl Moment {
+    fn snapshot(self, view: &View) -> Snapshot {
+        match self {
+            Self::Free(present) => present.snapshot(view),
+            Self::Made(snapshot) => snapshot,
+        }
+    }
+}
+
+impl Inner {
+    /// Returns the revision up to which a view shows everything.
+    fn progress(&self, view: &View, cache: &WatchCache) -> ResourceVersion {
+        let progress = match self.joined_for(view, cache) {
+            Some(joined) => joined.revision(),
+            None => self.store.progress(),
+        };
+        progress.unwrap_or_default()
+    }
+
+    /// Returns what a view shows, computed later where it needs no other cache.
+    fn present(&self, view: &View, cache: &WatchCache) -> Moment {
+        match self.joined_for(view, cache) {
+            Some(joined) => Moment::Made(joined.snapshot(view)),
+            None => Moment::Free(self.store.present()),
+        }
+    }
+
+    /// Returns the frames that a consumer at a revision has missed.
+    fn backlog(
+        &self,
+        view: &View,
+        revision: ResourceVersion,
+        cache: &WatchCache,
+    ) -> Result<Vec<Encoded>, Expired> {
+        let missed: Vec<_> = match self.joined_for(view, cache) {
+            Some(joined) => {
+                joined.check(&view.grant, revision)?;
+                joined.since(&self.store, revision)?
+            }
+            None => self.store.since(revision)?.collect(),
+        };
+        let (frames, now) = (missed.into_iter(), Timestamp::now());
+        let frames = frames.filter_map(|change| change.resumed_frame(view, &cache.encoder, now));
+        Ok(frames.collect())
+    }
+
+    fn replace(
+        &mut self,
+        resource: &ApiResource,
+        listing: watcher::Listing,
+        now: Timestamp,
+    ) -> Publication {
+        let n_objects = listing.objects.len();
+        let (revision, is_comparison) = (listing.revision, listing.is_comparison);
+        let (replaced, unreadable) = match listing.ruling {
+            Ruling::AddOnly(_) => self.store.add(revision, listing.objects, now),
+            Ruling::Replace | Ruling::Rewound | Ruling::Ignore(_) => {
+                self.store.replace(revision, listing.objects, now)
+            }
+        };
+        for error in unreadable {
+            warn!(%resource, %error, "ignored an unreadable object");
+        }
+        match replaced {
+            RelistOutcome::Fresh(Beginning::First) => {
+                match self.is_past {
+                    true => info!(%resource, from = %revision, "reading the history"),
+                    false => info!(%resource, n_objects, %revision, "serving the exported objects"),
+                }
+                self.close_feeds();
+                Publication::Fresh
+            }
+            RelistOutcome::Fresh(beginning) => {
+                warn!(%resource, n_objects, %revision, ?beginning, "started a new history");
+                self.close_feeds();
+                Publication::Fresh
+            }
+            RelistOutcome::Continued { changes, after } => {
+                let n_missed = changes.len();
+                if is_comparison && changes.iter().any(|it| it.after.is_none()) {
+                    // Another replica may not have found that yet.
+                    self.store.distrust_all(now);
+                }
+                info!(%resource, n_objects, n_missed, %revision, "listed again");
+                Publication::Listed {
+                    changes,
+                    after,
+                    until: revision,
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, resource: &ApiResource, object: RawObject, now: Timestamp) -> Publication {
+        let key = object.key.clone();
+        match self.store.set(object, now) {
+            Ok(Applied::Unchanged) => Publication::Nothing,
+            Ok(Applied::Changed(change)) => Publication::of(Some(change)),
+            Ok(Applied::Fresh) => {
+                warn!(%resource, %key, "an object changed at a former revision: started a new history");
+                self.close_feeds();
+                Publication::Fresh
+            }
+            Err(error) => {
+                warn!(%resource, %key, %error, "ignored an unreadable object");
+                Publication::Nothing
+            }
+        }
+    }
+
+    fn close_feeds(&mut self) {
+        let feeds = self.feeds.drain().filter_map(|(_, feed)| feed.upgrade());
+        feeds.for_each(|feed| feed.close());
+    }
+
+    /// Logs once that an object has a field that protobuf lacks, and ends the watches in protobuf:
+    /// their clients reconnect, and are offered another encoding.
+    fn report_unknown_field(&mut self, resource: &ApiResource, is_known: bool) {
+        let Some(UnknownField { key, field }) = self.store.misfit().filter(|_| !is_known) else {
+            return;
+        };
+        warn!(%resource, %key, %field, "no protobuf any more: the upstream has a field that this emitter does not know");
+        self.feeds.retain(|view, feed| {
+            if !matches!(view.encoding, Encoding::Protobuf(_)) {
+                return true;
+            }
+            if let Some(feed) = feed.upgrade() {
+                feed.disconnect();
+            }
+            false
+        });
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
