@@ -34,7 +34,7 @@ impl<'a> PlanContext<'a> {
     /// Creates a case without reasons.
     pub(crate) const fn new(index: &'a Index, key: &'a MirrorKey) -> Self {
         Self {
-            index: index,
+            index,
             key,
             reasons: None,
             is_preview: false,
@@ -45,7 +45,7 @@ impl<'a> PlanContext<'a> {
     pub(crate) const fn explained(index: &'a Index, key: &'a MirrorKey) -> Self {
         let reasons = Some(RefCell::new(Vec::new()));
         Self {
-            index: index,
+            index,
             key,
             reasons,
             is_preview: false,

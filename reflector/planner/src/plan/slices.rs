@@ -119,11 +119,8 @@ pub(crate) fn wanted_slices(
                 });
                 let object = (Resource::EndpointSlices, original.clone());
                 let error = error.clone();
-                plan.report(
-                    policy,
-                    winner,
-                    ProblemCause::InvalidSourceObject { object, error },
-                );
+                let cause = ProblemCause::InvalidSourceObject { object, error };
+                plan.report(policy, winner, cause);
                 Desired::Unknown
             }
         };

@@ -46,7 +46,7 @@ pub(crate) fn members<'a>(context: &PlanContext<'a>) -> Option<Members<'a>> {
     };
     collected.sort_claims(claims);
     for rank in context.index.policy().member_ranks() {
-        collected.ask(rank);
+        collected.collect_member(rank);
     }
     collected.add_removed();
     let mut members = collected.members;
@@ -103,27 +103,11 @@ impl<'a> Collected<'_, 'a> {
         }
     }
 
-    fn ask(&mut self, rank: Rank) {
+    /// Collects the member of a source that claims the name, with the problems that it has.
+    fn collect_member(&mut self, rank: Rank) {
         let name = &self.context.index.policy().source(rank).name;
-        let source = self.context.index.source(rank);
         let Some(claim) = self.names.get(&rank).copied() else {
-            if !source.services.is_synced() {
-                self.context.note("MemberUnknown", || {
-                    let state = source.services.as_str();
-                    format!("source {name} is {state}: what is here of it stays")
-                });
-                if source.services_in_part && self.observed.is_some_and(|it| it.names(name)) {
-                    let service = self.members.service.clone();
-                    self.report(name, &service, ProblemCause::ListUnconfirmed);
-                }
-                self.remember(Cow::Borrowed(name));
-            } else if let Some(why) = source.service_hold.holds(&self.members.service) {
-                let local = (Resource::Services, self.context.key.object().clone());
-                let service = self.members.service.clone();
-                self.report(name, &service, held_because(self.context, local, why));
-                self.remember(Cow::Borrowed(name));
-            }
-            return;
+            return self.keep_unclaimed(rank);
         };
         match content_of(self.context, claim) {
             // A claim goes with its Service.
@@ -131,11 +115,8 @@ impl<'a> Collected<'_, 'a> {
             Some(Err(error)) => {
                 let object = (Resource::Services, claim.service.clone());
                 let error = error.into();
-                self.report(
-                    name,
-                    &claim.service,
-                    ProblemCause::InvalidSourceObject { object, error },
-                );
+                let cause = ProblemCause::InvalidSourceObject { object, error };
+                self.report(name, &claim.service, cause);
                 self.remember(Cow::Borrowed(name));
             }
             Some(Ok(ServiceContent { spec, .. }))
@@ -166,6 +147,29 @@ impl<'a> Collected<'_, 'a> {
                     content: Some(content),
                 });
             }
+        }
+    }
+
+    /// Keeps the recorded member of a source that claims nothing, while the absence of its
+    /// Service is not proved, or its deletion is held.
+    fn keep_unclaimed(&mut self, rank: Rank) {
+        let name = &self.context.index.policy().source(rank).name;
+        let source = self.context.index.source(rank);
+        if !source.services.is_synced() {
+            self.context.note("MemberUnknown", || {
+                let state = source.services.as_str();
+                format!("source {name} is {state}: what is here of it stays")
+            });
+            if source.services_in_part && self.observed.is_some_and(|it| it.names(name)) {
+                let service = self.members.service.clone();
+                self.report(name, &service, ProblemCause::ListUnconfirmed);
+            }
+            self.remember(Cow::Borrowed(name));
+        } else if let Some(why) = source.service_hold.holds(&self.members.service) {
+            let local = (Resource::Services, self.context.key.object().clone());
+            let service = self.members.service.clone();
+            self.report(name, &service, held_because(self.context, local, why));
+            self.remember(Cow::Borrowed(name));
         }
     }
 
