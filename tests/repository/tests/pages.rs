@@ -8,7 +8,7 @@ use repository::{anchors, files, path, read};
 /// Where reasons are spelled.
 const REASONS: [&str; 5] = [
     "reflector/planner/src/problem/reason.rs",
-    "reflector/planner/src/import/refusal.rs",
+    "reflector/planner/src/import/violation.rs",
     "reflector/planner/src/problem/conflict.rs",
     "reflector/clusterset/src/reason.rs",
     "reflector/src/metrics.rs",
