@@ -209,7 +209,8 @@ impl Program {
             client::Access::Url { .. } => Upstream::Emitter,
             client::Access::InCluster
             | client::Access::Kubeconfig { .. }
-            | client::Access::InlineKubeconfig { .. } => Upstream::ApiServer,
+            | client::Access::InlineKubeconfig { .. }
+            | client::Access::Provided { .. } => Upstream::ApiServer,
         };
         let learn = Arc::clone(&identity).follow(self.client.clone(), upstream);
         self.spawn("learning the identity", learn);
@@ -228,7 +229,8 @@ impl Program {
             client::Access::Url { .. } => guard,
             client::Access::InCluster
             | client::Access::Kubeconfig { .. }
-            | client::Access::InlineKubeconfig { .. } => guard.with_reviews(self.client.clone()),
+            | client::Access::InlineKubeconfig { .. }
+            | client::Access::Provided { .. } => guard.with_reviews(self.client.clone()),
         }
     }
 

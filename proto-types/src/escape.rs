@@ -53,6 +53,19 @@ pub fn text(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden, |it| it.escape_default().to_string())
 }
 
+/// Returns a URL without the user name and the password that it may have, for messages.
+#[must_use]
+pub fn without_user_info(url: &str) -> Cow<'_, str> {
+    let start = url.find("://").map_or(0, |it| it + "://".len());
+    let rest = &url[start..];
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password may have an at sign that is not encoded.
+    match rest[..end].rfind('@') {
+        None => Cow::Borrowed(url),
+        Some(at) => Cow::Owned(format!("{}xxxxx{}", &url[..start], &rest[at..])),
+    }
+}
+
 /// Returns a text of several lines, as it can be printed. Each value within it that came from
 /// outside is to be one [`text`].
 #[must_use]
@@ -125,7 +138,7 @@ fn escaped(
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{is_hidden, json_line, lines, text, value};
+    use super::{is_hidden, json_line, lines, text, value, without_user_info};
 
     /// C0, DEL, C1, marks of direction, and characters without width.
     fn harmful() -> impl Iterator<Item = char> {
@@ -192,5 +205,22 @@ mod tests {
     fn only_lines_keep_their_breaks() {
         assert_eq!(text("a\nb\x1b[2J\tc"), "a\\nb\\u{1b}[2J\\tc");
         assert_eq!(lines("a\nb\x1b[2J\n"), "a\nb\\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn a_url_is_printed_without_user_and_password() {
+        for (url, printed) in [
+            ("https://east", "https://east"),
+            (
+                "https://me:secret@east:8443/a@b",
+                "https://xxxxx@east:8443/a@b",
+            ),
+            ("https://me:se@cret@east", "https://xxxxx@east"),
+            ("me:secret@east?x", "xxxxx@east?x"),
+            ("https://east/?to=me@x", "https://east/?to=me@x"),
+            ("", ""),
+        ] {
+            assert_eq!(without_user_info(url), printed);
+        }
     }
 }

@@ -66,7 +66,10 @@ impl Authority {
         // What the cluster needs to be reached, its authority needs too.
         let proxy = match &access {
             Access::Url { proxy, .. } => proxy.as_deref(),
-            Access::InCluster | Access::Kubeconfig { .. } | Access::InlineKubeconfig { .. } => None,
+            Access::InCluster
+            | Access::Kubeconfig { .. }
+            | Access::InlineKubeconfig { .. }
+            | Access::Provided { .. } => None,
         };
         let mut has_it = false;
         let mut delay = FIRST_RETRY;

@@ -38,7 +38,7 @@ use runtime::{Access, Authority};
 
 pub use args::Args;
 pub(crate) use args::{Command, Output, SourceFile, service};
-pub use cluster_profiles::ClusterProfiles;
+pub use cluster_profiles::{AccessProvider, ClusterProfiles};
 pub use cluster_set::{ClusterSetConfig, ClusterSetEntry};
 pub use crd::source_crd;
 pub use decision::{Former, FoundSources, Refusal, SourceObject, Verdict};

@@ -131,6 +131,9 @@ async fn parts(access: &Access) -> Result<Parts, Error> {
         }),
         Access::Kubeconfig { path, context } => kubeconfig::parts(path, context.as_deref()).await,
         Access::InlineKubeconfig { path } => kubeconfig::inline_parts(path).await,
+        Access::Provided { origin, kubeconfig } => {
+            kubeconfig::provided_parts(origin, kubeconfig).await
+        }
         Access::Url {
             url,
             authority,

@@ -1,8 +1,11 @@
 //! Sources that are objects of the local cluster: ClusterProfiles of the cluster-inventory API.
 //!
-//! A profile says the URL of its cluster's emitter, and nothing else: credentials, names and
-//! policies are those of `clusterProfiles.defaults`. The author of a profile chooses the server,
-//! and so may not receive a credential that is meant for another one.
+//! A profile has the URL of its cluster's emitter. Credentials, names and policies are those of
+//! `clusterProfiles.defaults`. The author of a profile chooses the server, and so may not receive
+//! a credential that is meant for another one. A profile without such a URL can have an access
+//! provider of `clusterProfiles.accessProviders`: its cluster is then read at its API server.
+
+mod access;
 
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
@@ -10,6 +13,9 @@ use reflector_planner::SourceName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+
+pub use access::AccessProvider;
+pub(super) use access::providers;
 
 use super::decision::{check_alone, check_free, invalid};
 use super::file::RemovedSources;
@@ -31,6 +37,8 @@ pub struct ClusterProfiles {
     pub selector: Option<String>,
     /// Defaults of their sources.
     pub defaults: SourceDefaults,
+    /// Access providers, in order of preference, for profiles without the URL of an emitter.
+    pub access_providers: Vec<AccessProvider>,
 }
 
 const KIND: ObjectKind = ObjectKind::ClusterProfile;
@@ -43,6 +51,7 @@ pub(super) struct Profiles {
     /// Place of the profiles, if they are read.
     pub(super) place: Option<ObjectPlace>,
     pub(super) defaults: SourceDefaults,
+    providers: Vec<AccessProvider>,
     found: FoundSources,
     /// `true` if credentials may be sent unencrypted.
     allows_plain_http: bool,
@@ -73,6 +82,7 @@ impl Profiles {
                 selector,
             }),
             defaults: file.defaults,
+            providers: file.access_providers,
             found: args.cluster_profiles.clone(),
             allows_plain_http: args.allow_plain_http,
         };
@@ -120,12 +130,17 @@ impl Profiles {
                  exclude the profile with clusterProfiles.selector"
             )
         })?;
-        let url = only_url(spec)?;
         let defaults = self.defaults.source(DEFAULTS, &name);
-        let entry = SourceEntry {
-            url: Some(url),
-            is_inline: true,
-            ..defaults.map_err(|why| invalid(why.to_string()))?
+        let defaults = defaults.map_err(|why| invalid(why.to_string()))?;
+        let provided = || access::provided(&object.name, &spec["providers"], &self.providers);
+        let entry = match (only_url(spec)?, provided()) {
+            (Some(url), _) => SourceEntry {
+                url: Some(url),
+                is_inline: true,
+                ..defaults
+            },
+            (None, Some(provided)) => defaults.provided_by(provided?),
+            (None, None) => return Err(no_access(&self.providers)),
         };
         let checked = check_alone(&entry, self.allows_plain_http);
         checked.map_err(|(is_name, why)| match is_name {
@@ -136,19 +151,32 @@ impl Profiles {
     }
 }
 
-/// Returns the URL of the emitter, which a profile names once.
-fn only_url(spec: &Value) -> Result<String, Refusal> {
+/// Returns the URL of the emitter, which a profile names at most once.
+fn only_url(spec: &Value) -> Result<Option<String>, Refusal> {
     let urls = spec["urls"].as_array().map(Vec::as_slice);
     match urls.unwrap_or_default() {
-        [Value::String(url)] => Ok(url.clone()),
-        [] => Err(invalid(format!(
-            "status.properties has no {EMITTER_URL}: have the cluster manager set it to the URL \
-             of the cluster's emitter, or exclude the profile with clusterProfiles.selector"
-        ))),
+        [Value::String(url)] => Ok(Some(url.clone())),
+        [] => Ok(None),
         _ => Err(invalid(format!(
             "status.properties has {EMITTER_URL} more than once: leave one"
         ))),
     }
+}
+
+/// Refusal of a profile with neither the URL of an emitter nor a known access provider.
+fn no_access(providers: &[AccessProvider]) -> Refusal {
+    let known: Vec<_> = providers.iter().map(|it| it.name.as_str()).collect();
+    let access = match known.as_slice() {
+        [] => String::new(),
+        known => format!(
+            ", and status.accessProviders has none of those in clusterProfiles.accessProviders: {}",
+            known.join(", ")
+        ),
+    };
+    invalid(format!(
+        "status.properties has no {EMITTER_URL}{access}: have the cluster manager set it to the \
+         URL of the cluster's emitter, or exclude the profile with clusterProfiles.selector"
+    ))
 }
 
 /// Refuses credentials for any server that has a certificate of a public authority.

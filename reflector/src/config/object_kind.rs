@@ -5,6 +5,8 @@ use proto_types::name::DnsLabel;
 use proto_types::resource::ApiResource;
 use serde_json::{Value, json};
 
+use super::cluster_profiles::providers;
+
 /// Name of the property of a ClusterProfile that is the URL of the cluster's emitter.
 pub(crate) const EMITTER_URL: &str = "heliograph.dev/emitter-url";
 
@@ -53,6 +55,12 @@ const PROFILES: ApiResource = ApiResource {
 };
 
 impl ObjectKind {
+    /// Returns the kind of that name.
+    pub(crate) fn of(kind: &str) -> Option<Self> {
+        let mut all = [Self::Source, Self::ClusterProfile].into_iter();
+        all.find(|it| it.names().kind == kind)
+    }
+
     /// Returns the names of the resource.
     pub(crate) const fn names(self) -> &'static ApiResource {
         match self {
@@ -97,16 +105,17 @@ impl ObjectKind {
     pub(crate) fn spec(self, spec: Value, status: &Value) -> Value {
         match self {
             Self::Source => spec,
-            Self::ClusterProfile => emitter_urls(status),
+            Self::ClusterProfile => json!({
+                "urls": emitter_urls(status),
+                "providers": providers(status),
+            }),
         }
     }
 }
 
-/// Returns the URLs of emitters among the properties of a ClusterProfile, at most two. No other
-/// field of a profile is read.
-fn emitter_urls(status: &Value) -> Value {
+/// Returns the URLs of emitters among the properties of a ClusterProfile, at most two.
+fn emitter_urls(status: &Value) -> Vec<&Value> {
     let properties = status["properties"].as_array().into_iter().flatten();
     let urls = properties.filter(|it| it["name"] == EMITTER_URL);
-    let urls: Vec<_> = urls.map(|it| &it["value"]).take(2).collect();
-    json!({ "urls": urls })
+    urls.map(|it| &it["value"]).take(2).collect()
 }

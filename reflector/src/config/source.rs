@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use http::Uri;
-use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
+use proto_types::{LabelSelector, escape};
 use reflector_planner::{Import, MissingNamespaces, Naming, PolicyRight, SourceName, StalenessOf};
 use runtime::client::ClientCertificate;
 use runtime::{Access, Authority, Token};
@@ -122,6 +122,18 @@ pub struct SourceEntry {
     /// `true` if its kubeconfig can have inline data only.
     #[serde(skip)]
     pub is_inline: bool,
+    /// Access that a ClusterProfile and an access provider describe.
+    #[serde(skip)]
+    pub provided: Option<Provided>,
+}
+
+/// Kubeconfig that is no file: a server in a ClusterProfile and a configured credential plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provided {
+    /// Object from which it comes, for messages.
+    pub(crate) origin: String,
+    /// Text of the kubeconfig.
+    pub(crate) kubeconfig: String,
 }
 
 impl SourceEntry {
@@ -162,6 +174,25 @@ impl SourceEntry {
             marks_as_reflected: false,
             origin: Origin::Written,
             is_inline: false,
+            provided: None,
+        }
+    }
+
+    /// Returns the entry with that access. Keys about the URL of an emitter do not apply to it.
+    pub(crate) fn provided_by(self, provided: Provided) -> Self {
+        Self {
+            provided: Some(provided),
+            origin: Origin::Found,
+            ca_file: None,
+            ca: None,
+            ca_url: None,
+            server_name: None,
+            token_file: None,
+            token_variable: None,
+            client_certificate_file: None,
+            client_key_file: None,
+            proxy_url: None,
+            ..self
         }
     }
 
@@ -288,7 +319,7 @@ impl SourceEntry {
     fn uri(&self, url: &str) -> Result<Uri, InvalidSource> {
         url::parse(url).map_err(|why| InvalidSource::Url {
             name: self.name.clone(),
-            url: url.to_owned(),
+            url: escape::without_user_info(url).into_owned(),
             why,
         })
     }
@@ -300,6 +331,12 @@ impl SourceEntry {
             key,
             with,
         };
+        if let Some(Provided { origin, kubeconfig }) = &self.provided {
+            return Ok(Access::Provided {
+                origin: origin.clone(),
+                kubeconfig: kubeconfig.clone(),
+            });
+        }
         match (&self.url, &self.kubeconfig) {
             (None, None) => Err(InvalidSource::NoAccess(name.clone())),
             (Some(_), Some(_)) => Err(InvalidSource::TwoAccesses(name.clone())),

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use http::Uri;
+use proto_types::escape;
 use reflector_planner::SourceName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,20 +120,21 @@ pub(crate) fn whole(text: &str) -> String {
 /// Returns the name of a source: host and port of its URL, as a DNS label. If several URLs have the
 /// same name, a hash of the URL is added.
 pub(crate) fn name_of_url(url: &str, others: &[SourceEntry]) -> Result<SourceName, String> {
-    let parsed: Uri = url.parse().map_err(|why| format!("{url:?}: {why}"))?;
+    let printed = escape::without_user_info(url);
+    let parsed: Uri = url.parse().map_err(|why| format!("{printed:?}: {why}"))?;
     let host = parsed.host().unwrap_or_default();
     let text = match parsed.port_u16() {
         Some(port) => format!("{host}-{port}"),
         None => host.to_owned(),
     };
-    let label = label_of(&text).map_err(|_| format!("{url:?} names no host"))?;
+    let label = label_of(&text).map_err(|_| format!("{printed:?} names no host"))?;
     let is_taken = others.iter().any(|it| it.name.as_str() == label.as_str());
     let name = if is_taken {
         format!("{label}-{}", hash_of(url))
     } else {
         label.to_string()
     };
-    name.parse().map_err(|why| format!("{url:?}: {why}"))
+    name.parse().map_err(|why| format!("{printed:?}: {why}"))
 }
 
 impl FromStr for ConfigMapKey {

@@ -23,6 +23,13 @@ pub enum Access {
         /// The file.
         path: PathBuf,
     },
+    /// As a kubeconfig says that is no file: a server and a credential plugin from two places.
+    Provided {
+        /// Object from which it comes, for messages.
+        origin: String,
+        /// Text of the kubeconfig.
+        kubeconfig: String,
+    },
     /// At a URL: an emitter, or a server behind `kubectl proxy`.
     Url {
         /// URL; a path in it precedes that of every request.
@@ -85,6 +92,7 @@ impl fmt::Display for Access {
                 path,
                 context: Some(context),
             } => write!(f, "kubeconfig {}, context {context:?}", path.display()),
+            Self::Provided { origin, .. } => write!(f, "access {origin}"),
             Self::Url { url, .. } => write!(f, "{url}"),
         }
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use kube::Config;
 use kube::config::{Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use proto_types::escape;
 use serde_json::Value;
 
 use super::error::Invalid;
@@ -29,6 +30,20 @@ pub(super) async fn inline_parts(path: &Path) -> Result<Parts, Error> {
     let (kubeconfig, files) = read(path)?;
     inline::check(path, &kubeconfig)?;
     parts_of(path, None, (kubeconfig, files)).await
+}
+
+/// Returns the same for a kubeconfig that is no file, by its current context.
+pub(super) async fn provided_parts(origin: &str, text: &str) -> Result<Parts, Error> {
+    let path = Path::new(origin);
+    let read = serde_json::from_str(text).and_then(|mut document| {
+        tidy::tidy(&mut document, Path::new(""));
+        serde_json::from_value(document)
+    });
+    let kubeconfig = read.map_err(|why| Error::Malformed {
+        path: path.to_owned(),
+        why: why.to_string(),
+    })?;
+    parts_of(path, None, (kubeconfig, Vec::new())).await
 }
 
 async fn parts_of(
@@ -67,7 +82,7 @@ async fn parts_of(
     if inline::has_secret(&config) && !is_protected(&config.cluster_url) {
         return Err(Error::PlainSecret {
             path: path.to_owned(),
-            server: config.cluster_url.to_string(),
+            server: escape::without_user_info(&config.cluster_url.to_string()).into_owned(),
         });
     }
     let token = token(&mut config)?;

@@ -80,7 +80,12 @@ fn a_wrong_profile_is_refused_with_a_remedy_and_costs_no_other() {
             "does not begin with http",
         ),
         ("b", at("file:///etc/passwd"), "Invalid", "is not a URL"),
-        ("b", at("https://user:secret@b"), "Invalid", "is not a host"),
+        (
+            "b",
+            at("https://user:secret@b"),
+            "Invalid",
+            "\"https://xxxxx@b\" is not",
+        ),
         ("east", at("https://b"), "NameTaken", "another source east"),
         ("local", at("https://b"), "Invalid", "local is reserved"),
         ("---", at("https://b"), "Invalid", "metadata.name"),
@@ -182,19 +187,137 @@ fn mirrors_stay_while_profiles_are_unknown_or_all_gone() {
     }
 }
 
+const PROVIDERS: &str = "accessProviders: [\
+    {name: first, execConfig: {apiVersion: client.authentication.k8s.io/v1, command: /plugin, \
+                               args: [--quiet], provideClusterInfo: true}}, \
+    {name: second, execConfig: {apiVersion: client.authentication.k8s.io/v1, command: /other}}]";
+
+fn with_providers(defaults: &str) -> String {
+    format!(
+        "{{mirrorNamespace: m, clusterProfiles: {{namespace: fleet, \
+         defaults: {{prefix: '{{source}}', {defaults}}}, {PROVIDERS}}}}}"
+    )
+}
+
+fn kubeconfig_of(config: &Config, source: usize) -> Value {
+    match &config.sources[source].access {
+        runtime::Access::Provided { kubeconfig, .. } => serde_json::from_str(kubeconfig).unwrap(),
+        other => panic!("{other}"),
+    }
+}
+
 #[test]
-fn a_profile_says_a_url_and_nothing_else() {
+fn an_access_provider_leads_to_an_api_server_if_there_is_no_emitter() {
+    let server =
+        |name: &str| json!({"name": name, "cluster": {"server": format!("https://{name}")}});
+    let spec = |status: Value| KIND.spec(Value::Null, &status);
+    let all = [server("unknown"), server("second"), server("first")];
+    let emitter = json!([{"name": "heliograph.dev/emitter-url", "value": "https://emitter"}]);
+    let objects = vec![
+        profile(
+            "both",
+            spec(json!({"properties": emitter, "accessProviders": all})),
+        ),
+        profile("preferred", spec(json!({"accessProviders": all}))),
+        profile(
+            "former",
+            spec(json!({"credentialProviders": [server("second")]})),
+        ),
+        profile(
+            "none",
+            spec(json!({"accessProviders": [server("unknown")]})),
+        ),
+    ];
+    // Keys about the URL of an emitter are none of a kubeconfig's.
+    let file = with_providers("caFile: /ca, tokenFile: /token");
+    let config = config(&file, Some(objects)).unwrap();
+    assert_eq!(names(&config), ["both", "preferred", "former"]);
+    assert_eq!(config.sources[0].access.to_string(), "https://emitter/");
+    let preferred = kubeconfig_of(&config, 1);
+    assert_eq!(
+        preferred["clusters"][0]["cluster"]["server"],
+        "https://first"
+    );
+    assert_eq!(
+        preferred["users"][0]["user"]["exec"],
+        json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "/plugin",
+               "args": ["--quiet"], "provideClusterInfo": true})
+    );
+    assert_eq!(
+        kubeconfig_of(&config, 2)["users"][0]["user"]["exec"]["command"],
+        "/other"
+    );
+    let told = config.notes.join("; ");
+    assert!(
+        told.contains("has none of those in clusterProfiles.accessProviders: first, second"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_unsafe_cluster_of_an_access_provider_is_refused() {
+    let file = with_providers("");
+    for (cluster, words) in [
+        (json!({}), "cluster.server is \"\""),
+        (json!({"server": "http://a"}), "to an https:// URL only"),
+        (
+            json!({"server": "https://a", "insecure-skip-tls-verify": true}),
+            "verified server",
+        ),
+        (
+            json!({"server": "https://a", "certificate-authority": "/etc/passwd"}),
+            "names a file",
+        ),
+    ] {
+        let status = json!({"accessProviders": [{"name": "first", "cluster": cluster}]});
+        let objects = vec![profile("a", KIND.spec(Value::Null, &status))];
+        let config = config(&file, Some(objects)).unwrap();
+        assert_eq!(names(&config), [""; 0], "{cluster}");
+        let told = config.notes.join("; ");
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
+fn a_profile_passes_neither_a_program_nor_a_file_to_a_plugin() {
     let hostile = json!({
-        "accessProviders": [{"name": "x", "cluster": {
-            "server": "https://evil", "certificate-authority": "/etc/passwd",
-            "extensions": [{"name": "client.authentication.k8s.io/exec",
-                            "extension": {"command": "/bin/sh"}}],
-        }}],
+        "server": "https://a", "certificate-authority-data": "Q0E=", "tls-server-name": "b",
+        "exec": {"command": "/bin/sh"}, "client-certificate": "/etc/passwd",
+        "extensions": [
+            {"name": "clusterprofiles.multicluster.x-k8s.io/exec/additional-args",
+             "extension": ["--evil"]},
+            {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "a"}},
+        ],
+    });
+    let status = json!({"accessProviders": [{"name": "first", "cluster": hostile}]});
+    let objects = vec![profile("a", KIND.spec(Value::Null, &status))];
+    let config = config(&with_providers(""), Some(objects)).unwrap();
+    let kubeconfig = kubeconfig_of(&config, 0);
+    assert_eq!(
+        kubeconfig["clusters"][0]["cluster"],
+        json!({"server": "https://a", "certificate-authority-data": "Q0E=", "tls-server-name": "b",
+               "extensions": [{"name": "client.authentication.k8s.io/exec",
+                               "extension": {"audience": "a"}}]})
+    );
+    assert_eq!(
+        kubeconfig["users"][0]["user"]["exec"]["args"],
+        json!(["--quiet"])
+    );
+}
+
+#[test]
+fn only_the_url_and_access_providers_of_a_profile_are_read() {
+    let cluster = json!({"server": "https://evil"});
+    let status = json!({
+        "accessProviders": [{"name": "x", "cluster": cluster, "command": "/bin/sh"}],
         "properties": [
             {"name": "tokenFile", "value": "/var/run/token"},
             {"name": "heliograph.dev/emitter-url", "value": "https://a"},
         ],
     });
-    let spec = KIND.spec(json!({"kubeconfig": "/etc/k"}), &hostile);
-    assert_eq!(spec, at("https://a"));
+    let spec = KIND.spec(json!({"kubeconfig": "/etc/k"}), &status);
+    assert_eq!(
+        spec,
+        json!({"urls": ["https://a"], "providers": {"x": cluster}})
+    );
 }

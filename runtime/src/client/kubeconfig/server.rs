@@ -1,6 +1,7 @@
 //! Server addresses of kubeconfigs, completed as client-go's `DefaultServerURL` does.
 
 use http::Uri;
+use proto_types::escape;
 
 use super::Invalid;
 
@@ -8,7 +9,7 @@ use super::Invalid;
 /// the given one; without a host it is this machine, which is where Go connects to.
 pub(super) fn normalized(text: &str, default_scheme: &str) -> Result<String, Invalid> {
     let refuse = |why| Invalid::Server {
-        server: text.to_owned(),
+        server: escape::without_user_info(text).into_owned(),
         why,
     };
     let trimmed = text.trim();

@@ -280,3 +280,54 @@ async fn several_files_are_merged_and_the_first_counts() {
     let why = lab.ask(list).await.unwrap_err();
     assert!(why.contains("cannot read kubeconfig"), "{why}");
 }
+
+#[tokio::test]
+async fn a_plugin_gets_the_cluster_of_a_kubeconfig_that_is_no_file() {
+    let lab = Lab::new().await;
+    let seen = lab.directory.path().join("seen");
+    let script = format!(
+        "#!/bin/sh\nprintf '%s' \"$KUBERNETES_EXEC_INFO\" > {}\n\
+         echo '{{\"apiVersion\":\"client.authentication.k8s.io/v1\",\
+         \"kind\":\"ExecCredential\",\"status\":{{\"token\":\"x\"}}}}'\n",
+        seen.display()
+    );
+    let plugin = lab.file("plugin", &script);
+    std::fs::set_permissions(&plugin, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let access = |server: &str| Access::Provided {
+        origin: "of ClusterProfile east".to_owned(),
+        kubeconfig: serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": server, "extensions": [
+                {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "a"}},
+            ]}}],
+            "users": [{"name": "u", "user": {"exec": {
+                "apiVersion": "client.authentication.k8s.io/v1", "provideClusterInfo": true,
+                "command": plugin, "interactiveMode": "Never",
+            }}}],
+        })
+        .to_string(),
+    };
+    let server = lab.server.url("").to_string();
+    let client = connect(&access(&server), "test").await.unwrap();
+    let request = Request::get("/version").body(Body::empty()).unwrap();
+    client.send(request).await.unwrap();
+    assert!(
+        lab.server
+            .requests()
+            .last()
+            .unwrap()
+            .contains("Bearer x\r\n")
+    );
+    let info: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&seen).unwrap()).unwrap();
+    assert_eq!(info["spec"]["cluster"]["config"]["audience"], "a");
+    assert_eq!(info["spec"]["interactive"], false);
+
+    let why = connect(&access("http://example.com"), "test").await;
+    let why = why.err().unwrap().to_string();
+    assert!(
+        why.starts_with("kubeconfig of ClusterProfile east sends credentials"),
+        "{why}"
+    );
+}

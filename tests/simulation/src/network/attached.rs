@@ -32,7 +32,10 @@ impl Net {
 impl Virtual for Attached {
     fn client(&self, access: &Access, user_agent: &str) -> Client {
         let host = match access {
-            Access::InCluster | Access::Kubeconfig { .. } | Access::InlineKubeconfig { .. } => None,
+            Access::InCluster
+            | Access::Kubeconfig { .. }
+            | Access::InlineKubeconfig { .. }
+            | Access::Provided { .. } => None,
             Access::Url { url, .. } => url.host().map(str::to_owned),
         };
         let (net, node) = (Arc::clone(&self.net), Arc::clone(&self.node));
