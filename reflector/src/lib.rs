@@ -114,7 +114,7 @@ pub async fn main(line: CommandLine) -> anyhow::Result<ExitCode> {
             output,
         }) => {
             let objects = (local_objects, source_objects.as_slice());
-            return preview::print(args, objects, (explain, output)).await;
+            return preview::print((&line, args), objects, (explain, output)).await;
         }
         Some(Command::Config { schema: true, .. }) => admin_client::print_json(&config::schema()),
         Some(Command::Config { output, .. }) => {

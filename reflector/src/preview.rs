@@ -21,6 +21,7 @@ use reflector_planner::{
 use serde::Serialize;
 
 use crate::admin_client;
+use crate::compat::CommandLine;
 use crate::config::{Args, Config, Output, SourceFile};
 use crate::explained::{Explained, explained};
 use crate::report::{known, names};
@@ -29,22 +30,32 @@ use crate::watch_target::WatchTarget;
 
 use imports::Imports;
 
-pub(crate) use files::by_files;
-pub(crate) use live::by_clusters;
+pub(crate) use files::{by_files, with_declared};
+pub(crate) use live::{by_clusters, with_discovered};
 
 /// Prints the preview of a configuration, or the explanation of one Service, by files of objects or by
 /// clusters.
 pub(crate) async fn print(
-    args: Args,
+    (line, args): (&CommandLine, Args),
     (local_objects, source_objects): (Option<PathBuf>, &[SourceFile]),
     (explained, output): (Option<ObjectKey>, Output),
 ) -> anyhow::Result<ExitCode> {
     let config = Config::try_from(args)?;
-    let warnings = config.notes.clone();
     let explained = explained.as_ref();
-    let mut report = match local_objects {
-        Some(local) => by_files(config, &local, source_objects, explained)?,
-        None => by_clusters(config, explained).await?,
+    let (warnings, mut report) = match local_objects {
+        Some(local) => {
+            let config = with_declared(config, line, &local)?;
+            let warnings = config.notes.clone();
+            let report = by_files(config, &local, source_objects, explained)?;
+            (warnings, report)
+        }
+        None => {
+            let client = runtime::connect(&config.local, crate::USER_AGENT).await?;
+            let config = with_discovered(config, line, &client).await?;
+            let warnings = config.notes.clone();
+            let report = by_clusters((config, client), explained).await?;
+            (warnings, report)
+        }
     };
     report.warnings = warnings;
     if explained.is_some() {

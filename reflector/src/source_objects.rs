@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::time::Duration;
 
+use proto_types::RawObject;
 use reflector_planner::Index;
 use runtime::Tasks;
 use serde_json::Value;
@@ -225,6 +226,20 @@ impl Set {
             self.declared.missing(name, Instant::now());
         }
     }
+}
+
+/// Returns what a configuration has to know of objects that were read from a file.
+pub(crate) fn found<'a>(
+    kind: ObjectKind,
+    read: impl Iterator<Item = &'a RawObject>,
+) -> FoundSources {
+    let known: BTreeMap<_, _> = read.filter_map(|it| watch::read(kind, it)).collect();
+    let set = Set {
+        objects: (!known.is_empty()).then_some(known),
+        is_recalled: true,
+        ..Set::default()
+    };
+    set.found(&HashMap::new())
 }
 
 /// Returns the Sources, the oldest first, so that a new one displaces none.

@@ -3,6 +3,7 @@
 //! What a source's file has nothing of was not read: that there is nothing is not known.
 //! The local cluster's file is all that there is.
 
+mod declared;
 mod exports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,8 @@ use serde_json::{Value, json};
 
 use super::{Imports, Lost, PlanReport, intended, without_namespaces};
 use crate::clusterset;
-use crate::config::{Config, SourceConfig, SourceFile, our_selector};
+use crate::compat::CommandLine;
+use crate::config::{Config, ObjectKind, SourceConfig, SourceFile, our_selector};
 use crate::identity::ExpectedIdentity;
 use crate::informers::feeds;
 use crate::watch_target::WatchTarget;
@@ -27,6 +29,8 @@ struct Objects {
     by_resource: BTreeMap<Resource, Vec<RawObject>>,
     /// ServiceExports and ServiceImports, by kind.
     multicluster: BTreeMap<&'static str, Vec<RawObject>>,
+    /// Sources and ClusterProfiles.
+    sources: Vec<(ObjectKind, RawObject)>,
     /// None where the file has no namespaces at all.
     namespaces: Option<BTreeSet<String>>,
     /// The uid of `kube-system`, if it is there.
@@ -40,12 +44,12 @@ pub(crate) fn by_files(
     files: &[SourceFile],
     explained: Option<&ObjectKey>,
 ) -> anyhow::Result<PlanReport> {
+    let here = Objects::read(local)?;
     let is_known = |it: &SourceFile| config.sources.iter().any(|its| its.name == it.source);
     if let Some(SourceFile { source, path }) = files.iter().find(|it| !is_known(it)) {
         let path = path.display();
         bail!("--source-objects {source}={path}: the configuration has no source {source}");
     }
-    let here = Objects::read(local)?;
     let namespace = config.local_namespace().map(ToString::to_string);
     let set = clusterset::configuration(&config).map(|it| it.borrow().clone());
     let Config {
@@ -94,6 +98,18 @@ pub(crate) fn by_files(
     let import = explained.and_then(|key| set.as_ref()?.explained(key));
     let report = PlanReport::of(&index, &lost, created, set.map(Imports::of));
     Ok(report.explaining(&index, import, explained))
+}
+
+/// Returns the configuration with the Sources and ClusterProfiles of the local cluster's file.
+pub(crate) fn with_declared(
+    config: Config,
+    line: &CommandLine,
+    local: &Path,
+) -> anyhow::Result<Config> {
+    if config.object_places.is_empty() {
+        return Ok(config);
+    }
+    declared::with_sources(&config, line, &Objects::read(local)?.sources)
 }
 
 impl Objects {
@@ -154,6 +170,9 @@ impl Objects {
                 .entry(names.kind)
                 .or_default()
                 .push(object);
+        } else if let Some(kind) = ObjectKind::of(&kind) {
+            let object = RawObject::parse(kind.names(), &json)?;
+            self.sources.push((kind, object));
         } else if let Some(resource) = resource(&kind) {
             let object = RawObject::parse(resource, &json)?;
             self.by_resource.entry(resource).or_default().push(object);

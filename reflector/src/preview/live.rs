@@ -8,11 +8,13 @@ use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use proto_types::ObjectKey;
 use reflector_planner::{Index, Update};
-use runtime::Network;
+use runtime::{Network, Tasks};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{Imports, Lost, PlanReport, intended, without_namespaces};
 use crate::clusterset;
+use crate::compat::CommandLine;
 use crate::config::Config;
 use crate::informers::Informers;
 use crate::leader_election::Leadership;
@@ -33,10 +35,9 @@ const LOOKS: usize = 16;
 
 /// Returns the preview of a configuration on the present clusters. It lists, watches and gets.
 pub(crate) async fn by_clusters(
-    config: Config,
+    (config, client): (Config, kube::Client),
     explained: Option<&ObjectKey>,
 ) -> anyhow::Result<PlanReport> {
-    let client = runtime::connect(&config.local, crate::USER_AGENT).await?;
     let namespace = config.local_namespace().cloned();
     let configuration = clusterset::configuration(&config);
     let configuration = configuration.map(|it| it.borrow().clone());
@@ -78,6 +79,20 @@ pub(crate) async fn by_clusters(
     let imports = read.map(Imports::of);
     let report = PlanReport::of(&index, &reading.lost, created, imports);
     Ok(report.explaining(&index, import, explained))
+}
+
+/// Returns the configuration with the sources that the local cluster declares: a ConfigMap of
+/// URLs, Sources and ClusterProfiles, read once.
+pub(crate) async fn with_discovered(
+    config: Config,
+    line: &CommandLine,
+    client: &kube::Client,
+) -> anyhow::Result<Config> {
+    let end = CancellationToken::new();
+    let mut tasks = Tasks::new(end.clone());
+    let read = crate::with_further(config, Some(line), client, &mut tasks).await;
+    end.cancel();
+    read.map(|(config, _)| config)
 }
 
 /// Finds what stands in the way; returns the namespaces that would be created.

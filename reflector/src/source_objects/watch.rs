@@ -259,7 +259,7 @@ async fn at(due: Option<Instant>) {
     }
 }
 
-fn read(kind: ObjectKind, object: &RawObject) -> Option<(Box<str>, Known)> {
+pub(super) fn read(kind: ObjectKind, object: &RawObject) -> Option<(Box<str>, Known)> {
     let document: Document = serde_json::from_slice(&object.json).ok()?;
     let known = Known {
         uid: object.uid.clone(),

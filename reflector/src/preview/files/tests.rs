@@ -4,7 +4,8 @@ use clap::Parser;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use super::{ObjectKey, PlanReport, SourceFile, by_files};
+use super::{ObjectKey, PlanReport, SourceFile, by_files, with_declared};
+use crate::compat::CommandLine;
 use crate::config::{Args, Config};
 
 fn file(text: &str) -> NamedTempFile {
@@ -304,4 +305,50 @@ fn a_file_without_exports_is_not_a_cluster_without_exports() {
         "{text}"
     );
     assert_eq!(json["clusterSet"]["imports"], json!([]));
+}
+
+#[test]
+fn sources_that_the_local_file_declares_are_planned() {
+    let config = file(
+        "{mirrorNamespace: mirrors, sourcesFromCRD: {namespace: ops}, \
+         clusterProfiles: {namespace: fleet, defaults: {prefix: '{source}'}}}",
+    );
+    let object = |kind: &str, namespace: &str, name: &str, rest: Value| {
+        let mut object = json!({"kind": kind, "metadata": {"namespace": namespace, "name": name}});
+        object
+            .as_object_mut()
+            .unwrap()
+            .extend(rest.as_object().unwrap().clone());
+        object
+    };
+    let url = json!([{"name": "heliograph.dev/emitter-url", "value": "https://w"}]);
+    let local = file(&list(&[
+        object(
+            "Source",
+            "ops",
+            "east",
+            json!({"spec": {"url": "https://e", "prefix": "east"}}),
+        ),
+        object(
+            "Source",
+            "elsewhere",
+            "south",
+            json!({"spec": {"url": "https://s"}}),
+        ),
+        object(
+            "ClusterProfile",
+            "fleet",
+            "west",
+            json!({"status": {"properties": url}}),
+        ),
+    ]));
+    let line = CommandLine {
+        words: vec![format!("--config={}", config.path().display())],
+        environment: std::collections::BTreeMap::new(),
+    };
+    let config = Config::try_from(line.read().unwrap()).unwrap();
+    assert_eq!(config.sources.len(), 0);
+    let config = with_declared(config, &line, local.path()).unwrap();
+    let names: Vec<_> = config.sources.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["east", "west"]);
 }

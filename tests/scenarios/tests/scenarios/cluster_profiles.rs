@@ -1,13 +1,18 @@
 //! Sources that are ClusterProfiles of the cluster-inventory API.
 
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
+use base64::Engine;
 use control_plane::{Scene, crds};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::configuration::ByFile;
-use crate::lab::{Cluster, Lab, MIRRORS, eventually, mirror};
+use crate::lab::{Cluster, Lab, MIRRORS, eventually, mirror, program};
 
 const PROFILES: &str = "/apis/multicluster.x-k8s.io/v1alpha1/namespaces/demo/clusterprofiles";
 
@@ -220,4 +225,97 @@ async fn none_goes_with_the_crd(local: &Cluster, it: &mut ByFile, url: &str) -> 
     it.eventually_does_not_say(held).await?;
     delete(local, "west").await?;
     local.eventually_lacks(&west).await
+}
+
+/// A profile without an emitter is read at its API server, as a configured plugin gets access. Its
+/// plan, live and by files, knows the source too.
+pub(crate) async fn an_access_provider_leads_to_an_api_server(
+    scene: Arc<Scene>,
+) -> anyhow::Result<()> {
+    let lab = Lab::new(scene)?;
+    let (east, local) = lab.clusters().await?;
+    east.create_service("web").await?;
+    east.set_endpoints("web", &["10.1.0.1"]).await?;
+    install(&local).await?;
+    let asked = lab.directory().join("asked");
+    let config = json!({
+        "mirrorNamespace": MIRRORS,
+        "clusterProfiles": {
+            "namespace": "demo", "defaults": {"prefix": "{source}"},
+            "accessProviders": [{"name": "test", "execConfig": {
+                "apiVersion": "client.authentication.k8s.io/v1",
+                "command": plugin(&lab, &east, &asked)?, "provideClusterInfo": true,
+            }}],
+        },
+    });
+    let authority = base64::engine::general_purpose::STANDARD.encode(east.plane.authority());
+    let cluster = json!({
+        "server": east.plane.url(), "certificate-authority-data": authority,
+        "extensions": [{"name": "client.authentication.k8s.io/exec",
+                        "extension": {"audience": "the east"}}],
+    });
+    let access = json!({"accessProviders": [{"name": "test", "cluster": cluster}]});
+    create_with(&local, (PROFILES, "east"), &json!({}), &access).await?;
+    the_plan_has_the_source_of_a_profile(&lab, &local, &config).await?;
+    let it = ByFile::start(&lab, &local, &config).await?;
+    local
+        .eventually_has(&mirror("east", "web"), &["10.1.0.1"])
+        .await?;
+    let asked = std::fs::read_to_string(&asked)?;
+    ensure!(asked.contains("the east"), "{asked}");
+    // A CA that is none costs this source alone, and the mirror stays.
+    let wrong = json!({"accessProviders": [{"name": "test", "cluster": {
+        "server": east.plane.url(), "certificate-authority-data": "bm90aGluZw==",
+    }}]});
+    set_status(&local, "east", &wrong).await?;
+    it.eventually_says("kubeconfig of ClusterProfile east (access provider test)")
+        .await?;
+    set_status(&local, "east", &access).await?;
+    east.set_endpoints("web", &["10.1.0.2"]).await?;
+    local
+        .eventually_has(&mirror("east", "web"), &["10.1.0.2"])
+        .await
+}
+
+/// A plugin that notes for which cluster it is asked, and has a token of `east`.
+fn plugin(lab: &Lab, east: &Cluster, asked: &Path) -> anyhow::Result<PathBuf> {
+    let credential = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {"token": east.plane.admin_token()},
+    });
+    let script = format!(
+        "#!/bin/sh\nprintf '%s' \"$KUBERNETES_EXEC_INFO\" > {}\necho '{credential}'\n",
+        asked.display()
+    );
+    let file = lab.file("plugin", &script)?;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+    Ok(file)
+}
+
+async fn the_plan_has_the_source_of_a_profile(
+    lab: &Lab,
+    local: &Cluster,
+    config: &Value,
+) -> anyhow::Result<()> {
+    let file = lab.file("config.yaml", &config.to_string())?;
+    let kubeconfig = local.plane.kubeconfig();
+    let by_clusters = planned(&file, &["--kubeconfig".as_ref(), kubeconfig.as_ref()]).await?;
+    let sources = &by_clusters["sources"];
+    ensure!(sources[0]["name"] == "east", "{by_clusters}");
+    ensure!(by_clusters["summary"]["create"] == 2, "{by_clusters}");
+
+    let profiles = ["get", "clusterprofiles", "-A", "-o", "yaml"];
+    let profiles = local.plane.kubectl().run(profiles).await?;
+    let objects = lab.file("local.yaml", &profiles)?;
+    let by_files = planned(&file, &["--local-objects".as_ref(), objects.as_ref()]).await?;
+    ensure!(by_files["sources"][0]["name"] == "east", "{by_files}");
+    Ok(())
+}
+
+async fn planned(file: &Path, flags: &[&OsStr]) -> anyhow::Result<Value> {
+    let mut command = Command::new(program("reflector")?);
+    command.args(["plan", "-o", "json", "--config"]).arg(file);
+    let output = command.args(flags).output().await?;
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    serde_json::from_slice(&output.stdout).context(words)
 }

@@ -165,6 +165,7 @@ fn of_source_objects() -> Vec<Scenario> {
     vec![
         scenario!(sources::source_objects_come_change_and_go),
         scenario!(cluster_profiles::cluster_profiles_come_change_and_go),
+        scenario!(cluster_profiles::an_access_provider_leads_to_an_api_server),
         scenario!(sources::two_hundred_source_objects_that_are_quiet_cost_no_status),
         scenario!(rbac::objects::sources_need_the_rights_of_the_component_and_no_more),
         scenario!(rbac::profiles::profiles_need_the_rights_of_the_component_and_no_more),
