@@ -115,6 +115,8 @@ fn text(measured: &Measurement) -> String {
 fn samples(metrics: &str) -> Samples {
     let mut samples = Samples::new();
     for line in metrics.lines().filter(|it| !it.starts_with('#')) {
+        // An exemplar may follow.
+        let line = line.split(" # ").next().unwrap_or(line);
         let Some((series, value)) = line.rsplit_once(' ') else {
             continue;
         };

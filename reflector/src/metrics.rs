@@ -275,7 +275,8 @@ impl Metrics {
         if result == "ok"
             && let Some(changed) = &step.changed
         {
-            self.propagation.observe(step.source.to_string(), changed);
+            let source = step.source.to_string();
+            self.propagation.observe(source, changed, &step.key);
         }
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
+use proto_types::ObjectKey;
 
 use super::recent::Recent;
 use super::{Filling, Labels};
@@ -21,10 +22,20 @@ const BUCKETS: [f64; 14] = [
 /// Minutes that are kept.
 const MINUTES: usize = 60;
 
+/// Latency from which a change is an exemplar of its bucket.
+const SLOW: Duration = Duration::from_millis(250);
+
+/// Maximum number of characters of the name of an object in an exemplar. OpenMetrics allows 128 for
+/// all labels.
+const MAX_NAME: usize = 120;
+
+/// The object that was written, as the label of an exemplar.
+type Exemplar = [(&'static str, String); 1];
+
 /// Times of propagation of all sources.
 #[derive(Debug, Clone)]
 pub(super) struct Propagation {
-    seconds: Family<Labels<1>, Histogram>,
+    seconds: Family<Labels<1>, HistogramWithExemplars<Exemplar>>,
     history: History,
     recent: Recent,
     /// Start of the process. Changes before it have no latency.
@@ -54,11 +65,20 @@ impl Propagation {
             seconds: all.seconds(
                 "propagation",
                 "From a change of endpoints at their source to its write here",
-                Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+                Family::new_with_constructor(|| HistogramWithExemplars::new(BUCKETS.into_iter())),
             ),
             history: History::default(),
             recent: Recent::default(),
             began: Timestamp::now(),
+        }
+    }
+
+    /// Returns the same for a process that began at that time.
+    #[cfg(test)]
+    pub(super) fn since(&self, began: Timestamp) -> Self {
+        Self {
+            began,
+            ..self.clone()
         }
     }
 
@@ -72,15 +92,17 @@ impl Propagation {
         &self.recent
     }
 
-    /// Counts a change that the source dates so, and that was written now.
-    pub(super) fn observe(&self, source: String, changed: &str) {
+    /// Counts a change that the source dates so, and that was written now to that object. A slow
+    /// one is the exemplar of its bucket.
+    pub(super) fn observe(&self, source: String, changed: &str, object: &ObjectKey) {
         let now = Timestamp::now();
         let Some(took) = took(changed, self.began, now) else {
             return;
         };
         self.recent.add(&source, now, took);
         let seconds = self.seconds.get_or_create(&[("source", source.into())]);
-        seconds.observe(took.as_secs_f64());
+        let exemplar = (SLOW <= took).then(|| [("object", name_of(object))]);
+        seconds.observe(took.as_secs_f64(), exemplar, Some(now.into()));
         self.history.add(now, took);
     }
 }
@@ -125,6 +147,11 @@ impl Minute {
     pub(crate) fn mean(&self) -> Duration {
         self.sum.checked_div(self.changes).unwrap_or_default()
     }
+}
+
+fn name_of(object: &ObjectKey) -> String {
+    let name = object.to_string();
+    name.chars().take(MAX_NAME).collect()
 }
 
 fn minute(time: Timestamp) -> i64 {

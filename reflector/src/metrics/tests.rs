@@ -136,3 +136,33 @@ fn a_change_took_as_long_as_two_clocks_say_and_never_less_than_nothing() {
         assert_eq!(found, seconds.map(Duration::from_secs), "{changed}");
     }
 }
+
+#[test]
+fn a_slow_change_is_the_exemplar_of_its_bucket() {
+    let (metrics, registry) = Metrics::registered(false);
+    let key = |name: &str| proto_types::ObjectKey::new("mirrors", name);
+    let long = "x".repeat(200);
+    for (name, seconds) in [("fast", 0), ("slow", 1), (&long, 4)] {
+        let changed = Timestamp::now() - Duration::from_secs(seconds);
+        let propagation = metrics.propagation.since(changed - Duration::from_secs(1));
+        propagation.observe("east".to_owned(), &changed.to_string(), &key(name));
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let line = |le: &str| {
+        let bucket = format!("propagation_seconds_bucket{{le=\"{le}\"");
+        text.lines()
+            .find(|it| it.contains(&bucket))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(!line("0.1").contains('#'), "{}", line("0.1"));
+    assert!(
+        line("2.5").contains("# {object=\"mirrors/slow\"} 1."),
+        "{}",
+        line("2.5")
+    );
+    let longest = line("5.0");
+    let (_, exemplar) = longest.split_once("# {object=\"").unwrap();
+    assert_eq!(exemplar.split('"').next().unwrap().len(), 120);
+}

@@ -97,7 +97,7 @@ pub(super) async fn fire(shown: &[Shown], reflector: &Program) -> anyhow::Result
 /// The samples of a program as series that never change.
 fn series(metrics: &str) -> Vec<Value> {
     let samples = metrics.lines().filter(|it| it.starts_with("heliograph_"));
-    let samples = samples.filter_map(|it| it.rsplit_once(' '));
+    let samples = samples.filter_map(|it| it.split(" # ").next()?.rsplit_once(' '));
     let series = samples.map(|(name, value)| {
         let target = r#"namespace="heliograph",pod="reflector-0""#;
         let name = match name.split_once('{') {
