@@ -15,7 +15,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use access::AccessProvider;
-pub(super) use access::providers;
 
 use super::decision::{check_alone, check_free, invalid};
 use super::file::RemovedSources;

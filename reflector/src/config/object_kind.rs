@@ -3,12 +3,13 @@
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
 use proto_types::resource::ApiResource;
-use serde_json::{Value, json};
-
-use super::cluster_profiles::providers;
+use serde_json::{Map, Value, json};
 
 /// Name of the property of a ClusterProfile that is the URL of the cluster's emitter.
 pub(crate) const EMITTER_URL: &str = "heliograph.dev/emitter-url";
+
+/// Maximum number of access providers of one profile that are read.
+const MAX_PROVIDERS: usize = 16;
 
 /// Kind of objects that are sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,4 +119,19 @@ fn emitter_urls(status: &Value) -> Vec<&Value> {
     let properties = status["properties"].as_array().into_iter().flatten();
     let urls = properties.filter(|it| it["name"] == EMITTER_URL);
     urls.map(|it| &it["value"]).take(2).collect()
+}
+
+/// Returns the access providers of the status of a profile, by name. The field `accessProviders`
+/// takes precedence over its former name `credentialProviders`.
+fn providers(status: &Value) -> Value {
+    let mut all = Map::new();
+    for field in ["credentialProviders", "accessProviders"] {
+        let providers = status[field].as_array().into_iter().flatten();
+        for provider in providers.take(MAX_PROVIDERS) {
+            if let Some(name) = provider["name"].as_str() {
+                all.insert(name.to_owned(), provider["cluster"].clone());
+            }
+        }
+    }
+    Value::Object(all)
 }

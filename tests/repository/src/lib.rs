@@ -31,8 +31,12 @@ pub fn read(relative: &str) -> String {
 /// order, without build output.
 #[must_use]
 pub fn files(folder: &str, extensions: &[&str]) -> Vec<PathBuf> {
+    files_below(&path(folder), extensions)
+}
+
+fn files_below(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    collect(&path(folder), extensions, &mut found);
+    collect(folder, extensions, &mut found);
     found.sort();
     found
 }

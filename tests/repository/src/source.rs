@@ -81,12 +81,17 @@ const PACKAGES: [&str; 10] = [
 /// Reads all source files.
 #[must_use]
 pub fn read_all() -> Vec<Source> {
-    let root = crate::path("");
+    read_tree(&crate::path(""))
+}
+
+/// Reads all source files of a checkout.
+#[must_use]
+pub fn read_tree(root: &Path) -> Vec<Source> {
     let paths = PACKAGES
         .iter()
         .filter(|it| !it.contains('/'))
-        .flat_map(|it| crate::files(it, &["rs"]));
-    paths.filter_map(|path| read(&root, &path)).collect()
+        .flat_map(|it| crate::files_below(&root.join(it), &["rs"]));
+    paths.filter_map(|path| read(root, &path)).collect()
 }
 
 fn read(root: &Path, path: &PathBuf) -> Option<Source> {
@@ -150,7 +155,13 @@ pub fn has_word(line: &str) -> bool {
 
 /// Returns the lines of the longest function, with its signature.
 fn longest_function(lines: &[String]) -> usize {
-    let mut longest = 0;
+    functions(lines).into_iter().max().unwrap_or_default()
+}
+
+/// Returns the number of lines of each function, with its signature.
+#[must_use]
+pub fn functions(lines: &[String]) -> Vec<usize> {
+    let mut all = Vec::new();
     for (i, line) in lines.iter().enumerate() {
         let text = line.trim_start();
         let is_function =
@@ -161,9 +172,9 @@ fn longest_function(lines: &[String]) -> usize {
         let indentation = line.len() - text.len();
         let end = format!("{}}}", " ".repeat(indentation));
         let rest = lines[i..].iter().position(|it| *it == end);
-        longest = longest.max(rest.map_or(0, |it| it + 1));
+        all.extend(rest.map(|it| it + 1));
     }
-    longest
+    all
 }
 
 /// Counts all files, by package.

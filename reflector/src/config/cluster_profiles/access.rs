@@ -51,9 +51,6 @@ pub struct EnvVar {
 /// Extension of a cluster that a plugin gets.
 const EXEC: &str = "client.authentication.k8s.io/exec";
 
-/// Maximum number of access providers of one profile that are read.
-const MAX_PROVIDERS: usize = 16;
-
 /// Fields of a cluster that are read. All of them are data: no field names a file.
 const FIELDS: [&str; 4] = [
     "server",
@@ -61,21 +58,6 @@ const FIELDS: [&str; 4] = [
     "tls-server-name",
     "proxy-url",
 ];
-
-/// Returns the access providers of the status of a profile, by name. The field `accessProviders`
-/// takes precedence over its former name `credentialProviders`.
-pub(in crate::config) fn providers(status: &Value) -> Value {
-    let mut all = Map::new();
-    for field in ["credentialProviders", "accessProviders"] {
-        let providers = status[field].as_array().into_iter().flatten();
-        for provider in providers.take(MAX_PROVIDERS) {
-            if let Some(name) = provider["name"].as_str() {
-                all.insert(name.to_owned(), provider["cluster"].clone());
-            }
-        }
-    }
-    Value::Object(all)
-}
 
 /// Returns the access to a cluster by the first configured provider that its profile has; `None`
 /// if it has none of them.
