@@ -4,12 +4,13 @@
 //! One task owns the index. Nothing is decided by an event; events only say where to look.
 
 mod answer;
+mod change;
 mod chores;
 mod event;
 mod pressure;
 mod renew;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
@@ -30,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::metrics::semaphore::QueueId;
 use crate::queries::Question;
 use crate::queue::{LONGEST_ASKED, Queue, Requeue};
-use crate::reload::{Change, Reload};
+use crate::reload::Reload;
 use crate::report::StatusReporter;
 use crate::sweep::Sweep;
 use crate::watch_target::InformerEvent;
@@ -233,56 +234,6 @@ impl Controller {
             Event::FeedFailed(error) => error!(%error, "task of a source panicked"),
         }
         Ok(())
-    }
-
-    /// Goes on by another configuration. What it does not change is not disturbed.
-    fn change(&mut self, change: Change) {
-        let Change {
-            policy,
-            stopped,
-            opened,
-            is_everywhere,
-            notes,
-        } = change;
-        for name in &stopped {
-            self.following.stop(name);
-        }
-        let anew: HashSet<_> = opened.iter().map(|it| it.source.name.clone()).collect();
-        let affected = self.index.reconfigure(policy, &anew);
-        self.report.reconfigured(self.index.policy(), &anew, notes);
-        for source in opened {
-            let limits = source.source.limits;
-            self.queue
-                .limit(&source.source.name, limits.writes_per_second);
-            self.inbox.add(self.following.follow(source, &self.index));
-        }
-        // The scope is never narrowed: existing objects would be forgotten, and not reported.
-        if is_everywhere && self.local_namespace.take().is_some() {
-            self.inbox.add(self.following.follow_local(None));
-        }
-        self.attend_to_endpoints();
-        self.enqueue(&None, affected);
-    }
-
-    /// Follows our Endpoints where they matter: where some are wanted, and where there
-    /// still are some that are not.
-    fn attend_to_endpoints(&mut self) {
-        if self.index.concerns_endpoints() {
-            let namespace = self.local_namespace.as_ref();
-            self.inbox.add(self.following.follow_endpoints(namespace));
-        }
-    }
-
-    /// Returns whether it is known what addresses the local cluster has, or is not to be had soon.
-    fn knows_ranges(&self) -> bool {
-        local_ranges::are_known(self.local_ranges.as_ref(), self.started)
-    }
-
-    fn set_local_cidrs(&mut self) {
-        if let Some(ranges) = local_ranges::learned(&mut self.local_ranges) {
-            let affected = self.index.update(Update::LocalRanges(ranges));
-            self.enqueue(&None, affected);
-        }
     }
 
     fn handle(&mut self, news: InformerEvent) {

@@ -2,30 +2,31 @@
 //! go on.
 
 mod informer;
+mod opened;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt, StreamExt};
 use proto_types::LabelSelector;
 use proto_types::name::DnsLabel;
 use reflector_planner::{Index, RelistRequest, SourceName};
-use runtime::{Amount, Budget, Limits, Network, Restarts, Scope, Watcher, contain};
-use tokio::sync::{Notify, mpsc, watch};
+use runtime::{Amount, Budget, Limits, Restarts, Scope, Watcher, contain};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::ca_fetcher::Authority;
-use crate::config::{GlobalConfig, Origin, SourceConfig, limits, our_selector};
+use crate::config::{GlobalConfig, SourceConfig, limits, our_selector};
 use crate::identity::{Clusters, ExpectedIdentity};
 use crate::metrics::Metrics;
 use crate::pins::{Pinned, Pins, Record};
-use crate::watch_target::{ClientProvider, InformerEvent, Progress, WatchTarget};
+use crate::watch_target::{InformerEvent, WatchTarget};
+
+pub(crate) use opened::Opened;
 
 use informer::{Informer, InformerOutputs, InformerSpec, OptingOut};
 
@@ -60,52 +61,8 @@ struct Followed {
     stop: CancellationToken,
 }
 
-/// A source, and the way to it.
-pub(crate) struct Opened {
-    /// The source.
-    pub(crate) source: SourceConfig,
-    way: ClientProvider,
-    /// Task that opens the connection, until it is open.
-    opening: Option<BoxFuture<'static, ()>>,
-}
-
 /// Streams of events of all watches.
 pub(crate) type InformerStreams = Vec<BoxStream<'static, InformerEvent>>;
-
-impl Opened {
-    /// Connects to a source, or begins to. A discovered source may be half written, and delays no
-    /// other. A credential plugin may take its time.
-    pub(crate) async fn new(network: &Network, source: SourceConfig) -> anyhow::Result<Self> {
-        let (way, opening) = if let Some(url) = source.ca_url.clone() {
-            let (authority, progress) = Authority::new(url)?;
-            let access = source.access_by(authority.file());
-            (
-                ClientProvider::Waiting(progress),
-                Some(authority.run(access).boxed()),
-            )
-        } else if source.origin == Origin::Found {
-            let (sender, progress) = watch::channel(Progress::Began);
-            let opening = Progress::until_open(network.clone(), source.access.clone(), sender);
-            (ClientProvider::Waiting(progress), Some(opening.boxed()))
-        } else {
-            let client = network.connect(&source.access, crate::USER_AGENT).await?;
-            (ClientProvider::Open(client), None)
-        };
-        Ok(Self {
-            source,
-            way,
-            opening,
-        })
-    }
-}
-
-impl Opened {
-    /// Splits into the way to the source and the task that opens it, where there is one.
-    /// The task also renews what the access needs, for as long as it runs.
-    pub(crate) fn into_parts(self) -> (ClientProvider, Option<BoxFuture<'static, ()>>) {
-        (self.way, self.opening)
-    }
-}
 
 impl Informers {
     /// Nothing yet, and then what that client leads to, with members of global

@@ -10,15 +10,14 @@ mod plain;
 mod preview;
 pub(crate) mod rejection;
 mod request;
-
-use std::time::Duration;
+mod result;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use proto_types::{ObjectKey, RawObject, Resource, Status};
+use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_planner::{
-    ExistingObject, MirrorEndpoints, MirrorKey, MirrorService, MirrorSlice, SourceName, Step,
-    Update, Version, Write, WriteFailure,
+    ExistingObject, MirrorEndpoints, MirrorKey, MirrorService, MirrorSlice, Step, Update, Version,
+    Write, WriteFailure,
 };
 use runtime::contain;
 use serde_json::json;
@@ -31,6 +30,7 @@ use crate::queue::Requeue;
 use error::{WriteError, is_transient};
 use known::{applied, forgotten, gone, seen, stored};
 pub(crate) use plain::Failure;
+pub(crate) use result::WriteResult;
 
 /// Writes to the local API server.
 #[derive(Clone)]
@@ -43,21 +43,6 @@ pub(crate) struct Writer {
     pub(crate) leadership: Leadership,
     /// `true` if namespaces that were created for mirrors are deleted when they are empty.
     pub(crate) reaps_namespaces: bool,
-}
-
-/// Result of the steps for a key.
-#[derive(Debug)]
-pub(crate) struct WriteResult {
-    /// The key.
-    pub(crate) key: MirrorKey,
-    /// Changes of the index.
-    pub(crate) updates: Vec<Update>,
-    /// Delay of the retry, if a step failed.
-    pub(crate) again: Option<Requeue>,
-    /// Reason for which the local API server is unavailable.
-    pub(crate) unavailable: Option<String>,
-    /// A source for which it is to be looked again for what a predecessor left.
-    pub(crate) postponed: Option<SourceName>,
 }
 
 const NAMESPACES: &str = "/api/v1/namespaces";
@@ -331,57 +316,6 @@ enum ObjectLookup {
     Gone(Option<Update>),
 }
 
-impl WriteResult {
-    /// Creates the result of steps without a write.
-    pub(crate) const fn of(key: MirrorKey, updates: Vec<Update>) -> Self {
-        Self {
-            key,
-            updates,
-            again: None,
-            unavailable: None,
-            postponed: None,
-        }
-    }
-
-    /// Nothing is known, and is to be asked again.
-    pub(crate) fn postponed(source: SourceName) -> Self {
-        let key = MirrorKey::new(ObjectKey::new("", ""));
-        Self {
-            postponed: Some(source),
-            ..Self::of(key, Vec::new())
-        }
-    }
-
-    fn blocked(&mut self, step: &Step, write_failure: WriteFailure) {
-        let key = step.key.clone();
-        self.updates
-            .push(Update::Blocked(step.resource, key, write_failure));
-        self.again = self.again.max(Some(Requeue::WithBackoff));
-    }
-
-    fn deferred(&mut self, refusal: WriteError) {
-        let (why, again) = match refusal {
-            WriteError::StandingBy => {
-                self.again = self.again.max(Some(Requeue::WithBackoff));
-                return;
-            }
-            WriteError::Unavailable(why) | WriteError::Namespace(why) => {
-                (why, Requeue::WithBackoff)
-            }
-            WriteError::Busy(status) => {
-                let after = requested_delay(&status).map(Requeue::Busy);
-                (status.message, after.unwrap_or(Requeue::WithBackoff))
-            }
-            WriteError::Status(_, status) => {
-                let after = requested_delay(&status).map(Requeue::After);
-                (status.message, after.unwrap_or(Requeue::WithBackoff))
-            }
-        };
-        self.unavailable = Some(why);
-        self.again = self.again.max(Some(again));
-    }
-}
-
 fn parse(resource: Resource, answer: &Bytes) -> Result<RawObject, WriteError> {
     RawObject::parse(resource, answer).map_err(|error| WriteError::Unavailable(error.to_string()))
 }
@@ -389,12 +323,6 @@ fn parse(resource: Resource, answer: &Bytes) -> Result<RawObject, WriteError> {
 fn path(resource: Resource, key: &ObjectKey) -> String {
     let collection = resource.collection(Some(key.namespace()));
     format!("{collection}/{}", key.name())
-}
-
-/// Returns the delay that the server asked for.
-fn requested_delay(status: &Status) -> Option<Duration> {
-    let seconds = status.details.as_ref()?.retry_after_seconds?;
-    Some(Duration::from_secs(seconds.into()))
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ impl Writer<'_> {
         if observed.shows.as_ref().is_some_and(is_same)
             && observed.labels == labels
             && has_marks(observed, &labels, &annotations)
-            && !has_strays(observed, &annotations)
+            && !has_unexpected_fields(observed, &annotations)
         {
             return None;
         }
@@ -358,7 +358,7 @@ fn has_marks<T>(observed: &Observed<T>, labels: &Labels, annotations: &Labels) -
 
 /// Returns whether an import has annotations that no export asks for. Those of kubectl
 /// stay, since they are its own record.
-fn has_strays(observed: &Observed<ImportObject>, wanted: &Labels) -> bool {
+fn has_unexpected_fields(observed: &Observed<ImportObject>, wanted: &Labels) -> bool {
     let is_stray =
         |key: &String| !wanted.contains_key(key) && !key.starts_with("kubectl.kubernetes.io/");
     observed.annotations.keys().any(is_stray)

@@ -54,7 +54,7 @@ pub struct MirrorService {
     /// Content.
     pub spec: ServiceSpec,
     /// `true` if an observed Service has fields that a mirror never has. A desired one never does.
-    pub has_strays: bool,
+    pub has_unexpected_fields: bool,
     /// That it is not to be ours any more. What is observed never says so.
     pub hand_over: Option<HandOver>,
 }
@@ -79,7 +79,7 @@ pub struct MirrorSlice {
     pub last_change: Option<Box<str>>,
     /// `true` if an observed EndpointSlice has fields that a mirror never has. A desired one never
     /// does.
-    pub has_strays: bool,
+    pub has_unexpected_fields: bool,
 }
 
 /// One of our objects, as the local API server last showed it.
@@ -158,7 +158,7 @@ impl Mirror for MirrorService {
         let (owner, marks) = metadata.read(&SERVICE_LABELS);
         let service = Self {
             marks,
-            has_strays: spec.has_strays(),
+            has_unexpected_fields: spec.has_unexpected_fields(),
             spec: ServiceSpec::observed(spec),
             hand_over: None,
         };
@@ -178,7 +178,7 @@ impl Mirror for MirrorService {
             return !observed.marks.are_ours();
         }
         self.marks == observed.marks
-            && self.has_strays == observed.has_strays
+            && self.has_unexpected_fields == observed.has_unexpected_fields
             && self.spec.agrees(&observed.spec)
     }
 
@@ -204,13 +204,13 @@ impl Mirror for MirrorSlice {
     fn observe(json: &[u8]) -> Result<(Self, Option<SourceReference>), serde_json::Error> {
         let slice: wire::Slice = serde_json::from_slice(json)?;
         let last_change = slice.metadata.last_change();
-        let has_strays = slice.has_strays();
+        let has_unexpected_fields = slice.has_unexpected_fields();
         let (spec, metadata) = EndpointSliceSpec::read(slice);
         let (owner, marks) = metadata.read(&SLICE_LABELS);
         let slice = Self {
             marks,
             last_change,
-            has_strays,
+            has_unexpected_fields,
             spec,
         };
         Ok((slice, owner))
@@ -226,7 +226,7 @@ impl Mirror for MirrorSlice {
 
     fn agrees(&self, observed: &Self) -> bool {
         self.marks == observed.marks
-            && self.has_strays == observed.has_strays
+            && self.has_unexpected_fields == observed.has_unexpected_fields
             && self.spec == observed.spec
     }
 

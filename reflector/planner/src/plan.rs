@@ -234,7 +234,7 @@ fn mirror(case: &PlanContext<'_>, winner: &Claim, spec: ServiceSpec) -> MirrorSe
     MirrorService {
         marks,
         spec,
-        has_strays: false,
+        has_unexpected_fields: false,
         hand_over: None,
     }
 }

@@ -1,9 +1,12 @@
 //! A Service as far as a mirror shows it: read from either side, and written.
 
-use proto_types::label;
+mod unexpected;
+
 use serde_json::{Map, Value, json};
 
 use crate::wire;
+
+pub use unexpected::clear_pod_selector;
 
 /// Content of a Service that a mirror shows. Defaults of the API server are filled in, so that
 /// source and mirror can be compared.
@@ -189,7 +192,7 @@ impl ServiceSpec {
     /// Puts this into a `spec`, which may hold what others wrote.
     pub(crate) fn write(&self, spec: &mut Map<String, Value>) {
         let selector = spec.get("selector").and_then(Value::as_object);
-        if !selector.is_some_and(|it| is_parked(it.keys())) {
+        if !selector.is_some_and(|it| unexpected::selects_no_pod(it.keys())) {
             spec.remove("selector");
         }
         spec.retain(|field, _| FIELDS_OF_SERVER.contains(&field.as_str()));
@@ -343,57 +346,6 @@ impl wire::ServiceSpec {
         let service_type = self.service_type.as_deref();
         matches!(service_type, Some("NodePort" | "LoadBalancer"))
     }
-
-    /// Returns whether it has what a mirror never has.
-    pub(crate) fn has_strays(&self) -> bool {
-        let exposed = !matches!(
-            self.service_type.as_deref(),
-            Some("ClusterIP" | "ExternalName")
-        );
-        let selector = self.selector.iter().flatten();
-        let selects = selector.clone().next().is_some() && !is_parked(selector.map(|it| it.0));
-        let mut ports = self.ports.iter().flatten();
-        let is_named = self.service_type.as_deref() == Some("ExternalName");
-        let name = self.external_name.as_ref().filter(|_| !is_named);
-        let policy = self.internal_traffic_policy.as_deref();
-        exposed
-            || selects
-            || ports.any(|port| port.node_port.is_some_and(|it| it != 0))
-            || name.is_some_and(|it| !it.is_empty())
-            || policy.is_some_and(|it| it != DEFAULT_TRAFFIC_POLICY)
-            || self
-                .others
-                .iter()
-                .any(|(field, value)| is_stray(field, value))
-    }
-}
-
-/// Returns whether a field is one that no mirror has.
-fn is_stray(field: &str, value: &Value) -> bool {
-    let is_empty = match value {
-        Value::Null => true,
-        Value::Bool(it) => !it,
-        Value::Number(it) => it.as_f64() == Some(0.0),
-        Value::String(it) => it.is_empty(),
-        Value::Array(it) => it.is_empty(),
-        Value::Object(it) => it.is_empty(),
-    };
-    !is_empty && !FIELDS_OF_SERVER.contains(&field)
-}
-
-/// Has a Service that becomes ours select no pod: then Kubernetes itself takes the
-/// endpoints away that it found.
-pub fn clear_pod_selector(spec: &mut Map<String, Value>) {
-    let selector = spec.get("selector").and_then(Value::as_object);
-    if selector.is_some_and(|it| !it.is_empty()) {
-        spec.insert("selector".to_owned(), json!({ label::PARKED: "true" }));
-    }
-}
-
-/// Returns whether these are the names in a selector of no pod.
-fn is_parked<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
-    let is_known = |it: &String| it == label::PARKED || it == label::PARKED_BEFORE;
-    names.next().is_some_and(is_known) && names.next().is_none()
 }
 
 fn put(object: &mut Map<String, Value>, field: &str, value: Option<Value>) {

@@ -100,7 +100,7 @@ impl EndpointSliceSpec {
 
 impl wire::Slice {
     /// Returns whether it has what a mirror never has.
-    pub(crate) fn has_strays(&self) -> bool {
+    pub(crate) fn has_unexpected_fields(&self) -> bool {
         self.endpoints.iter().flatten().any(|endpoint| {
             endpoint.target_ref.is_some()
                 || endpoint

@@ -172,7 +172,7 @@ impl Meta {
 
 impl Subset {
     /// Returns whether it has what a mirror never has.
-    pub(crate) fn has_strays(&self) -> bool {
+    pub(crate) fn has_unexpected_fields(&self) -> bool {
         let all = [&self.addresses, &self.not_ready_addresses];
         let mut all = all.into_iter().flatten().flatten();
         all.any(|it| it.target_ref.is_some())

@@ -1,5 +1,7 @@
 //! The writer against a server that answers as the test says.
 
+use std::time::Duration;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 

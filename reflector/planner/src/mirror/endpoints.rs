@@ -24,7 +24,7 @@ pub struct MirrorEndpoints {
     /// Content.
     pub spec: EndpointsSpec,
     /// `true` if observed Endpoints have fields that a mirror never has. Desired ones never do.
-    pub has_strays: bool,
+    pub has_unexpected_fields: bool,
 }
 
 /// Addresses by the ports that they serve.
@@ -134,13 +134,13 @@ impl Mirror for MirrorEndpoints {
     fn observe(json: &[u8]) -> Result<(Self, Option<SourceReference>), serde_json::Error> {
         let wire::Endpoints { metadata, subsets } = serde_json::from_slice(json)?;
         let subsets = subsets.unwrap_or_default();
-        let has_strays = subsets.iter().any(wire::Subset::has_strays);
+        let has_unexpected_fields = subsets.iter().any(wire::Subset::has_unexpected_fields);
         let is_truncated = metadata.is_over_capacity();
         let (owner, marks) = metadata.read(&ENDPOINTS_LABELS);
         let endpoints = Self {
             marks,
             spec: EndpointsSpec::read(subsets, is_truncated),
-            has_strays,
+            has_unexpected_fields,
         };
         Ok((endpoints, owner))
     }

@@ -115,7 +115,7 @@ fn shown(
     MirrorEndpoints {
         marks,
         spec: EndpointsSpec::of_slices(family, slices.into_iter()),
-        has_strays: false,
+        has_unexpected_fields: false,
     }
 }
 

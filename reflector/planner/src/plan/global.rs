@@ -266,7 +266,7 @@ fn service(context: &PlanContext<'_>, members: &Members<'_>, spec: &ServiceSpec)
     MirrorService {
         marks,
         spec,
-        has_strays: false,
+        has_unexpected_fields: false,
         hand_over,
     }
 }

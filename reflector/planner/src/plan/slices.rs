@@ -186,7 +186,7 @@ fn mirror(
         marks,
         spec,
         last_change: content.last_change,
-        has_strays: false,
+        has_unexpected_fields: false,
     }
 }
 

@@ -74,7 +74,7 @@ fn aged(observed: &Observed<MirrorSlice>, age: Age) -> Option<MirrorSlice> {
         marks: shows.marks.clone(),
         spec: age.of(&shows.spec),
         last_change: shows.last_change.clone(),
-        has_strays: false,
+        has_unexpected_fields: false,
     })
 }
 

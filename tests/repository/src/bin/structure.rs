@@ -4,6 +4,8 @@
 //! cargo run -p repository --bin structure -- [CHECKOUT…]
 //! ```
 
+#![expect(clippy::print_stdout, reason = "its output is the table")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

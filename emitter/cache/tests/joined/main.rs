@@ -9,18 +9,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use emitter_cache::change::Placed;
-use emitter_cache::event_buffer::{EncodedEvent, FrameKind, Treatment};
-use emitter_cache::joined::{Passed, Progress};
-use emitter_cache::store::{Applied, RelistOutcome};
-use emitter_cache::view_filter::{IndexedService, Rules, ServiceIndex};
-use emitter_cache::{
-    Change, Encoding, Fields, Joined, Limits, Scope, Store, View, ViewEvent, ViewFilter,
-};
+use emitter_cache::event_buffer::Treatment;
+use emitter_cache::view_filter::{Rules, ServiceIndex};
+use emitter_cache::{Change, Encoding, Scope, View, ViewEvent, ViewFilter};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use proto_types::{FieldSelector, ObjectKey, RawObject, Resource, ResourceVersion};
+use proto_types::{FieldSelector, ObjectKey, RawObject, ResourceVersion};
+
+mod replica;
+mod upstream;
+
+use replica::{Fed, Replica};
+use upstream::Upstream;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -75,213 +75,6 @@ fn step() -> impl Strategy<Value = Step> {
         2 => replica.prop_map(|replica| Step::Move { replica }),
         5 => (0..5u8).prop_map(|n| Step::Take { n }),
     ]
-}
-
-/// One event of the upstream; no object is a deletion.
-type Event = (u64, ObjectKey, Option<RawObject>);
-
-/// The upstream: all events of each resource, and the present.
-#[derive(Default)]
-struct Upstream {
-    revision: u64,
-    events: [Vec<Event>; 2],
-    objects: [BTreeMap<ObjectKey, RawObject>; 2],
-}
-
-impl Upstream {
-    fn apply(&mut self, resource: usize, key: ObjectKey, object: Option<RawObject>) {
-        match &object {
-            Some(object) => drop(self.objects[resource].insert(key.clone(), object.clone())),
-            None => {
-                if self.objects[resource].remove(&key).is_none() {
-                    return;
-                }
-            }
-        }
-        self.events[resource].push((self.revision, key, object));
-    }
-
-    fn play(&mut self, step: &Step) {
-        self.revision += 1;
-        let revision = self.revision;
-        match step {
-            Step::Service { name, team } => {
-                let object = service(*name, *team, revision);
-                self.apply(0, object.key.clone(), Some(object));
-            }
-            Step::NoService { name } => self.apply(0, key("s", *name), None),
-            Step::Slice { name, service } => {
-                let object = slice(*name, *service, revision);
-                self.apply(1, object.key.clone(), Some(object));
-            }
-            Step::NoSlice { name } => self.apply(1, key("e", *name), None),
-            Step::Read { .. } | Step::List { .. } | Step::Move { .. } | Step::Take { .. } => {}
-        }
-    }
-}
-
-fn key(kind: &str, name: u8) -> ObjectKey {
-    ObjectKey::new("a", &format!("{kind}{name}"))
-}
-
-fn service(name: u8, team: u8, revision: u64) -> RawObject {
-    let json = format!(
-        r#"{{"kind":"Service","apiVersion":"v1","metadata":{{"name":"s{name}","namespace":"a","uid":"u","resourceVersion":"{revision}","labels":{{"team":"{team}"}}}},"spec":{{}}}}"#
-    );
-    RawObject::parse(Resource::Services, &Bytes::from(json)).unwrap()
-}
-
-fn slice(name: u8, service: u8, revision: u64) -> RawObject {
-    let json = format!(
-        r#"{{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{{"name":"e{name}","namespace":"a","uid":"u","resourceVersion":"{revision}","labels":{{"kubernetes.io/service-name":"s{service}"}}}},"addressType":"IPv4","endpoints":[],"ports":[]}}"#
-    );
-    RawObject::parse(Resource::EndpointSlices, &Bytes::from(json)).unwrap()
-}
-
-/// An event as a feed carries it.
-#[derive(Clone)]
-enum Fed {
-    Change(Option<Arc<Change>>, EncodedEvent),
-    /// The feed ends: consumers list.
-    Gone,
-}
-
-struct Replica {
-    owners: Arc<ServiceIndex>,
-    store: Store,
-    joined: Joined,
-    /// Number of events that were read, of each resource.
-    read: [usize; 2],
-    feed: Vec<Fed>,
-}
-
-impl Replica {
-    fn new() -> Self {
-        let owners = Arc::<ServiceIndex>::default();
-        Self {
-            store: Store::new(Resource::EndpointSlices, Fields::All, Limits::default()),
-            joined: Joined::new(Arc::clone(&owners)),
-            owners,
-            read: [0; 2],
-            feed: Vec::new(),
-        }
-    }
-
-    fn list(&mut self, upstream: &Upstream, resource: usize) {
-        let revision = ResourceVersion::new(upstream.revision);
-        let objects = upstream.objects[resource].values();
-        self.read[resource] = upstream.events[resource].len();
-        if resource == 0 {
-            let listed = objects.map(|it| {
-                (
-                    it.key.clone(),
-                    IndexedService::read(it).unwrap(),
-                    it.revision,
-                )
-            });
-            self.owners.replace(revision, listed.collect());
-        } else {
-            let (replaced, _) = self
-                .store
-                .replace(revision, objects.cloned().collect(), NOW);
-            match replaced {
-                RelistOutcome::Fresh(_) => self.feed.push(Fed::Gone),
-                RelistOutcome::Continued { after, .. } => self.gap(after, revision),
-            }
-        }
-        self.advance();
-    }
-
-    fn read(&mut self, upstream: &Upstream, resource: usize, n: usize) {
-        for _ in 0..n {
-            let events = &upstream.events[resource];
-            match events.get(self.read[resource]) {
-                Some((revision, key, object)) => {
-                    self.read[resource] += 1;
-                    self.take(
-                        resource,
-                        ResourceVersion::new(*revision),
-                        key,
-                        object.clone(),
-                    );
-                }
-                None => {
-                    let revision = ResourceVersion::new(upstream.revision);
-                    match resource {
-                        0 => self.owners.advance(revision),
-                        _ => drop(self.store.advance(revision)),
-                    }
-                }
-            }
-            self.advance();
-        }
-    }
-
-    fn take(
-        &mut self,
-        resource: usize,
-        revision: ResourceVersion,
-        key: &ObjectKey,
-        object: Option<RawObject>,
-    ) {
-        match (resource, object) {
-            (0, Some(object)) => {
-                let owner = IndexedService::read(&object).unwrap();
-                self.owners.set(key, owner, revision);
-                self.owners.advance(revision);
-            }
-            (0, None) => {
-                self.owners.remove(key, revision);
-                self.owners.advance(revision);
-            }
-            (_, Some(object)) => match self.store.set(object, NOW).unwrap() {
-                Applied::Fresh => self.feed.push(Fed::Gone),
-                Applied::Unchanged | Applied::Changed(_) => {}
-            },
-            (_, None) => drop(self.store.remove(key, revision, NOW)),
-        }
-    }
-
-    fn gap(&mut self, after: ResourceVersion, until: ResourceVersion) {
-        let frame = EncodedEvent {
-            revision: after,
-            kind: FrameKind::Gap { until },
-            bytes: Bytes::new().into(),
-        };
-        self.feed.push(Fed::Change(None, frame));
-    }
-
-    fn advance(&mut self) {
-        match self.joined.advance(&self.store) {
-            Progress::Unknown => {}
-            Progress::Fresh => self.feed.push(Fed::Gone),
-            Progress::Passed(steps) => {
-                for step in steps {
-                    match step {
-                        Passed::Change(change) => {
-                            let kind = match change.placed {
-                                Placed::At => FrameKind::Change,
-                                Placed::After => FrameKind::Missed {
-                                    until: self.store.end_of_gap(change.revision),
-                                },
-                            };
-                            let frame = EncodedEvent {
-                                revision: change.revision,
-                                kind,
-                                bytes: Bytes::new().into(),
-                            };
-                            self.feed.push(Fed::Change(Some(change), frame));
-                        }
-                        Passed::Turn(turn) if turn.concerns(&view(&self.owners).grant) => {
-                            self.feed.push(Fed::Gone);
-                        }
-                        Passed::Turn(_) => {}
-                        Passed::Blind(blind) => self.gap(blind.after, blind.until),
-                    }
-                }
-            }
-        }
-    }
 }
 
 fn view(owners: &Arc<ServiceIndex>) -> View {
