@@ -127,7 +127,7 @@ impl RequestContext {
         (name, view.scope.clone())
     }
 
-    /// Notes that the client is sent the state of a view at a revision.
+    /// Notes that the client is sent the state of a view at a resource version.
     fn record_sent(&self, cache: &WatchCache, view: &View, revision: ResourceVersion) {
         cache.record_sent(|| self.client(view), revision);
         if let Some(caller) = &self.caller {

@@ -139,7 +139,7 @@ impl ExpectedIdentity {
         Ok(known.expected.clone())
     }
 
-    /// Learns the names of the upstream, for ever, and reports where its identity cannot be
+    /// Learns the names of the upstream, indefinitely, and reports where its identity cannot be
     /// had.
     pub async fn follow(self: Arc<Self>, client: kube::Client, upstream: Upstream) {
         let mut has_failed = false;

@@ -171,7 +171,7 @@ pub struct UpstreamLimits {
 #[command(next_help_heading = "Shutdown")]
 pub struct Drain {
     /// Time after SIGTERM for which connections are accepted while the emitter is not ready, until
-    /// no load balancer sends clients here. New watches are rejected with 429 meanwhile.
+    /// no load balancer sends clients here. New watches are rejected with 429 in the meantime.
     #[arg(
         long = "shutdown-delay-duration",
         alias = "shutdown-delay",
@@ -212,7 +212,7 @@ pub fn memory(
     // With TLS; measured in docs/measurements.md.
     const CONNECTION: usize = 30 << 10;
     const WATCH: usize = 12 << 10;
-    // A ring of frames that all views share.
+    // An event buffer of frames that all views share.
     const VIEW: usize = MAX_FRAMES * std::mem::size_of::<EncodedEvent>();
     let history = emitter_cache::Limits::default().bytes;
     [

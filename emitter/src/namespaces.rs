@@ -56,7 +56,7 @@ impl Namespaces {
         let before = std::mem::take(&mut self.known);
         for service in &listing.objects {
             let since = before.get(service.key.namespace());
-            // Of two new namespaces each has a revision of its own, so that a watch that
+            // Of two new namespaces each has a resource version of its own, so that a watch that
             // breaks between them can resume.
             let since = since.map_or(service.revision, |namespace| namespace.since);
             self.insert(&service.key, since);

@@ -43,7 +43,8 @@ const FIRST_LIMIT: Duration = Duration::from_secs(15);
 /// Longest time of any list: no client waits longer.
 const MAX_LIMIT: Duration = Duration::from_secs(60);
 
-/// Shortest interval between the beginnings of two lists. Reads that come meanwhile share one.
+/// Shortest interval between the beginnings of two lists. Reads that come in the meantime share
+/// one.
 const INTERVAL: Duration = Duration::from_millis(25);
 
 /// A list begins no sooner after the former one than so many times the time that it took, ...
@@ -63,7 +64,7 @@ enum Compared {
     Unknown,
 }
 
-/// Answers the questions of one cache's readers, for ever.
+/// Answers the questions of one cache's readers, indefinitely.
 pub async fn answer(cache: Arc<WatchCache>, prober: Prober) {
     let mut asked = cache.barrier().requests();
     let mut limit = FIRST_LIMIT;

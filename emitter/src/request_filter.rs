@@ -162,7 +162,7 @@ fn deny(asked: &RequestContext, request: &Request, denied: Denied) -> Response {
     response
 }
 
-/// An answer after which its connection ends, so that its client connects anew.
+/// An answer after which its connection ends, so that its client connects again.
 fn closing(mut response: Response) -> Response {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);

@@ -9,11 +9,11 @@ use proto_types::ResourceVersion;
 /// Maximum number of clients; others list until the resource version moves on.
 const MAX_CLIENTS: usize = 10_000;
 
-/// Maximum number of revisions for each client; its processes list at different times.
+/// Maximum number of resource versions for each client; its processes list at different times.
 const MAX_REVISIONS: usize = 8;
 
-/// Revisions of the lists that each client was sent. What it received since then may have
-/// come from another replica, so no other revision says anything.
+/// Resource versions of the lists that each client was sent. What it received since then may have
+/// come from another replica, so no other resource version says anything.
 #[derive(Debug)]
 pub struct Told<C>(Mutex<HashMap<C, VecDeque<ResourceVersion>>>);
 
@@ -24,7 +24,7 @@ impl<C> Default for Told<C> {
 }
 
 impl<C: Eq + Hash> Told<C> {
-    /// Notes that a client was sent the state at a revision.
+    /// Notes that a client was sent the state at a resource version.
     pub fn note(&self, client: C, revision: ResourceVersion) {
         let mut clients = self.0.lock();
         let is_known = clients.contains_key(&client);
@@ -40,7 +40,7 @@ impl<C: Eq + Hash> Told<C> {
         }
     }
 
-    /// Returns whether a client was sent a list of that revision.
+    /// Returns whether a client was sent a list of that resource version.
     pub fn knows(&self, client: &C, revision: ResourceVersion) -> bool {
         let clients = self.0.lock();
         let revisions = clients.get(client);

@@ -68,7 +68,7 @@ pub enum Passage {
 }
 
 impl UpstreamWatcher {
-    /// Follows for ever, ServiceExports as long as they are served. After a panic on what the
+    /// Follows indefinitely, ServiceExports as long as they are served. After a panic on what the
     /// upstream sent, the cache serves what it has, and the upstream is listed again after a delay.
     pub async fn run(&mut self, client: kube::Client, scope: Scope, guard: IdentityCheck) {
         let mut restarts = Restarts::default();

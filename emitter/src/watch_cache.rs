@@ -145,7 +145,7 @@ impl WatchCache {
         &self.encoder
     }
 
-    /// The revision up to which everything is known; `None` before the first list.
+    /// The resource version up to which everything is known; `None` before the first list.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Option<ResourceVersion>> {
         self.progress.subscribe()
@@ -296,7 +296,7 @@ impl WatchCache {
         self.list_hits.load(Ordering::Relaxed)
     }
 
-    /// Keeps a list for the next request, unless anything changed meanwhile on which it
+    /// Keeps a list for the next request, unless anything changed in the meantime on which it
     /// depends: an object, or a Service that decides what the view shows.
     fn keep(&self, view: &View, listed: &CachedList, generation: u64) {
         let ages = matches!(view.encoding, Encoding::Table(_));
@@ -312,7 +312,7 @@ impl WatchCache {
         }
     }
 
-    /// Returns the number of the history, and the revision up to which it is known.
+    /// Returns the number of the history, and the resource version up to which it is known.
     #[must_use]
     pub fn position(&self) -> (u64, ResourceVersion) {
         let inner = self.inner.lock();
@@ -320,13 +320,13 @@ impl WatchCache {
         (inner.store.epoch(), progress)
     }
 
-    /// Returns the revision up to which a view shows everything.
+    /// Returns the resource version up to which a view shows everything.
     #[must_use]
     pub fn progress_of(&self, view: &View) -> ResourceVersion {
         self.inner.lock().progress(view, self)
     }
 
-    /// Notes that a client is sent the state at a revision.
+    /// Notes that a client is sent the state at a resource version.
     pub fn record_sent(&self, client: impl FnOnce() -> Client, revision: ResourceVersion) {
         let mut inner = self.inner.lock();
         inner.store.settle_doubts(Timestamp::now());
@@ -335,7 +335,7 @@ impl WatchCache {
         }
     }
 
-    /// Checks that a client can hold a revision with a state of this history only.
+    /// Checks that a client can hold a resource version with a state of this history only.
     pub fn admits(
         &self,
         client: impl FnOnce() -> Client,

@@ -60,7 +60,7 @@ pub struct List<'a> {
     /// API version; empty where the server sends none.
     #[serde(default)]
     pub api_version: std::borrow::Cow<'a, str>,
-    /// Revision and continue token.
+    /// Resource version and continue token.
     pub metadata: ListMeta,
     /// The items. Go writes `null` for an empty list of some kinds, but never omits them.
     #[serde(borrow, deserialize_with = "present")]
@@ -117,8 +117,7 @@ impl List<'_> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMeta {
-    /// The revision at which all items stood as they are; zero where the server tells
-    /// none.
+    /// The resource version at which all items stood as they are; zero where the server tells none.
     #[serde(default)]
     pub resource_version: ResourceVersion,
     /// Token of the next page; empty on the last.

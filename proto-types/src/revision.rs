@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer};
 
 /// A resource version: when, in its cluster's history, something was so.
 ///
-/// Kubernetes guarantees since 1.35 (KEP-5504) that resource versions of one
-/// resource compare as integers; before that every kube-apiserver on etcd did so
-/// too. Revisions of different resources or clusters do not compare.
+/// Kubernetes guarantees since 1.35 (KEP-5504) that resource versions of one resource compare as
+/// integers; before that every kube-apiserver on etcd did so too. Resource versions of different
+/// resources or clusters do not compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct ResourceVersion(u64);
 
@@ -22,10 +22,10 @@ impl ResourceVersion {
     /// Before everything: `resourceVersion=0` in a request means "any".
     pub const ZERO: Self = Self(0);
 
-    /// Later than every revision of a server.
+    /// Later than every resource version of a server.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The revision of that number.
+    /// The resource version of that number.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)

@@ -153,15 +153,15 @@ impl Status {
         Self::failure(400, "BadRequest", message)
     }
 
-    /// A watch asked for a revision that history no longer reaches.
-    /// `oldest` is the oldest revision from which a watch could start.
+    /// A watch asked for a resource version that history no longer reaches. `oldest` is the oldest
+    /// resource version from which a watch could start.
     #[must_use]
     pub fn too_old(asked: ResourceVersion, oldest: ResourceVersion) -> Self {
         let message = format!("too old resource version: {asked} ({oldest})");
         Self::failure(410, "Expired", message)
     }
 
-    /// A request asked for a revision that this server has not seen yet.
+    /// A request asked for a resource version that this server has not seen yet.
     #[must_use]
     pub fn too_large(asked: ResourceVersion, current: ResourceVersion) -> Self {
         let message = format!("Timeout: Too large resource version: {asked}, current: {current}");

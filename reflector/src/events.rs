@@ -101,7 +101,7 @@ impl Subject {
         }
     }
 
-    /// Returns whether it is the same object, also where a mirror was made anew.
+    /// Returns whether it is the same object, also where a mirror was made again.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Mirror { key, .. }, Self::Mirror { key: other, .. }) => key == other,
@@ -242,7 +242,7 @@ impl EventWriter {
             loop {
                 self.has_some().await;
                 self.pace.wait().await;
-                // What ended meanwhile is not there any more.
+                // What ended in the meantime is not there any more.
                 if let Some(attempted) = self.take() {
                     self.announce(attempted).await;
                 }

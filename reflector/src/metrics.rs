@@ -330,7 +330,7 @@ impl Metrics {
         }
     }
 
-    /// A source is not followed any more, or anew.
+    /// A source is not followed any more, or again.
     pub(crate) fn remove(&self, source: &SourceName) {
         for feed in WatchTarget::every(source) {
             let labels = of_feed(source, feed.resource_name());

@@ -192,7 +192,7 @@ impl Keeper {
             Ok(record) => {
                 info!(n_sources = record.len(), "recorded the clusters of sources");
                 self.has_warned = false;
-                // What was unavailable at the start may have been forged meanwhile.
+                // What was unavailable at the start may have been forged in the meantime.
                 if *self.pinned.borrow() != Pinned::Unavailable {
                     self.pinned.send_replace(Pinned::Recorded(record));
                 }

@@ -202,7 +202,7 @@ impl StatusReporter {
         self.evaluate_readiness(feed, index);
     }
 
-    /// Tells the log what came and went meanwhile.
+    /// Tells the log what came and went in the meantime.
     pub(crate) fn log(&mut self, policy: &Policy) {
         self.digest.log();
         let lost = self.feeds.iter().filter_map(|(feed, contact)| {

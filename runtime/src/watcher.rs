@@ -51,7 +51,7 @@ pub use formers::MAX_BYTES_OF_ALL as MAX_FORMER_BYTES;
 pub use identity::{Accepted, Before, IdentityCheck, ReportedIdentity, ServerHeaders, Verifier};
 pub use limits::Limits;
 
-/// Reads one scope, for ever.
+/// Reads one scope, indefinitely.
 pub struct Watcher {
     server: Server,
     state: State,
@@ -70,7 +70,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A reader of that scope, which has asked nothing yet.
+    /// A watcher of that scope, which has asked nothing yet.
     #[must_use]
     pub fn new(client: kube::Client, scope: Scope, limits: Limits) -> Self {
         let server = Server {
@@ -251,7 +251,7 @@ impl Watcher {
                 self.state = State::watching(Box::new(watch));
                 Some(Event::Connected)
             }
-            // What left the view meanwhile, its history does not contain.
+            // What left the view in the meantime, its history does not contain.
             Ruling::Ignore(Objection::OtherView) => {
                 self.expired(Verb::Watch, FailureCause::OtherView)
             }
@@ -301,7 +301,7 @@ impl Watcher {
     /// Records that everything up to that resource version was reported.
     fn reached(&mut self, revision: ResourceVersion) -> Option<Event> {
         match self.known.position {
-            // A watch waits at a revision that its server may never reach.
+            // A watch waits at a resource version that its server may never reach.
             Some(progress) if revision < progress => self.broke(RequestError::behind(revision)),
             _ => {
                 self.known.advance(revision);

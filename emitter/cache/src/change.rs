@@ -29,15 +29,15 @@ pub struct Change {
     n_encoded_of_all: Arc<AtomicUsize>,
 }
 
-/// Accuracy of the revision of a change.
+/// Accuracy of the resource version of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placed {
-    /// The change happened at its revision.
+    /// The change happened at its resource version.
     At,
-    /// The change happened after its revision, and a list or a late event revealed it.
+    /// The change happened after its resource version, and a list or a late event revealed it.
     ///
-    /// A consumer that receives such a change knows everything up to its revision, and
-    /// nothing about revisions after it.
+    /// A consumer that receives such a change knows everything up to its resource version, and
+    /// nothing about resource versions after it.
     After,
 }
 
@@ -133,7 +133,7 @@ impl Change {
         Some(Encoded::shared(frame))
     }
 
-    /// Returns the oldest revision whose consumers do not need the change.
+    /// Returns the oldest resource version whose consumers do not need the change.
     #[must_use]
     pub(crate) const fn floor(&self) -> ResourceVersion {
         match self.placed {

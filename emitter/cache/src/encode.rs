@@ -251,7 +251,7 @@ impl Encoder {
         format!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{meta},{items}"#)
     }
 
-    /// The frame that says that nothing happened up to a revision.
+    /// The frame that says that nothing happened up to a resource version.
     #[must_use]
     pub fn bookmark(&self, encoding: Encoding, revision: ResourceVersion, note: Note) -> Bytes {
         let annotations = note.annotations();

@@ -30,10 +30,10 @@ impl Cursor {
     }
 }
 
-/// Ready frame with the revision that it brings its reader to.
+/// Ready frame with the resource version that it brings its reader to.
 #[derive(Debug, Clone)]
 pub struct EncodedEvent {
-    /// Revision of the event.
+    /// Resource version of the event.
     pub revision: ResourceVersion,
     /// Effect of the frame on its reader.
     pub kind: FrameKind,
@@ -44,22 +44,22 @@ pub struct EncodedEvent {
 /// Effect of a frame on its reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameKind {
-    /// Change at the revision of the frame; readers that know the revision skip it.
+    /// Change at the resource version of the frame; readers that know the resource version skip it.
     Change,
-    /// Change after the revision of the frame, and not after the end of a gap, where
-    /// that is known. Readers that know the end skip it; readers whose revision is
-    /// within the gap cannot continue.
+    /// Change after the resource version of the frame, and not after the end of a gap, where that
+    /// is known. Readers that know the end skip it; readers whose resource version is within the
+    /// gap cannot continue.
     Missed {
         /// End of the gap.
         until: Option<ResourceVersion>,
     },
-    /// Not sent: readers whose revision is between the revision of the frame and the end
-    /// of the gap cannot continue.
+    /// Not sent: readers whose resource version is between the resource version of the frame and
+    /// the end of the gap cannot continue.
     Gap {
         /// End of the gap.
         until: ResourceVersion,
     },
-    /// Nothing else happened up to the revision of the frame.
+    /// Nothing else happened up to the resource version of the frame.
     Bookmark,
 }
 
@@ -75,7 +75,7 @@ pub enum Treatment {
 }
 
 impl EncodedEvent {
-    /// Decides what becomes of the frame for a reader that had everything up to a revision
+    /// Decides what becomes of the frame for a reader that had everything up to a resource version
     /// when it joined.
     #[must_use]
     pub fn treatment(&self, known: ResourceVersion) -> Treatment {
@@ -104,34 +104,34 @@ impl EncodedEvent {
 pub enum Read {
     /// The next frame, and where to go on.
     Frame(EncodedEvent, Cursor),
-    /// Nothing new: everything up to this revision has been read.
+    /// Nothing new: everything up to this resource version has been read.
     Nothing(ResourceVersion),
-    /// The reader was too slow; the ring has forgotten what it would need next.
+    /// The reader was too slow; the event buffer has forgotten what it would need next.
     Lost,
     /// History has been replaced by another one: list again.
     Closed,
 }
 
-/// Number of encoded events that a ring keeps for slow clients.
+/// Number of encoded events that an event buffer keeps for slow clients.
 ///
 /// A reader that is 10 000 events behind is better served by a new list; at
-/// 1.5 KB an event this bounds what a ring alone can hold to 15 MB.
+/// 1.5 KB an event this bounds what an event buffer alone can hold to 15 MB.
 pub const MAX_FRAMES: usize = 10_000;
 
-/// Maximum size in bytes of the frames that one ring keeps for readers that lag behind.
+/// Maximum size in bytes of the frames that one event buffer keeps for readers that lag behind.
 pub const MAX_BYTES: usize = 32 << 20;
 
-/// Maximum size in bytes of the frames that all rings of one resource keep.
+/// Maximum size in bytes of the frames that all event buffers of one resource keep.
 pub const MAX_BYTES_OF_ALL: usize = 64 << 20;
 
-/// Returns the maximum size in bytes of one ring of several.
+/// Returns the maximum size in bytes of one event buffer of several.
 #[must_use]
 pub fn share(n_rings: usize) -> usize {
     (MAX_BYTES_OF_ALL / n_rings.max(1)).min(MAX_BYTES)
 }
 
 impl EventBuffer {
-    /// An empty ring at a revision.
+    /// An empty event buffer at a resource version.
     #[must_use]
     pub const fn new(progress: ResourceVersion) -> Self {
         Self {
@@ -166,7 +166,7 @@ impl EventBuffer {
         }
     }
 
-    /// Notes that nothing else of interest happened up to a revision.
+    /// Notes that nothing else of interest happened up to a resource version.
     pub fn advance(&mut self, progress: ResourceVersion) {
         self.progress = self.progress.max(progress);
     }

@@ -1,9 +1,9 @@
 //! Objects that Services decide about, in step with the Services.
 //!
-//! Two resources are read by two watches, and neither is ahead of the other for good. Views
-//! by labels or ports of Services show EndpointSlices and Endpoints only up to the *cut*:
-//! the last revision at which both resources are known. So what such a view shows is a
-//! function of the revision, at every replica.
+//! Two resources are read by two watches, and neither is ahead of the other for good. Views by
+//! labels or ports of Services show EndpointSlices and Endpoints only up to the *cut*: the last
+//! resource version at which both resources are known. So what such a view shows is a function of
+//! the resource version, at every replica.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct Joined {
     owners: Arc<ServiceIndex>,
     cut: Option<Cut>,
     turns: VecDeque<ServiceChange>,
-    /// Consumers of earlier revisions have to list.
+    /// Consumers of earlier resource versions have to list.
     floor: ResourceVersion,
 }
 
@@ -50,11 +50,11 @@ pub enum Passed {
 /// Effect of progress of either resource.
 #[derive(Debug)]
 pub enum Progress {
-    /// The cut passed these, in the order of their revisions.
+    /// The cut passed these, in the order of their resource versions.
     Passed(Vec<Passed>),
-    /// The cut began anew: watches end, and consumers list.
+    /// The cut began again: watches end, and consumers list.
     Fresh,
-    /// Nothing is known at one common revision.
+    /// Nothing is known at one common resource version.
     Unknown,
 }
 
@@ -82,7 +82,7 @@ impl Joined {
         }
     }
 
-    /// Returns the last revision at which both resources are known.
+    /// Returns the last resource version at which both resources are known.
     #[must_use]
     pub fn revision(&self) -> Option<ResourceVersion> {
         self.cut.as_ref().map(|cut| cut.revision)
@@ -112,9 +112,9 @@ impl Joined {
         let mut turns = turns.into_iter().filter(|it| it.since <= end).peekable();
         let mut passed = Vec::new();
         for change in changes {
-            // A late change belongs right after its revision.
+            // A late change belongs right after its resource version.
             let place = (change.revision, change.placed == Placed::After);
-            // What a list revealed counts as soon as the cut leaves its revision.
+            // What a list revealed counts as soon as the cut leaves its resource version.
             if end < change.revision || end == change.revision && place.1 {
                 break;
             }
@@ -141,7 +141,7 @@ impl Joined {
         Progress::Passed(passed)
     }
 
-    /// Returns the last revision up to another one at which both states are known exactly:
+    /// Returns the last resource version up to another one at which both states are known exactly:
     /// within a gap neither is.
     fn known_before(&self, store: &Store, revision: ResourceVersion) -> ResourceVersion {
         let mut revision = revision;
@@ -223,7 +223,7 @@ impl Joined {
         }
     }
 
-    /// Checks that a view changed after a revision only by changes of its objects.
+    /// Checks that a view changed after a resource version only by changes of its objects.
     pub fn check(&self, grant: &ViewFilter, revision: ResourceVersion) -> Result<(), Expired> {
         if revision < self.floor {
             return Err(Expired { oldest: self.floor });
@@ -240,7 +240,7 @@ impl Joined {
         })
     }
 
-    /// Returns the changes after a revision that the cut has passed, oldest first.
+    /// Returns the changes after a resource version that the cut has passed, oldest first.
     pub fn since<'a>(
         &self,
         store: &'a Store,

@@ -20,7 +20,7 @@
 //!
 //! Invariants:
 //! * One owner writes a [`Store`]; time comes in as an argument.
-//! * Every change has one revision, given by the upstream; revisions only grow.
+//! * Every change has one resource version, given by the upstream; resource versions only grow.
 //! * `list` at R, then the changes after R, equals the present (a property test).
 //! * A change is encoded at most once per event type and encoding, however many
 //!   views and watchers see it ([`encode::Encoder::encoded`] counts).

@@ -10,7 +10,7 @@ use crate::Scope;
 /// Beginning of the next page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The revision of the whole list; `None` takes the present instead.
+    /// The resource version of the whole list; `None` takes the present instead.
     pub revision: Option<ResourceVersion>,
     /// Objects after this key belong to the next pages.
     pub after: ObjectKey,

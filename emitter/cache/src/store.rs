@@ -72,10 +72,10 @@ pub struct Store {
     gaps: Gaps,
     /// Number of new beginnings.
     epoch: u64,
-    /// Up to here, a revision may belong to a state that history does not continue.
+    /// Up to here, a resource version may belong to a state that history does not continue.
     doubtful: Option<ResourceVersion>,
-    /// Until then, every revision may: how far the former history reached at other
-    /// replicas is not known.
+    /// Until then, every resource version may: how far the former history reached at other replicas
+    /// is not known.
     all_doubtful_until: Option<Timestamp>,
     misfit: Option<UnknownField>,
 }
@@ -87,8 +87,8 @@ pub enum Applied {
     Unchanged,
     /// The object changed.
     Changed(Arc<Change>),
-    /// The object changed at a revision that was already complete. History cannot show
-    /// that: it starts anew, and every consumer must list.
+    /// The object changed at a resource version that was already complete. History cannot show
+    /// that: it starts again, and every consumer must list.
     Fresh,
 }
 
@@ -101,10 +101,10 @@ pub struct UnknownField {
     pub field: Box<str>,
 }
 
-/// A revision before the history that is kept.
+/// A resource version before the history that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expired {
-    /// The oldest revision that would do.
+    /// The oldest resource version that would do.
     pub oldest: ResourceVersion,
 }
 
@@ -142,15 +142,15 @@ impl Store {
         self.epoch
     }
 
-    /// Returns whether a client may hold that revision with a state which history does
-    /// not continue. Only clients that listed in this epoch may go on from there.
+    /// Returns whether a client may hold that resource version with a state which history does not
+    /// continue. Only clients that listed in this epoch may go on from there.
     #[must_use]
     pub fn is_doubtful(&self, revision: ResourceVersion) -> bool {
         let is_before = self.doubtful.is_some_and(|doubtful| revision <= doubtful);
         is_before || self.all_doubtful_until.is_some()
     }
 
-    /// Ends the time in which every revision is doubtful, when it is over. Those that were
+    /// Ends the time in which every resource version is doubtful, when it is over. Those that were
     /// reached in it stay so.
     pub fn settle_doubts(&mut self, now: Timestamp) {
         if self.all_doubtful_until.is_some_and(|until| until <= now) {
@@ -159,7 +159,7 @@ impl Store {
         }
     }
 
-    /// Doubts all revisions for a while: other replicas may have served another history.
+    /// Doubts all resource versions for a while: other replicas may have served another history.
     pub fn distrust_all(&mut self, now: Timestamp) {
         let until = now.checked_add(jiff::SignedDuration::from_secs(DOUBT));
         self.all_doubtful_until = until.ok();
@@ -177,7 +177,7 @@ impl Store {
         self.bytes + self.n_encoded.load(Ordering::Relaxed)
     }
 
-    /// The revision up to which everything is known; `None` before the first list.
+    /// The resource version up to which everything is known; `None` before the first list.
     #[must_use]
     pub const fn progress(&self) -> Option<ResourceVersion> {
         self.progress
@@ -243,11 +243,11 @@ impl Store {
         )))
     }
 
-    /// Takes in the deletion of an object at a revision. Returns `None` if the object is
+    /// Takes in the deletion of an object at a resource version. Returns `None` if the object is
     /// not known, or is newer.
     ///
-    /// A deletion at a revision that was already complete comes of an upstream that
-    /// missed it, and happened later.
+    /// A deletion at a resource version that was already complete comes of an upstream that missed
+    /// it, and happened later.
     pub fn remove(
         &mut self,
         key: &ObjectKey,
@@ -279,7 +279,7 @@ impl Store {
         ))
     }
 
-    /// Takes in that nothing else happened up to a revision. Returns whether that ends a
+    /// Takes in that nothing else happened up to a resource version. Returns whether that ends a
     /// range of missed deletions.
     pub fn advance(&mut self, revision: ResourceVersion) -> bool {
         let is_news = self.progress.is_some_and(|progress| progress < revision);
@@ -322,8 +322,8 @@ impl Store {
         })
     }
 
-    /// Returns all objects at a revision, and the position of the first change that they
-    /// do not contain.
+    /// Returns all objects at a resource version, and the position of the first change that they do
+    /// not contain.
     pub(crate) fn state_at(&self, revision: ResourceVersion) -> Result<(Objects, u64), Expired> {
         let later = self.since(revision)?;
         let mut position = self.end();
@@ -360,7 +360,7 @@ impl CurrentState {
 /// All objects of one moment, in key order.
 pub(crate) type Objects = OrdMap<ObjectKey, Arc<Entry>>;
 
-/// Returns the objects in a view at a revision, in key order; only the namespace's, where
+/// Returns the objects in a view at a resource version, in key order; only the namespace's, where
 /// the view has one.
 pub(crate) fn in_view(objects: &Objects, view: &View, at: ResourceVersion) -> Vec<Arc<Entry>> {
     let first = ObjectKey::new(view.scope.namespace().unwrap_or(""), "");

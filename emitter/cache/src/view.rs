@@ -46,7 +46,7 @@ pub enum Encoding {
 }
 
 impl View {
-    /// Returns whether an object is in view at a revision.
+    /// Returns whether an object is in view at a resource version.
     #[must_use]
     pub fn sees(&self, entry: &Entry, at: ResourceVersion) -> bool {
         self.scope.contains(entry)
@@ -55,7 +55,7 @@ impl View {
             && self.fields.matches(|field| entry.field(field))
     }
 
-    /// Returns an object as it is in view at a revision, if it is.
+    /// Returns an object as it is in view at a resource version, if it is.
     #[must_use]
     pub fn show(&self, entry: &Arc<Entry>, at: ResourceVersion) -> Option<Arc<Entry>> {
         let is_seen = self.scope.contains(entry)

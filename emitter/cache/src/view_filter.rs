@@ -104,7 +104,7 @@ impl ViewFilter {
         &self.rules
     }
 
-    /// Returns whether an object may be seen, where its Service is as at a revision.
+    /// Returns whether an object may be seen, where its Service is as at a resource version.
     #[must_use]
     pub fn sees(&self, entry: &Entry, at: ResourceVersion) -> bool {
         if self.rules.show_all() {

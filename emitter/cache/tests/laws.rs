@@ -22,7 +22,7 @@ enum Step {
     Remove {
         name: u8,
     },
-    /// The watch breaks; what happened meanwhile comes as a list.
+    /// The watch breaks; what happened in the meantime comes as a list.
     Miss(Vec<Self>),
 }
 

@@ -11,7 +11,7 @@ use super::Access;
 /// issuer is reported before a client needs it.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Asks the issuers for their keys, for ever. One that hangs delays no other.
+/// Asks the issuers for their keys, indefinitely. One that hangs delays no other.
 pub async fn follow_keys(access: Arc<Access>) {
     let mut failing = 0;
     loop {

@@ -1,8 +1,8 @@
 //! What the access configuration says now, and what it said lately.
 //!
-//! A consumer that was away while its view changed knows another state than history
-//! continues: it must list again. So the last configurations are remembered, each with
-//! the revisions at which it was replaced.
+//! A consumer that was away while its view changed knows another state than history continues: it
+//! must list again. So the last configurations are remembered, each with the resource versions at
+//! which it was replaced.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
@@ -37,7 +37,7 @@ const MAX_PAST: usize = 16;
 /// ConfigMap within about a minute.
 const ALL_RELOAD: Duration = Duration::from_secs(120);
 
-/// Position of each resource: number of its history, and revision.
+/// Position of each resource: number of its history, and resource version.
 pub(super) type Positions = HashMap<&'static str, (u64, ResourceVersion)>;
 
 /// Replacement of one configuration by another.
@@ -57,7 +57,7 @@ impl Change {
         })
     }
 
-    /// Returns the last revision that a client may hold with the former state.
+    /// Returns the last resource version that a client may hold with the former state.
     fn doubtful(&self, resource: &str, positions: &Positions) -> Option<ResourceVersion> {
         if self.at.elapsed() < ALL_RELOAD {
             return Some(ResourceVersion::MAX);

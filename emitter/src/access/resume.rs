@@ -26,7 +26,7 @@ pub(super) type Since = Told<Who>;
 pub(super) type Who = (String, Target);
 
 impl MinimumResourceVersion {
-    /// Floor of a user whose view may be another one up to a revision.
+    /// Floor of a user whose view may be another one up to a resource version.
     pub(super) fn new(
         at: ResourceVersion,
         user: &User,
@@ -40,15 +40,15 @@ impl MinimumResourceVersion {
         }
     }
 
-    /// Notes that the client is sent the state at a revision.
+    /// Notes that the client is sent the state at a resource version.
     pub fn record(&self, revision: ResourceVersion) {
         if let Some((who, since)) = &self.since {
             since.note(who.clone(), revision);
         }
     }
 
-    /// Checks that a watch may resume after a revision. Otherwise returns a revision after
-    /// which it could.
+    /// Checks that a watch may resume after a resource version. Otherwise returns a resource
+    /// version after which it could.
     pub fn admit(&self, revision: ResourceVersion) -> Result<(), ResourceVersion> {
         let Some((who, since)) = &self.since else {
             return Ok(());

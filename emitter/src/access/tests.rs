@@ -239,7 +239,7 @@ async fn a_client_that_was_away_while_its_view_changed_lists_again() {
     tell(200);
     all_reloaded().await;
     assert!(!admits("t-east", 200).await && admits("t-east", 201).await);
-    // Twice at one revision: what was listed between the two says nothing.
+    // Twice at one resource version: what was listed between the two says nothing.
     lab.write("policy", &both.replace('S', "a=d"));
     lab.access.reload_policy().unwrap();
     list("t-west", "list", 200).await;
@@ -249,7 +249,7 @@ async fn a_client_that_was_away_while_its_view_changed_lists_again() {
     assert!(!admits("t-west", 200).await);
     // Whose view did not change is not concerned.
     assert!(admits("t-east", 201).await);
-    // After the restore of a backup, revisions begin anew, and so do the rules.
+    // After the restore of a backup, resource versions begin again, and so do the rules.
     all_reloaded().await;
     assert!(!admits("t-west", 200).await);
     tell(50);

@@ -1,6 +1,6 @@
 //! Verification of signatures of tokens, by the cryptography that TLS uses too.
 //!
-//! The JWT library brings providers of its own; ring serves instead, so that a program has
+//! The JWT library brings providers of its own; event buffer serves instead, so that a program has
 //! one implementation of each algorithm. Nothing is ever signed.
 
 use std::sync::Once;

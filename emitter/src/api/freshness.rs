@@ -25,7 +25,7 @@ pub(super) enum Need {
     Latest(Duration),
     /// The same, confirmed by the upstream also where other readers do not need that.
     Confirmed(Duration),
-    /// It must have seen a revision.
+    /// It must have seen a resource version.
     AtLeast(ResourceVersion),
 }
 

@@ -226,7 +226,7 @@ fn source(options: &Options, page: Option<&Page>, within: Duration) -> (Source, 
         return (at, Need::of(page.revision, within));
     }
     let need = Need::of(options.revision, within);
-    // A page of an unspecified match has always meant exactly that revision.
+    // A page of an unspecified match has always meant exactly that resource version.
     let is_exact = match options.revision_match {
         Some(RevisionMatch::Exact) => true,
         Some(RevisionMatch::NotOlderThan) => false,

@@ -70,7 +70,7 @@ impl Lab {
         }
     }
 
-    /// Services of these names have been listed at revision 100.
+    /// Services of these names have been listed at resource version 100.
     fn with(names: &[&str]) -> Self {
         let lab = Self::unsynced();
         let objects = names

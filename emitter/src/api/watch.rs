@@ -25,7 +25,7 @@ use crate::consumers::Caller;
 use crate::watch_cache::{Start, Subscription, WatchCache};
 
 /// Opens a watch. Errors from here on are reported within the stream: a client that gets an HTTP
-/// error may repeat the request for ever.
+/// error may repeat the request indefinitely.
 pub(super) async fn watch(
     asked: &RequestContext,
     cache: &Arc<WatchCache>,

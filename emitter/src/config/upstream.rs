@@ -12,8 +12,8 @@ use super::Error;
 /// Flags of a relay.
 #[derive(Debug, Args)]
 pub(super) struct UpstreamArgs {
-    /// Follow what answers at this URL, such as another emitter, instead of a cluster:
-    /// fan-out grows as a tree, whose tiers tell the same revisions.
+    /// Follow what answers at this URL, such as another emitter, instead of a cluster: fan-out
+    /// grows as a tree, whose tiers tell the same resource versions.
     #[arg(long, value_name = "URL", conflicts_with = "kubeconfig")]
     upstream_url: Option<Uri>,
 

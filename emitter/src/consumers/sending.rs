@@ -1,7 +1,7 @@
 //! Answers that are being sent, and the end of those that a client does not take.
 //!
-//! An HTTP/2 client can keep the window of a single stream at 0: its connection is alive,
-//! and the body of that stream waits for ever with all that it holds.
+//! An HTTP/2 client can keep the window of a single stream at 0: its connection is alive, and the
+//! body of that stream waits indefinitely with all that it holds.
 
 use std::collections::HashMap;
 use std::pin::Pin;

@@ -271,7 +271,7 @@ impl Drop for Charge {
     fn drop(&mut self) {
         let mut shares = self.permit.consumers.shares.lock();
         let address = self.bytes.as_ptr().addr();
-        // Another may have been made meanwhile, for the same bytes.
+        // Another may have been made in the meantime, for the same bytes.
         let is_own = shares.bodies.get(&address);
         if is_own.is_some_and(|it| it.strong_count() == 0) {
             shares.bodies.remove(&address);

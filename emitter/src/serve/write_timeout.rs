@@ -1,7 +1,7 @@
 //! A socket whose other end must go on taking what it is sent.
 //!
-//! The HTTP libraries wait for ever until a socket can be written to. A client that
-//! stops reading would hold its buffers until its watch ends.
+//! The HTTP libraries wait indefinitely until a socket can be written to. A client that stops
+//! reading would hold its buffers until its watch ends.
 
 use std::io;
 use std::pin::Pin;

@@ -27,7 +27,7 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// Progress of a watch task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It is about to list that revision.
+    /// It is about to list that resource version.
     Before(ResourceVersion),
     /// It follows what happened since.
     CatchingUp,
@@ -35,8 +35,8 @@ pub(super) enum Phase {
     Present,
 }
 
-/// The oldest revision from which the upstream tells all changes, if it says so: a
-/// watch from the first one is refused with the oldest that would do.
+/// The oldest resource version from which the upstream tells all changes, if it says so: a watch
+/// from the first one is refused with the oldest that would do.
 pub(super) async fn oldest(client: &kube::Client, scope: &Scope) -> Option<ResourceVersion> {
     let first = tokio::time::timeout(ANSWER + PATIENCE, first_line(client, scope)).await;
     let oldest = match first {

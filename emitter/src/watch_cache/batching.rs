@@ -36,7 +36,7 @@ impl WatchCache {
         self
     }
 
-    /// Tells readers what was gathered while they rested, for ever.
+    /// Tells readers what was gathered while they rested, indefinitely.
     pub async fn pace(self: Arc<Self>) {
         loop {
             let feeds: Vec<Arc<Broadcaster>> = {
@@ -113,7 +113,7 @@ mod tests {
             ear
         }
 
-        /// After how many milliseconds it rings, if it does within a second.
+        /// After how many milliseconds it event buffers, if it does within a second.
         async fn hears(&self) -> Option<u128> {
             let begin = Instant::now();
             while !self.0.load(Ordering::Relaxed) {

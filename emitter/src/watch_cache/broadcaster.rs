@@ -43,7 +43,7 @@ pub struct Listener {
 /// Beginning of a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With what happened after a revision.
+    /// With what happened after a resource version.
     After(ResourceVersion),
     /// With everything that is there.
     State,
@@ -57,8 +57,8 @@ pub struct Subscription {
     pub feed: Arc<Broadcaster>,
     /// Position in the feed.
     pub cursor: Cursor,
-    /// The state, to be encoded as it is read: a reader that takes its time must not
-    /// hold a copy of everything meanwhile.
+    /// The state, to be encoded as it is read: a reader that takes its time must not hold a copy of
+    /// everything in the meantime.
     pub state: Vec<Arc<Entry>>,
     /// The missed changes, whose frames are shared.
     pub backlog: Vec<Encoded>,

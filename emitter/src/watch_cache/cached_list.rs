@@ -11,13 +11,13 @@ use proto_types::ResourceVersion;
 pub struct CachedList {
     /// The items, encoded.
     pub items: Bytes,
-    /// The revision up to which they are known to be so.
+    /// The resource version up to which they are known to be so.
     pub revision: ResourceVersion,
     pub(super) compressed: Arc<Mutex<Option<(ResourceVersion, Bytes)>>>,
 }
 
 impl CachedList {
-    /// Items of a revision.
+    /// Items of a resource version.
     #[must_use]
     pub fn new(items: Bytes, revision: ResourceVersion) -> Self {
         let compressed = Arc::default();

@@ -48,7 +48,7 @@ impl Moment {
 }
 
 impl Inner {
-    /// Returns the revision up to which a view shows everything.
+    /// Returns the resource version up to which a view shows everything.
     pub(super) fn progress(&self, view: &View, cache: &WatchCache) -> ResourceVersion {
         let progress = match self.joined_for(view, cache) {
             Some(joined) => joined.revision(),
@@ -65,7 +65,7 @@ impl Inner {
         }
     }
 
-    /// Returns the frames that a consumer at a revision has missed.
+    /// Returns the frames that a consumer at a resource version has missed.
     pub(super) fn backlog(
         &self,
         view: &View,

@@ -22,7 +22,7 @@ pub(super) enum Publication {
         changes: Vec<Arc<Change>>,
         /// Former progress.
         after: ResourceVersion,
-        /// Revision of the list.
+        /// Resource version of the list.
         until: ResourceVersion,
     },
     /// Nothing else was missed up to the present.
@@ -110,7 +110,7 @@ impl Inner {
     }
 }
 
-/// Appends changes to one ring.
+/// Appends changes to one event buffer.
 pub(super) struct Batch<'a> {
     ring: &'a mut EventBuffer,
     view: &'a View,
@@ -126,9 +126,9 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Appends changes. Bookmarks surround deletions whose own revisions are not known, so
-    /// that an emitter which follows this one knows that they happened after the first,
-    /// and not after the second.
+    /// Appends changes. Bookmarks surround deletions whose own resource versions are not known, so
+    /// that an emitter which follows this one knows that they happened after the first, and not
+    /// after the second.
     pub(super) fn push(
         &mut self,
         changes: &[Arc<Change>],

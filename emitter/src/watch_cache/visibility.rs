@@ -62,7 +62,7 @@ impl Joining {
         }
     }
 
-    /// All Services are known up to that revision.
+    /// All Services are known up to that resource version.
     pub(super) fn advance(&self, revision: Option<ResourceVersion>) {
         if let Some(revision) = revision {
             self.owners.advance(revision);
@@ -200,7 +200,7 @@ impl WatchCache {
         self.inner.lock().joined_for(view, self).is_some()
     }
 
-    /// Returns the last revision at which Services and objects are both known.
+    /// Returns the last resource version at which Services and objects are both known.
     #[must_use]
     pub fn common_version(&self) -> tokio::sync::watch::Receiver<Option<ResourceVersion>> {
         self.cut.subscribe()
@@ -212,9 +212,8 @@ impl WatchCache {
         self.services.get().and_then(Weak::upgrade)
     }
 
-    /// Asks, for ever, for what keeps watches of joined views waiting: a quiet resource
-    /// reports its progress once a minute, and each change of the other would wait for
-    /// that.
+    /// Asks, indefinitely, for what keeps watches of joined views waiting: a quiet resource reports
+    /// its progress once a minute, and each change of the other would wait for that.
     pub async fn keep_in_step(self: Arc<Self>) {
         loop {
             let lag = self.inner.lock().lag(&self);

@@ -315,8 +315,8 @@ impl ClusterSet {
         keys
     }
 
-    /// Continues with another configuration. What is known of clusters that stay is kept,
-    /// unless they are read in another way and named in `anew`.
+    /// Continues with another configuration. What is known of clusters that stay is kept, unless
+    /// they are read in another way and named in `again`.
     pub fn reconfigure(&mut self, settings: Settings, anew: &BTreeSet<ClusterId>) -> AffectedKeys {
         let mut affected = self.keys();
         let mut known = std::mem::take(&mut self.clusters);

@@ -1,9 +1,9 @@
 //! Mirrors of the programs that this one replaces, which become ours as they are: their
 //! addresses are in use.
 //!
-//! Only what stands exactly where ours would, and says that it is the mirror of the same
-//! source, is taken over. Their core/v1 Endpoints go when our slices are there, and the
-//! Service gets our marks last: whatever is interrupted begins anew.
+//! Only what stands exactly where ours would, and says that it is the mirror of the same source, is
+//! taken over. Their core/v1 Endpoints go when our slices are there, and the Service gets our marks
+//! last: whatever is interrupted begins again.
 
 use proto_types::RawObject;
 use proto_types::label::{self, REFLECTED, REFLECTED_FROM};

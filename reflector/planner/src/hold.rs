@@ -334,7 +334,7 @@ impl DeletionHold {
         }
     }
 
-    /// Counts anew, and ends the hold if nothing is held.
+    /// Counts again, and ends the hold if nothing is held.
     fn settle(&mut self) {
         self.count();
         self.end_if_empty();

@@ -28,8 +28,8 @@ pub enum LocalChange<T> {
     Listed(LocalList<T>),
     /// An object as it is now.
     Applied(ObjectKey, LocalObject<T>),
-    /// A watch no longer has the object since that revision: it was deleted, or
-    /// lost our label.
+    /// A watch no longer has the object since that resource version: it was deleted, or lost our
+    /// label.
     Deleted(ObjectKey, ResourceVersion),
     /// The object of that uid does not exist.
     Gone(ObjectKey, Box<str>),
@@ -163,7 +163,7 @@ impl LocalState {
         strays.cloned().map(MirrorKey::new)
     }
 
-    /// Finds out anew where everything belongs.
+    /// Finds out again where everything belongs.
     pub(crate) fn rehome(&mut self, policy: &Policy) {
         self.services.rehome(policy);
         self.slices.rehome(policy);

@@ -10,8 +10,8 @@ use crate::queue::Requeue;
 use crate::watch_target::{InformerEvent, WatchTarget};
 
 impl Controller {
-    /// Begins anew with a source after a panic on what it sent: nothing is known of it until
-    /// it is listed again, and its mirrors stay as they are.
+    /// Begins again with a source after a panic on what it sent: nothing is known of it until it is
+    /// listed again, and its mirrors stay as they are.
     pub(super) fn renew(&mut self, feed: &WatchTarget, why: String) {
         self.metrics.panicked("world");
         let Some(source) = feed.source().cloned() else {

@@ -24,7 +24,7 @@ impl Since {
         }
     }
 
-    /// A source is followed anew.
+    /// A source is followed again.
     pub(super) fn restart(&mut self, source: &SourceName) {
         self.0.remove(source);
     }

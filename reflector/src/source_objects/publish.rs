@@ -95,7 +95,7 @@ impl Publisher {
         }
     }
 
-    /// Compares and writes for ever.
+    /// Compares and writes indefinitely.
     pub(super) async fn run(mut self) {
         loop {
             sleep(LOOK).await;

@@ -83,7 +83,7 @@ impl Watch {
         (watch, read)
     }
 
-    /// Reads for ever.
+    /// Reads indefinitely.
     pub(super) async fn run(mut self) {
         self.recall().await;
         self.read_crd().await;

@@ -60,8 +60,8 @@ impl ClientProvider {
 }
 
 impl ClientProvider {
-    /// Returns a client as soon as the way is open, and reports each failure before that.
-    /// Pending for ever if the way is given up.
+    /// Returns a client as soon as the way is open, and reports each failure before that. Pending
+    /// indefinitely if the way is given up.
     pub(crate) async fn client(self, mut report: impl FnMut(&str)) -> kube::Client {
         let mut progress = match self {
             Self::Open(client) => return client,

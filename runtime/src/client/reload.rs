@@ -1,4 +1,4 @@
-//! A client that is made anew when what it was made of changes.
+//! A client that is made again when what it was made of changes.
 //!
 //! Nothing runs for it: a request looks whether the files are still those, and at most
 //! once a second. A watch that is open goes on as it is; what follows it uses what is
@@ -109,7 +109,7 @@ impl Renewing {
                 if content != now.content {
                     info!(%access, "credentials changed: read again");
                 }
-                // Should a file have changed meanwhile, the next look sees it.
+                // Should a file have changed in the meantime, the next look sees it.
                 now.content = if files == now.files { content } else { 0 };
                 now.client = client;
                 now.files = files;

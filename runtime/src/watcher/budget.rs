@@ -1,4 +1,4 @@
-//! Budgets of what a server may make a reader hold.
+//! Budgets of what a server may make a watcher hold.
 //!
 //! Bytes and objects are taken while they are read, and given back when they are no longer
 //! held: the body of a page when it has been parsed, objects when a list replaces them.
@@ -11,7 +11,7 @@ use proto_types::{ObjectKey, RawObject};
 
 use super::FailureCause;
 
-/// An amount of what readers hold.
+/// An amount of what watchers hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Amount {
     /// Bytes, by what objects cost in memory.
@@ -20,7 +20,7 @@ pub struct Amount {
     pub objects: usize,
 }
 
-/// Memory limit of all readers of one source.
+/// Memory limit of all watchers of one source.
 #[derive(Debug)]
 pub struct Budget {
     max: Amount,

@@ -1,10 +1,10 @@
 //! Comparison of what is known with a list, after a server was lost.
 //!
-//! After the restore of a backup a server counts on from there. Once it has passed the position
-//! of a reader, no answer to a watch says that it went back, and what happened in between would
-//! be missing for ever. So a reader whose server could not be reached resumes its watch, and
-//! lists soon after. A watch that ends at its own time, or that is open again at the first
-//! attempt, says nothing of that kind: a restore takes longer.
+//! After the restore of a backup a server counts on from there. Once it has passed the position of
+//! a watcher, no answer to a watch says that it went back, and what happened in between would be
+//! missing indefinitely. So a watcher whose server could not be reached resumes its watch, and
+//! lists soon after. A watch that ends at its own time, or that is open again at the first attempt,
+//! says nothing of that kind: a restore takes longer.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -20,7 +20,7 @@ use crate::upstream::UpstreamStatus;
 pub(super) enum Tier {
     /// It reports no upstream: a kube-apiserver.
     Apiserver,
-    /// It has compared what it serves with its own upstream, unless it has started anew.
+    /// It has compared what it serves with its own upstream, unless it has started again.
     Emitter,
 }
 
@@ -34,7 +34,7 @@ impl UpstreamStatus {
     }
 }
 
-/// State of the comparisons: lists by a reader that could resume.
+/// State of the comparisons: lists by a watcher that could resume.
 #[derive(Debug)]
 pub(super) struct Comparison {
     /// Failures since a watch was open.
@@ -96,8 +96,8 @@ impl Comparison {
     }
 }
 
-/// Returns a random delay between a quarter of the longest time and all of it, so that readers that
-/// lost a server together do not list together.
+/// Returns a random delay between a quarter of the longest time and all of it, so that watchers
+/// that lost a server together do not list together.
 fn soon(longest: Duration) -> Duration {
     let share = RandomState::new().build_hasher().finish() % 751;
     longest.mul_f64(0.25 + share as f64 / 1000.0)

@@ -9,7 +9,7 @@ use super::Limits;
 // Longest delay that a server can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// Growing delays, never the same in two readers.
+/// Growing delays, never the same in two watchers.
 #[derive(Debug)]
 pub(super) struct Delays {
     builder: ExponentialBuilder,

@@ -17,14 +17,14 @@ pub struct Scope {
     pub selector: LabelSelector,
 }
 
-/// Event of a reader.
+/// Event of a watcher.
 #[derive(Debug)]
 pub enum Event {
     /// A completed list. What is not in it does not exist if its ruling says so.
     Listed(Listing),
     /// An object is there, or changed.
     Applied(RawObject),
-    /// An object is gone: its last content, with the revision of its end.
+    /// An object is gone: its last content, with the resource version of its end.
     Deleted(RawObject),
     /// Everything up to that resource version was reported.
     Progress(ResourceVersion),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto_types::resource::ApiResource;
 
-/// A reader lost its server, and will try again.
+/// A watcher lost its server, and will try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// Attempted request.
@@ -20,7 +20,7 @@ pub struct Failure {
     pub retry_in: Duration,
 }
 
-/// Request of a reader.
+/// Request of a watcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// Lists it.
@@ -112,7 +112,7 @@ pub enum FailureCause {
     /// An answer exceeds a budget.
     #[error("it has more than the budget allows ({0})")]
     OverBudget(String),
-    /// The reader panicked on what the server sent.
+    /// The watcher panicked on what the server sent.
     #[error("the reader panicked, which is a bug of this program: {0}")]
     Panicked(String),
 }

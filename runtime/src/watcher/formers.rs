@@ -1,8 +1,8 @@
 //! Former versions of objects, from which an emitter may send differences.
 //!
-//! A reader holds what watches sent it lately: since the last but one was opened. It says so when
+//! A watcher holds what watches sent it lately: since the last but one was opened. It says so when
 //! it opens the next, and an emitter then sends a difference only from such a version. What comes
-//! of a difference is checked; one that does not fit breaks the watch, and the reader asks for no
+//! of a difference is checked; one that does not fit breaks the watch, and the watcher asks for no
 //! more of them until it lists.
 
 use std::collections::HashMap;
@@ -14,15 +14,15 @@ use proto_types::{ObjectKey, RawObject, ResourceVersion};
 
 use super::{Event, Watcher};
 
-/// Bytes that one reader holds at most.
+/// Bytes that one watcher holds at most.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
-/// Bytes of former versions that all readers of a process hold at most.
+/// Bytes of former versions that all watchers of a process hold at most.
 pub const MAX_BYTES_OF_ALL: usize = 32 << 20;
 
 static BYTES_OF_ALL: AtomicUsize = AtomicUsize::new(0);
 
-/// Former versions of objects that a reader holds.
+/// Former versions of objects that a watcher holds.
 #[derive(Debug, Default)]
 pub(super) struct Formers {
     mode: Mode,
@@ -95,7 +95,7 @@ impl Formers {
         self.mode = Mode::Off;
     }
 
-    /// Notes that all is known anew.
+    /// Notes that all is known again.
     pub(super) fn listed(&mut self) {
         self.clear();
         self.mode = Mode::Idle;

@@ -23,7 +23,7 @@ use super::{FailureCause, Limits};
 pub enum ReportedIdentity {
     /// UID of the `kube-system` namespace.
     Known(Box<str>),
-    /// The server does not report it to this reader, for that reason.
+    /// The server does not report it to this watcher, for that reason.
     Untold(FailureCause),
     /// The server could not report it now.
     Failed(FailureCause),

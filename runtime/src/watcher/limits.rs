@@ -1,8 +1,8 @@
-//! How long a reader waits, how much it takes, and how often it asks.
+//! How long a watcher waits, how much it takes, and how often it asks.
 
 use std::time::Duration;
 
-/// A reader's limits; the defaults suit a cluster anywhere in the world.
+/// A watcher's limits; the defaults suit a cluster anywhere in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Time from a request to the head of its response, and for the body of a rejection.

@@ -1,4 +1,4 @@
-//! What may be asked of a reader beside its scope.
+//! What may be asked of a watcher beside its scope.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::identity::{IdentityCheck, Verifier};
 use super::state::Step;
 
 impl Watcher {
-    /// The same, which lists first what was at a revision, and tells what happened
-    /// since. Where the server does not know any more, it lists the present.
+    /// The same, which lists first what was at a resource version, and tells what happened since.
+    /// Where the server does not know any more, it lists the present.
     #[must_use]
     pub fn beginning_at(mut self, revision: ResourceVersion) -> Self {
         self.begin(Step::ListAt { revision });
@@ -28,7 +28,7 @@ impl Watcher {
         self
     }
 
-    /// The same, which asks again after that time where a list has no revision, and so
+    /// The same, which asks again after that time where a list has no resource version, and so
     /// cannot be watched from. Without this, such a list is none.
     #[must_use]
     pub fn polling(mut self, every: Duration) -> Self {
@@ -37,7 +37,7 @@ impl Watcher {
         self
     }
 
-    /// Limits the memory of the reader by a budget, which others can share.
+    /// Limits the memory of the watcher by a budget, which others can share.
     #[must_use]
     pub fn within(mut self, budget: Arc<Budget>) -> Self {
         self.server.budget = Some(budget);

@@ -43,8 +43,8 @@ impl Watcher {
         has_held
     }
 
-    /// History does not reach back far enough, or is of another view. That is ordinary
-    /// once; again before a watch held, it would go on for ever.
+    /// History does not reach back far enough, or is of another view. That is ordinary once; again
+    /// before a watch held, it would go on indefinitely.
     pub(super) fn expired(&mut self, verb: Verb, why: FailureCause) -> Option<Event> {
         if self.has_expired {
             return self.failed(verb, why.into(), Step::List);

@@ -27,7 +27,7 @@ use crate::upstream::{self, CACHED, Connection, UpstreamStatus};
 
 use query::Query;
 
-/// The server, as one reader sees it.
+/// The server, as one watcher sees it.
 #[derive(Clone)]
 pub(super) struct Server {
     pub(super) client: kube::Client,
@@ -212,7 +212,7 @@ impl Server {
         query.push("resourceVersion", &from.to_string());
         query.push("timeoutSeconds", &watch_seconds().to_string());
         let before = self.verifier.before().await;
-        // Another watch may be open meanwhile, whose server counts on what is held.
+        // Another watch may be open in the meantime, whose server counts on what is held.
         if connection == Connection::Any {
             query.records = self.formers.lock().begin(from);
         }

@@ -1,4 +1,4 @@
-//! What a reader is doing at the moment.
+//! What a watcher is doing at the moment.
 
 use std::future::pending;
 
@@ -10,7 +10,7 @@ use super::request::Pending;
 use super::server::{Page, Server};
 use super::watch::{Watch, WatchItem};
 
-/// State of a reader.
+/// State of a watcher.
 pub(super) enum State {
     Waiting {
         until: Instant,
@@ -39,7 +39,7 @@ pub(super) enum WatchStep {
     Due,
 }
 
-/// Next step of a reader.
+/// Next step of a watcher.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     /// Lists the present.

@@ -1,4 +1,4 @@
-//! Switch of a reader to another replica.
+//! Switch of a watcher to another replica.
 
 use proto_types::evidence::Ruling;
 

@@ -96,8 +96,7 @@ async fn next(reader: &mut Watcher) -> Event {
         .expect("an event should have come")
 }
 
-/// Follows a server that answers so, and compares what the reader said, and
-/// what it asked for.
+/// Follows a server that answers so, and compares what the watcher said, and what it asked for.
 async fn check(answers: Vec<Answer>, events: &[&str], requests: &[&str]) {
     check_within(limits(), answers, events, requests).await;
 }

@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use proto_types::evidence::ViewName;
 
-// An emitter reports it with every answer: it changes with what is exported, and with what
-// this reader may see of it.
+// An emitter reports it with every answer: it changes with what is exported, and with what this
+// watcher may see of it.
 const HEADER: &str = "heliograph-view";
 
 /// Reads the headers of a response.

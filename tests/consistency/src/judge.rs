@@ -31,7 +31,7 @@ pub enum Seen {
         /// View under which the server answered: an index into the client's views.
         view: usize,
     },
-    /// Watch that was accepted at the client's revision, or at that of its list.
+    /// Watch that was accepted at the client's resource version, or at that of its list.
     Resumed {
         /// View under which the server answered.
         view: usize,
@@ -78,9 +78,9 @@ impl Shows {
         &all[n.saturating_sub(1)].1
     }
 
-    /// Returns whether the version of an object at a revision is shown then, or later: a
-    /// replica that did not see all changes of a Service judges by what it listed. It has
-    /// reached the later revision by then, and no client may resume in between.
+    /// Returns whether the version of an object at a resource version is shown then, or later: a
+    /// replica that did not see all changes of a Service judges by what it listed. It has reached
+    /// the later resource version by then, and no client may resume in between.
     fn shows_from(&self, history: usize, key: &Key, revision: u64) -> bool {
         let all = &self.0[history];
         let n = all.partition_point(|(at, _)| *at <= revision);
@@ -89,7 +89,7 @@ impl Shows {
             .any(|it| it == Some(&revision))
     }
 
-    /// Returns whether an object comes, goes or changes in the view after a revision.
+    /// Returns whether an object comes, goes or changes in the view after a resource version.
     fn changes_after(&self, history: usize, key: &Key, revision: u64) -> bool {
         let now = self.at(history, revision).get(key);
         let all = &self.0[history];
@@ -186,7 +186,7 @@ impl Client<'_> {
                 self.keep(|client, history| {
                     let shown = client.shows[client.view].at(history, *revision);
                     let has = |(key, at): (&Key, &u64)| shown.get(key) == Some(at);
-                    // A list may reveal a deletion before its revision.
+                    // A list may reveal a deletion before its resource version.
                     client.objects.iter().all(has) && client.is_on_its_way(history, *revision)
                 })
                 .map_err(|()| format!("bookmark {revision}, and something was missed before"))

@@ -4,9 +4,10 @@
 //! happened upstream, [`Seen`] what one client received, and [`Judge`] decides whether the
 //! second is a legal view of the first:
 //!
-//! * A list at a revision shows exactly what the view shows at that revision. So does a
-//!   bookmark, but deletions may have come before their revision.
-//! * An event shows a version that existed and was visible, with a revision that is not
+//! * A list at a resource version shows exactly what the view shows at that resource version. So
+//!   does a
+//!   bookmark, but deletions may have come before their resource version.
+//! * An event shows a version that existed and was visible, with a resource version that is not
 //!   before the client's. What it does not show yet is followed by a later event.
 //! * In the end the client has exactly what its view shows.
 //! * A watch resumes only under the view under which its client listed, or the client has to
@@ -14,7 +15,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`truth`] | histories of the upstream, and what a view shows at a revision |
+//! | [`truth`] | histories of the upstream, and what a view shows at a resource version |
 //! | [`mod@judge`] | the decision |
 //! | [`record`] | recorded traffic as lines of JSON |
 

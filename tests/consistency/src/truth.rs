@@ -1,4 +1,4 @@
-//! Upstream histories, and what a view shows at each of their revisions.
+//! Upstream histories, and what a view shows at each of their resource versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,12 +17,12 @@ pub struct Truth {
     pub histories: Vec<History>,
 }
 
-/// One history: events in the order of their revisions.
+/// One history: events in the order of their resource versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// Events of all resources.
     pub events: Vec<Event>,
-    /// Last revision.
+    /// Last resource version.
     pub end: u64,
 }
 
@@ -60,7 +60,7 @@ pub struct View {
 }
 
 impl History {
-    /// Returns what a view shows at each revision at which that changes, in order.
+    /// Returns what a view shows at each resource version at which that changes, in order.
     #[must_use]
     pub fn shown(&self, view: &View) -> Vec<(u64, Shown)> {
         let mut state = State::default();

@@ -100,7 +100,7 @@ async fn without_a_watch_cache_compaction_alone_is_enough(scene: Arc<Scene>) -> 
     Ok(())
 }
 
-/// A revision, with changes after it: two, for compaction keeps the last.
+/// A resource version, with changes after it: two, for compaction keeps the last.
 async fn missed_changes(plane: &ControlPlane) -> anyhow::Result<String> {
     let kubectl = plane.kubectl();
     let revision = "-o=jsonpath={.metadata.resourceVersion}";
@@ -115,7 +115,7 @@ async fn watch_from(plane: &ControlPlane, revision: &str) -> anyhow::Result<Stri
     let watch = format!("/api/v1/configmaps?watch=1&resourceVersion={revision}&timeoutSeconds=1");
     let client = plane.client().await?;
     let request = Request::get(watch).body(Vec::new())?;
-    // A revision that is too old may also be refused before the stream begins.
+    // A resource version that is too old may also be refused before the stream begins.
     match client.request_text(request).await {
         Err(kube::Error::Api(status)) => Ok(format!(r#""code":{}"#, status.code)),
         answer => Ok(answer?),

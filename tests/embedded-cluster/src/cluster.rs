@@ -239,8 +239,8 @@ impl EmbeddedCluster {
         self.api.storage.backup()
     }
 
-    /// Goes back to a backup, with its resource versions, as after a restore of etcd:
-    /// connections end, and history begins anew.
+    /// Goes back to a backup, with its resource versions, as after a restore of etcd: connections
+    /// end, and history begins again.
     pub fn restore(&self, backup: &Backup) {
         self.door.cut();
         self.api.storage.restore(backup);

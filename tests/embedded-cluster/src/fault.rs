@@ -19,7 +19,7 @@ pub enum Verb {
     Watch,
     /// Write a new one.
     Create,
-    /// Write one anew.
+    /// Write one again.
     Update,
     /// Write a part of one.
     Patch,

@@ -20,8 +20,8 @@
 //! | [`fault`] | the ways to fail |
 //! | [`audit`] | what was written, and by whom |
 //!
-//! Invariants: one lock orders all writes of a cluster, so that revisions are those of
-//! one history; a cluster that is dropped leaves nothing.
+//! Invariants: one lock orders all writes of a cluster, so that resource versions are those of one
+//! history; a cluster that is dropped leaves nothing.
 
 mod address;
 mod api;

@@ -95,8 +95,8 @@ impl Server {
         }
     }
 
-    /// Waits until the door opens again. The port stays ours, and who knocks meanwhile
-    /// is refused.
+    /// Waits until the door opens again. The port stays ours, and who knocks in the meantime is
+    /// refused.
     async fn closed(&self, door: &mut watch::Receiver<bool>) -> io::Result<TcpListener> {
         let bound = bind(self.address)?;
         let opened = door.wait_for(|is_open| *is_open).await;

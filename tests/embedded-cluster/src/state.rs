@@ -56,7 +56,7 @@ pub struct Backup {
 }
 
 impl Storage {
-    /// Nothing, at a revision from which history goes on.
+    /// Nothing, at a resource version from which history goes on.
     pub(crate) fn new(addresses: Addresses, limits: Limits) -> Self {
         let caches =
             Kind::ALL.map(|kind| Arc::new(WatchCache::new(kind.form(), Fields::All, limits)));
@@ -105,7 +105,7 @@ impl Storage {
         cache.expect("there is a hub for every kind")
     }
 
-    /// A cache that has nothing at the same revision.
+    /// A cache that has nothing at the same resource version.
     pub(crate) fn empty_hub(&self, kind: Kind) -> Arc<WatchCache> {
         let cache = WatchCache::new(kind.form(), Fields::All, Limits::default());
         let revision = self.cache(kind).progress().borrow().unwrap_or_default();
@@ -130,7 +130,7 @@ impl Storage {
         self.cache(kind).snapshot(&view).entries
     }
 
-    /// Stores an object at the next revision.
+    /// Stores an object at the next resource version.
     pub(crate) fn put(&self, state: &mut State, kind: Kind, mut object: Value) -> Arc<Entry> {
         let revision = state.next();
         set(&mut object, "resourceVersion", revision.to_string());
@@ -147,7 +147,7 @@ impl Storage {
         stored.expect("what was stored under the lock is there")
     }
 
-    /// Removes an object at the next revision.
+    /// Removes an object at the next resource version.
     pub(crate) fn remove(&self, state: &mut State, kind: Kind, key: &ObjectKey) {
         let Some(mut object) = self.get(kind, key) else {
             return;
@@ -337,7 +337,7 @@ fn raw(kind: Kind, mut object: Value) -> RawObject {
         fields.remove("kind");
         fields.remove("apiVersion");
     }
-    // Some objects are never without a revision here, and some are.
+    // Some objects are never without a resource version here, and some are.
     if text(&object, "resourceVersion").is_empty() {
         unset(&mut object, "resourceVersion");
     }

@@ -92,7 +92,7 @@ const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","kid":"one"
 impl Lab {
     fn new() -> Self {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        // Waiting for a revision of the future takes no time.
+        // Waiting for a resource version of the future takes no time.
         let runtime = runtime.enable_all().start_paused(true);
         let runtime = runtime.build().expect("a runtime");
         let _guard = runtime.enter();

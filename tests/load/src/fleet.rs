@@ -45,7 +45,7 @@ pub(crate) struct Args {
     seconds: u64,
 }
 
-/// What changes took, and what the reflector took meanwhile.
+/// What changes took, and what the reflector took in the meantime.
 struct Measured {
     times: Vec<Duration>,
     lost: usize,

@@ -53,7 +53,8 @@ pub(crate) struct Args {
 pub(crate) struct Measured {
     pub(crate) times: Vec<Duration>,
     pub(crate) n_lost: usize,
-    /// CPU time that the emitter took meanwhile; with hostile clients, the one that they are at.
+    /// CPU time that the emitter took in the meantime; with hostile clients, the one that they are
+    /// at.
     pub(crate) cpu: Duration,
     pub(crate) peak: f64,
 }

@@ -114,7 +114,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The revision at which a tier is, and the first event of a watch.
+    /// The resource version at which a tier is, and the first event of a watch.
     async fn revision(&self, tier: usize) -> anyhow::Result<String> {
         let path = format!("{SERVICES}?watch=1");
         let mut watcher = Watcher::open(self.tiers[tier].address, &path).await?;

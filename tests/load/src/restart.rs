@@ -109,7 +109,7 @@ async fn kill(
     })
 }
 
-/// Changes a Service, and returns the revision after it.
+/// Changes a Service, and returns the resource version after it.
 fn change(cluster: &EmbeddedCluster) -> anyhow::Result<u64> {
     put(cluster, service("s0", 80, &sent()))?;
     Ok(cluster.revision())

@@ -382,7 +382,7 @@ impl Fleet {
                 relay.advance(data.at);
                 relay.data = Some(data);
             }
-            // The history began anew: 410.
+            // The history began again: 410.
             _ => relay.watches = None,
         }
     }

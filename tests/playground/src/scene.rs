@@ -72,7 +72,7 @@ pub(crate) type Outcome = Result<String, String>;
 /// An order, and where its outcome is awaited.
 pub(crate) type Ordered = (Order, oneshot::Sender<Outcome>);
 
-/// So many clusters start at once; each keeps a core busy meanwhile.
+/// So many clusters start at once; each keeps a core busy in the meantime.
 const N_STARTS: usize = 2;
 
 const LOCAL: &str = "local";

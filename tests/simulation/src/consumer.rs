@@ -54,7 +54,7 @@ impl Exports {
         }
     }
 
-    /// Begins anew with what a cluster has.
+    /// Begins again with what a cluster has.
     fn begin(&self, cluster: &EmbeddedCluster) {
         let kinds = RESOURCES.iter().map(|it| it.0);
         let objects = kinds.flat_map(|kind| {

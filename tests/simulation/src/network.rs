@@ -357,7 +357,7 @@ impl Line {
         *self.condition.borrow()
     }
 
-    /// Waits for ever where the connection fell silent; fails where it ended.
+    /// Waits indefinitely where the connection fell silent; fails where it ended.
     async fn check(&self) -> Result<(), Broken> {
         let now = self.now();
         if now.n_resets != self.opened.n_resets {

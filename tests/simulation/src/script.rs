@@ -277,7 +277,7 @@ fn roll_of_everything() -> Script {
     script(name, Way::Emitters(1), 12, storm)
 }
 
-/// A relay lists other objects at a revision that it had already.
+/// A relay lists other objects at a resource version that it had already.
 fn relisted_at_same_revision() -> Script {
     let storm = vec![
         (

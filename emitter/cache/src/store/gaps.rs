@@ -1,10 +1,10 @@
-//! Ranges of revisions in which a store did not see what happened.
+//! Ranges of resource versions in which a store did not see what happened.
 //!
-//! A list shows that objects are gone, and not when, and nothing about objects that came and
-//! went before it. Deletions are recorded at the
-//! last revision before the list, at which every consumer still had them. A consumer at
-//! that revision gets all of them again, a consumer at the revision of the list has them
-//! all, and a consumer between the two may lack some: it has to list.
+//! A list shows that objects are gone, and not when, and nothing about objects that came and went
+//! before it. Deletions are recorded at the last resource version before the list, at which every
+//! consumer still had them. A consumer at that resource version gets all of them again, a consumer
+//! at the resource version of the list has them all, and a consumer between the two may lack some:
+//! it has to list.
 
 use proto_types::ResourceVersion;
 
@@ -24,7 +24,7 @@ pub(super) struct Gaps(Vec<Gap>);
 const MAX_GAPS: usize = 100;
 
 impl Gaps {
-    /// Notes a range that ends at a known revision.
+    /// Notes a range that ends at a known resource version.
     pub(super) fn push(&mut self, after: ResourceVersion, until: ResourceVersion) {
         self.close(after);
         if after < until {
@@ -55,8 +55,8 @@ impl Gaps {
         }
     }
 
-    /// Returns the end of the range that a revision is in; the revision itself where the
-    /// end is not known.
+    /// Returns the end of the range that a resource version is in; the resource version itself
+    /// where the end is not known.
     pub(super) fn around(&self, revision: ResourceVersion) -> Option<ResourceVersion> {
         let mut around = self
             .0
@@ -65,20 +65,20 @@ impl Gaps {
         around.next().map(|gap| gap.until.unwrap_or(revision))
     }
 
-    /// Returns the end of the range after a revision, where it is known.
+    /// Returns the end of the range after a resource version, where it is known.
     pub(super) fn end(&self, after: ResourceVersion) -> Option<ResourceVersion> {
         let gap = self.0.iter().rev().find(|gap| gap.after == after)?;
         gap.until
     }
 
-    /// Returns the last revision before the range that a revision is in.
+    /// Returns the last resource version before the range that a resource version is in.
     pub(super) fn before(&self, revision: ResourceVersion) -> Option<ResourceVersion> {
         let is_around =
             |gap: &&Gap| gap.after < revision && gap.until.is_none_or(|until| revision < until);
         self.0.iter().find(is_around).map(|gap| gap.after)
     }
 
-    /// Forgets ranges before a revision. Returns whether there are too many others.
+    /// Forgets ranges before a resource version. Returns whether there are too many others.
     pub(super) fn drop_before(&mut self, floor: ResourceVersion) -> bool {
         self.0
             .retain(|gap| gap.until.is_none_or(|until| floor < until));

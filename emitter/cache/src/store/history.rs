@@ -10,14 +10,14 @@ use crate::Change;
 use crate::change::{Placed, Step};
 
 impl Store {
-    /// Returns the revision at which everything had happened that is recorded right after
+    /// Returns the resource version at which everything had happened that is recorded right after
     /// another, where that is known.
     #[must_use]
     pub fn end_of_gap(&self, after: ResourceVersion) -> Option<ResourceVersion> {
         self.gaps.end(after)
     }
 
-    /// Returns the last revision up to another one whose state is known exactly.
+    /// Returns the last resource version up to another one whose state is known exactly.
     pub(crate) fn known_before(&self, revision: ResourceVersion) -> ResourceVersion {
         self.gaps.before(revision).unwrap_or(revision)
     }
@@ -34,7 +34,7 @@ impl Store {
         (first <= self.history.len()).then(|| self.history.range(first..))
     }
 
-    /// Returns the changes that a consumer at a revision has to receive, oldest first.
+    /// Returns the changes that a consumer at a resource version has to receive, oldest first.
     pub fn since(
         &self,
         revision: ResourceVersion,
@@ -61,7 +61,7 @@ impl Store {
         change
     }
 
-    /// Forgets the history before the present: consumers of earlier revisions must list.
+    /// Forgets the history before the present: consumers of earlier resource versions must list.
     pub fn compact(&mut self) {
         self.forget_history(self.progress.unwrap_or_default());
     }
@@ -74,7 +74,7 @@ impl Store {
         self.floor = floor;
     }
 
-    /// Starts a history at a revision. At that revision, and at those of the former
+    /// Starts a history at a resource version. At that resource version, and at those of the former
     /// history which are not before it, two states have been served.
     pub(super) fn begin_anew(&mut self, revision: ResourceVersion) {
         self.epoch += 1;

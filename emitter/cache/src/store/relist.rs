@@ -13,13 +13,13 @@ use crate::change::{Placed, Step};
 /// Effect of a list on a store.
 #[derive(Debug)]
 pub enum RelistOutcome {
-    /// History starts anew, and every consumer must list.
+    /// History starts again, and every consumer must list.
     Fresh(Beginning),
     /// The list continues the history. These changes were missed.
     Continued {
         /// In the order in which consumers receive them.
         changes: Vec<Arc<Change>>,
-        /// Former progress: between it and the list, revisions cannot be resumed.
+        /// Former progress: between it and the list, resource versions cannot be resumed.
         after: ResourceVersion,
     },
 }
@@ -31,10 +31,10 @@ pub enum Beginning {
     First,
     /// The list is older than what was known.
     Rewound,
-    /// The list differs at a revision that was already complete.
+    /// The list differs at a resource version that was already complete.
     Contradicted,
-    /// The list shows an object whose labels changed. A view that showed it may show it no
-    /// more, since a revision that is not known: no event has a place for that.
+    /// The list shows an object whose labels changed. A view that showed it may show it no more,
+    /// since a resource version that is not known: no event has a place for that.
     Relabelled,
     /// The list lacks much of what was known. Consumers have to decide by a list of
     /// their own, and by its evidence, whether they believe that.
@@ -63,14 +63,14 @@ const MIN_LOST: usize = 3;
 const KNOWN_PER_LOST: usize = 4;
 
 impl Store {
-    /// Takes a completed list as the whole truth at its revision. Returns objects that
+    /// Takes a completed list as the whole truth at its resource version. Returns objects that
     /// cannot be read; a former version of such an object stays.
     ///
-    /// Where the history continues, consumers receive what was missed: first the
-    /// deletions, whose revisions the list does not show, at the last revision before
-    /// the list, then new and changed objects at their own revisions. So each event
-    /// promises no more than its receiver has. The last deletion comes at the revision
-    /// of the list where nothing follows it.
+    /// Where the history continues, consumers receive what was missed: first the deletions, whose
+    /// resource versions the list does not show, at the last resource version before the list, then
+    /// new and changed objects at their own resource versions. So each event promises no more than
+    /// its receiver has. The last deletion comes at the resource version of the list where nothing
+    /// follows it.
     pub fn replace(
         &mut self,
         revision: ResourceVersion,

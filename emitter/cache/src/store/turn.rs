@@ -11,10 +11,11 @@ use crate::Change;
 use crate::change::{Placed, Step};
 
 impl Store {
-    /// Takes in an object that is shown from now on: consumers receive it right after the
-    /// last revision, with the revision that it has. Returns `None` before the first list.
+    /// Takes in an object that is shown from now on: consumers receive it right after the last
+    /// resource version, with the resource version that it has. Returns `None` before the first
+    /// list.
     ///
-    /// Another replica may have shown it at another revision. So for a limited time only
+    /// Another replica may have shown it at another resource version. So for a limited time only
     /// those resume that listed here: others may hold a state without it.
     pub fn show(
         &mut self,
@@ -108,7 +109,7 @@ mod tests {
         );
         assert_eq!(store.epoch(), epoch, "watches go on");
         assert_eq!(names(&store), ["a", "b"]);
-        // Whoever has everything up to the last revision receives it.
+        // Whoever has everything up to the last resource version receives it.
         assert_eq!(store.since(ResourceVersion::new(10)).unwrap().count(), 1);
         assert!(store.hide(&ObjectKey::new("demo", "b"), NOW).is_some());
         assert!(store.hide(&ObjectKey::new("demo", "b"), NOW).is_none());

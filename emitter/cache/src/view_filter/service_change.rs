@@ -13,12 +13,12 @@ use crate::Entry;
 pub struct ServiceChange {
     /// Change of the Service.
     pub turn: Arc<Turn>,
-    /// Objects of the Service at that revision.
+    /// Objects of the Service at that resource version.
     pub entries: Vec<Arc<Entry>>,
 }
 
 impl ServiceChange {
-    /// Returns the revision of the change of the Service.
+    /// Returns the resource version of the change of the Service.
     #[must_use]
     pub fn revision(&self) -> ResourceVersion {
         self.turn.revision

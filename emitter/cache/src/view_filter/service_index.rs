@@ -1,8 +1,8 @@
-//! Services as they were at each revision of the recent past.
+//! Services as they were at each resource version of the recent past.
 //!
-//! Visibility is a function of the revision: an object at a revision is judged by its
-//! Service at the same revision. So all replicas show the same at one revision, however
-//! far each of them has read either resource.
+//! Visibility is a function of the resource version: an object at a resource version is judged by
+//! its Service at the same resource version. So all replicas show the same at one resource version,
+//! however far each of them has read either resource.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,23 +26,23 @@ struct Known {
     blind: VecDeque<Blind>,
 }
 
-/// Range of revisions in which changes of Services were not seen; both ends are outside it.
+/// Range of resource versions in which changes of Services were not seen; both ends are outside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blind {
-    /// Last revision before the range.
+    /// Last resource version before the range.
     pub after: ResourceVersion,
-    /// First revision after the range.
+    /// First resource version after the range.
     pub until: ResourceVersion,
 }
 
-/// Revisions of one history at which Services are known.
+/// Resource versions of one history at which Services are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Number of the history.
     pub epoch: u64,
-    /// First revision.
+    /// First resource version.
     pub begin: ResourceVersion,
-    /// Last revision.
+    /// Last resource version.
     pub end: ResourceVersion,
 }
 
@@ -57,9 +57,9 @@ struct Version {
 pub struct Turn {
     /// Service.
     pub service: ObjectKey,
-    /// First revision that is judged by the new properties.
+    /// First resource version that is judged by the new properties.
     pub since: ResourceVersion,
-    /// First revision at which the change is certain to have happened; later than `since`
+    /// First resource version at which the change is certain to have happened; later than `since`
     /// where a list revealed it.
     pub revision: ResourceVersion,
     /// Former properties; absent if there was no such Service.
@@ -85,8 +85,8 @@ impl ServiceIndex {
         self.0.write().turn(key, None, revision, revision);
     }
 
-    /// Takes in all Services at a revision. A list that is older than what was known
-    /// begins a new history.
+    /// Takes in all Services at a resource version. A list that is older than what was known begins
+    /// a new history.
     pub fn replace(
         &self,
         revision: ResourceVersion,
@@ -131,7 +131,7 @@ impl ServiceIndex {
         }
     }
 
-    /// Returns the range that a revision is in, in which changes were not seen.
+    /// Returns the range that a resource version is in, in which changes were not seen.
     #[must_use]
     pub fn blind(&self, revision: ResourceVersion) -> Option<Blind> {
         let known = self.0.read();
@@ -141,7 +141,7 @@ impl ServiceIndex {
             .copied()
     }
 
-    /// Returns the ranges that begin after a revision, or at it.
+    /// Returns the ranges that begin after a resource version, or at it.
     #[must_use]
     pub fn blind_after(&self, revision: ResourceVersion) -> Vec<Blind> {
         let known = self.0.read();
@@ -165,13 +165,13 @@ impl ServiceIndex {
         }
     }
 
-    /// Takes in that nothing else happened up to a revision.
+    /// Takes in that nothing else happened up to a resource version.
     pub fn advance(&self, revision: ResourceVersion) {
         self.0.write().reach(revision);
     }
 
-    /// Returns the revisions at which Services are known, and the changes of Services
-    /// that are judged anew after a revision and up to another, in order.
+    /// Returns the resource versions at which Services are known, and the changes of Services that
+    /// are judged again after a resource version and up to another, in order.
     #[must_use]
     pub fn turns(&self, after: ResourceVersion) -> Option<(Span, Vec<Arc<Turn>>)> {
         let known = self.0.read();
@@ -183,7 +183,7 @@ impl ServiceIndex {
         Some((span, later))
     }
 
-    /// Returns the Service that decides about an object at a revision. A Service decides
+    /// Returns the Service that decides about an object at a resource version. A Service decides
     /// about itself, by each of its versions.
     pub(super) fn of(&self, entry: &Entry, at: ResourceVersion) -> Option<Arc<IndexedService>> {
         if entry.form().names.plural == "services" {

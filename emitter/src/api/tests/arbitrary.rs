@@ -124,7 +124,7 @@ async fn check(lab: &Lab, uri: String, accept: String) -> Result<(), String> {
         "text/plain; charset=utf-8" => body.as_ref() == b"404 page not found\n",
         _ => media_type.starts_with("application/json;"),
     };
-    // A kube-apiserver says 500 to a revision that is no number; here nobody is upstream.
+    // A kube-apiserver says 500 to a resource version that is no number; here nobody is upstream.
     let is_known = matches!(
         status.as_u16(),
         200 | 304 | 400 | 404 | 406 | 410 | 422 | 500 | 503 | 504
@@ -139,7 +139,7 @@ fn ask(uri: String, accept: String) -> Result<(), String> {
     static HERE: OnceLock<(Runtime, Lab)> = OnceLock::new();
     let (runtime, lab) = HERE.get_or_init(|| {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        // Waiting for a revision of the future takes no time.
+        // Waiting for a resource version of the future takes no time.
         let runtime = runtime.enable_all().start_paused(true).build().unwrap();
         let lab = runtime.block_on(async { Lab::with(&["web"]) });
         (runtime, lab)

@@ -49,7 +49,7 @@ async fn watches_go_on_while_exports_show_and_hide_services() {
     assert_eq!(list["metadata"]["resourceVersion"], "105");
     assert_eq!(list["items"].as_array().unwrap().len(), 3);
     assert_eq!(list["items"][2]["metadata"]["resourceVersion"], "7");
-    // Who listed that goes on; who was away may lack what was shown meanwhile.
+    // Who listed that goes on; who was away may lack what was shown in the meantime.
     let mut listed = lab.watch("resourceVersion=105").await;
     lab.tell(Event::Applied(service("c", 106)));
     let line = listed.line().await.unwrap();

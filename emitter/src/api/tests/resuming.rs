@@ -21,7 +21,7 @@ fn names(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("s{i:02}")).collect()
 }
 
-/// Services of the first names, each at a revision of its own from 1 on.
+/// Services of the first names, each at a resource version of its own from 1 on.
 fn services(count: usize) -> Vec<RawObject> {
     let names = names(count);
     let objects = names.iter().zip(1..);
@@ -209,7 +209,7 @@ impl Lab {
         self.slices.ingest(event, Timestamp::now());
     }
 
-    /// Both resources are known up to that revision.
+    /// Both resources are known up to that resource version.
     fn progress(&self, revision: u64) {
         self.tell(Event::Progress(ResourceVersion::new(revision)));
         self.tell_slices(Event::Progress(ResourceVersion::new(revision)));

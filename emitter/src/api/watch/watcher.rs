@@ -19,8 +19,8 @@ use crate::metrics::{Eviction, Metrics, Watched};
 use crate::notify::Notifier;
 use crate::watch_cache::{Listener, Subscription, WatchCache};
 
-/// A bookmark this often, as from a kube-apiserver, tells a consumer that its
-/// stream is alive and moves the revision from which it can resume.
+/// A bookmark this often, as from a kube-apiserver, tells a consumer that its stream is alive and
+/// moves the resource version from which it can resume.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
 /// And one so long before the end, so that the next watch resumes from now.

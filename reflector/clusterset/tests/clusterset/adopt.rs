@@ -184,7 +184,7 @@ fn nothing_is_taken_over_before_its_clusters_are_known() {
     let mut lab = lab(cilium, Some(Predecessor::Cilium));
     let mut settings = lab.set.settings().clone();
     let all = settings.clusters.clone();
-    // West is read anew, so that nothing is known of it.
+    // West is read again, so that nothing is known of it.
     settings.clusters.remove(&id("west"));
     lab.set.reconfigure(settings.clone(), &[].into());
     settings.clusters = all;

@@ -118,7 +118,7 @@ fn a_handful_of_events_is_never_held() {
 
 #[test]
 fn a_flood_of_events_is_held_with_what_still_exists() {
-    // None was deleted meanwhile: all are held.
+    // None was deleted in the meantime: all are held.
     let mut hold = DeletionHold::default();
     let held: Vec<_> = (0..20).map(|i| event(&mut hold, i, 20, 0)).collect();
     assert_eq!(held[..10], [0; 10]);

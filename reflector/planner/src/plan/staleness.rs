@@ -45,8 +45,8 @@ pub(super) fn age(context: &PlanContext<'_>, plan: &mut Plan) {
     }
 }
 
-/// A slice of which nothing more is known, as it would be shown anew: what is shown of it,
-/// changed in some way.
+/// A slice of which nothing more is known, as it would be shown again: what is shown of it, changed
+/// in some way.
 pub(crate) fn shown_anew(
     context: &PlanContext<'_>,
     observed: &Observed<MirrorSlice>,

@@ -87,7 +87,7 @@ impl Lab {
         }
     }
 
-    /// The same cluster, and a reflector that starts anew.
+    /// The same cluster, and a reflector that starts again.
     pub(crate) fn restarted(self) -> Self {
         let policy = self.index.policy().clone();
         Self {

@@ -294,7 +294,7 @@ fn an_aliased_mirror_stays_while_its_service_cannot_be_read() {
     assert!(lab.settle().is_empty());
     assert_eq!(lab.services(), ["mirrors/shop"]);
     assert_eq!(lab.slices().len(), 1);
-    // Another Service does not get its name meanwhile.
+    // Another Service does not get its name in the meantime.
     let other = with(service("demo/api"), ALIAS, json!("shop"));
     lab.apply_service("east", &other);
     let before = lab.service("mirrors/shop").clone();

@@ -110,7 +110,7 @@ fn addresses_of_a_kind_that_is_not_known_are_left_out_and_told() {
     assert!(problems[0].contains("/run/web"), "{problems:?}");
 }
 
-/// Only the revision of a list counts: that of a restored object is older.
+/// Only the resource version of a list counts: that of a restored object is older.
 #[test]
 fn a_list_of_a_restored_cluster_replaces_versions_that_are_newer() {
     let mut lab = Lab::new(vec![prefixed("east")]);

@@ -240,7 +240,7 @@ async fn a_list_after_an_ignored_one_takes_a_new_connection() {
         "{asked:?}"
     );
     assert!(!asked[0].contains("connection: close"), "{asked:?}");
-    // Also the question before it, which would else be put to the same replica for ever.
+    // Also the question before it, which would else be put to the same replica indefinitely.
     assert!(asked[1].contains("connection: close\r\n"), "{asked:?}");
     assert!(asked[2].contains("connection: close\r\n"), "{asked:?}");
 }

@@ -330,7 +330,7 @@ async fn a_response_counts_against_the_budget_while_it_is_read() {
     assert_eq!(reason, "BudgetExceeded");
     assert!(told.contains(&"applied d 10".to_owned()), "{told:?}");
     assert!(!told.contains(&"applied e 11".to_owned()), "{told:?}");
-    // A reader that ends gives all back.
+    // A watcher that ends gives all back.
     for it in [&tight, &some] {
         assert_eq!(it.used(), crate::Amount::default());
     }

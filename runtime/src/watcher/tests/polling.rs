@@ -2,7 +2,7 @@ use super::*;
 
 const EVERY: Duration = Duration::from_millis(20);
 
-/// A list at no revision.
+/// A list at no resource version.
 fn bare(items: &[&str]) -> Answer {
     let items = items.join(",");
     Answer::ok(format!(

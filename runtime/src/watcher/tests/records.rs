@@ -44,7 +44,7 @@ fn records(records: &[Vec<u8>], then: Then) -> Answer {
     Answer::bytes(HEAD, records.to_vec(), then)
 }
 
-/// Events of a reader for such watches, one after another, and for each request the accepted
+/// Events of a watcher for such watches, one after another, and for each request the accepted
 /// content codings, and since when versions are held.
 async fn said(watches: Vec<Answer>, n: usize) -> (Vec<String>, Vec<String>) {
     let answers = [vec![list(5, &[&item("a", 3)])], watches].concat();

@@ -100,7 +100,7 @@ fn list_is_relabelled(seen: &[Seen]) -> Option<Vec<Seen>> {
     })
 }
 
-/// A bookmark at an event's revision comes before that event.
+/// A bookmark at an event's resource version comes before that event.
 fn early_bookmark(seen: &[Seen]) -> Option<Vec<Seen>> {
     edited(seen, last_event(seen, Verb::Added)?, |seen, at| {
         if let Seen::Event { revision, .. } = seen[at] {

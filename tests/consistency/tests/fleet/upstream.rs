@@ -118,7 +118,7 @@ impl Upstream {
         true
     }
 
-    /// Returns the objects of a resource at a revision.
+    /// Returns the objects of a resource at a resource version.
     pub(crate) fn at(&self, of: usize, revision: u64) -> Vec<RawObject> {
         let mut objects = BTreeMap::new();
         for (_, key, object) in self.log[of].iter().take_while(|it| it.0 <= revision) {
@@ -147,7 +147,7 @@ impl Upstream {
     }
 }
 
-/// Returns the last object of a key, with the revision of its deletion.
+/// Returns the last object of a key, with the resource version of its deletion.
 pub(crate) fn deleted(log: &[Logged], position: usize) -> RawObject {
     let (revision, key, _) = &log[position];
     let last = log[..position].iter().rev().find(|it| it.1 == *key);

@@ -37,7 +37,7 @@ struct Object {
     ends_initial: bool,
 }
 
-/// Reads a list: its revision, its objects, and the token of the next page.
+/// Reads a list: its resource version, its objects, and the token of the next page.
 pub(crate) fn list(coding: Coding, body: &[u8]) -> (u64, Shown, Option<String>) {
     if coding == Coding::Protobuf {
         return protobuf_list(body);

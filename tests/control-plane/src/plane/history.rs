@@ -14,7 +14,7 @@ impl ControlPlane {
     pub async fn compact(&self) -> anyhow::Result<()> {
         let etcd = kube::Config::new(self.addresses.etcd_url().parse()?);
         let etcd = kube::Client::try_from(etcd)?;
-        // A key that is not there: the answer's header has the revision.
+        // A key that is not there: the answer's header has the resource version.
         let range = post(&etcd, "/v3/kv/range", r#"{"key":"AA=="}"#).await?;
         let revision = range["header"]["revision"].as_str();
         let revision = revision.context("etcd tells no revision")?;
@@ -23,8 +23,8 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Compacts etcd to the present and restarts the API server, whose cache would
-    /// remember otherwise: a watch from any earlier revision is now answered with 410.
+    /// Compacts etcd to the present and restarts the API server, whose cache would remember
+    /// otherwise: a watch from any earlier resource version is now answered with 410.
     pub async fn forget_history(&self) -> anyhow::Result<()> {
         self.stop_apiserver().await?;
         self.compact().await?;
@@ -44,7 +44,7 @@ impl ControlPlane {
         Ok(EtcdBackup(backup))
     }
 
-    /// Goes back to what was in etcd then, revisions included.
+    /// Goes back to what was in etcd then, resource versions included.
     pub async fn restore(&self, backup: &EtcdBackup) -> anyhow::Result<()> {
         self.at_rest(|data| {
             std::fs::remove_dir_all(data)?;

@@ -47,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const HELD: Duration = Duration::from_secs(60);
 
 impl Consumers {
-    /// Goes on for ever.
+    /// Goes on indefinitely.
     pub(crate) async fn play(&self) -> anyhow::Result<()> {
         let kinds = [
             Malice::NoWindow,

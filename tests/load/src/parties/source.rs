@@ -91,7 +91,7 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Serves for ever.
+    /// Serves indefinitely.
     pub(crate) async fn play(&self) -> anyhow::Result<()> {
         let mut serving = JoinSet::new();
         for (malice, address) in Malice::ALL.into_iter().zip(&self.addresses) {

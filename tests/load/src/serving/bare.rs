@@ -18,8 +18,8 @@ const MAX_FRAME: usize = 60_000;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// Serves for ever: frames come as datagrams to the same address. Each goes so many times
-/// to every connection, at once, as to the streams that share it.
+/// Serves indefinitely: frames come as datagrams to the same address. Each goes so many times to
+/// every connection, at once, as to the streams that share it.
 pub(crate) async fn serve(
     address: SocketAddr,
     (cert, key): (&Path, &Path),

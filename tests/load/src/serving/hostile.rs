@@ -95,7 +95,7 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Goes on for ever.
+    /// Goes on indefinitely.
     pub(crate) async fn play(&self) -> anyhow::Result<()> {
         let connector = connector(&std::fs::read_to_string(&self.authority)?, Version::HTTP_11)?;
         let kinds = [

@@ -1,4 +1,4 @@
-//! A mirror is reached by its address, whatever happens meanwhile.
+//! A mirror is reached by its address, whatever happens in the meantime.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

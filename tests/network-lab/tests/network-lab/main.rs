@@ -3,7 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `addresses` | scenarios: a mirror is reached by its address, whatever happens meanwhile |
+//! | `addresses` | scenarios: a mirror is reached by its address, whatever happens in the meantime |
 //! | `globals` | scenarios: one Service of two clusters, reached as its members ask for it |
 //! | `names` | scenarios: a mirror is reached by a name, with the recipes of docs/dns.md |
 //! | `clusterset` | scenarios: an exported Service is reached by its clusterset name |

@@ -1,8 +1,7 @@
 //! Requests, and what became of them.
 //!
-//! Invariants: each request is a connection of its own, so each is balanced anew; a
-//! request is lost when there is no whole answer to it; there is a limit to how many
-//! are sent.
+//! Invariants: each request is a connection of its own, so each is balanced again; a request is
+//! lost when there is no whole answer to it; there is a limit to how many are sent.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -64,7 +64,7 @@ impl Population {
         Ok(population)
     }
 
-    /// Changes something so often a second, for ever.
+    /// Changes something so often a second, indefinitely.
     pub(crate) async fn churn(self, per_second: u16) {
         if per_second == 0 {
             return std::future::pending().await;

@@ -1,5 +1,5 @@
-//! The reflector's page in a real browser: it is accessible, live, and shows hostile names as
-//! text. With `UPDATE=1` the screenshots in docs/images are written anew.
+//! The reflector's page in a real browser: it is accessible, live, and shows hostile names as text.
+//! With `UPDATE=1` the screenshots in docs/images are written again.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
 mod chromium;

@@ -59,7 +59,7 @@ pub(crate) async fn every_client_is_told_every_change_once(
     tokio::try_join!(churn(&world.cluster, 160), world.roll_over())?;
     world.check(Server::Emitter, Due::EveryChange).await?;
 
-    // The replica is killed and comes back, and things change meanwhile.
+    // The replica is killed and comes back, and things change in the meantime.
     tokio::try_join!(churn(&world.cluster, 60), world.restart_emitter())?;
     world.check(Server::Emitter, Due::EveryChange).await?;
 

@@ -150,7 +150,7 @@ pub(crate) async fn sources_come_and_go_and_disturb_no_other(
         .await?;
     ensure!((again - lists).abs() < 0.5, "it was listed again");
 
-    // Another way to the same source: asked anew, and nothing is written.
+    // Another way to the same source: asked again, and nothing is written.
     let writes = local.mirror_writes()?;
     it.becomes(&config("keep", &[source("east", &other.url)]).to_string())?;
     emitter.stop().await?;

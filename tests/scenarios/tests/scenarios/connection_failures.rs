@@ -49,7 +49,7 @@ pub(crate) async fn a_stopped_emitter_removes_nothing(scene: Arc<Scene>) -> anyh
     local.eventually_has(&mirror_of_web, &["10.1.0.2"]).await?;
     local.eventually_has(&mirror("east", "new"), &[]).await?;
 
-    // Killed, and things deleted meanwhile.
+    // Killed, and things deleted in the meantime.
     emitter.kill().await?;
     east.delete_service("demo/new").await?;
     keeps(&local, &mirror("east", "new"), &[]).await?;

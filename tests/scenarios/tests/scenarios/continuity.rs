@@ -33,7 +33,7 @@ pub(crate) async fn revision_of(url: &str) -> anyhow::Result<ResourceVersion> {
     Ok(state(&serde_json::from_str(&get(url, SERVICES).await?)?)?.0)
 }
 
-/// Objects come, change and go; returns the revision of the last change.
+/// Objects come, change and go; returns the resource version of the last change.
 pub(crate) async fn change(east: &Cluster, round: &str) -> anyhow::Result<ResourceVersion> {
     for i in 0..5 {
         east.create_service(&format!("{round}-{i}")).await?;

@@ -103,7 +103,7 @@ fn change(source: &EmbeddedCluster) -> anyhow::Result<()> {
 /// Longer than it takes to heal a source, and short enough to wait for.
 const HOLD: Duration = Duration::from_secs(5);
 
-/// What happens meanwhile is forgotten, so that the next thing to do is to list.
+/// What happens in the meantime is forgotten, so that the next thing to do is to list.
 fn forgets(source: &EmbeddedCluster, port: u16) -> anyhow::Result<()> {
     source.fail(Fault::Refuse);
     source.cut_connections();
@@ -202,8 +202,8 @@ pub(crate) async fn a_source_may_be_replaced_by_another_cluster(
         .reflector
         .metric("heliograph_reflector_problems", "ClusterIdentityMismatch");
     ensure!(0.5 < problems.await?, "the metric says nothing");
-    // Neither is the other source held up, nor is anything of this one touched, though
-    // the reflector starts anew.
+    // Neither is the other source held up, nor is anything of this one touched, though the
+    // reflector starts again.
     set_service(world.source("west")?, "svc-1", 81, &["10.2.0.1"])?;
     world.converges_for(&["west"]).await?;
     world.reflector.stop().await?;

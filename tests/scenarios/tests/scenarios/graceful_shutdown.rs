@@ -45,7 +45,7 @@ pub(crate) async fn an_emitter_ends_in_good_order(scene: Arc<Scene>) -> anyhow::
     ensure!(list.contains("\"web\""), "{list}");
     let refused = once(&emitter.url, "/api/v1/services?watch=1").await?;
     ensure!(refused == 429, "a watch while it ends: {refused}");
-    // What happens meanwhile is told.
+    // What happens in the meantime is told.
     east.create_service("late").await?;
     let mut lines = Vec::new();
     let end = loop {

@@ -49,8 +49,8 @@ fn commands_back(page: &str) -> anyhow::Result<Vec<Vec<String>>> {
     Ok(block.lines().map(words).collect())
 }
 
-/// Goes back to the replaced program as the page says, and comes again. The former Endpoints,
-/// which that program wrote meanwhile, do not stay beside the slices.
+/// Goes back to the replaced program as the page says, and comes again. The former Endpoints, which
+/// that program wrote in the meantime, do not stay beside the slices.
 pub(crate) async fn goes_back_and_comes_again(
     local: &Cluster,
     reflector: &Program,

@@ -226,7 +226,7 @@ impl Playground {
             "-l heliograph.dev/source=east",
             "-l heliograph.dev/source -L heliograph.dev/source --no-headers",
         );
-        // Services come and go meanwhile, so that one try may see them in between.
+        // Services come and go in the meantime, so that one try may see them in between.
         eventually("kubectl counts as the playground does", async || {
             let counted = self.counted().await?;
             ensure!(counted.len() == n_sources, "{counted:?}");

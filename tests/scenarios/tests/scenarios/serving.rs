@@ -178,7 +178,7 @@ pub(crate) async fn an_emitter_tells_what_its_upstream_tells(
     Ok(())
 }
 
-/// A list at any revision, and what a watch from there tells, make the present.
+/// A list at any resource version, and what a watch from there tells, make the present.
 pub(crate) async fn a_watch_resumes_from_every_revision(scene: Arc<Scene>) -> anyhow::Result<()> {
     let lab = Lab::new(scene)?;
     let east = lab.cluster("east").await?;
@@ -202,7 +202,7 @@ pub(crate) async fn a_watch_resumes_from_every_revision(scene: Arc<Scene>) -> an
         .context("it has one")?
         .parse()?;
 
-    // Every revision that the watch told is one from which it must be possible to go on.
+    // Every resource version that the watch told is one from which it must be possible to go on.
     let mut present = begin.1;
     for line in watch.through(last).await? {
         let event = Event::parse(&line)?;

@@ -80,7 +80,7 @@ fn writes(local: &Cluster) -> anyhow::Result<Vec<String>> {
     Ok(events.iter().filter(is_its).map(shown).collect())
 }
 
-/// Each mirror was written once, and is not written again by whoever starts anew.
+/// Each mirror was written once, and is not written again by whoever starts again.
 async fn nothing_is_written_twice(
     reflector: &Program,
     local: &Cluster,

@@ -46,7 +46,7 @@ impl Watch {
             .context("the watch has ended")
     }
 
-    /// The next lines, up to the event of this revision.
+    /// The next lines, up to the event of this resource version.
     pub(crate) async fn through(
         &mut self,
         revision: ResourceVersion,
@@ -84,7 +84,7 @@ impl Event {
     }
 }
 
-/// Names and revisions: what a list or a replayed watch amounts to.
+/// Names and resource versions: what a list or a replayed watch amounts to.
 pub(crate) type State = BTreeMap<String, ResourceVersion>;
 
 pub(crate) fn apply(state: &mut State, event: &Event) -> anyhow::Result<()> {

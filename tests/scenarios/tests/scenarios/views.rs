@@ -115,7 +115,7 @@ impl Lines {
 }
 
 impl Answer {
-    /// Without the revisions of lists and bookmarks: they are the cluster's, and tell that
+    /// Without the resource versions of lists and bookmarks: they are the cluster's, and tell that
     /// something happened. Those of objects stay.
     fn timeless(mut self) -> anyhow::Result<Self> {
         let mut text = String::new();
@@ -318,7 +318,7 @@ async fn views_narrow_under_watches(
         "{last}"
     );
     ensure!(narrowed.next().await?.is_none(), "and it ends");
-    // Who comes back with what it knew must begin anew.
+    // Who comes back with what it knew must begin again.
     let mut again = blue.watch(&from).await?;
     let last = again.next().await?.context("it says why")?;
     ensure!(last.contains("\"code\":410"), "{last}");

@@ -44,7 +44,7 @@ pub enum Mangle {
     LateSlices(u64),
     /// The first Service of a list has a port that does not exist.
     BadPort,
-    /// Nothing, for ever.
+    /// Nothing, indefinitely.
     Stuck,
 }
 

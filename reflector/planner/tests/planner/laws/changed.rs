@@ -131,7 +131,7 @@ proptest! {
         let anew: HashSet<_> = anew.iter().map(|it| name(it)).collect();
         changed.reconfigure(then.clone(), &anew);
         changed.settle();
-        // Only who is new, or asked anew, says again what it has.
+        // Only who is new, or asked again, says again what it has.
         for (i, source) in SOURCES.iter().enumerate().filter(|(_, it)| heard.contains(it)) {
             let forms = last[4 * i..4 * i + 4].iter().enumerate();
             let services = forms.clone().map(|(n, form)| (n, form.0)).collect();

@@ -136,7 +136,7 @@ pub(super) fn without_type(mut object: Value) -> Value {
     object
 }
 
-/// The key and the revision of an object.
+/// The key and the resource version of an object.
 pub(super) fn identity(object: &Value) -> anyhow::Result<(String, u64)> {
     let metadata = &object["metadata"];
     let name = metadata["name"].as_str().context("it has a name")?;

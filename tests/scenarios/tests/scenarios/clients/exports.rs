@@ -172,7 +172,7 @@ fn check(report: &Report, turns: &Turns, was_connected: bool) -> anyhow::Result<
         known == expected,
         "{name} knows {known:?}, not {expected:?}"
     );
-    // What an export shows has the revision of its last change, which is older.
+    // What an export shows has the resource version of its last change, which is older.
     let is_wrong = |it: &&String| !it.contains(" after ") || it.contains("bookmark");
     let wrongs: Vec<_> = report.wrongs.iter().filter(is_wrong).collect();
     ensure!(!was_connected || wrongs.is_empty(), "{name}: {wrongs:?}");

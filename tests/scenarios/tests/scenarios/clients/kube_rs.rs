@@ -26,7 +26,7 @@ use crate::lab::EXPORT;
 pub(super) struct Watchers {
     pub(super) name: String,
     all: Vec<Watcher>,
-    /// What `watch_object` told of one Service: its revisions, or that there is none.
+    /// What `watch_object` told of one Service: its resource versions, or that there is none.
     one: Arc<Mutex<Vec<Option<u64>>>>,
     tasks: JoinSet<()>,
 }

@@ -25,7 +25,7 @@ const HEADERS: [&str; 10] = [
     "allow",
 ];
 
-/// Longer than any question takes: a revision that does not come is waited for 3 s.
+/// Longer than any question takes: a resource version that does not come is waited for 3 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One answer, without what may differ from one moment to the next.

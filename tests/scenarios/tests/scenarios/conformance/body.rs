@@ -1,5 +1,5 @@
-//! A body as text that can be compared and shown, whatever it is written in, without
-//! the revisions in which two servers may differ and both be right.
+//! A body as text that can be compared and shown, whatever it is written in, without the resource
+//! versions in which two servers may differ and both be right.
 
 use anyhow::Context;
 use serde_json::Value;
@@ -31,8 +31,8 @@ fn without_list_revision(mut document: Value) -> Value {
     document
 }
 
-/// The revisions of lists and bookmarks may differ: both servers are right. So may
-/// the revision that a message or a continue token tells.
+/// The resource versions of lists and bookmarks may differ: both servers are right. So may the
+/// resource version that a message or a continue token tells.
 fn masked(body: &str) -> String {
     let mut body = body.to_owned();
     for before in [
@@ -94,7 +94,7 @@ fn frames(mut body: &[u8]) -> anyhow::Result<String> {
     Ok(lines)
 }
 
-/// Lists and their pages without revision and token.
+/// Lists and their pages without resource version and token.
 fn masked_envelope(body: &[u8]) -> anyhow::Result<Vec<u8>> {
     let envelope = body.strip_prefix(MAGIC).context("no magic")?;
     let mut kind = Vec::new();

@@ -26,8 +26,8 @@ pub(super) const PROTOBUF_METADATA: &str =
     "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// Queries of a collection in one namespace. `BEFORE` is a revision before the
-/// changes, `LAST` one after them, `TOKEN` a page's end at `LAST`.
+/// Queries of a collection in one namespace. `BEFORE` is a resource version before the changes,
+/// `LAST` one after them, `TOKEN` a page's end at `LAST`.
 const LISTS: &str = "
 limit=2 limit=0 limit=-1 limit=+3 limit=abc limit= limit=99999999999999999999 limit=1&limit=2
 resourceVersion=0 resourceVersion=0&limit=1 resourceVersion=abc resourceVersion=-1 resourceVersion=
@@ -130,7 +130,7 @@ fn of_collection(resource: Resource, fill: &impl Fn(&str) -> String, all: &mut V
         let asked = format!("{path}?{flag}&timeoutSeconds=1&resourceVersion=LAST");
         all.push(get(format!("{name} list {flag}"), fill(&asked)));
     }
-    // Longer than what a server waits for a revision, or it would just end.
+    // Longer than what a server waits for a resource version, or it would just end.
     let late = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=1";
     let asked = format!("{path}?watch=1&timeoutSeconds=8&resourceVersion=999999999&{late}");
     all.push(get(format!("{name} watch from the future"), asked));

@@ -1,4 +1,4 @@
-//! An etcd that goes back to a backup, and counts past its former revision at once.
+//! An etcd that goes back to a backup, and counts past its former resource version at once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ async fn follows(it: &Restored, source: &str) -> anyhow::Result<()> {
     restarts_without_a_write(&it.local, &reflector).await
 }
 
-/// Restores a source, and lets other writes carry its revision past the former one.
+/// Restores a source, and lets other writes carry its resource version past the former one.
 pub(crate) async fn a_restored_source_that_counted_on_is_followed(
     scene: Arc<Scene>,
 ) -> anyhow::Result<()> {

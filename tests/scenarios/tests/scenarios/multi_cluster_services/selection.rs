@@ -12,7 +12,7 @@ const SELECTORS: &str = "heliograph.dev/cluster-selectors=\
     [{propertySelector: {matchProperties: {region.example.com: eu}}}]";
 
 /// Checks that west alone serves the import of east, as long as it has an endpoint. West exports
-/// `demo/web`; east does so only meanwhile.
+/// `demo/web`; east does so only in the meantime.
 pub(super) async fn region_of_an_emitter_serves_first(
     east: &Cluster,
     west: &Cluster,

@@ -79,7 +79,7 @@ fn a_service_is_kept_in_mind_whatever_its_namespace_says_later() {
     lab.settle();
     assert_eq!((lab.services().len(), lab.slices().len()), (0, 0));
     assert_eq!(lab.reasons(), ["east NamespaceOptedOut"]);
-    // What comes meanwhile comes in when the label goes.
+    // What comes in the meantime comes in when the label goes.
     lab.apply_service("east", &service("demo/db"));
     assert_eq!(lab.settle(), NOTHING);
     lab.update(opted_out(&[]));
