@@ -1,8 +1,8 @@
 //! service-reflector's command line, for the emitter that it had within.
 //!
-//! Its flags for an emitter are ours behind `emitter.`. What is for its reflector is left
-//! alone and noted, what is empty is as if it were not there, and words that are no flags
-//! are passed over, as it did. Flags of ours may stand among them.
+//! Its flags for an emitter are ours behind `emitter.`. What is for its reflector is left alone and
+//! noted, what is empty is as if it were not there, and words that are no flags are passed over, as
+//! it did. Flags of this program may stand among them.
 
 use runtime::flags::former::deprecated;
 use runtime::flags::service_reflector::{SYNTAX, is_its, log_level};
@@ -49,7 +49,7 @@ pub fn parse(words: &[String]) -> Result<Args, Error> {
     Ok(args.spelled(line.spelling).warned(warnings))
 }
 
-/// The same in our flags.
+/// The same as flags of this program.
 #[derive(Debug, Default)]
 pub(crate) struct CommandLine {
     pub(crate) words: Vec<String>,
@@ -95,7 +95,7 @@ impl CommandLine {
     }
 }
 
-/// One flag in our words, if it is of use here.
+/// One flag as a flag of this program, if it is of use here.
 fn translate(
     flag: &'static str,
     value: &str,

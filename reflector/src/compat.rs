@@ -69,7 +69,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// Something is missing or wrong, in the words of the replaced program.
+    /// Something is missing or wrong, in the words of the predecessor.
     #[error("{0}")]
     Words(String),
     /// The choice of a program is none.
@@ -187,7 +187,7 @@ fn program(chosen: Option<&str>, words: &[String], environment: &Environment) ->
     }
 }
 
-/// A command of ours, with the flags that only it has, and then the others.
+/// A command of this program, with the flags that only it has, and then the others.
 fn command(words: &[String]) -> (&[String], &[String]) {
     let is_command = words.first().is_some_and(|it| COMMANDS.contains(&&**it));
     let mut n_words = 0;
@@ -212,7 +212,7 @@ fn ours(words: &[String]) -> Args {
     args
 }
 
-/// Flags of ours, all at their defaults.
+/// flags of this program, all at their defaults.
 fn defaults() -> Args {
     Args::parse_from(["reflector"])
 }

@@ -53,7 +53,7 @@ impl ExpectedIdentity {
         }
     }
 
-    /// Its mirrors here are of these clusters.
+    /// Its mirrors in the local cluster are of these clusters.
     pub(crate) fn expect(&self, clusters: Clusters) {
         self.expected.send_replace(Some(clusters));
     }

@@ -91,7 +91,8 @@ impl Informers {
         }
     }
 
-    /// Follows our objects here, in one namespace or in all, instead of as before.
+    /// Watches the managed objects of the local cluster, in one namespace or in all, instead of as
+    /// before.
     pub(crate) fn follow_local(&mut self, namespace: Option<&DnsLabel>) -> InformerStreams {
         self.local.cancel();
         self.local = CancellationToken::new();
@@ -101,7 +102,7 @@ impl Informers {
         feeds.map(|it| self.follow_ours(it, namespace)).collect()
     }
 
-    /// Follows our Endpoints here too, from now on.
+    /// Watches the managed Endpoints of the local cluster too, from now on.
     pub(crate) fn follow_endpoints(&mut self, namespace: Option<&DnsLabel>) -> InformerStreams {
         if std::mem::replace(&mut self.with_endpoints, true) {
             return InformerStreams::new();
@@ -123,7 +124,7 @@ impl Informers {
         self.follow_here(feed, scope, &stop)
     }
 
-    /// Follows the members of global Services that are here.
+    /// Watches the members of global Services in the local cluster.
     pub(crate) fn follow_local_members(&mut self) -> InformerStreams {
         let Some(global) = self.global.clone() else {
             return InformerStreams::new();
@@ -294,7 +295,7 @@ impl Informers {
             settle(name, identity, (index, &pinned));
         }
         if let Pinned::None = pinned {
-            // What mirrors say is taken over once.
+            // What mirrors say is recorded once.
             let names = self.sources.keys();
             let known = names.map(|it| (it.clone(), clusters(it, index)));
             self.record = known.filter(|(_, it)| !it.is_empty()).collect();

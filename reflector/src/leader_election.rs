@@ -222,7 +222,7 @@ impl Elector {
         self.complained = true;
     }
 
-    /// Returns whether the lease is ours now.
+    /// Returns whether this process holds the Lease.
     async fn acquire(&mut self) -> Result<bool, kube::Error> {
         let seen = self.seen.as_ref().map(|(lease, _)| lease);
         let lease = match seen.filter(|lease| self.is_mine(lease)) {
@@ -278,7 +278,7 @@ impl Elector {
         }
     }
 
-    /// The lease as it is when it is ours.
+    /// The Lease as this process holds it.
     fn claimed(&self, lease: Option<Lease>) -> Lease {
         let mut lease = lease.unwrap_or_else(|| Lease {
             metadata: ObjectMeta {

@@ -10,7 +10,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`config`] | flags and file become a checked [`Config`] |
-//! | [`compat`] | the flags and files of the replaced programs |
+//! | [`compat`] | the flags and files of the predecessors |
 //! | `ca_fetcher` | authorities that are fetched |
 //! | `watch_target` | follows one resource of one cluster, and decodes it |
 //! | `informers` | which clusters are followed now |

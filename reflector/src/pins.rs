@@ -2,7 +2,7 @@
 //!
 //! Mirrors have the same annotation, and users that may write Services in a mirror's namespace can
 //! forge it. Only the reflector writes the record. If there is no record yet, the annotations of
-//! mirrors are taken over once. If there cannot be one, they remain the source of the identity.
+//! mirrors are recorded once. If there cannot be one, they remain the source of the identity.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -1,7 +1,7 @@
 //! Another configuration while all goes on.
 //!
-//! What says it is read again when it changes, and taken over if it is whole and right;
-//! if not, what runs goes on, and it is said why. Only what changed is touched.
+//! What says it is read again when it changes, and applied if it is whole and right; if not, what
+//! runs goes on, and it is said why. Only what changed is touched.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -25,7 +25,7 @@ use crate::source_objects::SourceObjects;
 
 /// Result of a reload.
 pub(crate) enum Reload {
-    /// It is to be taken over.
+    /// It is to be applied.
     Changed(Box<Change>),
     /// It is not, for that reason.
     Refused(String),
@@ -131,7 +131,7 @@ impl Reloader {
         let has_changed_objects = 0 < changed.count();
         let is_new = seen != self.seen || has_changed_objects || has_changed == Ok(true);
         match has_changed {
-            // Other changes are taken over, and this one is reported again afterwards.
+            // Other changes are applied, and this one is reported again afterwards.
             Err(why) if !is_new => return self.refuse(why),
             // What was refused may lack what has come by now.
             Ok(_) | Err(_) if !is_new && self.refused.is_none() => return None,
@@ -141,7 +141,7 @@ impl Reloader {
         self.reload().await
     }
 
-    /// Says why another configuration is not taken over, once.
+    /// Says why another configuration is not applied, once.
     fn refuse(&mut self, why: String) -> Option<Reload> {
         let is_known = self.refused.replace(why.clone()).as_ref() == Some(&why);
         (!is_known).then_some(Reload::Refused(why))

@@ -149,7 +149,7 @@ impl StatusReporter {
         self.metrics.last_reload.set(1);
     }
 
-    /// Another configuration cannot be taken over.
+    /// Another configuration cannot be applied.
     pub(crate) fn refused(&mut self, why: String) {
         warn!(why, "{REFUSED}");
         self.configuration.refused = Some(why);

@@ -36,11 +36,11 @@ pub(crate) enum WatchTarget {
     MemberServices(SourceName),
     /// The slices of these.
     MemberSlices(SourceName),
-    /// Our Services here.
+    /// Managed Services of the local cluster.
     LocalServices,
-    /// Our slices here.
+    /// Managed EndpointSlices of the local cluster.
     LocalSlices,
-    /// Our Endpoints here, where there are some.
+    /// Managed Endpoints of the local cluster, if there are any.
     LocalEndpoints,
 }
 
@@ -334,7 +334,8 @@ fn local_change<T: Mirror>(event: Event) -> Option<LocalChange<T>> {
             Some(LocalChange::Applied(key, seen))
         }
         Event::Deleted(object) => Some(LocalChange::Deleted(object.key, object.revision)),
-        // What we observe here does not go stale: writes name the version they are about.
+        // What is observed in the local cluster does not go stale: writes name the version they are
+        // about.
         Event::Progress(_) | Event::Connected | Event::Failed(_) => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Sends a plan's steps to the local API server and tells what came of them.
 //!
-//! No step meets an object that is not ours: a POST is refused where there is one, and
-//! a PUT or DELETE names uid and resource version of what it is about.
+//! No step meets an object that is unmanaged: a POST is refused where there is one, and a PUT or
+//! DELETE names uid and resource version of what it is about.
 
 mod error;
 mod known;
@@ -88,7 +88,7 @@ impl Writer {
         let mut is_emptied = false;
         let mut has_service = true;
         for step in steps {
-            // Slices under a Service that is not ours would be taken for its own.
+            // Slices under a Service that is unmanaged would be taken for its own.
             if step.needs_service() && !has_service {
                 continue;
             }

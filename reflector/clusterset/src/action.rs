@@ -50,7 +50,7 @@ pub fn actions(
         actions.extend(derived);
     } else {
         let goes = matches!(plan.derived, Desired::Absent);
-        // A derived Service of a predecessor keeps its endpoints until there are ours.
+        // A derived Service of a predecessor keeps its endpoints until there are managed ones.
         let is_last = writer.has_foreign_derived();
         actions.extend(derived.clone().filter(|_| !goes && !is_last));
         actions.extend(slices(present));

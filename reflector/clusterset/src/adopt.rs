@@ -1,7 +1,7 @@
-//! Imports of other programs that are taken over, where the configuration names the program.
+//! Imports of other programs that are adopted, where the configuration names the program.
 //!
-//! An import is taken over as a whole: its derived Service keeps its addresses, its
-//! EndpointSlices go after ours are there. It is left alone until all that it needs is known.
+//! An import is adopted as a whole: its derived Service keeps its addresses, its EndpointSlices go
+//! after the managed ones exist. It is left alone until all that it needs is known.
 
 use proto_types::ObjectKey;
 use reflector_planner::service::clear_pod_selector;
@@ -25,7 +25,7 @@ pub(crate) fn writer_of_import(
     let local = set.local();
     let derived = name::derived_service(key);
     if let Some(named) = import.annotations.get(api::DERIVED_SERVICE) {
-        // Its derived Service may have been taken over a moment ago.
+        // Its derived Service may have been adopted a moment ago.
         let observed = local.derived.data()?.get(&derived);
         return (named == derived.name() && observed.is_some()).then_some(Predecessor::Cilium);
     }
@@ -35,8 +35,7 @@ pub(crate) fn writer_of_import(
     (has_slices || import.annotations.keys().any(is_marked)).then_some(Predecessor::Submariner)
 }
 
-/// Returns whether an import, or its derived Service, is still a predecessor's, and may be taken
-/// over.
+/// Returns whether an import, or its derived Service, is still a predecessor's, and may be adopted.
 pub(crate) fn is_foreign(set: &ClusterSet, key: &ObjectKey) -> bool {
     let local = set.local();
     let import = local.imports.data().and_then(|it| it.get(key));

@@ -9,7 +9,7 @@ use proto_types::{Labels, ObjectKey, RawObject, ResourceVersion};
 use crate::api;
 use crate::known::Change;
 
-/// Program whose imports can be taken over.
+/// Program whose imports can be adopted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Predecessor {
     /// The operator of Cilium.

@@ -25,7 +25,7 @@
 //! | [`explain`](mod@explain), [`reason`] | why an import is as it is, and what is wrong |
 //! | [`unsupported`] | values that the local API server rejects |
 //! | [`preview`] | the writes of all imports, in advance |
-//! | [`left`], `adopt` | imports of other programs, and how they are taken over |
+//! | [`left`], `adopt` | imports of other programs, and how they are adopted |
 //! | [`name`] | names of derived Services and of copied EndpointSlices |
 //!
 //! Invariants:

@@ -85,7 +85,7 @@ pub fn plan(set: &ClusterSet, key: &ObjectKey) -> Option<Plan> {
     exports.members = admission::admitted(set, key, exports.members, &mut plan.refusals);
     let merged = shown(set, &exports.members, &mut plan.refusals);
     if is_occupied(set, key) {
-        // Objects of another writer stay; slices of ours under them must not.
+        // Objects of another writer stay; managed EndpointSlices under them must not.
         plan.slices = local
             .slices_of(key)
             .map(|(key, _)| (key.clone(), Desired::Absent))

@@ -26,7 +26,7 @@ pub struct Settings {
     pub confirm_deletions: bool,
     /// Namespaces that are closed by default and that may be exported nevertheless.
     pub allowed_namespaces: BTreeSet<Box<str>>,
-    /// Programs whose imports are taken over.
+    /// Programs whose imports are adopted.
     pub adopt: BTreeSet<Predecessor>,
     /// Clusters that serve first, in this order, where exports have no cluster selectors.
     pub failover: Vec<ClusterId>,

@@ -37,8 +37,8 @@ pub fn passes(address: &str) -> bool {
     canonical(address).is_some()
 }
 
-/// Returns an address as an API server spells it, if it may be used here. An IPv4-mapped
-/// one is one of IPv4.
+/// Returns an address as an API server spells it, if it may be used in the local cluster. An
+/// IPv4-mapped one is one of IPv4.
 #[must_use]
 pub fn canonical(address: &str) -> Option<IpAddr> {
     let address = address.parse::<IpAddr>().ok()?.to_canonical();

@@ -1,9 +1,8 @@
-//! Mirrors of the programs that this one replaces, which become ours as they are: their
-//! addresses are in use.
+//! Mirrors of the predecessors, which are adopted as they are: their addresses are in use.
 //!
-//! Only what stands exactly where ours would, and says that it is the mirror of the same source, is
-//! taken over. Their core/v1 Endpoints go when our slices are there, and the Service gets our marks
-//! last: whatever is interrupted begins again.
+//! Only what stands exactly where the mirror would, and says that it is the mirror of the same
+//! source, is adopted. Their core/v1 Endpoints go when the managed EndpointSlices exist, and the
+//! Service gets the ownership metadata last: whatever is interrupted begins again.
 
 use proto_types::RawObject;
 use proto_types::label::{self, REFLECTED, REFLECTED_FROM};
@@ -23,7 +22,7 @@ pub struct ExistingObject {
     pub endpoints: Option<RawObject>,
 }
 
-/// A mirror that is being taken over.
+/// A mirror that is being adopted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Adoption {
     /// The Endpoints that go.

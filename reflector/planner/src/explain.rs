@@ -57,8 +57,8 @@ pub struct Outcome {
     pub action: String,
 }
 
-/// Explains a Service, by its name here or by its name in a source; one
-/// explanation for each local Service that it is about.
+/// Explains a Service, by its local name or by its name in a source; one explanation for each local
+/// Service that it is about.
 #[must_use]
 pub fn explain(index: &Index, service: &ObjectKey) -> Vec<Explanation> {
     let here = MirrorKey::new(service.clone());

@@ -75,7 +75,7 @@ pub(crate) struct Own<'a> {
 /// Treatment of the node names of endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nodes {
-    /// They do not: nodes of another cluster mean nothing here.
+    /// They do not: nodes of another cluster mean nothing in the local cluster.
     #[default]
     Unnamed,
     /// They do.

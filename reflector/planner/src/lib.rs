@@ -10,7 +10,7 @@
 //! | [`policy`] | what was configured, checked as a whole |
 //! | [`name`] | names of sources and mirrors |
 //! | [`source`] | what a source says, and how sure that is: [`SourceState`] |
-//! | [`local`] | what is observed here, ours only |
+//! | [`local`] | what is observed in the local cluster, managed objects only |
 //! | [`index`] | [`Index`]: all of it, and which keys a change touches |
 //! | [`update`] | [`Update`]: entry of all changes into the [`Index`] |
 //! | [`plan`](mod@plan) | what should exist under a [`MirrorKey`] |
@@ -21,7 +21,7 @@
 //! | [`service`], [`mod@slice`], [`mirror`] | the two kinds of object, read and written |
 //! | `plan::global` | Services of many clusters that become one |
 //! | [`mod@endpoints`] | sources that have Endpoints and no slices |
-//! | [`adopt`] | mirrors of the replaced programs, which become ours |
+//! | [`adopt`] | mirrors of the predecessors, which are adopted |
 //! | [`import`] | what may come in from a source |
 //! | [`address`] | what may not pass |
 //! | [`hold`] | deletions that a source causes in mass |
@@ -35,8 +35,8 @@
 //! * Only a completed list, or a delete event, of a source that is followed now leads
 //!   to a delete. What cannot be read is not taken for what is not there.
 //! * Doing the steps of a plan makes it true; then there are none.
-//! * A step names the version that it is about, and only objects with our mark are
-//!   observed: what is not ours is neither changed nor deleted.
+//! * A step names the version that it is about, and only objects with the ownership label are
+//!   observed: an unmanaged object is neither changed nor deleted.
 //! * Neither clock, I/O nor async: time comes as an argument.
 
 pub mod address;

@@ -1,4 +1,4 @@
-//! What is observed in the local cluster, ours only.
+//! What is observed in the local cluster, managed objects only.
 
 mod store;
 mod subject;
@@ -28,14 +28,14 @@ pub enum LocalChange<T> {
     Listed(LocalList<T>),
     /// An object as it is now.
     Applied(ObjectKey, LocalObject<T>),
-    /// A watch no longer has the object since that resource version: it was deleted, or lost our
-    /// label.
+    /// A watch no longer has the object since that resource version: it was deleted, or lost the
+    /// label of managed objects.
     Deleted(ObjectKey, ResourceVersion),
     /// The object of that uid does not exist.
     Gone(ObjectKey, Box<str>),
 }
 
-/// A completed list of our objects.
+/// A completed list of managed objects.
 #[derive(Debug, Clone)]
 pub struct LocalList<T> {
     /// Resource version of the list.
@@ -65,19 +65,19 @@ impl LocalState {
         self.services.listed && self.slices.listed
     }
 
-    /// Our Service of that name.
+    /// The managed Service of that name.
     #[must_use]
     pub fn service(&self, key: &MirrorKey) -> Option<&Observed<MirrorService>> {
         self.services.objects.get(key.object()).map(AsRef::as_ref)
     }
 
-    /// Our slice of that name, whatever Service it belongs to.
+    /// The managed EndpointSlice of that name, whatever Service it belongs to.
     #[must_use]
     pub fn slice(&self, key: &ObjectKey) -> Option<&Observed<MirrorSlice>> {
         self.slices.objects.get(key).map(AsRef::as_ref)
     }
 
-    /// Our slices of a Service.
+    /// The managed EndpointSlices of a Service.
     pub fn slices_of(
         &self,
         service: &MirrorKey,
@@ -93,7 +93,7 @@ impl LocalState {
         self.endpoints.listed
     }
 
-    /// Our Endpoints of that name.
+    /// The managed Endpoints of that name.
     #[must_use]
     pub fn endpoints(&self, key: &MirrorKey) -> Option<&Observed<MirrorEndpoints>> {
         self.endpoints.objects.get(key.object()).map(AsRef::as_ref)
@@ -105,28 +105,28 @@ impl LocalState {
         self.endpoints.objects.len()
     }
 
-    /// The Services that Endpoints of ours belong to.
+    /// The Services that managed Endpoints belong to.
     pub(crate) fn keys_of_endpoints(&self) -> impl Iterator<Item = MirrorKey> {
         self.endpoints.objects.keys().cloned().map(MirrorKey::new)
     }
 
-    /// Returns whether our Service of that name says that it has Endpoints of ours.
+    /// Returns whether the managed Service of that name says that it has managed Endpoints.
     pub(crate) fn is_marked(&self, key: &MirrorKey) -> bool {
         self.service(key).is_some_and(reports_endpoints)
     }
 
-    /// Returns whether any of our Services says that it has Endpoints of ours.
+    /// Returns whether a managed Service says that it has managed Endpoints.
     pub(crate) fn has_marked(&self) -> bool {
         self.services().any(|(_, it)| reports_endpoints(it))
     }
 
-    /// All our Services.
+    /// All managed Services.
     pub fn services(&self) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorService>)> {
         let services = self.services.objects.iter();
         services.map(|(key, service)| (key, service.as_ref()))
     }
 
-    /// All our slices.
+    /// All managed EndpointSlices.
     pub fn slices(&self) -> impl Iterator<Item = (&ObjectKey, &Observed<MirrorSlice>)> {
         let slices = self.slices.objects.iter();
         slices.map(|(key, slice)| (key, slice.as_ref()))
@@ -180,7 +180,7 @@ impl LocalState {
         self.adoptions.get(key.object())
     }
 
-    /// Takes a Service over that its owner does not know to be ours yet.
+    /// Adopts a Service that its owner does not know to be managed yet.
     pub(crate) fn adopt(
         &mut self,
         key: ObjectKey,
@@ -206,7 +206,7 @@ impl LocalState {
             LocalChange::Applied(key, _) | LocalChange::Gone(key, _) => {
                 self.adoptions.remove(key);
             }
-            // What was taken over may not have our label yet.
+            // What was adopted may not have the label of managed objects yet.
             LocalChange::Listed(_) | LocalChange::Deleted(..) => {}
         }
         self.services.update(change, policy)

@@ -1,4 +1,4 @@
-//! Mirrors: what should exist here, what is observed of it, and their JSON.
+//! Mirrors: what should exist in the local cluster, what is observed of it, and their JSON.
 
 mod endpoints;
 mod kept;
@@ -36,7 +36,7 @@ pub trait Mirror: Clone + Sized {
     /// Returns the time of the change that it shows, if the source states it.
     fn last_change(&self) -> Option<&str>;
 
-    /// Returns whether an object here that shows `observed` needs no write.
+    /// Returns whether a local object that shows `observed` needs no write.
     fn agrees(&self, observed: &Self) -> bool;
 
     /// Returns whether an API server refuses to change `observed` into this.
@@ -55,7 +55,7 @@ pub struct MirrorService {
     pub spec: ServiceSpec,
     /// `true` if an observed Service has fields that a mirror never has. A desired one never does.
     pub has_unexpected_fields: bool,
-    /// That it is not to be ours any more. What is observed never says so.
+    /// That it is not to be managed any more. What is observed never says so.
     pub hand_over: Option<HandOver>,
 }
 
@@ -82,7 +82,7 @@ pub struct MirrorSlice {
     pub has_unexpected_fields: bool,
 }
 
-/// One of our objects, as the local API server last showed it.
+/// A managed object, as the local API server last showed it.
 #[derive(Debug, Clone)]
 pub struct Observed<T> {
     /// Its identity through all versions.
@@ -109,7 +109,7 @@ pub struct Version {
 /// An object of the local API server.
 #[derive(Debug, Clone)]
 pub enum LocalObject<T> {
-    /// It is one of ours.
+    /// It is a managed object.
     Managed(Observed<T>),
     /// It is an unmanaged object.
     Unmanaged,
@@ -267,7 +267,7 @@ impl Observed<MirrorService> {
         names.filter_map(|it| it.parse().ok())
     }
 
-    /// A Service that is taken over; nothing, if it cannot be read.
+    /// A Service that is adopted; nothing, if it cannot be read.
     pub(crate) fn adopted(object: &RawObject, owner: SourceReference) -> Option<Self> {
         let mut whole: Map<String, Value> = serde_json::from_slice(&object.json).ok()?;
         service::clear_pod_selector(child(&mut whole, "spec"));

@@ -72,7 +72,7 @@ pub enum ProblemCause {
         "in global Service {global} it differs from source {winner}, which comes first: {conflict}"
     )]
     Conflict {
-        /// The global Service here.
+        /// The global Service of the local cluster.
         global: ObjectKey,
         /// Source that takes precedence.
         winner: SourceName,
@@ -163,7 +163,7 @@ pub enum ProblemCause {
     /// The source's import policy does not admit it.
     #[error(transparent)]
     NotImported(#[from] ImportViolation),
-    /// Addresses that mean something else here than in the source.
+    /// Addresses that mean something else in the local cluster than in the source.
     #[error(
         "{n_endpoints} endpoints of slice {slice} are left out, because {address} is loopback, \
          link-local, multicast, unspecified or no address at all, and would mean something else \
@@ -240,7 +240,7 @@ pub enum ProblemCause {
         /// The source that is waited for.
         other: SourceName,
     },
-    /// The mirror's place is taken by an object that is not ours.
+    /// An unmanaged object has the name of the mirror.
     #[error(
         "not mirrored, because {} {} exists here and is not Heliograph's; delete or rename it, or \
          give the source a prefix",

@@ -32,8 +32,8 @@ pub struct SlicePort {
     pub app_protocol: Option<Box<str>>,
 }
 
-/// One endpoint. Pods of another cluster mean nothing here, nor do
-/// hints that were computed for its zones alone.
+/// One endpoint. Pods of another cluster mean nothing in the local cluster, nor do hints that were
+/// computed for its zones alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Interchangeable addresses.

@@ -23,9 +23,9 @@ pub enum SourceState<T> {
     /// Never fully listed: nothing is known.
     #[default]
     Unsynced,
-    /// Listed and watched: what is missing here does not exist there.
+    /// Listed and watched: an object that is missing does not exist in the source.
     Synced(T),
-    /// Lost after being synced: what is here existed, what is missing may exist.
+    /// Lost after being synced: a known object existed, a missing one may exist.
     Stale(T),
 }
 

@@ -81,7 +81,7 @@ pub fn steps(plan: &Plan, key: &MirrorKey, local: &LocalState) -> Vec<Step> {
     let beside = step(&plan.endpoints, key.object(), beside, Wanted::Endpoints);
     match local.adoption(key) {
         None => steps.extend(service.into_iter().chain(wanted).chain(beside)),
-        // Our mark comes last, so that what is interrupted is taken over again.
+        // The ownership label comes last, so that what is interrupted is adopted again.
         Some(Adoption { endpoints }) => {
             steps.extend(wanted);
             let endpoints = endpoints.clone().filter(|_| local.endpoints(key).is_none());
@@ -95,7 +95,7 @@ pub fn steps(plan: &Plan, key: &MirrorKey, local: &LocalState) -> Vec<Step> {
     steps
 }
 
-/// The namespace of a mirror, with our marks.
+/// The namespace of a mirror, with the ownership metadata.
 fn namespace(key: &MirrorKey, source: &SourceName) -> Bytes {
     let labels = json!({label::MANAGED_BY: HELIOGRAPH, label::SOURCE: source.as_str()});
     let metadata = json!({"name": key.object().namespace(), "labels": labels});
@@ -103,7 +103,7 @@ fn namespace(key: &MirrorKey, source: &SourceName) -> Bytes {
     namespace.to_string().into()
 }
 
-/// The end of the Endpoints that a replaced program wrote.
+/// The end of the Endpoints that a predecessor wrote.
 fn removal(key: &ObjectKey, version: Version, source: &str) -> Step {
     Step {
         resource: Resource::Endpoints,
@@ -180,7 +180,7 @@ fn created<T: Mirror>(key: &ObjectKey, mirror: &T) -> Bytes {
     Value::Object(object).to_string().into()
 }
 
-/// The observed object with our part in it made right, and all else as it is.
+/// The observed object with the managed fields made right, and all else as it is.
 fn updated<T: Mirror>(observed: &[u8], mirror: &T) -> Option<Bytes> {
     let mut object: Map<String, Value> = serde_json::from_slice(observed).ok()?;
     // The API server keeps its own record of field managers.
@@ -208,7 +208,8 @@ impl Step {
         }
     }
 
-    /// Returns whether a slice is to be written, or Endpoints, which need their Service to be ours.
+    /// Returns whether a slice is to be written, or Endpoints, which need their Service to be
+    /// managed.
     #[must_use]
     pub const fn needs_service(&self) -> bool {
         matches!(
@@ -217,7 +218,7 @@ impl Step {
         ) && !matches!(self.write, Write::Delete(_) | Write::Clear(_))
     }
 
-    /// Returns whether there is no Service of ours while this has not been done.
+    /// Returns whether there is no managed Service while this has not been done.
     #[must_use]
     pub const fn makes_service(&self) -> bool {
         matches!(self.resource, Resource::Services)

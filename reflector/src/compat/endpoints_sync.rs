@@ -46,7 +46,7 @@ pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
     !words.iter().any(is_other) && directory(environment).is_dir()
 }
 
-/// The same in our flags.
+/// The same as flags of this program.
 pub(super) fn translate(words: &[String], environment: &Environment) -> Result<Args, Error> {
     let name = std::iter::once("reflector".to_owned());
     let mut args = Args::parse_from(name.chain(words.iter().cloned()));

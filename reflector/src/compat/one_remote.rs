@@ -99,7 +99,7 @@ pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
             || Dialect::Semaphore.has_variables(environment))
 }
 
-/// The same in our flags.
+/// The same as flags of this program.
 pub(super) fn translate(
     words: &[String],
     environment: &Environment,

@@ -81,7 +81,7 @@ fn need(
     Ok(value)
 }
 
-/// The same in our flags.
+/// The same as flags of this program.
 pub(super) fn translate(words: &[String], environment: &Environment) -> Result<Args, Error> {
     let flags = SYNTAX.read(words)?;
     let settings = Settings { flags, environment };

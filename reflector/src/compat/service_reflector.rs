@@ -15,7 +15,7 @@ use crate::config::{
     Args, EndpointsFrom, ImportEntry, SourceApi, SourceDefaults, SourceEntry, name_of_url, whole,
 };
 
-/// The same in our flags.
+/// The same as flags of this program.
 pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
     let flags = SYNTAX.read(words)?;
     let value = |name| flags.last(name).filter(|it| !it.is_empty());
@@ -91,8 +91,8 @@ fn as_it_did(args: &mut Args) {
     args.notes.push(note.to_owned());
 }
 
-/// The ConfigMap that its flag took its value from, read as it is by now: flags of ours,
-/// so that its users need no restart.
+/// The ConfigMap that its flag took its value from, read as it is by now: flags of this program, so
+/// that its users need no restart.
 fn source_api<'a>(
     value: &impl Fn(&'static str) -> Option<&'a str>,
 ) -> Result<Option<SourceApi>, Error> {

@@ -13,7 +13,7 @@ pub(super) const DOMAINS_ARE_OPEN: &str = "as before, sources may use namespaces
      whose Services pods find by names of Internet hosts; in Heliograph's own configuration they \
      are closed unless import.namespaces.allow names them";
 
-/// Port on which the replaced programs served probes and metrics.
+/// Port on which the predecessors served probes and metrics.
 const PORT: u16 = 8080;
 
 /// Flags, and the variables behind them.
@@ -36,8 +36,8 @@ impl Settings<'_> {
         value.filter(|it| !it.is_empty())
     }
 
-    /// Returns where probes and metrics are served: where these programs always served them,
-    /// unless our flag, in either spelling, says otherwise. They had none.
+    /// Returns where probes and metrics are served: where these programs always served them, unless
+    /// a flag of this program, in either spelling, says otherwise. They had none.
     pub(super) fn admin_address(&self) -> Result<SocketAddr, Error> {
         for flag in ["admin-bind-address", "listen"] {
             if let Some(address) = self.flags.last(flag) {

@@ -29,8 +29,8 @@ pub struct ClusterSetEntry {
     #[serde(default)]
     #[schemars(with = "Vec<Label>")]
     pub allowed_namespaces: Vec<DnsLabel>,
-    /// Programs whose ServiceImports and derived Services are taken over. Otherwise they stay as
-    /// they are, and exports of their names fail.
+    /// Programs whose ServiceImports and derived Services are adopted. Otherwise they stay as they
+    /// are, and exports of their names fail.
     #[serde(default)]
     pub adopt: BTreeSet<Adopted>,
     /// Clusters that serve imports first, in this order, by their names; `local` is the local one.
@@ -41,7 +41,7 @@ pub struct ClusterSetEntry {
     pub failover: Vec<DnsLabel>,
 }
 
-/// Program whose imports can be taken over.
+/// Program whose imports can be adopted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Adopted {
@@ -60,7 +60,7 @@ pub struct ClusterSetConfig {
     pub cluster: ClusterId,
     /// Namespaces that are closed by default and that may be exported nevertheless.
     pub allowed_namespaces: BTreeSet<Box<str>>,
-    /// Programs whose imports are taken over.
+    /// Programs whose imports are adopted.
     pub adopt: BTreeSet<Predecessor>,
     /// Import policies of the sources.
     pub imports: BTreeMap<ClusterId, Import>,

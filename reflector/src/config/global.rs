@@ -245,8 +245,8 @@ impl Config {
     }
 }
 
-/// Selects what is ours here, of a resource. Where semaphore-service-mirror may have
-/// made global Services before, their slices become ours.
+/// Selects the managed objects of the local cluster, of a resource. Where semaphore-service-mirror
+/// may have made global Services before, their EndpointSlices are adopted.
 pub(crate) fn our_selector(resource: Resource, global: Option<&GlobalConfig>) -> LabelSelector {
     let ours = match (resource, global) {
         (Resource::EndpointSlices, Some(_)) => {

@@ -90,7 +90,7 @@ pub struct SourceEntry {
     pub global: Option<bool>,
     /// Membership of the cluster in the clusterset; default true if there is one.
     pub cluster_set: Option<bool>,
-    /// Its zones, and what they are called here.
+    /// Its zones, and their names in the local cluster.
     #[serde(default, rename = "zoneMap", alias = "zones")]
     pub zones: BTreeMap<String, String>,
     /// Treatment of its endpoints while it is disconnected.

@@ -38,7 +38,7 @@ impl Controller {
         self.enqueue(&None, affected);
     }
 
-    /// Follows our Endpoints where they matter: where some are wanted, and where there
+    /// Watches the managed Endpoints where they matter: where some are wanted, and where there
     /// still are some that are not.
     pub(super) fn attend_to_endpoints(&mut self) {
         if self.index.concerns_endpoints() {

@@ -165,7 +165,7 @@ impl Semaphore {
         }
     }
 
-    /// Counts what is known now of each source, there and here.
+    /// Counts what is known now of each source, in the source and in the local cluster.
     pub(crate) fn count(&self, index: &Index) {
         let mut counts: BTreeMap<Watcher, i64> = BTreeMap::new();
         for rank in index.policy().ranks() {
@@ -303,7 +303,7 @@ impl Semaphore {
         }
     }
 
-    /// Our own writes are known by their answers, before their events come.
+    /// Writes of this process are known by their answers, before their events come.
     fn changed_here<'a, T: Mirror + 'a>(
         &self,
         change: &LocalChange<T>,
@@ -386,7 +386,7 @@ impl Watcher {
     }
 }
 
-/// There is one queue for each source, and one for what happens here.
+/// There is one queue for each source, and one for changes of the local cluster.
 fn queue(lane: &QueueId) -> Labels<1> {
     let source = lane.as_ref().map_or("local", SourceName::as_str);
     [("name", format!("{source}-service").into())]

@@ -14,7 +14,7 @@ pub struct ClusterSetStatus {
     /// serves none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
-    /// Number of ServiceImports here.
+    /// Number of local ServiceImports.
     pub imports: usize,
     /// Number of imports that wait to be planned.
     pub queue_depth: usize,

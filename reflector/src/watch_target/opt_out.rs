@@ -1,7 +1,7 @@
 //! Which namespaces of a source keep their Services to themselves, as their labels say.
 //!
-//! Nothing is heard of a source's Services before that is known: what should have stayed
-//! there would be here for a moment. A source that has no namespaces to tell of, such as an
+//! Nothing is heard of a source's Services before that is known: what should have stayed would
+//! exist in the local cluster for a moment. A source that has no namespaces to tell of, such as an
 //! emitter, says by its selector what leaves it.
 
 use std::collections::BTreeSet;

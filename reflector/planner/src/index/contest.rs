@@ -25,7 +25,7 @@ pub(super) struct Contest {
     last: MonotonicTime,
 }
 
-/// An object of ours, and the key that it belongs to.
+/// A managed object, and the key that it belongs to.
 pub(crate) type Subject = (MirrorKey, Object);
 
 /// Number of changes after which a problem is reported. A person has noticed the repairs by then.

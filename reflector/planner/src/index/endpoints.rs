@@ -6,7 +6,7 @@ use crate::policy::Rank;
 use crate::source::Change;
 
 impl Index {
-    /// Returns whether Endpoints of ours matter: some are wanted, or there are some.
+    /// Returns whether managed Endpoints matter: some are wanted, or there are some.
     #[must_use]
     pub fn concerns_endpoints(&self) -> bool {
         self.policy.writes_endpoints() || self.local.has_marked()

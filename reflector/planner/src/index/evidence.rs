@@ -88,7 +88,7 @@ impl Index {
         self.all_of(rank)
     }
 
-    /// All that a source exports or has here.
+    /// All that a source exports or has in the local cluster.
     fn all_of(&self, rank: Rank) -> AffectedKeys {
         let services = self.source(rank).services.known();
         let services = services.into_iter().flat_map(|it| it.keys());
@@ -97,8 +97,8 @@ impl Index {
         all
     }
 
-    /// Finds out what a source's silence means now. Where that changed, all that it
-    /// exports or has here is concerned.
+    /// Finds out what a source's silence means now. Where that changed, all that it exports or has
+    /// in the local cluster is concerned.
     pub(super) fn evaluate_staleness(&mut self, rank: Rank) -> AffectedKeys {
         let source = self.source(rank);
         let rules = self.policy.source(rank).staleness_rules();

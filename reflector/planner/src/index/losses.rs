@@ -218,8 +218,8 @@ impl Index {
             && self.policy.rank_of(owner).is_none()
     }
 
-    /// Compares a source's listed slices with those here: a Service that has none any more
-    /// has lost its endpoints. Slices that were replaced by others are no loss.
+    /// Compares a source's listed slices with those in the local cluster: a Service that has none
+    /// any more has lost its endpoints. Slices that were replaced by others are no loss.
     pub(super) fn evaluate_slices(&mut self, rank: Rank, judging: Judging) {
         let SourceState::Synced(slices) = &self.source(rank).slices else {
             return;

@@ -11,7 +11,7 @@ use crate::source::Source;
 impl Index {
     /// Goes on by another policy. What a source said still holds, unless it is one of those to be
     /// asked `again`, because it is reached in another way or asked for something else. What is
-    /// wanted here may have changed anywhere.
+    /// desired in the local cluster may have changed anywhere.
     pub fn reconfigure(&mut self, policy: Policy, anew: &HashSet<SourceName>) -> AffectedKeys {
         let mut affected = self.keys();
         let mut known: BTreeMap<_, _> = self.policy.ranks().zip(self.sources.drain(..)).collect();

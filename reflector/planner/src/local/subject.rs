@@ -1,4 +1,4 @@
-//! Which object of ours a change is about, and makes otherwise.
+//! Which managed object a change is about, and makes otherwise.
 
 use proto_types::{ObjectKey, Resource};
 

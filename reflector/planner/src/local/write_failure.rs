@@ -10,7 +10,7 @@ use crate::hold::MonotonicTime;
 /// Reason for which an object is not as planned, though a write was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteFailure {
-    /// An object that is not ours has the name.
+    /// An object that is unmanaged has the name.
     Occupied,
     /// Its namespace does not exist.
     NamespaceMissing,

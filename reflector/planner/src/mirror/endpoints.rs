@@ -169,7 +169,7 @@ impl Mirror for MirrorEndpoints {
 }
 
 impl Observed<MirrorEndpoints> {
-    /// Endpoints that are taken over; nothing, if they cannot be read.
+    /// Endpoints that are adopted; nothing, if they cannot be read.
     pub(crate) fn adopted(object: &RawObject, owner: SourceReference) -> Option<Self> {
         let (shows, _) = MirrorEndpoints::observe(&object.json).ok()?;
         Some(Self {

@@ -185,7 +185,7 @@ impl OwnershipMetadata {
         self
     }
 
-    /// Returns whether they say that an object is ours.
+    /// Returns whether they say that an object is managed.
     pub(super) fn are_ours(&self) -> bool {
         label::is_managed(&self.labels, &self.annotations)
     }

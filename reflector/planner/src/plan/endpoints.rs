@@ -119,7 +119,7 @@ fn shown(
     }
 }
 
-/// The family that comes first in the Service here, as its API server has decided.
+/// The family that comes first in the local Service, as its API server has decided.
 fn family(context: &PlanContext<'_>, service: &MirrorService) -> Family {
     let here = context.index.local().service(context.key);
     let here = here.and_then(|it| it.shows.as_ref()?.spec.kind.family());

@@ -80,7 +80,7 @@ pub struct MemberPolicy {
     pub staleness_of: Vec<StalenessOf>,
     /// Import policy.
     pub import: Import,
-    /// Its zones, and what they are called here.
+    /// Its zones, and their names in the local cluster.
     pub zones: BTreeMap<Box<str>, Box<str>>,
     /// Treatment of Services whose namespace does not exist.
     pub missing_namespaces: MissingNamespaces,

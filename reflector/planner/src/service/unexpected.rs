@@ -44,8 +44,8 @@ fn is_unexpected(field: &str, value: &Value) -> bool {
     !is_empty && !FIELDS_OF_SERVER.contains(&field)
 }
 
-/// Has a Service that becomes ours select no pod: then Kubernetes itself takes the
-/// endpoints away that it found.
+/// Has a Service that is adopted select no pod: then Kubernetes itself takes the endpoints away
+/// that it found.
 pub fn clear_pod_selector(spec: &mut Map<String, Value>) {
     let selector = spec.get("selector").and_then(Value::as_object);
     if selector.is_some_and(|it| !it.is_empty()) {

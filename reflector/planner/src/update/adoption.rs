@@ -38,7 +38,7 @@ impl Index {
             ))
         });
         match adopted {
-            // They become ours together, when it is known which are.
+            // They are adopted together, when it is known which are.
             Some((_, _, Some(_))) if !self.local().knows_endpoints() => AffectedKeys::new(),
             Some((service, adoption, endpoints)) => {
                 let (local, policy) = self.local_mut();

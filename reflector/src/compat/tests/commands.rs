@@ -1,4 +1,4 @@
-//! Flags of subcommands beside what a replaced program brings.
+//! Flags of subcommands beside what a predecessor brings.
 
 use std::time::Duration;
 

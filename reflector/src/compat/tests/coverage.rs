@@ -1,4 +1,4 @@
-//! Every test that the page of the replaced programs names is there.
+//! Every test that the page of the predecessors names is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};

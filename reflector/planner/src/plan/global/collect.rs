@@ -234,7 +234,7 @@ impl<'a> Collected<'_, 'a> {
         });
     }
 
-    /// Members here that are not configured any more.
+    /// Members in the local cluster that are not configured any more.
     fn add_removed(&mut self) {
         let policy = self.context.index.policy();
         let shows = self.observed.and_then(|it| it.shows.as_ref());

@@ -229,7 +229,7 @@ pub(super) fn hand_over(context: &PlanContext<'_>, members: &Members<'_>) -> Opt
         .map(|rank| context.index.source(rank).services.is_synced());
     let content = first.content.filter(|_| is_followed == Some(true))?;
     let (mode, selector) = match first.mode {
-        // Another cluster may have taken over already.
+        // Another cluster may be active already.
         SyndicateMode::Union if said == Some(SyndicateMode::Source) => {
             (SyndicateMode::Source, content.selector.clone())
         }
@@ -264,7 +264,7 @@ pub(super) fn labels(context: &PlanContext<'_>, members: &Members<'_>) -> Labels
     }
 }
 
-/// The marks of a Service that is ours, with its labels, and with the one by which
+/// The marks of a managed Service, with its labels, and with the one by which
 /// k8s-endpoints-sync-controller knows a replica, which may still run elsewhere.
 pub(super) fn marks(marks: OwnershipMetadata, mut labels: Labels) -> OwnershipMetadata {
     labels.insert(label::SYNDICATE_LABEL.to_owned(), "true".to_owned());

@@ -324,8 +324,8 @@ fn published<'c>(
     its.filter_map(|(slice, it)| Some((slice.clone(), shown_anew(context, it, recall)?)))
 }
 
-/// Endpoints that serve and are not ready without terminating are those that were taken
-/// out of service here: Kubernetes writes no others, nor do we for silence.
+/// Endpoints that serve and are not ready without terminating are those that were taken out of
+/// service in the local cluster: Kubernetes writes no others, nor do we for silence.
 fn recall(spec: &mut EndpointSliceSpec) {
     for endpoint in &mut spec.endpoints {
         let is_withdrawn = endpoint.ready == Some(false)

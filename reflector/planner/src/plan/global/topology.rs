@@ -27,8 +27,8 @@ enum Preference<'a> {
     Local(&'a GlobalPolicy),
 }
 
-/// Gives the endpoints of a global Service their zones here, and hints where there is
-/// something to prefer.
+/// Gives the endpoints of a global Service their zones in the local cluster, and hints where there
+/// is something to prefer.
 pub(super) fn prefer(
     context: &PlanContext<'_>,
     members: &Members<'_>,
@@ -115,7 +115,7 @@ fn preference<'a>(
     }
 }
 
-/// A source's zones are called otherwise here, where that is configured.
+/// A source's zones have other names in the local cluster, where that is configured.
 fn translate(context: &PlanContext<'_>, slice: &mut MirrorSlice) {
     let policy = context.index.policy();
     let source = slice.marks.labels.get(label::SOURCE);
