@@ -83,7 +83,7 @@ pub struct RequestContext {
     is_confirmed: bool,
     /// Client, if it is known.
     caller: Option<Caller>,
-    /// Connection to the upstream, where answers tell of it.
+    /// Connection to the upstream, if responses report it.
     health: Option<Arc<UpstreamHealth>>,
 }
 

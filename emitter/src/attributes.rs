@@ -13,7 +13,7 @@ use proto_types::{FieldSelector, Resource};
 pub struct Attributes {
     /// `get`, `list`, `watch` and so on; of a path that names no resource the method.
     pub verb: String,
-    /// The path, as it was asked.
+    /// The path of the request.
     pub path: String,
     /// Resource or object, if the path is one of the API.
     pub target: Option<Target>,
@@ -195,7 +195,7 @@ pub(crate) fn find(root: &str, plural: &str) -> Option<&'static ApiResource> {
     found.or_else(|| is_exports.then_some(exports))
 }
 
-/// The only object that a collection is asked for, if its field selector says so.
+/// The only object that is requested of a collection, if its field selector names one.
 fn object_name(parameters: Parameters<'_>) -> Option<String> {
     let fields: FieldSelector = parameters.field_selector?.parse().ok()?;
     fields.exact("metadata.name").map(str::to_owned)

@@ -78,7 +78,7 @@ pub struct ConnectionSlot {
 pub enum AcceptDecision {
     /// It is served.
     Serve(ConnectionSlot),
-    /// There are too many, and the response says so.
+    /// There are too many, and the response is a 429.
     Refuse(ConnectionSlot),
     /// There are too many even for that.
     Close,
@@ -171,7 +171,7 @@ impl Connections {
         }
     }
 
-    /// Ends all, those to come too, when they have answered what they were asked.
+    /// Ends all, those to come too, after they have sent their responses.
     pub fn close(&self) {
         let mut open = self.open.lock();
         open.is_closing = true;
@@ -258,7 +258,7 @@ impl Connection {
         self.notifier.set_signal(Word::Cut as u8);
     }
 
-    /// Returns when it is to end once it has answered what it was asked, or at once.
+    /// Returns when it is to end after it has sent its responses, or at once.
     pub async fn closing(&self) {
         self.notifier.wait_for(Word::Close as u8).await;
     }

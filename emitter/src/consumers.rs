@@ -69,7 +69,7 @@ pub struct Caller {
     pub connection: Option<Arc<Connection>>,
     /// Consumers that count its watches.
     pub consumers: Arc<Consumers>,
-    /// Its place for a watch, where it asked for one.
+    /// Its slot for a watch, if it requested one.
     pub place: Option<Arc<Permit>>,
 }
 
@@ -295,7 +295,7 @@ impl Session {
         Eviction::of_word(self.0.notifier.signal())
     }
 
-    /// The reader asks for more.
+    /// The connection has room for more.
     pub fn mark_ready(&self) {
         self.0.given_at.store(0, Ordering::Relaxed);
     }

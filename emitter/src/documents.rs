@@ -1,7 +1,7 @@
 //! The upstream's own documents: its version and its OpenAPI schemas.
 //!
-//! The emitter asks for them with its own credentials, so a client chooses among the
-//! documents of a list and decides nothing else: no path, no query, no header.
+//! The emitter requests them with its own credentials, so a client chooses among the documents of a
+//! list and decides nothing else: no path, no query, no header.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ const PATHS: [&str; 7] = [
     "/openapi/v3/apis/discovery.k8s.io/v1",
 ];
 
-/// Media types that the upstream is asked for. What a client accepts selects one.
+/// Media types of the requests to the upstream. What a client accepts selects one.
 const MEDIA_TYPES: [&str; 4] = [
     "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
     "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",

@@ -105,7 +105,7 @@ impl ExpectedIdentity {
     }
 
     fn evaluate(&self, told: &Told) -> Result<Expected, FailureCause> {
-        // All resources ask at once, and must get one answer.
+        // All resources request it at once, and must get the same response.
         let mut known = self.known.write();
         let cluster = match told {
             Told::Known(uid) => Some(uid),
@@ -193,9 +193,8 @@ impl ExpectedIdentity {
     }
 
     /// Returns the ClusterProperties: the names, the configured ones, and those of an upstream that
-    /// has others.
-    /// `None` while those of the upstream are not known: a list that lacks some would say that
-    /// the cluster does not have them.
+    /// has others. `None` while those of the upstream are not known: a list that lacks some would
+    /// show that the cluster does not have them.
     fn properties(&self) -> Option<Vec<(String, String)>> {
         if self.known.read().awaits_upstream {
             return None;

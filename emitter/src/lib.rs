@@ -66,7 +66,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Args, Config};
 
-/// Does what the flags ask for.
+/// Runs the program of the flags.
 pub async fn main(args: Args) -> anyhow::Result<()> {
     let config = Config::try_from(args)?;
     let (format, filter) = &config.log;

@@ -284,7 +284,7 @@ impl Metrics {
         gauge.set(i64::from(is_valid));
     }
 
-    /// Someone asked for a list.
+    /// A client requested a list.
     pub fn listed(&self, resource: &'static ApiResource) {
         self.lists.get_or_create(&resource.into()).inc();
     }
@@ -310,7 +310,7 @@ impl Metrics {
         self.evictions.get_or_create(&labels).inc();
     }
 
-    /// The upstream said something.
+    /// The upstream sent an item.
     pub fn upstream_heard(&self, resource: &'static ApiResource, now: Timestamp) {
         let gauge = self.last_contact.get_or_create(&resource.into());
         gauge.set(now.as_second());

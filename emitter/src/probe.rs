@@ -7,9 +7,9 @@
 //! the difference.
 //!
 //! Such a list also confirms the store: objects that it lacks are absent upstream. If the upstream
-//! is unavailable, disconnected or older, reads are not confirmed, and their responses say so. An
-//! upstream that takes long, or has no capacity, may have taken writes: reads wait for it as long
-//! as they would wait for a kube-apiserver.
+//! is unavailable, disconnected or older, reads are not confirmed, and their responses state that.
+//! An upstream that takes long, or has no capacity, may have taken writes: reads wait for it as
+//! long as they would wait for a kube-apiserver.
 //!
 //! Invariants:
 //!
@@ -129,7 +129,7 @@ async fn compare(cache: &WatchCache, prober: &Prober, limit: Duration) -> Compar
     }
 }
 
-/// Returns when the upstream is known to be disconnected, which each answer says.
+/// Returns when the upstream is known to be disconnected, which each response reports.
 async fn disconnected(prober: &Prober) {
     tokio::time::sleep(TIMEOUT).await;
     while !prober.is_disconnected() {

@@ -1,4 +1,4 @@
-//! What runs: everything that the flags ask for, as tasks.
+//! What runs: all parts that the flags configure, as tasks.
 
 use std::sync::Arc;
 
@@ -225,7 +225,7 @@ impl Program {
     fn guard(&self) -> admin::Guard {
         let guard = admin::Guard::new(self.config.admin_token_file.clone());
         match self.config.access {
-            // Another emitter knows no users.
+            // Another emitter reviews no tokens.
             client::Access::Url { .. } => guard,
             client::Access::InCluster
             | client::Access::Kubeconfig { .. }
@@ -292,7 +292,7 @@ impl Program {
         Ok((access, certificates))
     }
 
-    /// Ends everything in order when that is asked for.
+    /// Ends all tasks in order at shutdown.
     fn end_with(&mut self, shutdown: CancellationToken) {
         let ending = Shutdown {
             drain: self.config.drain,

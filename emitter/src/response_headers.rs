@@ -59,7 +59,7 @@ impl Export {
 
     /// Returns the name of a view, which discloses nothing else of it.
     fn view(&self, grant: &ViewFilter) -> String {
-        // Without a seed: another replica must say the same.
+        // Without a seed: another replica must send the same value.
         let mut hasher = DefaultHasher::new();
         (self, grant).hash(&mut hasher);
         format!("{:016x}", hasher.finish())

@@ -13,7 +13,7 @@ const MAX_CLIENTS: usize = 10_000;
 const MAX_REVISIONS: usize = 8;
 
 /// Resource versions of the lists that each client was sent. What it received since then may have
-/// come from another replica, so no other resource version says anything.
+/// come from another replica, so no other resource version is comparable.
 #[derive(Debug)]
 pub struct Told<C>(Mutex<HashMap<C, VecDeque<ResourceVersion>>>);
 

@@ -56,7 +56,7 @@ const MAX_ATTEMPTS: usize = 30;
 /// Reason for which there is no serving certificate.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The API server did not do what it was asked.
+    /// The API server did not perform the request.
     #[error("{method} {path}: {why}; --ca-secret requires get and update of that object")]
     Api {
         /// The verb.

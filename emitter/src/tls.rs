@@ -121,7 +121,7 @@ pub enum Error {
 pub struct Sources {
     /// The serving certificate.
     pub certificate: Certificate,
-    /// Others, by the name that a client asks for.
+    /// Others, by the name that a client requests.
     pub named: Vec<NamedPair>,
     /// Cipher suites and versions.
     pub suites: Suites,

@@ -45,7 +45,7 @@ pub struct UpstreamWatcher {
     pub cache: Arc<WatchCache>,
     /// Counts failures.
     pub metrics: Arc<Metrics>,
-    /// Says whether the upstream is heard.
+    /// Connection state of the upstream.
     pub health: Arc<UpstreamHealth>,
     /// The namespaces of what is followed, where they are served.
     pub namespaces: Option<Namespaces>,

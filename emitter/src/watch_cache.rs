@@ -168,13 +168,13 @@ impl WatchCache {
             .count()
     }
 
-    /// Takes in what the upstream says.
+    /// Applies an event of the upstream.
     pub fn ingest(&self, event: watcher::Event, now: Timestamp) {
         self.apply_services(&event);
         self.serve(event, now);
     }
 
-    /// Serves what the upstream says.
+    /// Applies an event of the upstream and serves it.
     pub fn serve(&self, event: watcher::Event, now: Timestamp) {
         let mut inner = self.inner.lock();
         let has_misfit = inner.store.misfit().is_some();
@@ -220,7 +220,7 @@ impl WatchCache {
         self.ingested.subscribe()
     }
 
-    /// Returns whether protobuf can say all that there is.
+    /// Returns whether all objects fit protobuf.
     #[must_use]
     pub fn fits_protobuf(&self) -> bool {
         self.form.protobuf.is_some() && self.inner.lock().store.misfit().is_none()

@@ -179,7 +179,7 @@ fn read_checksum(bytes: &mut &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*checksum))
 }
 
-/// Writes seven bits a byte, the lowest first; the highest bit says that more follow.
+/// Writes seven bits a byte, the lowest first; the highest bit is set if more follow.
 fn write_number(mut number: u64, out: &mut Vec<u8>) {
     while 0x80 <= number {
         out.push((number & 0x7f) as u8 | 0x80);

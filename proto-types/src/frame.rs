@@ -117,7 +117,7 @@ impl List<'_> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListMeta {
-    /// The resource version at which all items stood as they are; zero where the server tells none.
+    /// The resource version at which all items stood as they are; zero if the server sends none.
     #[serde(default)]
     pub resource_version: ResourceVersion,
     /// Token of the next page; empty on the last.

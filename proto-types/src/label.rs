@@ -17,7 +17,7 @@ pub const SOURCE_SLICE: &str = "heliograph.dev/source-slice";
 /// On a global Service and its slices: they are no mirror of one source alone.
 pub const GLOBAL: &str = "heliograph.dev/global";
 
-/// On a global Service: what each of its members said last.
+/// On a global Service: the last state of each of its members.
 pub const MEMBERS: &str = "heliograph.dev/members";
 
 /// On every mirror Service, where it is known: the cluster that its source is, by the uid

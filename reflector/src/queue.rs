@@ -69,7 +69,7 @@ const SOON: Duration = Duration::from_millis(20);
 const LATER: Duration = Duration::from_secs(1);
 // What does not heal within a minute is worth one request a minute.
 const LONGEST: Duration = Duration::from_secs(60);
-/// Longest delay that a server can ask for.
+/// Longest delay that a server can set.
 pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 impl Queue {

@@ -89,7 +89,7 @@ impl Made {
             token,
             files,
         } = parts(access).await?;
-        // kube knows the variables of some ways alone, and none of their exceptions.
+        // kube reads the proxy variables of some clients only, and no exceptions.
         if config.proxy_url.is_none() {
             let variable = |name: &str| std::env::var(name).ok();
             config.proxy_url = proxy::around(&config.cluster_url, variable)?;

@@ -6,7 +6,7 @@ pub mod service_reflector;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Reads a command line of this program. Where it is wrong, or asks for help, prints that and ends
+/// Reads a command line of this program. If it is invalid or requests help, prints that and ends
 /// the process: with 1, and not with clap's 2, which is the code of an answer.
 #[expect(
     clippy::exit,

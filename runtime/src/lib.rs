@@ -8,7 +8,7 @@
 //! | [`files`] | how many connections a process may have |
 //! | [`flags`] | reads flags as Go programs do, for the programs that these replace |
 //! | [`watcher`] | follows one resource of one cluster: list, watch, and again |
-//! | [`listen`] | binds a socket, and says what is wrong where it cannot |
+//! | [`listen`] | binds a socket; an error names the address and the cause |
 //! | [`admin`] | liveness, readiness and metrics over HTTP |
 //! | [`log`] | what is logged, and how |
 //! | [`multicluster`] | finds the version of the Multi-Cluster Services API that a cluster serves |
@@ -19,8 +19,8 @@
 //! | [`task`] | runs named tasks until shutdown or the first failure |
 //! | [`upstream`] | connection of an emitter to its upstream, as it reports it |
 //!
-//! Invariants: nothing here knows what a source, a mirror or an export is, and
-//! nothing runs that its caller did not start and cannot stop.
+//! Invariants: this crate has no notion of sources, mirrors and exports, and nothing runs that its
+//! caller did not start and cannot stop.
 
 pub mod admin;
 pub mod certificate;

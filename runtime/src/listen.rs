@@ -1,4 +1,4 @@
-//! Binds a socket, and says what is wrong where it cannot.
+//! Binds a socket; an error names the address and the cause.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,9 +13,9 @@ const BACKLOG: u32 = 4096;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} ({flag}): {why}")]
 pub struct Error {
-    /// The address that was asked for.
+    /// The requested address.
     pub address: SocketAddr,
-    /// The flag that asked for it.
+    /// The flag with the address.
     pub flag: &'static str,
     why: String,
 }

@@ -84,8 +84,8 @@ impl<W: Write> Write for Escaping<W> {
 }
 
 impl LogFilter {
-    /// A bare level is about this program. Libraries repeat at `error` what we
-    /// report with more context, and at `debug` tell of every byte.
+    /// A bare level is about this program. Libraries repeat at `error` what we report with more
+    /// context, and at `debug` log every byte.
     fn directives(&self) -> String {
         match self.0.parse::<LevelFilter>() {
             Ok(LevelFilter::TRACE) => "trace".to_owned(),

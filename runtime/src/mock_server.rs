@@ -134,7 +134,7 @@ impl MockServer {
 }
 
 impl Script {
-    /// One request a connection: the answer says that it closes.
+    /// One request a connection: the response has `Connection: close`.
     async fn serve(self, mut stream: TcpStream) {
         let head = read_head(&mut stream).await;
         self.asked.lock().push(head);

@@ -41,7 +41,7 @@ fn below<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
     }
 }
 
-/// Returns the text of one error without what only its library's authors know.
+/// Returns the text of one error without details of its library.
 fn describe(error: &(dyn Error + 'static)) -> String {
     let is_eof = error
         .downcast_ref::<std::io::Error>()

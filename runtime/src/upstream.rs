@@ -218,7 +218,7 @@ pub enum Connection {
 }
 
 impl Connection {
-    /// Adds the header of a request that asks for it.
+    /// Adds the header that requests it.
     pub fn poller(self, headers: &mut HeaderMap) {
         if self == Self::New {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -5,8 +5,8 @@
 //! and there is no queue. Invariants:
 //!
 //! * Only a [`Listing`] whose ruling allows it, and [`Event::Deleted`], make an object absent.
-//! * Resource versions do not go back, except with a [`Listing`] whose ruling says so.
-//! * No answer makes it ask again at once without end.
+//! * Resource versions do not go back, except with a [`Listing`] whose ruling is a rewind.
+//! * No response leads to requests without a delay.
 
 mod budget;
 mod comparison;
@@ -70,7 +70,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher of that scope, which has asked nothing yet.
+    /// A watcher of that scope, before its first request.
     #[must_use]
     pub fn new(client: kube::Client, scope: Scope, limits: Limits) -> Self {
         let server = Server {
@@ -113,7 +113,7 @@ impl Watcher {
         }
     }
 
-    /// The next event. A dropped call loses nothing: the next one goes on.
+    /// The next event. A dropped call loses no event: the next call continues.
     pub async fn next(&mut self) -> Event {
         if let Some(event) = self.pending.take() {
             return event;
@@ -197,7 +197,7 @@ impl Watcher {
             }
             Ruling::Ignore(objection) => {
                 if objection == Objection::Rewinding && self.known.older == 1 {
-                    // The server is there, and only has to say so again.
+                    // The server is reachable; the next watch confirms it.
                     self.delays.reset();
                 }
                 let why = cause_of_objection(objection, &page.origin.evidence);
@@ -255,7 +255,7 @@ impl Watcher {
             Ruling::Ignore(Objection::OtherView) => {
                 self.expired(Verb::Watch, FailureCause::OtherView)
             }
-            // A server that starts may not tell yet which cluster it is. Its history is as good
+            // A server that starts may not report its cluster identity yet. Its history is as good
             // as before, and a list would tell only what came of it.
             Ruling::Ignore(Objection::UnknownCluster) => {
                 let why = cause_of_objection(Objection::UnknownCluster, &watch.origin().evidence);

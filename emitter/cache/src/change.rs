@@ -83,8 +83,8 @@ impl Change {
         ViewEvent::of(before, after)
     }
 
-    /// The frame that tells a view's watchers, encoded at most once for all views
-    /// that share event type and encoding.
+    /// The watch event for the watches of a view, encoded at most once for all views that share
+    /// event type and encoding.
     #[must_use]
     pub fn frame(&self, view: &View, encoder: &Encoder) -> Option<Encoded> {
         if view.grant.cuts() {

@@ -89,7 +89,7 @@ impl Encoder {
         close(encoding, seen.event_type(), out)
     }
 
-    /// The frame that tells a new watcher of an object that is there already.
+    /// The watch event that shows an existing object to a new watch.
     #[must_use]
     pub fn added(&self, entry: &Entry, encoding: Encoding, now: Timestamp) -> Bytes {
         let mut out = open(encoding, EventType::Added);
@@ -251,7 +251,7 @@ impl Encoder {
         format!(r#"{{"kind":"{kind}","apiVersion":"{api_version}","metadata":{meta},{items}"#)
     }
 
-    /// The frame that says that nothing happened up to a resource version.
+    /// The bookmark of a resource version.
     #[must_use]
     pub fn bookmark(&self, encoding: Encoding, revision: ResourceVersion, note: Note) -> Bytes {
         let annotations = note.annotations();

@@ -125,7 +125,7 @@ impl Entry {
         out
     }
 
-    /// The first field that protobuf cannot say, if there is one.
+    /// The first field without a protobuf equivalent, if there is one.
     #[must_use]
     pub fn misfit(&self) -> Option<&str> {
         self.misfit.as_deref()

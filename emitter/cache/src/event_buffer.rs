@@ -102,7 +102,7 @@ impl EncodedEvent {
 /// Events from a cursor on.
 #[derive(Debug)]
 pub enum Read {
-    /// The next frame, and where to go on.
+    /// The next event, and the position after it.
     Frame(EncodedEvent, Cursor),
     /// Nothing new: everything up to this resource version has been read.
     Nothing(ResourceVersion),

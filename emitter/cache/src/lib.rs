@@ -10,7 +10,7 @@
 //! | [`store`] | the objects, their history, relists as the fewest changes |
 //! | [`view_filter`] | view of one client |
 //! | [`joined`] | EndpointSlices and Endpoints in step with their Services |
-//! | [`view`] | what one kind of consumer asks for: scope, selectors, encoding |
+//! | [`view`] | view of one kind of client: scope, selectors, encoding |
 //! | [`encode`] | watch frames and list bodies, made of the upstream's bytes |
 //! | [`protobuf`], [`protobuf_body`] | the same in Kubernetes' protobuf, by a table of its fields |
 //! | [`table`] | the columns that kubectl prints |

@@ -1,8 +1,8 @@
 //! Kubernetes' protobuf, byte for byte as a kube-apiserver writes it.
 //!
-//! It is made of the JSON that is kept anyway, so that there is no second upstream
-//! watch whose progress would differ. What it takes is in [`schema`]; a field that is
-//! not there cannot be said, and [`Encoded::misfit`] tells which one it was.
+//! It is made of the JSON that is kept anyway, so that there is no second upstream watch whose
+//! progress would differ. What it takes is in [`schema`]; a field that is not in the table is lost,
+//! and [`Encoded::misfit`] names it.
 
 use bytes::Bytes;
 use proto_types::Status;

@@ -51,8 +51,7 @@ impl Default for Limits {
 /// Seconds within which clients that were connected come back, and list.
 const DOUBT: i64 = 120;
 
-/// All exported objects of one resource. Until the first list it knows nothing,
-/// and says so.
+/// All exported objects of one resource. Until the first list it is empty, and reports that.
 #[derive(Debug)]
 pub struct Store {
     form: &'static ResourceDescriptor,
@@ -92,12 +91,12 @@ pub enum Applied {
     Fresh,
 }
 
-/// An object that protobuf cannot say whole: its upstream knows more fields than we do.
+/// An object that does not fit protobuf: its upstream has fields that this program does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownField {
     /// The object.
     pub key: ObjectKey,
-    /// The field that we do not know.
+    /// The unknown field.
     pub field: Box<str>,
 }
 
@@ -143,7 +142,7 @@ impl Store {
     }
 
     /// Returns whether a client may hold that resource version with a state which history does not
-    /// continue. Only clients that listed in this epoch may go on from there.
+    /// continue. Only clients that listed in this epoch may resume from there.
     #[must_use]
     pub fn is_doubtful(&self, revision: ResourceVersion) -> bool {
         let is_before = self.doubtful.is_some_and(|doubtful| revision <= doubtful);
@@ -183,8 +182,8 @@ impl Store {
         self.progress
     }
 
-    /// The first object that protobuf could not say. Where there was one there will be
-    /// others, for the upstream is newer.
+    /// The first object that did not fit protobuf. Where there was one there will be others, for
+    /// the upstream is newer.
     #[must_use]
     pub const fn misfit(&self) -> Option<&UnknownField> {
         self.misfit.as_ref()

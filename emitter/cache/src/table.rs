@@ -37,7 +37,7 @@ impl Row {
         Self::of(cells, b"{}", Timestamp::UNIX_EPOCH)
     }
 
-    /// Writes the row, with `part` of its object as `include` says.
+    /// Writes the row, with `part` of its object as `include` requires.
     pub(crate) fn write(&self, include: Include, part: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"cells\":");
         out.extend_from_slice(self.0.as_bytes());

@@ -1,4 +1,4 @@
-//! What one kind of consumer asks for.
+//! View: what one kind of client requests.
 
 use std::sync::Arc;
 

@@ -176,7 +176,7 @@ impl ViewFilter {
     fn filter(&self, entry: &Entry, at: ResourceVersion) -> Option<Arc<Entry>> {
         let object = entry.object();
         let names = self.names(self.owner(entry, at).as_deref());
-        // Managed fields and annotations would tell of ports too.
+        // Managed fields and annotations would show ports too.
         let needed = Fields::needed()
             .filter(&entry.form().keep, &object.json)
             .ok()??;

@@ -33,7 +33,7 @@ pub struct Issuer {
     pub issuer: String,
     /// One of these must be in `aud`.
     pub audiences: Vec<String>,
-    /// Its public keys; where its discovery document says, if absent.
+    /// Its public keys; those of its discovery document, if absent.
     #[serde(default)]
     pub keys: Keys,
     /// Prefix of its users and groups, so that service accounts of two clusters are not confused.
@@ -101,7 +101,7 @@ pub enum PolicyError {
         /// Error of the system.
         source: std::io::Error,
     },
-    /// It says something else than an access configuration does.
+    /// It is no access configuration.
     #[error("access configuration {path} (--access-config) is not valid: {why}")]
     Invalid {
         /// The file.

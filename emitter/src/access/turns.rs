@@ -23,7 +23,7 @@ pub(super) struct Turns {
     by_address: Mutex<HashMap<Option<IpAddr>, usize>>,
 }
 
-/// Too many questions are asked; a later one may be answered.
+/// There are too many requests; a later one may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many credentials are being reviewed")]
 pub(super) struct Busy;

@@ -55,7 +55,7 @@ pub(super) struct AuthContext {
     pub(super) has_client_ca: bool,
     /// The flags are spelled as service-reflector's.
     pub(super) is_service_reflector: bool,
-    /// HTTP is asked for.
+    /// HTTP is configured.
     pub(super) names_insecure_port: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn notes(settings: &Settings) -> Option<String> {
 }
 
 impl AccessArgs {
-    /// Returns whether any of these says how consumers are known.
+    /// Returns whether any of these configures authentication.
     pub(super) const fn knows_consumers(&self) -> bool {
         self.token_auth_file.is_some()
             || self.access_config.is_some()

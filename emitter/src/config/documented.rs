@@ -1,4 +1,4 @@
-//! What the pages say of flags is what `--help` says.
+//! The pages document flags as `--help` does.
 
 use std::collections::BTreeSet;
 

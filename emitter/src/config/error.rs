@@ -25,7 +25,7 @@ pub enum Error {
          the token"
     )]
     PlainToken(http::Uri),
-    /// Exporting everything must be said, and is not what an empty value says.
+    /// Exporting everything needs an explicit value; an empty one is an error.
     #[error(
         "--selector is missing or empty, which would export everything; name the label that \
          exported objects carry, such as heliograph.dev/export=true, or let ServiceExports \

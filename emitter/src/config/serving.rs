@@ -1,4 +1,4 @@
-//! Flags that say where is served, and with what.
+//! Flags of the addresses and certificates.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ use super::Error;
 #[derive(Debug, Args)]
 pub(super) struct UpstreamArgs {
     /// Follow what answers at this URL, such as another emitter, instead of a cluster: fan-out
-    /// grows as a tree, whose tiers tell the same resource versions.
+    /// grows as a tree, whose tiers have the same resource versions.
     #[arg(long, value_name = "URL", conflicts_with = "kubeconfig")]
     upstream_url: Option<Uri>,
 

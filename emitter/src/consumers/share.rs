@@ -154,7 +154,7 @@ impl Item {
 }
 
 impl Consumers {
-    /// Takes something for a consumer, or says which limit it meets.
+    /// Takes a slot for a client, or returns the limit that is reached.
     pub(super) fn take(
         self: &Arc<Self>,
         consumer: &Arc<str>,

@@ -48,7 +48,7 @@ pub async fn sign(
     response
 }
 
-/// As a kube-apiserver, but with nothing that would tell more.
+/// As a kube-apiserver, but without further details.
 async fn namespace(State(identity): State<Arc<ExpectedIdentity>>) -> Response {
     match identity.uid() {
         Some(uid) => document_of(&json!({

@@ -81,7 +81,7 @@ pub enum Eviction {
 }
 
 impl Eviction {
-    /// The reason that was said as a number, if one was.
+    /// The reason as a number, if there was one.
     pub(crate) fn of_word(word: u8) -> Option<Self> {
         let all = [Self::Slow, Self::Shutdown, Self::Access, Self::Stalled];
         all.into_iter().find(|it| *it as u8 == word)

@@ -1,9 +1,9 @@
-//! An answer over HTTP/1.1 that goes on for long: a watch.
+//! A long response over HTTP/1.1: a watch.
 //!
-//! The HTTP library keeps buffers of 8 KiB for the request, for the next one and for what
-//! is to be written. A watch needs none of them: it waits. So an answer without a known
-//! length is taken from the library and written here, in chunks (RFC 9112, section 7.1),
-//! all that are ready at once; afterwards the library goes on with the connection.
+//! The HTTP library keeps buffers of 8 KiB for the request, for the next one and for what is to be
+//! written. A watch needs none of them: it waits. So an answer without a known length is taken from
+//! the library and written here, in chunks (RFC 9112, section 7.1), all that are ready at once;
+//! afterwards the library continues with the connection.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -161,7 +161,7 @@ where
         }
     }
 
-    /// Notices that the client leaves; keeps what else it asks.
+    /// Detects that the client disconnects; keeps its next requests.
     fn listen(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.read.len() < MAX_READ {
             let mut bytes = [0; 512];

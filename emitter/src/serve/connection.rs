@@ -145,7 +145,7 @@ impl Server {
         }
     }
 
-    /// Returns, and says so, if no request's head has come in time.
+    /// Returns an error if the head of a request did not arrive in time.
     async fn first_head(&self, connection: &Connection, deadline: Instant) {
         let first = connection.first_request();
         if tokio::time::timeout_at(deadline, first).await.is_ok() {

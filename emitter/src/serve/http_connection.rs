@@ -82,7 +82,7 @@ impl Http {
         let max_header_bytes = limits.max_header_bytes.get();
         let mut one = http1::Builder::new();
         one.timer(TokioTimer::new())
-            // Its clock also runs while a connection has nothing to ask.
+            // Its clock also runs while a connection sends no request.
             .header_read_timeout(limits.idle_timeout)
             .max_buf_size(max_header_bytes.max(MIN_BUFFER));
         let mut two = http2::Builder::new(TokioExecutor::new());

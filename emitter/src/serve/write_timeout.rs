@@ -1,4 +1,4 @@
-//! A socket whose other end must go on taking what it is sent.
+//! A socket whose peer must keep reading.
 //!
 //! The HTTP libraries wait indefinitely until a socket can be written to. A client that stops
 //! reading would hold its buffers until its watch ends.
@@ -108,7 +108,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Flushing a socket is no progress: it says nothing of what the client took.
+        // Flushing a socket is no progress: it does not show what the client read.
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -1,4 +1,4 @@
-//! Certificates by the name that a client asks for.
+//! Certificates by the name that a client requests.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

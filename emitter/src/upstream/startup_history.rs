@@ -18,7 +18,7 @@ use proto_types::{ResourceVersion, Status};
 use runtime::watcher::Scope;
 use tracing::debug;
 
-/// An upstream that does not say so soon has nothing to say against it.
+/// An upstream that does not object soon allows it.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// For the answer to begin.
@@ -35,7 +35,7 @@ pub(super) enum Phase {
     Present,
 }
 
-/// The oldest resource version from which the upstream tells all changes, if it says so: a watch
+/// The oldest resource version from which the upstream has all changes, if it reports one: a watch
 /// from the first one is refused with the oldest that would do.
 pub(super) async fn oldest(client: &kube::Client, scope: &Scope) -> Option<ResourceVersion> {
     let first = tokio::time::timeout(ANSWER + PATIENCE, first_line(client, scope)).await;

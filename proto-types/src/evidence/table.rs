@@ -13,7 +13,7 @@ pub enum Ruling {
     Rewound,
     /// Additions and changes count, absences do not.
     AddOnly(Weakness),
-    /// Nothing counts. The reader keeps what it knows and asks again later.
+    /// Nothing counts. The watcher keeps the known objects and lists again later.
     Ignore(Objection),
 }
 

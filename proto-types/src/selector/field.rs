@@ -45,7 +45,7 @@ impl FieldSelector {
             .all(|term| (value_of(&term.field) == term.value) == term.equal)
     }
 
-    /// The one value that a field must have, where the selector says so.
+    /// The one value that a field must have, if the selector requires one.
     #[must_use]
     pub fn exact(&self, field: &str) -> Option<&str> {
         self.terms

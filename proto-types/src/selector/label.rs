@@ -8,8 +8,8 @@ use crate::Labels;
 
 /// A conjunction of requirements; without any, it matches everything.
 ///
-/// Requirements are kept sorted, so that selectors that say the same in another
-/// order are equal and share what is computed for them.
+/// Requirements are kept sorted, so that selectors with the same meaning in another order are equal
+/// and share what is computed for them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct LabelSelector {
     requirements: Vec<Requirement>,
@@ -325,7 +325,7 @@ fn check_key(key: &str) -> Result<(), InvalidSelector> {
     if broken.is_empty() {
         return Ok(());
     }
-    // A kube-apiserver has no path to name here, and says so.
+    // A kube-apiserver has no field path for this error, and its message states that.
     let rules = broken.join("; ");
     Err(InvalidSelector(format!(
         "<nil>: Invalid value: {key:?}: {rules}"

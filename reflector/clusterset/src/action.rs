@@ -356,8 +356,8 @@ fn has_marks<T>(observed: &Observed<T>, labels: &Labels, annotations: &Labels) -
     holds(&observed.labels, labels) && holds(&observed.annotations, annotations)
 }
 
-/// Returns whether an import has annotations that no export asks for. Those of kubectl
-/// stay, since they are its own record.
+/// Returns whether an import has annotations of no export. Those of kubectl stay, since they are
+/// its own record.
 fn has_unexpected_fields(observed: &Observed<ImportObject>, wanted: &Labels) -> bool {
     let is_stray =
         |key: &String| !wanted.contains_key(key) && !key.starts_with("kubectl.kubernetes.io/");

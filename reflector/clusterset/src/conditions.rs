@@ -61,7 +61,7 @@ impl Condition {
         }
     }
 
-    /// Returns whether an observed condition says the same.
+    /// Returns whether an observed condition is equal.
     #[must_use]
     pub fn is_shown_by(&self, observed: &Value) -> bool {
         self.has_status_of(observed)

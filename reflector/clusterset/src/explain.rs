@@ -1,4 +1,4 @@
-//! Why an import is as it is, for people: what each cluster says, what is wrong, and what follows.
+//! Why an import is as it is, for people: the state of each cluster, the problems, and the result.
 
 use std::fmt;
 

@@ -36,7 +36,7 @@ pub struct ClusterSet {
     rejected_fields: Rejected,
     /// Fields that the installed ServiceImport schema drops, such as `status.conditions`.
     dropped: BTreeSet<Box<str>>,
-    /// Lists that were not asked for again yet.
+    /// Lists that were not requested again yet.
     doubts: Vec<RelistRequest>,
 }
 
@@ -275,7 +275,7 @@ impl ClusterSet {
         let is_other = before != known.is_stale();
         let held = self.weigh(cluster, part, by, &affected);
         if by == By::List || is_other {
-            // What a cluster does not have, and whether it is heard, concerns all imports.
+            // Missing data of a cluster, and its connection, concern all imports.
             return self.keys();
         }
         affected.into_iter().chain(held).collect()

@@ -9,7 +9,7 @@ pub enum Desired<T> {
     Present(T),
     /// It should not exist.
     Absent,
-    /// Its sources cannot say, so it stays as it is.
+    /// Its sources are unavailable, so it stays unchanged.
     #[default]
     Unknown,
 }

@@ -132,7 +132,7 @@ pub struct Judged<'a> {
     pub is_new: bool,
 }
 
-// A list that proves nothing is asked for again.
+// A list without evidence is requested again.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 impl DeletionHold {
@@ -313,7 +313,7 @@ impl DeletionHold {
         })
     }
 
-    /// Begins a hold. One in mass takes the place of one that asks for confirmation alone.
+    /// Begins a hold. A hold of a mass deletion replaces one that waits for confirmation alone.
     fn begin(&mut self, why: HoldReason, now: MonotonicTime) {
         let is_mass = why != HoldReason::EveryDeletion;
         let stays = |it: &Held| !is_mass || it.why != HoldReason::EveryDeletion;

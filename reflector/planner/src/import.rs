@@ -1,8 +1,8 @@
-//! What may come in from a source, as its consumer configured it: a source is believed
-//! about its own Services, and about nothing else.
+//! What may come in from a source, as its consumer configured it: a source is trusted about its own
+//! Services, and about nothing else.
 //!
 //! * What is refused is left out, and the rest flows.
-//! * What decides is the policy and what the source says, never what came first.
+//! * The policy and the state of the source decide, never the order of events.
 //! * Loopback, link-local, multicast and unspecified addresses never pass, see
 //!   [`crate::address`]; nor do those of the local cluster.
 

@@ -208,7 +208,7 @@ impl Index {
         keys
     }
 
-    /// All local keys that may depend on whether a source can be asked.
+    /// All local keys that may depend on the connection of a source.
     fn keys_of(&self, rank: Rank) -> AffectedKeys {
         let name = &self.policy.source(rank).name;
         let role = self.policy.role(rank);
@@ -229,7 +229,7 @@ impl Index {
         })
     }
 
-    /// The global Services of the local cluster that say that a source is a member, or that have
+    /// The global Services of the local cluster that record a source as a member, or that have
     /// none, and those that wait to learn whether the local cluster is one.
     fn globals_of(&self, rank: Rank) -> AffectedKeys {
         let name = &self.policy.source(rank).name;

@@ -24,7 +24,7 @@ pub struct Search {
 pub struct Found {
     /// Services of the page, in the order of their names.
     pub services: Vec<ListedService>,
-    /// Number of the page: the last one if the search asked for a later one.
+    /// Number of the page: the last one if the search named a later one.
     pub page: usize,
     /// Number of Services that were found.
     pub found: usize,
@@ -67,7 +67,7 @@ pub struct Member {
     pub ports: Vec<String>,
     /// Endpoints by zone; the zone is empty for endpoints without one.
     pub zones: BTreeMap<String, Count>,
-    /// Endpoints in the order of the EndpointSlices, as many as asked for.
+    /// Endpoints in the order of the EndpointSlices, up to the requested number.
     pub endpoints: Vec<Endpoint>,
     /// Errors of EndpointSlices that cannot be read.
     pub errors: Vec<String>,
@@ -92,7 +92,7 @@ impl Member {
     }
 }
 
-/// Returns the Services that a search asks for.
+/// Returns the Services of a search.
 #[must_use]
 pub fn find(index: &Index, search: &Search) -> Found {
     let keys = index.keys();

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`policy`] | what was configured, checked as a whole |
 //! | [`name`] | names of sources and mirrors |
-//! | [`source`] | what a source says, and how sure that is: [`SourceState`] |
+//! | [`source`] | state of a source, and its certainty: [`SourceState`] |
 //! | [`local`] | what is observed in the local cluster, managed objects only |
 //! | [`index`] | [`Index`]: all of it, and which keys a change touches |
 //! | [`update`] | [`Update`]: entry of all changes into the [`Index`] |
@@ -25,7 +25,7 @@
 //! | [`import`] | what may come in from a source |
 //! | [`address`] | what may not pass |
 //! | [`hold`] | deletions that a source causes in mass |
-//! | [`staleness`] | what becomes of endpoints while their source is silent |
+//! | [`staleness`] | treatment of endpoints while their source is stale |
 //! | [`rejected`] | optional fields that the local API server does not take |
 //! | [`problem`] | what could not be done, in users' words |
 //!

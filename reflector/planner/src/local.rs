@@ -110,12 +110,12 @@ impl LocalState {
         self.endpoints.objects.keys().cloned().map(MirrorKey::new)
     }
 
-    /// Returns whether the managed Service of that name says that it has managed Endpoints.
+    /// Returns whether the managed Service of that name has the mark of managed Endpoints.
     pub(crate) fn is_marked(&self, key: &MirrorKey) -> bool {
         self.service(key).is_some_and(reports_endpoints)
     }
 
-    /// Returns whether a managed Service says that it has managed Endpoints.
+    /// Returns whether a managed Service has the mark of managed Endpoints.
     pub(crate) fn has_marked(&self) -> bool {
         self.services().any(|(_, it)| reports_endpoints(it))
     }
@@ -180,7 +180,7 @@ impl LocalState {
         self.adoptions.get(key.object())
     }
 
-    /// Adopts a Service that its owner does not know to be managed yet.
+    /// Adopts a Service that is not managed yet.
     pub(crate) fn adopt(
         &mut self,
         key: ObjectKey,

@@ -55,7 +55,7 @@ pub struct MirrorService {
     pub spec: ServiceSpec,
     /// `true` if an observed Service has fields that a mirror never has. A desired one never does.
     pub has_unexpected_fields: bool,
-    /// That it is not to be managed any more. What is observed never says so.
+    /// That it is not to be managed any more. No observed object has this value.
     pub hand_over: Option<HandOver>,
 }
 
@@ -249,7 +249,7 @@ impl Mirror for MirrorSlice {
 }
 
 impl Observed<MirrorService> {
-    /// Returns whether a global Service says that a source is a member of it.
+    /// Returns whether a global Service records a source as a member.
     pub(crate) fn names(&self, source: &SourceName) -> bool {
         let clusters = self
             .shows
@@ -259,7 +259,7 @@ impl Observed<MirrorService> {
         clusters.any(|it| it == source.as_str() || ownership::as_label(it) == source.as_str())
     }
 
-    /// Members of a global Service, as it says.
+    /// Members that a global Service records.
     pub(crate) fn members(&self) -> impl Iterator<Item = SourceName> {
         let shows = self.shows.as_ref();
         let clusters = shows.and_then(|it| it.marks.annotations.get(GLOBAL_CLUSTERS));

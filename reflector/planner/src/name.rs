@@ -39,7 +39,7 @@ pub struct SourceName(DnsLabel);
 
 /// Namespace and name of a Service in the local cluster: the unit of planning.
 ///
-/// It may be longer than a Service's name can be; the plan of such a key says so.
+/// It may be longer than a Service's name can be; the plan of such a key reports that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MirrorKey(ObjectKey);
 
@@ -154,7 +154,7 @@ pub fn global_slice_name(source: &SourceName, slice: &ObjectKey) -> Box<str> {
     hashed_name("gl-", source, slice)
 }
 
-/// The letters that tell objects of different sources and namespaces apart.
+/// The letters that distinguish objects of different sources and namespaces.
 fn hash(kind: &str, source: &SourceName, object: &ObjectKey) -> String {
     let mut hasher = SipHasher13::new();
     hasher.write(kind.as_bytes());

@@ -18,7 +18,7 @@ use crate::policy::PolicyRight;
 
 pub use conflict::{Conflict, HandoverBlocker};
 
-/// Something that people should know about one object.
+/// A problem of one object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Problem {
     /// Source of the object.
@@ -55,7 +55,7 @@ pub enum ProblemCause {
         /// Service that is mirrored.
         service: ObjectKey,
     },
-    /// It asks for a policy that concerns other clusters' traffic.
+    /// It sets a policy that concerns the traffic of other clusters.
     #[error(
         "{annotation} is not applied: source policies that concern the traffic of other clusters \
          require a right; add {right} to import.policies of the source, or set the annotation \
@@ -67,7 +67,7 @@ pub enum ProblemCause {
         /// The right that it lacks.
         right: PolicyRight,
     },
-    /// It says something else than the other members of a global Service.
+    /// It differs from the other members of a global Service.
     #[error(
         "in global Service {global} it differs from source {winner}, which comes first: {conflict}"
     )]
@@ -206,7 +206,7 @@ pub enum ProblemCause {
         /// Time of the hold.
         hold: Duration,
     },
-    /// The source is silent, and its endpoints are published as not ready.
+    /// The source is stale, and its endpoints are published as not ready.
     #[error(
         "its endpoints are published as not ready, because the source has not been heard for \
          {after:?} (notReadyAfter); they become ready again when it is heard"
@@ -215,7 +215,7 @@ pub enum ProblemCause {
         /// The limit.
         after: Duration,
     },
-    /// The source is silent, and its endpoints are removed.
+    /// The source is stale, and its endpoints are removed.
     #[error(
         "its endpoints are removed, because the source has not been heard for {after:?} \
          (dropAfter); they come back when it is heard"
@@ -351,7 +351,7 @@ pub enum ProblemCause {
         /// Defect.
         why: &'static str,
     },
-    /// Nothing says where the endpoints are.
+    /// No object has the endpoints.
     #[error(
         "its mirror has no endpoints, because the source exports no EndpointSlice of it; if it \
          has no selector, add the export label to its EndpointSlices or Endpoints too"

@@ -39,7 +39,7 @@ pub enum ServiceKind {
 /// The address families of a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Families {
-    /// The source does not say; the local API server chooses.
+    /// The source has none; the local API server chooses.
     Unstated,
     /// One.
     Single(Family),
@@ -220,7 +220,7 @@ impl ServiceSpec {
 }
 
 impl ServiceKind {
-    /// The family that comes first, where that is said.
+    /// The first IP family, if it is set.
     #[must_use]
     pub const fn family(&self) -> Option<Family> {
         match self {

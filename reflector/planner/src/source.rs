@@ -1,4 +1,4 @@
-//! What a source says, and how sure that is.
+//! State of a source, and its certainty.
 
 mod export;
 mod slices;

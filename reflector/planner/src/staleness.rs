@@ -1,6 +1,6 @@
-//! What becomes of endpoints while their source is silent.
+//! Treatment of endpoints while their source is stale.
 //!
-//! A Service is never among it: its address outlives any silence.
+//! A Service is never among it: its cluster IP stays.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(crate) struct Rules<'a> {
 /// Rule that applies, with its delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Age {
-    /// None: endpoints are as the source said.
+    /// None: endpoints are those of the source.
     #[default]
     Fresh,
     /// They are published as not ready.
@@ -63,7 +63,7 @@ pub enum Age {
 pub(crate) enum Contact {
     /// It is followed. Silence is watched for where it is followed.
     Followed,
-    /// It is not, and was last heard then.
+    /// It is disconnected since that last contact.
     Lost(MonotonicTime),
 }
 

@@ -1,8 +1,8 @@
 //! Entry of all changes into the [`Index`].
 //!
 //! Two rules compare a change with plans: an external modification is a change of an object that
-//! was as planned, and a failback begins when a plan says so. This module therefore lies above
-//! both, the index and the planner; the index itself never plans.
+//! was as planned, and a plan starts a failback. This module therefore lies above both, the index
+//! and the planner; the index itself never plans.
 
 mod adoption;
 mod contest;

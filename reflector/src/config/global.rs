@@ -39,7 +39,7 @@ pub struct GlobalEntry {
         alias = "localFirst"
     )]
     pub local_first: String,
-    /// In which order clusters serve, where a Service does not say.
+    /// Failover order if a Service has none.
     #[serde(default)]
     pub failover: Vec<String>,
     /// Clusters that decide before others where members differ, in this order.

@@ -27,7 +27,7 @@ const MAX_FILE: u64 = 64 << 10;
 pub struct Guard {
     /// File with a bearer token in each line; read again for each request.
     tokens: Option<Arc<PathBuf>>,
-    /// The API server that knows users.
+    /// The API server that reviews tokens.
     reviewer: Option<Arc<Reviewer>>,
 }
 

@@ -1,4 +1,4 @@
-//! Readers that the API server knows: TokenReview and SubjectAccessReview.
+//! Clients that the API server authenticates and authorizes: TokenReview and SubjectAccessReview.
 //!
 //! Any client of the port can invent tokens. Few are reviewed at a time, fewer of one address, and
 //! the response to an invalid one is delayed, so that they cost the API server little.
@@ -35,9 +35,9 @@ pub(super) enum Verdict {
     Forbidden(String),
     /// No user has the token.
     Unknown,
-    /// Too many ask.
+    /// There are too many requests.
     Busy,
-    /// It cannot be asked.
+    /// It is unavailable.
     Failed(String),
 }
 

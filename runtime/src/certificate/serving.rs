@@ -1,5 +1,5 @@
-//! Verifies serving certificates as Go does, and says which one is wrong and how to make
-//! a good one.
+//! Verifies serving certificates as Go does, and reports the one that is invalid and how to make a
+//! good one.
 
 use std::sync::Arc;
 

@@ -10,20 +10,19 @@ use http::Uri;
 pub enum Access {
     /// The cluster that this process runs in, as its service account.
     InCluster,
-    /// As a kubeconfig says.
+    /// As in a kubeconfig.
     Kubeconfig {
         /// The file.
         path: PathBuf,
         /// The context to use; the file's current one if absent.
         context: Option<String>,
     },
-    /// As a kubeconfig says that may have inline data only: by its current context, or its only
-    /// one.
+    /// As in a kubeconfig that may have inline data only: by its current context, or its only one.
     InlineKubeconfig {
         /// The file.
         path: PathBuf,
     },
-    /// As a kubeconfig says that is no file: a server and a credential plugin from two places.
+    /// As in a kubeconfig that is no file: a server and a credential plugin from two places.
     Provided {
         /// Object from which it comes, for messages.
         origin: String,

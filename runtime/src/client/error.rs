@@ -41,7 +41,7 @@ pub enum Error {
         #[source]
         source: KubeconfigError,
     },
-    /// The kubeconfig says something that no client can do.
+    /// The kubeconfig has a setting that no client supports.
     #[error("cannot connect as context {context:?} of kubeconfig {path} says: {why}")]
     Invalid {
         /// The file.
@@ -81,12 +81,12 @@ pub enum Error {
     UnknownContext {
         /// The file.
         path: PathBuf,
-        /// The context that was asked for.
+        /// The requested context.
         context: String,
         /// Those that there are.
         known: String,
     },
-    /// Neither the caller nor the kubeconfig says which context.
+    /// Neither the caller nor the kubeconfig names a context.
     #[error("kubeconfig {path} has no current context: name one of {known}")]
     NoContext {
         /// The file.
@@ -267,7 +267,7 @@ pub enum Invalid {
     /// The credential plugin has no name.
     #[error("its exec credential plugin has no command; add `command`")]
     NoCommand,
-    /// The credential plugin asks a human.
+    /// The credential plugin needs a terminal.
     #[error(
         "credential plugin {0:?} has interactiveMode Always, and there is no terminal; \
          set it to IfAvailable or Never"

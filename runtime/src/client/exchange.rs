@@ -40,7 +40,7 @@ pub fn observed(
             observe: Arc::clone(&observe),
         };
         async move {
-            // All of it, so that what is dropped with the future tells.
+            // The whole state, so that a dropped future is counted.
             let mut pending = pending;
             let response = client.send(request).await;
             pending.code = response.as_ref().ok().map(http::Response::status);
@@ -50,7 +50,7 @@ pub fn observed(
     Client::new(service, namespace)
 }
 
-/// Returns the delay that a server asked for. Only the form in seconds is read: Kubernetes sends no
+/// Returns the delay that a server named. Only the form in seconds is read: Kubernetes sends no
 /// other.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -1,8 +1,8 @@
 //! Connections that leave their thread to others between two reads.
 //!
-//! A server that sends without end, such as interim answers (103), would else be read for as long as
-//! there is something: hyper goes on until an answer begins. Other sources and probes share the
-//! thread.
+//! A server that sends without end, such as interim answers (103), would else be read for as long
+//! as there is something: hyper continues until a response begins. Other sources and probes share
+//! the thread.
 
 use std::io;
 use std::pin::Pin;

@@ -6,7 +6,7 @@ use rustls::pki_types::pem::PemObject;
 use super::error::InvalidKey;
 use super::{ClientCertificate, Error, Parts, certificates};
 
-/// Adds a client certificate. Kube reads the files; what is wrong with them is said before.
+/// Adds a client certificate. Kube reads the files; errors in them are reported before.
 pub(super) fn add(parts: &mut Parts, identity: &ClientCertificate) -> Result<(), Error> {
     let ClientCertificate { certificate, key } = identity;
     let content = std::fs::read(certificate).and_then(|it| certificates(&it));

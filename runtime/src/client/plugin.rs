@@ -46,7 +46,7 @@ fn hint(install: Option<&str>) -> String {
     )
 }
 
-/// Returns the end of what was said, where tools say why they failed.
+/// Returns the end of the output, where programs print the error.
 fn end(text: &str) -> String {
     let text = text.trim().replace(|it: char| it.is_control(), " ");
     let n = text.chars().count();

@@ -1,8 +1,7 @@
 //! A client that is made again when what it was made of changes.
 //!
-//! Nothing runs for it: a request looks whether the files are still those, and at most
-//! once a second. A watch that is open goes on as it is; what follows it uses what is
-//! there then.
+//! Nothing runs for it: a request looks whether the files are still those, and at most once a
+//! second. An open watch continues; what follows it uses what is there then.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use crate::files::content;
 
 // Reading a few files is cheap, but not next to each of a thousand writes a second.
 const LOOK: Duration = Duration::from_secs(1);
-// A plugin may take seconds, and what it has to say may stay the same.
+// A plugin may take seconds, and its output may stay the same.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 // What cannot be used now can be in a moment, if at all.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -166,7 +165,7 @@ mod tests {
             write(&self.directory.path().join("config"), &self.server, user);
         }
 
-        /// Asks, and returns who asked.
+        /// Sends a request, and returns its client.
         async fn ask(&self) -> String {
             let request = Request::get("/").body(Body::empty()).unwrap();
             self.client.send(request).await.unwrap();

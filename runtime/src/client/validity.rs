@@ -1,5 +1,5 @@
-//! What a server does not say that refuses a token: that the token has expired, or is not valid
-//! yet.
+//! The reason for a rejected token, which a server does not report: that the token has expired, or
+//! is not valid yet.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,8 +10,8 @@ use tower::Service;
 
 use super::token::claims;
 
-/// Reason why a token that was refused could not be accepted, as its own claims say. An extension
-/// of the answer.
+/// Reason why a token that was refused could not be accepted, by its own claims. An extension of
+/// the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invalid(pub(crate) String);
 
@@ -47,7 +47,7 @@ where
     }
 }
 
-/// Returns why a token is not valid now; `None` where it is, or does not say.
+/// Returns why a token is not valid now; `None` if it is, or has no times.
 fn invalid(sent: &HeaderValue, now: Timestamp) -> Option<Invalid> {
     let token = sent.to_str().ok()?.strip_prefix("Bearer ")?;
     let claims = claims(token)?;

@@ -1,10 +1,10 @@
 //! Comparison of what is known with a list, after a server was lost.
 //!
 //! After the restore of a backup a server counts on from there. Once it has passed the position of
-//! a watcher, no answer to a watch says that it went back, and what happened in between would be
+//! a watcher, no response to a watch shows that it went back, and what happened in between would be
 //! missing indefinitely. So a watcher whose server could not be reached resumes its watch, and
 //! lists soon after. A watch that ends at its own time, or that is open again at the first attempt,
-//! says nothing of that kind: a restore takes longer.
+//! is no sign of that: a restore takes longer.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -39,7 +39,7 @@ impl UpstreamStatus {
 pub(super) struct Comparison {
     /// Failures since a watch was open.
     n_failures: u32,
-    /// Time of the last list that was believed.
+    /// Time of the last accepted list.
     listed: Instant,
     due: Option<Instant>,
     is_under_way: bool,
@@ -88,7 +88,7 @@ impl Comparison {
         self.is_under_way = true;
     }
 
-    /// Notes a list that is believed. Returns whether it compares.
+    /// Notes an accepted list. Returns whether it compares.
     pub(super) fn listed(&mut self) -> bool {
         let is_under_way = self.is_under_way;
         *self = Self::new();

@@ -6,7 +6,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::Limits;
 
-// Longest delay that a server can ask for.
+// Longest delay that a server can set.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Growing delays, never the same in two watchers.
@@ -34,7 +34,7 @@ impl Delays {
         }
     }
 
-    /// The next delay, or what the server asked for, if that is longer.
+    /// The next delay, or the one that the server named, if that is longer.
     pub(super) fn next(&mut self, retry_after: Option<Duration>) -> Duration {
         let own = self.growing.next().unwrap_or(self.longest);
         let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);

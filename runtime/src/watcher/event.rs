@@ -1,4 +1,4 @@
-//! What is followed, and what is heard of it.
+//! Scope of a watch, and its events.
 
 use proto_types::evidence::{Evidence, Ruling};
 use proto_types::resource::ApiResource;
@@ -20,7 +20,7 @@ pub struct Scope {
 /// Event of a watcher.
 #[derive(Debug)]
 pub enum Event {
-    /// A completed list. What is not in it does not exist if its ruling says so.
+    /// A completed list. An object that is not in it does not exist if its ruling counts absences.
     Listed(Listing),
     /// An object is there, or changed.
     Applied(RawObject),

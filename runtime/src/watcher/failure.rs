@@ -41,7 +41,7 @@ pub enum FailureCause {
     /// The client is not allowed to do it (403).
     #[error("not allowed: {0}")]
     Forbidden(String),
-    /// The server knows no such resource (404).
+    /// The server does not serve the resource (404).
     #[error("not served there, or nothing but a Kubernetes API server answers: {0}")]
     NotServed(String),
     /// Too many requests (429).
@@ -124,7 +124,7 @@ impl Failure {
         self.cause.reason()
     }
 
-    /// It with what helps, where the cause does not say so itself.
+    /// The failure with a remedy, if the cause has none.
     #[must_use]
     pub fn with_remedy(&self) -> String {
         match self.cause.remedy() {

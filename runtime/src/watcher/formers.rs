@@ -2,7 +2,7 @@
 //!
 //! A watcher holds what watches sent it lately: since the last but one was opened. It says so when
 //! it opens the next, and an emitter then sends a difference only from such a version. What comes
-//! of a difference is checked; one that does not fit breaks the watch, and the watcher asks for no
+//! of a difference is checked; one that does not fit breaks the watch, and the watcher requests no
 //! more of them until it lists.
 
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ enum Mode {
     },
     /// There was no room: until the next watch but one nothing is held.
     Resting { is_open: bool },
-    /// Something did not fit: until the next list no differences are asked for.
+    /// Something did not fit: until the next list the watcher requests no differences.
     Off,
 }
 

@@ -111,7 +111,7 @@ impl ServerHeaders {
 }
 
 impl Verifier {
-    /// Verifier that asks that guard; without one it accepts every server.
+    /// Verifier that calls that check; without one it accepts every server.
     #[must_use]
     pub fn new(client: kube::Client, limits: Limits, guard: Option<IdentityCheck>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! How long a watcher waits, how much it takes, and how often it asks.
+//! Delays, sizes and request intervals of a watcher.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ pub struct Limits {
     pub shortest_watch: Duration,
     /// The least wait after a first failure.
     pub first_delay: Duration,
-    /// The longest wait after many, unless the server asks for more.
+    /// The longest wait after many, unless the server names a longer one.
     pub longest_delay: Duration,
-    /// The longest wait for a list, after a server that could not be reached is heard again.
+    /// The longest wait for a list, after an unreachable server responds again.
     pub compare: Duration,
     /// The least time between lists of a server whose watches break, and open again at once.
     pub compare_rarely: Duration,

@@ -1,4 +1,4 @@
-//! What may be asked of a watcher beside its scope.
+//! Options of a watcher beside its scope.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::identity::{IdentityCheck, Verifier};
 use super::state::Step;
 
 impl Watcher {
-    /// The same, which lists first what was at a resource version, and tells what happened since.
-    /// Where the server does not know any more, it lists the present.
+    /// The same, which lists the state at a resource version first, and then reports the changes
+    /// since. If that state has expired, it lists the current one.
     #[must_use]
     pub fn beginning_at(mut self, revision: ResourceVersion) -> Self {
         self.begin(Step::ListAt { revision });
@@ -28,8 +28,8 @@ impl Watcher {
         self
     }
 
-    /// The same, which asks again after that time where a list has no resource version, and so
-    /// cannot be watched from. Without this, such a list is none.
+    /// The same, which lists again after that time if a list has no resource version, and so cannot
+    /// be watched from. Without this, such a list is none.
     #[must_use]
     pub fn polling(mut self, every: Duration) -> Self {
         self.server.poll_every = Some(every);

@@ -1,4 +1,4 @@
-//! Search for another replica, while a watch goes on whose server is disconnected.
+//! Search for another replica while the server of an open watch is disconnected.
 //!
 //! The watch stays open: its server may be the only one, and connect again. Each attempt
 //! takes a new connection, after a delay that grows. A word of the open watch ends the search.

@@ -23,7 +23,7 @@ pub(super) use refusal::{innermost, meaning};
 /// Request that was begun and is not answered yet.
 pub(super) type Pending<T> = Pin<Box<dyn Future<Output = Result<T, RequestError>> + Send>>;
 
-/// Failure of a request, and the delay before the next one that the server asked for.
+/// Failure of a request, and the delay before the next one that the server named.
 #[derive(Debug)]
 pub(super) struct RequestError {
     pub(super) cause: FailureCause,

@@ -119,7 +119,8 @@ impl Server {
             if let said @ UpstreamStatus::Disconnected(_) = UpstreamStatus::of(&headers) {
                 upstream = said;
             }
-            // A page is of the moment of the first one, unless its server says otherwise.
+            // A page is of the moment of the first one, unless its server sends another resource
+            // version.
             if headers.get(upstream::READ).is_some_and(|it| *it == CACHED) && !page.is_same(&list) {
                 read = Read::Cached;
             }

@@ -31,7 +31,7 @@ pub(super) enum State {
 
 /// Event while a watch is open.
 pub(super) enum WatchStep {
-    /// The watch said something.
+    /// The watch sent an item.
     Item(WatchItem),
     /// A watch is open at a connected server.
     Found(Box<Watch>),

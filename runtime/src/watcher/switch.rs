@@ -23,7 +23,7 @@ impl Watcher {
         }
     }
 
-    /// Another server is connected: goes on there, unless its watch would not continue this one.
+    /// Another server is connected: continues there, unless its watch would not continue this one.
     pub(super) fn found(&mut self, watch: Box<Watch>) -> Option<Event> {
         if !matches!(self.evaluate(watch.origin()), Ruling::Replace) {
             return None;

@@ -1,4 +1,4 @@
-//! Namespaces, which no upstream is asked for: their names stand in what is exported.
+//! Namespaces, which no upstream serves to the emitter: their names come from the exported objects.
 
 use jiff::Timestamp;
 use proto_types::resource;

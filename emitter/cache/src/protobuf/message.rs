@@ -1,4 +1,4 @@
-//! Messages as tables of fields, which say both directions.
+//! Messages as tables of fields, for reading and writing.
 
 /// The fields of a message, by ascending number.
 pub type Message = &'static [Field];

@@ -1,4 +1,4 @@
-//! From JSON to protobuf in one pass, as a table of fields says.
+//! From JSON to protobuf in one pass, by a table of fields.
 //!
 //! As gogo's generated Go code writes it: fields by ascending number, maps by key,
 //! and whatever is no pointer in Go even where it is empty.
@@ -51,7 +51,7 @@ fn integer_or_text(number: i64, text: Option<&str>) -> Vec<u8> {
     out
 }
 
-/// A message, and what of its JSON it cannot say.
+/// A message, and the part of its JSON that it lacks.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// The message, without what does not fit.

@@ -12,7 +12,7 @@ use proto_types::ResourceVersion;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Gap {
     after: ResourceVersion,
-    /// `None` until a bookmark or a list says that nothing else was missed.
+    /// `None` until a bookmark or a list shows that nothing else was missed.
     until: Option<ResourceVersion>,
 }
 

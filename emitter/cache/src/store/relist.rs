@@ -36,8 +36,8 @@ pub enum Beginning {
     /// The list shows an object whose labels changed. A view that showed it may show it no more,
     /// since a resource version that is not known: no event has a place for that.
     Relabelled,
-    /// The list lacks much of what was known. Consumers have to decide by a list of
-    /// their own, and by its evidence, whether they believe that.
+    /// The list lacks much of what was known. Consumers have to decide by a list of their own, and
+    /// by its evidence, whether they accept that.
     Lost {
         /// Number of objects that the list lacks.
         n_lost: usize,

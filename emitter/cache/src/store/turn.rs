@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(store.since(ResourceVersion::new(10)).unwrap().count(), 2);
         let events = store.set(object("c", 12), NOW).unwrap();
         assert!(matches!(events, crate::store::Applied::Changed(_)));
-        // Who listed after that goes on: nothing is missing between the two.
+        // A client that listed after that resumes: nothing is missing between the two.
         assert_eq!(store.since(ResourceVersion::new(11)).unwrap().count(), 1);
         assert_eq!(store.since(ResourceVersion::new(12)).unwrap().count(), 0);
     }

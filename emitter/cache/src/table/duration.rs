@@ -1,6 +1,6 @@
 //! Ages, as `k8s.io/apimachinery/pkg/util/duration` abbreviates them.
 
-/// Seconds, in the two units that say most.
+/// Seconds, in its two largest units.
 #[must_use]
 pub fn human_duration(seconds: i64) -> String {
     const MINUTE: i64 = 60;

@@ -19,8 +19,8 @@ use crate::metrics::{Eviction, Metrics, Watched};
 use crate::notify::Notifier;
 use crate::watch_cache::{Listener, Subscription, WatchCache};
 
-/// A bookmark this often, as from a kube-apiserver, tells a consumer that its stream is alive and
-/// moves the resource version from which it can resume.
+/// A bookmark this often, as from a kube-apiserver, shows a client that its watch is open and moves
+/// the resource version from which it can resume.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
 /// And one so long before the end, so that the next watch resumes from now.
@@ -55,7 +55,7 @@ pub(super) struct WatchStream {
     is_first: bool,
     has_ended: bool,
     ending: Ending,
-    /// Connection to the upstream, where bookmarks tell of it.
+    /// Connection to the upstream, if bookmarks report it.
     health: Option<Arc<UpstreamHealth>>,
     metrics: Arc<Metrics>,
     watched: Watched,
@@ -152,7 +152,7 @@ impl WatchStream {
 
     /// The next frame; `None` ends the stream cleanly.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Encoded>> {
-        // Whatever changes after one has looked is heard.
+        // A change after the check is notified.
         self.listener.notifier.listen(cx);
         loop {
             let ended = self.ending.poll(cx);
@@ -234,7 +234,7 @@ impl WatchStream {
         encode::error(self.encoding(), &Status::too_old(self.known, oldest)).into()
     }
 
-    /// The consumer sees something else from now on, and must list again to know what.
+    /// The consumer sees something else from now on, and must list again to get it.
     fn gone(&mut self) -> Encoded {
         let why = Eviction::Access;
         self.metrics.watch_evicted(self.cache.names(), why);
@@ -302,8 +302,8 @@ impl WatchStream {
         if due.is_none() {
             return Due::Nothing;
         }
-        // A client that is ahead must not take silence for agreement: the history may have gone
-        // back, and only a new list shows that.
+        // A client that is ahead must not take a quiet watch for a current one: the history may
+        // have gone back, and only a new list shows that.
         match self.known <= progress {
             true => Due::Bookmark(self.bookmark(progress)),
             false => Due::Nothing,

@@ -45,7 +45,7 @@ impl By {
 }
 
 impl ClusterSet {
-    /// Returns the lists to ask for again since the last call.
+    /// Returns the lists to request again since the last call.
     pub fn relist_requests(&mut self) -> Vec<RelistRequest> {
         std::mem::take(&mut self.doubts)
     }
@@ -173,7 +173,7 @@ impl ClusterSet {
         }
     }
 
-    /// Lets the deletion of imports go on that are annotated so.
+    /// Continues the deletion of imports with that annotation.
     pub(super) fn release(&mut self, imports: &AffectedKeys) {
         let local = &self.local;
         for key in imports.iter().filter(|it| is_released(local, it)) {

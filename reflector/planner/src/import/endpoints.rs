@@ -155,7 +155,7 @@ impl<'a> EndpointFilter<'a> {
     }
 }
 
-/// Kubernetes takes an endpoint that does not say so for ready.
+/// Kubernetes takes an endpoint without the condition for ready.
 fn is_ready(endpoint: &Endpoint) -> bool {
     endpoint.ready != Some(false)
 }

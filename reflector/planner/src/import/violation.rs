@@ -100,7 +100,7 @@ pub enum ImportViolation {
         /// The first of them; none means all ports there are.
         port: Option<u16>,
     },
-    /// Addresses outside of what the source may say.
+    /// Addresses that the source may not use.
     #[error(
         "{n_endpoints} endpoints of slice {slice} are left out, because {address} is not in the \
          ranges that the source's import policy admits; add its range to import.endpointCIDRs, or \

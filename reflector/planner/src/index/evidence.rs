@@ -1,4 +1,4 @@
-//! What a completed list, or silence, says of a source.
+//! Evidence of a completed list, and of a disconnected source.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Index {
         self.source(rank).ages.of(rules, service)
     }
 
-    /// Finds out which cluster a source is, which its mirrors say from then on.
+    /// Finds out which cluster a source is, which its mirrors record from then on.
     pub(crate) fn identify(&mut self, rank: Option<Rank>, cluster: &str) -> AffectedKeys {
         let Some(rank) = rank else {
             return AffectedKeys::new();
@@ -97,8 +97,8 @@ impl Index {
         all
     }
 
-    /// Finds out what a source's silence means now. Where that changed, all that it exports or has
-    /// in the local cluster is concerned.
+    /// Evaluates the staleness of a source. Where that changed, all that it exports or has in the
+    /// local cluster is concerned.
     pub(super) fn evaluate_staleness(&mut self, rank: Rank) -> AffectedKeys {
         let source = self.source(rank);
         let rules = self.policy.source(rank).staleness_rules();

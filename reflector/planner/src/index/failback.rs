@@ -43,7 +43,7 @@ pub(crate) struct FailingBack {
 }
 
 impl Failback {
-    /// Takes over what a plan says now. What goes on keeps its clock.
+    /// Records the state of a plan. A running failback keeps its clock.
     fn update(&mut self, plan: FailingBack, now: MonotonicTime) {
         let FailingBack {
             clusters,

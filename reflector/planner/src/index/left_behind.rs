@@ -16,8 +16,8 @@ use crate::policy::Rank;
 const SEPARATORS: [&str; 2] = ["-73736d-", "-6d6972726f720a-"];
 
 impl Index {
-    /// Adopts the mirrors of a source that nothing asks for. Those of Services that the
-    /// source has are adopted when they are written.
+    /// Adopts the mirrors of a source without a claim. Those of Services that the source has are
+    /// adopted when they are written.
     pub(crate) fn adopt_left_behind(
         &mut self,
         rank: Option<Rank>,

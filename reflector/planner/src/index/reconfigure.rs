@@ -9,9 +9,9 @@ use crate::policy::{Policy, RemovedSources};
 use crate::source::Source;
 
 impl Index {
-    /// Goes on by another policy. What a source said still holds, unless it is one of those to be
-    /// asked `again`, because it is reached in another way or asked for something else. What is
-    /// desired in the local cluster may have changed anywhere.
+    /// Applies another policy. The state of a source is kept, unless it is one of those to be asked
+    /// `again`, because it is reached in another way or has another scope. What is desired in the
+    /// local cluster may have changed anywhere.
     pub fn reconfigure(&mut self, policy: Policy, anew: &HashSet<SourceName>) -> AffectedKeys {
         let mut affected = self.keys();
         let mut known: BTreeMap<_, _> = self.policy.ranks().zip(self.sources.drain(..)).collect();
@@ -36,7 +36,7 @@ impl Index {
             for service in services.collect::<Vec<_>>() {
                 self.claim(rank, service, By::Configuration);
             }
-            // What its silence means may be another thing now.
+            // Its staleness policy may have changed.
             self.evaluate_staleness(rank);
         }
         affected.extend(self.keys());

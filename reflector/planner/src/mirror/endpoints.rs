@@ -1,7 +1,7 @@
 //! core/v1 Endpoints beside the slices of a mirror, for programs that still read them.
 //!
-//! They say what the slices say, as far as Endpoints can: one family, and at most a
-//! thousand addresses. Kubernetes orders them as it likes, so that they compare as sets.
+//! They have the content of the slices, as far as Endpoints can: one family, and at most a thousand
+//! addresses. Kubernetes orders them as it likes, so that they compare as sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -187,7 +187,7 @@ impl Port {
         Some(Self {
             name: port.name.clone(),
             protocol: port.protocol.clone(),
-            // All ports at once is nothing that Endpoints can say.
+            // Endpoints cannot express all ports at once.
             port: port.port?,
             app_protocol: port.app_protocol.clone(),
         })

@@ -1,4 +1,4 @@
-//! Whose an object is, as its labels and annotations say.
+//! Ownership of an object, by its labels and annotations.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub(crate) const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hi
 /// Tells kube-proxy from 1.27 on to heed hints. Newer ones heed them anyway.
 pub(crate) const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";
 
-// What a global Service says instead of a source.
+// Value of a global Service in the place of a source.
 const GLOBAL: &str = "global";
 
 pub(super) const SERVICE_LABELS: [&str; 6] = [
@@ -185,7 +185,7 @@ impl OwnershipMetadata {
         self
     }
 
-    /// Returns whether they say that an object is managed.
+    /// Returns whether an object is managed.
     pub(super) fn are_ours(&self) -> bool {
         label::is_managed(&self.labels, &self.annotations)
     }

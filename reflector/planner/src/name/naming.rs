@@ -27,7 +27,7 @@ pub enum LongNames {
     /// The Service is not mirrored, and a problem is reported.
     #[default]
     Refuse,
-    /// They are cut, and a hash of the whole tells them apart.
+    /// They are cut, and a hash of the whole distinguishes them.
     Shorten,
 }
 
@@ -90,7 +90,7 @@ impl Naming {
     }
 }
 
-/// The beginning of a name and a hash. Which Service it is, its mirror says in
+/// The beginning of a name and a hash. The mirror names the Service in
 /// `heliograph.dev/source-service`.
 fn shorten(name: &str, source: &SourceName, service: &ObjectKey) -> String {
     let mut end = name.len().min(READABLE);

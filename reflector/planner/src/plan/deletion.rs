@@ -1,4 +1,4 @@
-//! What becomes of mirrors that nothing asks for.
+//! Treatment of mirrors without a claim.
 
 use proto_types::{ObjectKey, Resource};
 

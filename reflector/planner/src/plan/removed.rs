@@ -47,7 +47,7 @@ pub(super) fn fate(
             removed_sources.describe()
         )
     });
-    // A slice does not say which cluster it is from, its Service does.
+    // A slice does not name its cluster, its Service does.
     let service = context
         .index
         .local()
@@ -136,7 +136,7 @@ fn is_settled(context: &PlanContext<'_>, orphan: Orphan<'_>, rank: Rank) -> bool
         || !context.awaits(&home, service)
 }
 
-/// Returns why the list of the same cluster under another name is not believed yet.
+/// Returns why the list of the same cluster under another name is not accepted yet.
 fn held(context: &PlanContext<'_>, orphan: Orphan<'_>) -> Option<ProblemCause> {
     let service = orphan.service?;
     let mut same = successors(context, orphan).filter(|rank| {

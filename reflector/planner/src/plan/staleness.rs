@@ -1,4 +1,4 @@
-//! Endpoints of a silent source, where nothing else is decided about them.
+//! Endpoints of a stale source, if no other rule applies.
 
 use crate::diff::Desired;
 use crate::import::EndpointFilter;
@@ -10,8 +10,8 @@ use crate::staleness::Age;
 
 use super::{Plan, PlanContext, problem_of};
 
-/// Ages the slices that stay as they are: what a source said is not known after a
-/// restart, but what is published of it is.
+/// Ages the slices that stay as they are: the state of a source is not known after a restart, but
+/// what is published of it is.
 pub(super) fn age(context: &PlanContext<'_>, plan: &mut Plan) {
     let mut problems = Vec::new();
     let first = context.index.claims(context.key).take(1);

@@ -47,7 +47,7 @@ pub(super) fn write_failures(context: &PlanContext<'_>, plan: &Plan) -> Vec<Prob
 
 /// Returns the cause if the local cluster lacks an IP family. A mirror is not planned with another
 /// family than the source Service, because its endpoints would not be reachable. Only the API
-/// server knows the families of the cluster.
+/// server has the IP families of the cluster.
 fn family_missing(plan: &Plan, write_failure: &WriteFailure) -> Option<ProblemCause> {
     let (Desired::Present(service), WriteFailure::Refused(message)) =
         (&plan.service, write_failure)

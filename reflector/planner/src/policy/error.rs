@@ -36,7 +36,7 @@ pub enum Error {
         /// The longer prefix.
         long: DnsLabel,
     },
-    /// A template that asks for what there is not.
+    /// A template with an unknown variable.
     #[error(
         "naming.template of source {0} has {{prefix}}, and the source has none: write {{source}}, \
          or give it a prefix"

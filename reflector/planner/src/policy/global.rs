@@ -23,7 +23,7 @@ pub struct GlobalPolicy {
     pub zones: Box<[Box<str>]>,
     /// Selector of members that request the endpoints of the local cluster first.
     pub local_first: Option<LabelSelector>,
-    /// In which order clusters serve, where a Service does not say.
+    /// Failover order if a Service has none.
     pub failover: Option<Box<str>>,
     /// Clusters that decide before others where members differ, in this order.
     pub precedence: Box<[SourceName]>,
@@ -147,7 +147,7 @@ impl Policy {
         global.cluster == *member || members.any(|it| it.rights.contains(&right))
     }
 
-    /// Returns whether members say which of them serve.
+    /// Returns whether members choose which of them serve.
     pub(crate) fn is_by_mode(&self) -> bool {
         let sharing = self.global.as_ref().map(|it| it.sharing);
         sharing == Some(Sharing::ByMode)

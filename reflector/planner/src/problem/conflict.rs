@@ -1,7 +1,7 @@
 //! What members of a global Service disagree on.
 
-/// One thing that a member says otherwise than those before it. Each reads on from
-/// `it differs from source east, which comes first: `.
+/// A value of a member that differs from those before it. Each reads on from `it differs from
+/// source east, which comes first: `.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Conflict {
     /// A port's name means another port.

@@ -43,7 +43,7 @@ impl Oddity {
     }
 }
 
-/// Leaves out what is odd, and says what that was.
+/// Leaves out invalid endpoints, and returns them.
 pub(super) fn leave_out(spec: &mut EndpointSliceSpec) -> Vec<LeftOut> {
     let mut left_out = Vec::new();
     let mut names = BTreeSet::new();
@@ -85,7 +85,7 @@ fn count(left_out: &mut Vec<LeftOut>, why: Oddity, example: &str) {
     }
 }
 
-/// Makes an endpoint one that an API server takes, or says why that cannot be.
+/// Makes an endpoint one that an API server takes, or returns why that is impossible.
 fn settle(endpoint: &mut Endpoint, address_type: &str) -> Result<(), (Oddity, Box<str>)> {
     if let Some(name) = &endpoint.hostname {
         if name.is_empty() {

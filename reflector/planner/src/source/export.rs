@@ -1,4 +1,4 @@
-//! Reads what a source exports, and tells what is none of its own.
+//! Reads the exported objects of a source, and rejects mirrors.
 
 use proto_types::{Labels, ObjectKey, RawObject, label};
 
@@ -85,7 +85,7 @@ impl Exported<SourceSlice> {
     }
 }
 
-/// Names become parts of paths here. A server that is no API server may say anything.
+/// Names become parts of paths here. A server that is no API server may send anything.
 pub(crate) fn check_name(key: &ObjectKey) -> Result<(), Box<str>> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let name = key.name().bytes().all(|byte| legal(byte) || byte == b'.');

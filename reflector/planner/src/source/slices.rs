@@ -118,7 +118,7 @@ impl Slices {
         self.service_of.is_empty()
     }
 
-    /// Takes over what a slice says now; returns the Services that it concerns.
+    /// Records the current EndpointSlice; returns the Services that it concerns.
     pub(crate) fn set(&mut self, slice: Exported<SourceSlice>) -> Vec<ObjectKey> {
         let Exported { key, object } = slice;
         let mut concerned = self.remove(&key);
@@ -145,8 +145,8 @@ impl Slices {
         vec![service]
     }
 
-    /// Takes over what Endpoints say now, which are all slices of a Service together.
-    /// What they cannot say is kept as it was.
+    /// Records the current Endpoints, which are all slices of a Service together. Fields that they
+    /// lack are kept.
     pub(crate) fn replace(&mut self, endpoints: EndpointsOf) -> Vec<ObjectKey> {
         let EndpointsOf {
             service,

@@ -50,7 +50,7 @@ impl Index {
                 let concerned = local.adopt(key, adopted, policy);
                 concerned.into_iter().collect()
             }
-            // What was handed over is heard of as the local cluster's own soon.
+            // An event of the local cluster soon shows the adopted object.
             None if is_by_mode && global::is_announced(met) => AffectedKeys::new(),
             None => self.block(Resource::Services, key, WriteFailure::Occupied),
         }

@@ -52,7 +52,7 @@ impl FromStr for SourceEntry {
             let Some((key, value)) = pair.split_once('=') else {
                 return Err(InvalidSource::NotAPair(pair));
             };
-            // No selector selects everything, and says so.
+            // No selector selects everything, and reports that.
             if value.is_empty() && key != "selector" {
                 return Err(InvalidSource::Empty(key.to_owned()));
             }

@@ -47,7 +47,7 @@ fn text(bytes: &[u8]) -> io::Result<String> {
 
 /// Tidies a whole kubeconfig, which lies in that directory.
 pub(super) fn tidy(kubeconfig: &mut Value, directory: &Path) {
-    // Of several files, the first one with a current context says which it is.
+    // Of several files, the first one with a current context decides.
     if let Some(kubeconfig) = kubeconfig.as_object_mut()
         && kubeconfig.get("current-context").and_then(Value::as_str) == Some("")
     {

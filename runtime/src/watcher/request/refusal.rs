@@ -15,7 +15,7 @@ use crate::reasons::causes;
 
 // A Status is a few hundred bytes; proxies send whole pages.
 const BODY_BYTES: usize = 64 << 10;
-// Of what is no Status, the beginning tells what it is.
+// If the body is no Status, its beginning is shown.
 const QUOTED_CHARS: usize = 200;
 
 /// Returns the error of a request without a response.
@@ -89,7 +89,7 @@ pub(in crate::watcher) fn meaning(code: u16, status: Status) -> RequestError {
     }
 }
 
-/// The part of an error that says what happened; those around it say only where.
+/// The part of an error with the cause; the errors around it have only the place.
 pub(in crate::watcher) fn innermost(why: &(dyn Error + 'static)) -> String {
     let last = causes(why).last().unwrap_or(why);
     let kinds = causes(why).filter_map(|it| it.downcast_ref::<io::Error>());

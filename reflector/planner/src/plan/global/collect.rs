@@ -19,8 +19,8 @@ use crate::problem::{Problem, ProblemCause};
 use crate::service::{ServiceKind, ServiceSpec};
 use crate::source::ServiceContent;
 
-/// Returns the members of the global Service under a key, or `None` if there is no such Service
-/// and no member asks for one.
+/// Returns the members of the global Service under a key, or `None` if there is no such Service and
+/// no member has one.
 pub(crate) fn members<'a>(context: &PlanContext<'a>) -> Option<Members<'a>> {
     let observed = context.index.local().service(context.key);
     let observed = observed.filter(|it| it.owner.role == Role::Member);

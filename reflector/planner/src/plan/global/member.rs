@@ -22,7 +22,7 @@ pub(crate) struct Member<'a> {
     pub(crate) spec: Cow<'a, ServiceSpec>,
     /// `true` if it requests the endpoints of the local cluster first.
     pub(crate) local_first: bool,
-    /// In which order it asks clusters to serve.
+    /// Its failover order.
     pub(crate) failover: Option<Box<str>>,
     /// Failover threshold that it requests.
     pub(crate) failover_min: Option<Box<str>>,
@@ -32,7 +32,7 @@ pub(crate) struct Member<'a> {
     pub(crate) serves: bool,
     /// Rank of its source; `None` if only its last known state is used.
     pub(crate) rank: Option<Rank>,
-    /// All that it says, where it is known.
+    /// Its whole content, if it is known.
     pub(crate) content: Option<&'a ServiceContent>,
 }
 

@@ -1,5 +1,5 @@
-//! What a global Service shows: of its members' ports the union, and of the rest what
-//! the first member says, which is the oldest.
+//! What a global Service shows: of its members' ports the union, and of the rest what the first
+//! member has, which is the oldest.
 
 use super::ports::{NewPorts, Union};
 use crate::plan::routes::Routes;

@@ -297,8 +297,8 @@ pub(crate) fn adoption(index: &Index, key: &MirrorKey, met: &ExistingObject) -> 
     gives_up.then(|| Adoption::with(None))
 }
 
-/// Returns whether a Service that was met says of itself that it is a member, which is to be heard
-/// from its API server soon.
+/// Returns whether an existing Service is marked as a member, which is to be heard from its API
+/// server soon.
 pub(crate) fn is_announced(met: &ExistingObject) -> bool {
     let content = Exported::member(&met.service).object.and_then(Result::ok);
     let mode = content.and_then(|it| mode_of(&it)?.ok());

@@ -1,5 +1,5 @@
-//! What members said last, written on the global Service itself: a reflector that starts
-//! while a member cannot be asked knows by it what the member contributes.
+//! The last state of members, recorded on the global Service itself: a reflector that starts while
+//! a member is disconnected gets from it what the member contributes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ pub(crate) struct MemberRecord {
     pub(crate) spec: Option<ServiceSpec>,
     /// `true` if it requested the endpoints of the local cluster first.
     pub(crate) local_first: bool,
-    /// In which order it asked clusters to serve.
+    /// Its failover order.
     pub(crate) failover: Option<Box<str>>,
     /// Failover threshold that it requested.
     pub(crate) failover_min: Option<Box<str>>,
@@ -26,7 +26,7 @@ pub(crate) struct MemberRecord {
     pub(crate) mode: SyndicateMode,
 }
 
-/// All that was written down. Members mostly say the same, which is written once.
+/// All that was written down. Members mostly have the same values, which are written once.
 #[derive(Serialize, Deserialize)]
 struct Record {
     members: Vec<Entry>,
@@ -54,7 +54,7 @@ struct Entry {
 /// An API server takes 256 KiB of annotations altogether.
 const MAX_RECORD: usize = 128 << 10;
 
-/// Writes down what members said.
+/// Records the state of the members.
 pub(crate) fn written(members: &[Member<'_>]) -> String {
     let mut specs: Vec<(&ServiceSpec, Value)> = Vec::new();
     let entries = members.iter().map(|member| {

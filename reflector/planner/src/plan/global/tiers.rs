@@ -1,12 +1,12 @@
 //! Which clusters serve a global Service, and which stand by.
 //!
-//! Clusters are tiers, in the order that is asked for. Those up to the first that suffices
-//! serve; the endpoints of the others are published as not ready. Where none suffices, all
-//! serve. Going down the tiers takes no time; going back up waits, and then takes steps,
-//! so that what has just recovered is neither believed nor loaded at once.
+//! Clusters are tiers, in the requested order. Those up to the first that suffices serve; the
+//! endpoints of the others are published as not ready. Where none suffices, all serve. Going down
+//! the tiers takes no time; going back up waits, and then takes steps, so that what has just
+//! recovered is neither believed nor loaded at once.
 //!
-//! After a restart a cluster that cannot be asked counts with what is published of it. What
-//! stood by then is known by its conditions, see [`recall`], and may serve again.
+//! After a restart a disconnected cluster counts with what is published of it. What stood by then
+//! is known by its conditions, see [`recall`], and may serve again.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ pub(crate) enum FailoverThreshold {
 }
 
 impl FailoverThreshold {
-    /// One endpoint, unless asked otherwise.
+    /// One endpoint by default.
     const DEFAULT: Self = Self::Ready(1);
 
     /// Reads `2`, or `50%`.
@@ -61,11 +61,11 @@ impl FailoverThreshold {
     }
 }
 
-/// Slices of members that cannot be asked.
+/// Slices of disconnected members.
 pub(super) type Recalled = BTreeMap<ObjectKey, MirrorSlice>;
 
-/// Takes endpoints of clusters that stand by out of service; returns what serves again, or
-/// not any more, of those that cannot be asked.
+/// Takes endpoints of clusters that stand by out of service; returns what serves again, or not any
+/// more, of disconnected ones.
 pub(super) fn stand_by(
     context: &PlanContext<'_>,
     members: &Members<'_>,
@@ -180,7 +180,7 @@ fn serves(context: &PlanContext<'_>, name: &SourceName) -> bool {
     its.any(|(_, it)| it.shows.as_ref().is_some_and(|it| 0 < n_ready(&it.spec)))
 }
 
-/// The order of clusters that is asked for, if one is, and what suffices.
+/// The failover order, if there is one, and the threshold.
 fn requested(
     context: &PlanContext<'_>,
     members: &Members<'_>,
@@ -233,7 +233,7 @@ fn requested(
     (!clusters.is_empty()).then_some((clusters, enough))
 }
 
-/// Reports members that ask for an order of clusters and may not.
+/// Reports members with a failover order that they may not set.
 fn report_missing_permission(context: &PlanContext<'_>, members: &Members<'_>, plan: &mut Plan) {
     for member in &members.all {
         let asked = [
@@ -258,7 +258,7 @@ fn report_missing_permission(context: &PlanContext<'_>, members: &Members<'_>, p
     }
 }
 
-/// The order of clusters that the configuration asks for.
+/// The failover order of the configuration.
 fn configured(context: &PlanContext<'_>) -> Option<(Vec<SourceName>, FailoverThreshold)> {
     let policy = context.index.policy();
     let global = policy.global()?;
