@@ -1,7 +1,7 @@
 //! `heliograph check`: facts about clusters, and the findings that they are.
 //!
-//! Facts are gathered first; every decision is a pure function of them. A fact that cannot be
-//! read is a finding too, never a silent success.
+//! Facts are gathered first; every decision is a pure function of them. A fact that cannot be read
+//! is a finding too, never a success.
 
 mod clocks;
 mod cluster_dns;

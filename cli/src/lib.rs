@@ -13,7 +13,7 @@
 //! | `check` | facts about clusters, and findings made of them |
 //! | `verify` | proves that connections to a mirror are answered |
 //! | `probe` | answers and sends probes |
-//! | `link` | lets the reflector of one cluster read the emitter of another |
+//! | `link` | permits the reflector of one cluster to read the emitter of another |
 //! | `exports` | prints ServiceExports for labeled Services |
 //! | `gather` | writes a support bundle |
 //! | `candidates` | words that complete a command line |
@@ -49,12 +49,12 @@ use output::Printer;
 
 pub use documents::reference;
 
-/// Exit code of a subcommand that could not tell, or whose command line is not understood.
+/// Exit code of a subcommand without a result, or whose command line is not understood.
 const FAILED: u8 = 1;
 /// Exit code of a subcommand that found a problem.
 const PROBLEMS: u8 = 2;
 
-/// Does what a command line asks for.
+/// Runs a command line.
 pub async fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     // The second caller finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -69,7 +69,7 @@ pub(crate) async fn link(
         report.notes.extend(sourced.notes());
         report.notes.extend(reader.notes());
     }
-    // A reflector may read as soon as it knows a source.
+    // A reflector may read as soon as it has the source.
     report.apply(&clusters.sources(), writes).await?;
     report.apply(&clusters.readers(), writes).await?;
     report.next = "heliograph check, then heliograph status --wait 60s".to_owned();
@@ -151,7 +151,7 @@ const fn writes(is_dry_run: bool) -> Writes {
     }
 }
 
-/// All pairs that are asked for: one, or each with each of a mesh.
+/// The requested pairs: one, or each with each of a mesh.
 fn pairs(global: &Global, asked: &args::Pair) -> anyhow::Result<Vec<Pair>> {
     if asked.mesh.is_empty() {
         let source = global.context.as_ref();

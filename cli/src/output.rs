@@ -32,7 +32,7 @@ pub(crate) enum Paint {
 pub(crate) enum Mark {
     /// Nothing to do.
     Ok,
-    /// Something to know.
+    /// Information.
     Warning,
     /// Something to repair.
     Failed,

@@ -172,8 +172,8 @@ impl Access {
         Ok(())
     }
 
-    /// Ends what may not go on. A watch that is opened at this moment, by a right of
-    /// before, notices by the generation.
+    /// Ends the watches that are no longer allowed. A watch that is opened at this moment, by a
+    /// right of before, notices by the generation.
     fn change(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_one();

@@ -36,7 +36,7 @@ pub(crate) struct AdminAddress {
 }
 
 impl AdminAddress {
-    /// The named server, or those where flags say that a reflector listens.
+    /// The named server, or those of the listen flags.
     pub(crate) fn new(named: Option<Uri>, listen: SocketAddr, tokens: Option<PathBuf>) -> Self {
         Self {
             servers: servers(named, listen),

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `watcher` | watches one cluster, while it has the right names |
 //! | `watch` | lists and watches one resource of one cluster |
-//! | `property` | asks a cluster for its names |
+//! | `property` | requests the ClusterProperties of a cluster |
 //! | `reading` | reads all clusters once, for a plan |
 //! | `write` | performs actions |
 //! | `controller` | owns the state |

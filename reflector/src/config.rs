@@ -99,7 +99,7 @@ pub struct Config {
     pub habits: Habits,
     /// Warnings about accepted settings, and about former spellings.
     pub notes: Vec<String>,
-    /// The files and directories that say all this.
+    /// Files and directories of the configuration.
     pub inputs: Vec<PathBuf>,
 }
 

@@ -1,8 +1,8 @@
 //! Reads a key of a ConfigMap of the local cluster, again and again.
 //!
-//! One small read each few seconds needs no more than the right to get that ConfigMap,
-//! and cannot hang unnoticed as a watch can. What cannot be read says nothing: what was
-//! read before goes on.
+//! One small read each few seconds needs no more than the right to get that ConfigMap, and cannot
+//! hang unnoticed as a watch can. An unreadable ConfigMap changes nothing: the text that was read
+//! before goes on.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tracing::warn;
 
 use crate::config::ConfigMapKey;
 
-/// A key of a ConfigMap, and what it said last.
+/// A key of a ConfigMap, and its last value.
 pub(crate) struct ConfigMapText {
     api: Api<ConfigMap>,
     key: ConfigMapKey,
@@ -59,7 +59,7 @@ impl ConfigMapText {
         }
     }
 
-    /// Returns whether it says something new, or why it cannot be read. Between two reads the
+    /// Returns whether its value is new, or the cause why it cannot be read. Between two reads the
     /// outcome of the last one counts.
     pub(crate) async fn has_changed(&mut self) -> Result<bool, String> {
         if self.read.is_none_or(|it| LOOK <= it.elapsed()) {

@@ -1,7 +1,7 @@
 //! The loop: what is new goes into the index, the keys that it touches are planned, and
 //! what the plans need is written.
 //!
-//! One task owns the index. Nothing is decided by an event; events only say where to look.
+//! One task owns the index. An event decides nothing; it only names the keys to reconcile.
 
 mod answer;
 mod change;
@@ -57,7 +57,7 @@ pub(crate) struct Controller {
     last_turn: Instant,
     /// `true` if keys were left then, because enough writes were in progress.
     has_backlog: bool,
-    /// Until when the local API server asked to be left alone.
+    /// Time until which the local API server requested no writes.
     quiet_until: Instant,
     /// Reason for which the local API server takes no writes.
     unavailable: Option<String>,
@@ -175,7 +175,7 @@ impl Controller {
         this
     }
 
-    /// Runs until `shutdown`, and lets writes end that are on their way.
+    /// Runs until `shutdown`, and waits for running writes.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), JoinError> {
         loop {
             let first = tokio::select! {

@@ -1,10 +1,9 @@
 //! Problems as Events beside the mirrors, where `kubectl describe` shows them.
 //!
-//! `events.k8s.io/v1`, because it says who reports (`reportingController`) where core/v1
-//! has a free text, and is all that new API servers document; kubectl shows both alike.
-//! An Event's name is made of what it says, so that saying it again, after a restart or
-//! from another replica, is refused as a duplicate: nothing must be read or patched, and
-//! the right to create is enough.
+//! `events.k8s.io/v1`, because it has a `reportingController` where core/v1 has a free text, and is
+//! all that new API servers document; kubectl shows both alike. The name of an Event is made of its
+//! content, so that the same Event, after a restart or from another replica, is refused as a
+//! duplicate: nothing must be read or patched, and the right to create is enough.
 //!
 //! Nothing waits for an Event: there is a limit to their number, and what is above it is in the
 //! log, the metrics and `/status` alone. A problem that ends before its Event is written gets
@@ -74,7 +73,7 @@ pub(crate) enum Subject {
 }
 
 impl ProblemEvent {
-    /// Returns whether its Event says the same about the same object.
+    /// Returns whether its Event has the same content about the same object.
     fn is_same(&self, other: &Self) -> bool {
         self.note == other.note && self.subject.is_same(&other.subject)
     }
@@ -119,7 +118,7 @@ impl Subject {
     }
 }
 
-/// Takes notices, and never lets anyone wait.
+/// Takes problem events without blocking the caller.
 #[derive(Debug, Clone)]
 pub(crate) struct EventRecorder {
     pending: Arc<Pending>,

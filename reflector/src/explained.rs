@@ -16,7 +16,7 @@ pub enum Explained {
     Import(ImportExplanation),
 }
 
-/// Returns the explanations that say something: that of an import only where a cluster has a
+/// Returns the explanations with content: that of an import only where a cluster has a
 /// ServiceExport of the name, and then others only where something is mirrored under it.
 #[must_use]
 pub fn explained(services: Vec<Explanation>, import: Option<ImportExplanation>) -> Vec<Explained> {

@@ -88,7 +88,7 @@ impl ExpectedIdentity {
     }
 
     fn evaluate(&self, told: Told) -> Result<Expected, FailureCause> {
-        // Both resources ask at once, and must get one answer.
+        // Both resources request it at once, and must get the same response.
         let mut found = self.found.lock();
         let expected = self.expected.borrow().clone().unwrap_or_default();
         let accepted = self.accepted(expected.clone());

@@ -271,7 +271,7 @@ impl Informers {
         }
     }
 
-    /// Hears nothing more from a source, not even what it has already said.
+    /// Stops all watches of a source, and drops its pending events.
     pub(crate) fn stop(&mut self, name: &SourceName) {
         if let Some(followed) = self.sources.remove(name) {
             followed.stop.cancel();
@@ -368,7 +368,7 @@ fn settle(name: &SourceName, identity: &ExpectedIdentity, (index, pinned): (&Ind
     identity.expect(pinned.of(name).unwrap_or_else(|| clusters(name, index)));
 }
 
-/// The clusters that the mirrors of a source say.
+/// The clusters that the mirrors of a source record.
 fn clusters(name: &SourceName, index: &Index) -> Clusters {
     index.clusters_of(name).map(Into::into).collect()
 }

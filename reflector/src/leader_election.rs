@@ -127,7 +127,7 @@ impl Elector {
         (elector, Leadership { until, seen })
     }
 
-    /// Takes part until `shutdown`; then, when nothing is written any more, lets go.
+    /// Takes part until `shutdown`; then, when nothing is written any more, releases the Lease.
     pub(crate) async fn run(
         mut self,
         shutdown: CancellationToken,
@@ -208,7 +208,7 @@ impl Elector {
         self.until.send_replace(None);
     }
 
-    /// Logs that the Lease could not be requested. The leader goes on until the deadline.
+    /// Logs that the Lease could not be requested. The leader continues until the deadline.
     fn complain(&mut self, why: &str) {
         self.seen = self.seen.take().filter(|(lease, _)| !self.is_mine(lease));
         let error = format!("the Lease {} cannot be had: {why}", self.place());
@@ -317,7 +317,7 @@ impl Elector {
         }
     }
 
-    /// Waits until the lease changes: when it is let go, that is known at once.
+    /// Waits until the Lease changes, also by its release.
     async fn change(&self, lease: &Lease) {
         let params = WatchParams::default().fields(&format!("metadata.name={}", self.name));
         let version = lease.metadata.resource_version.as_deref().unwrap_or("0");

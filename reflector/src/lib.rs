@@ -15,8 +15,8 @@
 //! | `watch_target` | follows one resource of one cluster, and decodes it |
 //! | `informers` | which clusters are followed now |
 //! | `identity` | which cluster a source is, and that it stays that one |
-//! | `reload` | another configuration while all goes on |
-//! | `config_map` | reads what a ConfigMap says, again and again |
+//! | `reload` | change of the configuration at run time |
+//! | `config_map` | reads a key of a ConfigMap repeatedly |
 //! | `source_objects` | sources that are objects of the local cluster, and their status |
 //! | `clusterset` | the Multi-Cluster Services API |
 //! | `controller` | owns the index: takes in, plans, has written |
@@ -28,7 +28,7 @@
 //! | `report` | log, metrics, readiness |
 //! | `events` | problems as Kubernetes Events |
 //! | [`status`], `admin` | `/status`, `/explain`, and their texts |
-//! | `admin_client` | the subcommands that ask a running reflector |
+//! | `admin_client` | the subcommands that query a running reflector |
 //! | `preview` | what a configuration would make, without a write |
 //!
 //! What should exist is decided in `reflector-planner` alone.
@@ -97,7 +97,7 @@ pub(crate) const USER_AGENT: &str = concat!("heliograph-reflector/", env!("CARGO
 /// Exit code of `reflector status --exit-code` where there is a problem.
 const PROBLEMS: u8 = 2;
 
-/// Does what was asked for.
+/// Runs the command.
 pub async fn main(line: CommandLine) -> anyhow::Result<ExitCode> {
     let mut args = line.read()?;
     runtime::log::init(args.log_format, &args.log_level);
@@ -159,7 +159,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     reflect(Network::System, config, None, shutdown).await
 }
 
-/// Reflects on that network what a command line asks for, as [`main`] does on the system's.
+/// Runs the command line on that network, as [`main`] does on the system's.
 pub async fn run_on(
     network: Network,
     line: CommandLine,
@@ -169,7 +169,7 @@ pub async fn run_on(
     reflect(network, config, Some(line), shutdown).await
 }
 
-/// The same; what the line says is read again when it changes.
+/// The same; the files of the command line are read again when they change.
 async fn reflect(
     network: Network,
     config: Config,
@@ -264,7 +264,7 @@ fn publish_sources(
     }
 }
 
-/// With what a ConfigMap and objects say, where these name sources.
+/// Adds the sources of a ConfigMap and of objects, if they are configured.
 async fn with_further(
     config: Config,
     line: Option<&CommandLine>,
@@ -298,7 +298,7 @@ async fn with_further(
     Ok((config, further))
 }
 
-/// Says why the program cannot go on, on standard error, with all reasons.
+/// Prints the error that ends the program to standard error, with all causes.
 pub fn complain(error: &anyhow::Error) {
     let text = runtime::reasons(error.as_ref());
     eprintln!("reflector: {}", proto_types::escape::lines(&text));

@@ -1,8 +1,8 @@
 //! The CIDRs of the local cluster, as its API server reports them.
 //!
 //! Its ServiceCIDRs, and the pod CIDRs and addresses of its nodes, belong to no other cluster:
-//! endpoints in them are left out. What may not be read is not known, and the log says so; what
-//! was read before goes on to count.
+//! endpoints in them are left out. CIDRs that may not be read are not known, and the log reports
+//! that; what was read before goes on to count.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -36,7 +36,7 @@ pub(crate) const LASTING_REASONS: [&str; 5] = [
 /// Reason for a source that is not followed.
 pub(crate) const SOURCE_NOT_FOLLOWED: &str = "SourceNotFollowed";
 
-/// The reason where a source passes on what it cannot hear any more.
+/// The reason why the upstream of a source is disconnected.
 pub(crate) const UPSTREAM_LOST: &str = "UpstreamDisconnected";
 
 /// States of one resource of a source.
@@ -146,8 +146,8 @@ impl Filling<'_> {
 }
 
 impl Metrics {
-    /// The metrics, and where they are read; `semaphore` says whether also by the names
-    /// that semaphore-service-mirror had.
+    /// The metrics, and where they are read; `semaphore` adds the names that
+    /// semaphore-service-mirror had.
     pub(crate) fn registered(semaphore: bool) -> (Self, Registry) {
         Self::named(semaphore, &mut Vec::new())
     }
@@ -246,7 +246,7 @@ impl Metrics {
         })
     }
 
-    /// An API server was asked: a source's, or the local one.
+    /// A request was sent to the API server of a source, or to the local one.
     fn record_request(&self, cluster: &str, host: Option<&str>, exchange: &RequestOutcome<'_>) {
         let cluster: Cow<'static, str> = cluster.to_owned().into();
         let verb = ("verb", Cow::Borrowed(exchange.verb));

@@ -39,7 +39,7 @@ use crate::status::Status;
 
 use propagation::Propagated;
 
-/// Time for which all pages share one status: the controller is asked no more often.
+/// Time for which all pages share one status: the controller gets no more queries.
 const SHARED: Duration = Duration::from_millis(300);
 
 /// Number of minutes for which times of propagation are shown.

@@ -97,7 +97,7 @@ impl Pins {
 }
 
 impl Pinned {
-    /// Returns the clusters that a source may be; `None` where mirrors are to say it.
+    /// Returns the clusters that a source may be; `None` if the mirrors decide.
     pub(crate) fn of(&self, source: &SourceName) -> Option<Clusters> {
         match self {
             Self::Unread | Self::None | Self::Unavailable => None,

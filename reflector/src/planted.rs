@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin_client::{AdminAddress, status};
 use crate::config::{Args, Config};
 
-/// Panics where a name says so.
+/// Panics if a name requests it.
 pub(crate) fn at(spot: &str, what: &dyn Debug) {
     let word = format!("panic-in-{spot}");
     assert!(

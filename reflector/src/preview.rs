@@ -79,12 +79,12 @@ pub(crate) struct PlanReport {
     summary: BTreeMap<String, usize>,
     /// The namespaces that would be created.
     namespaces: BTreeSet<String>,
-    /// The local Services of which there is something to tell.
+    /// The local Services with actions or problems.
     services: Vec<ServicePreview>,
     /// Imports of the clusterset, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_set: Option<Imports>,
-    /// Explanations of the Service that was asked for.
+    /// Explanations of the requested Service.
     #[serde(skip)]
     pub(crate) explained: Vec<Explained>,
 }

@@ -1,4 +1,4 @@
-//! Questions to the controllers, which alone know the state.
+//! Queries to the controllers, which own the state.
 
 use std::collections::HashMap;
 

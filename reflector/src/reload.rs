@@ -1,7 +1,7 @@
-//! Another configuration while all goes on.
+//! Change of the configuration at run time.
 //!
-//! What says it is read again when it changes, and applied if it is whole and right; if not, what
-//! runs goes on, and it is said why. Only what changed is touched.
+//! Files and objects are read again when they change, and applied if they are valid; otherwise the
+//! former configuration stays in effect, and the error is reported. Only what changed is touched.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -159,8 +159,8 @@ impl Reloader {
         }
     }
 
-    /// Returns whether it says anything new: files may hold other words, or other credentials, for
-    /// the same.
+    /// Returns whether it has changed: files may have other text, or other credentials, for the
+    /// same.
     fn takes_over(&mut self, change: &Change) -> bool {
         let is_same = self.policy == change.policy
             && self.notes == change.notes
@@ -213,7 +213,7 @@ impl Reloader {
             objects.decided(&config.verdicts);
         }
         self.sources = config.sources;
-        // A reflector that watches all namespaces goes on doing so.
+        // A reflector that watches all namespaces continues to do so.
         self.local_namespace = self.local_namespace.take().and(local_namespace.clone());
         if self.inputs != config.inputs {
             self.inputs = config.inputs;

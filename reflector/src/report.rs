@@ -162,7 +162,7 @@ impl StatusReporter {
         contact.reads_endpoints = resource == Resource::Endpoints;
     }
 
-    /// A feed heard something, and the index took it over.
+    /// A watch sent an event, and the index has applied it.
     pub(crate) fn handle(&mut self, feed: &WatchTarget, sign: &ConnectionState, index: &Index) {
         if let (ConnectionState::Upstream(lost), Some(source)) = (sign, feed.source()) {
             return self.behind.note(&self.metrics, source, lost.as_ref());

@@ -202,7 +202,7 @@ impl SourceObjects {
 }
 
 impl Set {
-    /// Returns what a configuration has to know of it.
+    /// Returns its objects for the configuration.
     fn found(&self, accepted: &HashMap<Box<str>, Former>) -> FoundSources {
         let known = self.objects.as_ref();
         let has_object = |name| known.is_some_and(|it| it.contains_key(name));
@@ -228,7 +228,7 @@ impl Set {
     }
 }
 
-/// Returns what a configuration has to know of objects that were read from a file.
+/// Returns objects of a file for the configuration.
 pub(crate) fn found<'a>(
     kind: ObjectKind,
     read: impl Iterator<Item = &'a RawObject>,

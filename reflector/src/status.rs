@@ -109,7 +109,7 @@ pub struct FeedStatus {
     pub state: String,
     /// Number of known objects.
     pub objects: usize,
-    /// Since when nothing was heard.
+    /// Time of the last contact.
     pub age_seconds: Option<u64>,
     /// Error of the last attempt while it is disconnected.
     pub last_error: Option<String>,
@@ -160,7 +160,7 @@ pub struct Mirrors {
 }
 
 impl SourceStatus {
-    /// Returns whether one of its resources is not heard now.
+    /// Returns whether one of its resources is disconnected.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.feeds.iter().any(|feed| feed.last_error.is_some())

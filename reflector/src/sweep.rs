@@ -1,9 +1,9 @@
 //! Finds the mirrors that a predecessor left of Services that are gone, as its own
 //! synchronization at the start did.
 //!
-//! Only those are asked for that bear its labels with the prefix of a source, once for each
-//! source, and after the source has been listed and all mirrors that it asks for are
-//! adopted. What becomes of them, the index decides.
+//! Only objects with its labels are listed with the prefix of a source, once for each source, and
+//! after the source has been listed and all of its desired mirrors are adopted. What becomes of
+//! them, the index decides.
 
 use bytes::Bytes;
 use http::Method;

@@ -1,7 +1,7 @@
-//! Follows one resource of one cluster and tells the controller what is new.
+//! Watches one resource of one cluster, and sends its changes to the controller.
 //!
-//! Objects are decoded here, in the feed's own task: a source with much to say, or
-//! with garbage, costs the others nothing.
+//! Objects are decoded here, in the task of the watch: a source with many events, or with garbage,
+//! costs the others nothing.
 
 mod client_provider;
 mod endpoints_api;
@@ -71,7 +71,7 @@ pub(crate) enum ConnectionState {
 }
 
 impl InformerEvent {
-    /// The resource that says where endpoints are, where this tells of it.
+    /// The resource that endpoints are read from, if this event reports it.
     pub(crate) const fn endpoints_of(&self) -> Option<Resource> {
         match &self.update {
             Some(Update::Endpoints(..) | Update::MemberEndpoints(..)) => Some(Resource::Endpoints),
@@ -117,7 +117,7 @@ impl WatchTarget {
         }
     }
 
-    /// The one that said what is doubted.
+    /// The watch to which a relist request belongs.
     pub(crate) fn requested_by(doubt: RelistRequest) -> Self {
         let RelistRequest {
             source,
@@ -242,7 +242,7 @@ impl WatchTarget {
         let sign = match &event {
             Event::Failed(failure) => ConnectionState::Disconnected(failure.clone()),
             Event::Listed(listing) if listing.is_rewound() => ConnectionState::Rewound,
-            // The failure that follows it says why.
+            // The failure that follows it has the cause.
             Event::Listed(listing) if !listing.ruling.absences_count() => {
                 ConnectionState::Unrelated
             }

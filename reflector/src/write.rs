@@ -1,4 +1,4 @@
-//! Sends a plan's steps to the local API server and tells what came of them.
+//! Sends the steps of a plan to the local API server, and returns the results.
 //!
 //! No step meets an object that is unmanaged: a POST is refused where there is one, and a PUT or
 //! DELETE names uid and resource version of what it is about.

@@ -37,7 +37,7 @@ impl Finding {
         }
     }
 
-    /// Something to know.
+    /// Information.
     pub(crate) fn warning(
         check: &'static str,
         message: impl Into<String>,

@@ -186,7 +186,7 @@ fn expiry(name: &str, pem: &str, now: i64) -> Option<Finding> {
             ("run heliograph link again", page),
         ));
     };
-    // While one of several holds, a rotation goes on.
+    // While one of several is valid, a rotation is in progress.
     let days = (ends.into_iter().max()? - now).div_euclid(DAY);
     let message = format!("the CA certificate of source {name} ends in {days} days");
     let remedy = (

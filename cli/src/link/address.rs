@@ -15,7 +15,7 @@ pub(crate) enum Via {
     ClusterIp,
 }
 
-/// The URL of a Service of type LoadBalancer or NodePort, or as asked for.
+/// The URL of a Service of type LoadBalancer or NodePort, or the given one.
 pub(crate) fn url(service: &Value, nodes: &[Value], via: Option<Via>) -> anyhow::Result<String> {
     let spec = &service["spec"];
     let via = match (via, spec["type"].as_str()) {

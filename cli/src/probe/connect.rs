@@ -1,4 +1,4 @@
-//! The client of probes: it connects, asks, and measures.
+//! The client of probes: it connects, sends requests, and measures.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -86,7 +86,7 @@ async fn resolve(target: &str, patience: Duration) -> Result<Vec<SocketAddr>, Fa
     }
 }
 
-/// Connects and asks for that many bytes; returns the name of the server, if it was asked.
+/// Connects and requests that many bytes; returns the name of the server, if requested.
 async fn request(
     address: SocketAddr,
     n_bytes: usize,

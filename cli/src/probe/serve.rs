@@ -1,4 +1,4 @@
-//! The server of probes: it answers a request with as many bytes as the request asks for.
+//! The server of probes: it responds with the requested number of bytes.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -181,7 +181,7 @@ impl Authenticator {
         }
     }
 
-    /// Returns whether a token says anything here.
+    /// Returns whether this server reads the claims of a token.
     fn reads_tokens(&self, ruling: &Ruling) -> bool {
         self.token_file.is_some() || self.delegated.is_some() || !ruling.issuers.is_empty()
     }

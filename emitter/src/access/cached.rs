@@ -52,7 +52,7 @@ struct Entries<V> {
 struct Entry<V> {
     begun: Instant,
     answer: Arc<OnceCell<V>>,
-    /// The answer before this one, and when it was asked for.
+    /// The former response, and the time of its request.
     before: Option<(Instant, V)>,
 }
 
@@ -98,7 +98,7 @@ impl<V: Clone> Cached<V> {
         }
     }
 
-    /// The answer to a question, asked at most once in its time.
+    /// The cached response, requested at most once at a time.
     pub(super) async fn get<E>(
         &self,
         key: &Question,

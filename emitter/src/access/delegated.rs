@@ -104,8 +104,8 @@ impl Authentication {
         }
     }
 
-    /// Returns the user of a token, or why it is rejected; [`Busy`](super::turns::Busy) where
-    /// too many ask.
+    /// Returns the user of a token, or why it is rejected; [`Busy`](super::turns::Busy) where there
+    /// are too many requests.
     pub(super) async fn user(
         &self,
         token: &str,
@@ -143,7 +143,7 @@ impl Authorization {
     ) -> anyhow::Result<Verdict> {
         let review = review(user, attributes)?;
         let ask = self.client.review(ACCESS_REVIEWS, &review, address);
-        // All that is asked: a user's `extra` may restrict it, as that of a scoped token.
+        // The whole request: a user's `extra` may restrict it, as that of a scoped token.
         let question = question(&serde_json::to_vec(&review)?);
         self.answers.get(&question, ask).await
     }

@@ -51,7 +51,7 @@ pub(super) struct JwksSource {
     last: Mutex<Option<Asked>>,
 }
 
-/// The last time that an issuer was asked.
+/// The last request to an issuer.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     /// Time at which it ended.
@@ -66,7 +66,7 @@ enum Source {
 }
 
 impl JwksSource {
-    /// Reads a file now; what is elsewhere is asked for later.
+    /// Reads a file now; keys of a URL are requested later.
     pub(super) fn open(issuer: &Issuer) -> Result<Self, String> {
         let keys = &issuer.keys;
         let place = |url| JwksUrl::new(url, keys.ca_file.as_ref(), keys.token_file.as_ref());

@@ -1,4 +1,4 @@
-//! What the access configuration says now, and what it said lately.
+//! The current access configuration, and the recent ones.
 //!
 //! A consumer that was away while its view changed knows another state than history continues: it
 //! must list again. So the last configurations are remembered, each with the resource versions at

@@ -11,7 +11,7 @@ pub(super) fn unauthorized() -> Status {
     Status::failure(401, "Unauthorized", "Unauthorized")
 }
 
-/// The API server did not say whose the token is.
+/// The API server did not review the token.
 pub(super) fn unreviewed() -> Status {
     let message = "the emitter could not have the token reviewed by its API server: look at the \
                    log of the emitter; it needs the right to create tokenreviews";

@@ -36,7 +36,7 @@ pub(super) enum Reason {
     Malformed,
     /// Its subject is one that the issuer must not name.
     ReservedSubject,
-    /// No token file, issuer or API server knows the token.
+    /// No token file, issuer or API server accepts the token.
     UnknownToken,
     /// The API server that reviews tokens rejects it.
     Rejected,

@@ -49,9 +49,9 @@ pub(super) enum Unacceptable {
     MediaType,
     /// The type is known, and is not offered in that form.
     NotOffered(Offered),
-    /// One object's metadata was asked for of a list.
+    /// The metadata of one object was requested of a list.
     IsList,
-    /// A list's metadata was asked for of one object.
+    /// The metadata of a list was requested of one object.
     IsNotList,
 }
 
@@ -109,7 +109,7 @@ impl Offered {
 }
 
 impl Unacceptable {
-    /// As a kube-apiserver says it.
+    /// As a kube-apiserver words it.
     pub(super) fn message(&self, form: &ResourceDescriptor, verb: Verb) -> String {
         let package = form.package;
         let kind = form.names.kind;
@@ -169,7 +169,7 @@ pub(super) fn negotiate(header: Option<&str>, offer: Offer) -> Result<Chosen, Un
     }))
 }
 
-/// Returns whether a media type of the header is served at all, whatever its parameters say. A
+/// Returns whether a media type of the header is served at all, regardless of its parameters. A
 /// path's answers are looked up by exactly this, before anything else is looked at.
 #[must_use]
 pub(super) fn is_served(header: Option<&str>) -> bool {
@@ -205,7 +205,7 @@ pub(super) fn is_pretty(header: Option<&str>) -> bool {
     first.is_some_and(|clause| clause.parameter("pretty") == Some("1"))
 }
 
-/// Returns whether the header asks for aggregated discovery before any plain answer.
+/// Returns whether the header requests aggregated discovery before any plain answer.
 #[must_use]
 pub(super) fn wants_aggregated_discovery(header: Option<&str>) -> bool {
     let clauses = clauses(header.unwrap_or_default());
@@ -254,7 +254,8 @@ impl<'a> Clause<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// Returns whether it asks for another kind than what there is, or only for a group or version.
+    /// Returns whether it requests another kind than the served one, or only for a group or
+    /// version.
     fn converts(&self) -> bool {
         ["as", "g", "v"]
             .iter()
@@ -305,7 +306,7 @@ impl<'a> Clause<'a> {
         }
     }
 
-    /// Returns whether it asks for another kind of stream than there is.
+    /// Returns whether it requests another kind of stream than the served one.
     fn streams_otherwise(&self) -> bool {
         self.parameter("stream").is_some_and(|it| it != "watch")
     }

@@ -1,4 +1,4 @@
-//! Discovery: which resources there are, for clients that ask before they list.
+//! Discovery: the served resources, for clients that read it before they list.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -60,7 +60,7 @@ pub(super) async fn wait(cache: &WatchCache, need: Need) -> Result<Option<Read>,
         Need::AtLeast(wanted) if wanted <= current => return Ok(cache.barrier().pass()),
         Need::AtLeast(wanted) => wanted,
     };
-    // The upstream may be there already, without anything to tell.
+    // The upstream may have that resource version already, without an event.
     let reached = progress.wait_for(|progress| progress.is_some_and(|at| wanted <= at));
     let asked = async {
         let _ = cache.barrier().wait(PATIENCE).await;

@@ -13,7 +13,7 @@ use proto_types::{ResourceVersion, delta};
 /// Minimum size in bytes of compressed responses, as in a kube-apiserver.
 const THRESHOLD: usize = 128 << 10;
 
-/// Returns whether the consumer takes gzip. As in a kube-apiserver only the bare word says so.
+/// Returns whether the consumer takes gzip. As in a kube-apiserver only the bare word counts.
 fn is_accepted(headers: &HeaderMap) -> bool {
     accepts(headers, "gzip")
 }

@@ -33,7 +33,7 @@ pub(super) struct Options {
     pub(super) is_pinned: bool,
     /// Value of `resourceVersionMatch`.
     pub(super) revision_match: Option<RevisionMatch>,
-    /// The size of a page, where pages are asked for.
+    /// The size of a page, if pages are requested.
     pub(super) limit: Option<usize>,
     /// The page.
     pub(super) continue_token: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Options {
     pub(super) send_initial_events: Option<bool>,
 }
 
-/// Maximum duration of a watch, whatever `timeoutSeconds` says. Clients open the next one.
+/// Maximum duration of a watch, regardless of `timeoutSeconds`. Clients open the next one.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Maximum number of terms of a selector.
@@ -182,7 +182,7 @@ impl Options {
         };
         let revision = query.text("resourceVersion");
         let mut revision_match = query.text("resourceVersionMatch");
-        // A watch from anywhere, which says nothing else, begins with the state.
+        // A watch from any resource version, without other parameters, begins with the state.
         let anywhere = matches!(revision, None | Some("0"));
         let unsaid = revision_match.is_none() && options.send_initial_events.is_none();
         if options.watch && anywhere && unsaid {

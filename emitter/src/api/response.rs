@@ -32,7 +32,7 @@ pub fn with_type(
     response
 }
 
-/// A JSON document, indented if that was asked for.
+/// A JSON document, indented if requested.
 pub fn document(asked: &RequestContext, code: StatusCode, json_text: impl Into<Bytes>) -> Response {
     let text: Bytes = json_text.into();
     body(asked, code, Format::Json, [&text[..], b"\n"].concat())
@@ -132,7 +132,7 @@ pub(super) fn about(
     response
 }
 
-/// A discovery document, in the form that was asked for.
+/// A discovery document, in the requested form.
 pub fn discovered(
     asked: &RequestContext,
     plain: impl FnOnce() -> String,

@@ -87,7 +87,7 @@ async fn open(
     let floor = asked.caller.as_ref().map(Caller::floor).unwrap_or_default();
     let too_old = |oldest| Status::too_old(revision.unwrap_or_default(), oldest);
     if let Start::After(revision) = start {
-        // Its consumer saw something else then, which history does not tell.
+        // Its client had another view then, which the history does not show.
         floor.admit(revision).map_err(too_old)?;
         let is_known = cache.admits(|| asked.client(view), revision);
         is_known.map_err(|Expired { oldest }| too_old(oldest))?;

@@ -29,7 +29,7 @@ pub(super) enum Answer {
     Agrees(Option<Properties>),
     /// It has other names, and what to do.
     Differs(String),
-    /// It cannot be asked now, and why.
+    /// It is unavailable now, with the cause.
     Unknown(String),
 }
 
@@ -86,7 +86,7 @@ fn compare(names: &ExpectedProperties, cluster: Option<&str>, set: Option<&str>)
         cluster: name,
         set: expected,
     } = names;
-    // A cluster without a name of its own may tell the UID of kube-system.
+    // A cluster without a name may report the UID of kube-system.
     let other = cluster.filter(|it| *it != name.as_str() && !is_uid(it));
     if let Some(other) = other {
         return Some(format!(

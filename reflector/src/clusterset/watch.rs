@@ -69,7 +69,7 @@ pub(super) struct ControllerChannel {
 }
 
 impl ControllerChannel {
-    /// Returns a line on which no list was asked for.
+    /// Returns a channel without requested lists.
     pub(super) fn new(sender: &mpsc::Sender<Message>) -> Self {
         Self {
             sender: sender.clone(),

@@ -24,7 +24,7 @@ const ASIDE: &str = "data";
 /// Label selector of the replicated Services: all but replicas.
 const SELECTOR: &str = "replicated!=true";
 
-/// Words of ours that ask for something else, or say themselves what to reflect.
+/// Flags of this program that select another command, or configure sources themselves.
 const OTHERS: [&str; 9] = [
     "status",
     "explain",

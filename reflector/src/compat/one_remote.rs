@@ -1,8 +1,8 @@
-//! The programs of one remote: kube-service-mirror, and what semaphore-service-mirror was
-//! before 0.4. All is said by flags, or by variables that are their defaults.
+//! The programs of one remote: kube-service-mirror, and what semaphore-service-mirror was before
+//! 0.4. All settings are flags, or variables that are their defaults.
 //!
-//! Both have the same flags, and other names of mirrors: the variables tell which it is,
-//! or `--compat`.
+//! Both have the same flags, and other names of mirrors: the variables distinguish them, or
+//! `--compat`.
 
 use reflector_planner::name::Template;
 
@@ -116,7 +116,7 @@ pub(super) fn translate(
     args.habits.sweeps = true;
     args.listen = settings.admin_address()?;
     let level = get("log-level", "LOG_LEVEL").unwrap_or("info");
-    // They took a level that they do not know for the default.
+    // They took an unknown level for the default.
     args.log_level = level.to_lowercase().parse().unwrap_or_default();
     let need = |flag, name| {
         let variable = dialect.variable(name);

@@ -44,7 +44,7 @@ pub(super) fn is_its(words: &[String], environment: &Environment) -> bool {
         .iter()
         .enumerate()
         .any(|(i, word)| match SYNTAX.has(word) {
-            // Ours has that one too: the file tells.
+            // This program has that flag too: the file decides.
             Some("config") if word.starts_with("--") => {
                 let path = word.split_once('=').map(|(_, path)| path);
                 let path = path.or_else(|| words.get(i + 1).map(String::as_str));
@@ -103,7 +103,7 @@ pub(super) fn translate(words: &[String], environment: &Environment) -> Result<A
     args.habits.sweeps = true;
     args.listen = settings.admin_address()?;
     let level = settings.get("log-level", "SSM_LOG_LEVEL").unwrap_or("info");
-    // It took a level that it does not know for the default.
+    // It took an unknown level for the default.
     args.log_level = level.to_lowercase().parse().unwrap_or_default();
     let selector = globals(&settings, &json, &mut args)?;
     let remotes = get(&json, "remoteClusters").and_then(Value::as_array);

@@ -57,7 +57,7 @@ pub(super) fn translate(words: &[String]) -> Result<Args, Error> {
         source.same_name = true;
         source.marks_as_reflected = true;
         source.create_namespace = true;
-        // Its own emitter has no slices, and its watches tell nothing.
+        // Its own emitter has no slices, and its watches send nothing.
         source.endpoints_from = EndpointsFrom::Auto;
         source.poll_every = Some("10s".to_owned());
         // Its users select on the labels of their originals.

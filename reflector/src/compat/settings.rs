@@ -37,7 +37,7 @@ impl Settings<'_> {
     }
 
     /// Returns where probes and metrics are served: where these programs always served them, unless
-    /// a flag of this program, in either spelling, says otherwise. They had none.
+    /// a flag of this program, in either spelling, overrides it. They had none.
     pub(super) fn admin_address(&self) -> Result<SocketAddr, Error> {
         for flag in ["admin-bind-address", "listen"] {
             if let Some(address) = self.flags.last(flag) {

@@ -134,8 +134,8 @@ impl<'a> Together<'a> {
         Ok((global, policy))
     }
 
-    /// Leaves out the discovered sources that do not go together with those before them,
-    /// and says so: one of them must not cost the others. Returns whether all fit.
+    /// Leaves out the discovered sources that do not go together with those before them, and
+    /// reports them: one of them must not cost the others. Returns whether all fit.
     fn leave_out(
         &self,
         groups: &Groups,

@@ -57,7 +57,7 @@ pub(super) struct Profiles {
 }
 
 impl Profiles {
-    /// Returns what a file says of the profiles, and what is known of these.
+    /// Returns the settings of a file about profiles, with the objects read so far.
     pub(super) fn of(args: &Args, file: Option<ClusterProfiles>) -> Result<Self, InvalidGroup> {
         let Some(file) = file else {
             return Ok(Self::default());

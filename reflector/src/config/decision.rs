@@ -23,7 +23,7 @@ pub struct FoundSources {
     pub lacks_some: bool,
 }
 
-/// An object, as far as it says how a cluster is read.
+/// An object, as far as it describes the access to a cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceObject {
     /// Its name.

@@ -17,7 +17,7 @@ pub(crate) fn label_of(text: &str) -> Result<DnsLabel, InvalidLabel> {
     format!("{}-{hash}", label[..LONGEST].trim_end_matches('-')).parse()
 }
 
-/// Eight digits that tell texts apart, the same through all releases: FNV-1a.
+/// Hash of eight digits, the same in all releases: FNV-1a.
 pub(crate) fn hash_of(text: &str) -> String {
     let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

@@ -103,7 +103,7 @@ pub enum FileError {
         #[source]
         source: std::io::Error,
     },
-    /// It says something else than a configuration does.
+    /// It is no configuration.
     #[error("configuration {path} is not valid: {why}")]
     Parse {
         /// The file.
@@ -120,7 +120,7 @@ impl File {
             path: path.to_owned(),
             source,
         })?;
-        // An empty file says nothing, which is a configuration too.
+        // An empty file is a configuration too.
         if text.trim().is_empty() {
             return Ok(Self::default());
         }

@@ -95,7 +95,7 @@ enum PortEntry {
 }
 
 impl ImportEntry {
-    /// One that lets all labels and annotations come along that may.
+    /// A policy that copies all allowed labels and annotations.
     pub(crate) fn carrying_all() -> Self {
         Self {
             labels: vec!["*".to_owned()],
@@ -165,7 +165,7 @@ impl RulesEntry {
     }
 }
 
-/// Reads address ranges; else says which one is wrong, and why.
+/// Reads CIDRs; an error names the invalid one and the cause.
 pub(super) fn ranges(key: &str, texts: &[String]) -> Result<Vec<IpNet>, String> {
     let range = |text: &String| match text.parse::<IpNet>() {
         Err(_) => Err(format!(

@@ -102,7 +102,7 @@ impl ObjectKind {
         }
     }
 
-    /// Returns what an object says about how its cluster is read.
+    /// Returns the part of an object that describes the access to its cluster.
     pub(crate) fn spec(self, spec: Value, status: &Value) -> Value {
         match self {
             Self::Source => spec,

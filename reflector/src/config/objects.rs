@@ -58,7 +58,7 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Returns what flags say of the Sources, and what is known of these.
+    /// Returns the settings of the flags about Sources, with the objects read so far.
     pub(super) fn of(args: &Args) -> Result<Self, Error> {
         let place = match args.sources_from_crd.as_deref() {
             None => None,
@@ -81,7 +81,7 @@ impl Objects {
         })
     }
 
-    /// Adds what the file says; flags take precedence.
+    /// Adds the settings of the file; flags take precedence.
     pub(super) fn at(mut self, file: Option<SourcesFromCrd>) -> Result<Self, Error> {
         let flag = self.place.take();
         if file.is_none() && flag.is_none() {

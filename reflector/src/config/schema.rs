@@ -1,7 +1,7 @@
 //! The JSON Schema of the configuration file, derived from the types that read it.
 //!
-//! What it refuses, the program refuses. The program refuses more: what only a grammar
-//! of its own, or two places together, can tell.
+//! What it refuses, the program refuses. The program refuses more: what only a grammar of its own,
+//! or two places together, can check.
 
 use std::borrow::Cow;
 

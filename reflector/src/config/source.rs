@@ -135,7 +135,7 @@ pub struct Provided {
 }
 
 impl SourceEntry {
-    /// One that is called so, and says nothing else yet.
+    /// An entry with that name and defaults.
     pub(crate) fn named(name: SourceName) -> Self {
         Self {
             name,
@@ -239,7 +239,7 @@ impl SourceEntry {
     pub(crate) fn imported(&self) -> Result<Import, InvalidSource> {
         let mut import = self.import.clone();
         if let (Some(namespace), false) = (&self.namespace, import.names_namespaces()) {
-            // What the server is asked for is what it may say.
+            // The scope of the requests is also the limit of the accepted objects.
             import.allow_namespaces(&[namespace.as_str()]);
         }
         import.check().map_err(|why| self.unclear(why))

@@ -50,8 +50,8 @@ const GROUP: &str = "sourceURLs";
 const KEY: &str = "source-api";
 
 impl SourceApi {
-    /// Adds its sources in the order of its URLs. `config_map` is what the ConfigMap says,
-    /// if that is known; returns the one that is to be read, if it is one.
+    /// Adds its sources in the order of its URLs. `config_map` is the text of the ConfigMap, if
+    /// that is known; returns the one that is to be read, if it is one.
     pub(super) fn add(
         &self,
         config_map: Option<&str>,

@@ -32,7 +32,7 @@ pub struct KubeconfigDir {
     /// that can write to the directory can then read files of the reflector.
     #[serde(default)]
     pub allow_references: bool,
-    /// Files with this in their names are none, where a front end says so.
+    /// Files with this in their names are no sources, if a front end sets it.
     #[serde(skip)]
     pub(crate) passed_over: Option<&'static str>,
 }
@@ -73,8 +73,7 @@ impl Groups {
         directory.into_iter().chain(file)
     }
 
-    /// Adds what is found, and says what is none. Returns the decisions on
-    /// objects.
+    /// Adds the discovered sources, and reports invalid ones. Returns the decisions on objects.
     pub(super) fn add(
         &self,
         removed_sources: RemovedSources,
@@ -184,7 +183,7 @@ pub enum InvalidGroup {
          would go; put a URL there, or remove sourceURLs"
     )]
     NoUrls,
-    /// ClusterProfiles that cannot be read as asked.
+    /// ClusterProfiles whose configuration is invalid.
     #[error("clusterProfiles.{0}")]
     Profiles(String),
     /// The defaults have keys that a source cannot have.
@@ -203,7 +202,7 @@ const OF_ITS_OWN: [&str; 5] = ["name", "url", "kubeconfig", "context", "cluster"
 const EXTENSIONS: [&str; 6] = ["yaml", "yml", "json", "conf", "config", "kubeconfig"];
 
 impl KubeconfigDir {
-    /// Adds its sources, in the order of their files, and says which files are none.
+    /// Adds its sources, in the order of their files, and reports invalid files.
     pub(super) fn add(
         &self,
         removed_sources: RemovedSources,

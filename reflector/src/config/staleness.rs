@@ -1,4 +1,4 @@
-//! How long a silent source's endpoints are believed, as it is typed.
+//! Staleness policy of a source, as in the file.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -65,7 +65,7 @@ impl JsonSchema for StalenessEntry {
     }
 }
 
-/// Both count from when the source was last heard; `dropAfter` is the longer one.
+/// Both count from the last contact with the source; `dropAfter` is the longer one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "StalenessRules")]

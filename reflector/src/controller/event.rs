@@ -9,7 +9,7 @@ use crate::informers::InformerStreams;
 
 /// Everything that may happen.
 pub(super) enum Event {
-    /// A feed heard something.
+    /// A watch sent an event.
     News(Box<InformerEvent>),
     /// Writes ended.
     Written(Result<WriteResult, JoinError>),
@@ -33,7 +33,7 @@ pub(super) enum Event {
 
 /// Sources of events.
 pub(super) struct Inbox {
-    /// All feeds, polled in turns, so that none can keep the others from being heard.
+    /// All watches, polled in turns, so that none delays the others.
     feeds: SelectAll<BoxStream<'static, InformerEvent>>,
     questions: mpsc::Receiver<Question>,
     /// None where the configuration does not change.

@@ -1,4 +1,4 @@
-//! Whether the local API server as a whole asks for a pause, or only for one object.
+//! Pauses that the local API server requests, for all objects or for one.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const EVIDENCE: usize = 8;
 /// that one source has.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Services for which the server lately asked for a pause.
+/// Services for which the server lately requested a pause.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     asked: HashSet<MirrorKey>,

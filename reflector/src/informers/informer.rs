@@ -1,4 +1,4 @@
-//! One resource of one source, from the way to it to what it says.
+//! Informer of one resource of one source: connection, watch and events.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ pub(super) struct InformerSpec {
     pub(super) endpoints_from: EndpointsFrom,
     pub(super) poll_every: Option<Duration>,
     pub(super) opt_outs: OptingOut,
-    /// `true` if this watch asks, for all of the source, whether its upstream is connected.
+    /// `true` if this watch polls, for the whole source, whether its upstream is connected.
     pub(super) looks_behind: bool,
 }
 
 /// Treatment of namespaces of a source that are opted out.
 pub(super) enum OptingOut {
-    /// They may, and that source tells which do.
+    /// They may be opted out, and that source serves the namespaces.
     Heeded(SourceName),
     /// They may not.
     Unheeded,

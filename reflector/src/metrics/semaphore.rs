@@ -216,7 +216,7 @@ impl Semaphore {
         }
     }
 
-    /// Counts what an update tells that the index does not know yet.
+    /// Counts the objects of an update that the index does not have yet.
     pub(crate) fn record_event(&self, index: &Index, update: &Update) {
         match update {
             Update::Services(source, change) | Update::MemberServices(source, change) => {

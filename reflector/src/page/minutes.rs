@@ -14,7 +14,7 @@ const HEIGHT: u128 = 60;
 const WIDTH: usize = 10;
 
 /// Renders a chart with a bar for each minute: the longest time, and the mean within it. What it
-/// shows is also said in words.
+/// shows is also written as text.
 pub(super) fn chart(minutes: &[Minute]) -> Markup {
     let top = minutes
         .iter()

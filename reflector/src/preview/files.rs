@@ -207,7 +207,7 @@ impl Objects {
         Ok(self)
     }
 
-    /// Tells what a list of these would tell.
+    /// Applies a list of these objects.
     fn apply_list(
         &self,
         index: &mut Index,

@@ -1,4 +1,4 @@
-//! By what the sources and the local cluster say.
+//! Preview by the present objects of the sources and the local cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::report::{known, names};
 use crate::watch_target::{ConnectionState, InformerEvent, WatchTarget};
 use crate::write::Writer;
 
-// What fails for a moment is asked again; what is not there is not waited for.
+// A failed request is repeated; a missing resource is not waited for.
 const ATTEMPTS: usize = 3;
 // A list may take a minute; what has not come by then does not come.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -174,7 +174,7 @@ impl Reading {
             ConnectionState::Disconnected(failure) => {
                 let n_failures = self.failures.entry(feed.clone()).or_default();
                 *n_failures += 1;
-                // A source is not asked before the local cluster has answered.
+                // A source is not listed before the local cluster.
                 if ATTEMPTS <= *n_failures {
                     self.open.remove(&feed);
                 }

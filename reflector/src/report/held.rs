@@ -49,7 +49,7 @@ pub(super) fn status(index: &Index) -> Vec<HeldStatus> {
     held.collect()
 }
 
-/// Returns the time at which another list is asked for.
+/// Returns the time of the next requested list.
 pub(crate) fn until(since: MonotonicTime, now: MonotonicTime, hold: Duration) -> Timestamp {
     let elapsed = now.0.saturating_sub(since.0);
     let now = Timestamp::now();

@@ -33,8 +33,8 @@ impl StatusReporter {
         }
     }
 
-    /// Takes note of whether this process writes. What only a writer knows is in the metrics of
-    /// that one alone, and in its Events.
+    /// Records whether this process writes. State that only a writer has is in the metrics of that
+    /// one alone, and in its Events.
     pub(crate) fn leads(&mut self, leads: bool) {
         if std::mem::replace(&mut self.leads, leads) == leads {
             return;

@@ -46,7 +46,7 @@ impl Since {
     }
 }
 
-/// Shows the resources of sources that are not heard yet in the metrics.
+/// Shows the resources of sources without contact in the metrics.
 pub(super) fn measure(
     sources: &[SourceName],
     feeds: &HashMap<WatchTarget, Contact>,

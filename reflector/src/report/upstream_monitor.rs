@@ -1,4 +1,4 @@
-//! Sources that pass on what they cannot hear any more.
+//! Sources whose upstream is disconnected.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl UpstreamMonitor {
         }
     }
 
-    /// Only these go on as they were.
+    /// Only these stay as they were.
     pub(super) fn retain(&mut self, stays: impl Fn(&SourceName) -> bool) {
         self.0.retain(|source, _| stays(source));
     }

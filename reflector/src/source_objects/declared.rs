@@ -108,7 +108,7 @@ impl Declared {
     }
 }
 
-/// Sources of a record, each with its CRD. What is no record says nothing.
+/// Sources of a record, each with its CRD. Text that is no record is ignored.
 fn parse(recorded: &str) -> Vec<(Box<str>, Box<str>)> {
     let crds = serde_json::from_str::<BTreeMap<Box<str>, Vec<Box<str>>>>(recorded);
     let crds = crds.unwrap_or_default().into_iter();

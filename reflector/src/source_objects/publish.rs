@@ -268,7 +268,7 @@ mod tests {
             (Difference::State, at(3), at(0), at(13)),
             (Difference::Words, None, at(0), None),
             (Difference::Words, at(3), at(0), at(63)),
-            // A new leader does not know the last write.
+            // A new leader does not have the time of the last write.
             (Difference::Propagation, None, at(2), at(602)),
             (Difference::Propagation, at(3), at(2), at(603)),
             (Difference::Propagation, None, None, None),

@@ -70,7 +70,7 @@ fn line(reason: &str, source: &str, cause: &str, problems: &[&ProblemStatus]) ->
     }
 }
 
-/// Returns what a message says of its object.
+/// Returns the part of a message about its object.
 fn cause(problem: &ProblemStatus) -> &str {
     let object = format!("Service {} of source {}: ", problem.object, problem.source);
     let message = problem.message.as_str();

@@ -109,7 +109,7 @@ impl Progress {
 }
 
 impl WatchTarget {
-    /// Tells that nothing can be asked.
+    /// Reports that the source is unavailable.
     pub(crate) fn unreachable(&self, why: String) -> InformerEvent {
         self.lost(Failure {
             verb: runtime::watcher::Verb::List,
@@ -132,7 +132,7 @@ impl WatchTarget {
         })
     }
 
-    /// Tells that something failed, without which nothing is heard.
+    /// Reports a failure without which the watch cannot run.
     pub(crate) fn lost(&self, failure: Failure) -> InformerEvent {
         let update = match self {
             Self::Services(source) => Some(Update::Services(source.clone(), Change::Lost)),

@@ -33,7 +33,7 @@ struct Version {
     version: String,
 }
 
-/// Asks a cluster what may be read of a scope; else why it does not say.
+/// Requests the readable resources of a scope; an error has the cause.
 ///
 /// Rights from before there were slices grant Endpoints alone.
 pub(crate) async fn served(client: &kube::Client, scope: &Scope) -> Result<EndpointsApi, String> {
@@ -47,7 +47,7 @@ pub(crate) async fn served(client: &kube::Client, scope: &Scope) -> Result<Endpo
     Ok(served)
 }
 
-/// Returns whether listing is not allowed. Whatever else is wrong, the reader tells.
+/// Returns whether listing is not allowed. The watch reports any other error.
 async fn is_forbidden(client: &kube::Client, scope: &Scope, resource: Resource) -> bool {
     let path = resource.collection(scope.namespace.as_deref());
     let Ok(request) = Request::get(format!("{path}?limit=1")).body(Vec::new()) else {

@@ -1,8 +1,8 @@
-//! Which namespaces of a source keep their Services to themselves, as their labels say.
+//! Namespaces of a source that are opted out by their labels.
 //!
-//! Nothing is heard of a source's Services before that is known: what should have stayed would
-//! exist in the local cluster for a moment. A source that has no namespaces to tell of, such as an
-//! emitter, says by its selector what leaves it.
+//! Services of a source are not used before that is known: an opted-out Service would exist in the
+//! local cluster for a moment. A source that serves no namespaces, such as an emitter, excludes
+//! them by its selector.
 
 use std::collections::BTreeSet;
 
@@ -70,7 +70,7 @@ impl OptOuts {
             };
             let is_known = *known.borrow();
             let heard = match self.handle(event) {
-                // Only a source that has no namespaces to tell of has none that opt out.
+                // Only a source that serves no namespaces has none that opt out.
                 OptOutEvent::Failure(failure)
                     if !is_known
                         && matches!(failure.cause, FailureCause::NotServed(_))

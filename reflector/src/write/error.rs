@@ -8,7 +8,7 @@ use proto_types::Status;
 pub(crate) enum WriteError {
     /// The server answered: no.
     Status(StatusCode, Status),
-    /// The server has no capacity, whatever is asked.
+    /// The server has no capacity for any request.
     Busy(Status),
     /// There is no namespace, and the server does not create it.
     Namespace(String),

@@ -1,4 +1,4 @@
-//! What an API server says of an object that it does not take, or does not let go.
+//! Message of an API server about an object that it rejects, or does not delete.
 
 use std::collections::BTreeSet;
 

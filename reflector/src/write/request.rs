@@ -1,4 +1,4 @@
-//! One request to the local API server, and what its answer says.
+//! One request to the local API server, and its response.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 16 << 20;
 
 impl Writer {
-    /// The body of an answer that grants what was asked.
+    /// The body of a successful response.
     pub(crate) async fn send(
         &self,
         method: Method,

@@ -35,7 +35,7 @@ impl WriteResult {
         }
     }
 
-    /// Nothing is known, and is to be asked again.
+    /// Nothing is known yet, and the lookup is repeated.
     pub(crate) fn postponed(source: SourceName) -> Self {
         let key = MirrorKey::new(ObjectKey::new("", ""));
         Self {

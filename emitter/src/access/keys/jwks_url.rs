@@ -26,7 +26,7 @@ pub(super) struct JwksUrl {
     access: Access,
 }
 
-/// A document that says where an issuer's keys are, as OpenID Connect has it.
+/// A document with the URL of an issuer's keys, as in OpenID Connect.
 pub(super) struct Discovery {
     pub(super) document: JwksUrl,
     pub(super) issuer: String,
@@ -101,8 +101,8 @@ impl JwksUrl {
         })
     }
 
-    /// Another place, as far as this one may say where that is: credentials stay with the
-    /// server that they are for, and what was asked in secret is not asked in the open.
+    /// Another URL, as far as this server may redirect to it: credentials stay with the server that
+    /// they are for, and an HTTPS request is never repeated over HTTP.
     fn next(&self, text: &str) -> Result<Self, String> {
         let at = |why: &str| format!("jwks_uri {text:?} of {}: {why}", self.url);
         let url: Uri = text.parse().map_err(|_| at("it is not a URL"))?;

@@ -109,7 +109,7 @@ const UNITS: [(&str, f64); 8] = [
     ("h", 3600.0),
 ];
 
-/// Writes as the package `time` does, which knows bytes alone.
+/// Writes as the package `time` does, byte by byte.
 fn quote_bytes(text: &str) -> String {
     let mut quoted = String::from('"');
     for byte in text.bytes() {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 const VALIDATIONS: &str = "x-kubernetes-validations";
 
-/// Keywords that an API server does not know, or that another part of the manifest replaces.
+/// Keywords that an API server does not accept, or that another part of the manifest replaces.
 /// Defaults would be stored in objects, where a later version could not change them.
 const DROPPED: [&str; 6] = ["$schema", "title", "default", "allOf", "examples", "$defs"];
 

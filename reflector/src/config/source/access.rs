@@ -51,7 +51,7 @@ impl SourceEntry {
         }
     }
 
-    /// Those keys that say what a kubeconfig says itself.
+    /// Keys that a kubeconfig replaces.
     fn credentials(&self) -> impl Iterator<Item = &'static str> {
         let keys = [
             ("caFile", self.ca_file.is_some()),
