@@ -84,7 +84,7 @@ pub struct Watch {
     pub resource: &'static ApiResource,
     /// Since when.
     pub since: Timestamp,
-    /// Feed that it reads.
+    /// Event buffer that it reads.
     pub feed: Arc<Broadcaster>,
     /// Events sent.
     pub n_events: AtomicU64,
@@ -300,7 +300,7 @@ impl Session {
         self.0.given_at.store(0, Ordering::Relaxed);
     }
 
-    /// A frame goes to the reader.
+    /// A frame goes to the client.
     pub fn given(&self, n_bytes: usize) {
         let watch = &self.0;
         let n_bytes = u64::try_from(n_bytes).unwrap_or(u64::MAX);

@@ -14,7 +14,7 @@
 //! | [`config`], [`compat`], `program` | flags, the checked configuration, and the tasks |
 //! | [`upstream`] | watch tasks of the exported objects |
 //! | [`exposure`] | export rule: ServiceExports beside the selector |
-//! | [`watch_cache`] | store of one resource, and the feeds that its watches share |
+//! | [`watch_cache`] | store of one resource, and the event buffers that its watches share |
 //! | [`namespaces`] | the namespaces of what is exported |
 //! | [`read_barrier`], [`probe`] | reads that see every write before them |
 //! | [`api`] | paths, parameters, get, list, watch, discovery |

@@ -64,7 +64,7 @@ enum Compared {
     Unknown,
 }
 
-/// Answers the questions of one cache's readers, indefinitely.
+/// Performs the consistent reads of one cache, indefinitely.
 pub async fn answer(cache: Arc<WatchCache>, prober: Prober) {
     let mut asked = cache.barrier().requests();
     let mut limit = FIRST_LIMIT;

@@ -1,9 +1,9 @@
-//! One resource's store, and the feeds that its watchers share.
+//! One resource's store, and the event buffers that its watchers share.
 //!
-//! One task writes ([`WatchCache::ingest`]); all others read. A watch joins under the writer's lock, so
-//! its snapshot and its position in the feed are of one moment; from then on it reads the feed
-//! alone. The cost of ingesting depends on the number of distinct views, never on the number of
-//! watches.
+//! One task writes ([`WatchCache::ingest`]); all others read. A watch joins under the writer's
+//! lock, so its snapshot and its position in the event buffer are of one moment; from then on it
+//! reads the event buffer alone. The cost of ingesting depends on the number of distinct views,
+//! never on the number of watches.
 
 mod batching;
 mod broadcaster;

@@ -162,7 +162,7 @@ impl Authority {
     }
 }
 
-/// Replaces a file as a whole; no reader sees half of it.
+/// Replaces a file as a whole; no watcher sees half of it.
 fn store(file: &Path, content: &[u8]) -> anyhow::Result<()> {
     if fs::read(file).is_ok_and(|it| it == content) {
         return Ok(());

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AT_START: Duration = Duration::from_secs(10);
 
 impl ConfigMapText {
-    /// Creates a reader that has read nothing yet.
+    /// Creates a watcher that has read nothing yet.
     pub(crate) fn new(client: kube::Client, key: ConfigMapKey) -> Self {
         Self {
             api: Api::namespaced(client, &key.namespace),

@@ -230,7 +230,7 @@ impl Controller {
             Event::Asked(question) => self.answer(question),
             Event::Reload(Reload::Changed(change)) => self.change(*change),
             Event::Reload(Reload::Refused(why)) => self.report.refused(why),
-            // Feeds contain their own panics; what else ended is missing from now on.
+            // Watches contain their own panics; what else ended is missing from now on.
             Event::FeedFailed(error) => error!(%error, "task of a source panicked"),
         }
         Ok(())

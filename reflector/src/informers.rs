@@ -243,7 +243,7 @@ impl Informers {
         heard
     }
 
-    /// Returns whether a feed waits for the namespaces that opt out.
+    /// Returns whether a watch waits for the namespaces that opt out.
     fn opt_outs_of(&self, feed: &WatchTarget) -> OptingOut {
         let is_heeded = self.global.as_ref().is_some_and(|it| it.is_by_mode);
         match feed {

@@ -42,7 +42,7 @@ pub(crate) fn learned(ranges: &mut Option<Ranges>) -> Option<Vec<IpNet>> {
     ranges.as_mut()?.borrow_and_update().clone()
 }
 
-/// Reader of the CIDRs of the local cluster.
+/// Watcher of the CIDRs of the local cluster.
 pub(crate) struct LocalRanges {
     client: kube::Client,
     services: BTreeSet<IpNet>,
@@ -70,7 +70,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_PAGES: usize = 100;
 
 impl LocalRanges {
-    /// Reader, and what it reads.
+    /// Watcher, and what it reads.
     pub(crate) fn new(client: kube::Client) -> (Self, Ranges) {
         let (ranges, read) = watch::channel(None);
         let reader = Self {

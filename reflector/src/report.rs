@@ -47,7 +47,7 @@ pub(crate) struct StatusReporter {
     /// Message about mirrors outside of the mirror namespace, which were found at the start.
     pub(crate) found: Option<String>,
     problems: HashMap<MirrorKey, BTreeSet<Problem>>,
-    /// Failures of whole feeds that do not end by themselves.
+    /// Failures of whole watches that do not end by themselves.
     lasting: BTreeMap<WatchTarget, FailureCause>,
     behind: UpstreamMonitor,
     doubles: Doubles,

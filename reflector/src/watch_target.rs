@@ -235,7 +235,7 @@ impl WatchTarget {
         }
     }
 
-    /// Translates an event of the reader. Endpoints may stand for EndpointSlices.
+    /// Translates an event of the watcher. Endpoints may stand for EndpointSlices.
     pub(crate) fn news(&self, event: Event, resource: &ApiResource) -> InformerEvent {
         #[cfg(test)]
         crate::planted::at("reader", &event);

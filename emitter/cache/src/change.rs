@@ -24,7 +24,7 @@ pub struct Change {
     /// The object after; `None` if it exists no more.
     pub after: Option<Arc<Entry>>,
     frames: OnceLock<Box<EncodedEvents>>,
-    /// Bytes of encoded frames, of this change and of all changes of its store.
+    /// Bytes of encoded events, of this change and of all changes of its store.
     n_encoded: AtomicUsize,
     n_encoded_of_all: Arc<AtomicUsize>,
 }
@@ -118,7 +118,7 @@ impl Change {
         }
     }
 
-    /// The frame of a view that shows objects otherwise than they are, or of a moment.
+    /// The encoded event of a view that shows objects otherwise than they are, or of a moment.
     fn own_frame(&self, view: &View, encoder: &Encoder, now: Timestamp) -> Option<Encoded> {
         let before = self
             .before
@@ -142,7 +142,7 @@ impl Change {
         }
     }
 
-    /// Returns the bytes that history holds for the change, without encoded frames.
+    /// Returns the bytes that history holds for the change, without encoded events.
     ///
     /// The object after the change is either live or the object before a later change,
     /// so that each version in history counts once.
@@ -169,5 +169,5 @@ pub(crate) struct Step {
     pub(crate) after: Option<Arc<Entry>>,
 }
 
-/// A change's own structures, its entry's and its frames' (rounded up).
+/// A change's own structures, its entry's and its encoded events' (rounded up).
 const OVERHEAD: usize = 1024;

@@ -1,4 +1,4 @@
-//! Watch frames and list bodies, made of the upstream's bytes.
+//! Encoded watch events and list bodies, made of the upstream's bytes.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub struct Encoder {
 const METADATA_HEAD: &str =
     r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#;
 
-/// The frames of one change, one for each encoding and event type, filled on use.
+/// The encoded events of one change, one for each encoding and event type, filled on use.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedEvents([[OnceLock<Encoded>; 3]; 7]);
 
@@ -70,7 +70,7 @@ impl Encoder {
         self.encoded.load(Ordering::Relaxed)
     }
 
-    /// The frame of a change as a view sees it.
+    /// The encoded event of a change as a view sees it.
     pub(crate) fn seen(
         &self,
         seen: ViewEvent<'_>,
@@ -295,7 +295,7 @@ impl Encoder {
     }
 }
 
-/// The frame that ends a watch with a refusal.
+/// The encoded event that ends a watch with a refusal.
 #[must_use]
 pub fn error(encoding: Encoding, status: &Status) -> Bytes {
     let mut out = open(encoding, EventType::Error);
@@ -308,8 +308,8 @@ pub fn error(encoding: Encoding, status: &Status) -> Bytes {
     close(encoding, EventType::Error, out)
 }
 
-/// A table's frame as the first of its watch must be: with column definitions.
-/// Frames are shared, and only the first one that a watcher gets carries them.
+/// A table's encoded event as the first of its watch must be: with column definitions. Encoded
+/// events are shared, and only the first one that a watcher gets carries them.
 #[must_use]
 pub fn with_columns(form: &ResourceDescriptor, frame: &Bytes) -> Bytes {
     let Some(at) = find(frame, COLUMNS.as_bytes()) else {
@@ -329,7 +329,7 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-/// A frame up to its object; in protobuf lengths stand before, and come last.
+/// An encoded event up to its object; in protobuf lengths stand before, and come last.
 fn open(encoding: Encoding, event_type: EventType) -> Vec<u8> {
     match encoding {
         Encoding::Protobuf(_) => Vec::new(),

@@ -6,11 +6,11 @@ use proto_types::ResourceVersion;
 
 use crate::Encoded;
 
-/// A bounded run of ready frames. A watcher is a [`Cursor`] into it and costs
-/// nothing else: no queue, no copy.
+/// A bounded run of ready encoded events. A watcher is a [`Cursor`] into it and costs nothing else:
+/// no queue, no copy.
 #[derive(Debug)]
 pub struct EventBuffer {
-    /// The cursor of the oldest frame.
+    /// The cursor of the oldest encoded event.
     base: u64,
     frames: VecDeque<EncodedEvent>,
     bytes: usize,
@@ -18,7 +18,7 @@ pub struct EventBuffer {
     closed: bool,
 }
 
-/// The position of the next frame to read.
+/// The position of the next encoded event to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor(u64);
 
@@ -30,53 +30,54 @@ impl Cursor {
     }
 }
 
-/// Ready frame with the resource version that it brings its reader to.
+/// Ready encoded event with the resource version that it brings its watch to.
 #[derive(Debug, Clone)]
 pub struct EncodedEvent {
     /// Resource version of the event.
     pub revision: ResourceVersion,
-    /// Effect of the frame on its reader.
+    /// Effect of the encoded event on its watch.
     pub kind: FrameKind,
     /// Encoded event; empty for a bookmark, which each watch encodes by itself.
     pub bytes: Encoded,
 }
 
-/// Effect of a frame on its reader.
+/// Effect of an encoded event on its watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameKind {
-    /// Change at the resource version of the frame; readers that know the resource version skip it.
+    /// Change at the resource version of the encoded event; watches that know the resource version
+    /// skip it.
     Change,
-    /// Change after the resource version of the frame, and not after the end of a gap, where that
-    /// is known. Readers that know the end skip it; readers whose resource version is within the
-    /// gap cannot continue.
+    /// Change after the resource version of the encoded event, and not after the end of a gap,
+    /// where that is known. Watches that know the end skip it; watches whose resource version is
+    /// within the gap cannot continue.
     Missed {
         /// End of the gap.
         until: Option<ResourceVersion>,
     },
-    /// Not sent: readers whose resource version is between the resource version of the frame and
-    /// the end of the gap cannot continue.
+    /// Not sent: watches whose resource version is between the resource version of the encoded
+    /// event and the end of the gap cannot continue.
     Gap {
         /// End of the gap.
         until: ResourceVersion,
     },
-    /// Nothing else happened up to the resource version of the frame.
+    /// Nothing else happened up to the resource version of the encoded event.
     Bookmark,
 }
 
-/// Treatment of a frame for one reader.
+/// Treatment of an encoded event for one watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Treatment {
-    /// The reader needs it.
+    /// The watch needs it.
     Deliver,
-    /// The reader has it.
+    /// The watch has it.
     Skip,
-    /// The reader may have it or not: it has to list.
+    /// The watch may have it or not: it has to list.
     Expire,
 }
 
 impl EncodedEvent {
-    /// Decides what becomes of the frame for a reader that had everything up to a resource version
-    /// when it joined.
+    /// Decides what becomes of the encoded event for a watch that had everything up to a resource
+    /// version when it joined.
     #[must_use]
     pub fn treatment(&self, known: ResourceVersion) -> Treatment {
         let is_news = match self.kind {
@@ -86,7 +87,7 @@ impl EncodedEvent {
                 return Treatment::Expire;
             }
             FrameKind::Missed { .. } if known <= self.revision => true,
-            // The reader came from a replica that was ahead of this one.
+            // The watch came from a replica that was ahead of this one.
             FrameKind::Missed { until } if until.is_none_or(|until| known < until) => {
                 return Treatment::Expire;
             }
@@ -106,7 +107,7 @@ pub enum Read {
     Frame(EncodedEvent, Cursor),
     /// Nothing new: everything up to this resource version has been read.
     Nothing(ResourceVersion),
-    /// The reader was too slow; the event buffer has forgotten what it would need next.
+    /// The watch was too slow; the event buffer has forgotten what it would need next.
     Lost,
     /// History has been replaced by another one: list again.
     Closed,
@@ -114,14 +115,15 @@ pub enum Read {
 
 /// Number of encoded events that an event buffer keeps for slow clients.
 ///
-/// A reader that is 10 000 events behind is better served by a new list; at
+/// A watch that is 10 000 events behind is better served by a new list; at
 /// 1.5 KB an event this bounds what an event buffer alone can hold to 15 MB.
 pub const MAX_FRAMES: usize = 10_000;
 
-/// Maximum size in bytes of the frames that one event buffer keeps for readers that lag behind.
+/// Maximum size in bytes of the encoded events that one event buffer keeps for watches that lag
+/// behind.
 pub const MAX_BYTES: usize = 32 << 20;
 
-/// Maximum size in bytes of the frames that all event buffers of one resource keep.
+/// Maximum size in bytes of the encoded events that all event buffers of one resource keep.
 pub const MAX_BYTES_OF_ALL: usize = 64 << 20;
 
 /// Returns the maximum size in bytes of one event buffer of several.
@@ -149,9 +151,9 @@ impl EventBuffer {
         Cursor(self.base + self.frames.len() as u64)
     }
 
-    /// Appends a frame; the oldest frames make room for it within `max_bytes`.
+    /// Appends an encoded event; the oldest encoded events make room for it within `max_bytes`.
     pub fn push(&mut self, frame: EncodedEvent, max_bytes: usize) {
-        // A gap may lie ahead of what the readers of a joined view have been sent.
+        // A gap may lie ahead of what the watches of a joined view have been sent.
         if !matches!(frame.kind, FrameKind::Gap { .. }) {
             self.progress = self.progress.max(frame.revision);
         }

@@ -23,7 +23,7 @@ pub enum Fields {
     },
 }
 
-/// Annotations that are made for readers.
+/// Annotations that are made for watches.
 const FREE: [&str; 5] = [
     label::LAST_CHANGE,
     label::ALIAS,

@@ -11,11 +11,11 @@
 //! | [`view_filter`] | view of one client |
 //! | [`joined`] | EndpointSlices and Endpoints in step with their Services |
 //! | [`view`] | view of one kind of client: scope, selectors, encoding |
-//! | [`encode`] | watch frames and list bodies, made of the upstream's bytes |
+//! | [`encode`] | encoded watch events and list bodies, made of the upstream's bytes |
 //! | [`protobuf`], [`protobuf_body`] | the same in Kubernetes' protobuf, by a table of its fields |
 //! | [`table`] | the columns that kubectl prints |
 //! | [`event_buffer`] | encoded events of one view, shared by all its watches |
-//! | [`packed`] | watch frames, as they are and compressed |
+//! | [`packed`] | encoded watch events, as they are and compressed |
 //! | [`page`] | continue tokens |
 //!
 //! Invariants:

@@ -1,11 +1,12 @@
 //! Watch events, plain and compressed, each compressed once for all watches.
 //!
 //! A compressed watch is one gzip stream (RFC 1952) that its watcher never has to encode: each
-//! frame is a run of deflate blocks that refers to nothing before it and ends at a byte with an
-//! empty block, so that a reader has the whole event at once. The same bytes fit into every
-//! stream; only the checksum at the end is of one stream, and is combined from those of frames.
+//! encoded event is a run of deflate blocks that refers to nothing before it and ends at a byte
+//! with an empty block, so that a watch has the whole event at once. The same bytes fit into every
+//! stream; only the checksum at the end is of one stream, and is combined from those of encoded
+//! events.
 //!
-//! Readers that hold former versions of objects are sent [records](Encoded::record) instead.
+//! Watches that hold former versions of objects are sent [records](Encoded::record) instead.
 
 mod record;
 
@@ -22,7 +23,7 @@ use proto_types::delta::Form;
 use crate::Entry;
 use record::{Records, record};
 
-/// A watch frame.
+/// An encoded watch event.
 #[derive(Debug, Clone, Default)]
 pub struct Encoded {
     bytes: Bytes,
@@ -39,16 +40,16 @@ struct Packed {
     held: Option<Arc<AtomicUsize>>,
 }
 
-/// A frame within a gzip stream.
+/// An encoded event within a gzip stream.
 #[derive(Debug, Clone)]
 struct Segment {
     bytes: Bytes,
     crc: u32,
-    /// Length of the frame as it is.
+    /// Length of the encoded event as it is.
     n: u64,
 }
 
-/// A gzip stream of frames, without their bytes.
+/// A gzip stream of encoded events, without their bytes.
 #[derive(Debug, Default)]
 pub struct Stream {
     crc: Hasher,
@@ -67,7 +68,7 @@ const LAST: [u8; 2] = [3, 0];
 /// Size in bytes below which compression saves nothing.
 const SMALL: usize = 256;
 
-// 0.19 ms for a frame of 25 KB; the default level takes 0.29 for 1 % fewer bytes.
+// 0.19 ms for an encoded event of 25 KB; the default level takes 0.29 for 1 % fewer bytes.
 const LEVEL: Compression = Compression::new(4);
 
 thread_local! {
@@ -76,7 +77,7 @@ thread_local! {
 }
 
 impl Encoded {
-    /// A frame for several watches.
+    /// An encoded event for several watches.
     pub(crate) fn shared(bytes: Bytes) -> Self {
         Self {
             bytes,
@@ -102,26 +103,26 @@ impl Encoded {
         }
     }
 
-    /// The frame as it is.
+    /// The encoded event as it is.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Length of the frame as it is.
+    /// Length of the encoded event as it is.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Returns whether the frame has no bytes, as one that is not sent.
+    /// Returns whether the encoded event has no bytes, as one that is not sent.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Returns the frame as a record of the content coding [`proto_types::delta::CODING`], for a
-    /// reader that holds what it was sent since some resource version.
+    /// Returns the encoded event as a record of the content coding [`proto_types::delta::CODING`],
+    /// for a watch that holds what it was sent since some resource version.
     #[must_use]
     pub fn record(&self, held_since: Option<ResourceVersion>) -> Bytes {
         let frame = &self.bytes;
@@ -161,7 +162,7 @@ impl Packed {
     }
 }
 
-/// A frame that one watch alone is sent.
+/// An encoded event that one watch alone is sent.
 impl From<Bytes> for Encoded {
     fn from(bytes: Bytes) -> Self {
         Self {
@@ -230,7 +231,7 @@ impl Stream {
         Bytes::from_static(&HEAD)
     }
 
-    /// Adds a frame, and returns it as it is within the stream.
+    /// Adds an encoded event, and returns it as it is within the stream.
     pub fn add(&mut self, frame: &Encoded) -> Bytes {
         let segment = match &frame.packed {
             Some(packed) => packed.segment(&frame.bytes),

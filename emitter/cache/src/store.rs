@@ -29,8 +29,7 @@ pub struct Limits {
     pub age: Duration,
     /// At most so many changes.
     pub changes: usize,
-    /// Maximum size in bytes of history: versions of objects that are not live, and
-    /// encoded frames.
+    /// Maximum size in bytes of history: versions of objects that are not live, and encoded events.
     pub bytes: usize,
 }
 
@@ -66,7 +65,7 @@ pub struct Store {
     /// Number of changes that were forgotten.
     n_forgotten: u64,
     bytes: usize,
-    /// Bytes of the encoded frames of all changes.
+    /// Bytes of the encoded events of all changes.
     n_encoded: Arc<AtomicUsize>,
     gaps: Gaps,
     /// Number of new beginnings.

@@ -23,7 +23,7 @@ pub(super) enum Need {
     Any,
     /// It must have all that had happened when the request came, within that time.
     Latest(Duration),
-    /// The same, confirmed by the upstream also where other readers do not need that.
+    /// The same, confirmed by the upstream also where other clients do not need that.
     Confirmed(Duration),
     /// It must have seen a resource version.
     AtLeast(ResourceVersion),
@@ -97,7 +97,7 @@ pub(super) async fn wait_for_view(
     let (wanted, within) = match need {
         Need::Any => (ResourceVersion::ZERO, PATIENCE),
         Need::Latest(within) => (progress, within.saturating_sub(began.elapsed())),
-        // Its reader is not to wait twice.
+        // Its client is not to wait twice.
         Need::Confirmed(_) => (progress, PATIENCE),
         Need::AtLeast(revision) => (revision, PATIENCE),
     };
@@ -108,8 +108,8 @@ pub(super) async fn wait_for_view(
     }
     let asked = async {
         if let Some(services) = cache.services() {
-            // Also where readers are answered from the cache: a quiet resource reports its
-            // progress once a minute.
+            // Also where clients are answered from the cache: a quiet resource reports its progress
+            // once a minute.
             let _ = services.barrier().confirm(within).await;
             let _ = cache.barrier().confirm(within).await;
         }

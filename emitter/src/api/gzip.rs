@@ -50,9 +50,9 @@ pub(super) enum Coding {
     Plain,
     /// As one gzip stream.
     Gzip,
-    /// As records, for a reader that holds what it was sent since a resource version.
+    /// As records, for a client that holds what it was sent since a resource version.
     Delta {
-        /// That resource version; none for a reader that holds nothing.
+        /// That resource version; none for a client that holds nothing.
         held_since: Option<ResourceVersion>,
     },
 }

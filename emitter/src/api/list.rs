@@ -58,7 +58,7 @@ pub(super) async fn get(
     Ok(related(single(asked, cache, &entry, StatusCode::OK)?, read))
 }
 
-/// The same need, or more where the reader requires it.
+/// The same need, or more where the client requires it.
 fn confirmed(asked: &RequestContext, need: Need) -> Need {
     match need {
         Need::Latest(within) if asked.is_confirmed => Need::Confirmed(within),

@@ -25,7 +25,7 @@ pub(super) enum Item {
     Request,
     /// A body of that many bytes that is being sent.
     Bytes(usize),
-    /// A view that is watched, by the address of its feed.
+    /// A view that is watched, by the address of its event buffer.
     View(usize),
 }
 

@@ -70,13 +70,13 @@ impl Limit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Eviction {
-    /// Its reader was too slow.
+    /// Its client was too slow.
     Slow = 1,
     /// This replica ends.
     Shutdown,
     /// Its consumer may see something else now, or nothing.
     Access,
-    /// Its reader took nothing at all.
+    /// Its client took nothing at all.
     Stalled,
 }
 

@@ -36,7 +36,7 @@ impl WatchCache {
         self
     }
 
-    /// Tells readers what was gathered while they rested, indefinitely.
+    /// Tells clients what was gathered while they rested, indefinitely.
     pub async fn pace(self: Arc<Self>) {
         loop {
             let feeds: Vec<Arc<Broadcaster>> = {
@@ -78,7 +78,7 @@ mod tests {
         cache.ingest(Event::Applied(object), jiff::Timestamp::now());
     }
 
-    /// A cache with so many readers, which is being paced.
+    /// A cache with so many clients, which is being paced.
     async fn paced(
         n_listeners: usize,
     ) -> (Arc<WatchCache>, Vec<Listener>, tokio::task::JoinSet<()>) {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::notify::Notifier;
 
-/// The frames of one view.
+/// The encoded events of one view.
 pub struct Broadcaster {
     pub(super) view: View,
     pub(super) ring: RwLock<EventBuffer>,
@@ -33,7 +33,7 @@ struct Listeners {
 
 /// Registration for notifications, for as long as it lives.
 pub struct Listener {
-    /// Feed that is read.
+    /// Event buffer that is read.
     pub feed: Arc<Broadcaster>,
     /// Notifier of events and of the end.
     pub notifier: Arc<Notifier>,
@@ -51,22 +51,22 @@ pub enum Start {
     Now,
 }
 
-/// A place in a feed, and what to send before reading it.
+/// A place in an event buffer, and what to send before reading it.
 pub struct Subscription {
-    /// The feed.
+    /// The event buffer.
     pub feed: Arc<Broadcaster>,
-    /// Position in the feed.
+    /// Position in the event buffer.
     pub cursor: Cursor,
-    /// The state, to be encoded as it is read: a reader that takes its time must not hold a copy of
+    /// The state, to be encoded as it is read: a client that takes its time must not hold a copy of
     /// everything in the meantime.
     pub state: Vec<Arc<Entry>>,
-    /// The missed changes, whose frames are shared.
+    /// The missed changes, whose encoded events are shared.
     pub backlog: Vec<Encoded>,
     /// Everything up to here is in the backlog, or was known before.
     pub revision: ResourceVersion,
 }
 
-/// So many readers of a feed rest as long as they may; fewer rest for less, in proportion
+/// So many clients of an event buffer rest as long as they may; fewer rest for less, in proportion
 /// to what it takes to tell them.
 const MANY: u32 = 1000;
 

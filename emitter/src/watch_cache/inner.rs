@@ -65,7 +65,7 @@ impl Inner {
         }
     }
 
-    /// Returns the frames that a consumer at a resource version has missed.
+    /// Returns the encoded events that a consumer at a resource version has missed.
     pub(super) fn backlog(
         &self,
         view: &View,

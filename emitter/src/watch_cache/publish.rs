@@ -1,4 +1,4 @@
-//! Appending of changes to the feeds whose views show them.
+//! Appending of changes to the event buffers whose views show them.
 
 use std::sync::Arc;
 use std::sync::Weak;
@@ -49,7 +49,7 @@ impl Publication {
 }
 
 impl Inner {
-    /// Appends news to every feed whose view shows them.
+    /// Appends news to every event buffer whose view shows them.
     pub(super) fn publish(&mut self, news: &Publication, cache: &WatchCache) {
         let joins = self.joined.is_some();
         let store = &self.store;
@@ -99,7 +99,7 @@ impl Inner {
         });
     }
 
-    /// Returns the feed of a view, made if nothing watches the view yet.
+    /// Returns the event buffer of a view, made if nothing watches the view yet.
     pub(super) fn feed(&mut self, view: &View, progress: ResourceVersion) -> Arc<Broadcaster> {
         if let Some(feed) = self.feeds.get(view).and_then(Weak::upgrade) {
             return feed;

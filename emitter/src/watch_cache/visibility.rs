@@ -80,7 +80,7 @@ impl Inner {
         self.joined.as_ref().filter(|_| view.is_joined(cache.form))
     }
 
-    /// Moves the cut on, and appends what it passes to the feeds of joined views. Returns
+    /// Moves the cut on, and appends what it passes to the event buffers of joined views. Returns
     /// whether lists of joined views may have become others.
     pub(super) fn step(&mut self, cache: &WatchCache) -> bool {
         let Some(joined) = &mut self.joined else {

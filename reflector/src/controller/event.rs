@@ -27,7 +27,7 @@ pub(super) enum Event {
     Reload(Reload),
     /// The CIDRs of the local cluster were read.
     LocalRanges,
-    /// A feed ended, which none should.
+    /// A watch ended, which none should.
     FeedFailed(JoinError),
 }
 

@@ -10,7 +10,7 @@ use crate::metrics::{LASTING_REASONS, Metrics, of_problem};
 use crate::status::ProblemStatus;
 use crate::watch_target::{ConnectionState, WatchTarget};
 
-/// Remembers which feeds have a failure that does not end by itself.
+/// Remembers which watches have a failure that does not end by itself.
 pub(super) fn note(
     lasting: &mut BTreeMap<WatchTarget, FailureCause>,
     metrics: &Metrics,

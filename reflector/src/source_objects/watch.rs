@@ -22,13 +22,13 @@ use crate::config::{ObjectKind, ObjectPlace, RecordKey};
 /// Interval between attempts to read what is not served. The CRD may come at any time.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Reader of objects.
+/// Watcher of objects.
 pub(super) struct Watch {
     kind: ObjectKind,
     client: kube::Client,
     scope: Scope,
     reader: Watcher,
-    /// UID of the CRD, as it was before the reader began.
+    /// UID of the CRD, as it was before the watcher began.
     crd: Option<Box<str>>,
     /// Record of the Sources that were declared before a restart, until it is read.
     record: Option<RecordKey>,
@@ -56,7 +56,7 @@ struct Metadata {
 }
 
 impl Watch {
-    /// Reader of a place, and what it reads.
+    /// Watcher of a place, and what it reads.
     pub(super) fn new(
         client: kube::Client,
         place: &ObjectPlace,

@@ -120,7 +120,7 @@ impl WatchTarget {
         })
     }
 
-    /// Reports that the feed's task panicked.
+    /// Reports that the watch's task panicked.
     pub(crate) fn panicked(&self, why: String, retry_in: Duration) -> InformerEvent {
         error!(feed = %self, panic = why, restart_in = ?retry_in, "feed panicked");
         self.lost(Failure {

@@ -40,7 +40,7 @@ impl OptOuts {
         }
     }
 
-    /// Those of a source, for the feed of its Services.
+    /// Those of a source, for the watch of its Services.
     pub(crate) fn new(
         feed: WatchTarget,
         source: SourceName,

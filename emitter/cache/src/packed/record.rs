@@ -36,7 +36,7 @@ impl Records {
         whole.clone()
     }
 
-    /// Returns the difference for a reader that holds what it was sent since a resource version.
+    /// Returns the difference for a watch that holds what it was sent since a resource version.
     pub(super) fn difference(
         &self,
         frame: &[u8],
@@ -76,7 +76,7 @@ fn difference(frame: &[u8], former: &Entry) -> Option<Bytes> {
     })
 }
 
-/// Makes a record of a frame.
+/// Makes a record of an encoded event.
 pub(super) fn record(frame: &[u8], form: Form, payload: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(MAX_HEAD + payload.len());
     let head = Head {

@@ -45,7 +45,7 @@ fn a_frame_is_complete_without_what_follows() {
         let mut packed = Stream::head().to_vec();
         packed.extend_from_slice(&Stream::default().add(&frame));
         let mut read = vec![0; frame.len()];
-        // Without a byte of what follows, the whole frame is there.
+        // Without a byte of what follows, the whole encoded event is there.
         let mut reader = flate2::read::GzDecoder::new(&packed[..]);
         reader.read_exact(&mut read).unwrap();
         assert_eq!(read, frame.bytes().as_ref());

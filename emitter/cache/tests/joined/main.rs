@@ -93,7 +93,7 @@ fn view(owners: &Arc<ServiceIndex>) -> View {
 
 type World = BTreeMap<ObjectKey, ResourceVersion>;
 
-/// A consumer with the resource version that it has, and its place in a feed.
+/// A consumer with the resource version that it has, and its place in an event buffer.
 #[derive(Default)]
 struct Consumer {
     world: World,

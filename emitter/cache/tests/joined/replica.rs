@@ -15,11 +15,11 @@ use proto_types::{ObjectKey, RawObject, Resource, ResourceVersion};
 use crate::upstream::Upstream;
 use crate::{NOW, view};
 
-/// An event as a feed carries it.
+/// An event as an event buffer carries it.
 #[derive(Clone)]
 pub(crate) enum Fed {
     Change(Option<Arc<Change>>, EncodedEvent),
-    /// The feed ends: consumers list.
+    /// The event buffer ends: consumers list.
     Gone,
 }
 

@@ -1,4 +1,4 @@
-//! The body of a watch: frames as they are, or coded once for all.
+//! The body of a watch: encoded events as they are, or coded once for all.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,12 +19,12 @@ pub(super) struct Sent {
 }
 
 enum Form {
-    /// Frames as they are.
+    /// Encoded events as they are.
     Plain,
     /// A gzip stream whose header was not sent yet.
     Unopened,
     Gzip(Stream),
-    /// Records for a reader that holds what it was sent since a resource version.
+    /// Records for a client that holds what it was sent since a resource version.
     Records(Option<ResourceVersion>),
     Ended,
 }
@@ -45,7 +45,7 @@ impl Sent {
                 let frame = ready!(self.watcher.poll_next(cx));
                 return Poll::Ready(frame.map(|it| it.bytes().clone()));
             }
-            // At once, so that the reader can begin to read.
+            // At once, so that the client can begin to read.
             Form::Unopened => {
                 self.form = Form::Gzip(Stream::default());
                 return Poll::Ready(Some(Stream::head()));

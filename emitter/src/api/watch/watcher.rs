@@ -1,4 +1,4 @@
-//! One watch: a cursor into a shared feed, and nothing else for each of them.
+//! One watch: a cursor into a shared event buffer, and nothing else for each of them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -150,7 +150,7 @@ impl WatchStream {
         self.listener.feed.view().encoding
     }
 
-    /// The next frame; `None` ends the stream cleanly.
+    /// The next encoded event; `None` ends the stream cleanly.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Encoded>> {
         // A change after the check is notified.
         self.listener.notifier.listen(cx);
@@ -213,7 +213,7 @@ impl WatchStream {
         frame
     }
 
-    /// Returns what a frame of the feed is for this consumer.
+    /// Returns what an encoded event of the event buffer is for this consumer.
     fn take(&mut self, frame: event_buffer::EncodedEvent) -> Option<Encoded> {
         match (frame.treatment(self.known), frame.kind) {
             (Treatment::Skip, _) | (Treatment::Deliver, FrameKind::Gap { .. }) => None,

@@ -224,7 +224,7 @@ impl Address {
             (Some(false), Some(false) | None) => State::NotReady,
         };
         let address = Self {
-            // They are interchangeable; readers of slices take the first, too.
+            // They are interchangeable; watchers of slices take the first, too.
             ip: endpoint.addresses.first()?.clone(),
             hostname: endpoint.hostname.clone(),
             node: endpoint.node.clone(),

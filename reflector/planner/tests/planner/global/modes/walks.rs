@@ -70,7 +70,7 @@ impl Side {
         self.found = Some(found);
     }
 
-    /// What of an object a reader of members is told.
+    /// What of an object a watcher of members is told.
     fn told(object: Option<&Value>) -> Option<&Value> {
         object.filter(|it| {
             let labels = &it["metadata"]["labels"];
