@@ -179,6 +179,8 @@ type Mirrored = Arc<Mutex<BTreeSet<(Kind, String)>>>;
 /// A cluster to mirror into, which notes when it is written to.
 async fn local() -> anyhow::Result<(EmbeddedCluster, Pending, Mirrored)> {
     let mut options = Options::named("local");
+    // A million addresses: 500 sources have 100 000 Services.
+    options.service_ranges = vec!["10.64.0.0/12".to_owned()];
     options.namespaces.push(MIRRORS.to_owned());
     let local = EmbeddedCluster::start(options).await?;
     let (pending, mirrored) = (Pending::default(), Mirrored::default());
