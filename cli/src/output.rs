@@ -32,7 +32,7 @@ pub(crate) enum Paint {
 pub(crate) enum Mark {
     /// Nothing to do.
     Ok,
-    /// Information.
+    /// A warning, which is no failure.
     Warning,
     /// Something to repair.
     Failed,

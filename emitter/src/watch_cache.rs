@@ -168,13 +168,13 @@ impl WatchCache {
             .count()
     }
 
-    /// Applies an event of the upstream.
+    /// Applies an event of the upstream to the store, and to the views of other caches.
     pub fn ingest(&self, event: watcher::Event, now: Timestamp) {
         self.apply_services(&event);
         self.serve(event, now);
     }
 
-    /// Applies an event of the upstream and serves it.
+    /// Applies an event of the upstream to the store, and publishes the changes.
     pub fn serve(&self, event: watcher::Event, now: Timestamp) {
         let mut inner = self.inner.lock();
         let has_misfit = inner.store.misfit().is_some();

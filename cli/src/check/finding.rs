@@ -37,7 +37,7 @@ impl Finding {
         }
     }
 
-    /// Information.
+    /// A warning, which is no failure.
     pub(crate) fn warning(
         check: &'static str,
         message: impl Into<String>,

@@ -351,7 +351,7 @@ pub enum ProblemCause {
         /// Defect.
         why: &'static str,
     },
-    /// No object has the endpoints.
+    /// The source exports no EndpointSlice of the Service.
     #[error(
         "its mirror has no endpoints, because the source exports no EndpointSlice of it; if it \
          has no selector, add the export label to its EndpointSlices or Endpoints too"

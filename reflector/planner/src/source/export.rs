@@ -1,4 +1,4 @@
-//! Reads the exported objects of a source, and rejects mirrors.
+//! Reads the exported objects of a source, and hides mirrors and the Service of its API server.
 
 use proto_types::{Labels, ObjectKey, RawObject, label};
 
