@@ -147,11 +147,23 @@ fn a_release_has_all_its_files() -> anyhow::Result<()> {
         format!("heliograph-{version}.tgz"),
         "heliograph-image.tar".to_owned(),
         "image-digest.txt".to_owned(),
+        "heliograph.yaml".to_owned(),
         "install-emitter.yaml".to_owned(),
         "install-reflector.yaml".to_owned(),
         "notes.md".to_owned(),
     ] {
         ensure!(files.contains_key(name.as_str()), "no {name} in {files:?}");
+    }
+    let krew = fs::read_to_string(output.path().join("heliograph.yaml"))?;
+    let krew: Value = serde_saphyr::from_str(&krew)?;
+    ensure!(krew["spec"]["version"] == format!("v{version}"), "{krew}");
+    for (i, arch) in ["amd64", "arm64"].into_iter().enumerate() {
+        let platform = &krew["spec"]["platforms"][i];
+        let archive = format!("heliograph-cli-{version}-linux-{arch}.tar.gz");
+        ensure!(platform["selector"]["matchLabels"]["arch"] == arch, "{krew}");
+        ensure!(platform["sha256"] == files[archive.as_str()], "{krew}");
+        let uri = platform["uri"].as_str().unwrap_or_default();
+        ensure!(uri.ends_with(&format!("/v{version}/{archive}")), "{krew}");
     }
     let notes = fs::read_to_string(output.path().join("notes.md"))?;
     ensure!(notes.contains("### Added"), "{notes}");
