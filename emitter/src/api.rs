@@ -231,7 +231,7 @@ impl Api {
         cache.ok_or_else(not_served)
     }
 
-    /// Returns the cache of namespaces. Only clients that can read everything in a namespace see it.
+    /// Returns the cache of namespaces. Only clients that can read all of a namespace see it.
     fn namespaces(&self, asked: &RequestContext) -> Result<&Arc<WatchCache>, Status> {
         if !asked.grant().rules().show_whole_namespaces() {
             return Err(not_served());

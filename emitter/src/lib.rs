@@ -3,9 +3,9 @@
 //! ```text
 //! kube-apiserver                                                        consumers
 //!      │ list+watch                                                         ▲ bytes
-//!      ▼             one writer                     many readers            │
-//!  upstream ──Event──▶ Hub: Store ──Change──▶ Feed (ring of frames) ──▶ api::watch
-//!                       │   cut, kept as bytes      one for each view       ▲ cursor
+//!      ▼             one writer                     many watches            │
+//!  upstream ─Event─▶ WatchCache: Store ─Change─▶ Broadcaster (EventBuffer) ─▶ api::watch
+//!                       │   filtered, as bytes      one for each view       ▲ cursor
 //!                       └────────── Snapshot ──────────────────────▶ api::list
 //! ```
 //!

@@ -212,7 +212,7 @@ pub fn memory(
     // With TLS; measured in docs/measurements.md.
     const CONNECTION: usize = 30 << 10;
     const WATCH: usize = 12 << 10;
-    // An event buffer of frames that all views share.
+    // An event buffer of encoded events that all watches of a view share.
     const VIEW: usize = MAX_FRAMES * std::mem::size_of::<EncodedEvent>();
     let history = emitter_cache::Limits::default().bytes;
     [

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`resource`] | the served kinds, with their groups, paths and printed names |
-//! | [`resource version`] | [`ResourceVersion`]: a resource version, comparable within one resource |
+//! | [`revision`] | [`ResourceVersion`], comparable within one resource |
 //! | [`object`] | [`ObjectKey`] and [`RawObject`]: one object as its server encoded it |
 //! | [`evidence`] | origin of an answer, and the decision about what it may change |
 //! | [`frame`] | watch events and lists as they come off the wire |

@@ -6,7 +6,7 @@
 //!
 //! * Only a [`Listing`] whose ruling allows it, and [`Event::Deleted`], make an object absent.
 //! * Resource versions do not go back, except with a [`Listing`] whose ruling is a rewind.
-//! * No response leads to requests without a delay.
+//! * No sequence of responses leads to requests at once without end.
 
 mod budget;
 mod comparison;

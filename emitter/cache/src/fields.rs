@@ -23,7 +23,7 @@ pub enum Fields {
     },
 }
 
-/// Annotations that are made for watches.
+/// Annotations that are made for clients.
 const FREE: [&str; 5] = [
     label::LAST_CHANGE,
     label::ALIAS,

@@ -1,8 +1,8 @@
 //! Kubernetes' protobuf, byte for byte as a kube-apiserver writes it.
 //!
 //! It is made of the JSON that is kept anyway, so that there is no second upstream watch whose
-//! progress would differ. What it takes is in [`schema`]; a field that is not in the table is lost,
-//! and [`Encoded::misfit`] names it.
+//! progress would differ. The fields are in [`schema`]. [`Encoded::misfit`] names a field that is
+//! not in the table; the emitter then serves the resource without protobuf.
 
 use bytes::Bytes;
 use proto_types::Status;

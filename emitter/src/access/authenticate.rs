@@ -181,7 +181,7 @@ impl Authenticator {
         }
     }
 
-    /// Returns whether this server reads the claims of a token.
+    /// Returns whether a token file, TokenReview or an issuer is configured.
     fn reads_tokens(&self, ruling: &Ruling) -> bool {
         self.token_file.is_some() || self.delegated.is_some() || !ruling.issuers.is_empty()
     }

@@ -98,7 +98,8 @@ impl<V: Clone> Cached<V> {
         }
     }
 
-    /// The cached response, requested at most once at a time.
+    /// Returns the cached response, or requests it. After an error the former response is returned for
+    /// a limited time.
     pub(super) async fn get<E>(
         &self,
         key: &Question,

@@ -62,7 +62,7 @@ pub(super) struct Cause {
 #[derive(Debug, Default)]
 pub(super) struct Complaints(Mutex<HashMap<Subject, Told>>);
 
-/// Reasons that are the same for a client of the log.
+/// Key of a log entry: equal ones are logged once in a period.
 type Subject = (&'static str, Reason, Option<IpAddr>, Option<String>);
 
 /// Time at which a reason was written, and its occurrences since then.

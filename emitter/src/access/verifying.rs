@@ -1,7 +1,7 @@
 //! Verification of signatures of tokens, by the cryptography that TLS uses too.
 //!
-//! The JWT library brings providers of its own; event buffer serves instead, so that a program has
-//! one implementation of each algorithm. Nothing is ever signed.
+//! The JWT library brings providers of its own; the library `ring` is used instead, so that a
+//! program has one implementation of each algorithm. Nothing is ever signed.
 
 use std::sync::Once;
 

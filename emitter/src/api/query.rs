@@ -182,7 +182,7 @@ impl Options {
         };
         let revision = query.text("resourceVersion");
         let mut revision_match = query.text("resourceVersionMatch");
-        // A watch from any resource version, without other parameters, begins with the state.
+        // A watch from no resource version or from 0, without options, begins with the state.
         let anywhere = matches!(revision, None | Some("0"));
         let unsaid = revision_match.is_none() && options.send_initial_events.is_none();
         if options.watch && anywhere && unsaid {

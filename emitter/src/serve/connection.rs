@@ -145,7 +145,7 @@ impl Server {
         }
     }
 
-    /// Returns an error if the head of a request did not arrive in time.
+    /// Counts the limit and returns, if the head of a request did not arrive in time.
     async fn first_head(&self, connection: &Connection, deadline: Instant) {
         let first = connection.first_request();
         if tokio::time::timeout_at(deadline, first).await.is_ok() {

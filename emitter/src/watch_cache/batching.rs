@@ -113,7 +113,7 @@ mod tests {
             ear
         }
 
-        /// After how many milliseconds it event buffers, if it does within a second.
+        /// Returns the milliseconds until the notification, if it comes within a second.
         async fn hears(&self) -> Option<u128> {
             let begin = Instant::now();
             while !self.0.load(Ordering::Relaxed) {

@@ -5,7 +5,7 @@
 //!
 //! | a deletion by | is held |
 //! |---|---|
-//! | a list | if more than half of what is mirrored was lost within [`WINDOW`]; so always if the list leaves nothing |
+//! | a list | if more than half of the mirrors was lost within [`WINDOW`], so if it is empty |
 //! | a watch event | the same, if more than [`FLOOR`] were lost by events |
 //!
 //! With `confirmDeletions`, every other deletion waits for another list, which is made at once.

@@ -160,7 +160,10 @@ fn a_release_has_all_its_files() -> anyhow::Result<()> {
     for (i, arch) in ["amd64", "arm64"].into_iter().enumerate() {
         let platform = &krew["spec"]["platforms"][i];
         let archive = format!("heliograph-cli-{version}-linux-{arch}.tar.gz");
-        ensure!(platform["selector"]["matchLabels"]["arch"] == arch, "{krew}");
+        ensure!(
+            platform["selector"]["matchLabels"]["arch"] == arch,
+            "{krew}"
+        );
         ensure!(platform["sha256"] == files[archive.as_str()], "{krew}");
         let uri = platform["uri"].as_str().unwrap_or_default();
         ensure!(uri.ends_with(&format!("/v{version}/{archive}")), "{krew}");

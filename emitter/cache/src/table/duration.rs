@@ -1,6 +1,6 @@
 //! Ages, as `k8s.io/apimachinery/pkg/util/duration` abbreviates them.
 
-/// Seconds, in its two largest units.
+/// Returns a number of seconds in one or two units, as kubectl prints ages.
 #[must_use]
 pub fn human_duration(seconds: i64) -> String {
     const MINUTE: i64 = 60;

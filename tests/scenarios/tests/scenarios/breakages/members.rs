@@ -100,7 +100,8 @@ pub(crate) async fn a_member_that_disagrees_says_how(scene: Arc<Scene>) -> anyho
         json!({"name": name, "kubeconfig": east.plane.kubeconfig(),
             "import": {"namespaces": {"allow": ["*"]}}})
     };
-    let config = json!({"mirrorNamespace": MIRRORS, "global": {"cluster": "local"},
+    // Members of one second would be ordered by name.
+    let config = json!({"mirrorNamespace": MIRRORS, "global": {"cluster": "local", "precedence": ["local"]},
         "sources": [source("east"), source("twin")]});
     let lab = Lab::new(Arc::clone(&scene))?;
     let it = ByFile::start(&lab, &local, &config).await?;
