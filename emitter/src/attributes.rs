@@ -1,4 +1,4 @@
-//! What a request is about, in the words in which Kubernetes decides about rights.
+//! Attributes of a request, in the words of Kubernetes authorization.
 //!
 //! The rules are those of `k8s.io/apiserver`'s `RequestInfo`: they read any path of the
 //! API, served or not.

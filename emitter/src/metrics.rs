@@ -1,4 +1,4 @@
-//! What is counted. Names are stable: dashboards and alerts stand on them.
+//! Metrics. Names are stable: dashboards and alerts depend on them.
 
 mod build;
 mod reason;

@@ -1,4 +1,4 @@
-//! What runs: all parts that the flags configure, as tasks.
+//! Program: all parts that the flags configure, as tasks.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What both sides share on the wire, and nothing else.
+//! Types that emitter and reflector share on the wire, and nothing else.
 //!
 //! | module | holds |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What was typed, as [`Args`], and what it means, as [`Config`].
+//! Configuration: the input, as [`Args`], and its meaning, as [`Config`].
 
 mod args;
 mod check;

@@ -1,4 +1,4 @@
-//! What is followed now: the local cluster, and sources that come and go while the others
+//! Informers: the local cluster, and sources that come and go while the others
 //! go on.
 
 mod informer;

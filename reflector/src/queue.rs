@@ -1,4 +1,4 @@
-//! Which keys are planned next: each once, in fair turns between sources, and those
+//! Work queue: keys that are planned next, each once, in fair turns between sources, and those
 //! that failed again later.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

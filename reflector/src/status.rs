@@ -1,4 +1,4 @@
-//! How things are, for people: `/status`, and the table that `reflector status` prints.
+//! Status for people: `/status`, and the table that `reflector status` prints.
 
 mod cluster_set;
 mod notices;

@@ -1,4 +1,4 @@
-//! How many files, and so connections, the process may have open; and whether files are
+//! Number of files, and so connections, that the process may have open; and whether files are
 //! still what they were.
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -1,4 +1,4 @@
-//! What is logged, and how: to standard error, so that standard output stays an answer's.
+//! Logging: to standard error, so that standard output is for results.
 
 use std::borrow::Cow;
 use std::fmt;

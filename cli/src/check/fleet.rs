@@ -1,4 +1,4 @@
-//! What the reflector reports: configuration, writes, held deletions and problems.
+//! Checks of the reflector's report: configuration, writes, held deletions and problems.
 
 use reflector::status::{NO_WRITES, REFUSED, Status, by_reason};
 

@@ -1,4 +1,4 @@
-//! What carries requests: kube-proxy, and NetworkPolicies between reflector and emitters.
+//! Checks of the path of requests: kube-proxy, and NetworkPolicies between reflector and emitters.
 
 use std::net::IpAddr;
 

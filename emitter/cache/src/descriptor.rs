@@ -1,4 +1,4 @@
-//! What sets the objects of one resource apart, wherever they are stored or written.
+//! Properties of the objects of one resource, for storing and writing them.
 
 mod exports;
 mod namespaces;

@@ -1,4 +1,4 @@
-//! Which fields of an object leave the cluster.
+//! Fields of an object that leave the cluster.
 //!
 //! The cut is an allow-list, so that a field which Kubernetes adds tomorrow stays
 //! inside until someone decides that a consumer needs it. What is kept is copied

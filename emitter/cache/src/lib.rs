@@ -1,4 +1,4 @@
-//! What is exported and what changed lately.
+//! Exported objects, and their recent changes.
 //!
 //! | module | holds |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Whose flags they are: the same flag may mean more where another program had it.
+//! Dialect of the flags: a flag can have another meaning in a predecessor.
 
 use proto_types::LabelSelector;
 

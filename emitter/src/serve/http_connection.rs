@@ -1,4 +1,4 @@
-//! What the HTTP library does with a connection, and how an answer leaves it.
+//! Connection of the HTTP library, and how a response leaves it.
 
 use std::error::Error;
 use std::future::poll_fn;

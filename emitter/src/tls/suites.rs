@@ -1,4 +1,4 @@
-//! Which cipher suites and versions of TLS are served, by the names that kube-apiserver
+//! Cipher suites and versions of TLS that are served, by the names that kube-apiserver
 //! and service-reflector have for them.
 //!
 //! As in Go, naming suites of TLS 1.2 says nothing of those of TLS 1.3; beyond Go, naming

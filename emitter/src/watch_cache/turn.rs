@@ -1,4 +1,4 @@
-//! What decides about objects beside their own events.
+//! Changes of visibility that are no events of the objects themselves.
 
 use jiff::Timestamp;
 use parking_lot::MutexGuard;

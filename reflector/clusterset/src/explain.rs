@@ -1,4 +1,4 @@
-//! Why an import is as it is, for people: the state of each cluster, the problems, and the result.
+//! Explanation of an import: the state of each cluster, the problems, and the result.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! From what should exist and what is observed to what must be done.
+//! Actions: the difference of desired and observed state.
 
 use crate::mirror::{Mirror, Observed};
 

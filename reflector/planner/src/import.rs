@@ -1,4 +1,4 @@
-//! What may come in from a source, as its consumer configured it: a source is trusted about its own
+//! Import policy, as configured for a source: a source is trusted about its own
 //! Services, and about nothing else.
 //!
 //! * What is refused is left out, and the rest flows.

@@ -1,4 +1,4 @@
-//! Which objects should exist and the writes that get us there, independently of any
+//! Desired objects and the writes that create them, independently of any
 //! API server.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! What is observed in the local cluster, managed objects only.
+//! State of the local cluster, managed objects only.
 
 mod store;
 mod subject;

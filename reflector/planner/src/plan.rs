@@ -1,4 +1,4 @@
-//! What should exist under one local key. Pure, and total: it never fails.
+//! Desired state of one local key. Pure, and total: it never fails.
 
 mod context;
 mod deletion;

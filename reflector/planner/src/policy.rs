@@ -1,4 +1,4 @@
-//! What was configured, checked as a whole.
+//! Policy: the configuration, checked as a whole.
 
 mod alias;
 mod closed;

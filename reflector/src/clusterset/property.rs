@@ -1,4 +1,4 @@
-//! What a cluster calls itself: its ClusterProperties (KEP-2149), where it has them.
+//! Names of a cluster: its ClusterProperties (KEP-2149), if it has them.
 //!
 //! Names of clusters are in DNS names and on EndpointSlices, and the oldest export is found by
 //! them. So a cluster that calls itself otherwise than the configuration does, or belongs to

@@ -1,4 +1,4 @@
-//! What was set, by flags and variables: a variable is a flag's default, as in Go's
+//! Settings by flags and variables: a variable is a flag's default, as in Go's
 //! programs. What is empty is not set.
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! What was typed.
+//! Flags and subcommands.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

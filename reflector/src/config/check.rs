@@ -1,4 +1,4 @@
-//! What the configuration means, if it is one.
+//! Checks of the configuration, and its meaning.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What was understood, for `reflector config`.
+//! Effective configuration, for `reflector config`.
 
 use std::fmt;
 

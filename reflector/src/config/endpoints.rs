@@ -1,4 +1,4 @@
-//! Where core/v1 Endpoints come in, as it is typed.
+//! Use of core/v1 Endpoints, as in the file.
 
 use reflector_planner::CoreEndpoints;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! Why what was typed is no configuration.
+//! Errors of flags and configuration files.
 
 use reflector_planner::{SourceName, policy};
 

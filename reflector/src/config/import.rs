@@ -1,4 +1,4 @@
-//! What may come in from a source, as it is typed.
+//! Import policy of a source, as in the file.
 
 use std::fmt::Display;
 use std::str::FromStr;

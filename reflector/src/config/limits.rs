@@ -1,4 +1,4 @@
-//! What a source may take of this program and of the local cluster.
+//! Limits of the resources that a source takes of this program and of the local cluster.
 
 use runtime::Amount;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! What a source's mirrors are called, as it is typed.
+//! Names of the mirrors of a source, as in the file.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is done from time to time, beside the loop.
+//! Periodic work beside the loop.
 
 use reflector_planner::{MonotonicTime, Reason, Update};
 use tracing::{info, warn};

@@ -1,4 +1,4 @@
-//! What may happen to the controller, and where it comes from.
+//! Events of the controller, and their sources.
 
 use futures::stream::{BoxStream, SelectAll};
 

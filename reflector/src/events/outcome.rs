@@ -1,4 +1,4 @@
-//! What came of an Event.
+//! Result of writing an Event.
 
 use http::StatusCode;
 use kube::core::Status;

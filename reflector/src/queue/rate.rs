@@ -1,4 +1,4 @@
-//! How much may be written in a time.
+//! Rate of the writes for a source.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whether a cluster serves slices, or Endpoints alone.
+//! Endpoints API of a cluster: EndpointSlices, or Endpoints alone.
 
 use http::Request;
 use proto_types::Resource;

@@ -1,4 +1,4 @@
-//! Why a request has no result, and what that means.
+//! Errors of writes, and their meaning.
 
 use http::StatusCode;
 use proto_types::Status;

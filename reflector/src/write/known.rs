@@ -1,4 +1,4 @@
-//! What is known of an object by an answer about it.
+//! State of an object after a response about it.
 
 use proto_types::{ObjectKey, RawObject, Resource};
 use reflector_planner::{LocalChange, LocalObject, Mirror, Step, Update, Version, WriteFailure};

@@ -1,4 +1,4 @@
-//! What a write would meet, found out without one.
+//! Existing objects that a write would meet, found without a write.
 
 use bytes::Bytes;
 use http::{Method, StatusCode};

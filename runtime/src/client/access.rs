@@ -1,4 +1,4 @@
-//! How a cluster is reached.
+//! Access to a cluster: address and credentials.
 
 use std::fmt;
 use std::path::PathBuf;

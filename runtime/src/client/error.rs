@@ -1,4 +1,4 @@
-//! Why there is no client.
+//! Errors of the creation of a client.
 
 use std::path::PathBuf;
 

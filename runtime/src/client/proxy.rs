@@ -1,4 +1,4 @@
-//! Which proxy leads to a server: the one that is given with it, or else the one that
+//! Proxy that leads to a server: the one that is given with it, or else the one that
 //! the variables around this process name, by the rules that kubectl follows.
 
 use std::net::IpAddr;

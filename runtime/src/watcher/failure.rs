@@ -1,4 +1,4 @@
-//! Why nothing was read, in words that a user can act on.
+//! Failures of requests, in words that a user can act on.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a watcher is doing at the moment.
+//! State of a watcher.
 
 use std::future::pending;
 

@@ -1,4 +1,4 @@
-//! From protobuf to JSON, by the same tables.
+//! Protobuf to JSON, by the same tables.
 //!
 //! As Go reads it: fields in any order, unknown ones passed over, and what is no
 //! pointer in Go left out of the JSON where it is empty.

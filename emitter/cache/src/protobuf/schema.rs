@@ -1,4 +1,4 @@
-//! Which fields there are, and what numbers they have: Kubernetes 1.36's
+//! Table of fields and their numbers: Kubernetes 1.36's
 //! `generated.proto` files, as tables.
 //!
 //! Invariant: the fields of a message stand in the order of their numbers, in which

@@ -1,4 +1,4 @@
-//! From JSON to protobuf in one pass, by a table of fields.
+//! JSON to protobuf in one pass, by a table of fields.
 //!
 //! As gogo's generated Go code writes it: fields by ascending number, maps by key,
 //! and whatever is no pointer in Go even where it is empty.

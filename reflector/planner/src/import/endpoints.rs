@@ -1,4 +1,4 @@
-//! Which endpoints of a Service may come in.
+//! Endpoints of a Service that the import policy allows.
 
 use std::net::IpAddr;
 

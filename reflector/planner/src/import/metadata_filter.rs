@@ -1,4 +1,4 @@
-//! Which labels and annotations of a source's Services come along.
+//! Labels and annotations of a source's Services that are copied.
 
 use proto_types::{Labels, label};
 

@@ -1,4 +1,4 @@
-//! Which names may come in.
+//! Names that the import policy allows.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Which port numbers may come in.
+//! Port numbers that the import policy allows.
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -1,4 +1,4 @@
-//! How many Services may come in: the first ones by namespace and name, so that it is
+//! Number of imported Services: the first ones by namespace and name, so that it is
 //! the same ones in every replica and after every restart.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! What does not come in, in users' words.
+//! Violations of the import policy, in words for users.
 
 use proto_types::label;
 

@@ -1,4 +1,4 @@
-//! What is waited for, and for how long.
+//! Deadlines of waiting keys.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which managed object a change is about, and makes otherwise.
+//! Managed object that a change is about.
 
 use proto_types::{ObjectKey, Resource};
 

@@ -1,4 +1,4 @@
-//! What stands in the way of objects.
+//! Failed writes of objects.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What mirrors are called, where that is not as usual.
+//! Names of mirrors that differ from the default.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! How the names of mirrors are made, where they are not made as usual.
+//! Templates of the names of mirrors.
 
 use std::fmt;
 use std::str::FromStr;

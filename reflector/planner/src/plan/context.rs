@@ -1,4 +1,4 @@
-//! What a plan is made from, and the reasons that it gives on the way.
+//! Inputs of a plan, and the reasons that it collects.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! What stands in the way of writes.
+//! Plans for objects whose last write failed.
 
 use proto_types::{ObjectKey, Resource};
 

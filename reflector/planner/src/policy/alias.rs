@@ -1,4 +1,4 @@
-//! Which Services may choose the name of their mirror.
+//! Services that may choose the name of their mirror.
 
 use proto_types::label;
 use proto_types::name::DnsLabel;

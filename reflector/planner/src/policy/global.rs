@@ -1,4 +1,4 @@
-//! How Services of many clusters become one, as configured.
+//! Configuration of global Services.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What members of a global Service disagree on.
+//! Conflicts between members of global Services.
 
 /// A value of a member that differs from those before it. Each reads on from `it differs from
 /// source east, which comes first: `.

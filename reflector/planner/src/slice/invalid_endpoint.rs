@@ -1,4 +1,4 @@
-//! What an API server rejects a whole slice for: one odd endpoint must not cost the others.
+//! Endpoints for which an API server rejects a whole slice: one must not cost the others.
 //!
 //! Addresses are brought to their canonical form, as Kubernetes' own mirroring controller
 //! does.

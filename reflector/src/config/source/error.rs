@@ -1,4 +1,4 @@
-//! Why an entry is not a source.
+//! Errors of an entry of a source.
 
 use reflector_planner::SourceName;
 

@@ -1,4 +1,4 @@
-//! Where a source is, as a URL.
+//! URLs of sources.
 
 use http::Uri;
 use http::uri::Scheme;

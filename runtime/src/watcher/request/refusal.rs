@@ -1,4 +1,4 @@
-//! What it means when there is no answer, or the answer is no.
+//! Meaning of a rejected request, or of a missing response.
 
 use std::error::Error;
 use std::io;

@@ -1,4 +1,4 @@
-//! What a global Service shows: of its members' ports the union, and of the rest what the first
+//! Merging of members: of their ports the union, and of the rest what the first
 //! member has, which is the oldest.
 
 use super::ports::{NewPorts, Union};

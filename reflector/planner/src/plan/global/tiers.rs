@@ -1,4 +1,4 @@
-//! Which clusters serve a global Service, and which stand by.
+//! Active and standby clusters of a global Service.
 //!
 //! Clusters are tiers, in the requested order. Those up to the first that suffices serve; the
 //! endpoints of the others are published as not ready. Where none suffices, all serve. Going down

@@ -1,4 +1,4 @@
-//! Which endpoints of a global Service kube-proxy prefers.
+//! Endpoints of a global Service that kube-proxy prefers.
 //!
 //! kube-proxy looks at hints alone, and only where every ready endpoint has one
 //! (KEP-2433): so all of a Service's endpoints get one, or none does.
