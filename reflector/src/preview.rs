@@ -30,7 +30,7 @@ use crate::watch_target::WatchTarget;
 
 use imports::Imports;
 
-pub(crate) use files::{by_files, with_declared};
+pub(crate) use files::{Objects, by_files};
 pub(crate) use live::{by_clusters, with_discovered};
 
 /// Prints the preview of a configuration, or the explanation of one Service, by files of objects or by
@@ -44,7 +44,8 @@ pub(crate) async fn print(
     let explained = explained.as_ref();
     let (warnings, mut report) = match local_objects {
         Some(local) => {
-            let config = with_declared(config, line, &local)?;
+            let local = Objects::read(&local)?;
+            let config = local.declared(config, line)?;
             let warnings = config.notes.clone();
             let report = by_files(config, &local, source_objects, explained)?;
             (warnings, report)

@@ -176,20 +176,13 @@ impl SourceEntry {
         }
     }
 
-    /// Returns the entry with that access. Keys about the URL of an emitter do not apply to it.
+    /// Returns the entry with that access. Keys about the URL of an emitter do not apply to it:
+    /// nothing reads them in its place but the one that has a CA fetched.
     pub(crate) fn provided_by(self, provided: Provided) -> Self {
         Self {
             provided: Some(provided),
             origin: Origin::Found,
-            ca_file: None,
-            ca: None,
             ca_url: None,
-            server_name: None,
-            token_file: None,
-            token_variable: None,
-            client_certificate_file: None,
-            client_key_file: None,
-            proxy_url: None,
             ..self
         }
     }

@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 
 use super::{Imports, Lost, PlanReport, intended, without_namespaces};
 use crate::clusterset;
-use crate::compat::CommandLine;
 use crate::config::{Config, ObjectKind, SourceConfig, SourceFile, our_selector};
 use crate::identity::ExpectedIdentity;
 use crate::informers::feeds;
@@ -25,7 +24,7 @@ use crate::watch_target::WatchTarget;
 
 /// The objects of one cluster.
 #[derive(Debug, Default)]
-struct Objects {
+pub(crate) struct Objects {
     by_resource: BTreeMap<Resource, Vec<RawObject>>,
     /// ServiceExports and ServiceImports, by kind.
     multicluster: BTreeMap<&'static str, Vec<RawObject>>,
@@ -40,11 +39,10 @@ struct Objects {
 /// Returns the preview of a configuration on the objects of files. It sends no request.
 pub(crate) fn by_files(
     config: Config,
-    local: &Path,
+    here: &Objects,
     files: &[SourceFile],
     explained: Option<&ObjectKey>,
 ) -> anyhow::Result<PlanReport> {
-    let here = Objects::read(local)?;
     let is_known = |it: &SourceFile| config.sources.iter().any(|its| its.name == it.source);
     if let Some(SourceFile { source, path }) = files.iter().find(|it| !is_known(it)) {
         let path = path.display();
@@ -94,26 +92,15 @@ pub(crate) fn by_files(
         }
     }
     let created = here.adopt_existing(&mut index);
-    let set = set.map(|it| exports::read(it, &here, &read));
+    let set = set.map(|it| exports::read(it, here, &read));
     let import = explained.and_then(|key| set.as_ref()?.explained(key));
     let report = PlanReport::of(&index, &lost, created, set.map(Imports::of));
     Ok(report.explaining(&index, import, explained))
 }
 
-/// Returns the configuration with the Sources and ClusterProfiles of the local cluster's file.
-pub(crate) fn with_declared(
-    config: Config,
-    line: &CommandLine,
-    local: &Path,
-) -> anyhow::Result<Config> {
-    if config.object_places.is_empty() {
-        return Ok(config);
-    }
-    declared::with_sources(&config, line, &Objects::read(local)?.sources)
-}
-
 impl Objects {
-    fn read(path: &Path) -> anyhow::Result<Self> {
+    /// Reads the objects of a file, once: it may be a pipe.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let name = path.display();
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read {name}: check that the file exists and may be read")

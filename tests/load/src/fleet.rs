@@ -45,7 +45,7 @@ pub(crate) struct Args {
     seconds: u64,
 }
 
-/// What changes took, and what the reflector took in the meantime.
+/// Times of the changes, and CPU and memory of the reflector in that time.
 struct Measured {
     times: Vec<Duration>,
     lost: usize,

@@ -66,7 +66,7 @@ impl Store {
     /// Takes a completed list as the whole truth at its resource version. Returns objects that
     /// cannot be read; a former version of such an object stays.
     ///
-    /// Where the history continues, consumers receive what was missed: first the deletions, whose
+    /// If the history continues, consumers receive the missed changes: first the deletions, whose
     /// resource versions the list does not show, at the last resource version before the list, then
     /// new and changed objects at their own resource versions. So each event promises no more than
     /// its receiver has. The last deletion comes at the resource version of the list where nothing

@@ -2,23 +2,25 @@
 
 use proto_types::RawObject;
 
+use super::Objects;
 use crate::compat::CommandLine;
 use crate::config::{Config, ObjectKind, ObjectPlace};
 use crate::source_objects;
 
-/// Returns the configuration with the sources that are among these objects. Where there is no such
-/// object, a warning states that none was read.
-pub(super) fn with_sources(
-    config: &Config,
-    line: &CommandLine,
-    objects: &[(ObjectKind, RawObject)],
-) -> anyhow::Result<Config> {
-    let mut args = line.read()?;
-    for place in &config.object_places {
-        let found = of_place(place, objects);
-        *args.found(place.kind) = source_objects::found(place.kind, found);
+impl Objects {
+    /// Returns the configuration with the sources that are among these objects. If there is no such
+    /// object, a warning states that none was read.
+    pub(crate) fn declared(&self, config: Config, line: &CommandLine) -> anyhow::Result<Config> {
+        if config.object_places.is_empty() {
+            return Ok(config);
+        }
+        let mut args = line.read()?;
+        for place in &config.object_places {
+            let found = of_place(place, &self.sources);
+            *args.found(place.kind) = source_objects::found(place.kind, found);
+        }
+        Ok(Config::try_from(args)?)
     }
-    Ok(Config::try_from(args)?)
 }
 
 fn of_place<'a>(

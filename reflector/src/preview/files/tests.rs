@@ -4,7 +4,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use super::{ObjectKey, PlanReport, SourceFile, by_files, with_declared};
+use super::{ObjectKey, Objects, PlanReport, SourceFile, by_files};
 use crate::compat::CommandLine;
 use crate::config::{Args, Config};
 
@@ -12,6 +12,10 @@ fn file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file
+}
+
+fn read(file: &NamedTempFile) -> Objects {
+    Objects::read(file.path()).unwrap()
 }
 
 fn config(placement: &str) -> Config {
@@ -52,7 +56,7 @@ fn forecast(placement: &str, local: &str, east: Option<&str>) -> Value {
         path: it.path().to_owned(),
     });
     let sources: Vec<_> = sources.into_iter().collect();
-    let forecast = by_files(config(placement), local.path(), &sources, None).unwrap();
+    let forecast = by_files(config(placement), &read(&local), &sources, None).unwrap();
     let json = serde_json::to_value(&forecast).unwrap();
     let n_writes = ["create", "update", "replace", "delete"].map(|it| json["summary"][it].as_u64());
     assert_eq!(
@@ -203,7 +207,8 @@ fn a_file_that_is_none_is_named_with_the_remedy() {
         let (local, east) = (file(local), file(EAST));
         let path = east.path().display();
         let source = format!("{source}={path}").parse().unwrap();
-        let refused = by_files(config("prefix=east"), local.path(), &[source], None);
+        let refused = Objects::read(local.path())
+            .and_then(|it| by_files(config("prefix=east"), &it, &[source], None));
         format!("{:#}", refused.unwrap_err())
     };
     let words = refused("just words", "east");
@@ -250,7 +255,7 @@ fn report_of_set(local: &str, west: &str, explained: Option<&ObjectKey>) -> Plan
         source: "west".parse().unwrap(),
         path: west.path().to_owned(),
     }];
-    by_files(config, local.path(), &sources, explained).unwrap()
+    by_files(config, &read(&local), &sources, explained).unwrap()
 }
 
 #[test]
@@ -348,7 +353,7 @@ fn sources_that_the_local_file_declares_are_planned() {
     };
     let config = Config::try_from(line.read().unwrap()).unwrap();
     assert_eq!(config.sources.len(), 0);
-    let config = with_declared(config, &line, local.path()).unwrap();
+    let config = read(&local).declared(config, &line).unwrap();
     let names: Vec<_> = config.sources.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["east", "west"]);
 }

@@ -15,7 +15,7 @@ pub(super) struct Killed {
     pub(super) back_all: Duration,
     /// CPU of the next tier for each of them.
     pub(super) cpu: Duration,
-    /// How many of them missed the change that was made in the meantime.
+    /// Number of consumers that missed the change that was made without the relay.
     pub(super) missed: usize,
     /// From its start until it is ready again.
     pub(super) ready: Duration,

@@ -103,7 +103,7 @@ fn change(source: &EmbeddedCluster) -> anyhow::Result<()> {
 /// Longer than it takes to heal a source, and short enough to wait for.
 const HOLD: Duration = Duration::from_secs(5);
 
-/// What happens in the meantime is forgotten, so that the next thing to do is to list.
+/// Makes a change while the server is unreachable, and compacts it: the next request is a list.
 fn forgets(source: &EmbeddedCluster, port: u16) -> anyhow::Result<()> {
     source.fail(Fault::Refuse);
     source.cut_connections();

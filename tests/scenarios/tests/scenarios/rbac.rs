@@ -6,6 +6,7 @@
 
 pub(crate) mod beside;
 pub(crate) mod clusterset;
+mod declared;
 mod emitting;
 pub(crate) mod joining;
 pub(crate) mod objects;

@@ -26,7 +26,7 @@ use crate::lab::EXPORT;
 pub(super) struct Watchers {
     pub(super) name: String,
     all: Vec<Watcher>,
-    /// What `watch_object` told of one Service: its resource versions, or that there is none.
+    /// Resource versions of one Service as `watch_object` reported them; `None` if it was absent.
     one: Arc<Mutex<Vec<Option<u64>>>>,
     tasks: JoinSet<()>,
 }

@@ -1,24 +1,19 @@
 //! The permissions that Sources of the CRD need.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::ensure;
 use control_plane::{Keeper, Scene};
 use serde_json::json;
 
+use super::declared::{clean_up, for_record, is_mirrored, is_recorded};
 use super::{Account, Line, PATIENCE, Run, is_ready, quiet_clusters, within};
-use crate::lab::{Cluster, Lab, Program, mirror};
+use crate::lab::{Cluster, Lab, Program};
 use crate::manifests::flags;
 
 const SOURCES: &str = "/apis/heliograph.dev/v1alpha1/namespaces/heliograph/sources";
 
-const RECORD: &str = "/api/v1/namespaces/heliograph/configmaps/heliograph-reflector-sources";
-
 const CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/sources.heliograph.dev";
-
-/// Time for a status, which is compared each two seconds.
-const FOR_STATUS: Duration = Duration::from_secs(8);
 
 pub(crate) async fn sources_need_the_rights_of_the_component_and_no_more(
     scene: Arc<Scene>,
@@ -74,13 +69,7 @@ impl Objects<'_> {
         let reflector = self.line.start(self.lab, &run)?;
         let outcome = self.exercise(&reflector, &run).await;
         reflector.kill().await?;
-        self.local.delete(SOURCES).await?;
-        let services = "/api/v1/namespaces/mirrors/services";
-        self.local.delete(services).await?;
-        let slices = "/apis/discovery.k8s.io/v1/namespaces/mirrors/endpointslices";
-        self.local.delete(slices).await?;
-        let nothing = r#"{"data":null,"metadata":{"annotations":null}}"#;
-        self.local.patch(RECORD, nothing).await?;
+        clean_up(self.local, SOURCES).await?;
         outcome
     }
 
@@ -94,35 +83,17 @@ impl Objects<'_> {
         };
         self.local.post(SOURCES, &source("one").to_string()).await?;
         let local = self.local;
-        let is_mirrored = async |prefix: &str| {
-            let key = mirror(prefix, "web");
-            let patience = run.patience.max(Duration::from_secs(4));
-            within(patience, &format!("{key} is there"), async || {
-                ensure!(local.service(&key).await?.is_some(), "there is none");
-                Ok(())
-            })
-            .await
-        };
-        is_mirrored("one").await?;
+        is_mirrored(local, "one", run).await?;
         let path = format!("{SOURCES}/east");
         local.patch(&path, r#"{"spec":{"prefix":"two"}}"#).await?;
-        is_mirrored("two").await?;
-        let patience = run.patience.max(FOR_STATUS);
-        within(patience, "it has a status", async || {
+        is_mirrored(local, "two", run).await?;
+        within(for_record(run), "it has a status", async || {
             let source = local.read(&path).await?;
             ensure!(source["status"]["observedGeneration"] == 2, "{source}");
             Ok(())
         })
         .await?;
-        let crd = local.read(CRD).await?;
-        let evidence = json!({crd["metadata"]["uid"].as_str().unwrap_or_default(): ["east"]});
-        let evidence = evidence.to_string();
-        within(patience, "it is recorded with the CRD", async || {
-            let record = local.read(RECORD).await?;
-            let found = &record["metadata"]["annotations"]["heliograph.dev/source-objects"];
-            ensure!(found.as_str() == Some(&evidence), "{record}");
-            Ok(())
-        })
-        .await
+        let place = (CRD, "heliograph.dev/source-objects");
+        is_recorded(local, place, &["east"], run).await
     }
 }

@@ -1,26 +1,20 @@
 //! The permissions that ClusterProfiles need.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::ensure;
 use control_plane::{Keeper, Scene};
 use serde_json::json;
 
-use super::{Account, Line, PATIENCE, Run, is_ready, quiet_clusters, within};
+use super::declared::{clean_up, is_mirrored, is_recorded};
+use super::{Account, Line, PATIENCE, Run, is_ready, quiet_clusters};
 use crate::cluster_profiles;
-use crate::lab::{Cluster, Lab, Program, mirror};
+use crate::lab::{Cluster, Lab, Program};
 use crate::manifests::flags;
 
 const PROFILES: &str = "/apis/multicluster.x-k8s.io/v1alpha1/namespaces/heliograph/clusterprofiles";
 
-const RECORD: &str = "/api/v1/namespaces/heliograph/configmaps/heliograph-reflector-sources";
-
 const CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/\
                    clusterprofiles.multicluster.x-k8s.io";
-
-/// Time for a record, which is compared each two seconds.
-const FOR_RECORD: Duration = Duration::from_secs(8);
 
 pub(crate) async fn profiles_need_the_rights_of_the_component_and_no_more(
     scene: Arc<Scene>,
@@ -73,13 +67,7 @@ impl Profiles<'_> {
         let reflector = self.line.start(self.lab, &run)?;
         let outcome = self.exercise(&reflector, &run).await;
         reflector.kill().await?;
-        self.local.delete(PROFILES).await?;
-        let services = "/api/v1/namespaces/mirrors/services";
-        self.local.delete(services).await?;
-        let slices = "/apis/discovery.k8s.io/v1/namespaces/mirrors/endpointslices";
-        self.local.delete(slices).await?;
-        let nothing = r#"{"data":null,"metadata":{"annotations":null}}"#;
-        self.local.patch(RECORD, nothing).await?;
+        clean_up(self.local, PROFILES).await?;
         outcome
     }
 
@@ -90,28 +78,10 @@ impl Profiles<'_> {
     async fn exercise(&self, reflector: &Program, run: &Run) -> anyhow::Result<()> {
         is_ready(PATIENCE, reflector).await?;
         let local = self.local;
-        let is_mirrored = async |prefix: &str| {
-            let key = mirror(prefix, "web");
-            let patience = run.patience.max(Duration::from_secs(4));
-            within(patience, &format!("{key} is there"), async || {
-                ensure!(local.service(&key).await?.is_some(), "there is none");
-                Ok(())
-            })
-            .await
-        };
-        is_mirrored("early").await?;
+        is_mirrored(local, "early", run).await?;
         self.create("late").await?;
-        is_mirrored("late").await?;
-        let crd = local.read(CRD).await?;
-        let uid = crd["metadata"]["uid"].as_str().unwrap_or_default();
-        let evidence = json!({uid: ["early", "late"]}).to_string();
-        let patience = run.patience.max(FOR_RECORD);
-        within(patience, "they are recorded with the CRD", async || {
-            let record = local.read(RECORD).await?;
-            let found = &record["metadata"]["annotations"]["heliograph.dev/cluster-profiles"];
-            ensure!(found.as_str() == Some(&evidence), "{record}");
-            Ok(())
-        })
-        .await
+        is_mirrored(local, "late", run).await?;
+        let place = (CRD, "heliograph.dev/cluster-profiles");
+        is_recorded(local, place, &["early", "late"], run).await
     }
 }

@@ -70,7 +70,7 @@ impl Side {
         self.found = Some(found);
     }
 
-    /// What of an object a watcher of members is told.
+    /// Returns the object as a watch of members shows it.
     fn told(object: Option<&Value>) -> Option<&Value> {
         object.filter(|it| {
             let labels = &it["metadata"]["labels"];
