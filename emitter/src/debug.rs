@@ -127,7 +127,7 @@ mod tests {
     use crate::consumers::Caller;
     use crate::limits::{ConnectionLimits, RequestLimits};
     use crate::metrics::Metrics;
-    use crate::watch_cache::{Start, tests::hub_and_view};
+    use crate::watch_cache::{Start, tests::cache_and_view};
 
     #[test]
     fn connected_clients_are_shown_with_their_watches() {
@@ -140,7 +140,7 @@ mod tests {
         else {
             unreachable!("there is room");
         };
-        let (cache, view) = hub_and_view();
+        let (cache, view) = cache_and_view();
         let subscription = cache.subscribe(&view, Start::Now).ok().unwrap();
         let caller = Caller {
             name: "west".into(),

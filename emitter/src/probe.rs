@@ -23,15 +23,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use proto_types::ResourceVersion;
 use proto_types::evidence::Read;
 use runtime::watcher::Event;
 use tokio::time::Instant;
 use tracing::debug;
 
 pub use self::prober::Prober;
-use self::prober::Unlisted;
-use crate::read_barrier::Versions;
+use self::prober::{Found, Unlisted};
 use crate::watch_cache::WatchCache;
 
 /// Longest time until the watch reports the state of a list, as in a kube-apiserver.
@@ -55,6 +53,11 @@ const MAX_REST: Duration = Duration::from_secs(1);
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// Time without a watch event after which the watch of a starting emitter is taken to be as new as
+/// the list that its store equals. Until then the events of objects that came and went before the
+/// list may be on their way, and a store that is further could not give them a place in its history.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// Result of a comparison.
 enum Compared {
@@ -105,7 +108,7 @@ async fn compare(cache: &WatchCache, prober: &Prober, limit: Duration) -> Compar
         // The history went back, or the answer is of a stale server.
         Ok(Ok(found)) if Some(found.revision) < known => Compared::Known(Read::Cached),
         Ok(Ok(found)) if found.is_confirmed => {
-            match wait_for(cache, &found.versions, found.revision).await {
+            match wait_for(cache, &found, Duration::ZERO).await {
                 true => Compared::Known(Read::Confirmed),
                 false => Compared::Unknown,
             }
@@ -145,7 +148,7 @@ pub async fn catch_up(cache: Arc<WatchCache>, prober: Prober) {
         limit = (2 * limit).min(MAX_LIMIT);
         if let Ok(Ok(found)) = listed
             && found.is_confirmed
-            && wait_for(&cache, &found.versions, found.revision).await
+            && wait_for(&cache, &found, QUIET).await
         {
             return;
         }
@@ -153,25 +156,40 @@ pub async fn catch_up(cache: Arc<WatchCache>, prober: Prober) {
     }
 }
 
-/// Returns whether the store came to hold those versions, or newer ones.
-async fn wait_for(cache: &WatchCache, versions: &Versions, revision: ResourceVersion) -> bool {
+/// Returns whether the store came to hold what was found, or newer versions. A store that equals it
+/// waits for that time without an event, and then counts as reaching its resource version.
+async fn wait_for(cache: &WatchCache, found: &Found, quiet: Duration) -> bool {
     let mut progress = cache.ingested();
     let reached = async {
         loop {
             let reached = progress
                 .borrow_and_update()
-                .is_some_and(|at| revision <= at);
+                .is_some_and(|at| found.revision <= at);
             if reached {
                 return;
             }
-            if cache.holds(versions) {
-                cache.ingest(Event::Progress(revision), Timestamp::now());
-                return;
-            }
-            if progress.changed().await.is_err() {
+            let is_held = cache.holds(&found.versions);
+            let changed = tokio::select! {
+                biased;
+                changed = progress.changed() => changed,
+                () = pause(quiet), if is_held => {
+                    cache.ingest(Event::Progress(found.revision), Timestamp::now());
+                    return;
+                }
+            };
+            if changed.is_err() {
                 return;
             }
         }
     };
     tokio::time::timeout(TIMEOUT, reached).await.is_ok()
 }
+
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,7 @@ const MAX_LISTS: usize = 32;
 
 impl std::fmt::Debug for WatchCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Hub({})", self.names())
+        write!(f, "WatchCache({})", self.names())
     }
 }
 

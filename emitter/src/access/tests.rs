@@ -18,7 +18,7 @@ pub(crate) fn open_to_all(metrics: &Arc<Metrics>) -> Arc<Access> {
 fn open(settings: Settings, metrics: &Arc<Metrics>) -> Result<Arc<Access>, Error> {
     runtime::client::install_crypto();
     let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
-    let (cache, _) = crate::watch_cache::tests::hub_and_view();
+    let (cache, _) = crate::watch_cache::tests::cache_and_view();
     Access::open(Parts {
         settings,
         certificates: None,

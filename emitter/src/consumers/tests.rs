@@ -7,14 +7,14 @@ use http_body_util::BodyExt;
 use super::*;
 use crate::connections::{AcceptDecision, Connections};
 use crate::limits::ConnectionLimits;
-use crate::watch_cache::{Start, tests::hub_and_view};
+use crate::watch_cache::{Start, tests::cache_and_view};
 
 fn consumers() -> Arc<Consumers> {
     Consumers::new(RequestLimits::standard(), Arc::new(Metrics::default()))
 }
 
 fn open(consumers: &Arc<Consumers>, connection: Option<Arc<Connection>>) -> Session {
-    let (cache, view) = hub_and_view();
+    let (cache, view) = cache_and_view();
     let subscription = cache.subscribe(&view, Start::Now).ok().unwrap();
     let caller = Caller {
         name: "somebody".into(),
@@ -160,7 +160,7 @@ fn a_body_larger_than_the_budget_is_sent_alone() {
 #[test]
 fn views_are_bounded_for_each_consumer() {
     let consumers = limited(|limits| limits.max_views_per_consumer = 1.try_into().unwrap());
-    let (cache, view) = hub_and_view();
+    let (cache, view) = cache_and_view();
     let other = emitter_cache::View {
         labels: "!x".parse().unwrap(),
         ..view.clone()

@@ -7,7 +7,7 @@ use crate::consumers::Consumers;
 use crate::debug::DebugState;
 use crate::limits::{ConnectionLimits, RequestLimits};
 use crate::tls::{Certificate, Certificates, Expirations, Sources, Suites};
-use crate::watch_cache::tests::hub_and_view;
+use crate::watch_cache::tests::cache_and_view;
 
 use super::{Arc, Eviction, Limit, Metrics, Registry};
 
@@ -36,7 +36,7 @@ fn texts() -> [(&'static str, &'static str); 4] {
 /// Every name, as it is in queries.
 fn names() -> BTreeSet<String> {
     let mut registry = Registry::default();
-    let (cache, _) = hub_and_view();
+    let (cache, _) = cache_and_view();
     let metrics = Metrics::register(&mut registry);
     registry.register_collector(Box::new(crate::watch_cache::Collected(vec![Arc::new(
         cache,

@@ -61,7 +61,7 @@ impl WatchCache {
 mod tests {
     use super::*;
     use crate::notify::Notifier;
-    use crate::watch_cache::{Listener, Start, tests::hub_and_view};
+    use crate::watch_cache::{Listener, Start, tests::cache_and_view};
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::task::{Context, Wake, Waker};
 
@@ -82,7 +82,7 @@ mod tests {
     async fn paced(
         n_listeners: usize,
     ) -> (Arc<WatchCache>, Vec<Listener>, tokio::task::JoinSet<()>) {
-        let (cache, view) = hub_and_view();
+        let (cache, view) = cache_and_view();
         let cache = Arc::new(cache.gathering(MAX_REST));
         let listing = Listing::confirmed(ResourceVersion::new(1), Vec::new());
         cache.ingest(Event::Listed(listing), jiff::Timestamp::now());

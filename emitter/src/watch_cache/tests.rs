@@ -1,9 +1,9 @@
-//! Hubs for tests of what stands on them.
+//! Caches for the tests of other modules.
 
 use super::{Fields, Limits, View, WatchCache};
 
 /// A cache of Services that nothing has been told yet, and the view of all of them.
-pub(crate) fn hub_and_view() -> (WatchCache, View) {
+pub(crate) fn cache_and_view() -> (WatchCache, View) {
     let cache = WatchCache::new(
         proto_types::Resource::Services,
         Fields::All,
@@ -28,7 +28,7 @@ fn a_list_is_not_kept_if_its_service_changed_while_it_was_encoded() {
     let services = cache(proto_types::Resource::Services);
     let slices = cache(proto_types::Resource::EndpointSlices);
     super::join(&services, std::slice::from_ref(&slices), &owners);
-    let (_, view) = hub_and_view();
+    let (_, view) = cache_and_view();
     let generation = slices.inner.lock().generation;
     let listed = super::CachedList::new(
         bytes::Bytes::from_static(b"[]"),
