@@ -29,7 +29,7 @@ pub(in crate::watcher) fn decoded(
     let encoding = encoding.map(|it| it.to_str().unwrap_or_default().to_ascii_lowercase());
     let decoder = match (encoding.as_deref(), records) {
         (None | Some("" | "identity"), _) => Decoder::None,
-        (Some("gzip" | "x-gzip"), _) => Decoder::Gzip(GzDecoder::new(Vec::new())),
+        (Some("gzip" | "x-gzip"), _) => Decoder::Gzip(Box::new(GzDecoder::new(Vec::new()))),
         (Some(CODING), Some(records)) => Decoder::Records(records),
         (Some(other), _) => {
             let why = format!("it has the content encoding {other:?}, which was not asked for");
@@ -51,7 +51,7 @@ pub(in crate::watcher) struct Decoded {
 enum Decoder {
     /// The body is not compressed.
     None,
-    Gzip(GzDecoder<Vec<u8>>),
+    Gzip(Box<GzDecoder<Vec<u8>>>),
     Records(Records),
 }
 
