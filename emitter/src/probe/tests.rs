@@ -6,6 +6,7 @@ use proto_types::evidence::Expected;
 use proto_types::{LabelSelector, RawObject, Resource, ResourceVersion};
 use runtime::upstream;
 use runtime::watcher::Listing;
+use tokio::task::JoinSet;
 
 use super::{Arc, Duration, Event, Prober, Timestamp, catch_up};
 use crate::upstream::exported;
@@ -48,13 +49,14 @@ async fn events_of_what_came_and_went_before_the_list_have_a_place_in_history() 
     let listed = Listing::confirmed(ResourceVersion::new(100), vec![service("web", 50)]);
     ingest(&cache, Event::Listed(listed));
     let (epoch, _) = cache.position();
-    let caught_up = tokio::spawn(catch_up(Arc::clone(&cache), prober()));
+    let mut starting = JoinSet::new();
+    starting.spawn(catch_up(Arc::clone(&cache), prober()));
     for (revision, event) in [(104, Event::Applied as fn(_) -> _), (107, Event::Deleted)] {
         tokio::time::sleep(Duration::from_millis(60)).await;
         ingest(&cache, event(service("brief", revision)));
-        assert!(!caught_up.is_finished(), "at {revision}");
+        assert!(starting.try_join_next().is_none(), "at {revision}");
     }
-    caught_up.await.unwrap();
+    starting.join_next().await.unwrap().unwrap();
     let at_the_list = (epoch, ResourceVersion::new(110));
     assert_eq!(cache.position(), at_the_list, "the history goes on");
     let start = Start::After(ResourceVersion::new(105));
