@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
-use emitter_cache::event_buffer::{EncodedEvent, MAX_BYTES_OF_ALL, MAX_FRAMES};
+use emitter_cache::event_buffer::MAX_BYTES_OF_ALL;
 use jiff::SignedDuration;
 
 /// Maximum size in bytes of the encoded lists that one resource keeps.
@@ -212,8 +212,8 @@ pub fn memory(
     // With TLS; measured in docs/measurements.md.
     const CONNECTION: usize = 30 << 10;
     const WATCH: usize = 12 << 10;
-    // An event buffer of encoded events that all watches of a view share.
-    const VIEW: usize = MAX_FRAMES * std::mem::size_of::<EncodedEvent>();
+    // Without its events, which count as frames.
+    const VIEW: usize = 4 << 10;
     let history = emitter_cache::Limits::default().bytes;
     [
         ("program", PROGRAM),

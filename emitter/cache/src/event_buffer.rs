@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use proto_types::ResourceVersion;
 
 use crate::Encoded;
+use crate::packed::{PLACE_BYTES, WINDOW, Window};
 
 /// A bounded run of ready encoded events. A watcher is a [`Cursor`] into it and costs nothing else:
 /// no queue, no copy.
@@ -20,7 +21,7 @@ pub struct EventBuffer {
 
 /// The position of the next encoded event to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor(u64);
+pub struct Cursor(pub(crate) u64);
 
 impl Cursor {
     /// Returns the number of events before it.
@@ -126,6 +127,14 @@ pub const MAX_BYTES: usize = 32 << 20;
 /// Maximum size in bytes of the encoded events that all event buffers of one resource keep.
 pub const MAX_BYTES_OF_ALL: usize = 64 << 20;
 
+/// Bytes of an event beside its encoding: its entry in a queue that is half empty, and its place.
+const OVERHEAD: usize = 2 * size_of::<EncodedEvent>() + PLACE_BYTES;
+
+/// Returns the bytes for which an event counts.
+const fn charge(frame: &EncodedEvent) -> usize {
+    frame.bytes.len() + OVERHEAD
+}
+
 /// Returns the maximum size in bytes of one event buffer of several.
 #[must_use]
 pub fn share(n_rings: usize) -> usize {
@@ -157,14 +166,52 @@ impl EventBuffer {
         if !matches!(frame.kind, FrameKind::Gap { .. }) {
             self.progress = self.progress.max(frame.revision);
         }
-        self.bytes += frame.bytes.len();
+        self.bytes += charge(&frame);
+        let frame = EncodedEvent {
+            bytes: match frame.bytes.is_empty() {
+                true => frame.bytes,
+                false => frame.bytes.at(self.head().position()),
+            },
+            ..frame
+        };
         self.frames.push_back(frame);
         while MAX_FRAMES < self.frames.len() || max_bytes < self.bytes {
             let Some(oldest) = self.frames.pop_front() else {
                 break;
             };
-            self.bytes -= oldest.bytes.len();
+            self.bytes -= charge(&oldest);
             self.base += 1;
+        }
+    }
+
+    /// Returns the last bytes of the events before a position, back to one that is not there any
+    /// more or was not encoded here.
+    #[must_use]
+    pub fn window(&self, position: u64) -> Window {
+        let n_before = position.checked_sub(self.base);
+        let n_before = n_before.and_then(|it| usize::try_from(it).ok());
+        let before = self
+            .frames
+            .range(..n_before.unwrap_or_default().min(self.frames.len()));
+        let mut n_bytes = 0;
+        let taken: Vec<_> = before
+            .rev()
+            .map(|it| it.bytes.bytes())
+            .take_while(|it| {
+                let is_taken = n_bytes < WINDOW && !it.is_empty();
+                n_bytes += it.len();
+                is_taken
+            })
+            .collect();
+        let mut bytes = Vec::with_capacity(WINDOW);
+        for frame in taken.iter().rev() {
+            bytes.extend_from_slice(&frame[frame.len().saturating_sub(WINDOW)..]);
+        }
+        let excess = bytes.len().saturating_sub(WINDOW);
+        bytes.drain(..excess);
+        Window {
+            bytes,
+            first: position - taken.len() as u64,
         }
     }
 
@@ -269,7 +316,8 @@ mod tests {
             assert!(n_rings * share(n_rings) <= super::MAX_BYTES_OF_ALL);
         }
         let mut ring = EventBuffer::new(ResourceVersion::ZERO);
-        (10..20).for_each(|number| ring.push(frame(number), 6));
-        assert_eq!(ring.bytes, 6);
+        let event = 2 + super::OVERHEAD;
+        (10..20).for_each(|number| ring.push(frame(number), 3 * event));
+        assert_eq!(ring.bytes, 3 * event);
     }
 }

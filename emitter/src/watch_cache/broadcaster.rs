@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emitter_cache::event_buffer::{Cursor, Read};
+use emitter_cache::packed::Window;
 use emitter_cache::{Encoded, Entry, EventBuffer, View};
 use parking_lot::{Mutex, RwLock};
 use proto_types::ResourceVersion;
@@ -136,6 +137,12 @@ impl Broadcaster {
     #[must_use]
     pub fn head(&self) -> Cursor {
         self.ring.read().head()
+    }
+
+    /// Returns the last bytes of the events before a position.
+    #[must_use]
+    pub fn window(&self, position: u64) -> Window {
+        self.ring.read().window(position)
     }
 
     /// Returns the events from a cursor on.

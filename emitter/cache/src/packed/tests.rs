@@ -3,6 +3,8 @@ use std::io::Read;
 use proto_types::delta::{Former, Head};
 
 use super::*;
+use crate::EventBuffer;
+use crate::event_buffer::{self, Cursor, EncodedEvent, FrameKind};
 
 fn frames() -> Vec<Encoded> {
     let large = r#"{"addresses":["10.0.0.1"],"conditions":{"ready":true}},"#.repeat(400);
@@ -20,6 +22,11 @@ fn frames() -> Vec<Encoded> {
     .to_vec()
 }
 
+/// Nothing is before any position.
+fn alone(_: u64) -> Window {
+    Window::default()
+}
+
 #[test]
 fn any_gzip_reader_reads_frames_of_two_streams() {
     let frames = frames();
@@ -28,7 +35,7 @@ fn any_gzip_reader_reads_frames_of_two_streams() {
         let mut packed = Stream::head().to_vec();
         let mut plain = Vec::new();
         for i in order {
-            packed.extend_from_slice(&stream.add(&frames[i]));
+            packed.extend_from_slice(&stream.add(&frames[i], alone));
             plain.extend_from_slice(frames[i].bytes());
         }
         packed.extend_from_slice(&stream.end());
@@ -43,7 +50,7 @@ fn any_gzip_reader_reads_frames_of_two_streams() {
 fn a_frame_is_complete_without_what_follows() {
     for frame in frames() {
         let mut packed = Stream::head().to_vec();
-        packed.extend_from_slice(&Stream::default().add(&frame));
+        packed.extend_from_slice(&Stream::default().add(&frame, alone));
         let mut read = vec![0; frame.len()];
         // Without a byte of what follows, the whole encoded event is there.
         let mut reader = flate2::read::GzDecoder::new(&packed[..]);
@@ -54,7 +61,14 @@ fn a_frame_is_complete_without_what_follows() {
 
 /// An EndpointSlice of 100 endpoints as an API server writes them, one of them not ready.
 fn slice(changed: u32) -> Bytes {
+    slice_of(0, 100, changed)
+}
+
+/// The same of another object, with so many endpoints.
+fn slice_of(object: u32, n_endpoints: u32, changed: u32) -> Bytes {
     let endpoint = |i: u32| {
+        let is_ready = i != changed;
+        let i = i + 1000 * object;
         let uid = format!(
             "{:08x}-{:04x}-4a1b-9c2d-{:012x}",
             i.wrapping_mul(2_654_435_761),
@@ -66,13 +80,13 @@ fn slice(changed: u32) -> Bytes {
             i % 200,
             i * 7 % 250,
             i * 13 % 250,
-            i != changed,
+            is_ready,
             i % 30,
             i.wrapping_mul(40_503) % 1_048_576,
             i % 3
         )
     };
-    let endpoints: Vec<_> = (0..100).map(endpoint).collect();
+    let endpoints: Vec<_> = (0..n_endpoints).map(endpoint).collect();
     format!(
         r#"{{"type":"MODIFIED","object":{{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","metadata":{{"name":"web-abcde","namespace":"demo","resourceVersion":"{changed}","labels":{{"kubernetes.io/service-name":"web"}}}},"addressType":"IPv4","endpoints":[{}],"ports":[{{"name":"http","port":8080,"protocol":"TCP"}}]}}}}
 "#,
@@ -86,18 +100,170 @@ fn a_rolling_update_is_a_fraction_of_its_bytes() {
     let frames: Vec<_> = (0..100).map(|i| Encoded::from(slice(i))).collect();
     let plain: usize = frames.iter().map(Encoded::len).sum();
     let mut stream = Stream::default();
-    let packed: usize = frames.iter().map(|it| stream.add(it).len()).sum();
+    let packed: usize = frames.iter().map(|it| stream.add(it, alone).len()).sum();
     eprintln!("{plain} bytes, compressed {packed}");
     assert!(packed * 6 < plain, "{plain} bytes, compressed {packed}");
+}
+
+/// A watch of an event buffer in gzip.
+#[derive(Default)]
+struct Watch {
+    stream: Stream,
+    next: u64,
+    sent: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl Watch {
+    fn of(buffer: &EventBuffer) -> Self {
+        Self {
+            next: buffer.head().position(),
+            sent: Stream::head().to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// Reads all that is new, and returns how many bytes it was sent.
+    fn read(&mut self, buffer: &EventBuffer) -> usize {
+        let before = self.sent.len();
+        while let event_buffer::Read::Frame(event, cursor) = buffer.read(Cursor(self.next)) {
+            self.next = cursor.position();
+            if !event.bytes.is_empty() {
+                self.send(&event.bytes, buffer);
+            }
+        }
+        self.sent.len() - before
+    }
+
+    fn send(&mut self, event: &Encoded, buffer: &EventBuffer) {
+        let sent = self.stream.add(event, |position| buffer.window(position));
+        self.sent.extend_from_slice(&sent);
+        self.plain.extend_from_slice(event.bytes());
+    }
+
+    fn check(mut self) {
+        self.sent.extend_from_slice(&self.stream.end());
+        let mut read = Vec::new();
+        let mut reader = flate2::read::GzDecoder::new(&self.sent[..]);
+        reader.read_to_end(&mut read).unwrap();
+        assert!(read == self.plain, "{} bytes", read.len());
+    }
+}
+
+fn push(buffer: &mut EventBuffer, bytes: impl Into<Encoded>) {
+    let event = EncodedEvent {
+        revision: ResourceVersion::new(buffer.head().position() + 1),
+        kind: FrameKind::Change,
+        bytes: bytes.into(),
+    };
+    buffer.push(event, 32 << 20);
+}
+
+#[test]
+fn a_rolling_update_is_a_fiftieth_of_its_bytes_for_any_gzip_reader() {
+    let held = Arc::new(AtomicUsize::new(0));
+    let mut buffer = EventBuffer::new(ResourceVersion::ZERO);
+    let (mut first, mut late) = (Watch::of(&buffer), None);
+    let (mut plain, mut sent) = (0, 0);
+    for i in 0..100 {
+        let event = Encoded::counted(slice(i), &held, None);
+        plain += event.len();
+        push(&mut buffer, event);
+        if i == 50 {
+            late = Some(Watch::of(&buffer));
+        }
+        let n_sent = first.read(&buffer);
+        // Its first two events refer to nothing.
+        if let Some(late) = &mut late {
+            let n_late = late.read(&buffer);
+            assert!(i <= 52 || n_late == n_sent, "{i}: {n_late}, {n_sent}");
+        }
+        sent += n_sent;
+    }
+    eprintln!("{plain} bytes, compressed {sent}");
+    assert!(sent * 50 < plain, "{plain} bytes, compressed {sent}");
+    let n_held = held.load(Ordering::Relaxed);
+    assert!(sent <= n_held && n_held < 2 * sent, "{n_held} bytes held");
+    drop(buffer);
+    assert_eq!(held.load(Ordering::Relaxed), 0);
+    first.check();
+    late.unwrap().check();
+}
+
+#[test]
+fn events_of_several_objects_refer_to_each_other_within_the_window() {
+    for (n_objects, n_times) in [(1, 50), (3, 30), (20, 5)] {
+        let mut buffer = EventBuffer::new(ResourceVersion::ZERO);
+        let mut watch = Watch::of(&buffer);
+        let (mut plain, mut sent) = (0, 0);
+        for i in 0..200 {
+            let event = slice_of(i % n_objects, 30, i / n_objects % 30);
+            plain += event.len();
+            push(&mut buffer, event);
+            sent += watch.read(&buffer);
+        }
+        eprintln!("{n_objects} objects in turn: {plain} bytes, compressed {sent}");
+        assert!(
+            sent * n_times < plain,
+            "{n_objects}: {plain} bytes, compressed {sent}"
+        );
+        watch.check();
+    }
+}
+
+#[test]
+fn no_watch_is_sent_what_refers_to_something_that_it_was_not_sent() {
+    let mut random = 7_u32;
+    let mut draw = move |n: u32| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 8) % n
+    };
+    for _ in 0..40 {
+        let mut buffer = EventBuffer::new(ResourceVersion::ZERO);
+        let mut watches = vec![Watch::of(&buffer)];
+        for _ in 0..60 {
+            match draw(8) {
+                0 => watches.push(Watch::of(&buffer)),
+                // A bookmark of its own.
+                1 => {
+                    let i = draw(watches.len() as u32) as usize;
+                    let bookmark = Encoded::from(Bytes::from_static(b"{\"type\":\"BOOKMARK\"}\n"));
+                    watches[i].send(&bookmark, &buffer);
+                }
+                // One that each watch makes of nothing, or does not.
+                2 => push(&mut buffer, Encoded::default()),
+                // An event that one watch knows already.
+                3 => {
+                    push(&mut buffer, slice(draw(9)));
+                    let i = draw(watches.len() as u32) as usize;
+                    watches[i].next = buffer.head().position();
+                }
+                4 => push(
+                    &mut buffer,
+                    Bytes::from(vec![b'x'; draw(90_000) as usize + 1]),
+                ),
+                _ => push(&mut buffer, slice(draw(9))),
+            }
+            let i = draw(watches.len() as u32) as usize;
+            watches[i].read(&buffer);
+        }
+        for mut watch in watches {
+            if let event_buffer::Read::Lost = buffer.read(Cursor(watch.next)) {
+                continue;
+            }
+            watch.read(&buffer);
+            watch.check();
+        }
+    }
 }
 
 #[test]
 fn the_compressed_form_is_made_once_and_counted_while_it_is_held() {
     let held = Arc::new(AtomicUsize::new(0));
     let frame = Encoded::counted(Bytes::from(vec![b'x'; 10_000]), &held, None);
-    let first = Stream::default().add(&frame);
+    let first = Stream::default().add(&frame, alone);
     let shared = frame.clone();
-    let again = Stream::default().add(&shared);
+    let again = Stream::default().add(&shared, alone);
     assert_eq!(first.as_ptr(), again.as_ptr());
     assert_eq!(held.load(Ordering::Relaxed), first.len());
     assert!(first.len() < 100, "{}", first.len());

@@ -59,7 +59,8 @@ impl Sent {
             Form::Ended => return Poll::Ready(None),
         };
         if let Some(frame) = ready!(self.watcher.poll_next(cx)) {
-            return Poll::Ready(Some(stream.add(&frame)));
+            let window = |position| self.watcher.window(position);
+            return Poll::Ready(Some(stream.add(&frame, window)));
         }
         let end = std::mem::take(stream).end();
         self.form = Form::Ended;

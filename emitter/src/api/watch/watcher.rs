@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use emitter_cache::event_buffer::{self, Cursor, FrameKind, Read, Treatment};
+use emitter_cache::packed::Window;
 use emitter_cache::{Encoded, Encoding, Entry, Note, encode};
 use jiff::Timestamp;
 use proto_types::{ResourceVersion, Status};
@@ -144,6 +145,11 @@ impl WatchStream {
     /// Notes how many bytes the connection was given.
     pub(super) fn given(&mut self, n_bytes: usize) {
         self.ending.given(n_bytes);
+    }
+
+    /// Returns the last bytes of the events before a position of the event buffer.
+    pub(super) fn window(&self, position: u64) -> Window {
+        self.listener.feed.window(position)
     }
 
     fn encoding(&self) -> Encoding {
