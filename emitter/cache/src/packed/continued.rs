@@ -30,7 +30,7 @@ pub(super) struct Place {
 }
 
 /// Bytes of a place, with the counters of its owners.
-pub const PLACE_BYTES: usize = size_of::<Place>() + 2 * size_of::<usize>();
+pub(crate) const PLACE_BYTES: usize = size_of::<Place>() + 2 * size_of::<usize>();
 
 impl Place {
     pub(super) const fn new(position: u64, held: Option<Arc<AtomicUsize>>) -> Self {

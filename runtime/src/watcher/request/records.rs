@@ -1,5 +1,6 @@
 //! Records of the content coding `heliograph-delta`, read one by one.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -111,11 +112,19 @@ fn inflated(payload: &[u8], length: usize) -> Result<Vec<u8>, Unread> {
     if payload.len().saturating_mul(MOST) < length {
         return Err(Broken::Head.into());
     }
-    let mut out = Vec::with_capacity(length);
-    let mut decompress = Decompress::new(false);
-    let status = decompress.decompress_vec(payload, &mut out, FlushDecompress::Sync);
-    status.map_err(|_| Unread::Checksum)?;
-    Ok(out)
+    DECOMPRESS.with_borrow_mut(|decompress| {
+        decompress.reset(false);
+        let mut out = Vec::with_capacity(length);
+        let status = decompress.decompress_vec(payload, &mut out, FlushDecompress::Sync);
+        status.map_err(|_| Unread::Checksum)?;
+        Ok(out)
+    })
+}
+
+thread_local! {
+    /// One for each thread: its window is large, and one for each record would leave holes between
+    /// the objects in memory.
+    static DECOMPRESS: RefCell<Decompress> = RefCell::new(Decompress::new(false));
 }
 
 #[cfg(test)]
