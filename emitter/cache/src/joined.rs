@@ -13,7 +13,7 @@ use proto_types::{ObjectKey, ResourceVersion};
 use crate::change::Placed;
 use crate::store::{Expired, Objects, in_view};
 use crate::view::Snapshot;
-use crate::view_filter::{Blind, ServiceChange, ServiceIndex, Turn, ViewFilter, service_of};
+use crate::view_filter::{Blind, ServiceChange, ServiceIndex, Span, Turn, ViewFilter, service_of};
 use crate::{Change, Entry, Store, View};
 
 /// State of one resource at the cut.
@@ -90,34 +90,29 @@ impl Joined {
 
     /// Moves the cut to where both resources are.
     pub fn advance(&mut self, store: &Store) -> Progress {
-        let after = self
-            .cut
-            .as_ref()
-            .map_or(ResourceVersion::ZERO, |cut| cut.revision);
-        let known = self.owners.turns(after);
-        let Some(((span, turns), progress)) = known.zip(store.progress()) else {
+        let Some((end, span, turns)) = self.known(store) else {
             return Progress::Unknown;
         };
-        let end = self.known_before(store, progress.min(span.end));
         let epochs = (span.epoch, store.epoch());
         let changes = self.cut.as_ref().filter(|cut| cut.epochs == epochs);
         let changes = changes.and_then(|cut| store.changes_from(cut.position));
-        let Some(changes) = changes.map(|it| it.cloned().collect::<Vec<_>>()) else {
+        // What a list revealed counts as soon as the cut leaves its resource version.
+        let is_passed = |change: &&Arc<Change>| {
+            change.revision < end || change.revision == end && change.placed == Placed::At
+        };
+        let changes = changes.map(|it| it.take_while(is_passed).cloned().collect::<Vec<_>>());
+        let Some(changes) = changes else {
             return self.begin(store, (span.begin, end), epochs);
         };
         let Some(cut) = &mut self.cut else {
             return Progress::Unknown;
         };
         let former = cut.revision;
-        let mut turns = turns.into_iter().filter(|it| it.since <= end).peekable();
+        let mut turns = turns.into_iter().peekable();
         let mut passed = Vec::new();
         for change in changes {
             // A late change belongs right after its resource version.
             let place = (change.revision, change.placed == Placed::After);
-            // What a list revealed counts as soon as the cut leaves its resource version.
-            if end < change.revision || end == change.revision && place.1 {
-                break;
-            }
             while let Some(turn) = turns.next_if(|turn| (turn.since, false) <= place) {
                 passed.push(Passed::Turn(cut.rejoin(turn)));
             }
@@ -141,6 +136,22 @@ impl Joined {
         Progress::Passed(passed)
     }
 
+    /// Returns the last resource version at which both resources are known, the range in which
+    /// Services are known, and their changes from the cut up to there. However many changes wait for
+    /// the other resource, they cost nothing.
+    fn known(&self, store: &Store) -> Option<(ResourceVersion, Span, Vec<Arc<Turn>>)> {
+        let after = self.revision().unwrap_or_default();
+        loop {
+            let span = self.owners.span()?;
+            let end = self.known_before(store, store.progress()?.min(span.end));
+            let (now, turns) = self.owners.turns(after, end)?;
+            // Services may have changed in the meantime.
+            if (now.epoch, now.begin) == (span.epoch, span.begin) {
+                return Some((end, span, turns));
+            }
+        }
+    }
+
     /// Returns the last resource version up to another one at which both states are known exactly:
     /// within a gap neither is.
     fn known_before(&self, store: &Store, revision: ResourceVersion) -> ResourceVersion {
@@ -159,10 +170,7 @@ impl Joined {
     #[must_use]
     pub fn lag(&self, store: &Store) -> Lag {
         let Some(cut) = &self.cut else {
-            let end = self
-                .owners
-                .turns(ResourceVersion::MAX)
-                .map(|(span, _)| span.end);
+            let end = self.owners.span().map(|span| span.end);
             return match end < store.progress() {
                 true => Lag::Services,
                 false => Lag::Objects,
@@ -172,8 +180,7 @@ impl Joined {
         if changes.as_mut().is_some_and(|it| it.next().is_some()) {
             return Lag::Services;
         }
-        let turns = self.owners.turns(cut.revision);
-        match turns.is_some_and(|(_, turns)| !turns.is_empty()) {
+        match self.owners.changed_after(cut.revision) {
             true => Lag::Objects,
             false => Lag::Nothing,
         }

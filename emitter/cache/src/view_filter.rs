@@ -18,7 +18,7 @@ use crate::{Entry, Fields};
 pub use indexed_service::IndexedService;
 pub(crate) use indexed_service::service_of;
 pub use service_change::ServiceChange;
-pub use service_index::{Blind, ServiceIndex, Turn};
+pub use service_index::{Blind, ServiceIndex, Span, Turn};
 
 /// View of a client. Two grants that show the same are equal.
 #[derive(Debug, Clone, Default)]

@@ -170,17 +170,33 @@ impl ServiceIndex {
         self.0.write().reach(revision);
     }
 
+    /// Returns the resource versions at which Services are known.
+    #[must_use]
+    pub fn span(&self) -> Option<Span> {
+        self.0.read().span
+    }
+
+    /// Returns whether objects are judged again after a resource version.
+    #[must_use]
+    pub fn changed_after(&self, revision: ResourceVersion) -> bool {
+        let known = self.0.read();
+        known.turns.back().is_some_and(|it| revision < it.since)
+    }
+
     /// Returns the resource versions at which Services are known, and the changes of Services that
     /// are judged again after a resource version and up to another, in order.
     #[must_use]
-    pub fn turns(&self, after: ResourceVersion) -> Option<(Span, Vec<Arc<Turn>>)> {
+    pub fn turns(
+        &self,
+        after: ResourceVersion,
+        until: ResourceVersion,
+    ) -> Option<(Span, Vec<Arc<Turn>>)> {
         let known = self.0.read();
         let span = known.span?;
-        let turns = known.turns.iter().rev();
-        let later = turns.take_while(|turn| after < turn.since);
-        let mut later: Vec<_> = later.cloned().collect();
-        later.reverse();
-        Some((span, later))
+        let first = known.turns.partition_point(|turn| turn.since <= after);
+        let later = known.turns.range(first..);
+        let until = later.take_while(|turn| turn.since <= until);
+        Some((span, until.cloned().collect()))
     }
 
     /// Returns the Service that decides about an object at a resource version. A Service decides

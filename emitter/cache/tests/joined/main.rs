@@ -18,6 +18,7 @@ use proto_types::{FieldSelector, ObjectKey, RawObject, ResourceVersion};
 
 mod replica;
 mod upstream;
+mod waiting;
 
 use replica::{Fed, Replica};
 use upstream::Upstream;
