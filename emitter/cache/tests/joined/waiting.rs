@@ -1,4 +1,8 @@
 //! The cost of changes that wait for the other resource, as when an emitter starts.
+#![expect(
+    clippy::disallowed_types,
+    reason = "the time that it takes is what is tested"
+)]
 
 use std::time::{Duration, Instant};
 
