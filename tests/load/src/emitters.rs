@@ -42,13 +42,24 @@ impl Emitter {
         name: &str,
         upstream: &Upstream,
     ) -> anyhow::Result<Self> {
+        Self::start_with(keeper, name, upstream, &[]).await
+    }
+
+    /// The same with further flags.
+    pub(crate) async fn start_with(
+        keeper: &Keeper,
+        name: &str,
+        upstream: &Upstream,
+        flags: &[&str],
+    ) -> anyhow::Result<Self> {
         let (address, admin) = (free_address()?, free_address()?);
         let mut command = Command::new(beside("emitter")?);
         command
             .arg("--selector=heliograph.dev/export=true")
             .args(["--secure-port=0", "--insecure-bind-address=127.0.0.1"])
             .arg(format!("--insecure-port={}", address.port()))
-            .arg(format!("--admin-bind-address={admin}"));
+            .arg(format!("--admin-bind-address={admin}"))
+            .args(flags);
         match upstream {
             Upstream::Kubeconfig(file) => command.arg("--kubeconfig").arg(file),
             Upstream::Emitter(address) => command.arg(format!("--upstream-url=http://{address}")),
