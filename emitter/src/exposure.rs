@@ -264,7 +264,7 @@ fn served(object: &RawObject) -> Option<RawObject> {
 /// are never exported.
 #[must_use]
 pub fn is_the_api_server(key: &ObjectKey, labels: &Labels) -> bool {
-    let service = labels.get(label::SERVICE_NAME).map(String::as_str);
+    let service = labels.get(label::SERVICE_NAME);
     key.namespace() == "default" && (key.name() == "kubernetes" || service == Some("kubernetes"))
 }
 

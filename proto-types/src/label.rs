@@ -117,7 +117,7 @@ pub const REFLECTED_FROM: &str = "service-reflector.squat.ai/source";
 /// Returns whether a predecessor mirrored an object, which is never mirrored again.
 #[must_use]
 pub fn is_predecessors(labels: &Labels, annotations: &Labels) -> bool {
-    let is_true = |all: &Labels, name: &str| all.get(name).map(String::as_str) == Some("true");
+    let is_true = |all: &Labels, name: &str| all.get(name) == Some("true");
     let mut names = [MIRRORED, GLOBAL_SERVICE, GLOBAL_SLICE, REFLECTED].into_iter();
     names.any(|name| is_true(labels, name)) || is_true(annotations, REFLECTED)
 }

@@ -23,6 +23,7 @@ pub mod escape;
 pub mod evidence;
 pub mod frame;
 pub mod label;
+mod labels;
 pub mod multicluster;
 pub mod name;
 pub mod object;
@@ -32,7 +33,8 @@ pub mod revision;
 pub mod selector;
 pub mod status;
 
-pub use object::{Labels, ObjectKey, RawObject};
+pub use labels::Labels;
+pub use object::{ObjectKey, RawObject};
 pub use resource::Resource;
 pub use revision::ResourceVersion;
 pub use selector::{FieldSelector, LabelSelector};

@@ -1,18 +1,14 @@
 //! One object as its server encoded it, with the few facts that decide about it.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ResourceVersion;
 use crate::resource::ApiResource;
-
-/// An object's labels.
-pub type Labels = BTreeMap<String, String>;
+use crate::{Labels, ResourceVersion};
 
 /// A namespace and a name.
 ///

@@ -144,6 +144,8 @@ impl Fields {
         };
         let mut out = Vec::with_capacity(json.len());
         copy(serde_json::from_slice(json)?, keep, annotations, &mut out)?;
+        // It is kept for as long as the object, and may be much smaller.
+        out.shrink_to_fit();
         Ok(Some(out))
     }
 }

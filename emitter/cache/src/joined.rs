@@ -5,7 +5,7 @@
 //! resource version at which both resources are known. So what such a view shows is a function of
 //! the resource version, at every replica.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use proto_types::{ObjectKey, ResourceVersion};
@@ -31,7 +31,8 @@ struct Cut {
     revision: ResourceVersion,
     epochs: (u64, u64),
     objects: Objects,
-    by_service: HashMap<ObjectKey, BTreeSet<ObjectKey>>,
+    /// Services, each with one of its objects.
+    by_service: BTreeSet<(ObjectKey, ObjectKey)>,
     /// Position in history of the next change.
     position: u64,
 }
@@ -201,12 +202,11 @@ impl Joined {
                 false => Progress::Unknown,
             };
         };
-        let mut by_service: HashMap<_, BTreeSet<ObjectKey>> = HashMap::new();
-        for (key, entry) in &objects {
-            if let Some(service) = service_of(entry) {
-                by_service.entry(service).or_default().insert(key.clone());
-            }
-        }
+        let by_service = objects.iter().filter_map(|(key, entry)| {
+            let service = service_of(entry)?;
+            Some((service, key.clone()))
+        });
+        let by_service = by_service.collect();
         self.floor = end;
         self.cut = Some(Cut {
             revision: end,
@@ -284,35 +284,23 @@ impl Cut {
     fn apply(&mut self, change: &Change) {
         self.position += 1;
         self.revision = self.revision.max(change.revision);
+        let pair = |entry: &Entry| Some((service_of(entry)?, entry.key().clone()));
         if let Some(before) = &change.before {
             self.objects.remove(before.key());
-            self.index(before, |keys, key| keys.remove(key));
+            pair(before).map(|it| self.by_service.remove(&it));
         }
         if let Some(after) = &change.after {
             let key = after.key().clone();
             self.objects.insert(key, Arc::clone(after));
-            self.index(after, |keys, key| keys.insert(key.clone()));
-        }
-    }
-
-    fn index(
-        &mut self,
-        entry: &Entry,
-        edit: impl FnOnce(&mut BTreeSet<ObjectKey>, &ObjectKey) -> bool,
-    ) {
-        let Some(service) = service_of(entry) else {
-            return;
-        };
-        let keys = self.by_service.entry(service.clone()).or_default();
-        let _ = edit(keys, entry.key());
-        if keys.is_empty() {
-            self.by_service.remove(&service);
+            self.by_service.extend(pair(after));
         }
     }
 
     fn rejoin(&self, turn: Arc<Turn>) -> ServiceChange {
-        let keys = self.by_service.get(&turn.service).into_iter().flatten();
-        let entries = keys.filter_map(|key| self.objects.get(key).cloned());
+        let first = (turn.service.clone(), ObjectKey::new("", ""));
+        let pairs = self.by_service.range(first..);
+        let pairs = pairs.take_while(|(service, _)| *service == turn.service);
+        let entries = pairs.filter_map(|(_, key)| self.objects.get(key).cloned());
         ServiceChange {
             entries: entries.collect(),
             turn,

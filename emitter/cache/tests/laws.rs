@@ -127,7 +127,8 @@ fn view(selector: &str, namespace: Option<&str>) -> View {
 
 fn seen(store: &Store, view: &View) -> World {
     let entries = store.snapshot(view).entries;
-    let tier = |entry: &emitter_cache::Entry| entry.object().labels["tier"].parse().unwrap();
+    let tier =
+        |entry: &emitter_cache::Entry| entry.object().labels.get("tier").unwrap().parse().unwrap();
     entries
         .iter()
         .map(|entry| (entry.key().clone(), (entry.revision(), tier(entry))))
@@ -138,12 +139,12 @@ fn replay(mut world: World, changes: &[Arc<Change>], view: &View) -> World {
     for change in changes {
         match change.seen_through(view) {
             Some(ViewEvent::Added(entry)) => {
-                let tier = entry.object().labels["tier"].parse().unwrap();
+                let tier = entry.object().labels.get("tier").unwrap().parse().unwrap();
                 let old = world.insert(entry.key().clone(), (entry.revision(), tier));
                 assert!(old.is_none(), "added twice: {}", entry.key());
             }
             Some(ViewEvent::Modified(entry)) => {
-                let tier = entry.object().labels["tier"].parse().unwrap();
+                let tier = entry.object().labels.get("tier").unwrap().parse().unwrap();
                 let old = world.insert(entry.key().clone(), (entry.revision(), tier));
                 assert!(old.is_some(), "modified before added: {}", entry.key());
             }

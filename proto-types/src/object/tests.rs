@@ -19,7 +19,7 @@ fn a_list_item_gets_the_head_of_a_single_object() {
     );
     let object = RawObject::parse(Resource::Services, &item).unwrap();
     assert_eq!(object.key, ObjectKey::new("demo", "web"));
-    assert_eq!(object.labels["a"], "b");
+    assert_eq!(object.labels.get("a"), Some("b"));
     let whole = std::str::from_utf8(&object.json).unwrap();
     assert!(
         whole.starts_with(r#"{"kind":"Service","apiVersion":"v1","metadata":"#),

@@ -99,8 +99,10 @@ impl Requirement {
         let value = labels.get(&self.key);
         let number = || value.and_then(|value| value.parse::<i64>().ok());
         match &self.operator {
-            Operator::In(values) => value.is_some_and(|value| values.contains(value)),
-            Operator::NotIn(values) => value.is_none_or(|value| !values.contains(value)),
+            Operator::In(values) => value.is_some_and(|value| values.iter().any(|it| it == value)),
+            Operator::NotIn(values) => {
+                value.is_none_or(|value| values.iter().all(|it| it != value))
+            }
             Operator::Exists => value.is_some(),
             Operator::Absent => value.is_none(),
             Operator::GreaterThan(bound) => number().is_some_and(|number| *bound < number),

@@ -175,14 +175,14 @@ impl Writer<'_> {
         };
         let (labels, mut annotations) = self.import_marks(import);
         let Some(observed) = observed else {
-            annotations.insert(api::EXPORTED_BY.to_owned(), joined(&import.exporters));
+            annotations.insert(api::EXPORTED_BY, joined(&import.exporters));
             let mut object = new(resource, self.key);
             marks(&mut object, &labels, &annotations);
             object.insert("spec".to_owned(), import.spec.clone());
             return Some(create(resource, self.key, object));
         };
         if let Some(exporters) = observed.annotations.get(api::EXPORTED_BY) {
-            annotations.insert(api::EXPORTED_BY.to_owned(), exporters.clone());
+            annotations.insert(api::EXPORTED_BY, exporters);
         }
         let is_same = |it: &ImportObject| it.spec == self.set.kept(&import.spec);
         if observed.shows.as_ref().is_some_and(is_same)
@@ -281,10 +281,10 @@ impl Writer<'_> {
         ]);
         match &copy.attachment {
             Attachment::Service(service) => {
-                labels.insert(SERVICE_NAME.to_owned(), service.name().to_owned());
+                labels.insert(SERVICE_NAME, service.name());
             }
             Attachment::Headless => {
-                labels.insert(HEADLESS.to_owned(), String::new());
+                labels.insert(HEADLESS, String::new());
             }
             Attachment::Standby => {}
         }
@@ -293,12 +293,12 @@ impl Writer<'_> {
 
     fn import_marks(&self, import: &Import) -> (Labels, Labels) {
         let mut labels = import.labels.clone();
-        labels.insert(MANAGED_BY.to_owned(), HELIOGRAPH.to_owned());
+        labels.insert(MANAGED_BY, HELIOGRAPH);
         let mut annotations = import.annotations.clone();
         let name = self.set.settings().name.to_string();
-        annotations.insert(api::CLUSTERSET.to_owned(), name);
+        annotations.insert(api::CLUSTERSET, name);
         if let Some(derived) = &import.derived {
-            annotations.insert(api::DERIVED_SERVICE.to_owned(), derived.name().to_owned());
+            annotations.insert(api::DERIVED_SERVICE, derived.name());
         }
         (labels, annotations)
     }
@@ -360,6 +360,6 @@ fn has_marks<T>(observed: &Observed<T>, labels: &Labels, annotations: &Labels) -
 /// its own record.
 fn has_unexpected_fields(observed: &Observed<ImportObject>, wanted: &Labels) -> bool {
     let is_stray =
-        |key: &String| !wanted.contains_key(key) && !key.starts_with("kubectl.kubernetes.io/");
+        |key: &str| !wanted.contains_key(key) && !key.starts_with("kubectl.kubernetes.io/");
     observed.annotations.keys().any(is_stray)
 }

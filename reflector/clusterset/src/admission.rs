@@ -97,7 +97,7 @@ pub(crate) fn without_steering(
         all.retain(|name, _| {
             let is_admitted = admits(name) && !name.starts_with(OWN_DOMAIN);
             if !is_admitted {
-                let refusal = ImportViolation::Exported(name.as_str().into());
+                let refusal = ImportViolation::Exported(name.into());
                 refusals.insert((cluster.clone(), refusal));
             }
             is_admitted

@@ -29,7 +29,7 @@ pub(crate) fn writer_of_import(
         let observed = local.derived.data()?.get(&derived);
         return (named == derived.name() && observed.is_some()).then_some(Predecessor::Cilium);
     }
-    let is_marked = |it: &String| it.starts_with(SUBMARINER_PREFIX);
+    let is_marked = |it: &str| it.starts_with(SUBMARINER_PREFIX);
     let mut slices = local.left_of(key);
     let has_slices = slices.any(|(_, it)| it.writer == Predecessor::Submariner);
     (has_slices || import.annotations.keys().any(is_marked)).then_some(Predecessor::Submariner)

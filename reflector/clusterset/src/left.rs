@@ -81,7 +81,7 @@ fn is_derived(name: &str) -> bool {
 
 /// Returns whether Cilium wrote a Service as the derived Service of an import.
 pub(crate) fn is_of_cilium(name: &str, labels: &Labels, annotations: &Labels) -> bool {
-    let is_global = annotations.get(CILIUM_GLOBAL).map(String::as_str) == Some("true");
+    let is_global = annotations.get(CILIUM_GLOBAL) == Some("true");
     is_derived(name) && is_global && labels.contains_key(api::SERVICE_NAME)
 }
 

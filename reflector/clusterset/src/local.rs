@@ -154,7 +154,7 @@ impl Observed<CopiedSlice> {
     pub fn slice(object: &RawObject) -> Option<Self> {
         let import = object.labels.get(api::SERVICE_NAME)?;
         let cluster = object.labels.get(api::SOURCE_CLUSTER)?;
-        let manager = object.labels.get(SLICE_MANAGED_BY).map(String::as_str);
+        let manager = object.labels.get(SLICE_MANAGED_BY);
         if manager != Some(api::MANAGER) {
             return None;
         }

@@ -58,7 +58,11 @@ pub(crate) fn marks(object: &mut Map<String, Value>, labels: &Labels, annotation
     let metadata = child(object, "metadata");
     for (field, marks) in [("labels", labels), ("annotations", annotations)] {
         let all = child(metadata, field);
-        all.extend(marks.iter().map(|(key, value)| (key.clone(), json!(value))));
+        all.extend(
+            marks
+                .iter()
+                .map(|(key, value)| (key.to_owned(), json!(value))),
+        );
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn adoption(policy: &SourcePolicy, met: &ExistingObject) -> Option<Ad
 }
 
 fn is_mirror_of(policy: &SourcePolicy, object: &RawObject) -> bool {
-    let label = |name| object.labels.get(name).map(String::as_str);
+    let label = |name| object.labels.get(name);
     if label(label::SOURCE).is_some() {
         return false;
     }

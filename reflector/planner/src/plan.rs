@@ -196,7 +196,7 @@ fn claimed(case: &PlanContext<'_>, winner: &Claim) -> Plan {
             let carry = &policy.import.carry;
             let labels = carry.labels_of(&content.labels);
             let annotations = carry.annotations_of(&content.annotations);
-            mirror.marks = mirror.marks.carrying(labels, annotations);
+            mirror.marks = mirror.marks.carrying(&labels, &annotations);
             plan.service = Desired::Present(mirror);
             plan.namespace_for = match policy.missing_namespaces {
                 MissingNamespaces::Reported => None,

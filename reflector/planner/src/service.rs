@@ -192,7 +192,7 @@ impl ServiceSpec {
     /// Puts this into a `spec`, which may hold what others wrote.
     pub(crate) fn write(&self, spec: &mut Map<String, Value>) {
         let selector = spec.get("selector").and_then(Value::as_object);
-        if !selector.is_some_and(|it| unexpected::selects_no_pod(it.keys())) {
+        if !selector.is_some_and(|it| unexpected::selects_no_pod(it.keys().map(String::as_str))) {
             spec.remove("selector");
         }
         spec.retain(|field, _| FIELDS_OF_SERVER.contains(&field.as_str()));

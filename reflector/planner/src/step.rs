@@ -127,7 +127,7 @@ fn source_of(plan: &Plan) -> &str {
 
 fn mark_of<T: Mirror>(mirror: &T) -> &str {
     let mark = mirror.marks().labels.get(label::SOURCE);
-    mark.map(String::as_str).unwrap_or_default()
+    mark.unwrap_or_default()
 }
 
 fn step<T: Mirror>(

@@ -103,7 +103,7 @@ fn read(resource: &'static ApiResource, line: &Bytes) -> Result<WatchItem, Reque
             let Bookmark { metadata } = serde_json::from_str(object.get()).map_err(garbage)?;
             let revision = metadata.resource_version;
             let annotations = metadata.annotations.unwrap_or_default();
-            match annotations.get(label::UPSTREAM).map(String::as_str) {
+            match annotations.get(label::UPSTREAM) {
                 Some(label::DISCONNECTED) => WatchItem::DisconnectedBookmark(revision),
                 _ => WatchItem::Bookmark(revision),
             }

@@ -368,11 +368,14 @@ fn slice(object: &RawObject) -> Option<(MirrorSlice, Option<Timestamp>)> {
 }
 
 fn origin(object: &RawObject, seen: &Seen) -> Option<(String, String)> {
-    let source = object.labels.get(label::SOURCE)?.clone();
+    let source = object.labels.get(label::SOURCE)?;
     let service = seen
         .metadata
         .annotations
         .get(label::SOURCE_SERVICE)
         .cloned();
-    Some((source, service.unwrap_or_else(|| object.key.to_string())))
+    Some((
+        source.to_owned(),
+        service.unwrap_or_else(|| object.key.to_string()),
+    ))
 }

@@ -184,9 +184,9 @@ impl Consumer {
 
 fn truth(upstream: &Upstream) -> World {
     let is_seen = |slice: &&RawObject| {
-        let name = &slice.labels["kubernetes.io/service-name"];
+        let name = slice.labels.get("kubernetes.io/service-name").unwrap();
         let service = upstream.objects[0].get(&ObjectKey::new("a", name));
-        service.is_some_and(|it| it.labels["team"] == "1")
+        service.is_some_and(|it| it.labels.get("team") == Some("1"))
     };
     let slices = upstream.objects[1].values().filter(is_seen);
     slices.map(|it| (it.key.clone(), it.revision)).collect()

@@ -58,7 +58,7 @@ impl Observed<ImportObject> {
     /// Returns the names in the status, or those of the annotation before there are any.
     pub(super) fn contributor_names(&self) -> impl Iterator<Item = &str> {
         let has_status = self.cluster_names().next().is_some();
-        let at_creation = self.annotations.get(api::EXPORTED_BY).map(String::as_str);
+        let at_creation = self.annotations.get(api::EXPORTED_BY);
         let at_creation = at_creation.filter(|_| !has_status).unwrap_or_default();
         self.cluster_names().chain(at_creation.split(','))
     }

@@ -226,7 +226,7 @@ fn n_left(cluster: &Cluster, part: Part) -> usize {
 
 fn is_released(local: &LocalState, import: &ObjectKey) -> bool {
     let import = local.imports.data().and_then(|it| it.get(import));
-    import.is_some_and(|it| it.annotations.get(RELEASE).map(String::as_str) == Some("true"))
+    import.is_some_and(|it| it.annotations.get(RELEASE) == Some("true"))
 }
 
 fn lost(import: &ObjectKey) -> Mirrored {

@@ -57,9 +57,7 @@ fn chosen(patterns: &[Pattern], all: &Labels) -> Labels {
     let chosen = all
         .iter()
         .filter(|(name, _)| is_chosen(name) && may_come(name));
-    chosen
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    chosen.collect()
 }
 
 /// Returns whether a label or annotation of that name may ever come along. What Kubernetes or
@@ -225,8 +223,8 @@ mod tests {
                 annotations: vec![pattern.parse().unwrap()],
                 ..MetadataFilter::default()
             };
-            let copied = carry.annotations_of(&all).into_keys();
-            copied.collect::<Vec<_>>()
+            let copied = carry.annotations_of(&all);
+            copied.keys().map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(copied("*"), Vec::<String>::new());
         assert_eq!(copied("m*"), Vec::<String>::new());

@@ -156,13 +156,12 @@ impl OwnershipMetadata {
     #[must_use]
     pub(crate) fn endpoints(service: &Self, kind: &ServiceKind) -> Self {
         let labels = service.labels.iter();
-        let labels = labels.filter(|(name, _)| ENDPOINTS_LABELS.contains(&name.as_str()));
+        let labels = labels.filter(|(name, _)| ENDPOINTS_LABELS.contains(name));
         let annotations = service.annotations.iter();
         let annotations = annotations.filter(|(name, _)| *name == label::SOURCE_SERVICE);
-        let owned = |(name, value): (&String, &String)| (name.clone(), value.clone());
         let marks = Self {
-            labels: labels.map(owned).collect(),
-            annotations: annotations.map(owned).collect(),
+            labels: labels.collect(),
+            annotations: annotations.collect(),
         };
         let marks = marks.label(label::SKIP_MIRROR, "true");
         match kind {
@@ -174,14 +173,14 @@ impl OwnershipMetadata {
     /// With that label too.
     #[must_use]
     pub fn label(mut self, name: &str, value: &str) -> Self {
-        self.labels.insert(name.to_owned(), value.to_owned());
+        self.labels.insert(name, value);
         self
     }
 
     /// With that annotation too.
     #[must_use]
     pub fn annotation(mut self, name: &str, value: &str) -> Self {
-        self.annotations.insert(name.to_owned(), value.to_owned());
+        self.annotations.insert(name, value);
         self
     }
 
@@ -193,22 +192,25 @@ impl OwnershipMetadata {
     /// Those labels that came along from a source.
     pub(crate) fn carried_labels(&self) -> Labels {
         let note = self.annotations.get(label::CARRIED_LABELS);
-        let names = carried(note.map(String::as_str)).into_iter();
-        let labels = names.filter_map(|name| Some((name.clone(), self.labels.get(&name)?.clone())));
+        let names = carried(note).into_iter();
+        let labels = names.filter_map(|name| {
+            let value = self.labels.get(&name)?;
+            Some((name, value))
+        });
         labels.collect()
     }
 
     /// With what comes along from the source, and a note of its names: what does not
     /// come along any more goes by it.
     #[must_use]
-    pub(crate) fn carrying(mut self, labels: Labels, annotations: Labels) -> Self {
+    pub(crate) fn carrying(mut self, labels: &Labels, annotations: &Labels) -> Self {
         let notes = [
-            (label::CARRIED_LABELS, &labels),
-            (label::CARRIED_ANNOTATIONS, &annotations),
+            (label::CARRIED_LABELS, labels),
+            (label::CARRIED_ANNOTATIONS, annotations),
         ];
         for (note, carried) in notes.map(|(note, carried)| (note, names(carried))) {
             if !carried.is_empty() {
-                self.annotations.insert(note.to_owned(), carried);
+                self.annotations.insert(note, carried);
             }
         }
         self.labels.extend(labels);
@@ -259,7 +261,7 @@ impl SourceReference {
     /// Returns the owner of an EndpointSlice of a global Service of semaphore-service-mirror. These
     /// are adopted as they are, and deleted after others took their place.
     fn of_semaphore(namespace: &str, labels: &Labels) -> Option<Self> {
-        let label = |name| labels.get(name).map(String::as_str);
+        let label = |name| labels.get(name);
         let is_its = label(label::SLICE_MANAGED_BY) == Some(SEMAPHORE)
             && label(GLOBAL_SLICE) == Some("true");
         let service = label(label::SERVICE_NAME).filter(|_| is_its)?;
@@ -282,7 +284,7 @@ impl SourceReference {
         }
         let service = annotations
             .get(label::SOURCE_SERVICE)
-            .and_then(|joined| ObjectKey::parse(joined));
+            .and_then(ObjectKey::parse);
         let slice = match (&service, annotations.get(label::SOURCE_SLICE)) {
             (Some(service), Some(name)) => Some(ObjectKey::new(service.namespace(), name)),
             (_, _) => None,
@@ -298,18 +300,14 @@ impl SourceReference {
             // A global Service has many.
             source: source.filter(|_| role == Role::Mirror || attached_to.is_some()),
             role,
-            cluster: annotations
-                .get(label::SOURCE_CLUSTER)
-                .map(|it| it.as_str().into()),
+            cluster: annotations.get(label::SOURCE_CLUSTER).map(Into::into),
             service,
             slice,
             attached_to: attached_to.map(|name| MirrorKey::new(ObjectKey::new(namespace, name))),
             is_released: annotations
                 .get(label::RELEASE)
                 .is_some_and(|it| it == "true"),
-            mode: annotations
-                .get(label::SYNDICATE_MODE)
-                .map(|it| it.as_str().into()),
+            mode: annotations.get(label::SYNDICATE_MODE).map(Into::into),
         })
     }
 }
@@ -320,13 +318,12 @@ impl wire::Meta {
         let mut labels = self.labels.unwrap_or_default();
         let mut annotations = self.annotations.unwrap_or_default();
         let owner = SourceReference::read(&self.namespace, &labels, &annotations);
-        let carried = |note| carried(annotations.get(note).map(String::as_str));
+        let carried = |note| carried(annotations.get(note));
         let carried_labels = carried(label::CARRIED_LABELS);
         let carried_annotations = carried(label::CARRIED_ANNOTATIONS);
-        labels.retain(|name, _| owned.contains(&name.as_str()) || carried_labels.contains(name));
-        annotations.retain(|name, _| {
-            ANNOTATIONS.contains(&name.as_str()) || carried_annotations.contains(name)
-        });
+        labels.retain(|name, _| owned.contains(&name) || carried_labels.contains(name));
+        annotations
+            .retain(|name, _| ANNOTATIONS.contains(&name) || carried_annotations.contains(name));
         (
             owner,
             OwnershipMetadata {
@@ -339,12 +336,12 @@ impl wire::Meta {
     /// Returns the time of the change that an EndpointSlice shows.
     pub(crate) fn last_change(&self) -> Option<Box<str>> {
         let last_change = self.annotations.as_ref()?.get(label::LAST_CHANGE)?;
-        Some(last_change.as_str().into())
+        Some(last_change.into())
     }
 }
 
 fn names(carried: &Labels) -> String {
-    let names: Vec<_> = carried.keys().map(String::as_str).collect();
+    let names: Vec<_> = carried.keys().collect();
     names.join(",")
 }
 
@@ -373,7 +370,7 @@ fn set(object: &mut Map<String, Value>, owned: &[&str], wanted: &Labels) {
         object.remove(*name);
     }
     for (name, value) in wanted {
-        object.insert(name.clone(), json!(value));
+        object.insert(name.to_owned(), json!(value));
     }
 }
 

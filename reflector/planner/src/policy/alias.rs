@@ -22,7 +22,7 @@ impl Policy {
             return Ok(None);
         };
         let refused = |why| ImportViolation::Alias {
-            alias: alias.as_str().into(),
+            alias: alias.into(),
             why,
         };
         match self.source(rank).naming.aliases {

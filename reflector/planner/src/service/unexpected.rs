@@ -54,7 +54,7 @@ pub fn clear_pod_selector(spec: &mut Map<String, Value>) {
 }
 
 /// Returns whether these are the names in a selector of no pod.
-pub(super) fn selects_no_pod<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
-    let is_known = |it: &String| it == label::PARKED || it == label::PARKED_BEFORE;
+pub(super) fn selects_no_pod<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
+    let is_known = |it: &str| it == label::PARKED || it == label::PARKED_BEFORE;
     names.next().is_some_and(is_known) && names.next().is_none()
 }

@@ -72,7 +72,7 @@ fn content_of<'a>(
 }
 
 fn annotation(content: &ServiceContent, name: &str) -> Option<Box<str>> {
-    content.annotations.get(name).map(|it| it.as_str().into())
+    content.annotations.get(name).map(Into::into)
 }
 
 struct Collected<'c, 'a> {

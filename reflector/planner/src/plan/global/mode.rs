@@ -55,7 +55,7 @@ impl SyndicateMode {
 pub(super) fn mode_of(content: &ServiceContent) -> Option<Result<SyndicateMode, Box<str>>> {
     let text = content.annotations.get(label::SYNDICATE_MODE);
     let text = text.filter(|it| !it.is_empty())?;
-    Some(SyndicateMode::parse(text).ok_or_else(|| text.as_str().into()))
+    Some(SyndicateMode::parse(text).ok_or_else(|| text.into()))
 }
 
 /// Returns the mode of a member. An unknown value is reported and counts as none.

@@ -267,16 +267,15 @@ pub(super) fn labels(context: &PlanContext<'_>, members: &Members<'_>) -> Labels
 /// The marks of a managed Service, with its labels, and with the one by which
 /// k8s-endpoints-sync-controller knows a replica, which may still run elsewhere.
 pub(super) fn marks(marks: OwnershipMetadata, mut labels: Labels) -> OwnershipMetadata {
-    labels.insert(label::SYNDICATE_LABEL.to_owned(), "true".to_owned());
-    marks.carrying(labels, Labels::new())
+    labels.insert(label::SYNDICATE_LABEL, "true");
+    marks.carrying(&labels, &Labels::new())
 }
 
 /// Returns the adoption of an existing Service: a replica of k8s-endpoints-sync-controller, or a
 /// Service that its mode hands over.
 pub(crate) fn adoption(index: &Index, key: &MirrorKey, met: &ExistingObject) -> Option<Adoption> {
     let content = Exported::member(&met.service).object?.ok()?;
-    let is_replica =
-        |labels: &Labels| labels.get(label::SYNDICATE_LABEL).map(String::as_str) == Some("true");
+    let is_replica = |labels: &Labels| labels.get(label::SYNDICATE_LABEL) == Some("true");
     if is_replica(&met.service.labels) {
         let endpoints = met.endpoints.as_ref().filter(|it| is_replica(&it.labels));
         return content

@@ -50,7 +50,7 @@ impl<'a> Order<'a> {
         let seen = annotation(GLOBAL_CLUSTERS).into_iter();
         Self {
             configured: policy.global().map_or(&[], |it| &it.precedence),
-            recorded: record.map(|it| record::clusters(it)).unwrap_or_default(),
+            recorded: record.map(record::clusters).unwrap_or_default(),
             seen: seen.flat_map(|it| it.split(',')).collect(),
         }
     }

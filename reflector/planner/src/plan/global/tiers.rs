@@ -353,9 +353,7 @@ fn withdraw(plan: &mut Plan, recalled: &mut Recalled, member: &SourceName, step:
             Desired::Absent | Desired::Unknown => None,
         });
     let its = its.chain(recalled.values_mut());
-    let its = its.filter(|it| {
-        it.marks.labels.get(label::SOURCE).map(String::as_str) == Some(member.as_str())
-    });
+    let its = its.filter(|it| it.marks.labels.get(label::SOURCE) == Some(member.as_str()));
     let mut its: Vec<_> = its.collect();
     let n_all: usize = its.iter().map(|it| n_ready(&it.spec)).sum();
     let n_left = (n_all * (STEPS - step)).div_ceil(STEPS);

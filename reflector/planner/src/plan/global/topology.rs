@@ -62,8 +62,7 @@ pub(super) fn prefer(
     };
     for slice in slices {
         let is_local = context.index.policy().global().is_some_and(|global| {
-            slice.marks.labels.get(label::SOURCE).map(String::as_str)
-                == Some(global.cluster.as_str())
+            slice.marks.labels.get(label::SOURCE) == Some(global.cluster.as_str())
         });
         for endpoint in &mut slice.spec.endpoints {
             endpoint.hints = match preference {
