@@ -329,7 +329,8 @@ impl Controller {
             match contain_call(|| self.review(&key)) {
                 Ok(steps) if steps.is_empty() => self.queue.settled(&key),
                 Ok(steps) => {
-                    self.queue.charge(&key, steps.len());
+                    let sources = steps.iter().map(|it| it.source.parse().ok());
+                    self.queue.charge(&key, sources);
                     let write = self.writer.clone().perform_contained(key, steps);
                     self.inbox.writes.spawn(write);
                 }

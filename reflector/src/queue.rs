@@ -22,8 +22,7 @@ pub(crate) struct Queue {
     /// Queues that have keys, in turn.
     turns: VecDeque<QueueId>,
     lanes: HashMap<QueueId, VecDeque<MirrorKey>>,
-    /// Since when.
-    waiting: HashMap<MirrorKey, Instant>,
+    waiting: HashMap<MirrorKey, Waiting>,
     in_work: HashMap<MirrorKey, Work>,
     retries: HashMap<MirrorKey, Retry>,
     timers: DelayQueue<MirrorKey>,
@@ -46,11 +45,17 @@ pub(crate) enum Requeue {
 }
 
 #[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    lane: QueueId,
+}
+
+#[derive(Debug)]
 struct Work {
     lane: QueueId,
     began: Instant,
-    /// `true` if the key changed since the work began.
-    is_outdated: bool,
+    /// Queue of a change since the work began.
+    outdated_by: Option<QueueId>,
 }
 
 #[derive(Debug)]
@@ -102,12 +107,17 @@ impl Queue {
     /// A key's plan may have changed.
     pub(crate) fn add(&mut self, lane: &QueueId, key: MirrorKey) {
         if let Some(work) = self.in_work.get_mut(&key) {
-            work.is_outdated = true;
+            let lane = match &work.outdated_by {
+                Some(former) => freer(&self.rates, former, lane),
+                None => lane,
+            };
+            work.outdated_by = Some(lane.clone());
             return;
         }
         if let Some(retry) = self.retries.get_mut(&key)
             && let Some(timer) = &retry.timer
         {
+            retry.lane = freer(&self.rates, &retry.lane, lane).clone();
             let soon = Instant::now() + AT_ONCE;
             if soon < retry.due {
                 retry.due = soon;
@@ -123,11 +133,16 @@ impl Queue {
         self.rates.insert(source.clone(), Rate::new(per_second));
     }
 
-    /// So many writes are made for a key that is worked on.
-    pub(crate) fn charge(&mut self, key: &MirrorKey, n_writes: usize) {
+    /// Writes for these sources are made for a key that is worked on. A write for no source that is
+    /// known counts for the source whose change the key was added for.
+    pub(crate) fn charge(&mut self, key: &MirrorKey, writes: impl IntoIterator<Item = QueueId>) {
         let lane = self.in_work.get(key).and_then(|it| it.lane.as_ref());
-        if let Some(rate) = lane.and_then(|it| self.rates.get_mut(it)) {
-            rate.take(n_writes);
+        for source in writes {
+            let source = source.filter(|it| self.rates.contains_key(it));
+            let payer = source.as_ref().or(lane);
+            if let Some(rate) = payer.and_then(|it| self.rates.get_mut(it)) {
+                rate.take();
+            }
         }
     }
 
@@ -140,9 +155,8 @@ impl Queue {
     /// The same for the next key of a lane. A lane without a rate has been free since
     /// its key came: "now" would be another instant at each look, and never past.
     fn free_at(&self, lane: &QueueId) -> Option<Instant> {
-        let since = *self.waiting.get(self.lanes.get(lane)?.front()?)?;
-        let rate = lane.as_ref().and_then(|it| self.rates.get(it));
-        let free = rate.and_then(Rate::free_at);
+        let since = self.waiting.get(self.lanes.get(lane)?.front()?)?.since;
+        let free = free_at(&self.rates, lane);
         Some(free.map_or(since, |free| free.max(since)))
     }
 
@@ -175,15 +189,15 @@ impl Queue {
         } else {
             self.turns.push_back(lane.clone());
         }
-        let since = self.waiting.remove(&key);
-        let waited = since.map(|it| it.elapsed()).unwrap_or_default();
+        let waiting = self.waiting.remove(&key);
+        let waited = waiting.map(|it| it.since.elapsed()).unwrap_or_default();
         if let Some(metrics) = &self.metrics {
             metrics.waited(&lane, waited);
         }
         let work = Work {
             lane,
             began: Instant::now(),
-            is_outdated: false,
+            outdated_by: None,
         };
         self.in_work.insert(key.clone(), work);
         Some(key)
@@ -193,16 +207,16 @@ impl Queue {
     pub(crate) fn settled(&mut self, key: &MirrorKey) {
         self.retries.remove(key);
         if let Some(work) = self.end(key, Outcome::Done)
-            && work.is_outdated
+            && let Some(lane) = work.outdated_by
         {
-            self.wait(work.lane, key.clone());
+            self.wait(lane, key.clone());
         }
     }
 
     /// All was done for a key: its plan is looked at once more.
     pub(crate) fn written(&mut self, key: MirrorKey) {
         if let Some(work) = self.end(&key, Outcome::Done) {
-            self.wait(work.lane, key);
+            self.wait(work.outdated_by.unwrap_or(work.lane), key);
         }
     }
 
@@ -219,13 +233,13 @@ impl Queue {
                 delay.min(LONGEST_ASKED).max(backoff(LATER, n_failures))
             }
         };
-        if work.is_outdated {
+        if work.outdated_by.is_some() {
             delay = delay.min(AT_ONCE);
         }
         let due = Instant::now() + delay;
         let timer = Some(self.timers.insert_at(key.clone(), due));
         let retry = Retry {
-            lane: work.lane,
+            lane: work.outdated_by.unwrap_or(work.lane),
             n_failures: n_failures + 1,
             timer,
             due,
@@ -258,11 +272,34 @@ impl Queue {
         Some(work)
     }
 
+    /// Returns whether a key can wait in a queue: it waits in no other, or leaves that one because
+    /// its source has had its share of writes.
+    fn leave(&mut self, lane: &QueueId, key: &MirrorKey) -> bool {
+        let Some(Waiting { lane: former, .. }) = self.waiting.get(key) else {
+            return true;
+        };
+        if freer(&self.rates, former, lane) == former {
+            return false;
+        }
+        if let Some(keys) = self.lanes.get_mut(former) {
+            keys.retain(|it| it != key);
+            if keys.is_empty() {
+                self.lanes.remove(former);
+                self.turns.retain(|it| it != former);
+            }
+        }
+        true
+    }
+
     fn wait(&mut self, lane: QueueId, key: MirrorKey) {
-        if self.waiting.contains_key(&key) {
+        if !self.leave(&lane, &key) {
             return;
         }
-        self.waiting.insert(key.clone(), Instant::now());
+        let waiting = Waiting {
+            since: Instant::now(),
+            lane: lane.clone(),
+        };
+        self.waiting.insert(key.clone(), waiting);
         if let Some(metrics) = &self.metrics {
             metrics.added(&lane);
         }
@@ -271,6 +308,25 @@ impl Queue {
             self.turns.push_back(lane);
         }
         keys.push_back(key);
+    }
+}
+
+/// Returns the time from which on a queue may write; none if that is long past.
+fn free_at(rates: &HashMap<SourceName, Rate>, lane: &QueueId) -> Option<Instant> {
+    rates.get(lane.as_ref()?)?.free_at()
+}
+
+/// Returns the queue that may write sooner; the first, if that is the same.
+fn freer<'a>(
+    rates: &HashMap<SourceName, Rate>,
+    one: &'a QueueId,
+    other: &'a QueueId,
+) -> &'a QueueId {
+    // A queue that had less than its share may write now, whatever it wrote.
+    let at = |lane| free_at(rates, lane).filter(|it| Instant::now() < *it);
+    match at(other) < at(one) {
+        true => other,
+        false => one,
     }
 }
 

@@ -24,10 +24,9 @@ impl Rate {
         }
     }
 
-    /// Notes so many writes.
-    pub(super) fn take(&mut self, n: usize) {
-        let n = u32::try_from(n).unwrap_or(u32::MAX);
-        self.paid_until = self.paid_until.max(Instant::now()) + self.each.saturating_mul(n);
+    /// Notes a write.
+    pub(super) fn take(&mut self) {
+        self.paid_until = self.paid_until.max(Instant::now()) + self.each;
     }
 
     /// Returns when there may be a write. None if that is long past.

@@ -36,7 +36,7 @@ async fn a_source_that_had_its_writes_delays_no_other() {
     }
     let mut n_worked = 0;
     while let Some(key) = queue.pop() {
-        queue.charge(&key, 1);
+        queue.charge(&key, [None]);
         n_worked += 1;
     }
     assert_eq!(n_worked, 100, "a burst of ten seconds");
@@ -47,10 +47,65 @@ async fn a_source_that_had_its_writes_delays_no_other() {
     while let Some(at) = queue.ready_at() {
         time::sleep_until(at).await;
         let key = queue.pop().expect("it is time");
-        queue.charge(&key, 1);
+        queue.charge(&key, [None]);
     }
     let took = begin.elapsed().as_secs_f32();
     assert!((19.0..=21.0).contains(&took), "200 in {took} s");
+}
+
+/// A queue in which source `a` has had all its writes, and two sources may write.
+fn exhausted() -> Queue {
+    let mut queue = Queue::default();
+    for source in ["a", "b"] {
+        queue.limit(&source.parse().unwrap(), 10);
+    }
+    queue.add(&lane("a"), key("x"));
+    let x = queue.pop().unwrap();
+    queue.charge(&x, vec![None; 1000]);
+    queue.settled(&x);
+    queue
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_source_of_a_service_has_its_own_writes() {
+    let mut queue = exhausted();
+    // A Service of both: `b` changed it, and most of the writes are for `a`.
+    queue.add(&lane("b"), key("y"));
+    let y = queue.pop().unwrap();
+    let writes = (0..500).map(|i| if i < 90 { lane("b") } else { lane("a") });
+    queue.charge(&y, writes.chain([lane("unknown"), None]));
+    queue.settled(&y);
+    queue.add(&lane("b"), key("z"));
+    assert_eq!(pop_all(&mut queue), ["z"], "92 of a burst of 100");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_does_not_wait_for_another_source_of_the_same_service() {
+    let mut queue = exhausted();
+    for name in ["x", "y"] {
+        queue.add(&lane("a"), key(name));
+    }
+    assert_eq!(queue.pop(), None);
+    queue.add(&lane("b"), key("x"));
+    let x = queue.pop().unwrap();
+    assert_eq!((&x, queue.pop()), (&key("x"), None));
+    // Both change it while it is worked on.
+    for source in ["a", "b", "a"] {
+        queue.add(&lane(source), key("x"));
+    }
+    queue.written(x);
+    let x = queue.pop().unwrap();
+    // And while it waits for a retry.
+    queue.failed(x, Requeue::WithBackoff);
+    queue.add(&lane("b"), key("x"));
+    let due = Duration::from_secs(2);
+    time::timeout(due, queue.retry()).await.unwrap();
+    assert_eq!(pop_all(&mut queue), ["x"]);
+    assert_eq!(queue.len(), 1, "y waits for a");
+    // A source that may write has no reason to leave its turn.
+    queue.add(&lane("b"), key("z"));
+    queue.add(&None, key("z"));
+    assert_eq!(queue.waiting[&key("z")].lane, lane("b"));
 }
 
 // On the real clock, which goes on between two looks at it.
