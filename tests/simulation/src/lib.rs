@@ -18,6 +18,7 @@
 //! | [`oracle`] | invariants, judged by the true history of every source |
 //! | `fleet`, `program`, `operator` | what runs, and who works there |
 //! | `consumer` | clients of emitters, judged by the checker of watch histories |
+//! | [`tree`] | many clusters that read a few through relays, with what their links carry |
 //! | `entropy`, `trace` | what makes a run repeatable, and shows that it is |
 //!
 //! Invariants: programs run unchanged; everything random follows from the seed.
@@ -35,6 +36,7 @@ pub mod sabotage;
 pub mod script;
 pub mod settings;
 mod trace;
+pub mod tree;
 mod truth;
 
 pub use plan::Plan;

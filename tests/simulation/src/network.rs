@@ -8,6 +8,7 @@
 mod attached;
 mod body;
 mod mangle;
+mod meter;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tokio::time::sleep;
 use tower::ServiceExt;
 
 pub use self::mangle::{Mangle, Mangled};
+pub(crate) use self::meter::{Meter, Traffic};
 use crate::oracle::Oracle;
 use crate::sabotage::{self, About, Defect, Sabotage};
 use crate::trace::Trace;
@@ -87,6 +89,7 @@ pub struct Net {
     sabotage: Sabotage,
     /// For requests that no defect concerns.
     sound: Sabotage,
+    meter: Meter,
 }
 
 /// A link, as one connection sees it.
@@ -116,7 +119,13 @@ impl Net {
             oracle,
             sabotage,
             sound: Sabotage::default(),
+            meter: Meter::default(),
         })
+    }
+
+    /// Returns the meter of the links.
+    pub(crate) const fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Sets the API server of the cluster that a node runs in.
@@ -233,10 +242,8 @@ impl Net {
             return home.ok_or(Broken("no API server in this cluster"));
         };
         let servers = inner.hosts.get(host).cloned().unwrap_or_default();
-        let up: Vec<_> = servers
-            .into_iter()
-            .filter(|it| !inner.is_down.get(it).copied().unwrap_or_default())
-            .collect();
+        let is_up = |it: &Node| !inner.is_down.get(it).copied().unwrap_or_default();
+        let up: Vec<_> = servers.into_iter().filter(is_up).collect();
         if up.is_empty() {
             return Err(Broken("connection refused"));
         }
@@ -267,6 +274,7 @@ impl Net {
         let condition = self.link(&client, &server).subscribe();
         let opened = *condition.borrow();
         let mut line = Line { condition, opened };
+        self.meter.requested((&client, &server), about.is_watch);
         let what = format!("{} {}", request.method(), request.uri());
         let path = request.uri().path().to_owned();
         self.travel(&mut line, |it| it.blocked_there).await?;
@@ -312,7 +320,7 @@ impl Net {
             None => response,
         };
         let response = self.read(&path, about, response).await;
-        Ok(self.carried(line, about, response))
+        Ok(self.carried((client, server), line, about, response))
     }
 
     /// Returns an answer as a program reads it that may have a defect.

@@ -29,16 +29,16 @@ impl Net {
     }
 }
 
-impl Virtual for Attached {
-    fn client(&self, access: &Access, user_agent: &str) -> Client {
-        let host = match access {
-            Access::InCluster
-            | Access::Kubeconfig { .. }
-            | Access::InlineKubeconfig { .. }
-            | Access::Provided { .. } => None,
-            Access::Url { url, .. } => url.host().map(str::to_owned),
-        };
-        let (net, node) = (Arc::clone(&self.net), Arc::clone(&self.node));
+impl Net {
+    /// Returns a client of a node, which sends its requests to a host; to the API server of its own
+    /// cluster, if there is no host.
+    pub(crate) fn client(
+        self: &Arc<Self>,
+        node: &Node,
+        host: Option<String>,
+        user_agent: &str,
+    ) -> Client {
+        let (net, node) = (Arc::clone(self), Arc::clone(node));
         let agent = http::HeaderValue::from_str(user_agent).ok();
         let service = service_fn(move |mut request: Request<kube::client::Body>| {
             if let Some(agent) = &agent {
@@ -48,6 +48,19 @@ impl Virtual for Attached {
             Arc::clone(&net).exchange(Arc::clone(&node), host.clone(), request)
         });
         Client::new(service, "heliograph")
+    }
+}
+
+impl Virtual for Attached {
+    fn client(&self, access: &Access, user_agent: &str) -> Client {
+        let host = match access {
+            Access::InCluster
+            | Access::Kubeconfig { .. }
+            | Access::InlineKubeconfig { .. }
+            | Access::Provided { .. } => None,
+            Access::Url { url, .. } => url.host().map(str::to_owned),
+        };
+        self.net.client(&self.node, host, user_agent)
     }
 
     fn serve(&self, address: SocketAddr, router: Router, _: CancellationToken) {

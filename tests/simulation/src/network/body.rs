@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-use super::{Broken, Line, Net};
+use super::{Broken, Line, Net, Node};
 use crate::sabotage::{About, Defect, changed_frame};
 
 /// Time between two bookmarks that a silent connection did not bring.
@@ -17,6 +17,7 @@ const IMAGINED_EVERY: Duration = Duration::from_secs(10);
 
 struct Carried {
     net: Arc<Net>,
+    ends: (Node, Node),
     line: Line,
     about: About,
     last_bookmark: Option<Bytes>,
@@ -27,6 +28,7 @@ impl Net {
     /// Returns a response whose body meets the link's faults while it is read.
     pub(super) fn carried(
         self: &Arc<Self>,
+        ends: (Node, Node),
         line: Line,
         about: About,
         response: Response<Body>,
@@ -34,6 +36,7 @@ impl Net {
         let (head, body) = response.into_parts();
         let carried = Carried {
             net: Arc::clone(self),
+            ends,
             line,
             about,
             last_bookmark: None,
@@ -84,6 +87,9 @@ impl Carried {
             return Ok(None);
         };
         let frame = frame.map_err(|_| Broken("the server ended the answer"))?;
+        self.net
+            .meter()
+            .sent((&self.ends.0, &self.ends.1), frame.len());
         self.net.take_time(&self.line).await;
         self.line.until(|it| it.blocked_back == 0).await?;
         Ok(Some(frame))
