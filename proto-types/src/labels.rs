@@ -114,7 +114,7 @@ fn first(texts: &str) -> Option<(&str, &str)> {
     rest.split_at_checked(length.parse().ok()?)
 }
 
-/// Of two equal names, the last value counts.
+/// The last value counts where a name comes twice.
 impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for Labels {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(labels: T) -> Self {
         let mut all: Vec<(K, V)> = labels.into_iter().collect();
