@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use proto_types::name::DnsLabel;
-use reflector_planner::{AffectedKeys, Index, MirrorKey, Policy, SourceName, Update, plan, steps};
+use reflector_planner::{
+    AffectedKeys, Index, MirrorKey, Policy, SourceName, Step, Update, plan, steps,
+};
 use runtime::{Readiness, Restarts, contain_call};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
@@ -328,17 +330,29 @@ impl Controller {
             };
             match contain_call(|| self.review(&key)) {
                 Ok(steps) if steps.is_empty() => self.queue.settled(&key),
-                Ok(steps) => {
-                    let sources = steps.iter().map(|it| it.source.parse().ok());
-                    self.queue.charge(&key, sources);
-                    let write = self.writer.clone().perform_contained(key, steps);
-                    self.inbox.writes.spawn(write);
-                }
+                Ok(steps) => self.write(key, steps),
                 Err(why) => self.set_aside(key, &why),
             }
             self.last_turn = Instant::now();
         }
         self.has_backlog = self.queue.ready_at().is_some();
+    }
+
+    /// Performs the writes of the sources that have not had their share. The others are planned
+    /// again when they may be made.
+    fn write(&mut self, key: MirrorKey, steps: Vec<Step>) {
+        let source = |step: &Step| step.source.parse().ok();
+        let may_write = |step: &Step| self.queue.may_write(&key, &source(step));
+        let (now, later): (Vec<_>, Vec<_>) = steps.into_iter().partition(may_write);
+        if let (true, Some(step)) = (now.is_empty(), later.first()) {
+            self.queue.postpone(key, &source(step));
+            return;
+        }
+        for step in &now {
+            self.queue.charge(&key, &source(step));
+        }
+        let write = self.writer.clone().perform_contained(key, now);
+        self.inbox.writes.spawn(write);
     }
 
     /// Returns the time of the next plans.
@@ -352,7 +366,7 @@ impl Controller {
     }
 
     /// Plans a key, reports its problems, and returns what it needs.
-    fn review(&mut self, key: &MirrorKey) -> Vec<reflector_planner::Step> {
+    fn review(&mut self, key: &MirrorKey) -> Vec<Step> {
         #[cfg(test)]
         crate::planted::at("plan", key);
         let plan = plan(&self.index, key);

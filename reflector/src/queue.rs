@@ -133,16 +133,41 @@ impl Queue {
         self.rates.insert(source.clone(), Rate::new(per_second));
     }
 
-    /// Writes for these sources are made for a key that is worked on. A write for no source that is
-    /// known counts for the source whose change the key was added for.
-    pub(crate) fn charge(&mut self, key: &MirrorKey, writes: impl IntoIterator<Item = QueueId>) {
-        let lane = self.in_work.get(key).and_then(|it| it.lane.as_ref());
-        for source in writes {
-            let source = source.filter(|it| self.rates.contains_key(it));
-            let payer = source.as_ref().or(lane);
-            if let Some(rate) = payer.and_then(|it| self.rates.get_mut(it)) {
-                rate.take();
-            }
+    /// Returns whether a write for a source may be made for a key that is worked on. A write for no
+    /// source that is known counts for the source whose change the key was added for.
+    pub(crate) fn may_write(&self, key: &MirrorKey, source: &QueueId) -> bool {
+        let free = free_at(&self.rates, self.payer(key, source));
+        free.is_none_or(|it| it <= Instant::now())
+    }
+
+    /// A write for a source is made for a key that is worked on.
+    pub(crate) fn charge(&mut self, key: &MirrorKey, source: &QueueId) {
+        let payer = self.payer(key, source).clone();
+        if let Some(rate) = payer.and_then(|it| self.rates.get_mut(&it)) {
+            rate.take();
+        }
+    }
+
+    /// Lets a key that is worked on wait until a write for a source may be made.
+    pub(crate) fn postpone(&mut self, key: MirrorKey, source: &QueueId) {
+        let payer = self.payer(&key, source).clone();
+        let Some(work) = self.end(&key, Outcome::Done) else {
+            return;
+        };
+        let lane = match &work.outdated_by {
+            Some(lane) => freer(&self.rates, &payer, lane).clone(),
+            None => payer,
+        };
+        self.wait(lane, key);
+    }
+
+    fn payer<'a>(&'a self, key: &MirrorKey, source: &'a QueueId) -> &'a QueueId {
+        let is_limited = source
+            .as_ref()
+            .is_some_and(|it| self.rates.contains_key(it));
+        match self.in_work.get(key) {
+            Some(work) if !is_limited => &work.lane,
+            Some(_) | None => source,
         }
     }
 

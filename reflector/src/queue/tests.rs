@@ -36,7 +36,7 @@ async fn a_source_that_had_its_writes_delays_no_other() {
     }
     let mut n_worked = 0;
     while let Some(key) = queue.pop() {
-        queue.charge(&key, [None]);
+        queue.charge(&key, &None);
         n_worked += 1;
     }
     assert_eq!(n_worked, 100, "a burst of ten seconds");
@@ -47,7 +47,7 @@ async fn a_source_that_had_its_writes_delays_no_other() {
     while let Some(at) = queue.ready_at() {
         time::sleep_until(at).await;
         let key = queue.pop().expect("it is time");
-        queue.charge(&key, [None]);
+        queue.charge(&key, &None);
     }
     let took = begin.elapsed().as_secs_f32();
     assert!((19.0..=21.0).contains(&took), "200 in {took} s");
@@ -61,7 +61,7 @@ fn exhausted() -> Queue {
     }
     queue.add(&lane("a"), key("x"));
     let x = queue.pop().unwrap();
-    queue.charge(&x, vec![None; 1000]);
+    (0..1000).for_each(|_| queue.charge(&x, &None));
     queue.settled(&x);
     queue
 }
@@ -73,10 +73,35 @@ async fn each_source_of_a_service_has_its_own_writes() {
     queue.add(&lane("b"), key("y"));
     let y = queue.pop().unwrap();
     let writes = (0..500).map(|i| if i < 90 { lane("b") } else { lane("a") });
-    queue.charge(&y, writes.chain([lane("unknown"), None]));
+    for source in writes.chain([lane("unknown"), None]) {
+        queue.charge(&y, &source);
+    }
     queue.settled(&y);
     queue.add(&lane("b"), key("z"));
     assert_eq!(pop_all(&mut queue), ["z"], "92 of a burst of 100");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_other_change_lets_a_source_write_that_has_had_its_share() {
+    let mut queue = exhausted();
+    // Its own write came back, or another source changed the Service.
+    for by in [None, lane("b")] {
+        queue.add(&lane("a"), key("x"));
+        queue.add(&by, key("x"));
+        let x = queue.pop().unwrap();
+        assert!(queue.may_write(&x, &by) && queue.may_write(&x, &lane("unknown")));
+        assert!(!queue.may_write(&x, &lane("a")));
+        queue.postpone(x, &lane("a"));
+        assert_eq!(queue.pop(), None);
+    }
+    time::sleep_until(queue.ready_at().unwrap()).await;
+    let x = queue.pop().unwrap();
+    assert!(queue.may_write(&x, &lane("a")));
+    // A change that comes in the meantime is not forgotten.
+    queue.charge(&x, &lane("a"));
+    queue.add(&lane("b"), key("x"));
+    queue.postpone(x, &lane("a"));
+    assert_eq!(pop_all(&mut queue), ["x"]);
 }
 
 #[tokio::test(start_paused = true)]
