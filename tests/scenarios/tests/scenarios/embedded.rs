@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use control_plane::{Keeper, Scene};
 use embedded_cluster::{EmbeddedCluster, Kind, Options, Verb};
 use serde_json::{Value, json};
@@ -105,7 +105,8 @@ impl World {
                 return Ok(());
             };
             if deadline < Instant::now() {
-                return Err(why.context(format!("not after {PATIENCE:?}")));
+                let status = self.reflector.status().await?;
+                return Err(why.context(format!("not after {PATIENCE:?}: {status}")));
             }
             // Looking at many thousand objects must not keep what is looked at from work.
             let pause = 3 * began.elapsed();
@@ -131,10 +132,10 @@ impl World {
             let differs = wanted
                 .iter()
                 .find(|(key, shape)| found.get(*key) != Some(shape));
-            ensure!(
-                differs.is_none(),
-                "{name}: {differs:?} is not there like that"
-            );
+            if let Some((key, shape)) = differs {
+                let found = found.get(key);
+                bail!("{name}: {key} has {found:?} and not {shape:?}");
+            }
             let extra = found.keys().find(|key| !wanted.contains_key(*key));
             ensure!(extra.is_none(), "{name}: {extra:?} should not be there");
         }

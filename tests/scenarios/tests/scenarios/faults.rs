@@ -104,9 +104,11 @@ fn change(source: &EmbeddedCluster) -> anyhow::Result<()> {
 const HOLD: Duration = Duration::from_secs(5);
 
 /// Makes a change while the server is unreachable, and compacts it: the next request is a list.
-fn forgets(source: &EmbeddedCluster, port: u16) -> anyhow::Result<()> {
+async fn forgets(source: &EmbeddedCluster, port: u16) -> anyhow::Result<()> {
     source.fail(Fault::Refuse);
     source.cut_connections();
+    // A watch that is written to at this moment could still bring the change, and resume after it.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     set_service(source, "svc-1", port, &["10.2.0.1"])?;
     source.compact();
     source.heal();
@@ -114,8 +116,8 @@ fn forgets(source: &EmbeddedCluster, port: u16) -> anyhow::Result<()> {
 }
 
 /// Lists nothing from now on.
-fn lies(source: &EmbeddedCluster, port: u16) -> anyhow::Result<()> {
-    forgets(source, port)?;
+async fn lies(source: &EmbeddedCluster, port: u16) -> anyhow::Result<()> {
+    forgets(source, port).await?;
     source.fail(Fault::EmptyLists);
     Ok(())
 }
@@ -126,14 +128,14 @@ pub(crate) async fn a_list_that_is_empty_once_deletes_nothing(
     let world = World::holding(scene, &["east"], N_SERVICES, HOLD).await?;
     let east = world.source("east")?;
     // Only the list was wrong; the watch that follows it is as good as any.
-    lies(east, 81)?;
+    lies(east, 81).await?;
     world.is_held(true).await?;
     east.heal();
     world.is_held(false).await?;
     world.converges().await?;
     ensure!(world.deleted().is_empty(), "{:?}", world.deleted());
     // Nothing comes of it when the source is gone by the end of the hold.
-    lies(east, 82)?;
+    lies(east, 82).await?;
     world.is_held(true).await?;
     east.fail(Fault::Refuse);
     east.cut_connections();
@@ -151,14 +153,14 @@ pub(crate) async fn an_empty_list_is_believed_when_it_is_said_twice(
 ) -> anyhow::Result<()> {
     let world = World::holding(scene, &["east"], N_SERVICES, HOLD).await?;
     let east = world.source("east")?;
-    lies(east, 81)?;
+    lies(east, 81).await?;
     world.is_held(true).await?;
     eventually("it said so twice", async || {
         ensure!(world.deleted().len() == N_SERVICES);
         Ok(())
     })
     .await?;
-    forgets(east, 82)?;
+    forgets(east, 82).await?;
     world.converges().await?;
     world.restarts_without_a_write().await
 }
