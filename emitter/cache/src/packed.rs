@@ -6,7 +6,7 @@
 //! of one stream, and is combined from those of encoded events.
 //!
 //! There are two such runs of an event. One refers to nothing before it. The other
-//! [refers](continued) to the events before it in the same event buffer, as far as the window of
+//! refers to the events before it in the same event buffer, as far as the window of
 //! deflate reaches, and is for streams that were sent exactly those.
 //!
 //! Watches that hold former versions of objects are sent [records](Encoded::record) instead.
