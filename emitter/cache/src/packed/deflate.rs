@@ -7,8 +7,8 @@ use flate2::{Compress, Compression, FlushCompress};
 /// An empty stored block. What came before it is complete.
 const FLUSH: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 
-// The best level of those that take less than twice the time of the fastest one, for an
-// EndpointSlice of 100 endpoints.
+// 0.08 ms for an event of 25 KB that refers to nothing, and 0.04 ms for one that refers to another.
+// Level 6 takes 0.10 and 0.05 ms, for 7 % and 34 % fewer bytes.
 const LEVEL: Compression = Compression::new(4);
 
 thread_local! {
