@@ -1,6 +1,7 @@
 //! Encoded events of one view, shared by all its watches.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use proto_types::ResourceVersion;
 
@@ -21,7 +22,7 @@ pub struct EventBuffer {
 
 /// The position of the next encoded event to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor(pub(crate) u64);
+pub struct Cursor(u64);
 
 impl Cursor {
     /// Returns the number of events before it.
@@ -184,11 +185,12 @@ impl EventBuffer {
         }
     }
 
-    /// Returns the last bytes of the events before a position, back to one that is not there any
-    /// more or was not encoded here.
+    /// Returns the last bytes of the events before the end of a range of positions, back to one that
+    /// is not there any more or was not encoded here. Returns `None` if there are none, or if some of
+    /// them are before the range.
     #[must_use]
-    pub fn window(&self, position: u64) -> Window {
-        let n_before = position.checked_sub(self.base);
+    pub fn window(&self, range: Range<u64>) -> Option<Window> {
+        let n_before = range.end.checked_sub(self.base);
         let n_before = n_before.and_then(|it| usize::try_from(it).ok());
         let before = self
             .frames
@@ -203,16 +205,17 @@ impl EventBuffer {
                 is_taken
             })
             .collect();
+        let first = range.end - taken.len() as u64;
+        if taken.is_empty() || first < range.start {
+            return None;
+        }
         let mut bytes = Vec::with_capacity(WINDOW);
         for frame in taken.iter().rev() {
             bytes.extend_from_slice(&frame[frame.len().saturating_sub(WINDOW)..]);
         }
         let excess = bytes.len().saturating_sub(WINDOW);
         bytes.drain(..excess);
-        Window {
-            bytes,
-            first: position - taken.len() as u64,
-        }
+        Some(Window { bytes, first })
     }
 
     /// Notes that nothing else of interest happened up to a resource version.

@@ -15,6 +15,7 @@ mod continued;
 mod deflate;
 mod record;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -224,8 +225,13 @@ impl Stream {
     }
 
     /// Adds an encoded event, and returns it as it is within the stream. `window` returns the events
-    /// before a position of the event buffer that the event was read from.
-    pub fn add(&mut self, frame: &Encoded, window: impl FnOnce(u64) -> Window) -> Bytes {
+    /// before it, as [`EventBuffer::window`](crate::EventBuffer::window) of the event buffer that it
+    /// was read from.
+    pub fn add(
+        &mut self,
+        frame: &Encoded,
+        window: impl FnOnce(Range<u64>) -> Option<Window>,
+    ) -> Bytes {
         let run = self.extend(frame);
         let continued = match (&frame.place, run) {
             (Some(place), Some(run)) => place.continued(run.first, &frame.bytes, window),

@@ -1,5 +1,6 @@
 //! Comparisons while the watch is behind the list.
 
+use emitter_cache::View;
 use http::{Request, Response};
 use kube::client::Body;
 use proto_types::evidence::Expected;
@@ -38,16 +39,21 @@ fn prober() -> Prober {
     Prober::new(client, scope, Arc::new(|_| Ok(Expected::Any)))
 }
 
+/// A cache whose watch is at 100, with the only object of the list.
+fn behind() -> (Arc<WatchCache>, View) {
+    let (cache, view) = cache_and_view();
+    let listed = Listing::confirmed(ResourceVersion::new(100), vec![service("web", 50)]);
+    ingest(&cache, Event::Listed(listed));
+    (Arc::new(cache), view)
+}
+
 fn ingest(cache: &WatchCache, event: Event) {
     cache.ingest(event, Timestamp::UNIX_EPOCH);
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_of_what_came_and_went_before_the_list_have_a_place_in_history() {
-    let (cache, view) = cache_and_view();
-    let cache = Arc::new(cache);
-    let listed = Listing::confirmed(ResourceVersion::new(100), vec![service("web", 50)]);
-    ingest(&cache, Event::Listed(listed));
+    let (cache, view) = behind();
     let (epoch, _) = cache.position();
     let mut starting = JoinSet::new();
     starting.spawn(catch_up(Arc::clone(&cache), prober()));
@@ -66,10 +72,7 @@ async fn events_of_what_came_and_went_before_the_list_have_a_place_in_history() 
 
 #[tokio::test(start_paused = true)]
 async fn a_quiet_watch_is_as_new_as_a_list_that_it_equals() {
-    let (cache, _) = cache_and_view();
-    let cache = Arc::new(cache);
-    let listed = Listing::confirmed(ResourceVersion::new(100), vec![service("web", 50)]);
-    ingest(&cache, Event::Listed(listed));
+    let (cache, _) = behind();
     let began = tokio::time::Instant::now();
     catch_up(Arc::clone(&cache), prober()).await;
     assert!(began.elapsed() < Duration::from_millis(200));

@@ -1,6 +1,7 @@
 //! Encoded events of one view, and the watches that wait for them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,10 +140,11 @@ impl Broadcaster {
         self.ring.read().head()
     }
 
-    /// Returns the last bytes of the events before a position.
+    /// Returns the last bytes of the events before the end of a range of positions, if they are in
+    /// the range.
     #[must_use]
-    pub fn window(&self, position: u64) -> Window {
-        self.ring.read().window(position)
+    pub fn window(&self, range: Range<u64>) -> Option<Window> {
+        self.ring.read().window(range)
     }
 
     /// Returns the events from a cursor on.

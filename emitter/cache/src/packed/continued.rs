@@ -1,5 +1,6 @@
 //! Events that refer to the events before them in an event buffer.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +12,7 @@ use super::deflate::deflated;
 pub const WINDOW: usize = (32 << 10) - 262;
 
 /// Last bytes of the events before an event, one after another.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Window {
     /// At most [`WINDOW`] bytes.
     pub bytes: Vec<u8>,
@@ -51,13 +52,10 @@ impl Place {
         &self,
         first: u64,
         frame: &[u8],
-        window: impl FnOnce(u64) -> Window,
+        window: impl FnOnce(Range<u64>) -> Option<Window>,
     ) -> Option<&Segment> {
         if self.continued.get().is_none() {
-            let window = window(self.position);
-            if window.bytes.is_empty() || window.first < first {
-                return None;
-            }
+            let window = window(first..self.position)?;
             self.continued.get_or_init(|| {
                 let segment = Segment::new(deflated(frame, &window.bytes), frame);
                 if let Some(held) = &self.held {

@@ -23,8 +23,8 @@ fn frames() -> Vec<Encoded> {
 }
 
 /// Nothing is before any position.
-fn alone(_: u64) -> Window {
-    Window::default()
+fn alone(_: Range<u64>) -> Option<Window> {
+    None
 }
 
 #[test]
@@ -106,10 +106,9 @@ fn a_rolling_update_is_a_fraction_of_its_bytes() {
 }
 
 /// A watch of an event buffer in gzip.
-#[derive(Default)]
 struct Watch {
     stream: Stream,
-    next: u64,
+    next: Cursor,
     sent: Vec<u8>,
     plain: Vec<u8>,
 }
@@ -117,17 +116,18 @@ struct Watch {
 impl Watch {
     fn of(buffer: &EventBuffer) -> Self {
         Self {
-            next: buffer.head().position(),
+            stream: Stream::default(),
+            next: buffer.head(),
             sent: Stream::head().to_vec(),
-            ..Self::default()
+            plain: Vec::new(),
         }
     }
 
     /// Reads all that is new, and returns how many bytes it was sent.
     fn read(&mut self, buffer: &EventBuffer) -> usize {
         let before = self.sent.len();
-        while let event_buffer::Read::Frame(event, cursor) = buffer.read(Cursor(self.next)) {
-            self.next = cursor.position();
+        while let event_buffer::Read::Frame(event, cursor) = buffer.read(self.next) {
+            self.next = cursor;
             if !event.bytes.is_empty() {
                 self.send(&event.bytes, buffer);
             }
@@ -136,7 +136,7 @@ impl Watch {
     }
 
     fn send(&mut self, event: &Encoded, buffer: &EventBuffer) {
-        let sent = self.stream.add(event, |position| buffer.window(position));
+        let sent = self.stream.add(event, |range| buffer.window(range));
         self.sent.extend_from_slice(&sent);
         self.plain.extend_from_slice(event.bytes());
     }
@@ -236,7 +236,7 @@ fn no_watch_is_sent_what_refers_to_something_that_it_was_not_sent() {
                 3 => {
                     push(&mut buffer, slice(draw(9)));
                     let i = draw(watches.len() as u32) as usize;
-                    watches[i].next = buffer.head().position();
+                    watches[i].next = buffer.head();
                 }
                 4 => push(
                     &mut buffer,
@@ -248,7 +248,7 @@ fn no_watch_is_sent_what_refers_to_something_that_it_was_not_sent() {
             watches[i].read(&buffer);
         }
         for mut watch in watches {
-            if let event_buffer::Read::Lost = buffer.read(Cursor(watch.next)) {
+            if let event_buffer::Read::Lost = buffer.read(watch.next) {
                 continue;
             }
             watch.read(&buffer);

@@ -59,7 +59,7 @@ impl Sent {
             Form::Ended => return Poll::Ready(None),
         };
         if let Some(frame) = ready!(self.watcher.poll_next(cx)) {
-            let window = |position| self.watcher.window(position);
+            let window = |range| self.watcher.window(range);
             return Poll::Ready(Some(stream.add(&frame, window)));
         }
         let end = std::mem::take(stream).end();

@@ -1,5 +1,6 @@
 //! One watch: a cursor into a shared event buffer, and nothing else for each of them.
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -147,9 +148,10 @@ impl WatchStream {
         self.ending.given(n_bytes);
     }
 
-    /// Returns the last bytes of the events before a position of the event buffer.
-    pub(super) fn window(&self, position: u64) -> Window {
-        self.listener.feed.window(position)
+    /// Returns the last bytes of the events before the end of a range of positions of the event
+    /// buffer, if they are in the range.
+    pub(super) fn window(&self, range: Range<u64>) -> Option<Window> {
+        self.listener.feed.window(range)
     }
 
     fn encoding(&self) -> Encoding {
