@@ -68,12 +68,8 @@ impl Labels {
 
     /// Sets a label. Returns its former value.
     pub fn insert(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Option<String> {
-        let (former, labels) = {
-            let mut map = self.map();
-            let former = map.insert(name.as_ref(), value.as_ref()).map(str::to_owned);
-            (former, map.into_iter().collect())
-        };
-        *self = labels;
+        let former = self.get(name.as_ref()).map(str::to_owned);
+        self.extend([(name, value)]);
         former
     }
 
@@ -90,10 +86,6 @@ impl Labels {
             .iter()
             .filter(|(name, value)| is_kept(name, value))
             .collect();
-    }
-
-    fn map(&self) -> BTreeMap<&str, &str> {
-        self.iter().collect()
     }
 }
 
@@ -140,12 +132,6 @@ impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for Labels {
 
 impl<K: AsRef<str>, V: AsRef<str>, const N: usize> From<[(K, V); N]> for Labels {
     fn from(labels: [(K, V); N]) -> Self {
-        labels.into_iter().collect()
-    }
-}
-
-impl From<BTreeMap<String, String>> for Labels {
-    fn from(labels: BTreeMap<String, String>) -> Self {
         labels.into_iter().collect()
     }
 }
@@ -225,7 +211,7 @@ mod tests {
         let json = r#"{"z":"a\"b\u0000","app":"web","":""}"#;
         let labels: Labels = serde_json::from_str(json).unwrap();
         let map: BTreeMap<String, String> = serde_json::from_str(json).unwrap();
-        assert_eq!(labels, Labels::from(map.clone()));
+        assert_eq!(labels, map.iter().collect());
         let written = serde_json::to_string(&labels).unwrap();
         assert_eq!(written, serde_json::to_string(&map).unwrap());
         assert!(serde_json::from_str::<Labels>(r#"{"a":1}"#).is_err());
