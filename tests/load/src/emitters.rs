@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::mirroring::cluster::{EXPORTS, ready};
 use crate::process::Process;
-use crate::programs::{beside, free_address};
+use crate::programs::{beside, client, free_address};
 
 /// The path of its Services.
 pub(crate) const SERVICES: &str = "/api/v1/namespaces/demo/services";
@@ -103,8 +103,7 @@ impl Emitter {
 
     /// The watches of one resource that are open.
     pub(crate) async fn watches(&self, resource: &str) -> anyhow::Result<u64> {
-        let config = kube::Config::new(format!("http://{}", self.admin).parse()?);
-        let client = kube::Client::try_from(config)?;
+        let client = client(self.admin)?;
         let request = Request::get("/metrics").body(Vec::new())?;
         let text = client.request_text(request).await?;
         let name = format!("heliograph_emitter_watches{{resource=\"{resource}\"}} ");

@@ -37,3 +37,9 @@ pub(crate) fn has_flag(program: &Path, flag: &str) -> anyhow::Result<bool> {
     let help = Command::new(program).arg("--help").output()?;
     Ok(String::from_utf8_lossy(&help.stdout).contains(flag))
 }
+
+/// Returns a client of an address.
+pub(crate) fn client(address: SocketAddr) -> anyhow::Result<kube::Client> {
+    let config = kube::Config::new(format!("http://{address}").parse()?);
+    Ok(kube::Client::try_from(config)?)
+}

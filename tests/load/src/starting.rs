@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::emitters::{Emitter, at, kubeconfig, put};
+use crate::programs::client;
 use crate::watcher::{Watcher, sent};
 
-/// How much there is to serve.
+/// Size of what is served.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Numbers of Services in one namespace, each with one slice; one start for each number
@@ -118,8 +119,7 @@ async fn start(services: usize, args: &Args) -> anyhow::Result<Started> {
 
 /// Returns the bytes of all objects of a resource.
 async fn served(emitter: &Emitter, path: &str) -> anyhow::Result<usize> {
-    let config = kube::Config::new(format!("http://{}", emitter.address).parse()?);
-    let client = kube::Client::try_from(config)?;
+    let client = client(emitter.address)?;
     let (mut n_bytes, mut next) = (0, String::new());
     loop {
         let uri = format!("{path}?limit={PAGE}&continue={next}");

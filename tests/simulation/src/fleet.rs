@@ -170,23 +170,10 @@ impl Running {
     }
 
     fn emitter(&mut self, node: Node, more: &[&str]) {
-        let export = format!("{}={}", EXPORT.0, EXPORT.1);
-        let port = PORT.to_string();
-        let words = [
-            "--selector",
-            &export,
-            "--insecure-port",
-            &port,
-            "--secure-port",
-            "0",
-            "--admin-bind-address",
-            "127.0.0.1:9090",
-        ];
         let has_exports = self.fleet.settings.scene == Scene::Imports;
         let exports = has_exports.then_some("--service-exports");
-        let words = words.iter().chain(more).copied().chain(exports);
-        let words = words.map(str::to_owned);
-        let program = Program::emitter(&node, &self.net, words.collect());
+        let more = more.iter().copied().chain(exports);
+        let program = Program::emitter(&node, &self.net, more);
         self.programs.insert(node, program);
     }
 

@@ -274,7 +274,7 @@ impl Net {
         let condition = self.link(&client, &server).subscribe();
         let opened = *condition.borrow();
         let mut line = Line { condition, opened };
-        self.meter.requested((&client, &server), about.is_watch);
+        self.meter.requested((&client, &server));
         let what = format!("{} {}", request.method(), request.uri());
         let path = request.uri().path().to_owned();
         self.travel(&mut line, |it| it.blocked_there).await?;

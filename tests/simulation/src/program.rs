@@ -6,7 +6,8 @@ use reflector::compat::CommandLine;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::network::{Net, Node};
+use crate::network::{Net, Node, PORT};
+use crate::truth::EXPORT;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -29,8 +30,26 @@ struct Process {
 }
 
 impl Program {
-    /// Creates an emitter with these flags, which does not run yet.
-    pub(crate) fn emitter(node: &Node, net: &Arc<Net>, words: Vec<String>) -> Self {
+    /// Creates an emitter of what has the label, with further flags. It does not run yet.
+    pub(crate) fn emitter<'a>(
+        node: &Node,
+        net: &Arc<Net>,
+        more: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let export = format!("{}={}", EXPORT.0, EXPORT.1);
+        let port = PORT.to_string();
+        let words = [
+            "--selector",
+            &export,
+            "--insecure-port",
+            &port,
+            "--secure-port",
+            "0",
+            "--admin-bind-address",
+            "127.0.0.1:9090",
+        ];
+        let mut words = words.map(str::to_owned).to_vec();
+        words.extend(more.into_iter().map(str::to_owned));
         Self::new(node, net, Role::Emitter, words)
     }
 

@@ -27,7 +27,6 @@ use crate::program::Program;
 use crate::sabotage::Sabotage;
 use crate::settings::{NAMESPACE, Settings};
 use crate::trace::Trace;
-use crate::truth::EXPORT;
 
 /// Way from a source to the clusters that read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -72,7 +71,7 @@ pub struct Size {
     pub minutes: u64,
 }
 
-/// What links carried, and what clusters have.
+/// Traffic of the links, and delays of the changes.
 #[derive(Debug)]
 pub struct Measured {
     /// Links between regions, and what they carried.
@@ -220,19 +219,13 @@ impl Running {
     }
 
     fn emitter(&mut self, node: &Node, region: usize, upstream: Option<&Node>) {
-        let mut words = vec![
-            format!("--selector={}={}", EXPORT.0, EXPORT.1),
-            format!("--insecure-port={PORT}"),
-            "--secure-port=0".to_owned(),
-            "--admin-bind-address=127.0.0.1:9090".to_owned(),
-        ];
-        words.extend(upstream.map(|it| format!("--upstream-url=http://{it}")));
+        let upstream_url = upstream.map(|it| format!("--upstream-url=http://{it}"));
         self.net.host(node, vec![Arc::clone(node)]);
         self.regions.insert(Arc::clone(node), region);
         if let Some(upstream) = upstream {
             self.connect(node, upstream);
         }
-        let mut program = Program::emitter(node, &self.net, words);
+        let mut program = Program::emitter(node, &self.net, upstream_url.as_deref());
         program.start();
         self.programs.push(program);
     }

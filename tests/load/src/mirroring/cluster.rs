@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::programs::{beside, free_address};
+use crate::programs::{beside, client, free_address};
 
 /// The namespace of mirrors.
 pub(crate) const MIRRORS: &str = "mirrors";
@@ -203,8 +203,7 @@ pub(crate) async fn read(client: &kube::Client, path: &str) -> anyhow::Result<Va
 
 /// Waits until a program says that it is ready.
 pub(crate) async fn ready(admin: SocketAddr) -> anyhow::Result<()> {
-    let config = kube::Config::new(format!("http://{admin}").parse()?);
-    let client = kube::Client::try_from(config)?;
+    let client = client(admin)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let request = Request::get("/readyz").body(Vec::new())?;

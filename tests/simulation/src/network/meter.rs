@@ -7,15 +7,13 @@ use parking_lot::Mutex;
 
 use super::Node;
 
-/// What a link carried.
+/// Numbers of bytes and requests of a link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Traffic {
     /// Bytes of answers, in their content coding, without heads.
     pub(crate) n_bytes: u64,
-    /// Requests, with those that open watches.
+    /// Requests.
     pub(crate) n_requests: u64,
-    /// Requests that open watches.
-    pub(crate) n_watches: u64,
 }
 
 /// Traffic of each link, from a client to a server. It counts nothing until it is switched on.
@@ -33,11 +31,8 @@ impl Meter {
         self.0.lock().clone().unwrap_or_default()
     }
 
-    pub(super) fn requested(&self, link: (&Node, &Node), is_watch: bool) {
-        self.change(link, |it| {
-            it.n_requests += 1;
-            it.n_watches += u64::from(is_watch);
-        });
+    pub(super) fn requested(&self, link: (&Node, &Node)) {
+        self.change(link, |it| it.n_requests += 1);
     }
 
     pub(super) fn sent(&self, link: (&Node, &Node), n_bytes: usize) {
